@@ -1,0 +1,282 @@
+//! What can go wrong, in one table: the class word, its exit code and its hint.
+//!
+//! Every error of the program is a [`Failure`] of one [`Class`]. The word stands in the `error` that the host prints, in
+//! `--json`, and as a heading in `docs/errors.md`, which a test holds against this table. Design: section 2.
+
+use std::fmt;
+
+/// Longest text that a failure may show, in bytes: what comes from a registry must not flood a terminal.
+const MAX_SHOWN_BYTES: usize = 4096;
+
+macro_rules! classes {
+    ($($(#[$doc:meta])* $name:ident $word:literal $exit:literal $hint:literal;)+) => {
+        /// A class of failure. The order is that of the documentation.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Class { $($(#[$doc])* $name,)+ }
+
+        impl Class {
+            /// Every class, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// Returns the stable word, lowercase.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$name => $word,)+ }
+            }
+
+            /// Returns the exit code of the command line.
+            #[must_use]
+            pub const fn exit(self) -> u8 {
+                match self { $(Self::$name => $exit,)+ }
+            }
+
+            /// Returns what the reader can do about a failure of this class in general.
+            #[must_use]
+            pub const fn hint(self) -> &'static str {
+                match self { $(Self::$name => $hint,)+ }
+            }
+        }
+    };
+}
+
+classes! {
+    /// A fault of the program that it noticed itself.
+    Internal "internal" 1 "please report this with the command and its output";
+    /// Files that the program keeps could not be used.
+    State "state" 1 "make the state folder writable by this user only, or free some space";
+    /// The command line or the environment makes no sense.
+    Usage "usage" 2 "see `luet-cosign --help`";
+    /// The host sent an event that cannot be understood.
+    Event "event" 2 "check that host and plugin speak the same protocol: `luet-cosign version`";
+    /// The name of an image is not valid.
+    Reference "reference" 2 "write it as `registry/path:tag` or `registry/path@sha256:HEX`, in lower case";
+    /// The policy cannot be used.
+    Policy "policy" 3 "run `luet-cosign policy lint`";
+    /// A key, password or credential cannot be used.
+    Secret "secret" 3 "check COSIGN_KEY_LOCATION, COSIGN_PUBLIC_KEY_LOCATION and COSIGN_PASSWORD";
+    /// The trusted root of Sigstore cannot be used.
+    Trustroot "trustroot" 3 "check COSIGN_TRUSTED_ROOT and the clock of this machine";
+    /// Every place where a signature could be answered that there is none.
+    Unsigned "unsigned" 10 "have the publisher sign it, or allow this repository to be unsigned: see `luet-cosign policy explain`";
+    /// The image itself does not exist.
+    NotFound "not-found" 11 "check the name, and that it was pushed";
+    /// There are signatures, none by a trusted signer.
+    Identity "identity" 12 "see who signed it with `luet-cosign check`, then trust that signer or refuse the image";
+    /// Something does not have the shape that its format demands.
+    Malformed "malformed" 14 "the publisher or the registry serves broken data: have it signed again";
+    /// Bytes do not have the digest under which they were asked for.
+    Digest "digest" 14 "the registry serves other bytes than it names: try another mirror";
+    /// A signature does not hold.
+    Signature "signature" 14 "have it signed again by the right key";
+    /// A signature was not made when its signer was entitled to.
+    Time "time" 14 "check the clock of this machine";
+    /// The evidence of the transparency log does not hold.
+    Tlog "tlog" 14 "have it signed again";
+    /// A valid signature of something else.
+    Binding "binding" 14 "the registry offers a signature that was made for something else: do not install this";
+    /// What was unpacked is not what was verified.
+    Tree "tree" 14 "run it again; when it happens twice, do not use this registry";
+    /// A form of signature that this version does not read.
+    Unsupported "unsupported" 15 "have it signed in a form from docs/keys.md, or update luet-cosign";
+    /// Older than what was seen before, or verified before and now unsigned.
+    Rollback "rollback" 16 "when this is meant: `luet-cosign seen forget IMAGE`";
+    /// The newest signature is too old.
+    Stale "stale" 17 "have the publisher sign it again";
+    /// The policy blocks this image or digest.
+    Blocked "blocked" 18 "see `blocked` in the policy";
+    /// The network did not answer.
+    Net "net" 20 "check the network, the proxy and the name of the registry, then run it again";
+    /// The registry wants credentials that are not there, or refused them.
+    Auth "auth" 20 "log in with `docker login` or `podman login`, or set `auth` in luet's repository";
+    /// The registry answered with something that decides nothing.
+    Registry "registry" 20 "try again later; when it stays, ask whoever runs the registry";
+    /// An answer is larger than it may be.
+    Limit "limit" 20 "see docs/limits.md";
+    /// A bug: the program panicked.
+    Bug "bug" 70 "please report this with the command and its output";
+}
+
+impl Class {
+    /// Returns whether the class means "could not find out", as opposed to "we know that it is bad".
+    #[must_use]
+    pub const fn is_inconclusive(self) -> bool {
+        matches!(self, Self::Net | Self::Auth | Self::Registry | Self::Limit)
+    }
+
+    /// How much a failure of this class says about a signature, the more the higher: of several, the highest is shown.
+    ///
+    /// "Could not find out" comes first, for the good signature may be what could not be asked for.
+    #[must_use]
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Net | Self::Auth | Self::Registry | Self::Limit => 5,
+            Self::Unsupported => 2,
+            Self::Identity => 1,
+            Self::Unsigned => 0,
+            Self::Binding => 4,
+            _ => 3,
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What went wrong: a class, what was found and expected, at most one hint of its own, and what lies beneath.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure(Box<Parts>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Parts {
+    class: Class,
+    message: String,
+    hint: Option<String>,
+    details: Vec<String>,
+}
+
+impl Failure {
+    /// Makes a failure. `message` says what was found and what was expected, in lower case, without a full stop.
+    #[must_use]
+    pub fn new(class: Class, message: impl fmt::Display) -> Self {
+        Self(Box::new(Parts { class, message: message.to_string(), hint: None, details: Vec::new() }))
+    }
+
+    /// Replaces the hint of the class by one that fits this case better.
+    #[must_use]
+    pub fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.0.hint = Some(hint.to_string());
+        self
+    }
+
+    /// Adds one line that is shown below the message: one reason of several, or a cause.
+    #[must_use]
+    pub fn detail(mut self, line: impl fmt::Display) -> Self {
+        self.0.details.push(line.to_string());
+        self
+    }
+
+    /// Puts words before the message: what was being done when it went wrong.
+    #[must_use]
+    pub fn within(mut self, doing: impl fmt::Display) -> Self {
+        self.0.message = format!("{doing}: {}", self.0.message);
+        self
+    }
+
+    /// Returns the same failure under another class, for where the place decides what it means.
+    #[must_use]
+    pub fn as_class(mut self, class: Class) -> Self {
+        self.0.class = class;
+        self
+    }
+
+    /// Returns the class.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        self.0.class
+    }
+
+    /// Returns the message, one level, made safe for a terminal.
+    #[must_use]
+    pub fn message(&self) -> String {
+        printable(&self.0.message)
+    }
+
+    /// Returns the hint: this failure's own, else that of its class.
+    #[must_use]
+    pub fn the_hint(&self) -> String {
+        self.0.hint.as_deref().map_or_else(|| self.0.class.hint().to_owned(), printable)
+    }
+
+    /// Returns the lines below the message, made safe for a terminal.
+    pub fn details(&self) -> impl Iterator<Item = String> + '_ {
+        self.0.details.iter().map(|line| printable(line))
+    }
+
+    /// Returns class and message in one line, for a list of reasons.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!("{}: {}", self.class(), self.message())
+    }
+
+    /// Returns the whole text that a person reads: first line the verdict, then the details, last line the hint.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = self.line();
+        for line in self.details() {
+            text.push_str("\n  ");
+            text.push_str(&line);
+        }
+        text.push_str("\nhint: ");
+        text.push_str(&self.the_hint());
+        text
+    }
+
+    /// Returns the failure as the object that `--json` prints under `error`.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "class": self.class().word(),
+            "exit": self.class().exit(),
+            "message": self.message(),
+            "details": self.details().collect::<Vec<_>>(),
+            "hint": self.the_hint(),
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Returns `text` with everything escaped that could steer a terminal or reorder what is read, and cut to 4 KiB.
+///
+/// Text in a failure comes from registries, policies and hosts (`reference/security.md` H14, E06).
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len().min(MAX_SHOWN_BYTES));
+    for c in text.chars() {
+        if shown.len() >= MAX_SHOWN_BYTES {
+            shown.push_str(" [cut]");
+            break;
+        }
+        let steers =
+            c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        if steers {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_cannot_steer_a_terminal() {
+        assert_eq!(printable("a\x1b[31mb\u{202e}c\nd"), "a\\u{1b}[31mb\\u{202e}c\\u{a}d");
+        assert!(printable(&"x".repeat(10_000)).len() < 4200);
+    }
+
+    #[test]
+    fn inconclusive_is_exit_20_and_nothing_else_is() {
+        for class in Class::ALL {
+            assert_eq!(class.is_inconclusive(), class.exit() == 20, "{class}");
+        }
+    }
+
+    #[test]
+    fn the_text_starts_with_the_class_and_ends_with_one_hint() {
+        let failure = Failure::new(Class::Unsigned, "no signature on `x`").detail("place: 404").hint("sign it");
+        assert_eq!(failure.text(), "unsigned: no signature on `x`\n  place: 404\nhint: sign it");
+    }
+}

@@ -1,0 +1,8 @@
+//! `luet-cosign`: signs images when a package manager pushes them, verifies them when it unpacks them.
+//!
+//! The library exists for the binary, the tests, the fuzz targets and the examples; it is not a stable API.
+//! Rooms and who may call whom: ARCHITECTURE.md; a test (`tests/architecture.rs`) holds them to it.
+
+pub mod class;
+pub mod limits;
+pub mod name;

@@ -1,0 +1,72 @@
+//! Every number that bounds work: bytes, counts, times. One module, so that the documentation can list them.
+//!
+//! Sources: design.md section 2, `reference/security.md` section 6. `docs/limits.md` is held against this file by a test.
+
+use std::time::Duration;
+
+/// An event as the host sends it, in bytes (go-pluggable moves payloads over 8 KiB to a file).
+pub const EVENT_BYTES: u64 = 1 << 20;
+/// A payload that comes through `file`, in bytes, for an event that is ours.
+pub const EVENT_FILE_BYTES: u64 = 1 << 20;
+/// A policy file, in bytes.
+pub const POLICY_BYTES: u64 = 256 << 10;
+/// A key file, public or private, in bytes.
+pub const KEY_BYTES: u64 = 64 << 10;
+/// A file of registry credentials or of luet's configuration, in bytes.
+pub const CONFIG_BYTES: u64 = 4 << 20;
+/// A manifest or index, in bytes (OCI distribution-spec 1.1, "Pushing Manifests": at least 4 MiB should be taken).
+pub const MANIFEST_BYTES: u64 = 4 << 20;
+/// The body of an error or a token answer, in bytes.
+pub const ERROR_BODY_BYTES: u64 = 64 << 10;
+/// One page of a list of referrers, in bytes.
+pub const REFERRERS_PAGE_BYTES: u64 = 1 << 20;
+/// Pages of a list of referrers.
+pub const REFERRERS_PAGES: usize = 10;
+/// Referrers of one subject that are looked at.
+pub const REFERRERS: usize = 128;
+/// Layers of one signature manifest, that is, legacy signatures of one image (cosign: 1,000).
+pub const LEGACY_SIGNATURES: usize = 1_000;
+/// The signed payload of a legacy signature, in bytes.
+pub const PAYLOAD_BYTES: u64 = 64 << 10;
+/// A Sigstore bundle, in bytes.
+pub const BUNDLE_BYTES: u64 = 4 << 20;
+/// The configuration of an image, in bytes.
+pub const CONFIG_BLOB_BYTES: u64 = 4 << 20;
+/// Layers of one image.
+pub const LAYERS: usize = 128;
+/// Redirects that are followed for one manifest or blob.
+pub const REDIRECTS: usize = 5;
+/// Tries of one request.
+pub const TRIES: u32 = 3;
+/// The longest `Retry-After` that is waited for.
+pub const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// Time to connect.
+pub const CONNECT: Duration = Duration::from_secs(5);
+/// Time without any byte of an answer.
+pub const IDLE: Duration = Duration::from_secs(15);
+/// Time for everything but layer bytes and the hashing of `Dest`, unless `LUET_COSIGN_TIMEOUT` says otherwise.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+/// What layer bytes must bring within [`PROGRESS_WINDOW`] to count as progress.
+pub const PROGRESS_BYTES: u64 = 30 << 10;
+/// The window of [`PROGRESS_BYTES`]: 1 KiB/s over any 30 s.
+pub const PROGRESS_WINDOW: Duration = Duration::from_secs(30);
+/// What a layer may unpack to, in bytes.
+pub const UNPACKED_BYTES: u64 = 64 << 30;
+/// How many times its size a layer may unpack to, beyond [`RATIO_FREE_BYTES`].
+pub const RATIO: u64 = 1_000;
+/// What a layer may unpack to before [`RATIO`] counts, in bytes.
+pub const RATIO_FREE_BYTES: u64 = 64 << 20;
+/// The window of zstd, as a power of two: 8 MiB.
+pub const ZSTD_WINDOW_LOG: u32 = 23;
+/// Time that a credential helper or an engine may take.
+pub const HELPER: Duration = Duration::from_secs(15);
+/// What a credential helper or an engine may print, in bytes.
+pub const HELPER_BYTES: u64 = 4 << 20;
+/// One file that we keep, in bytes.
+pub const STORE_BYTES: u64 = 1 << 20;
+/// Time to wait for a lock of ours.
+pub const LOCK: Duration = Duration::from_secs(5);
+/// Depth of a JSON or YAML document.
+pub const DEPTH: usize = 32;
+/// A reference, in bytes.
+pub const REFERENCE_BYTES: usize = 1024;
