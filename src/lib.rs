@@ -6,3 +6,5 @@
 pub mod class;
 pub mod limits;
 pub mod name;
+pub mod trust;
+pub mod wire;
