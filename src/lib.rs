@@ -4,7 +4,9 @@
 //! Rooms and who may call whom: ARCHITECTURE.md; a test (`tests/architecture.rs`) holds them to it.
 
 pub mod class;
+pub mod config;
 pub mod limits;
 pub mod name;
+pub mod store;
 pub mod trust;
 pub mod wire;

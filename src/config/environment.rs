@@ -1,0 +1,89 @@
+//! The environment, read once when the program starts.
+
+use crate::class::{Class, Failure};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+/// The variables of the environment. An empty variable is an unset one, passwords excepted.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// Takes the environment from pairs; of two with one name the last counts, as in a shell.
+    pub fn from_pairs<K: Into<OsString>, V: Into<OsString>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+
+    /// Returns the bytes of a variable also where it is empty: for passwords.
+    #[must_use]
+    pub fn raw(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// Returns a variable as text.
+    ///
+    /// # Errors
+    /// `usage`: it is not UTF-8.
+    pub fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
+        match self.raw(name).filter(|value| !value.is_empty()) {
+            None => Ok(None),
+            Some(value) => value.to_str().map(Some).ok_or_else(|| Failure::new(Class::Usage, format!("{name} is not UTF-8"))),
+        }
+    }
+
+    /// Returns a variable as a path.
+    ///
+    /// # Errors
+    /// `usage`: it is not UTF-8; messages must be able to name it.
+    pub fn path(&self, name: &str) -> Result<Option<PathBuf>, Failure> {
+        Ok(self.text(name)?.map(PathBuf::from))
+    }
+
+    /// Returns a variable's words, parted by blanks; empty words are dropped.
+    ///
+    /// # Errors
+    /// `usage`: it is not UTF-8.
+    pub fn words(&self, name: &str) -> Result<Vec<String>, Failure> {
+        Ok(self.text(name)?.map(|text| text.split_ascii_whitespace().map(ToOwned::to_owned).collect()).unwrap_or_default())
+    }
+
+    /// Returns a variable as a boolean, as Go's `strconv.ParseBool` reads it, which cosign uses.
+    ///
+    /// # Errors
+    /// `usage`: it is something else. luet-cosign 0.x took every value for "on", also `0`.
+    pub fn flag(&self, name: &str) -> Result<bool, Failure> {
+        match self.text(name)? {
+            None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => Ok(false),
+            Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Ok(true),
+            Some(other) => Err(Failure::new(Class::Usage, format!("{name} is `{other}`; expected `1` or `0`"))),
+        }
+    }
+
+    /// Returns the names of all variables that are set to something, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| name.to_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_are_booleans() {
+        let flag = |text: &str| Environment::from_pairs([("X", text)]).flag("X").ok();
+        assert_eq!([flag("1"), flag("true"), flag("T")], [Some(true); 3]);
+        assert_eq!([flag(""), flag("0"), flag("FALSE")], [Some(false); 3]);
+        assert_eq!([flag("yes"), flag("2"), flag(" 1"), flag("tRUE")], [None; 4]);
+    }
+
+    #[test]
+    fn empty_is_unset_but_an_empty_password_is_a_password() {
+        let environment = Environment::from_pairs([("COSIGN_PASSWORD", ""), ("SKIP", " a  b ")]);
+        assert_eq!(environment.text("COSIGN_PASSWORD").unwrap(), None);
+        assert_eq!(environment.raw("COSIGN_PASSWORD"), Some(OsStr::new("")));
+        assert_eq!(environment.raw("OTHER"), None);
+        assert_eq!(environment.words("SKIP").unwrap(), ["a", "b"]);
+    }
+}

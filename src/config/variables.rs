@@ -1,0 +1,47 @@
+//! Every variable of the environment that has an effect: one table, which `metadata`, the manual and the README's list come from.
+
+/// A variable.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether its value is a secret.
+    pub secret: bool,
+    /// Whether it decides what is trusted, so that a policy file makes it inert.
+    pub verification: bool,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+const fn verifies(name: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, secret: false, verification: true, meaning }
+}
+
+const fn works(name: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, secret: false, verification: false, meaning }
+}
+
+/// The list. Variables of docker, podman, proxies and XDG are read as everywhere.
+pub const VARIABLES: &[Variable] = &[
+    verifies("COSIGN_PUBLIC_KEY_LOCATION", "the public key that must have signed: a path, `https://...` or `env://VAR`"),
+    verifies("COSIGN_EXPERIMENTAL", "`1`: keyless signatures count (not in this version)"),
+    Variable {
+        verification: true,
+        ..works("COSIGN_REPOSITORY", "the repository where signatures lie, in place of the image's own; for signing too")
+    },
+    works("COSIGN_KEY_LOCATION", "the private key to sign with: a path or `env://VAR`"),
+    Variable { secret: true, ..works("COSIGN_PASSWORD", "the password of the private key; may be empty") },
+    verifies("COSIGN_SKIP", "images that are not looked at: blank-separated regular expressions over the whole name"),
+    works("COSIGN_DEBUG", "`1`: say in the answer what was found, also when all is well"),
+    verifies("LUET_COSIGN_ALLOW_UNSIGNED", "scopes whose images may be unsigned, blank-separated; `file://**` for local files"),
+    verifies("LUET_COSIGN_HTTP_REGISTRIES", "`host:port` of registries that are spoken to in plain http, blank-separated"),
+    works("LUET_COSIGN_ENGINE", "`docker`, `buildah` or `registry`: who knows what was pushed"),
+    works("LUET_COSIGN_SIGN", "`packages` (default), `all` (build caches too) or `off`"),
+    works("LUET_COSIGN_POLICY", "the policy file, in place of /etc/luet/luet-cosign/policy.yaml"),
+    works("LUET_COSIGN_TIMEOUT", "seconds for everything but layers (default 60)"),
+    works("SSL_CERT_FILE", "certificates of authorities to trust for https, PEM"),
+    works("DOCKER_CONFIG", "the folder of docker's `config.json` with credentials"),
+    works("REGISTRY_AUTH_FILE", "podman's file of credentials"),
+    works("DOCKER_HOST", "docker's socket, `unix://...`"),
+    works("HTTPS_PROXY", "the proxy for https; `HTTP_PROXY` and `NO_PROXY` likewise"),
+];

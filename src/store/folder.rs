@@ -1,0 +1,300 @@
+//! A private folder, and the one kind of file in it.
+
+use crate::class::{Class, Failure};
+use crate::limits;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long to wait between two tries to get a lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// A folder of ours: a real directory that belongs to this user and that nobody else can enter.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    path: PathBuf,
+    durable: bool,
+}
+
+/// A lock on one name of a folder, held until dropped; the kernel drops it with the process.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Folder {
+    /// Opens the first of `candidates` that can be used, making it where it is missing.
+    ///
+    /// # Errors
+    /// `state`: none can be used; each says why.
+    pub fn first_of(candidates: &[PathBuf]) -> Result<Self, Failure> {
+        let mut reasons = Vec::new();
+        for path in candidates {
+            match Self::open(path) {
+                Ok(folder) => return Ok(folder),
+                Err(failure) => reasons.push(failure.message()),
+            }
+        }
+        let failure = Failure::new(Class::State, "no folder to keep files in");
+        Err(reasons.into_iter().fold(failure, Failure::detail))
+    }
+
+    /// Opens a folder, making it where it is missing (its parents too).
+    ///
+    /// # Errors
+    /// `state`: a link, no directory, another owner, or open to others.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let state = |what: &str| Failure::new(Class::State, format!("`{}` {what}", path.display()));
+        if !path.is_absolute() {
+            return Err(state("is not absolute"));
+        }
+        if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(path) {
+            return Err(state(&format!("could not be made: {error}")));
+        }
+        let found = path.symlink_metadata().map_err(|error| state(&format!("could not be read: {error}")))?;
+        if !found.is_dir() {
+            return Err(state("is a link or no directory"));
+        }
+        if found.uid() != rustix::process::geteuid().as_raw() {
+            return Err(state(&format!("belongs to user {}, not to this one", found.uid())));
+        }
+        if found.mode() & 0o077 != 0 {
+            return Err(state(&format!("is open to others (mode {:o}); expected 700", found.mode() & 0o7777)));
+        }
+        if let Some(parent) = path.parent() {
+            let above = parent.metadata().map_err(|error| state(&format!("lies in a folder that could not be read: {error}")))?;
+            // Whoever owns the folder above could put another in this one's place.
+            let theirs = above.uid() != 0 && above.uid() != found.uid();
+            if theirs || (above.mode() & 0o022 != 0 && above.mode() & 0o1000 == 0) {
+                return Err(state("lies in a folder that others can change"));
+            }
+        }
+        Ok(Self { path: path.to_owned(), durable: false })
+    }
+
+    /// Returns the folder as one whose files survive a crash of the machine. Without, they survive one of the program.
+    #[must_use]
+    pub fn durable(mut self) -> Self {
+        self.durable = true;
+        self
+    }
+
+    /// Opens a folder within this one.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn within(&self, name: &str) -> Result<Self, Failure> {
+        Self::open(&self.path.join(name))
+    }
+
+    /// Returns where the folder is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads a file, at most [`limits::STORE_BYTES`] of it.
+    ///
+    /// # Errors
+    /// `state`: it cannot be read, is no plain file of ours, or is larger.
+    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+        let path = self.path.join(name);
+        let state = |what: String| Failure::new(Class::State, format!("`{}` {what}", path.display()));
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match rustix::fs::open(&path, flags, Mode::empty()) {
+            Ok(descriptor) => File::from(descriptor),
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(state(format!("could not be opened: {error}"))),
+        };
+        let found = file.metadata().map_err(|error| state(format!("could not be read: {error}")))?;
+        if !found.is_file() || found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o022 != 0 {
+            return Err(state("is no file that only this user can write".to_owned()));
+        }
+        let mut bytes = Vec::new();
+        file.take(limits::STORE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| state(format!("could not be read: {error}")))?;
+        if bytes.len() > usize::try_from(limits::STORE_BYTES).unwrap_or(usize::MAX) {
+            return Err(state(format!("is larger than {} bytes", limits::STORE_BYTES)));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Replaces a file whole: whoever reads sees the old bytes or the new, whenever the program is killed.
+    ///
+    /// # Errors
+    /// `state`: it could not be written; the old file is as it was.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        let path = self.path.join(name);
+        let state =
+            |error: &dyn std::fmt::Display| Failure::new(Class::State, format!("`{}` could not be written: {error}", path.display()));
+        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.path).map_err(|error| state(&error))?;
+        file.write_all(bytes).map_err(|error| state(&error))?;
+        if self.durable {
+            file.as_file().sync_all().map_err(|error| state(&error))?;
+        }
+        file.persist(&path).map_err(|error| state(&error.error))?;
+        if self.durable {
+            File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(|error| state(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Removes a file; one that is not there is no error.
+    ///
+    /// # Errors
+    /// `state`: it could not be removed.
+    pub fn remove(&self, name: &str) -> Result<(), Failure> {
+        let path = self.path.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Failure::new(Class::State, format!("`{}` could not be removed: {error}", path.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the names in the folder, at most `most` of them; names that are not UTF-8 are none of ours.
+    ///
+    /// # Errors
+    /// `state`: it could not be read.
+    pub fn names(&self, most: usize) -> Result<Vec<String>, Failure> {
+        let entries = std::fs::read_dir(&self.path)
+            .map_err(|error| Failure::new(Class::State, format!("`{}` could not be read: {error}", self.path.display())))?;
+        Ok(entries.take(most).filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+    }
+
+    /// Takes the lock on `name`, waiting at most `patience`.
+    ///
+    /// # Errors
+    /// `state`: somebody else held it all the time, or it could not be made.
+    pub fn lock(&self, name: &str, patience: Duration) -> Result<Lock, Failure> {
+        let path = self.path.join(format!("{name}.lock"));
+        let state = |what: String| Failure::new(Class::State, format!("`{}` {what}", path.display()));
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map(File::from);
+        let file = file.map_err(|error| state(format!("could not be opened: {error}")))?;
+        let since = Instant::now();
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Lock { _file: file }),
+                Err(rustix::io::Errno::WOULDBLOCK) if since.elapsed() < patience => std::thread::sleep(LOCK_PAUSE),
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(state(format!("was held by another process for {} s", patience.as_secs())));
+                }
+                Err(error) => return Err(state(format!("could not be locked: {error}"))),
+            }
+        }
+    }
+
+    /// Removes the folder and what is in it; only plain files and empty folders of ours are.
+    pub(super) fn discard(self) {
+        for name in self.names(usize::MAX).unwrap_or_default() {
+            let _ = std::fs::remove_file(self.path.join(name));
+        }
+        let _ = std::fs::remove_dir(&self.path);
+    }
+}
+
+/// Returns a name for a file, from what it is about: 64 hex characters, so that no name from outside becomes a path.
+pub(super) fn name_of(parts: &[&[u8]]) -> String {
+    let mut bytes = Vec::new();
+    for part in parts {
+        // Lengths keep ("ab", "c") apart from ("a", "bc").
+        bytes.extend_from_slice(&part.len().to_le_bytes());
+        bytes.extend_from_slice(part);
+    }
+    crate::name::Digest::of(&bytes).hex()
+}
+
+/// Returns the names that a `OsString` may have as bytes.
+pub(super) fn bytes_of(text: &OsString) -> &[u8] {
+    std::os::unix::ffi::OsStrExt::as_bytes(text.as_os_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    fn class<T: std::fmt::Debug>(result: Result<T, Failure>) -> Option<Class> {
+        result.err().map(|failure| failure.class())
+    }
+
+    #[test]
+    fn a_file_reads_back_and_is_replaced_whole() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = Folder::open(&top.path().join("a/b")).unwrap();
+        assert_eq!(folder.read("x").unwrap(), None);
+        folder.replace("x", b"1").unwrap();
+        folder.replace("x", b"22").unwrap();
+        assert_eq!(folder.read("x").unwrap(), Some(b"22".to_vec()));
+        assert_eq!(folder.names(10).unwrap(), ["x"], "no temporary file is left");
+        folder.remove("x").unwrap();
+        folder.remove("x").unwrap();
+    }
+
+    #[test]
+    fn folders_that_others_can_reach_are_refused() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("open");
+        Folder::open(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(class(Folder::open(&path)), Some(Class::State));
+        let link = top.path().join("link");
+        symlink(top.path(), &link).unwrap();
+        assert_eq!(class(Folder::open(&link)), Some(Class::State));
+        std::fs::write(top.path().join("file"), "").unwrap();
+        assert_eq!(class(Folder::open(&top.path().join("file"))), Some(Class::State));
+        assert_eq!(class(Folder::open(Path::new("relative"))), Some(Class::State));
+    }
+
+    #[test]
+    fn planted_links_and_pipes_are_never_followed() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = Folder::open(&top.path().join("f")).unwrap();
+        let outside = top.path().join("outside");
+        std::fs::write(&outside, "precious").unwrap();
+        symlink(&outside, folder.path().join("x")).unwrap();
+        assert_eq!(class(folder.read("x")), Some(Class::State));
+        folder.replace("x", b"new").unwrap();
+        assert_eq!(std::fs::read_to_string(&outside).unwrap(), "precious");
+        symlink(&outside, folder.path().join("y.lock")).unwrap();
+        assert_eq!(class(folder.lock("y", Duration::ZERO)), Some(Class::State));
+        rustix::fs::mknodat(rustix::fs::CWD, folder.path().join("z"), rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert_eq!(class(folder.read("z")), Some(Class::State));
+    }
+
+    #[test]
+    fn a_file_that_grew_too_large_is_refused() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = Folder::open(&top.path().join("f")).unwrap();
+        let limit = usize::try_from(limits::STORE_BYTES).unwrap();
+        folder.replace("x", &vec![0; limit]).unwrap();
+        assert_eq!(folder.read("x").unwrap().map(|bytes| bytes.len()), Some(limit));
+        folder.replace("x", &vec![0; limit + 1]).unwrap();
+        assert_eq!(class(folder.read("x")), Some(Class::State));
+    }
+
+    #[test]
+    fn a_lock_keeps_others_out_until_it_is_dropped() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = Folder::open(&top.path().join("f")).unwrap();
+        let held = folder.lock("x", Duration::ZERO).unwrap();
+        assert_eq!(class(folder.lock("x", Duration::ZERO)), Some(Class::State));
+        folder.lock("y", Duration::ZERO).unwrap();
+        drop(held);
+        folder.lock("x", Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn the_first_folder_that_can_be_used_is() {
+        let top = tempfile::tempdir().unwrap();
+        std::fs::write(top.path().join("file"), "").unwrap();
+        let folder = Folder::first_of(&[top.path().join("file"), top.path().join("good")]).unwrap();
+        assert_eq!(folder.path(), top.path().join("good"));
+        assert_eq!(class(Folder::first_of(&[top.path().join("file")])), Some(Class::State));
+    }
+}

@@ -1,0 +1,219 @@
+//! What the pre event of an image leaves for its post event.
+//!
+//! A handoff counts only for the same run of the host, the same image and the same `Dest` (the same directory, by device and
+//! inode). Whatever is not exactly that is no handoff, and the post event then has nothing to say yes with.
+
+use super::Locations;
+use super::folder::{Folder, bytes_of, name_of};
+use super::run::Run;
+use crate::class::{Class, Failure};
+use crate::name::Digest;
+use serde::{Deserialize, Serialize};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// How many old runs are looked at when a new one starts.
+const SWEEP: usize = 64;
+
+/// Why the pre event let an image pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grounds {
+    /// A signature was verified for this digest.
+    Verified {
+        /// The digest: an index or a manifest, as text.
+        digest: String,
+        /// Who signed, as the policy names it.
+        authority: String,
+    },
+    /// A rule allows this image to be unsigned.
+    Allowed {
+        /// The rule.
+        rule: String,
+    },
+}
+
+/// A handoff, as written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handoff {
+    version: u32,
+    run: String,
+    image: String,
+    dest: Vec<u8>,
+    device: u64,
+    inode: u64,
+    grounds: Grounds,
+}
+
+impl Handoff {
+    /// Returns why the pre event let the image pass.
+    #[must_use]
+    pub fn grounds(&self) -> &Grounds {
+        &self.grounds
+    }
+
+    /// Returns the verified digest, where there is one.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        match &self.grounds {
+            Grounds::Verified { digest, .. } => digest.parse().ok(),
+            Grounds::Allowed { .. } => None,
+        }
+    }
+}
+
+/// The handoffs of one run.
+#[derive(Debug)]
+pub struct Handoffs {
+    folder: Folder,
+    run: Run,
+}
+
+const VERSION: u32 = 1;
+
+impl Handoffs {
+    /// Opens the handoffs of the current run, and clears away those of runs that are over.
+    ///
+    /// # Errors
+    /// `state`: no folder can be used.
+    pub fn open(locations: &Locations) -> Result<Self, Failure> {
+        let run = Run::current()?;
+        let top = Folder::first_of(&locations.runs)?;
+        for name in top.names(SWEEP)? {
+            if name.starts_with("run-")
+                && name != run.name()
+                && Run::is_over(&name)
+                && let Ok(old) = top.within(&name)
+            {
+                old.discard();
+            }
+        }
+        Ok(Self { folder: top.within(run.name())?, run })
+    }
+
+    /// Returns the folder of the run, for other marks that live no longer.
+    #[must_use]
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Returns the run.
+    #[must_use]
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Leaves a handoff for the post event of `image` into `dest`.
+    ///
+    /// # Errors
+    /// `state`: it could not be written. `event`: `dest` is no directory.
+    pub fn leave(&self, image: &str, dest: &Path, grounds: Grounds) -> Result<(), Failure> {
+        let (device, inode) = identity(dest)?;
+        let handoff = Handoff {
+            version: VERSION,
+            run: self.run.name().to_owned(),
+            image: image.to_owned(),
+            dest: bytes_of(&dest.as_os_str().to_owned()).to_vec(),
+            device,
+            inode,
+            grounds,
+        };
+        let bytes = serde_json::to_vec(&handoff).map_err(|error| Failure::new(Class::Internal, format!("a handoff: {error}")))?;
+        self.folder.replace(&name(image, dest), &bytes)
+    }
+
+    /// Returns the handoff for `image` into `dest`, if there is one of this run.
+    ///
+    /// # Errors
+    /// `state`: it cannot be read. `tree`: `dest` is another directory than at the pre event.
+    pub fn find(&self, image: &str, dest: &Path) -> Result<Option<Handoff>, Failure> {
+        let Some(bytes) = self.folder.read(&name(image, dest))? else { return Ok(None) };
+        let handoff: Handoff = serde_json::from_slice(&bytes)
+            .map_err(|error| Failure::new(Class::State, format!("a handoff has an unexpected form: {error}")))?;
+        let same = handoff.version == VERSION
+            && handoff.run == self.run.name()
+            && handoff.image == image
+            && handoff.dest == bytes_of(&dest.as_os_str().to_owned());
+        if !same {
+            return Err(Failure::new(Class::State, "a handoff of another run or image lies in the place of this one"));
+        }
+        if identity(dest)? != (handoff.device, handoff.inode) {
+            return Err(Failure::new(Class::Tree, format!("`{}` is another directory than before unpacking", dest.display())));
+        }
+        Ok(Some(handoff))
+    }
+
+    /// Removes a handoff that has done its work.
+    ///
+    /// # Errors
+    /// `state`: it could not be removed.
+    pub fn done(&self, image: &str, dest: &Path) -> Result<(), Failure> {
+        self.folder.remove(&name(image, dest))
+    }
+}
+
+fn name(image: &str, dest: &Path) -> String {
+    format!("handoff-{}", name_of(&[image.as_bytes(), bytes_of(&dest.as_os_str().to_owned())]))
+}
+
+/// Returns device and inode of a directory, without following a link at its end.
+fn identity(dest: &Path) -> Result<(u64, u64), Failure> {
+    let found = dest.symlink_metadata().map_err(|error| Failure::new(Class::Event, format!("`{}`: {error}", dest.display())))?;
+    if !found.is_dir() {
+        return Err(Failure::new(Class::Event, format!("`{}` is no directory", dest.display())));
+    }
+    Ok((found.dev(), found.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setup() -> (tempfile::TempDir, Handoffs) {
+        let top = tempfile::tempdir().unwrap();
+        let locations = Locations { state: Vec::new(), runs: vec![top.path().join("runs")] };
+        let handoffs = Handoffs::open(&locations).unwrap();
+        (top, handoffs)
+    }
+
+    fn allowed() -> Grounds {
+        Grounds::Allowed { rule: "r".to_owned() }
+    }
+
+    #[test]
+    fn a_handoff_is_for_one_image_and_one_directory() {
+        let (top, handoffs) = setup();
+        let dest = top.path().join("dest");
+        std::fs::create_dir(&dest).unwrap();
+        handoffs.leave("a:1", &dest, allowed()).unwrap();
+        assert_eq!(handoffs.find("a:1", &dest).unwrap().map(|handoff| handoff.grounds().clone()), Some(allowed()));
+        assert_eq!(handoffs.find("a:2", &dest).unwrap(), None);
+        assert_eq!(handoffs.find("a:1", top.path()).unwrap(), None);
+        std::fs::rename(&dest, top.path().join("old")).unwrap();
+        std::fs::create_dir(&dest).unwrap();
+        assert_eq!(handoffs.find("a:1", &dest).map_err(|failure| failure.class()), Err(Class::Tree));
+    }
+
+    #[test]
+    fn a_handoff_that_was_moved_or_edited_is_none() {
+        let (top, handoffs) = setup();
+        handoffs.leave("a:1", top.path(), allowed()).unwrap();
+        let bytes = handoffs.folder.read(&name("a:1", top.path())).unwrap().unwrap();
+        handoffs.folder.replace(&name("b:1", top.path()), &bytes).unwrap();
+        assert_eq!(handoffs.find("b:1", top.path()).map_err(|failure| failure.class()), Err(Class::State));
+        for bytes in [&bytes[..bytes.len() - 1], b"{}", b""] {
+            handoffs.folder.replace(&name("a:1", top.path()), bytes).unwrap();
+            assert_eq!(handoffs.find("a:1", top.path()).map_err(|failure| failure.class()), Err(Class::State));
+        }
+    }
+
+    #[test]
+    fn runs_that_are_over_leave_nothing_behind() {
+        let (top, handoffs) = setup();
+        let runs = Folder::open(&top.path().join("runs")).unwrap();
+        runs.within("run-1-0-x").unwrap().replace("handoff-x", b"old").unwrap();
+        Handoffs::open(&Locations { state: Vec::new(), runs: vec![top.path().join("runs")] }).unwrap();
+        assert_eq!(runs.names(10).unwrap(), [handoffs.run().name()]);
+    }
+}

@@ -1,0 +1,24 @@
+//! Files that we keep: one kind, used for everything.
+//!
+//! A [`Folder`] is private (0700, ours); a file in it is replaced whole or not at all, read under a cap, and changed under a
+//! lock that dies with its holder. State that cannot be written never loosens anything: callers get `state` and refuse.
+//! Design: section 5 last paragraph; attacks: `reference/security.md` matrix L.
+
+mod folder;
+mod handoff;
+mod run;
+
+pub use folder::{Folder, Lock};
+pub use handoff::{Grounds, Handoff, Handoffs};
+pub use run::Run;
+
+use std::path::PathBuf;
+
+/// Where files may lie: the first folder that can be used is.
+#[derive(Clone, Debug)]
+pub struct Locations {
+    /// What is kept for longer than a run: locks, pins, memory.
+    pub state: Vec<PathBuf>,
+    /// What is kept for one run of the host: handoffs, the mark of a preflight.
+    pub runs: Vec<PathBuf>,
+}

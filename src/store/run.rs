@@ -1,0 +1,88 @@
+//! The run of the host: which luet is it that called us?
+//!
+//! One run of luet calls the plugin many times; what one call leaves for another counts only within that run. A process
+//! number comes back, so the run is the parent's number, the moment it started, and the boot that it started in.
+
+use crate::class::{Class, Failure};
+
+/// One run of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    name: String,
+    process: u32,
+}
+
+impl Run {
+    /// Returns the run that this process belongs to: that of its parent.
+    ///
+    /// # Errors
+    /// `state`: there is no parent in this process namespace, or no `/proc`.
+    pub fn current() -> Result<Self, Failure> {
+        let parent = rustix::process::getppid()
+            .ok_or_else(|| Failure::new(Class::State, "the host that called is not visible from here (another process namespace)"))?;
+        Self::of(parent.as_raw_nonzero().get().unsigned_abs())
+    }
+
+    fn of(process: u32) -> Result<Self, Failure> {
+        let read = |path: &str| {
+            std::fs::read_to_string(path).map_err(|error| {
+                Failure::new(Class::State, format!("`{path}` could not be read: {error}"))
+                    .hint("mount /proc, so that runs of the host can be told apart")
+            })
+        };
+        let stat = read(&format!("/proc/{process}/stat"))?;
+        let started = started(&stat).ok_or_else(|| Failure::new(Class::State, format!("`/proc/{process}/stat` has an unexpected form")))?;
+        let boot: String = read("/proc/sys/kernel/random/boot_id")?.chars().filter(char::is_ascii_alphanumeric).collect();
+        Ok(Self { name: format!("run-{process}-{started}-{boot}"), process })
+    }
+
+    /// Returns a name for the run, fit for a folder.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the number of the host's process.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.process
+    }
+
+    /// Returns whether the run that is called `name` is over: its process is gone, or is another.
+    #[must_use]
+    pub fn is_over(name: &str) -> bool {
+        let process = name.strip_prefix("run-").and_then(|rest| rest.split('-').next()).and_then(|process| process.parse().ok());
+        process.is_none_or(|process| {
+            Self::of(process).is_ok_and(|run| run.name != name) || !std::path::Path::new(&format!("/proc/{process}")).exists()
+        })
+    }
+}
+
+/// Returns the start time in `/proc/PID/stat`: field 22, in clock ticks since boot (proc(5)).
+///
+/// Field 2 is the program's name in parentheses and may hold anything, also parentheses: fields count from the last one.
+fn started(stat: &str) -> Option<u64> {
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_cannot_pass_for_another_by_its_name() {
+        let tail = "S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20";
+        assert_eq!(started(&format!("77 (luet) {tail}")), Some(4242));
+        assert_eq!(started(&format!("77 (a) S 1 2 (b) {tail}")), Some(4242));
+        assert_eq!(started("77 luet"), None);
+    }
+
+    #[test]
+    fn a_run_is_over_when_its_process_is_gone_or_another() {
+        let run = Run::current().unwrap();
+        assert!(!Run::is_over(run.name()));
+        assert!(Run::is_over(&run.name().replacen("-", "-4", 1)) || !std::path::Path::new("/proc/4").exists());
+        assert!(Run::is_over(&format!("run-{}-1-x", run.process())));
+        assert!(Run::is_over("nonsense"));
+    }
+}
