@@ -1,0 +1,240 @@
+#!/usr/bin/env bash
+#
+# Installs every program that the tests need beside Rust and Go, through the ordinary package clients and at pinned
+# versions, and prints what it got. What is already there at the right version is left alone, so a second run takes
+# about a second. Nothing is skipped: when a tool can't be had, this script fails.
+#
+#   .ci/tools.sh            installs into .ci/cache (ignored by git); LUET_COSIGN_TOOLS=DIR chooses another folder
+#   .ci/cache/bin           put this first on PATH
+#   .ci/cache/versions.txt  what was installed
+#
+# Debian packages with a service (docker.io) are installed for their programs only; no service is started.
+set -euo pipefail
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+project=$(dirname -- "$here")
+tools=${LUET_COSIGN_TOOLS:-$here/cache}
+mkdir -p "$tools/bin" "$tools/scratch"
+tools=$(cd -- "$tools" && pwd)
+bin=$tools/bin
+scratch=$(mktemp -d "$tools/scratch/XXXXXX")
+policy_file=/usr/sbin/policy-rc.d
+policy_is_ours=
+
+cosign2_version=v2.6.4
+cosign3_version=v3.1.2
+crane_version=v0.20.6
+olareg_version=v0.2.1
+skopeo_at_least=1.22
+
+# Debian packages of the release that this machine runs, installed into the system.
+debian_packages=(
+    apache2-utils  # htpasswd, for registries that ask for a password
+    buildah        # build engine without a daemon
+    busybox-static # the content of base images
+    docker.io      # dockerd, and its client
+    hyperfine      # benchmark runner
+    musl-tools     # musl-gcc, for the static release binary
+)
+
+say() { printf '%s\n' "== $*" >&2; }
+die() { printf '%s\n' "tools.sh: $*" >&2; exit 1; }
+
+cleanup() {
+    rm -rf "$scratch"
+    if [ -n "$policy_is_ours" ]; then as_root rm -f "$policy_file"; fi
+}
+trap cleanup EXIT
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+# retry COMMAND...: the network may fail; a second and third try are free.
+retry() {
+    local try
+    for try in 1 2 3; do
+        if "$@"; then return; fi
+        [ "$try" = 3 ] || { say "failed, trying again: $*"; sleep $((try * 3)); }
+    done
+    die "gave up after three tries: $*"
+}
+
+# --- Debian ----------------------------------------------------------------------------------------------------------
+
+apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 "$@"; }
+
+installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# Lists that an image was built with can be old or gone: fetch them once, when something is to be installed.
+apt_updated=
+apt_update() {
+    [ -z "$apt_updated" ] || return 0
+    retry apt update -qq
+    apt_updated=1
+}
+
+# Debian starts a service when its package is installed, unless policy-rc.d says no.
+forbid_services() {
+    [ ! -e "$policy_file" ] || return 0
+    policy_is_ours=1
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy_file" >/dev/null
+    as_root chmod 755 "$policy_file"
+}
+
+install_debian_packages() {
+    local package missing=()
+    for package in "${debian_packages[@]}"; do
+        installed "$package" || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    say "Debian packages: ${missing[*]}"
+    apt_update
+    forbid_services
+    retry apt install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# The package would add a user and a service; only its program is wanted.
+install_docker_registry() {
+    [ ! -x "$bin/docker-registry" ] || return 0
+    say "docker-registry"
+    apt_update
+    (cd "$scratch" && retry apt-get -qq -o APT::Sandbox::User=root download docker-registry)
+    dpkg -x "$scratch"/docker-registry_*.deb "$scratch/docker-registry"
+    dpkg-deb -f "$scratch"/docker-registry_*.deb Version >"$tools/docker-registry.version"
+    install -m 755 "$scratch/docker-registry/usr/bin/docker-registry" "$bin/docker-registry"
+}
+
+# skopeo judges our signatures, but Debian 12 and 13 build it without sigstore. The one of Debian's development branch
+# has it, and needs a newer libc: it is unpacked beside its own libraries and started by its own loader.
+install_skopeo() {
+    if [ ! -x "$bin/skopeo" ]; then
+        say "skopeo (Debian sid, with its own libraries)"
+        unpack_skopeo
+    fi
+    skopeo_version=$("$bin/skopeo" --version | awk '{print $3}')
+    [ "$(printf '%s\n' "$skopeo_at_least" "$skopeo_version" | sort -V | head -n 1)" = "$skopeo_at_least" ] ||
+        die "skopeo $skopeo_version is older than $skopeo_at_least"
+    skopeo_signs || die "skopeo $skopeo_version can't make sigstore signatures"
+}
+
+unpack_skopeo() {
+    local mirror root=$tools/skopeo apt_own deb
+    apt_update
+    # shellcheck disable=SC2016 # apt's own placeholder
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | sort -u | head -n 1)
+    [ -n "$mirror" ] || die "no Debian mirror among the apt sources of this machine"
+    mkdir -p "$scratch"/apt/{lists,archives}/partial
+    printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s sid main\n' "$mirror" >"$scratch/apt/sources.list"
+    : >"$scratch/apt/status" # nothing counts as installed: all that skopeo needs is fetched
+    apt_own=(
+        -o "Dir::State::lists=$scratch/apt/lists" -o "Dir::State::status=$scratch/apt/status"
+        -o "Dir::Cache=$scratch/apt" -o "Dir::Cache::archives=$scratch/apt/archives"
+        -o "Dir::Etc::sourcelist=$scratch/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
+        -o APT::Sandbox::User=root -o Debug::NoLocking=1
+    )
+    retry apt-get -qq "${apt_own[@]}" update
+    retry apt-get -qq "${apt_own[@]}" -y --no-install-recommends --download-only install skopeo >/dev/null
+    rm -rf "$root"
+    mkdir -p "$root"
+    for deb in "$scratch"/apt/archives/{skopeo,lib}*.deb; do
+        dpkg -x "$deb" "$root"
+    done
+    cat >"$bin/skopeo" <<'WRAPPER'
+#!/bin/sh
+root=$(dirname -- "$(dirname -- "$(readlink -f -- "$0")")")/skopeo
+set -- --library-path "$(echo "$root"/usr/lib/*-linux-gnu)" "$root/usr/bin/skopeo" "$@"
+exec "$(echo "$root"/usr/lib/*-linux-gnu/ld-linux-*.so.*)" "$@"
+WRAPPER
+    chmod 755 "$bin/skopeo"
+}
+
+# skopeo_signs: whether a signature really comes out (a build without sigstore has the flags as well).
+skopeo_signs() {
+    local dir=$scratch/skopeo-check
+    mkdir -p "$dir/registries.d"
+    printf 'default-docker:\n  use-sigstore-attachments: true\n' >"$dir/registries.d/default.yaml"
+    printf '{"default":[{"type":"insecureAcceptAnything"}]}' >"$dir/policy.json"
+    printf secret >"$dir/passphrase"
+    printf content >"$dir/file"
+    tar -C "$dir" -cf "$dir/layer.tar" file
+    "$bin/crane" append --oci-empty-base -f "$dir/layer.tar" -t check:1 -o "$dir/image.tar" 2>/dev/null
+    "$bin/skopeo" generate-sigstore-key --output-prefix "$dir/key" --passphrase-file "$dir/passphrase" >/dev/null
+    "$bin/skopeo" --policy "$dir/policy.json" --registries.d "$dir/registries.d" copy -q \
+        --sign-by-sigstore-private-key "$dir/key.private" --sign-passphrase-file "$dir/passphrase" \
+        --sign-identity check.example/image:1 "docker-archive:$dir/image.tar" "dir:$dir/signed"
+    grep -q dev.cosignproject.cosign/signature "$dir"/signed/signature-1
+}
+
+# --- Go --------------------------------------------------------------------------------------------------------------
+
+# go_has NAME MODULE VERSION: bin/NAME is that module at that version, built the way we build.
+go_has() {
+    [ -x "$bin/$1" ] &&
+        go version -m "$bin/$1" | awk -v module="$2" -v version="$3" '
+            ($1 == "mod" || $1 == "dep") && $2 == module && $3 == version { right = 1 }
+            $1 == "build" && $2 == "CGO_ENABLED=0" { static = 1 }
+            END { exit !(right && static) }'
+}
+
+go_build_flags=(-trimpath -buildvcs=false -ldflags "-s -w")
+
+# go_install NAME MODULE PACKAGE VERSION: the program of that package, as bin/NAME.
+go_install() {
+    local name=$1 module=$2 package=$3 version=$4
+    ! go_has "$name" "$module" "$version" || return 0
+    say "$name $version (go install)"
+    retry env GOBIN="$scratch/go" go install "${go_build_flags[@]}" "$package@$version"
+    mv "$scratch/go/$(basename -- "$package")" "$bin/$name"
+}
+
+# olareg can't be had by `go install`: its list of versions is not everywhere served. Its own go.mod names one.
+install_olareg() {
+    ! go_has olareg github.com/olareg/olareg "$olareg_version" || return 0
+    say "olareg $olareg_version"
+    retry go build -C "$here/olareg" "${go_build_flags[@]}" -o "$bin/olareg" github.com/olareg/olareg/cmd/olareg
+    go_has olareg github.com/olareg/olareg "$olareg_version" || die ".ci/olareg/go.mod does not name olareg $olareg_version"
+}
+
+# The stand-in host is part of the project: built each time, Go's build cache makes that cheap.
+install_luet_host() {
+    retry go build -C "$project/tests/host" "${go_build_flags[@]}" -o "$bin/luet-host" .
+}
+
+install_go_programs() {
+    command -v go >/dev/null || die "Go is missing (1.26 or newer)"
+    export CGO_ENABLED=0 GOTOOLCHAIN=local
+    go_install crane github.com/google/go-containerregistry github.com/google/go-containerregistry/cmd/crane "$crane_version"
+    install_olareg
+    install_luet_host
+    go_install cosign2 github.com/sigstore/cosign/v2 github.com/sigstore/cosign/v2/cmd/cosign "$cosign2_version"
+    go_install cosign3 github.com/sigstore/cosign/v3 github.com/sigstore/cosign/v3/cmd/cosign "$cosign3_version"
+}
+
+# --- what came -------------------------------------------------------------------------------------------------------
+
+list_versions() {
+    local package
+    printf '%-16s %s\n' \
+        go "$(go env GOVERSION)" \
+        cosign2 "$("$bin/cosign2" version --json | sed -n 's/.*"gitVersion": *"\([^"]*\)".*/\1/p')" \
+        cosign3 "$("$bin/cosign3" version --json | sed -n 's/.*"gitVersion": *"\([^"]*\)".*/\1/p')" \
+        crane "$("$bin/crane" version)" \
+        olareg "$olareg_version" \
+        docker-registry "$(cat "$tools/docker-registry.version")" \
+        skopeo "$skopeo_version" \
+        luet-host "$("$bin/luet-host" --version | awk '{print $NF}')"
+    for package in "${debian_packages[@]}"; do
+        printf '%-16s %s\n' "$package" "$(dpkg-query -W -f '${Version}' "$package")"
+    done
+}
+
+for program in apt-get dpkg; do
+    command -v "$program" >/dev/null || die "$program is missing: this needs Debian or a relative of it"
+done
+install_debian_packages
+install_docker_registry
+install_go_programs
+install_skopeo
+list_versions >"$tools/versions.txt"
+cat "$tools/versions.txt"
