@@ -7,6 +7,7 @@ pub mod class;
 pub mod config;
 pub mod limits;
 pub mod name;
+pub mod policy;
 pub mod store;
 pub mod trust;
 pub mod wire;

@@ -10,6 +10,22 @@ pub const EVENT_BYTES: u64 = 1 << 20;
 pub const EVENT_FILE_BYTES: u64 = 1 << 20;
 /// A policy file, in bytes.
 pub const POLICY_BYTES: u64 = 256 << 10;
+/// Values of a policy file: scalars, lists and mappings.
+pub const POLICY_NODES: usize = 20_000;
+/// Problems of a policy that are listed.
+pub const POLICY_PROBLEMS: usize = 50;
+/// Pairs of scope and tag pattern in one policy.
+pub const POLICY_PAIRS: usize = 1_024;
+/// Work of looking for ties between those pairs, in steps: 16 million are about 30 ms.
+pub const POLICY_TIE_STEPS: usize = 16 << 20;
+/// Patterns under `skip_patterns`.
+pub const SKIP_PATTERNS: usize = 64;
+/// One of those patterns, in bytes.
+pub const SKIP_PATTERN_BYTES: usize = 1 << 10;
+/// What one of those patterns may take when compiled, in bytes.
+pub const SKIP_COMPILED_BYTES: usize = 256 << 10;
+/// A name or reason in a policy, in characters.
+pub const POLICY_TEXT: usize = 512;
 /// A key file, public or private, in bytes.
 pub const KEY_BYTES: u64 = 64 << 10;
 /// A file of registry credentials or of luet's configuration, in bytes.

@@ -1,0 +1,182 @@
+//! What is wrong with a document as a whole: rules that contradict each other or themselves, and rules that are dangerous.
+
+use super::diagnostic::Problems;
+use super::document::{Document, KeySource, Mode};
+use super::rules::{Rule, Target, TrustNames};
+use super::ties;
+use crate::name::{Scope, TagGlob};
+use std::collections::{HashMap, HashSet};
+
+/// Why an unsigned repository without `tags` is dangerous. `reference/policy.md` 0, hosts.md: how luet picks a package.
+const REPLACES: &str = "luet takes a package from the first repository, by priority, that has it: this repository can replace every other \
+                        repository's packages, signed ones too, and run its finalizers as root; name the `tags` that may be unsigned";
+
+/// Notes every such problem.
+pub(super) fn check(document: &Document, problems: &mut Problems) {
+    check_names(document, problems);
+    check_signers(document, problems);
+    for rule in &document.rules {
+        check_skip(rule, problems);
+        check_local_files(rule, problems);
+        check_reason(rule, problems);
+        check_until(rule, document.defaults.unsigned, problems);
+        check_reach(rule, document.defaults.unsigned, problems);
+        check_tags(rule, problems);
+    }
+    check_defaults(document, problems);
+    check_registries(document, problems);
+    ties::check(&document.rules, problems);
+}
+
+fn check_names(document: &Document, problems: &mut Problems) {
+    let mut seen = HashMap::new();
+    for rule in &document.rules {
+        if let Some(first) = seen.insert(rule.name.as_str(), rule.at) {
+            problems.error(rule.at, "duplicate-name", format!("the rule on line {} is called `{}` too", first.line, rule.name));
+        }
+    }
+}
+
+fn check_signers(document: &Document, problems: &mut Problems) {
+    let known: HashSet<&str> = document.signers.iter().map(|signer| signer.name.as_str()).collect();
+    let mut used = HashSet::new();
+    for rule in &document.rules {
+        let TrustNames::AnyOf(names) = &rule.trust else { continue };
+        let mut here = HashSet::new();
+        for name in names {
+            let at = rule.trust_at.unwrap_or(rule.at);
+            if !known.contains(name.as_str()) {
+                let near = super::fields::nearest(name, &known.iter().copied().collect::<Vec<_>>());
+                let problem =
+                    problems.error(at, "unknown-signer", format!("`{}` trusts `{name}`, which is not under `signers`", rule.name));
+                if let Some(near) = near {
+                    problem.help(format!("did you mean `{near}`?"));
+                }
+            }
+            if !here.insert(name) {
+                problems.warning(at, "duplicate-signer", format!("`{}` names `{name}` twice", rule.name));
+            }
+            used.insert(name.as_str());
+        }
+    }
+    for signer in document.signers.iter().filter(|signer| !used.contains(signer.name.as_str())) {
+        problems.warning(signer.at, "unused-signer", format!("no rule trusts `{}`", signer.name));
+    }
+    let mut seen = HashMap::new();
+    for signer in &document.signers {
+        let source = match &signer.source {
+            KeySource::Environment => None,
+            KeySource::File(path) => Some(path.as_str()),
+        };
+        if let Some(first) = seen.insert(source, &signer.name) {
+            problems.warning(signer.at, "same-key", format!("`{first}` and `{}` are the same key", signer.name));
+        }
+    }
+}
+
+/// `trust: skip` makes every key senseless that is about signatures.
+fn check_skip(rule: &Rule, problems: &mut Problems) {
+    if rule.trust != TrustNames::Skip {
+        return;
+    }
+    if let (Some(mode @ (Mode::Deny | Mode::Warn)), Some(at)) = (rule.unsigned, rule.unsigned_at) {
+        let message = format!("`{}` says `trust: skip` and `unsigned: {}`; what is not looked for is never missed", rule.name, mode.word());
+        problems.error(at, "conflict", message).help("remove one of them");
+    }
+    if let Some(at) = rule.signatures_from_at {
+        problems.error(at, "conflict", format!("`{}` says `trust: skip` and `signatures_from`", rule.name)).help("remove one of them");
+    }
+}
+
+fn check_local_files(rule: &Rule, problems: &mut Problems) {
+    let Some((_, at)) = rule.targets.iter().find(|(target, _)| *target == Target::LocalFiles) else { return };
+    if rule.trust != TrustNames::Skip {
+        problems
+            .error(*at, "conflict", format!("`{}` is about local files, which carry no signatures", rule.name))
+            .help("give them a rule of their own, with `trust: skip` and a `reason`");
+    }
+    if !rule.tags.is_empty() {
+        problems.error(*at, "conflict", format!("`{}` is about local files, which have no tags", rule.name));
+    }
+}
+
+fn check_reason(rule: &Rule, problems: &mut Problems) {
+    let what = if rule.trust == TrustNames::Skip {
+        "trust: skip"
+    } else if rule.unsigned == Some(Mode::Allow) {
+        "unsigned: allow"
+    } else {
+        return;
+    };
+    if rule.reason.is_none() {
+        problems.error(rule.at, "missing-reason", format!("`{}` says `{what}` and no `reason`", rule.name));
+    }
+}
+
+fn check_until(rule: &Rule, default: Mode, problems: &mut Problems) {
+    if let Some(at) = rule.until_at
+        && !rule.is_lax(default)
+    {
+        problems.warning(at, "useless-until", format!("`{}` denies already; `until` changes nothing", rule.name));
+    }
+}
+
+/// Warns about rules that let too much pass, or nothing.
+fn check_reach(rule: &Rule, default: Mode, problems: &mut Problems) {
+    if !rule.is_lax(default) {
+        if rule.trust == TrustNames::Nobody {
+            let message = format!("`{}` trusts nobody and denies what is unsigned: it refuses every image", rule.name);
+            problems.warning(rule.at, "refuses-all", message).help("name signers under `trust`");
+        }
+        return;
+    }
+    for (target, at) in &rule.targets {
+        let Target::Scope(scope) = target else { continue };
+        if is_whole_registry(scope) {
+            let message = format!("`{}` lets images of a whole registry pass unsigned: `{scope}`", rule.name);
+            problems.warning(*at, "wide", message).help("name the repositories");
+        }
+    }
+    let scopes = rule.targets.iter().any(|(target, _)| matches!(target, Target::Scope(_)));
+    if scopes && rule.tags.is_empty() {
+        let message = format!("`{}` lets unsigned images pass under every tag", rule.name);
+        problems.warning(rule.at, "replaces-others", message).help(REPLACES);
+    }
+}
+
+/// Whether a scope has no literal segment, or not even a literal host.
+fn is_whole_registry(scope: &Scope) -> bool {
+    let text = scope.to_string();
+    text.split_once('/').is_none_or(|(_, path)| path.split('/').all(|segment| segment.starts_with('*')))
+}
+
+/// Warns about patterns that no tag can match.
+fn check_tags(rule: &Rule, problems: &mut Problems) {
+    let dead = |glob: &&TagGlob| glob.to_string().starts_with(['.', '-']);
+    for glob in rule.tags.iter().filter(dead) {
+        let message = format!("`{glob}` of `{}` can never match: no tag starts so", rule.name);
+        problems.warning(rule.at, "never-matches", message);
+    }
+}
+
+fn check_defaults(document: &Document, problems: &mut Problems) {
+    let defaults = &document.defaults;
+    if defaults.unmatched != Mode::Deny {
+        let message = format!("`unmatched: {}` lets images of any registry pass that no rule is about", defaults.unmatched.word());
+        problems.warning(defaults.unmatched_at, "wide", message).help("write `deny`, and rules for the repositories that you use");
+    }
+    if let Some(at) = defaults.unsigned_at
+        && defaults.unsigned == Mode::Allow
+    {
+        let message = "`unsigned: allow` as a default lets unsigned images of every rule pass that does not say otherwise";
+        problems.warning(at, "wide", message).help("write `deny` here, and `unsigned: allow` with a `reason` in the rules that need it");
+    }
+}
+
+fn check_registries(document: &Document, problems: &mut Problems) {
+    for entry in &document.registries {
+        if !entry.http && entry.ca.is_none() && entry.auth_hosts.is_empty() {
+            problems.warning(entry.at, "useless-registry", format!("the entry of `{}` changes nothing", entry.host));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Problems of a policy: each has a stable code, a position and, where there is one, a way out.
+//!
+//! The codes are the headings of docs/policy.md, "Problems". Positions are written `line 7, column 5`, for the host strips
+//! `:word:` from what it prints.
+
+use super::Origin;
+use crate::class::{Class, Failure, printable};
+use crate::limits;
+use std::fmt;
+
+/// Where something stands in a policy, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Severity {
+    /// The policy cannot be used.
+    Error,
+    /// The policy can be used, and probably does not mean what its author thinks, or is dangerous.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// One problem of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The stable code, kebab-case.
+    pub code: &'static str,
+    /// What was found and what was expected.
+    pub message: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column, in characters, counted from 1.
+    pub column: usize,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// Returns where the problem stands.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position { line: self.line, column: self.column }
+    }
+
+    /// Returns the problem in one line, with the name of the policy.
+    #[must_use]
+    pub fn text(&self, origin: &Origin) -> String {
+        printable(&format!("{} {} [{}] {}", origin.name(), self.position(), self.code, self.message))
+    }
+
+    /// Returns the problem as `policy lint --json` prints it.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "severity": self.severity.to_string(),
+            "code": self.code,
+            "message": printable(&self.message),
+            "line": self.line,
+            "column": self.column,
+            "help": self.help.as_deref().map(printable),
+        })
+    }
+}
+
+/// Collects problems, up to a number that a reader can take in.
+#[derive(Debug, Default)]
+pub(super) struct Problems(Vec<Diagnostic>);
+
+impl Problems {
+    /// Notes an error.
+    pub(super) fn error(&mut self, at: Position, code: &'static str, message: impl fmt::Display) -> &mut Self {
+        self.push(Severity::Error, at, code, message.to_string())
+    }
+
+    /// Notes a warning.
+    pub(super) fn warning(&mut self, at: Position, code: &'static str, message: impl fmt::Display) -> &mut Self {
+        self.push(Severity::Warning, at, code, message.to_string())
+    }
+
+    /// Says what to do about the last problem noted.
+    pub(super) fn help(&mut self, help: impl fmt::Display) {
+        if let Some(last) = self.0.last_mut() {
+            last.help = Some(help.to_string());
+        }
+    }
+
+    fn push(&mut self, severity: Severity, at: Position, code: &'static str, message: String) -> &mut Self {
+        self.0.push(Diagnostic { severity, code, message, line: at.line, column: at.column, help: None });
+        self
+    }
+
+    /// Returns whether an error was noted.
+    pub(super) fn fatal(&self) -> bool {
+        self.0.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// Takes over what another part noted.
+    pub(super) fn extend(&mut self, others: Vec<Diagnostic>) {
+        self.0.extend(others);
+    }
+
+    /// Returns the problems: errors first, each kind in the order of the file, cut to [`limits::POLICY_PROBLEMS`].
+    pub(super) fn finish(mut self) -> Vec<Diagnostic> {
+        self.0.sort_by_key(|problem| (problem.severity, problem.position()));
+        self.0.truncate(limits::POLICY_PROBLEMS);
+        self.0
+    }
+}
+
+/// Returns the failure that stops the host: the first error is its message, the others are its details.
+///
+/// Its class is `policy`; where the environment is the policy and only its key is bad, it is the class of the key's failure.
+#[must_use]
+pub fn failure(problems: &[Diagnostic], origin: &Origin) -> Failure {
+    let mut errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let Some(first) = errors.next() else {
+        return Failure::new(Class::Policy, format!("{} cannot be used", origin.name()));
+    };
+    let of_the_key = first.code == "key" && matches!(origin, Origin::Environment { .. });
+    let class = if of_the_key { Class::Secret } else { Class::Policy };
+    let mut failure = Failure::new(class, first.text(origin));
+    if let Some(help) = &first.help {
+        failure = failure.hint(help);
+    }
+    errors.fold(failure, |failure, problem| failure.detail(problem.text(origin)))
+}
+
+/// Returns what `policy lint` prints: every problem with its help, and a last line that counts.
+#[must_use]
+pub fn lint_text(problems: &[Diagnostic], origin: &Origin) -> String {
+    let mut text = String::new();
+    for problem in problems {
+        text.push_str(&format!("{}: {}\n", problem.severity, problem.text(origin)));
+        if let Some(help) = &problem.help {
+            text.push_str(&format!("  help: {}\n", printable(help)));
+        }
+    }
+    let (errors, warnings) = count(problems);
+    text.push_str(&format!("{}: {errors} errors, {warnings} warnings\n", origin.name()));
+    text
+}
+
+/// Returns what `policy lint --json` prints.
+#[must_use]
+pub fn lint_json(problems: &[Diagnostic], origin: &Origin) -> serde_json::Value {
+    let (errors, warnings) = count(problems);
+    serde_json::json!({
+        "version": 1,
+        "policy": origin.name(),
+        "errors": errors,
+        "warnings": warnings,
+        "problems": problems.iter().map(Diagnostic::json).collect::<Vec<_>>(),
+    })
+}
+
+fn count(problems: &[Diagnostic]) -> (usize, usize) {
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    (errors, problems.len() - errors)
+}

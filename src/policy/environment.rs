@@ -1,0 +1,110 @@
+//! The environment as a policy: the variables become the text that `luet-cosign policy from-env` prints, and that text is
+//! read like any other policy. One matcher, one decision, one explanation. Design.md section 3.
+
+use super::document::KEY_VARIABLE;
+use super::rules::LOCAL_FILES;
+use crate::name::Scope;
+use std::fmt::Write as _;
+
+/// The rule for everything, made by the key.
+pub(super) const CATCH_ALL: &str = "environment";
+/// The variable, and the name of the rule that it makes.
+pub(super) const ALLOW_UNSIGNED: &str = "LUET_COSIGN_ALLOW_UNSIGNED";
+/// The variable behind `skip_patterns`.
+pub(super) const SKIP: &str = "COSIGN_SKIP";
+
+/// What the environment says. Whoever reads it splits lists at blanks, and drops empty words and variables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EnvironmentFacts {
+    /// `COSIGN_PUBLIC_KEY_LOCATION`. Only whether it is set counts here.
+    pub key_location: Option<String>,
+    /// `COSIGN_EXPERIMENTAL`: keyless, which this version does not read.
+    pub experimental: bool,
+    /// `COSIGN_REPOSITORY`: where signatures lie.
+    pub repository: Option<String>,
+    /// `LUET_COSIGN_ALLOW_UNSIGNED`: scopes, and `file://**`.
+    pub allow_unsigned: Vec<String>,
+    /// `COSIGN_SKIP`: patterns.
+    pub skip: Vec<String>,
+    /// `LUET_COSIGN_HTTP_REGISTRIES`: hosts.
+    pub http_registries: Vec<String>,
+}
+
+/// Returns the policy that the environment amounts to. Values are quoted, not checked: [`super::Document::parse`] does that.
+///
+/// A repository that may be unsigned is looked at like any other, under `COSIGN_REPOSITORY` where that is set: the rule names
+/// no signer, so what is there decides only whether it is proven to be unsigned, or broken.
+#[must_use]
+pub fn from_env(facts: &EnvironmentFacts) -> String {
+    let mut text = String::from("# The environment as a policy, made by `luet-cosign policy from-env`.\nversion: 1\n");
+    text.push_str("defaults: {unmatched: deny, unsigned: deny}\n");
+    if facts.experimental {
+        text.push_str("# COSIGN_EXPERIMENTAL asks for keyless signatures, which this version does not read.\n");
+    }
+    if facts.key_location.is_some() {
+        let _ = writeln!(text, "signers:\n  {CATCH_ALL}: {{key_env: {KEY_VARIABLE}}}");
+    }
+    push_rules(&mut text, facts);
+    push_list(&mut text, "registries", &facts.http_registries, |host| format!("{{host: {}, http: true}}", quoted(host)));
+    push_list(&mut text, "skip_patterns", &facts.skip, quoted);
+    text
+}
+
+fn push_rules(text: &mut String, facts: &EnvironmentFacts) {
+    let from = facts.repository.as_ref().map_or_else(String::new, |repository| format!("    signatures_from: [{}]\n", quoted(repository)));
+    let (local, scopes): (Vec<&String>, Vec<&String>) = facts.allow_unsigned.iter().partition(|scope| *scope == LOCAL_FILES);
+    if facts.key_location.is_none() && facts.allow_unsigned.is_empty() {
+        return;
+    }
+    text.push_str("repositories:\n");
+    if facts.key_location.is_some() {
+        let _ = write!(text, "  - name: {CATCH_ALL}\n    scope: '*'\n    trust: [{CATCH_ALL}]\n    unsigned: deny\n{from}");
+    }
+    if !scopes.is_empty() {
+        let scopes: Vec<String> = distinct(&scopes).into_iter().map(quoted).collect();
+        let scopes = scopes.join(", ");
+        // `warn`, so that each image that passes so is named. One rule, so that scopes that overlap do not tie.
+        let _ = write!(text, "  - name: {ALLOW_UNSIGNED}\n    scope: [{scopes}]\n    unsigned: warn\n{from}");
+    }
+    if !local.is_empty() {
+        let reason = format!("{ALLOW_UNSIGNED} names {LOCAL_FILES}");
+        let _ = write!(
+            text,
+            "  - name: '{ALLOW_UNSIGNED} {LOCAL_FILES}'\n    scope: '{LOCAL_FILES}'\n    trust: skip\n    reason: '{reason}'\n"
+        );
+    }
+}
+
+fn push_list(text: &mut String, key: &str, values: &[String], item: impl Fn(&str) -> String) {
+    if !values.is_empty() {
+        let _ = writeln!(text, "{key}:");
+    }
+    for value in values {
+        let _ = writeln!(text, "  - {}", item(value));
+    }
+}
+
+/// Returns the scopes without those that are written twice, in whatever spelling.
+fn distinct<'a>(scopes: &[&'a String]) -> Vec<&'a str> {
+    let mut seen = std::collections::HashSet::new();
+    let canonical = |text: &str| text.parse::<Scope>().map_or_else(|_| text.to_owned(), |scope| scope.to_string());
+    scopes.iter().filter(|scope| seen.insert(canonical(scope))).map(|scope| scope.as_str()).collect()
+}
+
+/// Returns a YAML scalar that reads back as exactly `text`, whatever is in it.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            ' ' => quoted.push(c),
+            c if c.is_ascii_graphic() => quoted.push(c),
+            c => {
+                let _ = write!(quoted, "\\U{:08X}", u32::from(c));
+            }
+        }
+    }
+    quoted.push('"');
+    quoted
+}

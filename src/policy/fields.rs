@@ -1,0 +1,214 @@
+//! Reading mappings whose keys are known, and the list of those keys.
+
+use super::diagnostic::{Position, Problems};
+use super::tree::{Entry, Node, Value};
+use crate::limits;
+use std::fmt;
+use std::str::FromStr;
+
+/// Every key of the schema, as `docs/policy.md` names it. A test holds each to a negative test (security.md P09).
+pub const KEYS: &[&str] = &[
+    "version",
+    "defaults",
+    "defaults.unmatched",
+    "defaults.unsigned",
+    "signers",
+    "signers.NAME.key",
+    "signers.NAME.key_env",
+    "repositories",
+    "repositories.name",
+    "repositories.scope",
+    "repositories.tags",
+    "repositories.trust",
+    "repositories.unsigned",
+    "repositories.reason",
+    "repositories.until",
+    "repositories.signatures_from",
+    "registries",
+    "registries.host",
+    "registries.http",
+    "registries.ca",
+    "registries.auth_hosts",
+    "skip_patterns",
+];
+
+/// Keys that other versions have, and that must never be ignored by this one.
+const LATER: &[&str] = &[
+    "all_of",
+    "at_least",
+    "attestations",
+    "audit",
+    "bind_tag",
+    "blocked",
+    "convert",
+    "downgrade",
+    "exceptions",
+    "fingerprint",
+    "frozen",
+    "github",
+    "include",
+    "key_url",
+    "keyless",
+    "locked",
+    "max_age",
+    "mirror_of",
+    "mode",
+    "network",
+    "of",
+    "post_unpack",
+    "rollback",
+    "signed_name",
+    "survey",
+    "test",
+    "tlog",
+    "unreachable",
+    "unsigned_lock",
+    "valid",
+];
+
+/// What is said of a key or word of another version.
+const NOT_YET: &str = "not in this version; see docs/policy.md for what is";
+
+/// The entries of a mapping, of which each is taken once.
+pub(super) struct Fields<'a> {
+    pub(super) at: Position,
+    entries: &'a [Entry],
+}
+
+impl<'a> Fields<'a> {
+    /// Opens a mapping and reports every key that is not one of the schema's under `prefix`.
+    pub(super) fn open(node: &'a Node, prefix: &str, what: &str, problems: &mut Problems) -> Option<Self> {
+        let entries = mapping(node, what, problems)?;
+        let known: Vec<&str> = KEYS.iter().filter_map(|key| key.strip_prefix(prefix)).filter(|key| !key.contains('.')).collect();
+        for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            let problem = problems.error(entry.at, "unknown-key", format!("`{}` is no key of {what}", entry.key));
+            if LATER.contains(&entry.key.as_str()) {
+                problem.help(NOT_YET);
+            } else if let Some(near) = nearest(&entry.key, &known) {
+                problem.help(format!("did you mean `{near}`?"));
+            } else {
+                problem.help(format!("it has {}", listed(&known)));
+            }
+        }
+        Some(Self { at: node.at, entries })
+    }
+
+    /// Returns the value of a key.
+    pub(super) fn optional(&self, key: &str) -> Option<&'a Node> {
+        self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    }
+
+    /// Returns the value of a key that must be there.
+    pub(super) fn required(&self, key: &str, what: &str, problems: &mut Problems) -> Option<&'a Node> {
+        let found = self.optional(key);
+        if found.is_none() {
+            problems.error(self.at, "missing-key", format!("{what} has no `{key}`"));
+        }
+        found
+    }
+}
+
+/// Returns the entries of a mapping.
+pub(super) fn mapping<'a>(node: &'a Node, what: &str, problems: &mut Problems) -> Option<&'a [Entry]> {
+    match &node.value {
+        Value::Mapping(entries) => return Some(entries),
+        Value::Broken => {}
+        _ => {
+            problems.error(node.at, "type", format!("{what} is {}; expected a mapping", node.kind()));
+        }
+    }
+    None
+}
+
+/// Returns the elements of a list, which must not be empty: "for all" over nothing must not be a yes.
+pub(super) fn list<'a>(node: &'a Node, what: &str, problems: &mut Problems) -> &'a [Node] {
+    match &node.value {
+        Value::Sequence(nodes) if !nodes.is_empty() => return nodes,
+        Value::Sequence(_) => {
+            problems.error(node.at, "empty-list", format!("{what} is an empty list")).help("remove the key, or name what it is about");
+        }
+        Value::Broken => {}
+        _ => {
+            problems.error(node.at, "type", format!("{what} is {}; expected a list", node.kind())).help("write it as `[a, b]`");
+        }
+    }
+    &[]
+}
+
+/// Returns one value, or the elements of a list.
+pub(super) fn one_or_many<'a>(node: &'a Node, what: &str, problems: &mut Problems) -> &'a [Node] {
+    match &node.value {
+        Value::Scalar(..) => std::slice::from_ref(node),
+        _ => list(node, what, problems),
+    }
+}
+
+/// Returns a text that is not empty, of at most [`limits::POLICY_TEXT`] characters and without control characters.
+pub(super) fn text<'a>(node: &'a Node, what: &str, problems: &mut Problems) -> Option<&'a str> {
+    match &node.value {
+        Value::Scalar(text, plain) => {
+            if node.kind() == "nothing" || (text.is_empty() && !plain) {
+                problems.error(node.at, "empty", format!("{what} is empty"));
+            } else if text.chars().count() > limits::POLICY_TEXT {
+                problems.error(node.at, "too-large", format!("{what} has more than {} characters", limits::POLICY_TEXT));
+            } else if let Some(c) = text.chars().find(|c| c.is_control()) {
+                problems.error(node.at, "character", format!("{what} has the character {}", c.escape_unicode()));
+            } else {
+                return Some(text);
+            }
+        }
+        Value::Broken => {}
+        _ => {
+            problems.error(node.at, "type", format!("{what} is {}; expected text", node.kind()));
+        }
+    }
+    None
+}
+
+/// Returns a value of a type that reads itself from text.
+pub(super) fn parsed<T>(node: &Node, what: &str, code: &'static str, problems: &mut Problems) -> Option<T>
+where
+    T: FromStr<Err = crate::class::Failure>,
+{
+    match text(node, what, problems)?.parse() {
+        Ok(value) => Some(value),
+        Err(failure) => {
+            problems.error(node.at, code, failure.message());
+            None
+        }
+    }
+}
+
+/// Returns which of `words` stands there.
+pub(super) fn word<T: Copy>(node: &Node, what: &str, words: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+    let text = text(node, what, problems)?;
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Some(*value);
+    }
+    let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    let problem = problems.error(node.at, "value", format!("{what} is `{text}`; expected {}", listed(&known)));
+    if LATER.contains(&text) {
+        problem.help(NOT_YET);
+    }
+    None
+}
+
+/// Returns `a`, `b` and `c`, in backticks.
+pub(super) fn listed(words: &[impl fmt::Display]) -> String {
+    match words {
+        [] => "nothing".to_owned(),
+        [one] => format!("`{one}`"),
+        [first @ .., last] => {
+            let first: Vec<String> = first.iter().map(|word| format!("`{word}`")).collect();
+            format!("{} and `{last}`", first.join(", "))
+        }
+    }
+}
+
+/// Returns the known word that is at most two slips away.
+pub(super) fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
+    // Only short words are compared: the work is the product of the lengths.
+    let near = |word: &&str| (strsim::osa_distance(found, word), word.len());
+    let best = known.iter().copied().filter(|_| found.len() <= 64).min_by_key(near)?;
+    (strsim::osa_distance(found, best) <= 2.min(best.len() / 2)).then_some(best)
+}

@@ -1,0 +1,222 @@
+//! Matching: which one rule is about an image. `reference/policy.md` 4.5.
+//!
+//! Exactly one rule applies, the most specific one; nothing is merged and order does not count. The reference is canonical
+//! already, for [`Reference`] is. A tag counts only where no digest stands beside it: a registry goes by the digest then.
+
+use super::document::Mode;
+use super::loaded::{Policy, day};
+use super::rules::{Rule, Target, TrustNames};
+use super::ties::Rank;
+use crate::name::{Reference, Repository, Scope, Tag, TagGlob};
+use crate::trust::Authority;
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+/// Whose signatures count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// One by any of these is enough. Never empty.
+    AnyOf(Vec<Authority>),
+    /// Nobody's: the rule names no signer.
+    Nobody,
+    /// None is looked for.
+    Skip,
+}
+
+/// What a rule comes to on this day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective {
+    /// The name of the rule.
+    pub rule: String,
+    /// Where it stands: `policy.yaml line 12`, or the name of a variable.
+    pub place: String,
+    /// The scope that matched.
+    pub scope: String,
+    /// The tag pattern that matched.
+    pub tag: Option<String>,
+    /// Whose signatures count.
+    pub authorities: Trust,
+    /// What happens to an image without a signature. `Deny` once `until` is over.
+    pub unsigned: Mode,
+    /// Where signatures lie; empty for the image's own repository.
+    pub signatures_from: Vec<Repository>,
+    /// Why the rule is lax.
+    pub reason: Option<String>,
+    /// The day on which the rule stopped being lax.
+    pub ended: Option<Date>,
+}
+
+/// What applies to an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applies {
+    /// A rule.
+    Rule(Effective),
+    /// A pattern of `skip_patterns`, with where it stands.
+    Skipped {
+        /// The pattern.
+        pattern: String,
+        /// Where it stands: `policy.yaml line 12`, or `COSIGN_SKIP`.
+        place: String,
+    },
+    /// Nothing: `defaults.unmatched`.
+    Unmatched {
+        /// What it says.
+        mode: Mode,
+        /// Where it says so.
+        place: String,
+    },
+}
+
+/// The answer of a policy to a reference. Only a policy makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matched {
+    pub(super) reference: Reference,
+    pub(super) applies: Applies,
+    /// From the environment: whether a key, or keyless, was asked for. `None` where a file decides.
+    pub(super) environment: Option<Asked>,
+}
+
+/// What the environment asked for, for the words of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Key,
+    Keyless,
+    Nothing,
+}
+
+impl Matched {
+    /// Returns the reference that was matched.
+    #[must_use]
+    pub fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    /// Returns what applies.
+    #[must_use]
+    pub fn applies(&self) -> &Applies {
+        &self.applies
+    }
+
+    /// Returns whether signatures are to be looked for. Where not, [`super::decide_without_looking`] decides, and no request
+    /// is made.
+    #[must_use]
+    pub fn looks(&self) -> bool {
+        matches!(&self.applies, Applies::Rule(effective) if effective.authorities != Trust::Skip && !effective.is_over())
+    }
+
+    /// Returns the repositories in which signatures are to be looked for: every one of them, in every place.
+    #[must_use]
+    pub fn repositories(&self) -> Vec<Repository> {
+        match &self.applies {
+            Applies::Rule(effective) if !effective.signatures_from.is_empty() => effective.signatures_from.clone(),
+            _ => vec![self.reference.repository().clone()],
+        }
+    }
+
+    /// Returns whose signatures count; empty where nobody's do.
+    #[must_use]
+    pub fn authorities(&self) -> &[Authority] {
+        match &self.applies {
+            Applies::Rule(Effective { authorities: Trust::AnyOf(authorities), .. }) => authorities,
+            _ => &[],
+        }
+    }
+}
+
+impl Effective {
+    /// Whether all that the rule could say is over: it named no signer, and its day has come.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended.is_some() && !matches!(self.authorities, Trust::AnyOf(_))
+    }
+}
+
+/// One pair of a rule that is about a reference.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate<'a> {
+    pub(super) rule: &'a Rule,
+    pub(super) scope: &'a Scope,
+    pub(super) tag: Option<&'a TagGlob>,
+    pub(super) rank: Rank,
+}
+
+impl Policy {
+    /// Returns what applies to `reference`: a skip pattern, else the most specific rule, else `defaults.unmatched`.
+    #[must_use]
+    pub fn matching(&self, reference: &Reference, now: Timestamp) -> Matched {
+        let applies = if let Some(pattern) = self.document.skip.iter().find(|pattern| pattern.matches(reference)) {
+            let place = match &self.origin {
+                super::Origin::Environment { .. } => super::environment::SKIP.to_owned(),
+                super::Origin::File { path } => format!("{path} line {}", pattern.at.line),
+            };
+            Applies::Skipped { pattern: pattern.text.clone(), place }
+        } else if let Some(best) = self.candidates(reference).first() {
+            Applies::Rule(self.effective(best, now))
+        } else {
+            let place = match &self.origin {
+                super::Origin::Environment { .. } => "environment".to_owned(),
+                super::Origin::File { path } => format!("{path} line {}", self.document.defaults.unmatched_at.line),
+            };
+            Applies::Unmatched { mode: self.document.defaults.unmatched, place }
+        };
+        let environment = match self.origin {
+            super::Origin::File { .. } => None,
+            super::Origin::Environment { .. } if !self.keys.is_empty() => Some(Asked::Key),
+            super::Origin::Environment { experimental: true } => Some(Asked::Keyless),
+            super::Origin::Environment { experimental: false } => Some(Asked::Nothing),
+        };
+        Matched { reference: reference.clone(), applies, environment }
+    }
+
+    /// Returns the pairs that are about `reference`, the most specific first.
+    pub(super) fn candidates(&self, reference: &Reference) -> Vec<Candidate<'_>> {
+        let tag = reference.tag().filter(|_| reference.digest().is_none());
+        let mut candidates = Vec::new();
+        for rule in &self.document.rules {
+            for (target, _) in &rule.targets {
+                if let Target::Scope(scope) = target
+                    && scope.covers(reference.repository())
+                {
+                    push(&mut candidates, rule, scope, tag);
+                }
+            }
+        }
+        candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.rank));
+        candidates
+    }
+
+    fn effective(&self, candidate: &Candidate<'_>, now: Timestamp) -> Effective {
+        let rule = candidate.rule;
+        let default = self.document.defaults.unsigned;
+        let ended = rule.until.filter(|_| rule.is_lax(default) && rule.has_ended(day(now)));
+        let authorities = match &rule.trust {
+            TrustNames::AnyOf(names) => Trust::AnyOf(self.trusted(names)),
+            // What was skipped until yesterday is trusted by nobody today.
+            TrustNames::Skip if ended.is_some() => Trust::Nobody,
+            TrustNames::Skip => Trust::Skip,
+            TrustNames::Nobody => Trust::Nobody,
+        };
+        Effective {
+            rule: rule.name.clone(),
+            place: self.place_of(rule),
+            scope: candidate.scope.to_string(),
+            tag: candidate.tag.map(ToString::to_string),
+            authorities,
+            unsigned: if ended.is_some() { Mode::Deny } else { rule.unsigned.unwrap_or(default) },
+            signatures_from: rule.signatures_from.clone(),
+            reason: rule.reason.clone(),
+            ended,
+        }
+    }
+}
+
+fn push<'a>(candidates: &mut Vec<Candidate<'a>>, rule: &'a Rule, scope: &'a Scope, tag: Option<&Tag>) {
+    let mut push = |glob: Option<&'a TagGlob>| {
+        candidates.push(Candidate { rule, scope, tag: glob, rank: (scope.rank(), glob.map(TagGlob::rank)) });
+    };
+    if rule.tags.is_empty() {
+        push(None);
+    }
+    for glob in rule.tags.iter().filter(|glob| tag.is_some_and(|tag| glob.matches(tag))) {
+        push(Some(glob));
+    }
+}

@@ -1,0 +1,32 @@
+//! The policy: what happens to an image, signed or not.
+//!
+//! Pure. No file, environment, clock or network: text, keys and the time are passed in. In three stages, each a type that only
+//! the one before makes: as written ([`Document::parse`]), with its keys ([`Policy::new`]), decided ([`decide`]). Looking for
+//! signatures is another room's: it fills in [`Evidence`], and one pure table says what that comes to.
+//! Schema and matching: docs/policy.md; design.md sections 3 and 4.
+
+mod checks;
+mod decide;
+mod diagnostic;
+mod document;
+mod environment;
+mod evidence;
+mod fields;
+mod loaded;
+mod matching;
+mod refusal;
+mod registries;
+mod rules;
+mod skip;
+mod ties;
+mod tree;
+
+pub use decide::{Decision, Grounds, Notice, Provisional, decide, decide_local_files, decide_without_looking};
+pub use diagnostic::{Diagnostic, Position, Severity, failure, lint_json, lint_text};
+pub use document::{Document, KeySource, Mode, RegistrySettings, Signer};
+pub use environment::{EnvironmentFacts, from_env};
+pub use evidence::{Evidence, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport};
+pub use fields::KEYS;
+pub use loaded::{Origin, Policy};
+pub use matching::{Applies, Effective, Matched, Trust};
+pub use rules::{Rule, Target, TrustNames};
