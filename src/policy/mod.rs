@@ -11,6 +11,7 @@ mod diagnostic;
 mod document;
 mod environment;
 mod evidence;
+mod explain;
 mod fields;
 mod loaded;
 mod matching;
@@ -26,6 +27,7 @@ pub use diagnostic::{Diagnostic, Position, Severity, failure, lint_json, lint_te
 pub use document::{Document, KeySource, Mode, RegistrySettings, Signer};
 pub use environment::{EnvironmentFacts, from_env};
 pub use evidence::{Evidence, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport};
+pub use explain::{CandidateLine, Explanation, Outcome, Setting, explain};
 pub use fields::KEYS;
 pub use loaded::{Origin, Policy};
 pub use matching::{Applies, Effective, Matched, Trust};

@@ -1,0 +1,20 @@
+//! The policy room from outside: documents, matching, decisions, the environment, explanations.
+
+#[path = "policy/decisions.rs"]
+mod decisions;
+#[path = "policy/documents.rs"]
+mod documents;
+#[path = "policy/environment.rs"]
+mod environment;
+#[path = "policy/examples.rs"]
+mod examples;
+#[path = "policy/explanations.rs"]
+mod explanations;
+#[path = "policy/keys.rs"]
+mod keys;
+#[path = "policy/loading.rs"]
+mod loading;
+#[path = "policy/matching.rs"]
+mod matching;
+#[path = "policy/support.rs"]
+mod support;
