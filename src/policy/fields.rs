@@ -87,7 +87,7 @@ impl<'a> Fields<'a> {
             } else if let Some(near) = nearest(&entry.key, &known) {
                 problem.help(format!("did you mean `{near}`?"));
             } else {
-                problem.help(format!("it has {}", listed(&known)));
+                problem.help(format!("expected {}", listed(&known)));
             }
         }
         Some(Self { at: node.at, entries })
@@ -193,14 +193,14 @@ pub(super) fn word<T: Copy>(node: &Node, what: &str, words: &[(&str, T)], proble
     None
 }
 
-/// Returns `a`, `b` and `c`, in backticks.
-pub(super) fn listed(words: &[impl fmt::Display]) -> String {
+/// Returns `a`, `b` or `c`, in backticks.
+fn listed(words: &[impl fmt::Display]) -> String {
     match words {
         [] => "nothing".to_owned(),
         [one] => format!("`{one}`"),
         [first @ .., last] => {
             let first: Vec<String> = first.iter().map(|word| format!("`{word}`")).collect();
-            format!("{} and `{last}`", first.join(", "))
+            format!("{} or `{last}`", first.join(", "))
         }
     }
 }

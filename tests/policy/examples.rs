@@ -1,1 +1,74 @@
+//! Every example is loaded, and does what its first lines say.
 
+use crate::support::{ACME, absent, file, image_digest, load_at, now, reference, signature, with_signatures, word};
+use luet_cosign::policy::{EnvironmentFacts, Policy, decide, decide_without_looking, from_env};
+
+fn load(text: &str) -> Policy {
+    load_at(text, file(), now()).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}")).0
+}
+
+fn unsigned(policy: &Policy, image: &str) -> &'static str {
+    let matched = policy.matching(&reference(image), now());
+    if matched.looks() { word(&decide(&matched, &absent(&matched, None), now())) } else { word(&decide_without_looking(&matched)) }
+}
+
+fn signed_by(policy: &Policy, image: &str, signer: &str) -> &'static str {
+    let matched = policy.matching(&reference(image), now());
+    word(&decide(&matched, &with_signatures(absent(&matched, None), vec![Ok(signature(signer, &ACME, &image_digest()))]), now()))
+}
+
+#[test]
+fn a_single_key_with_rotation() {
+    let policy = load(include_str!("../../examples/policies/single-key.yaml"));
+    for signer in ["acme-2024", "acme-2026"] {
+        assert_eq!(signed_by(&policy, "quay.io/acme/packages:x", signer), "verified");
+    }
+    assert_eq!(unsigned(&policy, "quay.io/acme/packages:x"), "unsigned");
+    assert_eq!(unsigned(&policy, "quay.io/other/packages:x"), "policy");
+}
+
+#[test]
+fn signed_and_unsigned_repositories_together() {
+    let policy = load(include_str!("../../examples/policies/mixed.yaml"));
+    assert_eq!(signed_by(&policy, "quay.io/acme/packages:kernel-6", "acme"), "verified");
+    assert_eq!(unsigned(&policy, "quay.io/acme/packages:kernel-6"), "unsigned");
+    assert_eq!(unsigned(&policy, "quay.io/hobby/packages:game-chess-1"), "allowed");
+    assert_eq!(unsigned(&policy, "quay.io/hobby/packages:repository.yaml"), "allowed");
+    assert_eq!(unsigned(&policy, "quay.io/hobby/packages:kernel-6"), "policy");
+    assert_eq!(unsigned(&policy, "a.partner.example/luet/packages:tool-1"), "allowed");
+    assert_eq!(unsigned(&policy, "docker.io/mudler/old:x"), "allowed");
+}
+
+#[test]
+fn a_registry_without_tls() {
+    let policy = load(include_str!("../../examples/policies/http-registry.yaml"));
+    let [lan, tls] = policy.registries() else { panic!() };
+    assert_eq!((lan.host.as_str(), lan.http), ("registry.lan:5000", true));
+    assert_eq!((tls.http, tls.ca.is_some(), tls.auth_hosts.len()), (false, true, 1));
+    assert_eq!(unsigned(&policy, "registry.lan:5000/acme/packages:x"), "unsigned");
+}
+
+#[test]
+fn the_environments_equivalent_is_what_from_env_prints() {
+    let words = |text: &str| text.split_whitespace().map(ToOwned::to_owned).collect();
+    let facts = EnvironmentFacts {
+        key_location: Some("/etc/luet/acme.pub".to_owned()),
+        experimental: false,
+        repository: Some("quay.io/acme/signatures".to_owned()),
+        allow_unsigned: words("quay.io/hobby/** file://**"),
+        skip: words("quay\\.io/old/.*"),
+        http_registries: words("registry.lan:5000"),
+    };
+    let text = include_str!("../../examples/policies/environment.yaml");
+    assert_eq!(from_env(&facts), text);
+    assert_eq!(unsigned(&load(text), "quay.io/hobby/a/b:x"), "allowed");
+}
+
+#[test]
+fn no_example_is_left_out() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/policies");
+    let mut names: Vec<String> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["environment.yaml", "http-registry.yaml", "mixed.yaml", "single-key.yaml"]);
+}

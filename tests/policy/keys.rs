@@ -1,1 +1,200 @@
+//! No key is ignored: for each key of the schema, two policies that differ in it alone and what that changes (security.md P09).
 
+use crate::support::{
+    ACME, OTHER, absent, errors, file, image_digest, load_at, now, reference, signature, with_rules, with_signatures, word,
+};
+use luet_cosign::policy::{Decision, Document, KEYS, Policy, decide, decide_without_looking};
+
+/// What is looked at: one number or word of what a policy does.
+type Probe = fn(&Policy) -> String;
+
+fn load(text: &str) -> Policy {
+    load_at(text, file(), now()).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}")).0
+}
+
+/// An unsigned image of `quay.io/a/b`.
+fn unsigned(policy: &Policy) -> String {
+    outcome(policy, "quay.io/a/b:x", false)
+}
+
+/// An unsigned image of `quay.io/a/b` under another tag.
+fn other_tag(policy: &Policy) -> String {
+    outcome(policy, "quay.io/a/b:y", false)
+}
+
+/// An image of `quay.io/a/b`, signed by `other`.
+fn by_other(policy: &Policy) -> String {
+    outcome(policy, "quay.io/a/b:x", true)
+}
+
+fn outcome(policy: &Policy, image: &str, signed: bool) -> String {
+    let matched = policy.matching(&reference(image), now());
+    let decision = if matched.looks() {
+        let evidence = absent(&matched, None);
+        let signatures = vec![Ok(signature("other", &OTHER, &image_digest()))];
+        decide(&matched, &if signed { with_signatures(evidence, signatures) } else { evidence }, now())
+    } else {
+        decide_without_looking(&matched)
+    };
+    match &decision {
+        Decision::Allowed(provisional) if provisional.notices()[0].warning => "warned".to_owned(),
+        decision => word(decision).to_owned(),
+    }
+}
+
+fn refusal(policy: &Policy) -> String {
+    let matched = policy.matching(&reference("quay.io/a/b:x"), now());
+    decide(&matched, &absent(&matched, None), now()).into_result().map_or_else(|failure| failure.text(), |_| String::new())
+}
+
+fn names_the_rule(policy: &Policy) -> String {
+    refusal(policy).contains("rule `renamed`").to_string()
+}
+
+fn names_the_reason(policy: &Policy) -> String {
+    let matched = policy.matching(&reference("quay.io/a/b:x"), now());
+    let notices = decide(&matched, &absent(&matched, None), now()).into_result().map(|provisional| provisional.notices().to_vec());
+    notices.unwrap_or_default().iter().any(|notice| notice.text.contains("because")).to_string()
+}
+
+fn places(policy: &Policy) -> String {
+    policy.matching(&reference("quay.io/a/b:x"), now()).repositories()[0].to_string()
+}
+
+fn keys(policy: &Policy) -> String {
+    policy.authorities().map(|authority| (authority.key == *ACME.public()).to_string()).collect::<Vec<_>>().join(" ")
+}
+
+fn registries(policy: &Policy) -> String {
+    let one =
+        |entry: &luet_cosign::policy::RegistrySettings| format!("{} {} {:?} {}", entry.host, entry.http, entry.ca, entry.auth_hosts.len());
+    policy.registries().iter().map(one).collect()
+}
+
+/// The key; what stands there once without and once with it; what it changes.
+struct Case(&'static str, &'static str, &'static str, Probe, &'static str, &'static str);
+
+const RULE: &str = "  - {name: r, scope: quay.io/a/b, trust: [acme]}\n";
+
+const CASES: &[Case] = &[
+    Case(
+        "defaults.unmatched",
+        "unmatched: deny",
+        "unmatched: allow",
+        |policy| outcome(policy, "quay.io/z/z:x", false),
+        "policy",
+        "allowed",
+    ),
+    Case("defaults.unsigned", "unsigned: deny", "unsigned: warn", unsigned, "unsigned", "warned"),
+    Case("repositories.name", "name: r", "name: renamed", names_the_rule, "false", "true"),
+    Case("repositories.scope", "scope: quay.io/a/b", "scope: quay.io/a/c", unsigned, "unsigned", "policy"),
+    Case("repositories.tags", "scope: quay.io/a/b", "scope: quay.io/a/b, tags: [x]", other_tag, "unsigned", "policy"),
+    Case("repositories.trust", "trust: [acme]", "trust: [other]", by_other, "identity", "verified"),
+    Case("repositories.trust", "trust: [acme]", "trust: skip, reason: because", unsigned, "unsigned", "allowed"),
+    Case("repositories.unsigned", "trust: [acme]", "trust: [acme], unsigned: warn", unsigned, "unsigned", "warned"),
+    Case("repositories.reason", "trust: [acme]", "trust: [acme], unsigned: allow, reason: because", names_the_reason, "false", "true"),
+    Case("repositories.until", "trust: [acme]", "trust: skip, reason: because, until: 2026-11-19", unsigned, "unsigned", "policy"),
+    Case(
+        "repositories.signatures_from",
+        "trust: [acme]",
+        "trust: [acme], signatures_from: [quay.io/a/s]",
+        places,
+        "quay.io/a/b",
+        "quay.io/a/s",
+    ),
+    Case(
+        "signers",
+        "  other: {key: other.pub}\n",
+        "  other: {key: other.pub}\n  third: {key: x.pub}\n",
+        keys,
+        "true false",
+        "true false true",
+    ),
+    Case("registries", "", "registries: [{host: a.example, http: true}]\n", registries, "", "a.example true None 0"),
+    Case("registries.host", "", "registries: [{host: b.example, http: true}]\n", registries, "", "b.example true None 0"),
+    Case("registries.http", "", "registries: [{host: a.example, http: false}]\n", registries, "", "a.example false None 0"),
+    Case("registries.ca", "", "registries: [{host: a.example, ca: ca.pem}]\n", registries, "", "a.example false Some(\"ca.pem\") 0"),
+    Case(
+        "registries.auth_hosts",
+        "",
+        "registries: [{host: a.example, auth_hosts: [b.example]}]\n",
+        registries,
+        "",
+        "a.example false None 1",
+    ),
+    Case("skip_patterns", "", "skip_patterns: ['quay.io/a/b:x']\n", unsigned, "unsigned", "warned"),
+];
+
+/// Keys without which there is no policy, and keys whose value another room reads; each has its own test below.
+const ELSEWHERE: &[&str] = &["version", "defaults", "signers.NAME.key", "signers.NAME.key_env", "repositories"];
+
+#[test]
+fn every_key_changes_what_happens() {
+    let base = with_rules(RULE);
+    for Case(key, from, to, probe, before, after) in CASES {
+        let text = if from.is_empty() { format!("{base}{to}") } else { base.replacen(from, to, 1) };
+        assert_ne!(text, base, "{key}");
+        assert_eq!(probe(&load(&base)), *before, "{key} before");
+        assert_eq!(probe(&load(&text)), *after, "{key} after");
+    }
+}
+
+#[test]
+fn every_key_of_the_schema_has_its_case() {
+    for key in KEYS {
+        assert!(CASES.iter().any(|case| case.0 == *key) || ELSEWHERE.contains(key), "{key}");
+    }
+    for case in CASES {
+        assert!(KEYS.contains(&case.0), "{}", case.0);
+    }
+}
+
+#[test]
+fn keys_that_must_be_there_must_be_there() {
+    let base = with_rules(RULE);
+    assert_eq!(errors(&base.replace("version: 1\n", "")), [("missing-key", 1)]);
+    assert_eq!(errors(&base.replace("defaults: {unmatched: deny, unsigned: deny}\n", "")), [("missing-key", 1)]);
+    let without_rules = base.split("repositories:").next().unwrap();
+    assert_eq!(outcome(&load(without_rules), "quay.io/a/b:x", false), "policy");
+}
+
+#[test]
+fn a_signer_gets_the_key_that_its_source_names() {
+    let source = |text: &str| Document::parse(text).unwrap().key_sources()[0].source.clone();
+    let base = with_rules(RULE);
+    let other = base.replace("acme.pub", "elsewhere.pub");
+    let environment = base.replace("key: acme.pub", "key_env: COSIGN_PUBLIC_KEY_LOCATION");
+    assert_ne!(source(&base), source(&other));
+    assert_eq!(source(&environment), luet_cosign::policy::KeySource::Environment);
+}
+
+#[test]
+fn the_page_for_users_has_every_key_and_every_problem() {
+    let page = include_str!("../../docs/policy.md");
+    for key in KEYS {
+        assert!(page.contains(&format!("`{key}`")), "docs/policy.md lacks `{key}`");
+    }
+    let sources = [
+        include_str!("../../src/policy/checks.rs"),
+        include_str!("../../src/policy/document.rs"),
+        include_str!("../../src/policy/fields.rs"),
+        include_str!("../../src/policy/loaded.rs"),
+        include_str!("../../src/policy/registries.rs"),
+        include_str!("../../src/policy/rules.rs"),
+        include_str!("../../src/policy/skip.rs"),
+        include_str!("../../src/policy/ties.rs"),
+        include_str!("../../src/policy/tree.rs"),
+    ];
+    let words = sources.iter().flat_map(|source| source.split("\n").map(str::trim)).filter(|line| !line.starts_with("//"));
+    let mut count = 0;
+    for line in words.filter(|line| line.contains("error(") || line.contains("warning(") || line.contains("parsed(")) {
+        for code in line.split('"').skip(1).step_by(2) {
+            let kebab = code.len() > 2 && code.bytes().all(|c| c.is_ascii_lowercase() || c == b'-');
+            if kebab && !KEYS.iter().any(|key| key.ends_with(code)) {
+                assert!(page.contains(&format!("`{code}`")), "docs/policy.md lacks the problem `{code}`");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 40, "{count}");
+}
