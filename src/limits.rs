@@ -12,11 +12,13 @@ pub const EVENT_FILE_BYTES: u64 = 1 << 20;
 pub const POLICY_BYTES: u64 = 256 << 10;
 /// Values of a policy file: scalars, lists and mappings.
 pub const POLICY_NODES: usize = 20_000;
-/// Problems of a policy that are listed.
+/// Errors of a policy that are listed, and as many warnings.
 pub const POLICY_PROBLEMS: usize = 50;
 /// Pairs of scope and tag pattern in one policy.
 pub const POLICY_PAIRS: usize = 1_024;
-/// Work of looking for ties between those pairs, in steps: 16 million are about 30 ms.
+/// Names among which the one that was meant is looked for.
+pub const POLICY_SUGGESTIONS: usize = 64;
+/// Work of looking for ties between those pairs, in steps.
 pub const POLICY_TIE_STEPS: usize = 16 << 20;
 /// Patterns under `skip_patterns`.
 pub const SKIP_PATTERNS: usize = 64;

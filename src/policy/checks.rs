@@ -38,15 +38,16 @@ fn check_names(document: &Document, problems: &mut Problems) {
 }
 
 fn check_signers(document: &Document, problems: &mut Problems) {
-    let known: HashSet<&str> = document.signers.iter().map(|signer| signer.name.as_str()).collect();
+    let all: Vec<&str> = document.signers.iter().map(|signer| signer.name.as_str()).collect();
+    let known: HashSet<&str> = all.iter().copied().collect();
     let mut used = HashSet::new();
     for rule in &document.rules {
         let TrustNames::AnyOf(names) = &rule.trust else { continue };
         let mut here = HashSet::new();
         for name in names {
             let at = rule.trust_at.unwrap_or(rule.at);
-            if !known.contains(name.as_str()) {
-                let near = super::fields::nearest(name, &known.iter().copied().collect::<Vec<_>>());
+            if !known.contains(name.as_str()) && !problems.full() {
+                let near = super::fields::nearest(name, &all);
                 let problem =
                     problems.error(at, "unknown-signer", format!("`{}` trusts `{name}`, which is not under `signers`", rule.name));
                 if let Some(near) = near {
@@ -138,7 +139,8 @@ fn check_reach(rule: &Rule, default: Mode, problems: &mut Problems) {
         }
     }
     let scopes = rule.targets.iter().any(|(target, _)| matches!(target, Target::Scope(_)));
-    if scopes && rule.tags.is_empty() {
+    let every_tag = rule.tags.is_empty() || rule.tags.iter().any(|tag| tag.to_string().bytes().all(|c| c == b'*'));
+    if scopes && every_tag {
         let message = format!("`{}` lets unsigned images pass under every tag", rule.name);
         problems.warning(rule.at, "replaces-others", message).help(REPLACES);
     }

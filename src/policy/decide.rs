@@ -316,7 +316,8 @@ fn check_answer(report: &PlaceReport, evidence: &Evidence) -> Result<(), Failure
                 other.kind == PlaceKind::FallbackTag
                     && other.repository == *repository
                     && other.subject == *subject
-                    && matches!(other.answer, PlaceAnswer::Absent { .. } | PlaceAnswer::There { .. })
+                    // One that failed refuses by itself, and says more.
+                    && !matches!(other.answer, PlaceAnswer::NoApi { .. })
             };
             if evidence.places.iter().any(fallback) {
                 return Ok(());

@@ -3,7 +3,7 @@
 //! The codes are the headings of docs/policy.md, "Problems". Positions are written `line 7, column 5`, for the host strips
 //! `:word:` from what it prints.
 
-use super::Origin;
+use super::{Origin, environment};
 use crate::class::{Class, Failure, printable};
 use crate::limits;
 use std::fmt;
@@ -65,10 +65,14 @@ impl Diagnostic {
         Position { line: self.line, column: self.column }
     }
 
-    /// Returns the problem in one line, with the name of the policy.
+    /// Returns the problem in one line, with the name of the policy, or of the variable that is to blame.
     #[must_use]
     pub fn text(&self, origin: &Origin) -> String {
-        printable(&format!("{} {} [{}] {}", origin.name(), self.position(), self.code, self.message))
+        let place = match (origin, environment::variable_behind(self.code)) {
+            (Origin::Environment { .. }, Some(variable)) => variable.to_owned(),
+            _ => format!("{} {}", origin.name(), self.position()),
+        };
+        printable(&format!("{place} [{}] {}", self.code, self.message))
     }
 
     /// Returns the problem as `policy lint --json` prints it.
@@ -85,48 +89,71 @@ impl Diagnostic {
     }
 }
 
-/// Collects problems, up to a number that a reader can take in.
+/// Collects problems, up to a number of each kind that a reader can take in: finding more must not cost more.
 #[derive(Debug, Default)]
-pub(super) struct Problems(Vec<Diagnostic>);
+pub(super) struct Problems {
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    /// The kind of the last problem; none where it was one too many.
+    last: Option<Severity>,
+}
 
 impl Problems {
     /// Notes an error.
     pub(super) fn error(&mut self, at: Position, code: &'static str, message: impl fmt::Display) -> &mut Self {
-        self.push(Severity::Error, at, code, message.to_string())
+        self.push(Severity::Error, at, code, &message)
     }
 
     /// Notes a warning.
     pub(super) fn warning(&mut self, at: Position, code: &'static str, message: impl fmt::Display) -> &mut Self {
-        self.push(Severity::Warning, at, code, message.to_string())
+        self.push(Severity::Warning, at, code, &message)
     }
 
     /// Says what to do about the last problem noted.
     pub(super) fn help(&mut self, help: impl fmt::Display) {
-        if let Some(last) = self.0.last_mut() {
+        let list = match self.last {
+            Some(Severity::Error) => &mut self.errors,
+            Some(Severity::Warning) => &mut self.warnings,
+            None => return,
+        };
+        if let Some(last) = list.last_mut() {
             last.help = Some(help.to_string());
         }
     }
 
-    fn push(&mut self, severity: Severity, at: Position, code: &'static str, message: String) -> &mut Self {
-        self.0.push(Diagnostic { severity, code, message, line: at.line, column: at.column, help: None });
+    fn push(&mut self, severity: Severity, at: Position, code: &'static str, message: &dyn fmt::Display) -> &mut Self {
+        let list = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        self.last = (list.len() < limits::POLICY_PROBLEMS).then_some(severity);
+        if self.last.is_some() {
+            list.push(Diagnostic { severity, code, message: message.to_string(), line: at.line, column: at.column, help: None });
+        }
         self
     }
 
     /// Returns whether an error was noted.
     pub(super) fn fatal(&self) -> bool {
-        self.0.iter().any(|problem| problem.severity == Severity::Error)
+        !self.errors.is_empty()
     }
 
-    /// Takes over what another part noted.
-    pub(super) fn extend(&mut self, others: Vec<Diagnostic>) {
-        self.0.extend(others);
+    /// Returns whether no more errors are taken.
+    pub(super) fn full(&self) -> bool {
+        self.errors.len() >= limits::POLICY_PROBLEMS
     }
 
-    /// Returns the problems: errors first, each kind in the order of the file, cut to [`limits::POLICY_PROBLEMS`].
+    /// Takes over warnings of an earlier stage.
+    pub(super) fn extend(&mut self, warnings: Vec<Diagnostic>) {
+        self.warnings.extend(warnings);
+    }
+
+    /// Returns the problems: errors first, each kind in the order of the file.
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
-        self.0.sort_by_key(|problem| (problem.severity, problem.position()));
-        self.0.truncate(limits::POLICY_PROBLEMS);
-        self.0
+        self.errors.sort_by_key(Diagnostic::position);
+        self.warnings.sort_by_key(Diagnostic::position);
+        self.errors.append(&mut self.warnings);
+        self.errors
     }
 }
 

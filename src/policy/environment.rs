@@ -13,6 +13,18 @@ pub(super) const ALLOW_UNSIGNED: &str = "LUET_COSIGN_ALLOW_UNSIGNED";
 /// The variable behind `skip_patterns`.
 pub(super) const SKIP: &str = "COSIGN_SKIP";
 
+/// Returns the variable to blame for a problem of the policy that the environment amounts to.
+pub(super) fn variable_behind(code: &str) -> Option<&'static str> {
+    match code {
+        "deprecated" | "pattern" => Some(SKIP),
+        "host" | "duplicate-registry" => Some("LUET_COSIGN_HTTP_REGISTRIES"),
+        "key" => Some(KEY_VARIABLE),
+        "replaces-others" | "scope" | "tie" => Some(ALLOW_UNSIGNED),
+        "repository" => Some("COSIGN_REPOSITORY"),
+        _ => None,
+    }
+}
+
 /// What the environment says. Whoever reads it splits lists at blanks, and drops empty words and variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnvironmentFacts {

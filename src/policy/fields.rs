@@ -81,6 +81,9 @@ impl<'a> Fields<'a> {
         let entries = mapping(node, what, problems)?;
         let known: Vec<&str> = KEYS.iter().filter_map(|key| key.strip_prefix(prefix)).filter(|key| !key.contains('.')).collect();
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            if problems.full() {
+                break;
+            }
             let problem = problems.error(entry.at, "unknown-key", format!("`{}` is no key of {what}", entry.key));
             if LATER.contains(&entry.key.as_str()) {
                 problem.help(NOT_YET);
@@ -207,8 +210,11 @@ fn listed(words: &[impl fmt::Display]) -> String {
 
 /// Returns the known word that is at most two slips away.
 pub(super) fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
-    // Only short words are compared: the work is the product of the lengths.
+    // The work is the product of the lengths, for each word.
+    if found.len() > 32 || known.len() > limits::POLICY_SUGGESTIONS {
+        return None;
+    }
     let near = |word: &&str| (strsim::osa_distance(found, word), word.len());
-    let best = known.iter().copied().filter(|_| found.len() <= 64).min_by_key(near)?;
+    let best = known.iter().copied().filter(|word| word.len() <= 34).min_by_key(near)?;
     (strsim::osa_distance(found, best) <= 2.min(best.len() / 2)).then_some(best)
 }

@@ -113,7 +113,13 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<Rule> {
     let until = fields.optional("until");
     let signatures_from = fields.optional("signatures_from");
     let repositories = signatures_from.map(|node| fields::list(node, "`signatures_from`", problems)).unwrap_or_default();
-    let repositories = repositories.iter().filter_map(|node| fields::parsed(node, "a repository", "repository", problems)).collect();
+    let mut distinct = Vec::new();
+    for repository in repositories.iter().filter_map(|node| fields::parsed(node, "a repository", "repository", problems)) {
+        // Named twice, it is still asked once.
+        if !distinct.contains(&repository) {
+            distinct.push(repository);
+        }
+    }
     Some(Rule {
         trust: trust.map_or(TrustNames::Nobody, |node| read_trust(node, problems)),
         trust_at: trust.map(|node| node.at),
@@ -126,7 +132,7 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<Rule> {
         at: fields.at,
         targets,
         tags,
-        signatures_from: repositories,
+        signatures_from: distinct,
         signatures_from_at: signatures_from.map(|node| node.at),
     })
 }

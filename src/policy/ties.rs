@@ -17,17 +17,20 @@ struct Pair<'a> {
     scope: &'a Scope,
     tag: Option<&'a TagGlob>,
     rank: Rank,
+    /// The length of a tag pattern with wildcards; 0 for every other.
+    wild_bytes: usize,
 }
 
 impl Pair<'_> {
-    /// What comparing the tags of two pairs may cost: the product of their lengths.
+    /// What comparing the tags of two pairs may cost: the product of their lengths, where both have wildcards.
     fn steps(&self, other: &Self) -> usize {
-        let bytes = |tag: Option<&TagGlob>| tag.map_or(1, |tag| tag.to_string().len() + 1);
-        bytes(self.tag) * bytes(other.tag)
+        if self.wild_bytes == 0 || other.wild_bytes == 0 { 1 } else { self.wild_bytes.saturating_mul(other.wild_bytes) }
     }
 
     fn tags_overlap(&self, other: &Self) -> bool {
         match (self.tag, other.tag) {
+            // Of one rank: both have wildcards, or neither has.
+            (Some(a), Some(b)) if self.wild_bytes == 0 => a == b,
             (Some(a), Some(b)) => a.overlaps(b),
             _ => true,
         }
@@ -60,7 +63,9 @@ fn pairs(index: usize, rule: &Rule) -> Vec<Pair<'_>> {
         let Target::Scope(scope) = target else { continue };
         let tags: Vec<Option<&TagGlob>> = if rule.tags.is_empty() { vec![None] } else { rule.tags.iter().map(Some).collect() };
         for tag in tags {
-            pairs.push(Pair { rule: index, at: *at, scope, tag, rank: (scope.rank(), tag.map(TagGlob::rank)) });
+            let text = tag.map(ToString::to_string).unwrap_or_default();
+            let wild_bytes = if text.contains('*') { text.len() } else { 0 };
+            pairs.push(Pair { rule: index, at: *at, scope, tag, rank: (scope.rank(), tag.map(TagGlob::rank)), wild_bytes });
         }
     }
     pairs
@@ -74,6 +79,9 @@ fn check_pairs(rules: &[Rule], pairs: &[Pair<'_>], problems: &mut Problems) {
     for equal in sorted.chunk_by(|a, b| a.rank == b.rank) {
         for (at, pair) in equal.iter().enumerate() {
             for other in equal.iter().skip(at + 1).filter(|other| other.rule != pair.rule) {
+                if problems.full() {
+                    return;
+                }
                 steps += 1;
                 if !pair.scope.overlaps(other.scope) {
                     continue;

@@ -115,7 +115,11 @@ where
             Some(Ok((event, span))) => Ok((event, Position { line: span.start.line(), column: span.start.col() + 1 })),
             Some(Err(error)) => {
                 let at = Position { line: error.marker().line(), column: error.marker().col() + 1 };
-                self.problems.error(at, "syntax", error.info());
+                let info = error.info();
+                let problem = self.problems.error(at, "syntax", &info);
+                if info.contains("anchor") {
+                    problem.help("quote a value that starts with `*` or `&`: `'*.example.org/**'`");
+                }
                 Err(Stop)
             }
             None => Ok((Event::StreamEnd, Position { line: 1, column: 1 })),

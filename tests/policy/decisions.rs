@@ -256,7 +256,7 @@ fn a_missing_referrers_api_is_no_absence_without_the_fallback_tag() {
     };
     check("fallback absent", no_api(Some(PlaceAnswer::Absent { detail: "404".to_owned() })), ABSENT);
     check("fallback empty", no_api(Some(PlaceAnswer::There { count: 0 })), ABSENT);
-    check("fallback failed", no_api(Some(PlaceAnswer::Failed(failing(Class::Net)))), ["registry"; 6]);
+    check("fallback failed", no_api(Some(PlaceAnswer::Failed(failing(Class::Net)))), ["net"; 6]);
     check("fallback without API", no_api(Some(PlaceAnswer::NoApi { detail: "404".to_owned() })), ["registry"; 6]);
     check("fallback not asked", no_api(None), ["registry"; 6]);
     let fallback_of_another = |matched: &Matched| {

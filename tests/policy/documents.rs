@@ -251,6 +251,7 @@ fn dangerous_and_dead_rules_are_warned_about() {
     for (rule, code) in [
         ("name: r, scope: quay.io/a/b, unsigned: allow, reason: x", "replaces-others"),
         ("name: r, scope: quay.io/a/b, unsigned: warn", "replaces-others"),
+        ("name: r, scope: quay.io/a/b, tags: [x, '**'], unsigned: warn", "replaces-others"),
         ("name: r, scope: quay.io/a/b, trust: [acme], unsigned: allow, reason: x", "replaces-others"),
         ("name: r, scope: quay.io/a/b, trust: skip, reason: x", "replaces-others"),
         ("name: r, scope: '*', unsigned: allow, tags: [x], reason: x", "wide"),
@@ -321,9 +322,11 @@ fn bombs_are_refused_by_their_size() {
     let stars: String =
         (0..600).map(|at| format!("  - {{name: r{at}, scope: quay.io/a/b, tags: [{}], trust: [acme]}}\n", star(at))).collect();
     assert!(errors(&with_rules(&stars)).iter().any(|found| found.0 == "too-large"));
+    let ties: String = (0..1_000).map(|at| format!("  - {{name: r{at}, scope: 'quay.io/a/*', trust: [acme]}}\n")).collect();
+    assert_eq!(errors(&with_rules(&ties)).len(), limits::POLICY_PROBLEMS);
     let keys: String = (0..15_000).map(|at| format!("k{at}: x\n")).collect();
     let found = Document::parse(&keys).unwrap_err();
-    assert!(found.len() <= limits::POLICY_PROBLEMS, "{}", found.len());
+    assert!(found.len() <= 2 * limits::POLICY_PROBLEMS, "{}", found.len());
 }
 
 #[test]
@@ -366,4 +369,27 @@ fn errors_come_before_warnings() {
     let found = problems(&text);
     assert_eq!(found[0], (Severity::Error, "missing-reason", 7));
     assert!(found.iter().skip(1).all(|(severity, ..)| *severity == Severity::Warning) && found.len() > 2, "{found:?}");
+}
+
+#[test]
+fn a_scope_that_yaml_takes_for_an_alias_comes_with_the_way_out() {
+    for scope in ["*", "*.x.example/**", "[*]"] {
+        let problems = Document::parse(&with_rules(&format!("  - name: r\n    scope: {scope}\n    trust: [acme]\n"))).unwrap_err();
+        assert_eq!(problems[0].code, "syntax", "{scope}");
+        assert!(problems[0].help.as_deref().unwrap_or_default().starts_with("quote a value"), "{scope}: {problems:?}");
+    }
+}
+
+#[test]
+fn a_repository_of_signatures_that_is_named_twice_is_asked_once() {
+    let text = with_rules("  - {name: r, scope: quay.io/a/b, trust: [acme], signatures_from: [quay.io/a/s, 'QUAY.io/a/s']}\n");
+    let policy = crate::support::load(&text);
+    assert_eq!(policy.matching(&crate::support::reference("quay.io/a/b:x"), crate::support::now()).repositories().len(), 1);
+}
+
+#[test]
+fn errors_are_never_crowded_out_by_warnings() {
+    let rules: String = (0..200).map(|at| format!("  - {{name: r{at}, scope: quay.io/a/r{at}, unsigned: warn}}\n")).collect();
+    let found = errors(&with_rules(&format!("{rules}  - {{name: r0, scope: quay.io/z/z, trust: [acme]}}\n")));
+    assert_eq!(found, [("duplicate-name", 207)]);
 }

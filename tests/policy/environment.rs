@@ -252,3 +252,19 @@ fn a_bad_key_of_the_environment_is_a_secret_and_names_the_variable() {
     assert_eq!(failure.class(), Class::Secret);
     assert!(failure.message().contains("COSIGN_PUBLIC_KEY_LOCATION") && failure.message().contains("no such file"), "{failure}");
 }
+
+#[test]
+fn a_bad_value_names_its_variable() {
+    let one = |value: &str| vec![value.to_owned()];
+    for (facts, variable) in [
+        (EnvironmentFacts { allow_unsigned: one("quay.io"), ..key() }, "LUET_COSIGN_ALLOW_UNSIGNED"),
+        (EnvironmentFacts { allow_unsigned: one("*"), ..key() }, "LUET_COSIGN_ALLOW_UNSIGNED"),
+        (EnvironmentFacts { repository: Some("quay.io/a:b".to_owned()), ..key() }, "COSIGN_REPOSITORY"),
+        (EnvironmentFacts { skip: one("("), ..key() }, "COSIGN_SKIP"),
+        (EnvironmentFacts { http_registries: one("a b"), ..key() }, "LUET_COSIGN_HTTP_REGISTRIES"),
+    ] {
+        let problems = Document::parse(&from_env(&facts)).unwrap_err();
+        let failure = failure(&problems, &environment(false));
+        assert!(failure.message().starts_with(variable), "{failure}");
+    }
+}
