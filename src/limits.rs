@@ -18,8 +18,8 @@ pub const POLICY_PROBLEMS: usize = 50;
 pub const POLICY_PAIRS: usize = 1_024;
 /// Names among which the one that was meant is looked for.
 pub const POLICY_SUGGESTIONS: usize = 64;
-/// Work of looking for ties between those pairs, in steps.
-pub const POLICY_TIE_STEPS: usize = 16 << 20;
+/// Work of looking for ties between those pairs, in steps: about 10 ns each.
+pub const POLICY_TIE_STEPS: usize = 4 << 20;
 /// Patterns under `skip_patterns`.
 pub const SKIP_PATTERNS: usize = 64;
 /// One of those patterns, in bytes.
