@@ -8,6 +8,7 @@ pub mod config;
 pub mod limits;
 pub mod name;
 pub mod policy;
+pub mod registry;
 pub mod store;
 pub mod trust;
 pub mod wire;

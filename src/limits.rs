@@ -58,6 +58,8 @@ pub const REDIRECTS: usize = 5;
 pub const TRIES: u32 = 3;
 /// The longest `Retry-After` that is waited for.
 pub const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// The wait before the second try of a request; doubled for the third, and up to half of it added at random.
+pub const BACKOFF: Duration = Duration::from_millis(200);
 /// Time to connect.
 pub const CONNECT: Duration = Duration::from_secs(5);
 /// Time without any byte of an answer.

@@ -1,0 +1,104 @@
+//! What an answer of a registry means, status by status.
+//!
+//! "Not there" is said only by an answer that says so (design.md section 4): a 404 whose body names a missing thing, says
+//! nothing, or says something unknown. Denials, rate limits, faults and web pages decide nothing. The list of codes is that
+//! of containers/image, from answers recorded at docker-registry, Harbor, Quay, registry.redhat.io and others.
+
+use super::Role;
+use crate::class::{Class, Failure};
+use crate::name::Repository;
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use serde_json::Value;
+
+/// A whole answer, its body under a cap.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// What a registry said about something that it may or may not have.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer<T> {
+    /// It has it.
+    There(T),
+    /// It said so that it has it not.
+    Absent(Absence),
+}
+
+/// How a registry said that something is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absence {
+    /// The status.
+    pub status: u16,
+    /// The error code in the body, where there is one.
+    pub code: Option<String>,
+}
+
+impl Reply {
+    pub(super) fn header(&self, name: impl reqwest::header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Returns whether the answer is a web page, as proxies and login portals send.
+    pub(super) fn is_html(&self) -> bool {
+        let named = self.header(CONTENT_TYPE).is_some_and(|value| {
+            let value = value.trim_start().to_ascii_lowercase();
+            value.starts_with("text/html") || value.starts_with("application/xhtml")
+        });
+        let start: Vec<u8> = self.body.trim_ascii_start().iter().take(14).map(u8::to_ascii_lowercase).collect();
+        named || start.starts_with(b"<!doctype html") || start.starts_with(b"<html")
+    }
+
+    /// Returns the first error code in the body, made of at most 64 letters, digits and underscores.
+    pub(super) fn code(&self) -> Option<String> {
+        let document: Value = serde_json::from_slice(&self.body).ok()?;
+        let code = document.get("errors")?.as_array()?.first()?.get("code")?;
+        let code = code.as_str().map_or_else(|| code.to_string(), ToOwned::to_owned);
+        let plain = code.len() <= 64 && code.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+        (plain && !code.is_empty()).then_some(code)
+    }
+}
+
+/// Reads a 404 as absence, where it says so.
+pub(super) fn absence(reply: &Reply, repository: &Repository, role: Role) -> Result<Absence, Failure> {
+    if reply.is_html() {
+        return Err(decides_nothing(reply, repository).detail("the answer is a web page: is this a registry?"));
+    }
+    let code = reply.code();
+    match code.as_deref().map(str::to_ascii_uppercase).as_deref() {
+        Some("NAME_UNKNOWN") if role == Role::Signatures => Err(Failure::new(
+            Class::Registry,
+            format!("`{repository}`, where signatures are to be looked for, does not exist (`NAME_UNKNOWN`)"),
+        )
+        .hint("is it mistyped? see COSIGN_REPOSITORY, or `signatures_from` in the policy")),
+        Some("UNAUTHORIZED" | "DENIED") => Err(refused(reply, repository)),
+        Some("TOOMANYREQUESTS" | "UNSUPPORTED" | "NAME_INVALID" | "DIGEST_INVALID" | "MANIFEST_INVALID" | "UNAVAILABLE") => {
+            Err(decides_nothing(reply, repository))
+        }
+        _ => Ok(Absence { status: reply.status.as_u16(), code }),
+    }
+}
+
+/// Returns the failure that an answer which is neither a success nor "not there" amounts to.
+pub(super) fn refusal(reply: &Reply, repository: &Repository) -> Failure {
+    match reply.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => refused(reply, repository),
+        _ => decides_nothing(reply, repository),
+    }
+}
+
+fn refused(reply: &Reply, repository: &Repository) -> Failure {
+    Failure::new(Class::Auth, format!("`{repository}`: the registry refused access ({})", said(reply)))
+}
+
+fn decides_nothing(reply: &Reply, repository: &Repository) -> Failure {
+    Failure::new(Class::Registry, format!("`{repository}`: the registry answered {}, which decides nothing", said(reply)))
+}
+
+fn said(reply: &Reply) -> String {
+    let status = reply.status.as_u16();
+    reply.code().map_or_else(|| status.to_string(), |code| format!("{status} `{code}`"))
+}

@@ -1,0 +1,77 @@
+//! The deadline: an instant, moved on by the time that layer bytes take.
+//!
+//! Layers may take longer than everything else together (design.md section 2), so while at least one is being read the
+//! deadline stands still. Monotonic time only.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The deadline of one client.
+#[derive(Debug)]
+pub(super) struct Clock {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    deadline: Instant,
+    streams: u32,
+    since: Instant,
+}
+
+impl Clock {
+    pub(super) fn new(limit: Duration) -> Self {
+        let now = Instant::now();
+        // A limit beyond what the clock can hold is a day.
+        let deadline = now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(86_400));
+        Self { state: Mutex::new(State { deadline, streams: 0, since: now }) }
+    }
+
+    /// Returns when everything but layer bytes must be done, as of now.
+    pub(super) fn deadline(&self) -> Instant {
+        let state = self.lock();
+        if state.streams == 0 { state.deadline } else { state.deadline + state.since.elapsed() }
+    }
+
+    pub(super) fn stream_begins(&self) {
+        let mut state = self.lock();
+        if state.streams == 0 {
+            state.since = Instant::now();
+        }
+        state.streams += 1;
+    }
+
+    pub(super) fn stream_ends(&self) {
+        let mut state = self.lock();
+        state.streams = state.streams.saturating_sub(1);
+        if state.streams == 0 {
+            let taken = state.since.elapsed();
+            state.deadline += taken;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deadline_stands_still_while_layers_are_read() {
+        let clock = Clock::new(Duration::from_secs(60));
+        let before = clock.deadline();
+        clock.stream_begins();
+        clock.stream_begins();
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(2) {}
+        assert!(clock.deadline() >= before + Duration::from_millis(2));
+        clock.stream_ends();
+        clock.stream_ends();
+        assert!(clock.deadline() >= before + Duration::from_millis(2));
+        assert!(clock.deadline() < before + Duration::from_secs(5));
+        assert_eq!(clock.deadline(), clock.deadline());
+    }
+}

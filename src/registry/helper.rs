@@ -1,0 +1,158 @@
+//! Runs `docker-credential-NAME get`: no shell, a plain name, a whole environment of our own making, bounded time and output.
+//!
+//! Protocol: docker-credential-helpers, "Development": the server on standard input, `{"Username","Secret"}` on standard
+//! output, or `credentials not found` with a failure. Never shows what a helper prints.
+
+use super::credentials::{Credential, CredentialSources};
+use crate::class::{Class, Failure};
+use crate::limits;
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Deserialize;
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+const NOT_FOUND: &str = "credentials not found";
+
+#[derive(Deserialize)]
+struct Printed {
+    #[serde(rename = "Username")]
+    username: String,
+    #[serde(rename = "Secret")]
+    secret: Zeroizing<String>,
+}
+
+/// Asks the helper `name` for the credential of `server`.
+///
+/// # Errors
+/// `secret` for a name that is none, a helper that is missing, fails, prints something else or takes too long.
+pub(super) fn ask(sources: &CredentialSources, name: &str, server: &str) -> Result<Option<Credential>, Failure> {
+    let plain =
+        (1..=64).contains(&name.len()) && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_'));
+    if !plain {
+        return Err(Failure::new(
+            Class::Secret,
+            format!("`{name}` is not the name of a credential helper: expected 1 to 64 of `a-z`, `0-9`, `_` and `-`"),
+        ));
+    }
+    let program = format!("docker-credential-{name}");
+    let path = find(&sources.helper_path, &program)
+        .ok_or_else(|| broken(&program, "it is not on PATH").hint("install it, or take it out of `credsStore` or `credHelpers`"))?;
+    let (status, output) = run(sources, &path, &program, server, limits::HELPER)?;
+    let output = std::str::from_utf8(&output).unwrap_or("").trim();
+    if !status.success() {
+        return if output.contains(NOT_FOUND) { Ok(None) } else { Err(broken(&program, &format!("it ended with {status}"))) };
+    }
+    let printed: Printed =
+        serde_json::from_str(output).map_err(|_| broken(&program, "it printed something else than a user and a secret"))?;
+    if printed.secret.is_empty() && printed.username.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Credential::from_pair(&printed.username, printed.secret)))
+}
+
+fn broken(program: &str, why: &str) -> Failure {
+    Failure::new(Class::Secret, format!("credential helper `{program}`: {why}")).hint(format!("run `echo HOST | {program} get` to see why"))
+}
+
+/// Looks in absolute folders only: a program from the current folder is never run.
+fn find(path: &OsStr, program: &str) -> Option<PathBuf> {
+    std::env::split_paths(path).filter(|folder| folder.is_absolute()).map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+fn run(
+    sources: &CredentialSources,
+    path: &PathBuf,
+    program: &str,
+    server: &str,
+    limit: Duration,
+) -> Result<(ExitStatus, Zeroizing<Vec<u8>>), Failure> {
+    let until = Instant::now() + limit;
+    let cannot = |error: std::io::Error| broken(program, &error.to_string());
+    let mut child = Command::new(path)
+        .arg("get")
+        .env_clear()
+        .envs(sources.helper_env.iter().map(|(name, value)| (name, value)))
+        .env("PATH", &sources.helper_path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .map_err(cannot)?;
+    if let Some(mut input) = child.stdin.take() {
+        // A helper that does not read what it is asked says so by its answer.
+        let _ = input.write_all(server.as_bytes());
+    }
+    let (send, receive) = mpsc::channel();
+    if let Some(output) = child.stdout.take() {
+        std::thread::spawn(move || {
+            let mut bytes = Zeroizing::new(Vec::new());
+            let read = output.take(limits::HELPER_BYTES + 1).read_to_end(&mut bytes);
+            let _ = send.send(read.map(|_| bytes));
+        });
+    }
+    let output = match receive.recv_timeout(limit) {
+        Ok(Ok(output)) if u64::try_from(output.len()).unwrap_or(u64::MAX) <= limits::HELPER_BYTES => output,
+        Ok(Ok(_)) => return Err(stop(&mut child, broken(program, "it prints without end"))),
+        Ok(Err(error)) => return Err(stop(&mut child, cannot(error))),
+        Err(_) => return Err(stop(&mut child, broken(program, &format!("it did not answer within {} s", limit.as_secs())))),
+    };
+    loop {
+        match child.try_wait().map_err(cannot)? {
+            Some(status) => return Ok((status, output)),
+            None if Instant::now() >= until => return Err(stop(&mut child, broken(program, "it answered and did not end"))),
+            None => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// Ends the helper and what it started: all of its process group.
+fn stop(child: &mut Child, failure: Failure) -> Failure {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.wait();
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn sources(script: &str) -> (tempfile::TempDir, CredentialSources) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("docker-credential-x");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let helper_path = std::env::join_paths([folder.path(), "/usr/bin".as_ref(), "/bin".as_ref()]).unwrap();
+        (folder, CredentialSources { helper_path, ..CredentialSources::default() })
+    }
+
+    #[test]
+    fn a_helper_that_hangs_is_killed_with_what_it_started() {
+        let (folder, sources) = sources("sleep 60 & echo $! > \"$0.pid\"; wait");
+        let path = folder.path().join("docker-credential-x");
+        let failure = run(&sources, &path, "docker-credential-x", "quay.io", Duration::from_millis(300)).unwrap_err();
+        assert_eq!(failure.class(), Class::Secret);
+        let pid = std::fs::read_to_string(folder.path().join("docker-credential-x.pid")).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    }
+
+    #[test]
+    fn a_helper_gets_the_server_and_no_environment_but_what_it_is_given() {
+        let (_folder, mut sources) =
+            sources("read s; printf '{\"Username\":\"%s\",\"Secret\":\"%s%s\"}' \"$s\" \"$HOME\" \"$COSIGN_PASSWORD\"");
+        sources.helper_env = vec![("HOME".into(), "/home/x".into())];
+        let credential = ask(&sources, "x", "https://index.docker.io/v1/").unwrap().unwrap();
+        let expected = Credential::Password { username: "https://index.docker.io/v1/".into(), password: Zeroizing::new("/home/x".into()) };
+        assert!(credential == expected);
+    }
+}

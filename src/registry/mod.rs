@@ -1,0 +1,163 @@
+//! The adapter of OCI registries: the only room that speaks to them.
+//!
+//! What it promises: every byte under a cap and a deadline; digests computed from bytes; "not there" only where the
+//! registry said so; credentials only to the registry they are for. It reads no environment and no clock of day, prints
+//! nothing and judges no signature. Specification: OCI distribution-spec 1.1; Docker Registry v2 token authentication.
+//! Why it is not `oci-client`: design.md section 8. The attacks that it resists: `reference/security.md` R, N and F.
+
+mod answer;
+mod auth;
+mod body;
+mod challenge;
+mod clock;
+mod config;
+mod credentials;
+mod file;
+mod helper;
+mod manifest;
+mod proxy;
+mod pull;
+mod push;
+mod session;
+mod space;
+mod stream;
+mod strict;
+mod transport;
+mod trouble;
+
+pub use answer::{Absence, Answer};
+pub use config::{Config, Proxies, Times};
+pub use credentials::{Credential, CredentialScope, CredentialSources};
+pub use manifest::{Descriptor, Manifest, ManifestKind};
+pub use stream::BlobStream;
+
+use crate::class::Failure;
+use crate::name::{Digest, Reference, Repository, Subject, Tag};
+use session::Session;
+use std::sync::Arc;
+
+/// A client of any number of registries. Cheap to clone; clones share connections, tokens and the deadline.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Session>);
+
+/// What a repository is asked for, which decides what it means that it does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The image's own repository: where it does not exist, nothing of it does.
+    Image,
+    /// A separate repository of signatures: where that does not exist, its name is probably wrong.
+    Signatures,
+}
+
+/// What the referrers API said.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Referrers {
+    /// Everything that refers to the subject, signatures or not. May be empty, which is an authoritative "none".
+    Listed(Vec<Descriptor>),
+    /// There is no such API: the fallback tag must be asked.
+    NoApi(Absence),
+}
+
+/// What became of a manifest that was pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// The digest of the bytes that were sent.
+    pub digest: Digest,
+    /// Whether the registry confirmed that it lists the manifest under its subject (`OCI-Subject`); else the fallback tag is ours to write.
+    pub subject_acknowledged: bool,
+}
+
+impl Client {
+    /// Makes a client, whose deadline starts now. Does no I/O.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self(Arc::new(Session::new(config)))
+    }
+
+    /// Fetches what a reference means. A digest wins over a tag.
+    ///
+    /// # Errors
+    /// `not-found` where the registry says so, `digest` for other bytes, `malformed`, `limit`; `net`, `auth` and
+    /// `registry` where it could not be found out.
+    pub async fn resolve(&self, reference: &Reference) -> Result<Manifest, Failure> {
+        self.0.resolve(reference).await
+    }
+
+    /// Fetches a manifest by digest, of at most `cap` bytes.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve), but absence is an answer.
+    pub async fn manifest(&self, repository: &Repository, digest: &Digest, cap: u64) -> Result<Answer<Manifest>, Failure> {
+        self.0.manifest(repository, digest, cap).await
+    }
+
+    /// Fetches a manifest by tag: that of signatures, or of the referrers' fallback.
+    ///
+    /// # Errors
+    /// As [`manifest`](Self::manifest); `registry` for [`Role::Signatures`] in a repository that does not exist.
+    pub async fn by_tag(&self, repository: &Repository, tag: &Tag, role: Role) -> Result<Answer<Manifest>, Failure> {
+        self.0.by_tag(repository, tag, role).await
+    }
+
+    /// Lists what refers to a subject, all pages. The fallback tag is for the caller to ask, whatever this says.
+    ///
+    /// # Errors
+    /// `limit` for more than [`limits::REFERRERS`](crate::limits::REFERRERS) entries or
+    /// [`limits::REFERRERS_PAGES`](crate::limits::REFERRERS_PAGES) pages; else as [`by_tag`](Self::by_tag).
+    pub async fn referrers(&self, subject: &Subject, role: Role) -> Result<Referrers, Failure> {
+        self.0.referrers(subject, role).await
+    }
+
+    /// Fetches a blob of exactly `size` bytes, whole.
+    ///
+    /// # Errors
+    /// `limit` where `size` is over `cap` (nothing is asked then), `digest` for another length or digest; `registry` where
+    /// the registry does not have it.
+    pub async fn blob(&self, repository: &Repository, digest: &Digest, size: u64, cap: u64) -> Result<Vec<u8>, Failure> {
+        self.0.blob(repository, digest, size, cap).await
+    }
+
+    /// Begins to fetch a blob of exactly `size` bytes, piece by piece. The deadline stands still while the stream lives.
+    ///
+    /// # Errors
+    /// As [`blob`](Self::blob).
+    pub async fn blob_stream(&self, repository: &Repository, digest: &Digest, size: u64) -> Result<BlobStream, Failure> {
+        BlobStream::open(Arc::clone(&self.0), repository, digest, size).await
+    }
+
+    /// Finds out whether we may push to a repository, by beginning an upload and dropping it.
+    ///
+    /// # Errors
+    /// `auth` where we may not; `net` and `registry` where it could not be found out.
+    pub async fn may_push(&self, repository: &Repository) -> Result<(), Failure> {
+        self.0.may_push(repository).await
+    }
+
+    /// Pushes a blob, unless the registry has it.
+    ///
+    /// # Errors
+    /// `auth` without the right to push, or where the registry wants it sent elsewhere; `registry` where it is not taken.
+    pub async fn put_blob(&self, repository: &Repository, bytes: &[u8]) -> Result<Digest, Failure> {
+        self.0.put_blob(repository, bytes).await
+    }
+
+    /// Pushes a manifest under a tag, or under its digest alone.
+    ///
+    /// # Errors
+    /// As [`put_blob`](Self::put_blob).
+    pub async fn put_manifest(
+        &self,
+        repository: &Repository,
+        tag: Option<&Tag>,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> Result<Pushed, Failure> {
+        self.0.put_manifest(repository, tag, media_type, bytes).await
+    }
+
+    /// Returns how many HTTP requests were made so far, those for tokens, redirects and further tries included.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.0.transport.requests()
+    }
+}

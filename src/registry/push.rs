@@ -1,0 +1,129 @@
+//! Writing: blobs and manifests. Nothing is sent to a place outside the registry, whatever `Location` says (N13).
+//!
+//! OCI distribution-spec 1.1, "Pushing blobs" (POST, then PUT) and "Pushing Manifests with Subject" (`OCI-Subject`).
+
+use super::Pushed;
+use super::answer::{Reply, refusal};
+use super::session::{Call, Session, Target};
+use crate::class::{Class, Failure};
+use crate::limits;
+use crate::name::{Digest, Repository, Tag};
+use reqwest::header::LOCATION;
+use reqwest::{Method, StatusCode, Url};
+use serde_json::Value;
+
+const BYTES: &str = "application/octet-stream";
+
+impl Session {
+    pub(super) async fn may_push(&self, repository: &Repository) -> Result<(), Failure> {
+        let url = self.begin_upload(repository).await?;
+        // Whether the registry can forget an upload says nothing about the right to push; it will expire.
+        let _ = self.ask(&Call::push(repository, Method::DELETE, Target::Given(url)), limits::ERROR_BODY_BYTES, false).await;
+        Ok(())
+    }
+
+    pub(super) async fn put_blob(&self, repository: &Repository, bytes: &[u8]) -> Result<Digest, Failure> {
+        let digest = Digest::of(bytes);
+        let mut tries = 1;
+        loop {
+            if self.has_blob(repository, &digest).await? {
+                return Ok(digest);
+            }
+            let mut url = self.begin_upload(repository).await?;
+            url.query_pairs_mut().append_pair("digest", &digest.to_string());
+            let mut call = Call::push(repository, Method::PUT, Target::Given(url));
+            call.body = Some((BYTES, bytes));
+            match self.ask(&call, limits::ERROR_BODY_BYTES, false).await {
+                Ok(reply) if reply.status.is_success() => {
+                    check_stored(&reply, &digest, repository)?;
+                    return Ok(digest);
+                }
+                Ok(reply) => return Err(refused(&reply, repository, &format!("the blob `{digest}`"))),
+                // The upload may have been taken or lost: a further try asks first.
+                Err(failure) if tries < limits::TRIES && matches!(failure.class(), Class::Net | Class::Registry) => tries += 1,
+                Err(failure) => return Err(failure),
+            }
+            if std::time::Instant::now() >= self.clock.deadline() {
+                return Err(super::trouble::late(&repository.to_string()));
+            }
+        }
+    }
+
+    pub(super) async fn put_manifest(
+        &self,
+        repository: &Repository,
+        tag: Option<&Tag>,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> Result<Pushed, Failure> {
+        let digest = Digest::of(bytes);
+        let name = tag.map_or_else(|| digest.to_string(), ToString::to_string);
+        let mut call = Call::push(repository, Method::PUT, Target::Path(format!("manifests/{name}")));
+        call.body = Some((media_type, bytes));
+        let reply = self.ask(&call, limits::ERROR_BODY_BYTES, true).await?;
+        if !reply.status.is_success() {
+            return Err(refused(&reply, repository, &format!("the manifest `{name}`")));
+        }
+        check_stored(&reply, &digest, repository)?;
+        Ok(Pushed { digest, subject_acknowledged: acknowledged(&reply, bytes) })
+    }
+
+    async fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, Failure> {
+        let call = Call::push(repository, Method::HEAD, Target::Path(format!("blobs/{digest}")));
+        let reply = self.ask(&call, 0, true).await?;
+        match reply.status {
+            StatusCode::OK => Ok(true),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(refusal(&reply, repository)),
+            _ => Ok(false),
+        }
+    }
+
+    async fn begin_upload(&self, repository: &Repository) -> Result<Url, Failure> {
+        let mut call = Call::push(repository, Method::POST, Target::Path("blobs/uploads/".to_owned()));
+        call.body = Some((BYTES, &[]));
+        let reply = self.ask(&call, limits::ERROR_BODY_BYTES, false).await?;
+        if reply.status != StatusCode::ACCEPTED {
+            return Err(refused(&reply, repository, "an upload"));
+        }
+        let base = self.known_base(repository)?;
+        let at = base.join("blobs/uploads/").map_err(|error| Failure::new(Class::Internal, error))?;
+        upload_url(&at, reply.header(LOCATION), repository)
+    }
+}
+
+fn upload_url(at: &Url, location: Option<&str>, repository: &Repository) -> Result<Url, Failure> {
+    let bad = |why: &str| Failure::new(Class::Registry, format!("`{repository}`: an upload was accepted {why}"));
+    let mut url = at.join(location.ok_or_else(|| bad("without `Location`"))?).map_err(|_| bad("with a `Location` that is not a URL"))?;
+    url.set_fragment(None);
+    let mine = url.origin() == at.origin() && url.username().is_empty() && url.password().is_none();
+    if mine {
+        return Ok(url);
+    }
+    let there = super::transport::shown(&url);
+    Err(Failure::new(Class::Auth, format!("`{repository}`: the registry wants the upload at `{there}`; nothing was sent"))
+        .hint("the registry, or a proxy before it, names itself wrongly: see `X-Forwarded-Proto` and `X-Forwarded-Host`"))
+}
+
+fn refused(reply: &Reply, repository: &Repository, what: &str) -> Failure {
+    let failure = refusal(reply, repository).within(format!("{what} was not taken"));
+    match reply.status {
+        StatusCode::NOT_FOUND => failure.hint("some registries want a repository to be created before the first push"),
+        _ => failure,
+    }
+}
+
+/// Believes that bytes were stored under their digest, unless the registry says another one (`reference/security.md` G13).
+fn check_stored(reply: &Reply, digest: &Digest, repository: &Repository) -> Result<(), Failure> {
+    match reply.header("docker-content-digest").map(str::parse::<Digest>) {
+        Some(Ok(found)) if found != *digest => {
+            Err(Failure::new(Class::Registry, format!("`{repository}`: sent `{digest}`, and the registry stored `{found}`")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn acknowledged(reply: &Reply, bytes: &[u8]) -> bool {
+    let document: Option<Value> = serde_json::from_slice(bytes).ok();
+    let subject = document.as_ref().and_then(|document| document.get("subject")?.get("digest")?.as_str());
+    subject.is_some() && reply.header("oci-subject") == subject
+}

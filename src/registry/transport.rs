@@ -1,0 +1,235 @@
+//! Sockets and TLS: makes the HTTP clients, late and once each, and sends one request.
+//!
+//! HTTP/1.1 only; no redirects, cookies, decompression or retries by the library. A client for plain http has no
+//! certificate authorities; the system's are read when the first https request is made (4 ms). A host that a registry sent
+//! us to has a client of its own, whose names may not lead home (`space`). Never decides about credentials.
+
+use super::config::Config;
+use super::proxy::{literal, proxy_for};
+use super::space::Space;
+use super::trouble::Trouble;
+use crate::class::{Class, Failure};
+use crate::name::Registry;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Proxy, Request, Response, Url};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Whom a request goes to, which decides what is trusted on the way.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Peer<'a> {
+    /// The registry itself, or the token service that belongs to it.
+    Own(&'a Registry),
+    /// Somebody that a registry in the given space sent us to.
+    Foreign(Space),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    tls: bool,
+    authorities: Option<Registry>,
+    guard: Option<Space>,
+}
+
+#[derive(Debug)]
+pub(super) struct Transport {
+    config: Arc<Config>,
+    clients: Mutex<BTreeMap<Kind, reqwest::Client>>,
+    tls: Mutex<BTreeMap<Option<Registry>, ClientConfig>>,
+    requests: AtomicU64,
+}
+
+impl Transport {
+    pub(super) fn new(config: Arc<Config>) -> Self {
+        Self { config, clients: Mutex::default(), tls: Mutex::default(), requests: AtomicU64::new(0) }
+    }
+
+    /// Returns how many requests were sent.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Sends one request and waits for the head of its answer, until `deadline`, and no longer than idle time allows.
+    pub(super) async fn send(&self, request: Request, peer: Peer<'_>, deadline: Instant) -> Result<Response, Trouble> {
+        let host = shown(request.url());
+        if let Peer::Foreign(own) = peer {
+            check_literal(request.url(), own)?;
+        }
+        let client = self.client(request.url(), peer)?;
+        // A body takes as long as it takes within the deadline; idle time is about answers.
+        let limit = match request.body() {
+            Some(_) => deadline,
+            None => deadline.min(Instant::now() + self.config.times.idle),
+        };
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        match tokio::time::timeout_at(limit.into(), client.execute(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(Trouble::from_http(&host, error)),
+            Err(_) if limit < deadline => Err(Trouble::silent(&host, self.config.times.idle)),
+            Err(_) => Err(Trouble::late(&host)),
+        }
+    }
+
+    /// Returns whether a request for `url` leaves through a proxy.
+    pub(super) fn is_proxied(&self, url: &Url) -> bool {
+        proxy_for(&self.config.proxies, url).is_some()
+    }
+
+    fn client(&self, url: &Url, peer: Peer<'_>) -> Result<reqwest::Client, Failure> {
+        let kind = Kind {
+            tls: url.scheme() == "https",
+            authorities: match peer {
+                Peer::Own(registry) if self.config.extra_ca.contains_key(registry) => Some(registry.clone()),
+                Peer::Own(_) | Peer::Foreign(_) => None,
+            },
+            guard: match peer {
+                Peer::Own(_) => None,
+                Peer::Foreign(own) => Some(own),
+            },
+        };
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&kind) {
+            return Ok(client.clone());
+        }
+        let client = self.make(&kind)?;
+        clients.insert(kind, client.clone());
+        Ok(client)
+    }
+
+    fn make(&self, kind: &Kind) -> Result<reqwest::Client, Failure> {
+        let internal = |error: reqwest::Error| Failure::new(Class::Internal, format!("the HTTP client cannot be made: {error}"));
+        let tls = if kind.tls { self.tls_of(kind.authorities.as_ref())? } else { tls_with(RootCertStore::empty())? };
+        let names = Names { fixed: self.config.hosts.clone(), guard: kind.guard };
+        let proxies = self.config.proxies.clone();
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .referer(false)
+            .connect_timeout(self.config.times.connect)
+            .no_proxy()
+            .proxy(Proxy::custom(move |url| proxy_for(&proxies, url)))
+            .dns_resolver(Arc::new(names))
+            .user_agent(format!("luet-cosign/{}", self.config.version))
+            .build()
+            .map_err(internal)
+    }
+
+    fn tls_of(&self, registry: Option<&Registry>) -> Result<ClientConfig, Failure> {
+        let mut made = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tls) = made.get(&registry.cloned()) {
+            return Ok(tls.clone());
+        }
+        let mut roots = self.roots()?;
+        if let Some(pem) = registry.and_then(|registry| self.config.extra_ca.get(registry)) {
+            add_pem(&mut roots, pem, "the extra certificate authority of a registry")?;
+        }
+        let tls = tls_with(roots)?;
+        made.insert(registry.cloned(), tls.clone());
+        Ok(tls)
+    }
+
+    fn roots(&self) -> Result<RootCertStore, Failure> {
+        let mut roots = RootCertStore::empty();
+        if let Some(path) = &self.config.ca_file {
+            let pem = super::file::read(path)
+                .and_then(|pem| pem.ok_or_else(|| Failure::new(Class::Net, format!("`{}` does not exist", path.display()))))
+                .map_err(|failure| failure.as_class(Class::Net).hint("SSL_CERT_FILE must name a readable PEM file"))?;
+            add_pem(&mut roots, &pem, &format!("`{}`", path.display()))?;
+            return Ok(roots);
+        }
+        // One unreadable certificate of a system's hundred and forty is no reason to refuse; none at all shows at the handshake.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        Ok(roots)
+    }
+}
+
+fn add_pem(roots: &mut RootCertStore, pem: &[u8], what: &str) -> Result<(), Failure> {
+    let bad = |why: String| Failure::new(Class::Net, format!("{what} cannot be used: {why}")).hint("expected certificates in PEM");
+    let before = roots.len();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        roots.add(certificate.map_err(|error| bad(error.to_string()))?).map_err(|error| bad(error.to_string()))?;
+    }
+    if roots.len() == before { Err(bad("there is no certificate in it".to_owned())) } else { Ok(()) }
+}
+
+fn tls_with(roots: RootCertStore) -> Result<ClientConfig, Failure> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Failure::new(Class::Internal, format!("TLS cannot be set up: {error}")))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(tls)
+}
+
+/// Returns scheme, host and port, never the path or query: those of a redirect may hold a signature that is a secret.
+pub(super) fn shown(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+fn check_literal(url: &Url, own: Space) -> Result<(), Failure> {
+    let host = url.host_str().unwrap_or("");
+    let target = match literal(host) {
+        Some(address) => Space::of(address),
+        // RFC 6761: these names are this machine, whatever DNS says.
+        None if host == "localhost" || host.ends_with(".localhost") => Space::Loopback,
+        None => return Ok(()),
+    };
+    if own.may_send_to(target) { Ok(()) } else { Err(forbidden(&shown(url))) }
+}
+
+fn forbidden(host: &str) -> Failure {
+    Failure::new(Class::Net, format!("the registry sends us to `{host}`, which is inside this machine or its network"))
+        .hint("a registry that is elsewhere has no business there: do not use it")
+}
+
+/// Resolves names, and refuses those that lead where a registry must not send us. What was checked is what is connected to.
+struct Names {
+    fixed: BTreeMap<String, Vec<SocketAddr>>,
+    guard: Option<Space>,
+}
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let fixed = self.fixed.get(name.as_str()).cloned();
+        let guard = self.guard;
+        Box::pin(async move {
+            let addresses = match fixed {
+                Some(addresses) => addresses,
+                None => tokio::net::lookup_host((name.as_str(), 0)).await?.collect(),
+            };
+            if let Some(own) = guard
+                && addresses.iter().any(|address| !own.may_send_to(Space::of(address.ip())))
+            {
+                return Err(Box::new(Forbidden(forbidden(name.as_str()))).into());
+            }
+            Ok::<Addrs, _>(Box::new(addresses.into_iter()))
+        })
+    }
+}
+
+/// Carries the refusal of an address through the HTTP library.
+#[derive(Debug)]
+pub(super) struct Forbidden(pub(super) Failure);
+
+impl fmt::Display for Forbidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Forbidden {}
