@@ -11,7 +11,6 @@ use super::space::Space;
 use super::transport::{Peer, shown};
 use super::{answer::Reply, body};
 use crate::class::{Class, Failure};
-use crate::limits;
 use crate::name::Repository;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -153,7 +152,7 @@ impl Session {
                 let request = token_request(realm, &scope, credential)?;
                 let deadline = self.clock.deadline();
                 let response = self.transport.send(request, peer, deadline).await?;
-                let reply = body::reply(response, limits::ERROR_BODY_BYTES, deadline, self.config.times.idle).await?;
+                let reply = body::reply(response, body::ERROR, deadline, self.config.times.idle).await?;
                 super::session::pass_on(reply, repository)
             })
             .await?;

@@ -4,29 +4,56 @@ use super::answer::Reply;
 use super::transport::shown;
 use super::trouble::Trouble;
 use crate::class::{Class, Failure};
+use crate::limits;
 use bytes::Bytes;
 use reqwest::Response;
 use reqwest::header::CONTENT_ENCODING;
 use std::time::{Duration, Instant};
 
-/// Reads a whole answer. A body of more than `cap` bytes is `limit`, as soon as that is known.
-pub(super) async fn reply(mut response: Response, cap: u64, deadline: Instant, idle: Duration) -> Result<Reply, Trouble> {
+/// How long a body may be, and what it is when it is longer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cap {
+    bytes: u64,
+    over: Class,
+}
+
+impl Cap {
+    /// The most that is read.
+    pub(super) const fn of(bytes: u64) -> Self {
+        Self { bytes, over: Class::Limit }
+    }
+
+    /// The length that was announced: a longer body is a wrong one, not a large one.
+    pub(super) const fn announced(bytes: u64) -> Self {
+        Self { bytes, over: Class::Digest }
+    }
+
+    fn exceeded(self, response: &Response) -> Failure {
+        Failure::new(self.over, format!("`{}` answered with more than {} bytes", shown(response.url()), self.bytes))
+    }
+}
+
+/// What is no success is an error document, whatever was asked for.
+pub(super) const ERROR: Cap = Cap::of(limits::ERROR_BODY_BYTES);
+
+/// Reads a whole answer, and stops as soon as it is known to be too long.
+pub(super) async fn reply(mut response: Response, cap: Cap, deadline: Instant, idle: Duration) -> Result<Reply, Trouble> {
     check_encoding(&response)?;
-    if response.content_length().is_some_and(|length| length > cap) {
-        return Err(too_large(&response, cap).into());
+    if response.content_length().is_some_and(|length| length > cap.bytes) {
+        return Err(cap.exceeded(&response).into());
     }
     let mut body = Vec::new();
-    let mut left = cap;
+    let mut left = cap.bytes;
     while let Some(chunk) = chunk(&mut response, deadline, idle).await? {
-        left = left.checked_sub(length(&chunk)).ok_or_else(|| too_large(&response, cap))?;
+        left = left.checked_sub(length(&chunk)).ok_or_else(|| cap.exceeded(&response))?;
         body.extend_from_slice(&chunk);
     }
     Ok(Reply { status: response.status(), headers: response.headers().clone(), body })
 }
 
 /// Reads what is left of an answer that says nothing, so that its connection can be used again; gives up where that is not cheap.
-pub(super) async fn drain(mut response: Response, cap: u64, deadline: Instant, idle: Duration) {
-    let mut left = cap;
+pub(super) async fn drain(mut response: Response, deadline: Instant, idle: Duration) {
+    let mut left = limits::ERROR_BODY_BYTES;
     while let Ok(Some(chunk)) = chunk(&mut response, deadline, idle).await {
         match left.checked_sub(length(&chunk)) {
             Some(rest) => left = rest,
@@ -58,8 +85,4 @@ pub(super) fn check_encoding(response: &Response) -> Result<(), Failure> {
 
 pub(super) fn length(chunk: &[u8]) -> u64 {
     u64::try_from(chunk.len()).unwrap_or(u64::MAX)
-}
-
-fn too_large(response: &Response, cap: u64) -> Failure {
-    Failure::new(Class::Limit, format!("`{}` answered with more than {cap} bytes", shown(response.url())))
 }

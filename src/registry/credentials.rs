@@ -197,6 +197,9 @@ impl Stored {
         let Some(bytes) = file::read(path)?.map(Zeroizing::new) else {
             return Ok(None);
         };
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(bad(path, "it is not a JSON object"));
+        }
         // The position is enough to find the fault; the words of the error could quote a secret.
         serde_json::from_slice(&bytes).map(Some).map_err(|error| {
             bad(path, &format!("line {}, column {} is not what a file of credentials has there", error.line(), error.column()))

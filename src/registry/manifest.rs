@@ -174,6 +174,17 @@ fn subject(document: &Map<String, Value>) -> Result<Option<Digest>, Failure> {
     }
 }
 
+/// Refuses a descriptor written as a list, which the parser below would read field by field and no other would.
+fn check_objects(document: &Map<String, Value>, list: &str) -> Result<(), Failure> {
+    let listed = document.get(list).and_then(Value::as_array).into_iter().flatten();
+    let single = ["config", "subject"].iter().filter_map(|key| document.get(*key)).filter(|value| !value.is_null());
+    let platforms = document.get("manifests").and_then(Value::as_array).into_iter().flatten().filter_map(|entry| entry.get("platform"));
+    match listed.chain(single).chain(platforms.filter(|value| !value.is_null())).find(|value| !value.is_object()) {
+        Some(_) => Err(malformed("a descriptor in a manifest is not a JSON object")),
+        None => Ok(()),
+    }
+}
+
 fn kind(document: &Map<String, Value>, media_type: &str, value: &Value) -> Result<ManifestKind, Failure> {
     let has = |key: &str| document.contains_key(key);
     if has("fsLayers") || has("signatures") {
@@ -188,6 +199,7 @@ fn kind(document: &Map<String, Value>, media_type: &str, value: &Value) -> Resul
     if entries > limits::LEGACY_SIGNATURES {
         return Err(Failure::new(Class::Limit, format!("`{list}` has {entries} entries; at most {} are read", limits::LEGACY_SIGNATURES)));
     }
+    check_objects(document, list)?;
     let wrong = |error: serde_json::Error| malformed(format!("not a `{media_type}`: {error}"));
     if is_image(media_type) {
         let image: OciImageManifest = serde::Deserialize::deserialize(value).map_err(wrong)?;

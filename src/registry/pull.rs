@@ -3,6 +3,7 @@
 //! Every byte is hashed here; a digest in a header is never believed (`reference/security.md` R05).
 
 use super::answer::{Absence, Answer, Reply, absence, refusal};
+use super::body::Cap;
 use super::manifest::{ACCEPT, Descriptor, Manifest, ManifestKind, essence};
 use super::session::{Call, Session, Target};
 use super::{Referrers, Role};
@@ -33,7 +34,7 @@ impl Session {
 
     pub(super) async fn manifest(&self, repository: &Repository, digest: &Digest, cap: u64) -> Result<Answer<Manifest>, Failure> {
         let call = Call::get(repository, format!("manifests/{digest}"), ACCEPT);
-        let reply = self.ask(&call, cap, true).await?;
+        let reply = self.ask(&call, Cap::of(cap), true).await?;
         match reply.status {
             StatusCode::OK => {
                 check_digest(&reply.body, digest, repository)?;
@@ -46,7 +47,7 @@ impl Session {
 
     pub(super) async fn by_tag(&self, repository: &Repository, tag: &Tag, role: Role) -> Result<Answer<Manifest>, Failure> {
         let call = Call::get(repository, format!("manifests/{tag}"), ACCEPT);
-        let reply = self.ask(&call, limits::MANIFEST_BYTES, true).await?;
+        let reply = self.ask(&call, Cap::of(limits::MANIFEST_BYTES), true).await?;
         match reply.status {
             StatusCode::OK => read(reply, repository).map(Answer::There),
             StatusCode::NOT_FOUND => absence(&reply, repository, role).map(Answer::Absent),
@@ -59,11 +60,7 @@ impl Session {
             return Err(Failure::new(Class::Limit, format!("`{repository}@{digest}` has {size} bytes; at most {cap} are read")));
         }
         let call = Call::get(repository, format!("blobs/{digest}"), "*/*");
-        // More than was announced is a wrong blob, not a large one.
-        let reply = self.ask(&call, size, true).await.map_err(|failure| match failure.class() {
-            Class::Limit => failure.as_class(Class::Digest).within(format!("`{repository}@{digest}` should have {size} bytes")),
-            _ => failure,
-        })?;
+        let reply = self.ask(&call, Cap::announced(size), true).await?;
         check_blob(&reply, repository, digest)?;
         if u64::try_from(reply.body.len()) != Ok(size) {
             let found = reply.body.len();
@@ -80,7 +77,7 @@ impl Session {
         let mut seen = BTreeSet::new();
         let mut list = Vec::new();
         loop {
-            let reply = self.ask(&call, limits::REFERRERS_PAGE_BYTES, true).await?;
+            let reply = self.ask(&call, Cap::of(limits::REFERRERS_PAGE_BYTES), true).await?;
             match reply.status.as_u16() {
                 200 => {}
                 // The first page decides whether there is such an API; a later one that is missing is a fault.
@@ -147,8 +144,9 @@ pub(super) fn check_blob(reply: &Reply, repository: &Repository, digest: &Digest
 }
 
 fn missing_api(reply: &Reply, repository: &Repository, role: Role) -> Result<Referrers, Failure> {
-    // A web page is as good as any 404 here: it is the fallback tag that must answer.
-    if reply.is_html() {
+    // A web page, or a path that is not understood, is as good as any 404 here: it is the fallback tag that must answer.
+    let not_understood = matches!(reply.code().as_deref(), Some("UNSUPPORTED" | "NAME_INVALID" | "DIGEST_INVALID" | "MANIFEST_INVALID"));
+    if reply.is_html() || not_understood {
         return Ok(Referrers::NoApi(said(reply)));
     }
     absence(reply, repository, role).map(Referrers::NoApi)

@@ -4,9 +4,9 @@
 
 use super::Pushed;
 use super::answer::{Reply, refusal};
+use super::body::{self, Cap};
 use super::session::{Call, Session, Target};
 use crate::class::{Class, Failure};
-use crate::limits;
 use crate::name::{Digest, Repository, Tag};
 use reqwest::header::LOCATION;
 use reqwest::{Method, StatusCode, Url};
@@ -18,35 +18,28 @@ impl Session {
     pub(super) async fn may_push(&self, repository: &Repository) -> Result<(), Failure> {
         let url = self.begin_upload(repository).await?;
         // Whether the registry can forget an upload says nothing about the right to push; it will expire.
-        let _ = self.ask(&Call::push(repository, Method::DELETE, Target::Given(url)), limits::ERROR_BODY_BYTES, false).await;
+        let _ = self.ask(&Call::push(repository, Method::DELETE, Target::Given(url)), body::ERROR, false).await;
         Ok(())
     }
 
     pub(super) async fn put_blob(&self, repository: &Repository, bytes: &[u8]) -> Result<Digest, Failure> {
         let digest = Digest::of(bytes);
-        let mut tries = 1;
-        loop {
+        // An upload that broke off may have been taken or lost: a further try asks first.
+        let upload = async || {
             if self.has_blob(repository, &digest).await? {
-                return Ok(digest);
+                return Ok(());
             }
             let mut url = self.begin_upload(repository).await?;
             url.query_pairs_mut().append_pair("digest", &digest.to_string());
             let mut call = Call::push(repository, Method::PUT, Target::Given(url));
             call.body = Some((BYTES, bytes));
-            match self.ask(&call, limits::ERROR_BODY_BYTES, false).await {
-                Ok(reply) if reply.status.is_success() => {
-                    check_stored(&reply, &digest, repository)?;
-                    return Ok(digest);
-                }
-                Ok(reply) => return Err(refused(&reply, repository, &format!("the blob `{digest}`"))),
-                // The upload may have been taken or lost: a further try asks first.
-                Err(failure) if tries < limits::TRIES && matches!(failure.class(), Class::Net | Class::Registry) => tries += 1,
-                Err(failure) => return Err(failure),
+            let reply = self.attempt(&call, body::ERROR).await?;
+            if !reply.status.is_success() {
+                return Err(refused(&reply, repository, &format!("the blob `{digest}`")).into());
             }
-            if std::time::Instant::now() >= self.clock.deadline() {
-                return Err(super::trouble::late(&repository.to_string()));
-            }
-        }
+            Ok(check_stored(&reply, &digest, repository)?)
+        };
+        self.persist(true, upload).await.map(|()| digest)
     }
 
     pub(super) async fn put_manifest(
@@ -60,7 +53,7 @@ impl Session {
         let name = tag.map_or_else(|| digest.to_string(), ToString::to_string);
         let mut call = Call::push(repository, Method::PUT, Target::Path(format!("manifests/{name}")));
         call.body = Some((media_type, bytes));
-        let reply = self.ask(&call, limits::ERROR_BODY_BYTES, true).await?;
+        let reply = self.ask(&call, body::ERROR, true).await?;
         if !reply.status.is_success() {
             return Err(refused(&reply, repository, &format!("the manifest `{name}`")));
         }
@@ -70,7 +63,7 @@ impl Session {
 
     async fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, Failure> {
         let call = Call::push(repository, Method::HEAD, Target::Path(format!("blobs/{digest}")));
-        let reply = self.ask(&call, 0, true).await?;
+        let reply = self.ask(&call, Cap::of(0), true).await?;
         match reply.status {
             StatusCode::OK => Ok(true),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(refusal(&reply, repository)),
@@ -81,7 +74,7 @@ impl Session {
     async fn begin_upload(&self, repository: &Repository) -> Result<Url, Failure> {
         let mut call = Call::push(repository, Method::POST, Target::Path("blobs/uploads/".to_owned()));
         call.body = Some((BYTES, &[]));
-        let reply = self.ask(&call, limits::ERROR_BODY_BYTES, false).await?;
+        let reply = self.ask(&call, body::ERROR, false).await?;
         if reply.status != StatusCode::ACCEPTED {
             return Err(refused(&reply, repository, "an upload"));
         }

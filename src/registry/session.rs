@@ -6,7 +6,7 @@
 
 use super::answer::{Reply, refusal};
 use super::auth::{Pass, Passes};
-use super::body;
+use super::body::{self, Cap};
 use super::clock::Clock;
 use super::config::Config;
 use super::proxy::literal;
@@ -111,15 +111,16 @@ impl Session {
     }
 
     /// Makes a request and reads its answer under `cap`; tries again where `again` allows and it may help.
-    pub(super) async fn ask(&self, call: &Call<'_>, cap: u64, again: bool) -> Result<Reply, Failure> {
-        self.persist(again, async || {
-            let response = self.open(call).await?;
-            // What is no success is an error document, whatever was asked for.
-            let cap = if response.status().is_success() { cap } else { limits::ERROR_BODY_BYTES };
-            let reply = body::reply(response, cap, self.clock.deadline(), self.config.times.idle).await?;
-            pass_on(reply, call.repository)
-        })
-        .await
+    pub(super) async fn ask(&self, call: &Call<'_>, cap: Cap, again: bool) -> Result<Reply, Failure> {
+        self.persist(again, async || self.attempt(call, cap).await).await
+    }
+
+    /// Makes a request once, and reads its answer under `cap`.
+    pub(super) async fn attempt(&self, call: &Call<'_>, cap: Cap) -> Result<Reply, Trouble> {
+        let response = self.open(call).await?;
+        let cap = if response.status().is_success() { cap } else { body::ERROR };
+        let reply = body::reply(response, cap, self.clock.deadline(), self.config.times.idle).await?;
+        pass_on(reply, call.repository)
     }
 
     /// Tries up to [`limits::TRIES`] times, with waits between, within the deadline.
@@ -301,7 +302,7 @@ impl Session {
     }
 
     async fn drain(&self, response: Response) {
-        body::drain(response, limits::ERROR_BODY_BYTES, self.clock.deadline(), self.config.times.idle).await;
+        body::drain(response, self.clock.deadline(), self.config.times.idle).await;
     }
 }
 

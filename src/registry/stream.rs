@@ -170,7 +170,7 @@ async fn request(session: &Session, repository: &Repository, digest: &Digest, fr
                 return Err(Failure::new(Class::Net, format!("`{repository}@{digest}`: broke off, and {status} does not go on")).into());
             }
             let deadline = session.clock.deadline();
-            let reply = body::reply(response, limits::ERROR_BODY_BYTES, deadline, session.config.times.idle).await?;
+            let reply = body::reply(response, body::ERROR, deadline, session.config.times.idle).await?;
             let reply = pass_on(reply, repository)?;
             check_blob(&reply, repository, digest)?;
             Err(Failure::new(Class::Registry, format!("`{repository}@{digest}`: answered {}", reply.status.as_u16())).into())

@@ -215,7 +215,7 @@ impl Resolve for Names {
             if let Some(own) = guard
                 && addresses.iter().any(|address| !own.may_send_to(Space::of(address.ip())))
             {
-                return Err(Box::new(Forbidden(forbidden(name.as_str()))).into());
+                return Err(Forbidden(forbidden(name.as_str())).into());
             }
             Ok::<Addrs, _>(Box::new(addresses.into_iter()))
         })

@@ -43,11 +43,11 @@ impl Trouble {
             }
         }
         let failure = Failure::new(Class::Net, format!("`{host}`: {cause}"));
-        let failure = if is_tls(&error) {
-            failure.hint("the certificate of this host is not trusted here: see SSL_CERT_FILE, or `ca` of the registry in the policy")
-        } else {
-            failure
-        };
+        if is_tls(&error) {
+            // Trying again changes nothing, and there is no falling back.
+            let hint = "the certificate of this host is not trusted here: see SSL_CERT_FILE, or `ca` of the registry in the policy";
+            return Self::Final(failure.hint(hint));
+        }
         Self::Passing { failure, after: None, not_http: !connecting }
     }
 
@@ -74,20 +74,9 @@ pub(super) fn late(host: &str) -> Failure {
         .hint("check the network; LUET_COSIGN_TIMEOUT gives more time")
 }
 
-/// A certificate that was refused: trying again changes nothing, but a hint helps.
-fn is_tls(error: &dyn Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.downcast_ref::<rustls::Error>().is_some() {
-            return true;
-        }
-        // An I/O error holds what it wraps, but does not call it its source.
-        if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
-            && (inner.is::<rustls::Error>() || is_tls(inner))
-        {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+/// Returns whether the other side's TLS, most often its certificate, was what failed.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    // An I/O error holds what it wraps, but does not call it its source.
+    let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || held.is_some_and(|held| is_tls(held)) || error.source().is_some_and(is_tls)
 }

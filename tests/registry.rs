@@ -1,0 +1,33 @@
+//! The adapter of registries against real sockets: good registries, broken ones and evil ones.
+//!
+//! Rows R, N and F of `reference/security.md`. Each case names the class that it expects.
+
+#[path = "support/mod.rs"]
+mod support;
+
+#[path = "registry/answers.rs"]
+mod answers;
+#[path = "registry/auth.rs"]
+mod auth;
+#[path = "registry/credentials.rs"]
+mod credentials;
+#[path = "registry/faults.rs"]
+mod faults;
+#[path = "registry/fixture.rs"]
+mod fixture;
+#[path = "registry/limits.rs"]
+mod limits;
+#[path = "registry/manifests.rs"]
+mod manifests;
+#[path = "registry/network.rs"]
+mod network;
+#[path = "registry/push.rs"]
+mod push;
+#[path = "registry/redirects.rs"]
+mod redirects;
+#[path = "registry/referrers.rs"]
+mod referrers;
+#[path = "registry/speed.rs"]
+mod speed;
+#[path = "registry/streams.rs"]
+mod streams;

@@ -1,0 +1,22 @@
+//! What tests share: a scriptable registry in this process, a sink, and TLS for both.
+//!
+//! Use it with `#[path = "support/mod.rs"] mod support;`, from an integration test or an example program.
+//!
+//! ```ignore
+//! let registry = TestRegistry::start();                                    // good, open, with a referrers API
+//! let image = registry.push_image("a/b", "1", &[b"layer"]);                // straight into its memory
+//! registry.rule("GET", "/v2/a/b/manifests/*", |call| (call.nth == 1).then(|| Answer::new(503)));
+//! // ... point a client at registry.name("a/b:1") ...
+//! assert_eq!(registry.lines(), ["GET /v2/a/b/manifests/1", "GET /v2/a/b/manifests/1"]);
+//! ```
+
+#![allow(dead_code, unused_imports)]
+
+pub mod certificates;
+pub mod http;
+pub mod registry;
+pub mod sink;
+
+pub use http::{Answer, Gate, Request, Server};
+pub use registry::{Auth, Image, Options, Signature, TestRegistry, digest};
+pub use sink::Sink;
