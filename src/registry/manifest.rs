@@ -38,6 +38,7 @@ pub struct Manifest {
 
 /// The two things that a manifest can be.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each fetch, and callers match on it")]
 pub enum ManifestKind {
     /// An image or an artifact: a configuration and layers.
     Image(OciImageManifest),

@@ -168,25 +168,9 @@ impl Session {
         first
     }
 
-    /// Returns the root of a repository in the registry's API.
-    pub(super) fn base(&self, repository: &Repository, https: bool) -> Result<Url, Failure> {
-        let registry = repository.registry();
-        let scheme = if https { "https" } else { "http" };
-        let endpoint = registry.endpoint();
-        let url = Url::parse(&format!("{scheme}://{endpoint}/v2/{}/", repository.path()));
-        // A host such as `0x7f.1` is a name to us and an address to a URL: what was judged must be what is asked.
-        let host = endpoint.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(endpoint, |(host, _)| host);
-        let is_it = |url: &Url| match (url.host_str(), literal(host)) {
-            (Some(found), Some(address)) => literal(found) == Some(address),
-            (found, None) => found == Some(host),
-            (None, Some(_)) => false,
-        };
-        url.ok().filter(is_it).ok_or_else(|| Failure::new(Class::Reference, format!("`{registry}` is not the name of a host")))
-    }
-
     /// Returns the root of a repository at a registry that was spoken to before.
     pub(super) fn known_base(&self, repository: &Repository) -> Result<Url, Failure> {
-        self.base(repository, self.scheme(repository.registry()).unwrap_or(false))
+        base(repository, self.scheme(repository.registry()).unwrap_or(false))
     }
 
     /// Returns whether plain http may be spoken to the host of `url`.
@@ -213,7 +197,7 @@ impl Session {
     }
 
     async fn follow(&self, call: &Call<'_>, https: bool) -> Result<Response, Trouble> {
-        let base = self.base(call.repository, https)?;
+        let base = base(call.repository, https)?;
         let url = match &call.target {
             Target::Path(path) => base.join(path).map_err(|error| Failure::new(Class::Internal, format!("`{path}`: {error}")))?,
             Target::Given(url) => url.clone(),
@@ -304,6 +288,22 @@ impl Session {
     async fn drain(&self, response: Response) {
         body::drain(response, self.clock.deadline(), self.config.times.idle).await;
     }
+}
+
+/// Returns the root of a repository in the registry's API.
+fn base(repository: &Repository, https: bool) -> Result<Url, Failure> {
+    let registry = repository.registry();
+    let scheme = if https { "https" } else { "http" };
+    let endpoint = registry.endpoint();
+    let url = Url::parse(&format!("{scheme}://{endpoint}/v2/{}/", repository.path()));
+    // A host such as `0x7f.1` is a name to us and an address to a URL: what was judged must be what is asked.
+    let host = endpoint.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(endpoint, |(host, _)| host);
+    let is_it = |url: &Url| match (url.host_str(), literal(host)) {
+        (Some(found), Some(address)) => literal(found) == Some(address),
+        (found, None) => found == Some(host),
+        (None, Some(_)) => false,
+    };
+    url.ok().filter(is_it).ok_or_else(|| Failure::new(Class::Reference, format!("`{registry}` is not the name of a host")))
 }
 
 /// Lets an answer pass, unless it says that another try may help.
