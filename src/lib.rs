@@ -5,10 +5,12 @@
 
 pub mod class;
 pub mod config;
+pub mod dest;
 pub mod limits;
 pub mod name;
 pub mod policy;
 pub mod registry;
 pub mod store;
+pub mod tree;
 pub mod trust;
 pub mod wire;

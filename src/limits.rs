@@ -90,3 +90,17 @@ pub const LOCK: Duration = Duration::from_secs(5);
 pub const DEPTH: usize = 32;
 /// A reference, in bytes.
 pub const REFERENCE_BYTES: usize = 1024;
+/// Entries of one tree, and of the layers of one image together.
+pub const TREE_ENTRIES: usize = 1_000_000;
+/// A path in a tree, in bytes (Linux: PATH_MAX, and the host joins paths).
+pub const PATH_BYTES: usize = 4096;
+/// An extension header of an archive: PAX records, a long name, a map of holes, in bytes (Go archive/tar and libarchive: the same).
+pub const TAR_EXTENSION_BYTES: u64 = 1 << 20;
+/// Symbolic links that are followed while one path is resolved inside a tree (containerd, umoci: 255).
+pub const TREE_LINKS: usize = 255;
+/// Paths that are named when a tree is refused.
+pub const REPORT_PATHS: usize = 20;
+/// What is read of a file at once while `Dest` is hashed, in bytes.
+pub const HASH_CHUNK_BYTES: usize = 1 << 20;
+/// The list of names, or the value, of extended attributes, in bytes (Linux: XATTR_LIST_MAX, XATTR_SIZE_MAX).
+pub const XATTR_BYTES: usize = 64 << 10;

@@ -1,0 +1,73 @@
+//! The unpacked directory: walked, listed and emptied by descriptors.
+//!
+//! What lies in it is hostile: no symbolic link is followed, nothing but files and directories is ever opened, names are
+//! bytes, another file system mounted inside is refused, and a change while it is read is noticed. The directory itself is
+//! not part of its tree.
+
+mod empty;
+mod listing;
+mod queue;
+mod status;
+mod walk;
+
+pub use empty::empty;
+pub use listing::{Listing, listing};
+pub use walk::{Options, Walked, walk};
+
+use crate::class::{Class, Failure};
+use crate::tree::shown;
+use rustix::fs::{FileType, Mode, OFlags};
+use status::Status;
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The directory that an image was unpacked into, held open.
+#[derive(Debug)]
+pub struct Dest {
+    fd: OwnedFd,
+    status: Status,
+    name: String,
+}
+
+/// Which directory it is, whatever its name: device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The device, major and minor number.
+    pub device: (u32, u32),
+    /// The inode on it.
+    pub inode: u64,
+}
+
+impl Dest {
+    /// Opens the directory of an event.
+    ///
+    /// # Errors
+    /// `event`: not an absolute path, or that of the root directory. `tree`: not there, no directory, a symlink, unreadable.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let name = shown(path.as_os_str().as_bytes());
+        if !path.is_absolute() || path.parent().is_none() {
+            return Err(Failure::new(Class::Event, format!("`{name}` is no place to unpack to: expected an absolute path below `/`")));
+        }
+        let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|error| Failure::new(Class::Tree, format!("`{name}` cannot be opened as a directory: {error}")))?;
+        let status = Status::of(&fd).map_err(|error| Failure::new(Class::Tree, format!("`{name}` cannot be read: {error}")))?;
+        if status.kind != FileType::Directory {
+            return Err(Failure::new(Class::Tree, format!("`{name}` is no directory")));
+        }
+        Ok(Self { fd, status, name })
+    }
+
+    /// Returns which directory it is.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity { device: self.status.device, inode: self.status.inode }
+    }
+}
+
+impl fmt::Display for Dest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}

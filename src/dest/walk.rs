@@ -1,0 +1,301 @@
+//! Reads a directory into a tree: every object's status, every file's content, on all cores.
+//!
+//! Memory: the entries themselves, and one chunk of [`limits::HASH_CHUNK_BYTES`] for each thread. Each object is looked at
+//! before and after it is read, each directory once more at the end; whatever is not the same is an error.
+
+use super::listing::Before;
+use super::queue::Queue;
+use super::status::{Status, changed, names, open_at, open_directory, unreadable};
+use super::{Dest, Listing};
+use crate::class::{Class, Failure};
+use crate::limits;
+use crate::name::Digest;
+use crate::tree::{Entry, Kind, Metadata, Terms, Tree, TreePath, Xattr, xattr_counts};
+use rustix::fs::{FileType, OFlags};
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
+use std::num::NonZero;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Files that one thread takes at once, and bytes of them: enough to keep threads from queueing, too few to leave one alone.
+const BATCH_FILES: usize = 64;
+const BATCH_BYTES: u64 = 4 << 20;
+
+/// How to walk.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// Threads that read and hash.
+    pub threads: NonZero<usize>,
+    /// Objects that may be there.
+    pub entries: usize,
+    /// What was there before: left out where it was not touched.
+    pub before: Option<&'a Listing>,
+    /// Goes up by the bytes that were read, and by one for each object: as long as it moves, so does the walk.
+    pub progress: Option<&'a AtomicU64>,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self { threads: NonZero::<usize>::MIN, entries: limits::TREE_ENTRIES, before: None, progress: None }
+    }
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Walked {
+    /// The tree.
+    pub tree: Tree,
+    /// How it may be compared: owners where we are root, `user.*` where the file system keeps them.
+    pub terms: Terms,
+}
+
+/// Reads the tree in `dest`.
+///
+/// # Errors
+/// `tree`: something can't be read, is mounted inside, or changed meanwhile. `limit`: too many objects, or a path too long.
+pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
+    if options.before.is_some_and(|before| before.identity() != dest.identity()) {
+        return Err(Failure::new(Class::Tree, format!("`{dest}` is not the directory that was there before")));
+    }
+    let queue = Queue::new(Work::Directory(None, dest.status));
+    let walk = Walk { dest, options, queue: &queue, entries: AtomicUsize::new(0) };
+    let mut found = Found::default();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..options.threads.get()).map(|_| scope.spawn(|| walk.run())).collect();
+        found.merge(walk.run());
+        for thread in threads {
+            // A thread that panicked left its work undone, which the queue reports.
+            thread.join().map_or((), |more| found.merge(more));
+        }
+    });
+    drop(walk);
+    queue.finish()?;
+    let root = dest.fd.as_fd();
+    for (path, then) in &found.directories {
+        let now = path.as_ref().map_or_else(|| Status::of(root), |path| Status::at(root, path.bytes()));
+        if now != Ok(*then) {
+            return Err(changed(&name(dest, path.as_ref())));
+        }
+    }
+    let terms = Terms { owners: rustix::process::geteuid().is_root(), user_xattrs: keeps_user_xattrs(root), before: found.before };
+    let tree = Tree::new(found.entries).map_err(|failure| failure.as_class(Class::Tree).within("the directory changed while it was read"))?;
+    Ok(Walked { tree, terms })
+}
+
+enum Work {
+    /// A directory to be listed, as it was when its name was found. `None` is `Dest`.
+    Directory(Option<TreePath>, Status),
+    /// Files of one directory.
+    Files(Arc<Open>, Vec<(TreePath, Status)>),
+}
+
+struct Open {
+    fd: OwnedFd,
+    /// Where the last name begins in the paths of its files.
+    depth: usize,
+}
+
+#[derive(Default)]
+struct Found {
+    entries: Vec<Entry>,
+    directories: Vec<(Option<TreePath>, Status)>,
+    before: BTreeSet<TreePath>,
+}
+
+impl Found {
+    fn merge(&mut self, mut other: Self) {
+        self.entries.append(&mut other.entries);
+        self.directories.append(&mut other.directories);
+        self.before.append(&mut other.before);
+    }
+}
+
+struct Walk<'a> {
+    dest: &'a Dest,
+    options: &'a Options<'a>,
+    queue: &'a Queue<Work>,
+    entries: AtomicUsize,
+}
+
+/// What one thread works with.
+struct Buffers {
+    chunk: Box<[u8]>,
+    names: Box<[u8]>,
+    value: Box<[u8]>,
+}
+
+impl Walk<'_> {
+    /// Does work until there is none.
+    fn run(&self) -> Found {
+        let bytes = |length| vec![0; length].into_boxed_slice();
+        let mut buffers =
+            Buffers { chunk: bytes(limits::HASH_CHUNK_BYTES), names: bytes(limits::XATTR_BYTES), value: bytes(limits::XATTR_BYTES) };
+        let mut found = Found::default();
+        while let Some(work) = self.queue.take() {
+            let result = match work {
+                Work::Directory(path, status) => self.directory(path, status, &mut found, &mut buffers),
+                Work::Files(directory, files) => self.files(&directory, files, &mut found, &mut buffers).map(|()| Vec::new()),
+            };
+            self.queue.done(result);
+        }
+        found
+    }
+
+    fn files(&self, directory: &Open, files: Vec<(TreePath, Status)>, found: &mut Found, buffers: &mut Buffers) -> Result<(), Failure> {
+        for (path, status) in files {
+            let name = path.bytes().get(directory.depth..).unwrap_or_default();
+            let fd = open_at(&directory.fd, name, OFlags::RDONLY).map_err(|error| unreadable(&path, error))?;
+            let digest = self.content(&fd, &path, &status, buffers)?;
+            let xattrs = xattrs(&fd, buffers).map_err(|error| unreadable(&path, error))?;
+            if Status::of(&fd) != Ok(status) {
+                return Err(changed(&path));
+            }
+            found.entries.push(Entry { path, kind: Kind::File { size: status.size, digest }, metadata: metadata(&status), xattrs });
+        }
+        Ok(())
+    }
+
+    /// Hashes a file that is as long as it was.
+    fn content(&self, fd: &OwnedFd, path: &TreePath, status: &Status, buffers: &mut Buffers) -> Result<Digest, Failure> {
+        if Status::of(fd) != Ok(*status) {
+            return Err(changed(path));
+        }
+        let mut hasher = Sha256::new();
+        let mut read = 0;
+        while read < status.size {
+            match rustix::io::read(fd, &mut *buffers.chunk) {
+                Ok(0) => return Err(changed(path)),
+                Ok(count) => {
+                    hasher.update(buffers.chunk.get(..count).unwrap_or_default());
+                    let count = u64::try_from(count).unwrap_or(u64::MAX);
+                    read = count.saturating_add(read);
+                    self.progress(count);
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(unreadable(path, error)),
+            }
+        }
+        if read == status.size { Ok(Digest::from_bytes(hasher.finalize().into())) } else { Err(changed(path)) }
+    }
+
+    fn progress(&self, count: u64) {
+        if let Some(progress) = self.options.progress {
+            progress.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Lists a directory: what is no file becomes an entry at once, files and directories become work.
+    fn directory(&self, path: Option<TreePath>, status: Status, found: &mut Found, buffers: &mut Buffers) -> Result<Vec<Work>, Failure> {
+        let fail = |error| unreadable(&name(self.dest, path.as_ref()), error);
+        let fd = open_directory(self.dest.fd.as_fd(), path.as_ref()).map_err(fail)?;
+        if Status::of(&fd).map_err(fail)? != status {
+            return Err(changed(&name(self.dest, path.as_ref())));
+        }
+        let mut list = List { work: Vec::new(), files: Vec::new() };
+        names(&fd, |entry| self.name(&fd, TreePath::join(path.as_ref(), entry)?, entry, &mut list, found)).map_err(fail)??;
+        let List { mut work, files } = list;
+        if let Some(path) = &path {
+            let xattrs = xattrs(&fd, buffers).map_err(fail)?;
+            found.entries.push(Entry { path: path.clone(), kind: Kind::Directory, metadata: metadata(&status), xattrs });
+        }
+        let depth = path.as_ref().map_or(0, |path| path.bytes().len() + 1);
+        let open = Arc::new(Open { fd, depth });
+        // Work is taken from the end: the files first, so that few directories are open at once.
+        work.extend(batches(files).map(|batch| Work::Files(Arc::clone(&open), batch)));
+        found.directories.push((path, status));
+        Ok(work)
+    }
+
+    fn name(&self, directory: &OwnedFd, path: TreePath, name: &[u8], list: &mut List, found: &mut Found) -> Result<(), Failure> {
+        if self.entries.fetch_add(1, Ordering::Relaxed) >= self.options.entries {
+            let cap = self.options.entries;
+            return Err(Failure::new(Class::Limit, format!("`{}` holds more than {cap} objects", self.dest)));
+        }
+        self.progress(1);
+        let status = Status::at(directory, name).map_err(|error| unreadable(&path, error))?;
+        match self.options.before.map_or(Before::Absent, |before| before.relation(&path, &status)) {
+            Before::Absent => {}
+            Before::Directory => {
+                found.before.insert(path.clone());
+            }
+            Before::Untouched => return Ok(()),
+        }
+        status.check_mount(&self.dest.status, &path)?;
+        let (major, minor) = status.node;
+        let kind = match status.kind {
+            FileType::RegularFile => return Ok(list.files.push((path, status))),
+            FileType::Directory => return Ok(list.work.push(Work::Directory(Some(path), status))),
+            FileType::Symlink => symlink(directory, name, &path, &status)?,
+            FileType::CharacterDevice => Kind::CharDevice { major, minor },
+            FileType::BlockDevice => Kind::BlockDevice { major, minor },
+            FileType::Fifo => Kind::Fifo,
+            FileType::Socket => Kind::Socket,
+            FileType::Unknown => return Err(changed(&path)),
+        };
+        found.entries.push(Entry { path, kind, metadata: metadata(&status), xattrs: Vec::new() });
+        Ok(())
+    }
+}
+
+struct List {
+    work: Vec<Work>,
+    files: Vec<(TreePath, Status)>,
+}
+
+/// Splits files into pieces of work.
+fn batches(files: Vec<(TreePath, Status)>) -> impl Iterator<Item = Vec<(TreePath, Status)>> {
+    let mut files = files.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let mut bytes = 0_u64;
+        let mut batch = Vec::new();
+        while let Some(file) = files.next_if(|_| batch.len() < BATCH_FILES && bytes < BATCH_BYTES) {
+            bytes = bytes.saturating_add(file.1.size);
+            batch.push(file);
+        }
+        Some(batch).filter(|batch| !batch.is_empty())
+    })
+}
+
+fn symlink(directory: &OwnedFd, name: &[u8], path: &TreePath, status: &Status) -> Result<Kind, Failure> {
+    let target = rustix::fs::readlinkat(directory, name, Vec::new()).map_err(|error| match error {
+        Errno::INVAL => changed(path),
+        error => unreadable(path, error),
+    })?;
+    if Status::at(directory, name) != Ok(*status) {
+        return Err(changed(path));
+    }
+    Ok(Kind::Symlink { target: target.into_bytes().into() })
+}
+
+fn metadata(status: &Status) -> Option<Metadata> {
+    let mode = if status.kind == FileType::Symlink { 0o777 } else { status.mode };
+    Some(Metadata { mode, uid: status.uid, gid: status.gid })
+}
+
+/// Reads those attributes of a file or directory that are part of a tree.
+fn xattrs(fd: &OwnedFd, buffers: &mut Buffers) -> Result<Vec<Xattr>, Errno> {
+    let length = match rustix::fs::flistxattr(fd, &mut *buffers.names) {
+        Err(Errno::NOTSUP) => return Ok(Vec::new()),
+        result => result?,
+    };
+    let list = buffers.names.get(..length).unwrap_or_default();
+    let mut xattrs = Vec::new();
+    for name in list.split(|byte| *byte == 0).filter(|name| xattr_counts(name)) {
+        let length = rustix::fs::fgetxattr(fd, name, &mut *buffers.value)?;
+        xattrs.push(Xattr { name: name.into(), value: buffers.value.get(..length).unwrap_or_default().into() });
+    }
+    xattrs.sort_unstable();
+    Ok(xattrs)
+}
+
+/// Returns whether the file system can hold attributes in `user.*`: asked for one that nobody sets.
+fn keeps_user_xattrs(root: BorrowedFd<'_>) -> bool {
+    rustix::fs::fgetxattr(root, c"user.luet-cosign.probe", &mut [0_u8; 1][..]) != Err(Errno::NOTSUP)
+}
+
+fn name(dest: &Dest, path: Option<&TreePath>) -> String {
+    path.map_or_else(|| dest.to_string(), ToString::to_string)
+}

@@ -1,0 +1,188 @@
+//! How a directory differs from what it should be.
+
+use super::entry::{Entry, Kind, Metadata, Tree, TreePath, Xattr, shown};
+use crate::limits;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+/// What is compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Whether owners are: a host that is not root can't set them.
+    pub owners: bool,
+    /// Whether attributes in `user.*` are: not every file system keeps them, and the host goes on without.
+    pub user_xattrs: bool,
+    /// Directories that were there before the host began: they may be there, with nothing expected of them.
+    pub before: BTreeSet<TreePath>,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { owners: true, user_xattrs: true, before: BTreeSet::new() }
+    }
+}
+
+/// In what one path differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Differs {
+    /// It should be there and is not.
+    Missing,
+    /// It is there and should not be.
+    Extra,
+    /// It is something else.
+    Type {
+        /// What it should be.
+        expected: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A file of another length.
+    Size {
+        /// What it should be.
+        expected: u64,
+        /// What it is.
+        found: u64,
+    },
+    /// A file of the same length with other bytes.
+    Content,
+    /// A symlink that leads elsewhere.
+    Target {
+        /// Where it should lead.
+        expected: Box<[u8]>,
+        /// Where it leads.
+        found: Box<[u8]>,
+    },
+    /// Another device.
+    Device,
+    /// Another mode.
+    Mode {
+        /// What it should be.
+        expected: u16,
+        /// What it is.
+        found: u16,
+    },
+    /// Another owner or group.
+    Owner {
+        /// Who it should be.
+        expected: (u32, u32),
+        /// Who it is.
+        found: (u32, u32),
+    },
+    /// An extended attribute that is missing, extra, or has another value.
+    Xattr(Box<[u8]>),
+}
+
+impl std::fmt::Display for Differs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing => f.write_str("missing"),
+            Self::Extra => f.write_str("extra"),
+            Self::Type { expected, found } => write!(f, "a {found}, expected a {expected}"),
+            Self::Size { expected, found } => write!(f, "{found} bytes, expected {expected}"),
+            Self::Content => f.write_str("other content"),
+            Self::Target { expected, found } => write!(f, "leads to `{}`, expected `{}`", shown(found), shown(expected)),
+            Self::Device => f.write_str("another device number"),
+            Self::Mode { expected, found } => write!(f, "mode {found:04o}, expected {expected:04o}"),
+            Self::Owner { expected, found } => write!(f, "owner {}:{}, expected {}:{}", found.0, found.1, expected.0, expected.1),
+            Self::Xattr(name) => write!(f, "other attribute `{}`", shown(name)),
+        }
+    }
+}
+
+/// All the difference: how many paths, and the first of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Paths that differ.
+    pub total: usize,
+    /// The first [`limits::REPORT_PATHS`] of them, in the order of paths.
+    pub first: Vec<(TreePath, Vec<Differs>)>,
+}
+
+impl Difference {
+    /// Returns a line for each of the first paths.
+    pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        self.first.iter().map(|(path, differs)| {
+            let what: Vec<String> = differs.iter().map(ToString::to_string).collect();
+            format!("`{path}`: {}", what.join("; "))
+        })
+    }
+
+    fn add(&mut self, path: &TreePath, differs: Vec<Differs>) {
+        if differs.is_empty() {
+            return;
+        }
+        if self.first.len() < limits::REPORT_PATHS {
+            self.first.push((path.clone(), differs));
+        }
+        self.total += 1;
+    }
+}
+
+/// Compares two trees, path by path.
+#[must_use]
+pub fn difference(expected: &Tree, found: &Tree, terms: &Terms) -> Difference {
+    let mut difference = Difference::default();
+    let mut expected = expected.entries().iter().peekable();
+    let mut found = found.entries().iter().peekable();
+    loop {
+        let order = match (expected.peek(), found.peek()) {
+            (None, None) => return difference,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(expected), Some(found)) => expected.path.cmp(&found.path),
+        };
+        let left = if order.is_le() { expected.next() } else { None };
+        let right = if order.is_ge() { found.next() } else { None };
+        match (left, right) {
+            (Some(expected), Some(found)) => difference.add(&found.path, compare(expected, found, terms)),
+            (Some(expected), None) => difference.add(&expected.path, vec![Differs::Missing]),
+            (None, Some(found)) if !terms.before.contains(&found.path) => difference.add(&found.path, vec![Differs::Extra]),
+            _ => {}
+        }
+    }
+}
+
+fn compare(expected: &Entry, found: &Entry, terms: &Terms) -> Vec<Differs> {
+    let mut differs = kinds(&expected.kind, &found.kind);
+    if differs.iter().any(|differs| matches!(differs, Differs::Type { .. })) {
+        return differs;
+    }
+    // A directory that no layer lists may have any mode, owner and attribute: the unpacker chose them.
+    let (Some(wanted), Some(got)) = (expected.metadata, found.metadata) else { return differs };
+    differs.extend(metadata(wanted, got, terms));
+    let counts = |xattr: &&Xattr| terms.user_xattrs || !xattr.name.starts_with(b"user.");
+    let wanted: BTreeSet<&Xattr> = expected.xattrs.iter().filter(counts).collect();
+    let got: BTreeSet<&Xattr> = found.xattrs.iter().filter(counts).collect();
+    let names: BTreeSet<&[u8]> = wanted.symmetric_difference(&got).map(|xattr| &*xattr.name).collect();
+    differs.extend(names.into_iter().map(|name| Differs::Xattr(name.into())));
+    differs
+}
+
+fn kinds(expected: &Kind, found: &Kind) -> Vec<Differs> {
+    match (expected, found) {
+        _ if expected == found => Vec::new(),
+        (Kind::File { size: expected, .. }, Kind::File { size: found, .. }) if expected != found => {
+            vec![Differs::Size { expected: *expected, found: *found }]
+        }
+        (Kind::File { .. }, Kind::File { .. }) => vec![Differs::Content],
+        (Kind::Symlink { target: expected }, Kind::Symlink { target: found }) => {
+            vec![Differs::Target { expected: expected.clone(), found: found.clone() }]
+        }
+        (Kind::CharDevice { .. }, Kind::CharDevice { .. }) | (Kind::BlockDevice { .. }, Kind::BlockDevice { .. }) => {
+            vec![Differs::Device]
+        }
+        _ => vec![Differs::Type { expected: expected.word(), found: found.word() }],
+    }
+}
+
+fn metadata(expected: Metadata, found: Metadata, terms: &Terms) -> Vec<Differs> {
+    let mut differs = Vec::new();
+    if expected.mode != found.mode {
+        differs.push(Differs::Mode { expected: expected.mode, found: found.mode });
+    }
+    let (wanted, got) = ((expected.uid, expected.gid), (found.uid, found.gid));
+    if terms.owners && wanted != got {
+        differs.push(Differs::Owner { expected: wanted, found: got });
+    }
+    differs
+}

@@ -1,0 +1,221 @@
+//! The objects of a tree and the tree itself. A [`TreePath`] is always relative and clean, a [`Tree`] always sorted.
+
+use crate::class::{Class, Failure};
+use crate::limits;
+use crate::name::Digest;
+use std::fmt;
+
+/// A path inside a tree: names joined by `/`, none of them empty, `.` or `..`, no NUL. Bytes, for names are bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TreePath(Box<[u8]>);
+
+impl TreePath {
+    /// Takes a path.
+    ///
+    /// # Errors
+    /// `malformed`: not a clean relative path. `limit`: longer than [`limits::PATH_BYTES`].
+    pub fn new(bytes: Vec<u8>) -> Result<Self, Failure> {
+        if bytes.len() >= limits::PATH_BYTES {
+            let start = bytes.get(..64).unwrap_or_default();
+            return Err(Failure::new(
+                Class::Limit,
+                format!("a path of {} bytes: `{}...`; the most is {}", bytes.len(), shown(start), limits::PATH_BYTES - 1),
+            ));
+        }
+        let bad = |name: &[u8]| matches!(name, b"" | b"." | b"..") || name.contains(&0);
+        if bytes.split(|byte| *byte == b'/').any(bad) {
+            return Err(Failure::new(Class::Malformed, format!("`{}` is not a path inside a tree", shown(&bytes))));
+        }
+        Ok(Self(bytes.into()))
+    }
+
+    /// Returns the path of `name` below this one, or at the top for `None`.
+    ///
+    /// # Errors
+    /// As for [`TreePath::new`].
+    pub fn join(parent: Option<&Self>, name: &[u8]) -> Result<Self, Failure> {
+        let mut bytes = Vec::with_capacity(parent.map_or(0, |path| path.0.len() + 1) + name.len());
+        if let Some(path) = parent {
+            bytes.extend_from_slice(&path.0);
+            bytes.push(b'/');
+        }
+        bytes.extend_from_slice(name);
+        Self::new(bytes)
+    }
+
+    /// Returns the bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shown(&self.0))
+    }
+}
+
+impl fmt::Debug for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{self}`")
+    }
+}
+
+/// Returns bytes as text for a person: UTF-8 as it is, every other byte as `\xNN`. [`Failure`] escapes what steers terminals.
+#[must_use]
+pub fn shown(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().flat_map(|byte| std::ascii::escape_default(*byte)).map(char::from));
+    }
+    text
+}
+
+/// What an object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file. Each name of a hard link is one.
+    File {
+        /// Its length, in bytes; holes count.
+        size: u64,
+        /// The digest of its content.
+        digest: Digest,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Where it leads, as written.
+        target: Box<[u8]>,
+    },
+    /// A character device.
+    CharDevice {
+        /// The major number.
+        major: u32,
+        /// The minor number.
+        minor: u32,
+    },
+    /// A block device.
+    BlockDevice {
+        /// The major number.
+        major: u32,
+        /// The minor number.
+        minor: u32,
+    },
+    /// A named pipe.
+    Fifo,
+    /// A socket. No layer can hold one, a directory can.
+    Socket,
+}
+
+impl Kind {
+    /// Returns what it is called in a report.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::File { .. } => "file",
+            Self::Symlink { .. } => "symlink",
+            Self::CharDevice { .. } => "character device",
+            Self::BlockDevice { .. } => "block device",
+            Self::Fifo => "FIFO",
+            Self::Socket => "socket",
+        }
+    }
+
+    /// Returns whether extended attributes of it are part of the tree: files and directories, as `user.*` allows no others.
+    #[must_use]
+    pub fn has_xattrs(&self) -> bool {
+        matches!(self, Self::Directory | Self::File { .. })
+    }
+}
+
+/// Mode and owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// The low 12 bits: permissions, setuid, setgid, sticky. 0o777 for every symlink, which has none of its own.
+    pub mode: u16,
+    /// The user, a number.
+    pub uid: u32,
+    /// The group, a number.
+    pub gid: u32,
+}
+
+/// One extended attribute.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Xattr {
+    /// Its name, with the namespace.
+    pub name: Box<[u8]>,
+    /// Its value.
+    pub value: Box<[u8]>,
+}
+
+/// Returns whether the attribute `name` is part of a tree: `security.capability` and `user.*`.
+///
+/// Others (labels of SELinux, ACLs, what file systems add) are the machine's, not the image's.
+#[must_use]
+pub fn xattr_counts(name: &[u8]) -> bool {
+    name == b"security.capability" || name.starts_with(b"user.")
+}
+
+/// One object of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it is.
+    pub path: TreePath,
+    /// What it is.
+    pub kind: Kind,
+    /// Its mode and owner. `None`: a directory that no layer lists, which therefore may have any.
+    pub metadata: Option<Metadata>,
+    /// Those attributes that [`xattr_counts`], sorted by name.
+    pub xattrs: Vec<Xattr>,
+}
+
+/// A tree: its entries sorted by the bytes of their paths, each path once. The root itself is not in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tree(Vec<Entry>);
+
+impl Tree {
+    /// Makes a tree of entries in any order.
+    ///
+    /// # Errors
+    /// `malformed`: two entries have the same path.
+    pub fn new(mut entries: Vec<Entry>) -> Result<Self, Failure> {
+        entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        let twice = entries.iter().zip(entries.iter().skip(1)).find(|(a, b)| a.path == b.path);
+        match twice {
+            Some((entry, _)) => Err(Failure::new(Class::Malformed, format!("`{}` is twice in one tree", entry.path))),
+            None => Ok(Self(entries)),
+        }
+    }
+
+    /// Returns the entries in the order of their paths.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_clean_or_refused() {
+        for good in [&b"a"[..], b"a/b", b"a b/\xff\n", b".a/..b", b"\xc3\xa9"] {
+            assert!(TreePath::new(good.to_vec()).is_ok(), "{}", shown(good));
+        }
+        for bad in [&b""[..], b"/", b"/a", b"a/", b"a//b", b".", b"a/.", b"..", b"a/../b", b"a\0b"] {
+            assert_eq!(TreePath::new(bad.to_vec()).map_err(|failure| failure.class()), Err(Class::Malformed), "{}", shown(bad));
+        }
+        assert!(TreePath::new(vec![b'a'; limits::PATH_BYTES - 1]).is_ok());
+        assert_eq!(TreePath::new(vec![b'a'; limits::PATH_BYTES]).map_err(|failure| failure.class()), Err(Class::Limit));
+    }
+
+    #[test]
+    fn hostile_names_are_shown_without_loss() {
+        assert_eq!(shown(b"\xff\xc3\xa9\n"), "\\xffé\n");
+    }
+}
