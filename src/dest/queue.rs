@@ -9,6 +9,26 @@ pub(super) struct Queue<W> {
     moved: Condvar,
 }
 
+/// A piece of work that was taken. One that is dropped undone, as when its thread panics, counts as failed.
+pub(super) struct Ticket<'a, W> {
+    queue: &'a Queue<W>,
+    result: Option<Result<Vec<W>, Failure>>,
+}
+
+impl<W> Ticket<'_, W> {
+    /// Ends the work, adding what it made.
+    pub(super) fn done(mut self, result: Result<Vec<W>, Failure>) {
+        self.result = Some(result);
+    }
+}
+
+impl<W> Drop for Ticket<'_, W> {
+    fn drop(&mut self) {
+        let undone = || Err(Failure::new(Class::Internal, "a thread left its work undone"));
+        self.queue.done(self.result.take().unwrap_or_else(undone));
+    }
+}
+
 struct State<W> {
     waiting: Vec<W>,
     /// Pieces of work that were taken and are not done.
@@ -22,7 +42,7 @@ impl<W> Queue<W> {
     }
 
     /// Takes a piece of work, waiting for one where others may still make some; `None` when all is done or has failed.
-    pub(super) fn take(&self) -> Option<W> {
+    pub(super) fn take(&self) -> Option<(W, Ticket<'_, W>)> {
         let mut state = self.lock();
         loop {
             if state.failure.is_some() {
@@ -30,7 +50,7 @@ impl<W> Queue<W> {
             }
             if let Some(work) = state.waiting.pop() {
                 state.active += 1;
-                return Some(work);
+                return Some((work, Ticket { queue: self, result: None }));
             }
             if state.active == 0 {
                 return None;
@@ -39,8 +59,7 @@ impl<W> Queue<W> {
         }
     }
 
-    /// Ends a piece of work that was taken, adding what it made.
-    pub(super) fn done(&self, result: Result<Vec<W>, Failure>) {
+    fn done(&self, result: Result<Vec<W>, Failure>) {
         let mut state = self.lock();
         state.active = state.active.saturating_sub(1);
         match result {
@@ -54,11 +73,7 @@ impl<W> Queue<W> {
     /// Returns the failure, after the last thread has ended.
     pub(super) fn finish(self) -> Result<(), Failure> {
         let state = self.state.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match state.failure {
-            Some(failure) => Err(failure),
-            None if state.active == 0 && state.waiting.is_empty() => Ok(()),
-            None => Err(Failure::new(Class::Internal, "a thread left its work undone")),
-        }
+        state.failure.map_or(Ok(()), Err)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<W>> {

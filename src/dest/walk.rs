@@ -67,8 +67,10 @@ pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
         let threads: Vec<_> = (1..options.threads.get()).map(|_| scope.spawn(|| walk.run())).collect();
         found.merge(walk.run());
         for thread in threads {
-            // A thread that panicked left its work undone, which the queue reports.
-            thread.join().map_or((), |more| found.merge(more));
+            // One that panicked left its work undone, which the queue reports.
+            if let Ok(more) = thread.join() {
+                found.merge(more);
+            }
         }
     });
     drop(walk);
@@ -134,12 +136,12 @@ impl Walk<'_> {
         let mut buffers =
             Buffers { chunk: bytes(limits::HASH_CHUNK_BYTES), names: bytes(limits::XATTR_BYTES), value: bytes(limits::XATTR_BYTES) };
         let mut found = Found::default();
-        while let Some(work) = self.queue.take() {
+        while let Some((work, ticket)) = self.queue.take() {
             let result = match work {
                 Work::Directory(path, status) => self.directory(path, status, &mut found, &mut buffers),
                 Work::Files(directory, files) => self.files(&directory, files, &mut found, &mut buffers).map(|()| Vec::new()),
             };
-            self.queue.done(result);
+            ticket.done(result);
         }
         found
     }

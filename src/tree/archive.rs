@@ -98,7 +98,8 @@ impl<R: Read> Archive<R> {
                 return if extensions.any() { Err(malformed("an extension header has no entry")) } else { Ok(None) };
             };
             let header = Header::parse(block)?;
-            match header.block.entry_type().as_byte() {
+            // Not `entry_type`, which takes the zero of old archives for a plain `0`.
+            match header.block.as_old().linkflag[0] {
                 b'x' => extensions.set_records(Records::parse(&self.extension(&header)?)?)?,
                 b'L' => set_once(&mut extensions.name, until_nul(self.extension(&header)?)?)?,
                 b'K' => set_once(&mut extensions.link, until_nul(self.extension(&header)?)?)?,
@@ -142,7 +143,7 @@ impl<R: Read> Archive<R> {
     fn member(&mut self, letter: u8, header: Header, extensions: Extensions) -> Result<Member, Failure> {
         let mut size = header.size;
         if let Some(records) = &extensions.records {
-            size = pax_size(size, records.number("size")?).map_err(|failure| failure.within(shown(&header.name)))?;
+            size = pax_size(size, records.number("size")?).map_err(|failure| failure.within(format!("`{}`", shown(&header.name))))?;
             self.sparse = sparse::sparse(records)?;
         }
         let letter = match (letter, header.full_name(&extensions)?.ends_with(b"/")) {
@@ -311,7 +312,7 @@ impl Header {
             (None, None) => name,
         };
         let link = c_string(&fields.linkname);
-        let size = number(&fields.size).map_err(|failure| failure.within(shown(&name)))?;
+        let size = number(&fields.size).map_err(|failure| failure.within(format!("`{}`", shown(&name))))?;
         Ok(Self { block, name, link, size })
     }
 
@@ -369,13 +370,13 @@ impl Header {
             // The largest number means "leave it" to chown.
             u32::try_from(owner).ok().filter(|owner| *owner != u32::MAX).ok_or_else(|| malformed("an owner is too large"))
         };
-        let mode = number(&fields.mode).map_err(|failure| failure.within(shown(&name)))? & 0o7777;
+        let mode = number(&fields.mode).map_err(|failure| failure.within(format!("`{}`", shown(&name))))? & 0o7777;
         Ok(Member {
             link,
             kind,
             mode: u16::try_from(mode).unwrap_or_default(),
-            uid: owner(records.number("uid")?, &fields.uid).map_err(|failure| failure.within(shown(&name)))?,
-            gid: owner(records.number("gid")?, &fields.gid).map_err(|failure| failure.within(shown(&name)))?,
+            uid: owner(records.number("uid")?, &fields.uid).map_err(|failure| failure.within(format!("`{}`", shown(&name))))?,
+            gid: owner(records.number("gid")?, &fields.gid).map_err(|failure| failure.within(format!("`{}`", shown(&name))))?,
             xattrs: records.xattrs(),
             name,
         })
