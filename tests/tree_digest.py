@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the tree digest (docs/tree-digest.md, version 1) of a directory or of a tar archive of one layer; -t: the text."""
+"""Prints the tree digest (docs/tree-digest.md, version 1) of directories or tar archives of one layer; -t: the text."""
 import hashlib, os, stat, sys, tarfile
 from urllib.parse import quote
 
@@ -46,12 +46,12 @@ def from_archive(name):
             path, rest, member = os.fsencode(os.path.normpath(m.name)).lstrip(b"/"), (), archive._find_link_target(m) if m.islnk() else m
             letter = {tarfile.DIRTYPE: "d", tarfile.SYMTYPE: "l", tarfile.CHRTYPE: "c", tarfile.BLKTYPE: "b", tarfile.FIFOTYPE: "p"}.get(member.type, "f")
             xattrs = [(os.fsencode(k[13:]), os.fsencode(v)) for k, v in member.pax_headers.items() if k.startswith("SCHILY.xattr.")]
-            rest = file_hash(archive.extractfile(member)) if letter == "f" else (quote(os.fsencode(m.linkname), "/"),) if letter == "l" else (m.devmajor, m.devminor) if letter in "bc" else ()
+            rest = file_hash(archive.extractfile(member)) if letter == "f" else (quote(os.fsencode(member.linkname), "/"),) if letter == "l" else (member.devmajor, member.devminor) if letter in "bc" else ()
             if path != b".":
                 yield line(path, letter, member.mode, member.uid, member.gid, rest, xattrs if letter in "df" else ())
 
 
-source = os.fsencode(sys.argv[-1])
-lines = sorted(from_directory(source) if os.path.isdir(source) else from_archive(source))
-text = "luet-cosign-tree-v1\n" + "".join(text for _, text in lines)
-print(text if "-t" in sys.argv else "sha256:" + hashlib.sha256(text.encode()).hexdigest(), end="" if "-t" in sys.argv else "\n")
+for source in map(os.fsencode, sys.argv[2:] if sys.argv[1] == "-t" else sys.argv[1:]):
+    lines = sorted(from_directory(source) if os.path.isdir(source) else from_archive(source))
+    text = "luet-cosign-tree-v1\n" + "".join(text for _, text in lines)
+    print(text[:-1] if sys.argv[1] == "-t" else "sha256:" + hashlib.sha256(text.encode()).hexdigest())

@@ -2,7 +2,7 @@
 
 use crate::class::{Class, Failure};
 use crate::tree::TreePath;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Statx, StatxAttributes, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -85,17 +85,27 @@ pub(super) fn open_at(directory: impl AsFd, name: &[u8], flags: OFlags) -> Resul
     }
 }
 
-/// Opens a directory below `root`, name by name, none of them a link; `None` is `root` itself, opened anew.
+/// Opens a directory below `root`, no name on the way being a link; `None` is `root` itself, opened anew.
 pub(super) fn open_directory(root: BorrowedFd<'_>, path: Option<&TreePath>) -> Result<OwnedFd, Errno> {
-    let Some(path) = path else { return open_at(root, b".", OFlags::RDONLY | OFlags::DIRECTORY) };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+    let Some(path) = path else { return open_at(root, b".", flags) };
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match rustix::fs::openat2(root, path.bytes(), flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+        // Linux before 5.6, or a sandbox that does not know the call.
+        Err(Errno::NOSYS | Errno::PERM) => open_directory_stepwise(root, path, flags),
+        result => result,
+    }
+}
+
+fn open_directory_stepwise(root: BorrowedFd<'_>, path: &TreePath, flags: OFlags) -> Result<OwnedFd, Errno> {
     let mut names: Vec<&[u8]> = path.bytes().split(|byte| *byte == b'/').collect();
     let last = names.pop().unwrap_or(b".");
+    let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut above: Option<OwnedFd> = None;
     for name in names {
-        let fd = above.as_ref().map_or(root, AsFd::as_fd);
-        above = Some(rustix::fs::openat(fd, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?);
+        above = Some(rustix::fs::openat(above.as_ref().map_or(root, AsFd::as_fd), name, step, Mode::empty())?);
     }
-    open_at(above.as_ref().map_or(root, AsFd::as_fd), last, OFlags::RDONLY | OFlags::DIRECTORY)
+    open_at(above.as_ref().map_or(root, AsFd::as_fd), last, flags)
 }
 
 /// Calls `each` with every name in an open directory, until it fails.
@@ -126,4 +136,25 @@ pub(super) fn unreadable(path: &dyn std::fmt::Display, error: Errno) -> Failure 
 /// Says that `path` did not keep still.
 pub(super) fn changed(path: &dyn std::fmt::Display) -> Failure {
     Failure::new(Class::Tree, format!("`{path}` changed while it was read"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_to_a_directory_follow_no_link() {
+        let keeper = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(keeper.path().join("a/b/c")).unwrap();
+        std::os::unix::fs::symlink("b", keeper.path().join("a/l")).unwrap();
+        let root = std::fs::File::open(keeper.path()).unwrap();
+        let inode = Status::at(&root, b"a/b/c").unwrap().inode;
+        for (path, good) in [("a/b/c", true), ("a/l/c", false), ("a/l", false), ("a/x", false)] {
+            let path = TreePath::new(path.into()).unwrap();
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+            for opened in [open_directory(root.as_fd(), Some(&path)), open_directory_stepwise(root.as_fd(), &path, flags)] {
+                assert_eq!(opened.is_ok_and(|fd| Status::of(fd).unwrap().inode == inode), good, "{path}");
+            }
+        }
+    }
 }

@@ -292,8 +292,11 @@ impl Header {
         let name = c_string(&fields.name);
         let bytes = block.as_bytes();
         let magic = bytes.get(257..262).unwrap_or_default();
+        check_number(&fields.mtime)?;
         let name = match (block.as_ustar(), block.as_gnu()) {
             (Some(ustar), _) => {
+                check_number(&ustar.dev_major)?;
+                check_number(&ustar.dev_minor)?;
                 // The header of star is that of ustar with a shorter prefix; its last four bytes tell.
                 let star = bytes.ends_with(b"tar\0");
                 let prefix = c_string(ustar.prefix.get(..if star { 131 } else { 155 }).unwrap_or_default());
@@ -301,10 +304,8 @@ impl Header {
             }
             (None, Some(gnu)) => {
                 // Times that are none were once read as the start of the name: golang.org/issues/21005.
-                for time in [gnu.atime, gnu.ctime] {
-                    if time.first().is_some_and(|first| first & 0x80 == 0) {
-                        number(&time)?;
-                    }
+                for field in [&gnu.dev_major[..], &gnu.dev_minor, &gnu.atime, &gnu.ctime] {
+                    check_number(field)?;
                 }
                 name
             }
@@ -346,8 +347,11 @@ impl Header {
             (_, Some(gnu)) => (gnu.dev_major, gnu.dev_minor),
             _ => return Ok((0, 0)),
         };
-        let part = |field: &[u8]| u32::try_from(number(field)?).map_err(|_| malformed("a device number is too large"));
-        Ok((part(&fields.0)?, part(&fields.1)?))
+        // Linux has 12 bits for the major and 20 for the minor number; larger ones would be cut to fit.
+        let part = |field: &[u8], most: u32| {
+            u32::try_from(number(field)?).ok().filter(|part| *part <= most).ok_or_else(|| malformed("a device number is too large"))
+        };
+        Ok((part(&fields.0, 0xfff)?, part(&fields.1, 0xf_ffff)?))
     }
 
     /// Returns the name with what extensions say; the order is Go's, and two that disagree are refused.
@@ -435,6 +439,12 @@ fn number(field: &[u8]) -> Result<u64, Failure> {
         _ => None,
     };
     digits.iter().try_fold(0, octal).ok_or_else(bad)
+}
+
+/// Refuses a field that is no number, though nothing depends on it: the host stops there. Negative times are numbers.
+fn check_number(field: &[u8]) -> Result<(), Failure> {
+    let base_256 = field.first().is_some_and(|first| first & 0x80 != 0);
+    if base_256 { Ok(()) } else { number(field).map(|_| ()) }
 }
 
 fn c_string(field: &[u8]) -> Vec<u8> {

@@ -122,21 +122,21 @@ mod tests {
             b"x",
             b"9 size=1",
             b"8 size=1\n",
-            b"10 size=1\n",
+            b"11 size=1\n",
             b"99 size=1\n",
             b"+9 size=1\n",
             b"5 =a\n",
             b"4 a\n",
             b"9 size=1\n9 size=1\n",
             b"9 si\0e=1\n",
-            b"24 GNU.sparse.numbytes=1\n",
-            b"22 GNU.sparse.offset=1\n20 GNU.sparse.map=1\n",
+            b"25 GNU.sparse.numbytes=1\n",
+            b"23 GNU.sparse.offset=1\n20 GNU.sparse.map=1\n",
         ];
         for data in bad {
             assert_eq!(Records::parse(data).err().map(|failure| failure.class()), Some(Class::Malformed), "{}", shown(data));
         }
-        assert!(Records::parse(b"10 size=+1\n").unwrap().number("size").is_err());
-        assert!(Records::parse(b"10 path=\0a\n").unwrap().name("path").is_err());
+        assert!(Records::parse(b"11 size=+1\n").unwrap().number("size").is_err());
+        assert!(Records::parse(b"11 path=\0a\n").unwrap().name("path").is_err());
         assert!(Records::parse(b"9 uid=1\n").is_err());
         assert!(Records::parse(b"8 uid=1\n").unwrap().check_global().is_err());
         assert!(Records::parse(b"13 comment=x\n").unwrap().check_global().is_ok());

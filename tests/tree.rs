@@ -1,0 +1,15 @@
+//! Trees: from layers, from directories, their digest and their difference. What real unpackers made of the same layers is
+//! recorded in `tests/tree/recorded.json` (how: `tests/tree/README.md`).
+
+#[path = "tree/disk.rs"]
+mod disk;
+#[path = "tree/hostile.rs"]
+mod hostile;
+#[path = "tree/large.rs"]
+mod large;
+#[path = "tree/recorded.rs"]
+mod recorded;
+#[path = "tree/support.rs"]
+mod support;
+#[path = "tree/vectors.rs"]
+mod vectors;
