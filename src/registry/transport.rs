@@ -233,3 +233,25 @@ impl fmt::Display for Forbidden {
 }
 
 impl std::error::Error for Forbidden {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_names_that_need_no_resolver() {
+        for (url, own, expected) in [
+            ("https://localhost/x", Space::Public, false),
+            ("https://LOCALHOST:8443/x", Space::Public, false),
+            ("https://x.localhost/x", Space::Private, false),
+            ("https://localhost/x", Space::Loopback, true),
+            ("https://127.0.0.1/x", Space::Public, false),
+            ("https://2130706433/x", Space::Public, false),
+            ("https://[::1]/x", Space::Public, false),
+            ("https://localhost.example/x", Space::Public, true),
+            ("https://notlocalhost/x", Space::Public, true),
+        ] {
+            assert_eq!(check_literal(&Url::parse(url).unwrap(), own).is_ok(), expected, "{url}");
+        }
+    }
+}

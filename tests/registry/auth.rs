@@ -66,6 +66,16 @@ fn a_password_that_is_refused_is_sent_once() {
 }
 
 #[test]
+fn a_password_that_is_no_longer_good_is_not_sent_again() {
+    let registry = guarded(Auth::basic("user", "password-canary"));
+    let client = with_login(&registry);
+    assert_eq!(resolve(&client, &registry), Ok(()));
+    registry.always("GET", "*", Answer::new(401).header("WWW-Authenticate", "Basic realm=\"test\""));
+    assert_eq!(resolve(&client, &registry), Err(Class::Auth));
+    assert_eq!(registry.requests().len(), 3);
+}
+
+#[test]
 fn without_a_password_there_is_nothing_to_show() {
     let registry = guarded(Auth::basic("user", "password"));
     assert_eq!(resolve(&client(), &registry), Err(Class::Auth));
@@ -220,6 +230,8 @@ fn only_a_plain_token_in_a_small_answer_is_taken() {
         });
         registry.always("GET", "/token*", answer);
         assert_eq!(resolve(&client(), &registry).err(), expected, "{name}");
+        let shown = if expected.is_none() { 2 } else { 1 };
+        assert_eq!(registry.count("/v2/"), shown, "a bad token is not shown: {name}");
     }
 }
 
@@ -417,6 +429,15 @@ fn a_foreign_realm_inside_our_network_is_not_asked_for_a_token() {
     });
     assert_eq!(class(run(client.resolve(&reference(&format!("{name}/a/b:1"))))), Class::Net);
     assert_eq!(service.connections(), 0);
+    // With a password it is not even a question of where it lies.
+    let client = client_with(|config| {
+        config.ca_file = Some(folder.path().join("ca.pem"));
+        config.hosts.insert("registry.test".into(), vec![registry.server().address()]);
+        config.hosts.insert("inside.test".into(), vec!["203.0.113.1:1".parse().unwrap()]);
+        config.credentials = logged_in(&name);
+    });
+    assert_eq!(class(run(client.resolve(&reference(&format!("{name}/a/b:1"))))), Class::Auth);
+    assert_eq!(client.requests(), 1);
 }
 
 #[test]

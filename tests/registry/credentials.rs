@@ -149,11 +149,13 @@ fn a_file_that_is_not_there_is_no_fault_and_one_that_is_no_file_is() {
     let folder = tempfile::tempdir().unwrap();
     let at = |path: std::path::PathBuf| CredentialSources { docker_config: Some(path), ..CredentialSources::default() };
     assert_eq!(found(&at(folder.path().join("missing/config.json")), "quay.io/a"), None);
-    assert_eq!(class(at(folder.path().to_owned()).find(&repository("quay.io/a"))), Class::Secret);
     let pipe = folder.path().join("pipe");
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-    assert_eq!(class(at(pipe).find(&repository("quay.io/a"))), Class::Secret);
-    assert_eq!(class(at("/dev/zero".into()).find(&repository("quay.io/a"))), Class::Secret);
+    for path in [folder.path().to_owned(), pipe, "/dev/zero".into()] {
+        let failure = at(path).find(&repository("quay.io/a")).unwrap_err();
+        assert_eq!(failure.class(), Class::Secret);
+        assert!(failure.message().contains("not a regular file"), "{failure}");
+    }
     let large = write(&folder, "large", &" ".repeat(5 << 20));
     assert_eq!(class(at(large).find(&repository("quay.io/a"))), Class::Secret);
 }
@@ -252,9 +254,15 @@ fn a_helper_is_a_plain_name_found_on_the_path_that_was_given() {
     for name in ["../x", "x y", "x;id", "X", "x/../x", "/bin/sh", "x\n", "$(id)", "-x\0", "é", &"x".repeat(65)] {
         let mut sources = docker(&folder, &json!({"credsStore": name}).to_string());
         sources.helper_path = helper_path(folder.path());
-        assert_eq!(class(sources.find(&repository("quay.io/a/b"))), Class::Secret, "{name}");
+        let failure = sources.find(&repository("quay.io/a/b")).expect_err(name);
+        assert_eq!(failure.class(), Class::Secret, "{name}");
+        assert!(failure.message().contains("is not the name of a credential helper"), "{failure}");
     }
-    for path in ["", ".", "relative", "/nonexistent"] {
+    // The folder of the helper, from where this test runs.
+    let up = "../".repeat(std::env::current_dir().unwrap().components().count() - 1);
+    let relative = format!("{up}{}", folder.path().strip_prefix("/").unwrap().display());
+    assert!(Path::new(&relative).join("docker-credential-x").is_file());
+    for path in ["", ".", "/nonexistent", &relative] {
         let mut sources = docker(&folder, r#"{"credsStore":"x"}"#);
         sources.helper_path = path.into();
         assert_eq!(class(sources.find(&repository("quay.io/a/b"))), Class::Secret, "{path}");

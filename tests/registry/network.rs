@@ -211,6 +211,14 @@ fn credentials_do_not_pass_a_proxy_in_the_clear() {
 }
 
 #[test]
+fn credentials_for_a_token_do_not_pass_a_proxy_in_the_clear_either() {
+    let proxy = Server::start(|_| Answer::new(401).header("WWW-Authenticate", "Bearer realm=\"http://plain.test:5000/token\""));
+    let (client, name) = through(&proxy, "");
+    assert_eq!(class(run(client.resolve(&name))), Class::Auth);
+    assert_eq!(proxy.requests().len(), 1);
+}
+
+#[test]
 fn no_proxy_is_heeded() {
     let proxy = proxy();
     for entry in ["plain.test", "*", ".test", "plain.test:5000"] {
