@@ -7,6 +7,8 @@ mod disk;
 mod hostile;
 #[path = "tree/large.rs"]
 mod large;
+#[path = "tree/random.rs"]
+mod random;
 #[path = "tree/recorded.rs"]
 mod recorded;
 #[path = "tree/support.rs"]

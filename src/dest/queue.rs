@@ -80,3 +80,34 @@ impl<W> Queue<W> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_makes_work_until_there_is_none() {
+        let queue = Queue::new(3);
+        let mut taken = Vec::new();
+        while let Some((work, ticket)) = queue.take() {
+            taken.push(work);
+            ticket.done(Ok((0..work).collect()));
+        }
+        assert_eq!(taken, [3, 2, 1, 0, 0, 1, 0, 0]);
+        assert_eq!(queue.finish(), Ok(()));
+    }
+
+    #[test]
+    fn a_thread_that_panics_ends_the_work_for_all() {
+        let queue = Queue::new(());
+        std::thread::scope(|scope| {
+            let panics = || {
+                let _ticket = queue.take();
+                std::panic::resume_unwind(Box::new(()));
+            };
+            assert!(scope.spawn(panics).join().is_err());
+        });
+        assert!(queue.take().is_none());
+        assert_eq!(queue.finish().map_err(|failure| failure.class()), Err(Class::Internal));
+    }
+}

@@ -73,7 +73,6 @@ pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
             }
         }
     });
-    drop(walk);
     queue.finish()?;
     let root = dest.fd.as_fd();
     for (path, then) in &found.directories {
@@ -83,7 +82,8 @@ pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
         }
     }
     let terms = Terms { owners: rustix::process::geteuid().is_root(), user_xattrs: keeps_user_xattrs(root), before: found.before };
-    let tree = Tree::new(found.entries).map_err(|failure| failure.as_class(Class::Tree).within("the directory changed while it was read"))?;
+    let twice = |failure: Failure| failure.as_class(Class::Tree).within(format!("`{dest}` changed while it was read"));
+    let tree = Tree::new(found.entries).map_err(twice)?;
     Ok(Walked { tree, terms })
 }
 
@@ -152,19 +152,17 @@ impl Walk<'_> {
             let fd = open_at(&directory.fd, name, OFlags::RDONLY).map_err(|error| unreadable(&path, error))?;
             let digest = self.content(&fd, &path, &status, buffers)?;
             let xattrs = xattrs(&fd, buffers).map_err(|error| unreadable(&path, error))?;
+            // What was listed, opened and read is one object that nobody touched: its status is what it was before all that.
             if Status::of(&fd) != Ok(status) {
                 return Err(changed(&path));
             }
-            found.entries.push(Entry { path, kind: Kind::File { size: status.size, digest }, metadata: metadata(&status), xattrs });
+            found.entries.push(Entry { path, kind: Kind::File { size: status.size, digest }, metadata: Some(metadata(&status)), xattrs });
         }
         Ok(())
     }
 
     /// Hashes a file that is as long as it was.
     fn content(&self, fd: &OwnedFd, path: &TreePath, status: &Status, buffers: &mut Buffers) -> Result<Digest, Failure> {
-        if Status::of(fd) != Ok(*status) {
-            return Err(changed(path));
-        }
         let mut hasher = Sha256::new();
         let mut read = 0;
         while read < status.size {
@@ -201,7 +199,7 @@ impl Walk<'_> {
         let List { mut work, files } = list;
         if let Some(path) = &path {
             let xattrs = xattrs(&fd, buffers).map_err(fail)?;
-            found.entries.push(Entry { path: path.clone(), kind: Kind::Directory, metadata: metadata(&status), xattrs });
+            found.entries.push(Entry { path: path.clone(), kind: Kind::Directory, metadata: Some(metadata(&status)), xattrs });
         }
         let depth = path.as_ref().map_or(0, |path| path.bytes().len() + 1);
         let open = Arc::new(Open { fd, depth });
@@ -228,8 +226,14 @@ impl Walk<'_> {
         status.check_mount(&self.dest.status, &path)?;
         let (major, minor) = status.node;
         let kind = match status.kind {
-            FileType::RegularFile => return Ok(list.files.push((path, status))),
-            FileType::Directory => return Ok(list.work.push(Work::Directory(Some(path), status))),
+            FileType::RegularFile => {
+                list.files.push((path, status));
+                return Ok(());
+            }
+            FileType::Directory => {
+                list.work.push(Work::Directory(Some(path), status));
+                return Ok(());
+            }
             FileType::Symlink => symlink(directory, name, &path, &status)?,
             FileType::CharacterDevice => Kind::CharDevice { major, minor },
             FileType::BlockDevice => Kind::BlockDevice { major, minor },
@@ -237,7 +241,7 @@ impl Walk<'_> {
             FileType::Socket => Kind::Socket,
             FileType::Unknown => return Err(changed(&path)),
         };
-        found.entries.push(Entry { path, kind, metadata: metadata(&status), xattrs: Vec::new() });
+        found.entries.push(Entry { path, kind, metadata: Some(metadata(&status)), xattrs: Vec::new() });
         Ok(())
     }
 }
@@ -272,9 +276,9 @@ fn symlink(directory: &OwnedFd, name: &[u8], path: &TreePath, status: &Status) -
     Ok(Kind::Symlink { target: target.into_bytes().into() })
 }
 
-fn metadata(status: &Status) -> Option<Metadata> {
+fn metadata(status: &Status) -> Metadata {
     let mode = if status.kind == FileType::Symlink { 0o777 } else { status.mode };
-    Some(Metadata { mode, uid: status.uid, gid: status.gid })
+    Metadata { mode, uid: status.uid, gid: status.gid }
 }
 
 /// Reads those attributes of a file or directory that are part of a tree.

@@ -154,7 +154,7 @@ pub struct Xattr {
 
 /// Returns whether the attribute `name` is part of a tree: `security.capability` and `user.*`.
 ///
-/// Others (labels of SELinux, ACLs, what file systems add) are the machine's, not the image's.
+/// Others (security labels, access lists, what file systems add) are the machine's, not the image's.
 #[must_use]
 pub fn xattr_counts(name: &[u8]) -> bool {
     name == b"security.capability" || name.starts_with(b"user.")

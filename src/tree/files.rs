@@ -164,11 +164,8 @@ impl Files {
         self.last = None;
         // Below `a` is what starts with `a/`, and `0` follows `/`.
         let edge = |last: u8| [path, &[last]].concat();
-        let range = if path.is_empty() {
-            (Bound::Unbounded, Bound::Unbounded)
-        } else {
-            (Bound::Excluded(edge(b'/')), Bound::Excluded(edge(b'0')))
-        };
+        let range =
+            if path.is_empty() { (Bound::Unbounded, Bound::Unbounded) } else { (Bound::Excluded(edge(b'/')), Bound::Excluded(edge(b'0'))) };
         self.names.extract_if(range, |_, name| gone(name)).for_each(drop);
     }
 

@@ -4,7 +4,7 @@
 //! wins and a lower directory comes after what the upper layers put in it. An opaque whiteout removes nothing. Apply then
 //! unpacks the one archive that this makes. Recorded from the real libraries: `tests/tree/`.
 
-use super::entry::{Kind, Tree, Xattr};
+use super::entry::{Kind, Metadata, Tree, Xattr};
 use super::files::{Files, Inode, malformed};
 use super::layer::{Layer, Record, What, Whiteout, split};
 use super::oci::{inode, join, resolve_target};
@@ -110,7 +110,7 @@ fn apply(files: &mut Files, record: &Record) -> Result<(), Failure> {
 /// Sets owner, attributes and mode in the order of Apply; a hard link's change the object that it names.
 fn set_attributes(inode: &mut Inode, record: &Record) {
     let mode = if matches!(inode.kind, Kind::Symlink { .. }) { 0o777 } else { record.metadata.mode };
-    inode.metadata = Some(super::entry::Metadata { mode, ..record.metadata });
+    inode.metadata = Some(Metadata { mode, ..record.metadata });
     if inode.kind != Kind::Directory {
         // chown(2) drops the capabilities of a file, to the same owner too.
         inode.xattrs.retain(|xattr| &*xattr.name != b"security.capability");

@@ -3,8 +3,9 @@
 //! Names are cleaned as the host cleans them (Go `filepath.Clean`): `./a`, `a//b`, `a/` and `x/../a` are what they say, a
 //! leading `/` stands for the root. A name that leads out of the root is refused.
 
-use super::archive::{Archive, Member, MemberKind};
+use super::archive::Archive;
 use super::entry::{Kind, Metadata, Xattr, shown};
+use super::header::{Member, MemberKind};
 use super::stream::Stream;
 use crate::class::{Class, Failure};
 use crate::limits;

@@ -11,6 +11,7 @@ mod digest;
 mod entry;
 mod expected;
 mod files;
+mod header;
 mod host;
 mod layer;
 mod oci;

@@ -40,7 +40,7 @@ fn map_in_records(records: &Records) -> Result<Sparse, Failure> {
     let numbers: Vec<u64> =
         map.split(|byte| *byte == b',').filter(|_| !map.is_empty()).map(decimal).collect::<Option<_>>().ok_or_else(malformed)?;
     let parts = parts(&numbers);
-    if numbers.len() % 2 != 0 || u64::try_from(parts.len()) != Ok(count) {
+    if !numbers.len().is_multiple_of(2) || u64::try_from(parts.len()) != Ok(count) {
         return Err(malformed());
     }
     Ok(Sparse::Mapped(parts))

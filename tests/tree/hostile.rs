@@ -32,7 +32,8 @@ fn u02_names_that_lead_out_of_the_root_are_malformed() {
 
 #[test]
 fn u02_names_are_cleaned_as_the_host_cleans_them() {
-    let layer = layer(&[directory("./"), file("./a", ""), directory("b/"), file("b//c", ""), file("/d", ""), file("x/../e", ""), file("f/", "")]);
+    let layer =
+        layer(&[directory("./"), file("./a", ""), directory("b/"), file("b//c", ""), file("/d", ""), file("x/../e", ""), file("f/", "")]);
     for meaning in [Meaning::Oci, Meaning::Host] {
         assert_eq!(paths(&flatten(std::slice::from_ref(&layer), meaning).unwrap()), ["a", "b", "b/c", "d", "e", "f"]);
     }
@@ -239,11 +240,7 @@ fn u06_holes_are_zeros() {
     let records: [(&[u8], &[u8]); 4] =
         [(b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0"), (b"GNU.sparse.name", b"a"), (b"GNU.sparse.realsize", b"2000")];
     let one = read(&raw(&[pax(b'x', &records), item.bytes()])).unwrap();
-    let zero = [
-        (&b"GNU.sparse.size"[..], &b"2000"[..]),
-        (b"GNU.sparse.numblocks", b"2"),
-        (b"GNU.sparse.map", b"512,3,2000,0"),
-    ];
+    let zero = [(&b"GNU.sparse.size"[..], &b"2000"[..]), (b"GNU.sparse.numblocks", b"2"), (b"GNU.sparse.map", b"512,3,2000,0")];
     let zero = read(&raw(&[pax(b'x', &zero), file("a", "abc").bytes()])).unwrap();
     let mut content = vec![0; 2000];
     content[512..515].copy_from_slice(b"abc");

@@ -23,7 +23,9 @@ fn layers(case: &Value) -> Result<Vec<Layer>, luet_cosign::class::Failure> {
 /// umoci drops attributes with an empty value (Go's `Header.Xattrs` has none); the host sets them.
 fn without_empty_attributes(tree: &Tree) -> Tree {
     let mut entries = tree.entries().to_vec();
-    entries.iter_mut().for_each(|entry| entry.xattrs.retain(|xattr| !xattr.value.is_empty()));
+    for entry in &mut entries {
+        entry.xattrs.retain(|xattr| !xattr.value.is_empty());
+    }
     Tree::new(entries).unwrap()
 }
 

@@ -11,16 +11,16 @@ use std::path::{Path, PathBuf};
 
 /// One entry, for an archive and for a directory.
 #[derive(Clone)]
-pub struct Item {
-    pub name: Vec<u8>,
-    pub kind: u8,
-    pub mode: u32,
-    pub uid: u32,
-    pub gid: u32,
-    pub link: Vec<u8>,
-    pub data: Vec<u8>,
-    pub device: (u32, u32),
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+pub(crate) struct Item {
+    pub(crate) name: Vec<u8>,
+    pub(crate) kind: u8,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) link: Vec<u8>,
+    pub(crate) data: Vec<u8>,
+    pub(crate) device: (u32, u32),
+    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 fn item(name: impl AsRef<[u8]>, kind: u8, mode: u32) -> Item {
@@ -29,48 +29,48 @@ fn item(name: impl AsRef<[u8]>, kind: u8, mode: u32) -> Item {
     Item { name, kind, mode, uid, gid, link: Vec::new(), data: Vec::new(), device: (0, 0), xattrs: Vec::new() }
 }
 
-pub fn file(name: impl AsRef<[u8]>, data: impl AsRef<[u8]>) -> Item {
+pub(crate) fn file(name: impl AsRef<[u8]>, data: impl AsRef<[u8]>) -> Item {
     Item { data: data.as_ref().to_vec(), ..item(name, b'0', 0o644) }
 }
 
-pub fn directory(name: impl AsRef<[u8]>) -> Item {
+pub(crate) fn directory(name: impl AsRef<[u8]>) -> Item {
     item(name, b'5', 0o755)
 }
 
-pub fn symlink(name: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Item {
+pub(crate) fn symlink(name: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Item {
     Item { link: target.as_ref().to_vec(), ..item(name, b'2', 0o777) }
 }
 
-pub fn hard_link(name: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Item {
+pub(crate) fn hard_link(name: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Item {
     Item { link: target.as_ref().to_vec(), ..item(name, b'1', 0o644) }
 }
 
-pub fn device(name: impl AsRef<[u8]>, kind: u8, major: u32, minor: u32) -> Item {
+pub(crate) fn device(name: impl AsRef<[u8]>, kind: u8, major: u32, minor: u32) -> Item {
     Item { device: (major, minor), ..item(name, kind, 0o600) }
 }
 
-pub fn fifo(name: impl AsRef<[u8]>) -> Item {
+pub(crate) fn fifo(name: impl AsRef<[u8]>) -> Item {
     item(name, b'6', 0o600)
 }
 
 impl Item {
-    pub fn mode(mut self, mode: u32) -> Self {
+    pub(crate) fn mode(mut self, mode: u32) -> Self {
         self.mode = mode;
         self
     }
 
-    pub fn owner(mut self, uid: u32, gid: u32) -> Self {
+    pub(crate) fn owner(mut self, uid: u32, gid: u32) -> Self {
         (self.uid, self.gid) = (uid, gid);
         self
     }
 
-    pub fn xattr(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn xattr(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.xattrs.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
         self
     }
 
     /// The block of the entry, its checksum right.
-    pub fn header(&self) -> tar::Header {
+    pub(crate) fn header(&self) -> tar::Header {
         let mut header = tar::Header::new_ustar();
         let bytes = header.as_mut_bytes();
         bytes[..self.name.len().min(100)].copy_from_slice(&self.name[..self.name.len().min(100)]);
@@ -86,7 +86,7 @@ impl Item {
         header
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut records: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         if self.name.len() > 100 {
             records.push((b"path".to_vec(), self.name.clone()));
@@ -104,11 +104,11 @@ impl Item {
 }
 
 /// An extended header.
-pub fn pax(kind: u8, records: &[(&[u8], &[u8])]) -> Vec<u8> {
+pub(crate) fn pax(kind: u8, records: &[(&[u8], &[u8])]) -> Vec<u8> {
     let mut data = Vec::new();
     for (key, value) in records {
         let rest = key.len() + value.len() + 3;
-        let length = (1..).map(|digits| rest + digits).find(|length| length.to_string().len() + rest == *length).unwrap();
+        let length = (1..9).map(|digits| rest + digits).find(|length| length.to_string().len() + rest == *length).unwrap();
         data.extend(format!("{length} ").bytes());
         data.extend([key, &b"="[..], value, b"\n"].concat());
     }
@@ -116,48 +116,48 @@ pub fn pax(kind: u8, records: &[(&[u8], &[u8])]) -> Vec<u8> {
 }
 
 /// A header with data that says something about the next entry.
-pub fn extension(kind: u8, data: &[u8]) -> Vec<u8> {
+pub(crate) fn extension(kind: u8, data: &[u8]) -> Vec<u8> {
     let item = Item { data: data.to_vec(), ..item("PaxHeaders.0/x", kind, 0o644) };
     [&item.header().as_bytes()[..], &padded(data)].concat()
 }
 
-pub fn padded(data: &[u8]) -> Vec<u8> {
+pub(crate) fn padded(data: &[u8]) -> Vec<u8> {
     let mut data = data.to_vec();
     data.resize(data.len().next_multiple_of(512), 0);
     data
 }
 
-pub const END: [u8; 1024] = [0; 1024];
+pub(crate) const END: [u8; 1024] = [0; 1024];
 
-pub fn archive(items: &[Item]) -> Vec<u8> {
+pub(crate) fn archive(items: &[Item]) -> Vec<u8> {
     raw(&items.iter().map(Item::bytes).collect::<Vec<_>>())
 }
 
-pub fn raw(parts: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn raw(parts: &[Vec<u8>]) -> Vec<u8> {
     [parts.concat(), END.to_vec()].concat()
 }
 
-pub fn read(bytes: &[u8]) -> Result<Layer, Failure> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Layer, Failure> {
     tree::read_layer(bytes, Limits::default())
 }
 
-pub fn layer(items: &[Item]) -> Layer {
+pub(crate) fn layer(items: &[Item]) -> Layer {
     read(&archive(items)).unwrap()
 }
 
 /// Asserts that reading fails with `class` and a text that holds `word`.
-pub fn refused(bytes: &[u8], class: Class, word: &str) {
+pub(crate) fn refused(bytes: &[u8], class: Class, word: &str) {
     let failure = read(bytes).expect_err(word);
     assert_eq!(failure.class(), class, "{}", failure.text());
     assert!(failure.text().contains(word), "`{word}` is not in: {}", failure.text());
 }
 
-pub fn root() -> bool {
+pub(crate) fn root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 /// Makes the entries in a directory, in their order, with plain system calls.
-pub fn make(dir: &Path, items: &[Item]) {
+pub(crate) fn make(dir: &Path, items: &[Item]) {
     for item in items {
         make_one(&dir.join(OsStr::from_bytes(&item.name)), dir, item);
     }
@@ -191,16 +191,16 @@ fn make_one(path: &Path, dir: &Path, item: &Item) {
     }
 }
 
-pub fn open(dir: &Path) -> Dest {
+pub(crate) fn open(dir: &Path) -> Dest {
     Dest::open(dir).unwrap()
 }
 
-pub fn walk(dir: &Path) -> Walked {
+pub(crate) fn walk(dir: &Path) -> Walked {
     dest::walk(&open(dir), &dest::Options { threads: 3.try_into().unwrap(), ..Default::default() }).unwrap()
 }
 
 /// A fresh directory on the file system of the build, which keeps attributes; /tmp may not.
-pub fn fresh() -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn fresh() -> (tempfile::TempDir, PathBuf) {
     let keeper = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let dir = keeper.path().join("dest");
     std::fs::create_dir(&dir).unwrap();
@@ -208,7 +208,7 @@ pub fn fresh() -> (tempfile::TempDir, PathBuf) {
 }
 
 /// Reads the text of a tree (docs/tree-digest.md).
-pub fn parse(text: &str) -> Tree {
+pub(crate) fn parse(text: &str) -> Tree {
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("luet-cosign-tree-v1"));
     Tree::new(lines.map(parse_line).collect()).unwrap()
@@ -250,15 +250,15 @@ fn unescape(text: &str) -> Vec<u8> {
 }
 
 /// A trees' difference as lines, for assertions.
-pub fn lines(expected: &Tree, found: &Tree, terms: &Terms) -> Vec<String> {
+pub(crate) fn lines(expected: &Tree, found: &Tree, terms: &Terms) -> Vec<String> {
     tree::difference(expected, found, terms).lines().collect()
 }
 
-/// Numbers that look random and are always the same (SplitMix64).
-pub struct Numbers(pub u64);
+/// Numbers that look random and are always the same (`SplitMix64`).
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    pub fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
