@@ -4,13 +4,21 @@
 //! Rooms and who may call whom: ARCHITECTURE.md; a test (`tests/architecture.rs`) holds them to it.
 
 pub mod class;
+pub mod cli;
 pub mod config;
 pub mod dest;
+pub mod engine;
+pub mod event;
+pub mod layers;
 pub mod limits;
+pub mod luet;
 pub mod name;
 pub mod policy;
+pub mod push;
 pub mod registry;
+pub mod session;
 pub mod store;
 pub mod tree;
 pub mod trust;
+pub mod unpack;
 pub mod wire;

@@ -104,3 +104,13 @@ pub const REPORT_PATHS: usize = 20;
 pub const HASH_CHUNK_BYTES: usize = 1 << 20;
 /// The list of names, or the value, of extended attributes, in bytes (Linux: XATTR_LIST_MAX, XATTR_SIZE_MAX).
 pub const XATTR_BYTES: usize = 64 << 10;
+/// What a directory that an image is unpacked into may hold before, in objects.
+pub const LISTING_ENTRIES: usize = 200_000;
+/// The list of them that is kept between the two events, in bytes.
+pub const LISTING_BYTES: u64 = 64 << 20;
+/// What is remembered of one repository, in bytes; the oldest goes first.
+pub const MEMORY_BYTES: u64 = 1 << 20;
+/// The `repository.yaml` of a luet repository, in bytes.
+pub const REPOSITORY_BYTES: u64 = 64 << 20;
+/// Pieces of a layer that wait between the network and the thread that reads it.
+pub const LAYER_QUEUE: usize = 16;

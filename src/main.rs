@@ -1,1 +1,33 @@
-fn main() {}
+//! The program: an event of a host, or a command of a person.
+
+use luet_cosign::class::Class;
+use luet_cosign::config::Environment;
+use luet_cosign::{cli, event};
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // A panic must stop the host and must not show memory: a fixed text, and an exit code that the host takes for a crash.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(std::io::stderr(), "bug: luet-cosign panicked at {place}; {}", Class::Bug.hint());
+    }));
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| ExitCode::from(Class::Bug.exit()))
+}
+
+fn run() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let environment = || Environment::from_pairs(std::env::vars_os());
+    match arguments.first() {
+        // luet and other hosts: `luet-cosign image.pre.unpack '{...}'`, or the payload on standard input.
+        Some(name) if event::is_event(name) => {
+            let mut input = std::io::stdin();
+            let input: Option<&mut dyn std::io::Read> = if input.is_terminal() { None } else { Some(&mut input) };
+            event::answer(event::Call { arguments: &arguments, environment: &environment, input }, &mut std::io::stdout())
+        }
+        // People, and scripts: `luet-cosign verify ...`.
+        _ => cli::run(&arguments, &environment(), &mut cli::Streams::standard()),
+    }
+}

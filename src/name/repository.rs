@@ -186,7 +186,7 @@ pub(super) fn check_segment(segment: &str) -> Result<(), String> {
     if segment.contains("..") {
         return Err(format!("segment `{segment}` has two dots in a row"));
     }
-    if let Some(c) = segment.chars().find(|c| !c.is_ascii() || !(plain(*c as u8) || matches!(c, '.' | '_' | '-'))) {
+    if let Some(c) = segment.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-'))) {
         return Err(format!("segment `{segment}` has `{c}`; expected lowercase letters, digits, `.`, `_` and `-`"));
     }
     Ok(())

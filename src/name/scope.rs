@@ -63,19 +63,12 @@ impl Scope {
             Host::Suffix(suffix) => suffix.len(),
             Host::Literal(_) => usize::MAX,
         };
-        let kind = match self
-            .segments
-            .iter()
-            .map(|segment| match segment {
-                Segment::Rest => 0,
-                Segment::One => 1,
-                Segment::Literal(_) => 2,
-            })
-            .min()
-        {
-            None => 0,
-            Some(kind) => kind,
+        let ends = |segment: &Segment| match segment {
+            Segment::Rest => 0,
+            Segment::One => 1,
+            Segment::Literal(_) => 2,
         };
+        let kind = self.segments.iter().map(ends).min().unwrap_or_default();
         let literals = self.segments.iter().filter(|segment| matches!(segment, Segment::Literal(_))).count();
         ScopeRank { host, literals, kind }
     }

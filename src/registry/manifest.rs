@@ -4,10 +4,10 @@
 //! disagree the document is refused, or two readers could see two images in it (CVE-2021-41190; `reference/security.md` R07).
 //! Never judges layer types, and never follows `urls`.
 
-use super::strict;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::Digest;
+use crate::wire::json;
 use oci_distribution::manifest::{
     IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE,
     OciDescriptor, OciImageIndex, OciImageManifest,
@@ -57,7 +57,7 @@ impl Manifest {
         if let Some(claimed) = claimed.as_deref() {
             check_type(claimed)?;
         }
-        let value = strict::parse(&bytes)?;
+        let value = json::parse(&bytes).map_err(|failure| failure.within("a manifest"))?;
         let Value::Object(document) = &value else {
             return Err(malformed("a manifest is not a JSON object"));
         };

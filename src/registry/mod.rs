@@ -12,6 +12,7 @@ mod challenge;
 mod clock;
 mod config;
 mod credentials;
+mod download;
 mod file;
 mod helper;
 mod manifest;
@@ -21,7 +22,6 @@ mod push;
 mod session;
 mod space;
 mod stream;
-mod strict;
 mod transport;
 mod trouble;
 
@@ -153,6 +153,14 @@ impl Client {
         bytes: &[u8],
     ) -> Result<Pushed, Failure> {
         self.0.put_manifest(repository, tag, media_type, bytes).await
+    }
+
+    /// Fetches a small file from an https URL that the user named; no credentials go along.
+    ///
+    /// # Errors
+    /// `usage` for what is no URL, `net` for any answer but the file, `limit` for more than `cap` bytes.
+    pub async fn download(&self, url: &str, cap: u64) -> Result<Vec<u8>, Failure> {
+        self.0.download(url, cap).await
     }
 
     /// Returns how many HTTP requests were made so far, those for tokens, redirects and further tries included.

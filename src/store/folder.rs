@@ -5,7 +5,7 @@ use crate::limits;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -102,6 +102,14 @@ impl Folder {
     /// # Errors
     /// `state`: it cannot be read, is no plain file of ours, or is larger.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+        self.read_up_to(name, limits::STORE_BYTES)
+    }
+
+    /// Reads a file, at most `limit` bytes of it.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_up_to(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
         let path = self.path.join(name);
         let state = |what: String| Failure::new(Class::State, format!("`{}` {what}", path.display()));
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -115,9 +123,9 @@ impl Folder {
             return Err(state("is no file that only this user can write".to_owned()));
         }
         let mut bytes = Vec::new();
-        file.take(limits::STORE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| state(format!("could not be read: {error}")))?;
-        if bytes.len() > usize::try_from(limits::STORE_BYTES).unwrap_or(usize::MAX) {
-            return Err(state(format!("is larger than {} bytes", limits::STORE_BYTES)));
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| state(format!("could not be read: {error}")))?;
+        if bytes.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Err(state(format!("is larger than {limit} bytes")));
         }
         Ok(Some(bytes))
     }
@@ -138,6 +146,34 @@ impl Folder {
         file.persist(&path).map_err(|error| state(&error.error))?;
         if self.durable {
             File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(|error| state(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Adds one line to a file, so that whoever reads sees all of it or nothing, whenever the program is killed. A line that
+    /// an earlier kill left unfinished is dropped first. Callers hold the lock on `name`.
+    ///
+    /// # Errors
+    /// `state`: it could not be written.
+    pub fn append(&self, name: &str, line: &str) -> Result<(), Failure> {
+        let path = self.path.join(name);
+        let state =
+            |error: &dyn std::fmt::Display| Failure::new(Class::State, format!("`{}` could not be written: {error}", path.display()));
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map(File::from).map_err(|error| state(&error))?;
+        let found = file.metadata().map_err(|error| state(&error))?;
+        if !found.is_file() || found.uid() != rustix::process::geteuid().as_raw() {
+            return Err(state(&"it is no file of this user"));
+        }
+        let mut bytes = Vec::new();
+        (&mut file).take(limits::MEMORY_BYTES * 2).read_to_end(&mut bytes).map_err(|error| state(&error))?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let whole = u64::try_from(whole).map_err(|error| state(&error))?;
+        file.set_len(whole).map_err(|error| state(&error))?;
+        file.seek(std::io::SeekFrom::Start(whole)).map_err(|error| state(&error))?;
+        file.write_all(format!("{line}\n").as_bytes()).map_err(|error| state(&error))?;
+        if self.durable {
+            file.sync_data().map_err(|error| state(&error))?;
         }
         Ok(())
     }

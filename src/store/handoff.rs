@@ -7,6 +7,7 @@ use super::Locations;
 use super::folder::{Folder, bytes_of, name_of};
 use super::run::Run;
 use crate::class::{Class, Failure};
+use crate::limits;
 use crate::name::Digest;
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::MetadataExt as _;
@@ -19,18 +20,30 @@ const SWEEP: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grounds {
-    /// A signature was verified for this digest.
-    Verified {
-        /// The digest: an index or a manifest, as text.
-        digest: String,
-        /// Who signed, as the policy names it.
-        authority: String,
-    },
+    /// A signature was verified.
+    Verified(Verified),
     /// A rule allows this image to be unsigned.
     Allowed {
         /// The rule.
         rule: String,
     },
+}
+
+/// What was verified, as the post event needs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// What was resolved: an index or a manifest.
+    pub image: Digest,
+    /// What was signed: the same, or this platform's manifest in it.
+    pub signed: Digest,
+    /// Who signed, as the policy names it.
+    pub authority: String,
+    /// The fingerprint of the key.
+    pub fingerprint: Digest,
+    /// Whether the signature claims repository and tag.
+    pub binds: bool,
+    /// The digest of the tree that the signature claims.
+    pub tree: Option<Digest>,
 }
 
 /// A handoff, as written.
@@ -51,15 +64,6 @@ impl Handoff {
     #[must_use]
     pub fn grounds(&self) -> &Grounds {
         &self.grounds
-    }
-
-    /// Returns the verified digest, where there is one.
-    #[must_use]
-    pub fn digest(&self) -> Option<Digest> {
-        match &self.grounds {
-            Grounds::Verified { digest, .. } => digest.parse().ok(),
-            Grounds::Allowed { .. } => None,
-        }
     }
 }
 
@@ -123,6 +127,42 @@ impl Handoffs {
         self.folder.replace(&name(image, dest), &bytes)
     }
 
+    /// Returns what `dest` held at the first pre event of this run for it, or what `list` finds now where this is the first.
+    ///
+    /// Only the first counts: a mirror that failed leaves files, and those are not "what was there before". `list` returns
+    /// text; text of another directory, by `still_valid`, is replaced.
+    ///
+    /// # Errors
+    /// `state`: it cannot be kept. Those of `list`.
+    pub fn held_before(
+        &self,
+        dest: &Path,
+        still_valid: impl FnOnce(&str) -> bool,
+        list: impl FnOnce() -> Result<String, Failure>,
+    ) -> Result<String, Failure> {
+        let name = listing_name(dest);
+        let _lock = self.folder.lock("listing", limits::LOCK)?;
+        if let Some(bytes) = self.folder.read_up_to(&name, limits::LISTING_BYTES)?
+            && let Ok(text) = String::from_utf8(bytes)
+            && still_valid(&text)
+        {
+            return Ok(text);
+        }
+        let text = list()?;
+        self.folder.replace(&name, text.as_bytes())?;
+        Ok(text)
+    }
+
+    /// Returns what `dest` held at the first pre event of this run for it.
+    ///
+    /// # Errors
+    /// `state`: it was not kept, or cannot be read.
+    pub fn listing(&self, dest: &Path) -> Result<String, Failure> {
+        let bytes = self.folder.read_up_to(&listing_name(dest), limits::LISTING_BYTES)?;
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        text.ok_or_else(|| Failure::new(Class::State, format!("what `{}` held before unpacking was not kept", dest.display())))
+    }
+
     /// Returns the handoff for `image` into `dest`, if there is one of this run.
     ///
     /// # Errors
@@ -144,13 +184,18 @@ impl Handoffs {
         Ok(Some(handoff))
     }
 
-    /// Removes a handoff that has done its work.
+    /// Removes a handoff that has done its work, and what `dest` held before: the next image starts anew.
     ///
     /// # Errors
     /// `state`: it could not be removed.
     pub fn done(&self, image: &str, dest: &Path) -> Result<(), Failure> {
-        self.folder.remove(&name(image, dest))
+        self.folder.remove(&name(image, dest))?;
+        self.folder.remove(&listing_name(dest))
     }
+}
+
+fn listing_name(dest: &Path) -> String {
+    format!("listing-{}", name_of(&[bytes_of(&dest.as_os_str().to_owned())]))
 }
 
 fn name(image: &str, dest: &Path) -> String {

@@ -6,10 +6,12 @@
 
 mod folder;
 mod handoff;
+mod memory;
 mod run;
 
 pub use folder::{Folder, Lock};
-pub use handoff::{Grounds, Handoff, Handoffs};
+pub use handoff::{Grounds, Handoff, Handoffs, Verified};
+pub use memory::{Memory, Seen};
 pub use run::Run;
 
 use std::path::PathBuf;

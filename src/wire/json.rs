@@ -1,25 +1,29 @@
 //! JSON as it may come from a stranger: one document, bounded depth, no key twice.
 //!
 //! Two parsers that read different keys of one text are an attack (`reference/security.md` R07, S26), so a text with a
-//! duplicate key has no meaning here at all.
+//! duplicate key has no meaning here at all. Never reads anything but the bytes given.
 
 use crate::class::{Class, Failure};
 use crate::limits;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
+use std::cell::Cell;
 use std::fmt;
 
 /// Parses one JSON document. Keys keep their order.
 ///
 /// # Errors
-/// `malformed`: not JSON, a second document, a key twice in one object. `limit`: deeper than [`limits::DEPTH`].
+/// `malformed` for what is not one JSON document or has a key twice, `limit` for one that is too deep.
 pub fn parse(bytes: &[u8]) -> Result<Value, Failure> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict { depth: 0 }.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    let too_deep = Cell::new(false);
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Strict { depth: 0, too_deep: &too_deep }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     value.map_err(|error| {
-        let text = error.to_string();
-        let class = if text.contains(TOO_DEEP) || text.contains("recursion limit") { Class::Limit } else { Class::Malformed };
-        Failure::new(class, format!("not one JSON document: {text}"))
+        if too_deep.get() {
+            Failure::new(Class::Limit, format!("a JSON document is nested deeper than {} levels", limits::DEPTH))
+        } else {
+            Failure::new(Class::Malformed, format!("not the JSON that is expected: {error}"))
+        }
     })
 }
 
@@ -51,79 +55,82 @@ pub fn to_go_bytes(value: &Value) -> Vec<u8> {
     text.into_bytes()
 }
 
-const TOO_DEEP: &str = "nested deeper than this program reads";
-
-#[derive(Clone, Copy)]
-struct Strict {
+struct Strict<'a> {
     depth: usize,
+    too_deep: &'a Cell<bool>,
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'a> Strict<'a> {
+    fn deeper<E: Error>(&self) -> Result<Self, E> {
+        if self.depth >= limits::DEPTH {
+            self.too_deep.set(true);
+            return Err(E::custom("nested too deep"));
+        }
+        Ok(Self { depth: self.depth + 1, too_deep: self.too_deep })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        reader.deserialize_any(self)
     }
 }
 
-impl Strict {
-    fn deeper<E: Error>(self) -> Result<Self, E> {
-        if self.depth < limits::DEPTH { Ok(Self { depth: self.depth + 1 }) } else { Err(E::custom(TOO_DEEP)) }
-    }
-}
-
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a finite number"))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
-    }
-
     fn visit_unit<E>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
-        let mut values = Vec::new();
-        while let Some(value) = seq.next_element_seed(inner)? {
-            values.push(value);
-        }
-        Ok(Value::Array(values))
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut list = Vec::new();
+        while let Some(value) = items.next_element_seed(Strict { ..inner })? {
+            list.push(value);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let inner = self.deeper()?;
         let mut map = Map::new();
-        while let Some(key) = access.next_key::<String>()? {
-            let value = access.next_value_seed(inner)?;
-            if map.insert(key.clone(), value).is_some() {
-                return Err(A::Error::custom(format_args!("the key `{key}` occurs twice")));
+        while let Some(key) = entries.next_key::<String>()? {
+            let value = entries.next_value_seed(Strict { ..inner })?;
+            if map.contains_key(&key) {
+                return Err(A::Error::custom(format!("key `{key}` occurs twice")));
             }
+            map.insert(key, value);
         }
         Ok(Value::Object(map))
     }

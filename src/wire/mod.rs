@@ -9,5 +9,5 @@ mod referrer;
 mod signatures;
 
 pub use payload::{Claims, Payload};
-pub use referrer::{Referrer, SIGN_PREDICATE};
+pub use referrer::{Referrer, SIGN_PREDICATE, bundle_predicate};
 pub use signatures::{LegacyCandidate, Signatures};

@@ -6,6 +6,7 @@
 use super::json;
 use crate::class::{Class, Failure};
 use crate::name::Digest;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
 
 /// The predicate of an image signature; everything else in a bundle is an attestation.
@@ -68,5 +69,68 @@ impl Referrer {
             bytes: layer.get("size").and_then(Value::as_u64).ok_or_else(malformed)?,
             predicate,
         })
+    }
+}
+
+/// Returns the predicate of the statement in a bundle; `None` where it holds no statement (a signature over a message).
+///
+/// # Errors
+/// `malformed`: no bundle, or no statement where its envelope says there is one.
+pub fn bundle_predicate(bundle: &[u8]) -> Result<Option<String>, Failure> {
+    let malformed = |why: &str| Failure::new(Class::Malformed, format!("a Sigstore bundle {why}"));
+    let value = json::parse(bundle).map_err(|failure| failure.within("a Sigstore bundle"))?;
+    let Some(envelope) = value.get("dsseEnvelope") else { return Ok(None) };
+    let payload = envelope.get("payload").and_then(Value::as_str).ok_or_else(|| malformed("has an envelope without a payload"))?;
+    let payload = BASE64_STANDARD.decode(payload).map_err(|_| malformed("has a payload that is not base64"))?;
+    let statement = json::parse(&payload).map_err(|failure| failure.within("the statement in a Sigstore bundle"))?;
+    let predicate =
+        statement.get("predicateType").and_then(Value::as_str).ok_or_else(|| malformed("has a statement without a predicate"))?;
+    Ok(Some(predicate.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn manifest(subject: &Digest, layer: &str, predicate: Option<&str>) -> Vec<u8> {
+        let annotations = predicate.map(|predicate| json!({PREDICATE: predicate})).unwrap_or_default();
+        let digest = Digest::of(b"layer").to_string();
+        json!({
+            "config": {"mediaType": "application/vnd.oci.empty.v1+json"},
+            "layers": [{"mediaType": layer, "digest": digest, "size": 5}],
+            "subject": {"digest": subject.to_string()},
+            "annotations": annotations,
+        })
+        .to_string()
+        .into_bytes()
+    }
+
+    #[test]
+    fn attestations_and_sboms_are_no_signatures() {
+        let subject = Digest::of(b"image");
+        let parse = |layer: &str, predicate| Referrer::parse(&manifest(&subject, layer, predicate), &subject).unwrap();
+        let bundle = "application/vnd.dev.sigstore.bundle.v0.3+json";
+        assert!(matches!(parse(bundle, Some(SIGN_PREDICATE)), Referrer::Bundle { predicate: Some(_), bytes: 5, .. }));
+        assert!(matches!(parse("application/vnd.dev.sigstore.bundle+json;version=0.1", None), Referrer::Bundle { predicate: None, .. }));
+        assert_eq!(parse(bundle, Some("https://slsa.dev/provenance/v1")), Referrer::Other);
+        assert_eq!(parse("text/spdx+json", None), Referrer::Other);
+    }
+
+    #[test]
+    fn a_referrer_of_something_else_is_binding() {
+        let other = manifest(&Digest::of(b"other"), "text/spdx+json", None);
+        assert_eq!(Referrer::parse(&other, &Digest::of(b"image")).map_err(|failure| failure.class()), Err(Class::Binding));
+        assert_eq!(Referrer::parse(b"{}", &Digest::of(b"image")).map_err(|failure| failure.class()), Err(Class::Binding));
+    }
+
+    #[test]
+    fn the_predicate_is_read_from_the_statement() {
+        let envelope = |statement: &str| json!({"dsseEnvelope": {"payload": BASE64_STANDARD.encode(statement)}}).to_string();
+        assert_eq!(bundle_predicate(envelope(r#"{"predicateType":"p"}"#).as_bytes()).unwrap().as_deref(), Some("p"));
+        assert_eq!(bundle_predicate(br#"{"messageSignature":{}}"#).unwrap(), None);
+        for broken in [envelope("{}"), envelope("x"), r#"{"dsseEnvelope":{"payload":"%"}}"#.to_owned(), "x".to_owned()] {
+            assert_eq!(bundle_predicate(broken.as_bytes()).map_err(|failure| failure.class()), Err(Class::Malformed), "{broken}");
+        }
     }
 }

@@ -1,0 +1,239 @@
+//! What can be typed. Help texts are part of the interface: imperative first line, an example for each command.
+
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "Examples:
+  luet install --plugin luet-cosign -y toolchain/yip
+  luet-cosign run -- luet install -y toolchain/yip
+  luet-cosign verify --key cosign.pub quay.io/acme/packages:repository.yaml
+  luet-cosign check quay.io/acme/packages:repository.yaml
+
+Exit codes: 0 verified or allowed, 2 usage, 3 policy or key, 10 unsigned, 11 no such image,
+12 signed by nobody who is trusted, 14 broken or about something else, 20 could not find out.
+`luet-cosign metadata` prints them all.";
+
+/// Sign images when a package manager pushes them, verify them when it unpacks them
+///
+/// As a plugin it is called by the host, once per event: `luet install --plugin luet-cosign ...`. As a command it does the
+/// same by hand.
+#[derive(Debug, Parser)]
+#[command(name = "luet-cosign", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// Print one JSON document, with a version field
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The command
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what the plugin would do with images, and why, place by place
+    #[command(after_help = "Example:\n  luet-cosign check quay.io/acme/packages:repository.yaml")]
+    Check(Check),
+    /// Print completions for a shell
+    #[command(after_help = "Example:\n  luet-cosign completions bash > /etc/bash_completion.d/luet-cosign")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Find what keeps images from being verified on this machine, and say how to mend it
+    #[command(after_help = "Example:\n  luet cosign doctor        (luet runs any luet-X on PATH)")]
+    Doctor,
+    /// Make a key pair: cosign.key, encrypted, and cosign.pub
+    #[command(after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign generate-key-pair --output-key-prefix acme")]
+    GenerateKeyPair(GenerateKeyPair),
+    /// Print the manual page
+    #[command(after_help = "Example:\n  luet-cosign man | man -l -")]
+    Man,
+    /// Print what the program is to a machine: events, variables, classes, commands
+    Metadata,
+    /// Look at the policy
+    Policy {
+        /// What to do with it
+        #[command(subcommand)]
+        command: Policy,
+    },
+    /// Print the public half of a key
+    #[command(after_help = "Example:\n  luet-cosign public-key --key cosign.key > cosign.pub")]
+    PublicKey(PublicKey),
+    /// Run luet with this very plugin, and fail where luet ran without it
+    #[command(after_help = "Example:\n  luet-cosign run -- luet install -y toolchain/yip")]
+    Run(Run),
+    /// Look at what was verified here before, or forget it
+    Seen {
+        /// What to do
+        #[command(subcommand)]
+        command: Seen,
+    },
+    /// Sign images
+    #[command(after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign sign --key cosign.key quay.io/acme/packages:repository.yaml")]
+    Sign(Sign),
+    /// Print where the signatures of an image lie
+    #[command(after_help = "Example:\n  luet-cosign triangulate quay.io/acme/packages:repository.yaml")]
+    Triangulate(Triangulate),
+    /// Verify images by a key, or as the policy says
+    #[command(after_help = "Example:\n  luet-cosign verify --key cosign.pub quay.io/acme/packages:repository.yaml | jq")]
+    Verify(Verify),
+    /// Print the version
+    Version,
+}
+
+/// How registries are reached, for every command that reaches one.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Network {
+    /// Speak plain http to the registry of the image (loopback needs no permission)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
+    pub allow_http_registry: bool,
+}
+
+/// `check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Images
+    #[arg(required = true)]
+    pub images: Vec<String>,
+    /// Use this policy file
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// How registries are reached
+    #[command(flatten)]
+    pub network: Network,
+}
+
+/// `generate-key-pair`
+#[derive(Debug, Args)]
+pub struct GenerateKeyPair {
+    /// Name the files PREFIX.key and PREFIX.pub
+    #[arg(long, default_value = "cosign", value_name = "PREFIX")]
+    pub output_key_prefix: String,
+}
+
+/// `policy ...`
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Find mistakes and dangers in the policy
+    #[command(after_help = "Example:\n  luet-cosign policy lint --policy policy.yaml")]
+    Lint {
+        /// The policy file, in place of the one in force
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+        /// Fail on warnings too
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Say which rule applies to an image, and what it would do
+    #[command(after_help = "Example:\n  luet-cosign policy explain quay.io/acme/packages:repository.yaml")]
+    Explain {
+        /// The image
+        image: String,
+        /// The policy file, in place of the one in force
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+    },
+    /// Print the policy that the variables of the environment amount to
+    #[command(after_help = "Example:\n  luet-cosign policy from-env > /etc/luet/luet-cosign/policy.yaml")]
+    FromEnv,
+}
+
+/// `public-key`
+#[derive(Debug, Args)]
+pub struct PublicKey {
+    /// The key, private or public: a path or env://VAR
+    #[arg(long, value_name = "KEY")]
+    pub key: String,
+}
+
+/// `run`
+#[derive(Debug, Args)]
+pub struct Run {
+    /// luet and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "LUET ARGUMENTS")]
+    pub command: Vec<OsString>,
+}
+
+/// `seen ...`
+#[derive(Debug, Subcommand)]
+pub enum Seen {
+    /// Print what is remembered
+    #[command(after_help = "Example:\n  luet-cosign seen list --json | jq")]
+    List,
+    /// Forget an image, or with --all everything of its repository
+    #[command(after_help = "Example:\n  luet-cosign seen forget quay.io/acme/packages:repository.yaml")]
+    Forget {
+        /// The image
+        image: String,
+        /// Everything that is remembered of the repository
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+/// `sign`
+#[derive(Debug, Args)]
+pub struct Sign {
+    /// Images
+    #[arg(required = true)]
+    pub images: Vec<String>,
+    /// The private key: a path or env://VAR (default: COSIGN_KEY_LOCATION)
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Put an annotation into the signature; repeatable
+    #[arg(short = 'a', long = "annotations", value_name = "KEY=VALUE")]
+    pub annotations: Vec<String>,
+    /// Sign every image of an index as well
+    #[arg(short, long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
+    pub recursive: bool,
+    /// Upload to a transparency log (cosign's flag; only `false`, the default, is possible in this version)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
+    pub tlog_upload: bool,
+    /// Do not ask (cosign's flag; nothing is ever asked)
+    #[arg(short, long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL", hide = true)]
+    pub yes: bool,
+    /// How registries are reached
+    #[command(flatten)]
+    pub network: Network,
+}
+
+/// `triangulate`
+#[derive(Debug, Args)]
+pub struct Triangulate {
+    /// The image
+    pub image: String,
+    /// `signature`, or `digest` for the image's own digest
+    #[arg(long = "type", default_value = "signature", value_parser = ["signature", "digest"], value_name = "TYPE")]
+    pub kind: String,
+    /// How registries are reached
+    #[command(flatten)]
+    pub network: Network,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Images
+    #[arg(required = true)]
+    pub images: Vec<String>,
+    /// The public key: a path, https://... or env://VAR (default: what the policy says)
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Demand an annotation of the signature; repeatable
+    #[arg(short = 'a', long = "annotations", value_name = "KEY=VALUE")]
+    pub annotations: Vec<String>,
+    /// `json` or `text`: one payload a line
+    #[arg(short, long, default_value = "json", value_parser = ["json", "text"], value_name = "FORMAT")]
+    pub output: String,
+    /// Need no entry in a transparency log (cosign's flag; a key signature needs none here)
+    #[arg(long, alias = "private-infrastructure", num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
+    pub insecure_ignore_tlog: bool,
+    /// Use this policy file, where no key is given
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    pub policy: Option<PathBuf>,
+    /// How registries are reached
+    #[command(flatten)]
+    pub network: Network,
+}

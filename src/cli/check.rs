@@ -1,0 +1,150 @@
+//! `check`: what the plugin would do with images, and everything that it found.
+
+use super::arguments::Check;
+use super::images::{http, signature};
+use super::{Outcome, Streams};
+use crate::class::Failure;
+use crate::config::Environment;
+use crate::policy::{Applies, Decision, Evidence, PlaceAnswer, PlaceReport, SignatureReport};
+use crate::session::{Options, Session};
+use crate::trust::Requirements;
+use crate::unpack::{self, Checked};
+use serde_json::{Value, json};
+
+pub(super) fn check(command: &Check, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+    let options = Options { policy: command.policy.clone(), http: http(&command.images, command.network.allow_http_registry)? };
+    let (all, inert) = Session::run(environment, options, async |session| {
+        let mut all = Vec::new();
+        for image in &command.images {
+            all.push((image, unpack::check(session, image, &Requirements::default(), true).await));
+        }
+        Ok((all, session.loaded().inert.clone()))
+    })?;
+    let code = all.iter().filter_map(|(_, result)| refusal(result)).map(|failure| failure.class().exit()).max().unwrap_or(0);
+    if as_json {
+        let images: Vec<Value> = all.iter().map(|(image, result)| document(image, result)).collect();
+        streams.json(json!({"images": images, "ignored_variables": inert}))?;
+        return Ok(code);
+    }
+    if !inert.is_empty() {
+        streams.note(format!("note: a policy file decides, so these variables have no effect: {}", inert.join(", ")));
+    }
+    for (image, result) in &all {
+        for line in explain(image, result) {
+            streams.say(line)?;
+        }
+    }
+    Ok(code)
+}
+
+fn refusal(result: &Result<Checked, Failure>) -> Option<&Failure> {
+    match result {
+        Err(failure) | Ok(Checked { decision: Decision::Refused(failure), .. }) => Some(failure),
+        Ok(_) => None,
+    }
+}
+
+/// Returns the lines about one image: first the verdict, last the way out.
+fn explain(image: &str, result: &Result<Checked, Failure>) -> Vec<String> {
+    let mut lines = vec![format!("{}  {image}", word(result))];
+    if let Ok(checked) = result {
+        lines.push(format!("  rule: {}", rule(checked)));
+        if let Some(evidence) = &checked.evidence {
+            lines.push(format!("  image: {}", evidence.image));
+            lines.extend(evidence.child.iter().map(|child| format!("  image of this platform: {child}")));
+            lines.extend(evidence.places.iter().map(place));
+            lines.extend(evidence.signatures.iter().map(report));
+        }
+        if let Decision::Verified(provisional) | Decision::Allowed(provisional) = &checked.decision {
+            lines.extend(provisional.notices().iter().map(|notice| format!("  {}", notice.text)));
+        }
+    }
+    if let Some(failure) = refusal(result) {
+        lines.push(format!("  {}", failure.line()));
+        lines.push(format!("  hint: {}", failure.the_hint()));
+    }
+    lines
+}
+
+fn word(result: &Result<Checked, Failure>) -> &'static str {
+    match result {
+        Ok(Checked { decision: Decision::Verified(_), .. }) => "VERIFIED",
+        Ok(Checked { decision: Decision::Allowed(_), .. }) => "ALLOWED",
+        Err(failure) | Ok(Checked { decision: Decision::Refused(failure), .. }) if failure.class().is_inconclusive() => "UNKNOWN",
+        Err(_) | Ok(_) => "DENIED",
+    }
+}
+
+fn rule(checked: &Checked) -> String {
+    match checked.matched.applies() {
+        Applies::Rule(rule) => format!("`{}` [{}], unsigned: {}", rule.rule, rule.place, rule.unsigned.word()),
+        Applies::Skipped { pattern, place } => format!("the pattern `{pattern}` [{place}] skips it"),
+        Applies::Unmatched { mode, place } => format!("none; unmatched: {} [{place}]", mode.word()),
+    }
+}
+
+fn place(report: &PlaceReport) -> String {
+    let found = match &report.answer {
+        PlaceAnswer::There { count } => format!("there, {count} signatures"),
+        PlaceAnswer::Absent { detail } => format!("not there ({detail})"),
+        PlaceAnswer::NoApi { detail } => format!("the registry has none ({detail})"),
+        PlaceAnswer::Failed(failure) => failure.line(),
+    };
+    format!("  place: {} of `{}` for {}: {found}", report.kind, report.repository, report.subject.short())
+}
+
+fn report(report: &SignatureReport) -> String {
+    let outcome = match &report.outcome {
+        Ok(signature) => {
+            let reference = &signature.payload().docker_reference;
+            format!("good, by `{}` (key {}), signed as `{reference}`", signature.authority(), signature.fingerprint().short())
+        }
+        Err(failure) => failure.line(),
+    };
+    format!("  signature: {}, {}: {outcome}", report.format, report.place)
+}
+
+fn document(image: &str, result: &Result<Checked, Failure>) -> Value {
+    let mut document = json!({"image": image, "verdict": word(result).to_ascii_lowercase()});
+    let mut add = |key: &str, value: Value| {
+        if let Some(object) = document.as_object_mut() {
+            object.insert(key.to_owned(), value);
+        }
+    };
+    if let Ok(checked) = result {
+        add("rule", json!(rule(checked)));
+        if let Some(evidence) = &checked.evidence {
+            add("digest", json!(evidence.image.digest.to_string()));
+            add("places", evidence_places(evidence));
+            add("signatures", evidence_signatures(evidence));
+        }
+        if let Decision::Verified(provisional) | Decision::Allowed(provisional) = &checked.decision {
+            add("notices", json!(provisional.notices().iter().map(|notice| notice.text.clone()).collect::<Vec<_>>()));
+        }
+    }
+    if let Some(failure) = refusal(result) {
+        add("error", failure.json());
+    }
+    document
+}
+
+fn evidence_places(evidence: &Evidence) -> Value {
+    let one = |report: &PlaceReport| {
+        let (answer, detail) = match &report.answer {
+            PlaceAnswer::There { count } => ("there", json!(count)),
+            PlaceAnswer::Absent { detail } => ("absent", json!(detail)),
+            PlaceAnswer::NoApi { detail } => ("no-api", json!(detail)),
+            PlaceAnswer::Failed(failure) => ("failed", failure.json()),
+        };
+        json!({"place": report.kind.to_string(), "repository": report.repository.to_string(), "subject": report.subject.to_string(), "answer": answer, "detail": detail})
+    };
+    evidence.places.iter().map(one).collect()
+}
+
+fn evidence_signatures(evidence: &Evidence) -> Value {
+    let one = |report: &SignatureReport| match &report.outcome {
+        Ok(good) => json!({"place": report.place.to_string(), "good": true, "signature": signature(good)}),
+        Err(failure) => json!({"place": report.place.to_string(), "good": false, "error": failure.json()}),
+    };
+    evidence.signatures.iter().map(one).collect()
+}

@@ -1,0 +1,273 @@
+//! `doctor`: what keeps images from being verified on this machine. Asks no network, changes nothing.
+//!
+//! Everything that it names was seen on the real luet to end in an unverified install without a word (`reference/hosts.md`
+//! sections 0, 2.2, 4).
+
+use super::run::{PLUGIN, first_on_path};
+use super::{Outcome, Streams};
+use crate::class::Failure;
+use crate::config::{Environment, VARIABLES};
+use crate::luet::{CommandLine, Configuration, cached};
+use crate::policy::Severity;
+use crate::session::{lint, policy_file};
+use crate::store::{Folder, Memory};
+use serde_json::{Value, json};
+use std::os::unix::fs::MetadataExt as _;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weight {
+    /// As it should be.
+    Fine,
+    /// Worth knowing.
+    Note,
+    /// Something is not verified.
+    Problem,
+}
+
+/// One finding, with the command or edit that mends it.
+#[derive(Debug)]
+struct Finding {
+    weight: Weight,
+    text: String,
+    mend: Option<String>,
+}
+
+impl Finding {
+    fn fine(text: impl Into<String>) -> Self {
+        Self { weight: Weight::Fine, text: text.into(), mend: None }
+    }
+
+    fn note(text: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { weight: Weight::Note, text: text.into(), mend: Some(mend.into()) }
+    }
+
+    fn problem(text: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { weight: Weight::Problem, text: text.into(), mend: Some(mend.into()) }
+    }
+}
+
+pub(super) fn doctor(as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+    let configuration = Configuration::read(&CommandLine::default(), environment);
+    let mut findings = Vec::new();
+    findings.extend(plugin_on_path(environment));
+    findings.extend(plugin_loaded(environment, &configuration)?);
+    findings.extend(policy(environment));
+    findings.extend(variables(environment)?);
+    findings.extend(repositories(&configuration));
+    findings.extend(caches(environment, &configuration));
+    findings.extend(state(environment));
+    let problems = findings.iter().filter(|finding| finding.weight == Weight::Problem).count();
+    if as_json {
+        streams.json(json!({"problems": problems, "findings": findings.iter().map(document).collect::<Vec<_>>()}))?;
+    } else {
+        for finding in &findings {
+            let sign = match finding.weight {
+                Weight::Fine => "ok     ",
+                Weight::Note => "note   ",
+                Weight::Problem => "PROBLEM",
+            };
+            streams.say(format!("{sign}  {}", finding.text))?;
+            if let Some(mend) = &finding.mend {
+                streams.say(format!("         -> {mend}"))?;
+            }
+        }
+    }
+    Ok(u8::from(problems > 0))
+}
+
+fn document(finding: &Finding) -> Value {
+    let weight = match finding.weight {
+        Weight::Fine => "ok",
+        Weight::Note => "note",
+        Weight::Problem => "problem",
+    };
+    json!({"weight": weight, "text": finding.text, "mend": finding.mend})
+}
+
+/// luet takes the first `luet-cosign` on PATH, whatever it is.
+fn plugin_on_path(environment: &Environment) -> Vec<Finding> {
+    let path = environment.raw("PATH").unwrap_or_default();
+    let Some(first) = first_on_path(path) else {
+        return vec![Finding::problem(
+            "no `luet-cosign` is on PATH: luet then installs without it, and says nothing",
+            "install it into /usr/bin, or start luet by `luet-cosign run -- luet ...`",
+        )];
+    };
+    let own = std::env::current_exe().ok().and_then(|own| own.metadata().ok());
+    let found = first.metadata().ok();
+    let same = matches!((&own, &found), (Some(own), Some(found)) if (own.dev(), own.ino()) == (found.dev(), found.ino()));
+    let mut findings = Vec::new();
+    if same {
+        findings.push(Finding::fine(format!("the first `luet-cosign` on PATH is this one: {}", first.display())));
+    } else {
+        findings.push(Finding::problem(
+            format!("the first `luet-cosign` on PATH is another program: {}", first.display()),
+            format!("remove it, or put this one before it: {}", std::env::current_exe().unwrap_or_default().display()),
+        ));
+    }
+    if let Some(found) = found.filter(|found| found.uid() != 0 || found.mode() & 0o022 != 0) {
+        findings.push(Finding::problem(
+            format!(
+                "`{}` belongs to user {} and has mode {:o}: others than root can replace it",
+                first.display(),
+                found.uid(),
+                found.mode() & 0o7777
+            ),
+            format!("chown root {0} && chmod 755 {0}", first.display()),
+        ));
+    }
+    findings
+}
+
+/// Flag before LUET_PLUGIN before configuration; the variable is parted at blanks, the flag at commas.
+fn plugin_loaded(environment: &Environment, configuration: &Configuration) -> Result<Vec<Finding>, Failure> {
+    let mut findings = Vec::new();
+    let words = environment.words("LUET_PLUGIN")?;
+    if let Some(word) = words.iter().find(|word| word.contains(',')) {
+        findings.push(Finding::problem(
+            format!("LUET_PLUGIN names `{word}`, which luet takes for one plugin of that name and does not find"),
+            format!("export LUET_PLUGIN='{}'", words.join(" ").replace(',', " ")),
+        ));
+    }
+    let named = |list: &[String]| list.iter().any(|name| name == PLUGIN);
+    if named(&words) {
+        findings.push(Finding::fine("LUET_PLUGIN loads the plugin in every luet of this environment"));
+    } else if words.is_empty() && named(&configuration.plugins) {
+        let file = configuration.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
+        findings.push(Finding::fine(format!("{file} loads the plugin")));
+    } else {
+        findings.push(Finding::problem(
+            "neither LUET_PLUGIN nor luet's configuration loads the plugin: only luets with `--plugin luet-cosign` verify",
+            "export LUET_PLUGIN=luet-cosign, or put `plugin: [luet-cosign]` into /etc/luet/luet.yaml",
+        ));
+    }
+    if configuration.hides_system() {
+        let file = configuration.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
+        findings.push(Finding::note(
+            format!("luet reads {file} here, and so nothing of /etc/luet/luet.yaml, its `plugin:` included"),
+            "use LUET_PLUGIN, which no file hides",
+        ));
+    }
+    Ok(findings)
+}
+
+fn policy(environment: &Environment) -> Vec<Finding> {
+    let place = match policy_file(environment, None) {
+        Ok(Some((path, _))) => path.display().to_string(),
+        Ok(None) => "the environment".to_owned(),
+        Err(failure) => return vec![Finding::problem(failure.line(), failure.the_hint())],
+    };
+    match lint(environment, None) {
+        Err(failure) => vec![Finding::problem(failure.line(), failure.the_hint())],
+        Ok((problems, _)) => {
+            let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+            let warnings = problems.len() - errors;
+            if errors > 0 {
+                vec![Finding::problem(format!("the policy ({place}) has {errors} errors"), "luet-cosign policy lint")]
+            } else if warnings > 0 {
+                vec![Finding::note(format!("the policy ({place}) has {warnings} warnings"), "luet-cosign policy lint")]
+            } else {
+                vec![Finding::fine(format!("the policy ({place}) is in order"))]
+            }
+        }
+    }
+}
+
+/// Variables that cosign would honour and that have no effect here, and those that a policy file makes inert.
+fn variables(environment: &Environment) -> Result<Vec<Finding>, Failure> {
+    let known = |name: &str| VARIABLES.iter().any(|variable| variable.name == name);
+    let stray = |name: &&str| (name.starts_with("COSIGN_") || name.starts_with("LUET_COSIGN_")) && !known(name);
+    let mut findings: Vec<Finding> = environment
+        .names()
+        .filter(stray)
+        .map(|name| Finding::note(format!("{name} is set and has no effect"), format!("unset {name}")))
+        .collect();
+    if policy_file(environment, None)?.is_some() {
+        let inert = |name: &&str| VARIABLES.iter().any(|variable| variable.verification && variable.name == *name);
+        findings.extend(environment.names().filter(inert).map(|name| {
+            Finding::note(
+                format!("{name} is set, but a policy file decides what is verified"),
+                format!("unset {name}, or say it in the policy"),
+            )
+        }));
+    }
+    Ok(findings)
+}
+
+fn repositories(configuration: &Configuration) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for repository in &configuration.repositories {
+        if repository.verify {
+            findings.push(Finding::note(
+                format!("the repository `{}` has `verify: true`, which luet ignores", repository.name),
+                "remove it; what verifies is this plugin",
+            ));
+        }
+        if repository.enabled && repository.kind != "docker" {
+            findings.push(Finding::problem(
+                format!(
+                    "the repository `{}` is of type `{}`: luet fires no event for it, so nothing of it is verified",
+                    repository.name, repository.kind
+                ),
+                "publish it with `luet create-repo --type docker`, or disable it",
+            ));
+        }
+    }
+    findings
+}
+
+/// What luet takes from its caches fires no event.
+fn caches(environment: &Environment, configuration: &Configuration) -> Vec<Finding> {
+    let first = environment.locations().ok().and_then(|locations| Memory::open(&locations).ok()).and_then(|memory| memory.all().ok());
+    let since = first.and_then(|seen| seen.iter().map(|seen| seen.seconds).min());
+    let cached = cached(configuration, since);
+    let when = if since.is_some() { "from before anything was verified here" } else { "and nothing was verified here yet" };
+    let mut findings = Vec::new();
+    if cached.old_packages > 0 {
+        findings.push(Finding::problem(
+            format!(
+                "luet keeps {} package archives {when}, and installs them without an event: {}",
+                cached.old_packages,
+                cached.packages.display()
+            ),
+            "luet cleanup",
+        ));
+    }
+    if !cached.old_repositories.is_empty() {
+        findings.push(Finding::problem(
+            format!("luet keeps metadata {when} of: {}", cached.old_repositories.join(", ")),
+            "luet repo update --plugin luet-cosign",
+        ));
+    }
+    if findings.is_empty() {
+        findings.push(Finding::fine("luet's caches hold nothing from before"));
+    }
+    findings
+}
+
+fn state(environment: &Environment) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match environment.locations() {
+        Err(failure) => findings.push(Finding::problem(failure.line(), failure.the_hint())),
+        Ok(locations) => {
+            for (what, candidates) in
+                [("what was verified before", &locations.state), ("what one event leaves for the next", &locations.runs)]
+            {
+                findings.push(match Folder::first_of(candidates) {
+                    Ok(folder) => Finding::fine(format!("{what} is kept in {}", folder.path().display())),
+                    Err(failure) => {
+                        Finding::problem(format!("{what} cannot be kept: {}", failure.text().replace('\n', "; ")), failure.the_hint())
+                    }
+                });
+            }
+        }
+    }
+    if !rustix::process::geteuid().is_root() {
+        findings.push(Finding::note(
+            "a luet that is not root cannot set owners, so owners are not compared",
+            "run luet as root where owners matter",
+        ));
+    }
+    findings
+}

@@ -1,0 +1,149 @@
+//! `verify`, `triangulate`.
+//!
+//! `verify` prints what cosign prints: what was checked on stderr, the array of payloads on stdout.
+
+use super::arguments::{Triangulate, Verify};
+use super::{Outcome, Streams};
+use crate::class::{Class, Failure};
+use crate::config::{Environment, KeyLocation};
+use crate::name::{Reference, Tag};
+use crate::session::{Options, Session};
+use crate::trust::{Authority, PublicKey, Requirements, VerifiedSignature};
+use crate::unpack;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+pub(super) fn verify(command: &Verify, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+    let requirements = Requirements { annotations: annotations(&command.annotations)? };
+    let options = Options { policy: command.policy.clone(), http: http(&command.images, command.network.allow_http_registry)? };
+    let images: Vec<(String, Result<Vec<VerifiedSignature>, Failure>)> = Session::run(environment, options, async |session| {
+        let authority = match &command.key {
+            Some(key) => Some(authority(key, session).await?),
+            None => None,
+        };
+        let mut found = Vec::new();
+        for image in &command.images {
+            let result = match &authority {
+                Some(authority) => unpack::by_key(session, image, authority, &requirements).await,
+                None => unpack::by_policy(session, image, &requirements).await,
+            };
+            found.push((image.clone(), result));
+        }
+        Ok(found)
+    })?;
+    let worst = images.iter().filter_map(|(_, result)| result.as_ref().err()).max_by_key(|failure| severity(failure.class())).cloned();
+    if as_json {
+        let documents: Vec<Value> = images.iter().map(|(image, result)| document(image, result)).collect();
+        streams.json(json!({"images": documents}))?;
+        return Ok(worst.map_or(0, |failure| failure.class().exit()));
+    }
+    for (image, result) in &images {
+        match result {
+            Ok(signatures) => show(image, signatures, command, streams)?,
+            Err(failure) if images.len() > 1 => streams.note(format!("error: {image}: {}", failure.text())),
+            Err(_) => {}
+        }
+    }
+    worst.map_or(Ok(0), Err)
+}
+
+/// Of several images the highest class decides the exit code (`reference/policy.md` 4.9).
+fn severity(class: Class) -> u8 {
+    match class.exit() {
+        3 => 6,
+        20 => 5,
+        14..=18 => 4,
+        12 => 3,
+        10 | 11 => 2,
+        _ => 1,
+    }
+}
+
+fn show(image: &str, signatures: &[VerifiedSignature], command: &Verify, streams: &mut Streams) -> Result<(), Failure> {
+    streams.note(format!("\nVerification for {image} --\nThe following checks were performed on each of these signatures:"));
+    if !command.annotations.is_empty() {
+        streams.note("  - The specified annotations were verified.");
+    }
+    streams.note("  - The cosign claims were validated");
+    streams.note("  - The signatures were verified against the specified public key");
+    if signatures.is_empty() {
+        streams.note("  (none: the policy allows this image to be unsigned)");
+    }
+    let payloads: Vec<Value> = signatures.iter().map(payload).collect();
+    if command.output == "text" {
+        return payloads.iter().try_for_each(|payload| streams.say(payload));
+    }
+    streams.say(format!("\n{}", Value::Array(payloads)))
+}
+
+/// Returns the payload as cosign prints it.
+fn payload(signature: &VerifiedSignature) -> Value {
+    serde_json::from_slice(&signature.payload().to_bytes()).unwrap_or_default()
+}
+
+fn document(image: &str, result: &Result<Vec<VerifiedSignature>, Failure>) -> Value {
+    match result {
+        Ok(signatures) => json!({
+            "image": image,
+            "verified": !signatures.is_empty(),
+            "signatures": signatures.iter().map(signature).collect::<Vec<_>>(),
+        }),
+        Err(failure) => json!({"image": image, "verified": false, "error": failure.json()}),
+    }
+}
+
+/// Returns what `--json` says of a signature that holds.
+pub(super) fn signature(signature: &VerifiedSignature) -> Value {
+    json!({
+        "signer": signature.authority(),
+        "key": signature.fingerprint().to_string(),
+        "digest": signature.image().to_string(),
+        "format": signature.format().to_string(),
+        "payload": payload(signature),
+    })
+}
+
+pub(super) fn triangulate(command: &Triangulate, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+    let reference: Reference = command.image.parse()?;
+    let options = Options { policy: None, http: http(std::slice::from_ref(&command.image), command.network.allow_http_registry)? };
+    let digest = match reference.digest() {
+        Some(digest) => *digest,
+        None => Session::run(environment, options, async |session| Ok(session.client().resolve(&reference).await?.digest))?,
+    };
+    let place = if command.kind == "digest" {
+        format!("{}@{digest}", reference.repository().cosign_name())
+    } else {
+        let repository = Session::signature_repository(environment)?.unwrap_or_else(|| reference.repository().clone());
+        format!("{}:{}", repository.cosign_name(), Tag::of_signatures(&digest))
+    };
+    if as_json {
+        streams.json(json!({"image": command.image, command.kind.as_str(): place}))?
+    } else {
+        streams.say(place)?
+    }
+    Ok(0)
+}
+
+/// Reads `KEY=VALUE` pairs.
+pub(super) fn annotations(pairs: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(Failure::new(Class::Usage, format!("the annotation `{text}` is not KEY=VALUE"))),
+    };
+    pairs.iter().flat_map(|text| text.split(',').map(ToOwned::to_owned).collect::<Vec<_>>()).map(|text| pair(&text)).collect()
+}
+
+/// Returns the registries that `--allow-http-registry` is about: those of the images.
+pub(super) fn http(images: &[String], allowed: bool) -> Result<Vec<crate::name::Registry>, Failure> {
+    if !allowed {
+        return Ok(Vec::new());
+    }
+    images.iter().map(|image| Ok(image.parse::<Reference>()?.repository().registry().clone())).collect()
+}
+
+async fn authority(key: &str, session: &Session) -> Result<Authority, Failure> {
+    let location: KeyLocation = key.parse()?;
+    let pem = session.read_key(&location).await?;
+    let key = PublicKey::from_pem(&pem).map_err(|failure| failure.within(format!("`{location}`")))?;
+    Ok(Authority { name: location.to_string(), key })
+}

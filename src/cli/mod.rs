@@ -1,0 +1,196 @@
+//! The command line: people, scripts, and `luet cosign ...` (luet runs any `luet-X` on PATH as `luet X`).
+//!
+//! stdout is the answer, stderr everything else; `--json` is the machine's form. Spellings of cosign 1, 2 and 3 are taken.
+
+mod arguments;
+mod check;
+mod doctor;
+mod images;
+mod keys;
+mod policy;
+mod prompt;
+mod run;
+mod seen;
+mod sign;
+
+pub use arguments::{Arguments, Command};
+
+use crate::class::{Class, Failure};
+use crate::config::{Environment, VARIABLES};
+use crate::event::Event;
+use clap::{CommandFactory as _, FromArgMatches as _};
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// The version of every `--json` document.
+const JSON_VERSION: u32 = 1;
+
+/// Where a command writes.
+pub struct Streams {
+    /// The answer.
+    pub output: Box<dyn Write>,
+    /// Everything else.
+    pub errors: Box<dyn Write>,
+}
+
+impl std::fmt::Debug for Streams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Streams")
+    }
+}
+
+impl Streams {
+    /// Returns the streams of the process.
+    #[must_use]
+    pub fn standard() -> Self {
+        Self { output: Box::new(std::io::stdout()), errors: Box::new(std::io::stderr()) }
+    }
+
+    /// Writes a line of the answer.
+    fn say(&mut self, line: impl std::fmt::Display) -> Result<(), Failure> {
+        written(writeln!(self.output, "{line}"))
+    }
+
+    /// Writes a line beside the answer.
+    fn note(&mut self, line: impl std::fmt::Display) {
+        let _ = writeln!(self.errors, "{line}");
+    }
+
+    /// Writes a `--json` document: what the command found, under the version of the form.
+    fn json(&mut self, mut document: Value) -> Result<(), Failure> {
+        if let Some(object) = document.as_object_mut() {
+            object.insert("version".to_owned(), json!(JSON_VERSION));
+        }
+        self.say(document)
+    }
+}
+
+/// What a command came to: its exit code, where nothing failed to be done.
+type Outcome = Result<u8, Failure>;
+
+/// Runs one command.
+pub fn run(arguments: &[OsString], environment: &Environment, streams: &mut Streams) -> ExitCode {
+    let arguments = match parse(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // clap's own text and exit codes: 0 for help, 2 for a mistake.
+            if error.use_stderr() {
+                streams.note(error.to_string().trim_end());
+            } else {
+                let _ = write!(streams.output, "{error}");
+            }
+            return ExitCode::from(if error.use_stderr() { Class::Usage.exit() } else { 0 });
+        }
+    };
+    let json = arguments.json;
+    match dispatch(arguments, environment, streams).and_then(|code| flush(streams).map(|()| code)) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            report(&failure, json, streams);
+            ExitCode::from(failure.class().exit())
+        }
+    }
+}
+
+fn flush(streams: &mut Streams) -> Result<(), Failure> {
+    written(streams.output.flush())
+}
+
+/// Reads the outcome of writing. A reader that went away (`| head`) has seen enough.
+fn written(result: std::io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Class::Internal, format!("the answer could not be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn report(failure: &Failure, json: bool, streams: &mut Streams) {
+    if json {
+        let _ = streams.json(json!({"error": failure.json()}));
+    } else {
+        streams.note(format!("error: {}", failure.text()));
+    }
+}
+
+fn dispatch(arguments: Arguments, environment: &Environment, streams: &mut Streams) -> Outcome {
+    let json = arguments.json;
+    match arguments.command {
+        Command::Check(command) => check::check(&command, json, environment, streams),
+        Command::Completions { shell } => completions(shell, streams),
+        Command::Doctor => doctor::doctor(json, environment, streams),
+        Command::GenerateKeyPair(command) => keys::generate(&command, environment, streams),
+        Command::Man => man(streams),
+        Command::Metadata => streams.json(metadata()).map(|()| 0),
+        Command::Policy { command } => policy::policy(&command, json, environment, streams),
+        Command::PublicKey(command) => keys::public_key(&command, environment, streams),
+        Command::Run(command) => run::run(&command, environment, streams),
+        Command::Seen { command } => seen::seen(&command, json, environment, streams),
+        Command::Sign(command) => sign::sign(&command, json, environment, streams),
+        Command::Triangulate(command) => images::triangulate(&command, json, environment, streams),
+        Command::Verify(command) => images::verify(&command, json, environment, streams),
+        Command::Version => version(json, streams),
+    }
+}
+
+/// Parses the arguments, in the spellings of cosign 1 too: `-key` for `--key`.
+fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
+    let modern = arguments.iter().map(|argument| match argument.to_str() {
+        Some(text) if text == "-key" || text.starts_with("-key=") => OsString::from(format!("-{text}")),
+        _ => argument.clone(),
+    });
+    let name = OsString::from("luet-cosign");
+    let mut command = Arguments::command();
+    let matches = command.try_get_matches_from_mut(std::iter::once(name).chain(modern))?;
+    Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+fn version(json: bool, streams: &mut Streams) -> Outcome {
+    let version = env!("CARGO_PKG_VERSION");
+    if json {
+        streams.json(json!({"name": "luet-cosign", "release": version, "protocols": ["argv", "stdin"]}))?;
+    } else {
+        streams.say(format!("luet-cosign {version}"))?;
+        streams.say("speaks the events of luet 0.14.4 and later (payload in an argument) and of kairos (on standard input)")?;
+    }
+    Ok(0)
+}
+
+fn completions(shell: clap_complete::Shell, streams: &mut Streams) -> Outcome {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "luet-cosign", &mut text);
+    streams.output.write_all(&text).map_err(|error| Failure::new(Class::Internal, error))?;
+    Ok(0)
+}
+
+fn man(streams: &mut Streams) -> Outcome {
+    let mut text = Vec::new();
+    let page = clap_mangen::Man::new(Arguments::command());
+    page.render(&mut text).map_err(|error| Failure::new(Class::Internal, error))?;
+    streams.output.write_all(&text).map_err(|error| Failure::new(Class::Internal, error))?;
+    Ok(0)
+}
+
+/// What `plugin-manifest/plugin.yaml` says by hand, from the tables of the program; a test holds the two together.
+fn metadata() -> Value {
+    let variables: Vec<Value> = VARIABLES
+        .iter()
+        .map(|variable| json!({"name": variable.name, "secret": variable.secret, "verification": variable.verification, "meaning": variable.meaning}))
+        .collect();
+    let classes: Vec<Value> =
+        Class::ALL.iter().map(|class| json!({"class": class.word(), "exit": class.exit(), "hint": class.hint()})).collect();
+    let events: Vec<&str> = Event::ALL.into_iter().map(Event::name).collect();
+    let commands: Vec<String> = Arguments::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    json!({
+        "name": "luet-cosign",
+        "release": env!("CARGO_PKG_VERSION"),
+        "protocols": ["argv", "stdin"],
+        "events": events,
+        "variables": variables,
+        "classes": classes,
+        "commands": commands,
+    })
+}

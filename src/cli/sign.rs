@@ -1,0 +1,47 @@
+//! `sign`.
+
+use super::arguments::Sign;
+use super::images::{annotations, http, signature};
+use super::{Outcome, Streams, prompt};
+use crate::class::{Class, Failure};
+use crate::config::{Environment, KeyLocation};
+use crate::push;
+use crate::session::{Options, Session};
+use crate::trust::PrivateKey;
+use serde_json::{Value, json};
+
+pub(super) fn sign(command: &Sign, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+    if command.tlog_upload {
+        return Err(
+            Failure::new(Class::Unsupported, "signing into a transparency log is not in this version").hint("leave --tlog-upload away")
+        );
+    }
+    let location: KeyLocation = match command.key.as_deref().or(environment.text("COSIGN_KEY_LOCATION")?) {
+        Some(location) => location.parse()?,
+        None => return Err(Failure::new(Class::Secret, "no key to sign with").hint("give --key, or set COSIGN_KEY_LOCATION")),
+    };
+    let pem = location.read(environment)?.ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
+    let annotations = annotations(&command.annotations)?;
+    let key = PrivateKey::open(&pem, &prompt::password(environment, false)?).map_err(|failure| failure.within(format!("`{location}`")))?;
+    let options = Options { policy: None, http: http(&command.images, command.network.allow_http_registry)? };
+    let attached = Session::run(environment, options, async |session| {
+        let mut all = Vec::new();
+        for image in &command.images {
+            for attached in push::sign(session, image, &key, &annotations, command.recursive).await? {
+                all.push((image.clone(), attached));
+            }
+        }
+        Ok(all)
+    })?;
+    let mut documents: Vec<Value> = Vec::new();
+    for (image, attached) in &attached {
+        let digest = attached.signature.image();
+        let already = attached.already;
+        streams.note(if already { format!("already signed: {image} ({digest})") } else { format!("signed {image} ({digest})") });
+        documents.push(json!({"image": image, "already": already, "signature": signature(&attached.signature)}));
+    }
+    if as_json {
+        streams.json(json!({"signed": documents}))?;
+    }
+    Ok(0)
+}

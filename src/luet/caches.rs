@@ -1,0 +1,52 @@
+//! luet's caches: what it takes from them fires no event, so nothing of it is looked at (`reference/hosts.md` 2.2).
+
+use super::Configuration;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// How many entries of a folder are looked at.
+const MAX_ENTRIES: usize = 10_000;
+
+/// What luet keeps.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Cached {
+    /// The folder of package archives.
+    pub packages: PathBuf,
+    /// How many archives were kept before `since`.
+    pub old_packages: usize,
+    /// Repositories whose metadata was fetched before `since` and is kept.
+    pub old_repositories: Vec<String>,
+}
+
+/// Returns what is in the caches from before `since`, in seconds since 1970; `None` takes everything for old.
+#[must_use]
+pub fn cached(configuration: &Configuration, since: Option<i64>) -> Cached {
+    let packages = configuration.database.join("packages");
+    let old = |path: &Path| since.is_none_or(|since| modified(path).is_none_or(|modified| modified < since));
+    let count = |folder: &Path| -> usize {
+        // Two levels: luet spreads its archives over folders.
+        let files = entries(folder).into_iter().flat_map(|path| if path.is_dir() { entries(&path) } else { vec![path] });
+        files.filter(|path| path.is_file() && old(path)).count()
+    };
+    let repositories = configuration.repositories.iter().filter(|repository| repository.cached);
+    let kept = |name: &str| configuration.database.join("repos").join(name).join("SYNCTIME");
+    Cached {
+        old_packages: count(&packages),
+        old_repositories: repositories
+            .map(|repository| repository.name.clone())
+            .filter(|name| !name.contains('/') && kept(name).is_file() && old(&kept(name)))
+            .collect(),
+        packages,
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder)
+        .map(|entries| entries.take(MAX_ENTRIES).filter_map(|entry| Some(entry.ok()?.path())).collect())
+        .unwrap_or_default()
+}
+
+fn modified(path: &Path) -> Option<i64> {
+    let modified = path.metadata().ok()?.modified().ok()?;
+    i64::try_from(modified.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs()).ok()
+}

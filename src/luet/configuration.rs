@@ -1,0 +1,210 @@
+//! luet's configuration, as far as it matters to us: repositories and how to log in to them, plugins, caches. The events tell
+//! none of it.
+//!
+//! Source: luet `cmd/util/config.go`, `pkg/api/core/types/config.go` (`reference/hosts.md` section 4). What luet skips is
+//! skipped: a repository that cannot be read is one that luet does not use.
+
+use super::CommandLine;
+use crate::class::Class;
+use crate::config::{Environment, Trusted, read_file};
+use crate::limits;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// Where repositories are described when the configuration names no other folder.
+const REPOSITORIES: &str = "/etc/luet/repos.conf.d";
+/// The configuration of the system.
+const SYSTEM: &str = "/etc/luet/luet.yaml";
+/// luet's database, when the configuration names no other.
+const DATABASE: &str = "/var/cache/luet";
+/// How many files of one folder are read.
+const MAX_FILES: usize = 1_000;
+
+/// luet's configuration, read as luet reads it.
+#[derive(Debug)]
+pub struct Configuration {
+    /// The file that was read; none where there is none.
+    pub file: Option<PathBuf>,
+    /// Plugins that it loads.
+    pub plugins: Vec<String>,
+    /// The folder of luet's database, which holds its caches.
+    pub database: PathBuf,
+    /// The repositories, of every type.
+    pub repositories: Vec<Repository>,
+}
+
+/// One repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repository {
+    /// The repository's name in luet.
+    pub name: String,
+    /// Its addresses: `registry/path`, where it is of the type `docker`.
+    pub urls: Vec<String>,
+    /// Its type: `docker`, `http` or `disk`.
+    pub kind: String,
+    /// Whether it is in use.
+    pub enabled: bool,
+    /// Whether its metadata is kept for 24 hours.
+    pub cached: bool,
+    /// Whether `verify` is on, which luet ignores since its #387.
+    pub verify: bool,
+    /// What stands under `auth`, where anything does.
+    pub auth: Option<Auth>,
+}
+
+/// The `auth` of a repository: docker's `AuthConfig`.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Auth {
+    /// User name.
+    pub username: String,
+    /// Password.
+    pub password: String,
+    /// base64 of `user:password`.
+    pub auth: String,
+    /// A token that is traded for another.
+    pub identitytoken: String,
+    /// A token that is sent as it is.
+    pub registrytoken: String,
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ConfigurationWire {
+    repos_confdir: Option<Vec<PathBuf>>,
+    repositories: Vec<RepositoryWire>,
+    config_from_host: Option<bool>,
+    system: SystemWire,
+    plugin: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SystemWire {
+    rootfs: PathBuf,
+    database_path: PathBuf,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RepositoryWire {
+    name: String,
+    urls: Vec<String>,
+    #[serde(rename = "type")]
+    kind: String,
+    enable: bool,
+    cached: bool,
+    verify: bool,
+    auth: Option<Auth>,
+}
+
+impl Configuration {
+    /// Reads the configuration that a luet with this command line, in this folder, reads.
+    #[must_use]
+    pub fn read(line: &CommandLine, environment: &Environment) -> Self {
+        let file = file(line, environment);
+        let wire: ConfigurationWire = file.as_deref().and_then(read).unwrap_or_default();
+        let root = match line.flag("system-target") {
+            Some(root) => PathBuf::from(root),
+            None if wire.system.rootfs.as_os_str().is_empty() => PathBuf::from("/"),
+            None => wire.system.rootfs,
+        };
+        let own_root = if wire.config_from_host == Some(false) { root.as_path() } else { Path::new("/") };
+        let database = line.flag("system-dbpath").map_or(wire.system.database_path, PathBuf::from);
+        let database = if database.as_os_str().is_empty() { PathBuf::from(DATABASE) } else { database };
+        let mut repositories = wire.repositories;
+        for folder in wire.repos_confdir.unwrap_or_else(|| vec![PathBuf::from(REPOSITORIES)]) {
+            repositories.extend(descriptions(&below(own_root, &folder)));
+        }
+        Self {
+            file,
+            plugins: wire.plugin,
+            database: below(&root, &database),
+            repositories: repositories.into_iter().filter(|wire| !wire.urls.is_empty()).map(Repository::from).collect(),
+        }
+    }
+
+    /// Returns whether the file that was read hides the system's.
+    #[must_use]
+    pub fn hides_system(&self) -> bool {
+        self.file.as_deref().is_some_and(|file| file != Path::new(SYSTEM)) && Path::new(SYSTEM).is_file()
+    }
+}
+
+impl From<RepositoryWire> for Repository {
+    fn from(wire: RepositoryWire) -> Self {
+        Self {
+            name: wire.name,
+            urls: wire.urls,
+            kind: wire.kind,
+            enabled: wire.enable,
+            cached: wire.cached,
+            verify: wire.verify,
+            auth: wire.auth.filter(|auth| *auth != Auth::default()),
+        }
+    }
+}
+
+/// Joins as Go's `filepath.Join` does: an absolute path lies below the root all the same.
+fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// Returns the configuration file that luet reads: `--config`, else `.luet.yaml` here, at home, or /etc/luet/luet.yaml.
+fn file(line: &CommandLine, environment: &Environment) -> Option<PathBuf> {
+    if let Some(path) = line.flag("config").filter(|path| !path.is_empty()) {
+        return Some(PathBuf::from(path));
+    }
+    let home = environment.path("HOME").ok().flatten().map(|home| home.join(".luet.yaml"));
+    let candidates = [Some(PathBuf::from(".luet.yaml")), home, Some(PathBuf::from(SYSTEM))];
+    candidates.into_iter().flatten().find(|path| path.is_file())
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
+    let bytes = read_file(path, limits::CONFIG_BYTES, Trusted::Anyone, Class::Secret).ok()?;
+    serde_yaml::from_slice(&bytes).ok()
+}
+
+fn descriptions(folder: &Path) -> Vec<RepositoryWire> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let yaml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
+    entries.take(MAX_FILES).filter_map(|entry| Some(entry.ok()?.path())).filter(yaml).filter_map(|path| read(&path)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_are_found_where_luet_finds_them() {
+        let top = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(top.path().join(name), text).unwrap();
+        std::fs::create_dir(top.path().join("repos")).unwrap();
+        write(
+            "luet.yaml",
+            &format!(
+                "system: {{rootfs: /x, unknown: 1}}\nplugin: [luet-cosign]\nrepos_confdir: [{}]\nrepositories:\n- {{name: a, type: docker, urls: [quay.io/a/b], verify: true, auth: {{username: u, password: p}}}}\n- {{name: h, type: http, urls: [https://x], auth: {{token: t}}}}\n",
+                top.path().join("repos").display()
+            ),
+        );
+        write("repos/b.yml", "name: b\ntype: docker\ncached: true\nurls: ['quay.io/b/c']\nauth: {identitytoken: t}\n");
+        write("repos/broken.yaml", "name: [");
+        write("repos/d.txt", "name: d\ntype: docker\nurls: ['quay.io/d/c']\nauth: {username: u}\n");
+        let line = CommandLine::parse_for_tests(&format!("luet\0--config={}\0", top.path().join("luet.yaml").display()));
+        let found = Configuration::read(&line, &Environment::default());
+        assert_eq!(found.plugins, ["luet-cosign"]);
+        assert_eq!(found.database, Path::new("/x/var/cache/luet"));
+        let names: Vec<_> = found.repositories.iter().map(|repository| repository.name.as_str()).collect();
+        assert_eq!(names, ["a", "h", "b"]);
+        let [a, h, b] = found.repositories.as_slice() else { panic!("three") };
+        assert_eq!(a.auth.as_ref().map(|auth| auth.username.as_str()), Some("u"));
+        assert_eq!((h.auth.as_ref(), b.cached, a.verify), (None, true, true));
+        assert_eq!(format!("{:?}", a.auth), "Some(***)");
+    }
+}

@@ -1,0 +1,94 @@
+//! Attaching a legacy signature: read what is there, add ours, write, read back, verify with our own checker.
+//!
+//! A registry has no compare-and-swap for a tag: processes of one machine take turns under a lock in the store; between
+//! machines the window from reading to writing stays, and is closed by reading again and, where ours is gone, adding it once more.
+//! Source: `reference/cosign.md` 1a "Several signatures".
+
+use crate::class::{Class, Failure};
+use crate::limits;
+use crate::name::{Digest, Repository, Subject, Tag};
+use crate::registry::{Answer, Client, Role};
+use crate::store::{Folder, Locations, Lock};
+use crate::trust::{Authority, Held, PrivateKey, Requirements, VerifiedSignature};
+use crate::wire::{LegacyCandidate, Payload, Signatures};
+use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
+use std::time::Duration;
+
+/// How often ours is added again when somebody else's write took it away.
+const ROUNDS: usize = 5;
+/// How long to wait for the other processes of this machine that sign the same image.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// The name of our own signer when our own checker is asked.
+const SELF: &str = "this key";
+
+/// What came of attaching.
+#[derive(Debug)]
+pub struct Attached {
+    /// Our signature, as our own checker found it in the registry.
+    pub signature: VerifiedSignature,
+    /// Whether it was there before: nothing was written.
+    pub already: bool,
+}
+
+/// Where a signature goes, and where it is kept in order.
+#[derive(Debug)]
+pub struct Place<'a> {
+    /// The registry.
+    pub client: &'a Client,
+    /// The repository that holds signatures: the image's, or `COSIGN_REPOSITORY`.
+    pub repository: &'a Repository,
+    /// Where locks lie.
+    pub locations: &'a Locations,
+}
+
+impl Place<'_> {
+    /// Signs `payload` and attaches it to `subject`, unless the same signer already signed exactly that.
+    ///
+    /// # Errors
+    /// Those of the registry; `state` where no lock can be had; `registry` where what was written does not come back.
+    pub async fn attach(&self, subject: &Subject, payload: &Payload, key: &PrivateKey) -> Result<Attached, Failure> {
+        let tag = Tag::of_signatures(&subject.digest);
+        let _lock = self.lock(&tag)?;
+        let authority = [Authority { name: SELF.to_owned(), key: key.public().clone() }];
+        let bytes = payload.to_bytes();
+        let signature = key.sign(&bytes)?;
+        let mut already = true;
+        for _ in 0..ROUNDS {
+            let mut signatures = self.read(&tag).await?;
+            if let Some(candidate) = ours(&signatures, &authority, &bytes) {
+                // (read back) The payload too comes from the registry, and our own checker has the last word.
+                let payload = self.client.blob(self.repository, &candidate.payload, candidate.payload_bytes, limits::PAYLOAD_BYTES).await?;
+                let signature = Held::check(&candidate, &authority)?.check_claims(&payload, &subject.digest, &Requirements::default())?;
+                return Ok(Attached { signature, already });
+            }
+            already = false;
+            signatures.push(&bytes, &signature);
+            self.client.put_blob(self.repository, &bytes).await?;
+            self.client.put_blob(self.repository, &signatures.config()).await?;
+            self.client.put_manifest(self.repository, Some(&tag), OCI_IMAGE_MEDIA_TYPE, &signatures.manifest()).await?;
+        }
+        Err(Failure::new(Class::Registry, format!("our signature under `{}:{tag}` was replaced by others {ROUNDS} times", self.repository))
+            .hint("run it again; when it stays, let only one machine sign at a time"))
+    }
+
+    async fn read(&self, tag: &Tag) -> Result<Signatures, Failure> {
+        match self.client.by_tag(self.repository, tag, Role::Image).await? {
+            Answer::There(manifest) => Signatures::parse(&manifest.bytes),
+            // Also where the whole repository is not there yet: for signing that means empty.
+            Answer::Absent(_) => Ok(Signatures::default()),
+        }
+    }
+
+    fn lock(&self, tag: &Tag) -> Result<Lock, Failure> {
+        let folder = Folder::first_of(&self.locations.state)?.within("locks")?;
+        // 256 locks for all images: sharing one only costs a wait, and their number stays bounded.
+        let name = Digest::of(format!("{}:{tag}", self.repository).as_bytes()).hex();
+        folder.lock(name.get(..2).unwrap_or("00"), PATIENCE)
+    }
+}
+
+/// Returns our signature of exactly these bytes, where it is among `signatures`.
+fn ours(signatures: &Signatures, authority: &[Authority], payload: &[u8]) -> Option<LegacyCandidate> {
+    let digest = Digest::of(payload);
+    signatures.candidates().flatten().find(|candidate| candidate.payload == digest && Held::check(candidate, authority).is_ok())
+}

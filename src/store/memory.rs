@@ -1,0 +1,268 @@
+//! What was verified here before: one line for each image, kept for longer than a run.
+//!
+//! It is a second line of defence (the policy is the first): a tag that was verified and is now unsigned, a signer that used
+//! to bind its signatures and now shows one that does not, a repository whose revision goes back. One file for each
+//! repository, appended to under a lock, bounded; a fresh machine has no memory. Source: `reference/policy.md` 4.7.
+
+use super::Locations;
+use super::folder::{Folder, name_of};
+use crate::class::{Class, Failure};
+use crate::limits;
+use crate::name::{Digest, Repository, Tag};
+use serde::{Deserialize, Serialize};
+
+/// One thing that was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The repository, canonical.
+    pub repository: String,
+    /// The tag; none for an image that was named by digest alone.
+    pub tag: Option<String>,
+    /// What was verified.
+    pub digest: Digest,
+    /// Who signed, as the policy named it.
+    pub signer: String,
+    /// The fingerprint of the key.
+    pub fingerprint: Digest,
+    /// Whether the signature claimed repository and tag.
+    pub binds: bool,
+    /// The revision, where the image is the description of a luet repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// When, in seconds since 1970.
+    pub seconds: i64,
+}
+
+/// A line: something that was seen, or the wish to forget.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Line {
+    Seen(Seen),
+    Forget { tag: Option<String> },
+}
+
+/// The memory of this machine, or of this user.
+#[derive(Debug)]
+pub struct Memory {
+    folder: Folder,
+}
+
+impl Memory {
+    /// Opens the memory.
+    ///
+    /// # Errors
+    /// `state`: no folder can be used.
+    pub fn open(locations: &Locations) -> Result<Self, Failure> {
+        Ok(Self { folder: Folder::first_of(&locations.state)?.within("seen")?.durable() })
+    }
+
+    /// Returns what is known of a repository: the newest of each tag, in the order in which they were first seen.
+    ///
+    /// # Errors
+    /// `state`: the file cannot be read, or was not written by this program.
+    pub fn of(&self, repository: &Repository) -> Result<Vec<Seen>, Failure> {
+        self.read(&file_name(repository))
+    }
+
+    /// Returns everything that is known.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn all(&self) -> Result<Vec<Seen>, Failure> {
+        let mut names = self.folder.names(usize::MAX)?;
+        names.retain(|name| name.starts_with("seen-") && !name.ends_with(".lock"));
+        names.sort();
+        let mut all = Vec::new();
+        for name in names {
+            all.extend(self.read(&name)?);
+        }
+        Ok(all)
+    }
+
+    /// Remembers something. What is known already, but for the time, is not written again.
+    ///
+    /// # Errors
+    /// `state`: it could not be written; nothing is lost of what was there.
+    pub fn remember(&self, repository: &Repository, seen: &Seen) -> Result<(), Failure> {
+        let name = file_name(repository);
+        let _lock = self.folder.lock(&lock_name(&name), limits::LOCK)?;
+        let known = self.read(&name)?;
+        if known.iter().any(|known| Seen { seconds: seen.seconds, ..known.clone() } == *seen) {
+            return Ok(());
+        }
+        self.write(&name, &Line::Seen(seen.clone()), known, |known| !same_place(known, seen), Some(seen))
+    }
+
+    /// Forgets a tag, or with `None` everything of a repository. Returns how much that was.
+    ///
+    /// # Errors
+    /// As [`Self::remember`].
+    pub fn forget(&self, repository: &Repository, tag: Option<&Tag>) -> Result<usize, Failure> {
+        let name = file_name(repository);
+        let _lock = self.folder.lock(&lock_name(&name), limits::LOCK)?;
+        let known = self.read(&name)?;
+        let tag = tag.map(ToString::to_string);
+        let count = known.iter().filter(|known| tag.is_none() || known.tag == tag).count();
+        if count > 0 {
+            let keeps = |known: &Seen| tag.is_some() && known.tag != tag;
+            self.write(&name, &Line::Forget { tag: tag.clone() }, known, keeps, None)?;
+        }
+        Ok(count)
+    }
+
+    /// Appends a line; where the file would grow too large, writes it anew without what is out of date, the oldest first.
+    fn write(
+        &self,
+        name: &str,
+        line: &Line,
+        known: Vec<Seen>,
+        keeps: impl Fn(&Seen) -> bool,
+        newest: Option<&Seen>,
+    ) -> Result<(), Failure> {
+        let line = to_json(line)?;
+        let size = self.folder.read_up_to(name, limits::MEMORY_BYTES)?.map_or(0, |bytes| bytes.len());
+        let limit = usize::try_from(limits::MEMORY_BYTES).unwrap_or(usize::MAX);
+        if size + line.len() < limit {
+            return self.folder.append(name, &line);
+        }
+        let mut lines: Vec<String> = Vec::new();
+        for seen in known.into_iter().filter(keeps).chain(newest.cloned()) {
+            lines.push(to_json(&Line::Seen(seen))?);
+        }
+        // Half of it, so that the next write is an append again.
+        let mut total: usize = lines.iter().map(|line| line.len() + 1).sum();
+        let mut from = 0;
+        while total > limit / 2 && from + 1 < lines.len() {
+            total -= lines.get(from).map_or(0, |line| line.len() + 1);
+            from += 1;
+        }
+        let text: String = lines.iter().skip(from).map(|line| format!("{line}\n")).collect();
+        self.folder.replace(name, text.as_bytes())
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<Seen>, Failure> {
+        let broken = |what: &str| {
+            Failure::new(Class::State, format!("`{}` {what}", self.folder.path().join(name).display()))
+                .hint("see what is remembered with `luet-cosign seen list`; remove the file to forget all of it")
+        };
+        let bytes = self.folder.read_up_to(name, limits::MEMORY_BYTES)?.unwrap_or_default();
+        // What stands behind the last line end was never finished.
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let text = std::str::from_utf8(bytes.get(..whole).unwrap_or_default()).map_err(|_| broken("is not UTF-8"))?;
+        let mut known: Vec<Seen> = Vec::new();
+        for line in text.lines() {
+            match serde_json::from_str(line).map_err(|error| broken(&format!("has a line that is none of ours: {error}")))? {
+                Line::Seen(seen) => {
+                    known.retain(|known| !same_place(known, &seen));
+                    known.push(seen);
+                }
+                Line::Forget { tag } => known.retain(|known| tag.is_some() && known.tag != tag),
+            }
+        }
+        Ok(known)
+    }
+}
+
+/// Whether the newer takes the place of the older.
+fn same_place(known: &Seen, seen: &Seen) -> bool {
+    known.repository == seen.repository && known.tag == seen.tag
+}
+
+fn to_json(line: &Line) -> Result<String, Failure> {
+    serde_json::to_string(line).map_err(|error| Failure::new(Class::Internal, format!("a line of memory: {error}")))
+}
+
+fn file_name(repository: &Repository) -> String {
+    format!("seen-{}", name_of(&[repository.to_string().as_bytes()]))
+}
+
+/// One of 256 locks, so that their number stays bounded.
+fn lock_name(name: &str) -> String {
+    format!("lock-{}", name.get(5..7).unwrap_or("00"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setup() -> (tempfile::TempDir, Memory, Repository) {
+        let top = tempfile::tempdir().unwrap();
+        let memory = Memory::open(&Locations { state: vec![top.path().join("state")], runs: Vec::new() }).unwrap();
+        (top, memory, "quay.io/a/b".parse().unwrap())
+    }
+
+    fn seen(tag: &str, what: &str) -> Seen {
+        Seen {
+            repository: "quay.io/a/b".to_owned(),
+            tag: Some(tag.to_owned()),
+            digest: Digest::of(what.as_bytes()),
+            signer: "acme".to_owned(),
+            fingerprint: Digest::of(b"key"),
+            binds: true,
+            revision: None,
+            seconds: 1,
+        }
+    }
+
+    #[test]
+    fn the_newest_of_each_tag_is_known() {
+        let (_top, memory, repository) = setup();
+        for (tag, what) in [("a", "1"), ("b", "1"), ("a", "2")] {
+            memory.remember(&repository, &seen(tag, what)).unwrap();
+        }
+        assert_eq!(memory.of(&repository).unwrap(), [seen("b", "1"), seen("a", "2")]);
+        assert_eq!(memory.of(&"quay.io/a/c".parse().unwrap()).unwrap(), []);
+        assert_eq!(memory.all().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_gone() {
+        let (_top, memory, repository) = setup();
+        memory.remember(&repository, &seen("a", "1")).unwrap();
+        memory.remember(&repository, &seen("b", "1")).unwrap();
+        assert_eq!(memory.forget(&repository, Some(&"a".parse().unwrap())).unwrap(), 1);
+        assert_eq!(memory.of(&repository).unwrap(), [seen("b", "1")]);
+        assert_eq!(memory.forget(&repository, None).unwrap(), 1);
+        assert_eq!(memory.forget(&repository, None).unwrap(), 0);
+        assert_eq!(memory.of(&repository).unwrap(), []);
+    }
+
+    #[test]
+    fn a_line_that_a_kill_left_unfinished_is_dropped() {
+        let (_top, memory, repository) = setup();
+        memory.remember(&repository, &seen("a", "1")).unwrap();
+        let path = memory.folder.path().join(file_name(&repository));
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes.extend_from_slice(&whole[..cut]);
+            std::fs::write(&path, &bytes).unwrap();
+            assert_eq!(memory.of(&repository).unwrap(), [seen("a", "1")], "{cut}");
+            memory.remember(&repository, &seen("b", "1")).unwrap();
+            assert_eq!(memory.of(&repository).unwrap().len(), 2, "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_ours_is_an_error_and_not_an_empty_memory() {
+        let (_top, memory, repository) = setup();
+        for text in ["x\n", "{}\n", "\u{0}\n"] {
+            memory.folder.replace(&file_name(&repository), text.as_bytes()).unwrap();
+            assert_eq!(memory.of(&repository).map_err(|failure| failure.class()), Err(Class::State));
+            assert!(memory.remember(&repository, &seen("a", "1")).is_err());
+        }
+    }
+
+    #[test]
+    fn memory_stays_bounded_and_keeps_the_newest() {
+        let (_top, memory, repository) = setup();
+        let lines: String = (0..4_000).map(|number| to_json(&Line::Seen(seen(&format!("t{number}"), "1"))).unwrap() + "\n").collect();
+        let room = usize::try_from(limits::MEMORY_BYTES).unwrap();
+        let lines = &lines[..lines[..room - 10].rfind('\n').unwrap() + 1];
+        memory.folder.replace(&file_name(&repository), lines.as_bytes()).unwrap();
+        memory.remember(&repository, &seen("newest", "1")).unwrap();
+        let known = memory.of(&repository).unwrap();
+        assert_eq!(known.last(), Some(&seen("newest", "1")));
+        assert!(known.len() > 1_000 && known.len() < 3_000, "{}", known.len());
+    }
+}

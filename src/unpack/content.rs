@@ -1,0 +1,124 @@
+//! What lies in `Dest`, held against what was verified.
+//!
+//! luet's extractor does not check layer bytes (`reference/hosts.md` 1.4), so the yes is said here, about bytes on disk: first
+//! by the digest of the tree that our signer claimed, without a request; else by the layers, streamed once more, which decide.
+//! Design: section 5.
+
+use super::platform;
+use crate::class::{Class, Failure};
+use crate::dest::{self, Dest, Listing, Walked};
+use crate::layers;
+use crate::limits;
+use crate::name::{Digest, Reference, Repository};
+use crate::registry::{Answer, Client, ManifestKind};
+use crate::session::PostUnpack;
+use crate::session::Session;
+use crate::store::Verified;
+use crate::tree::{Accepted, Expected, Meaning};
+use oci_distribution::manifest::OciImageManifest;
+use std::num::NonZero;
+use std::thread::available_parallelism;
+
+/// How it was found out that the content is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Nothing was compared, for the policy says so.
+    Off,
+    /// The digest of the tree that the signature claims.
+    Tree,
+    /// The layers, in both meanings or in one.
+    Layers(Accepted),
+}
+
+impl Proof {
+    /// Returns what was found, for people.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Off => "not compared (post_unpack: off)",
+            Self::Tree => "equal to the signed tree",
+            Self::Layers(Accepted::Both) => "equal to the layers",
+            Self::Layers(Accepted::Only(Meaning::Host)) => {
+                "equal to the layers as the host unpacks them, which differs from the OCI meaning"
+            }
+            Self::Layers(Accepted::Only(Meaning::Oci)) => "equal to the layers in the OCI meaning, which differs from the host's",
+        }
+    }
+}
+
+/// Compares what lies in `dest` with what was verified.
+pub(super) async fn compare(session: &Session, image: &str, dest: &Dest, before: &Listing, verified: &Verified) -> Result<Proof, Failure> {
+    let mode = session.post_unpack();
+    if mode == PostUnpack::Off {
+        return Ok(Proof::Off);
+    }
+    let threads = available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+    let walked = dest::walk(dest, &dest::Options { threads, before: Some(before), ..dest::Options::default() })?;
+    if mode != PostUnpack::Layers
+        && let Some(claimed) = verified.tree
+        && walked.tree.digest() == Some(claimed)
+    {
+        return Ok(Proof::Tree);
+    }
+    if mode == PostUnpack::Tree {
+        let what =
+            if verified.tree.is_some() { "is not the tree that was signed" } else { "cannot be compared: the signature claims no tree" };
+        return Err(Failure::new(Class::Tree, format!("what was unpacked into `{dest}` {what}"))
+            .hint("with `post_unpack: auto` the layers decide, and say which files differ"));
+    }
+    by_layers(session, image, &walked, verified).await.map(Proof::Layers)
+}
+
+/// Streams the layers of the verified image, and for an index of each image that the host can have chosen.
+async fn by_layers(session: &Session, image: &str, walked: &Walked, verified: &Verified) -> Result<Accepted, Failure> {
+    let reference: Reference = image.parse()?;
+    let repository = reference.repository();
+    let mut refusal = None;
+    for image in images(session, repository, verified).await? {
+        let layers = layers::read(session.client(), repository, &image).await?;
+        match Expected::of(&layers).accepts(&walked.tree, &walked.terms) {
+            Ok(accepted) => return Ok(accepted),
+            // Of several images the first is the likeliest, so its differences are the ones to show.
+            Err(failure) => refusal = refusal.or(Some(failure)),
+        }
+    }
+    Err(refusal
+        .unwrap_or_else(|| Failure::new(Class::Tree, "the index has no image that this host can have chosen"))
+        .hint("run it again: the tag may have moved meanwhile; when it happens twice, do not use this registry"))
+}
+
+/// Returns the images that may lie in `Dest`: what was signed, or where that is an index those for the host's platform.
+async fn images(session: &Session, repository: &Repository, verified: &Verified) -> Result<Vec<OciImageManifest>, Failure> {
+    match manifest(session.client(), repository, &verified.signed).await? {
+        ManifestKind::Image(image) => Ok(vec![image]),
+        ManifestKind::Index(index) => {
+            let mut images = Vec::new();
+            for digest in platform::children(&index, session.host().flag("platform"))? {
+                match manifest(session.client(), repository, &digest).await? {
+                    ManifestKind::Image(image) => images.push(image),
+                    ManifestKind::Index(_) => return Err(super::malformed("an index within an index")),
+                }
+            }
+            Ok(images)
+        }
+    }
+}
+
+async fn manifest(client: &Client, repository: &Repository, digest: &Digest) -> Result<ManifestKind, Failure> {
+    match client.manifest(repository, digest, limits::MANIFEST_BYTES).await? {
+        Answer::There(manifest) => Ok(manifest.kind),
+        Answer::Absent(_) => {
+            Err(Failure::new(Class::Registry, format!("`{repository}@{digest}`, which was there before unpacking, is gone")))
+        }
+    }
+}
+
+/// Makes sure that nothing of what was refused is used: what held nothing before holds nothing again; anything else is left.
+pub(super) fn clear(dest: &Dest, before: &Listing, refusal: Failure) -> Failure {
+    if !before.is_empty() {
+        return refusal.detail(format!("`{dest}` was not empty before, so it is left as it is: do not use what is in it"));
+    }
+    match dest::empty(dest) {
+        Ok(()) => refusal.detail(format!("`{dest}` was emptied")),
+        Err(failure) => refusal.detail(format!("`{dest}` could not be emptied, do not use what is in it: {}", failure.message())),
+    }
+}
