@@ -1,5 +1,17 @@
 //! The policy room from outside: documents, matching, decisions, the environment, explanations.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::print_stderr,
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations
+)]
+
 #[path = "policy/decisions.rs"]
 mod decisions;
 #[path = "policy/documents.rs"]

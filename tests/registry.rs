@@ -2,6 +2,18 @@
 //!
 //! Rows R, N and F of `reference/security.md`. Each case names the class that it expects.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::print_stderr,
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations
+)]
+
 #[path = "support/mod.rs"]
 mod support;
 

@@ -10,13 +10,17 @@
 //! assert_eq!(registry.lines(), ["GET /v2/a/b/manifests/1", "GET /v2/a/b/manifests/1"]);
 //! ```
 
-#![allow(dead_code, unused_imports)]
+#![allow(dead_code, unused_imports, unreachable_pub, missing_docs, missing_debug_implementations)]
 
 pub mod certificates;
 pub mod http;
+pub mod layer;
+pub mod plugin;
 pub mod registry;
 pub mod sink;
 
 pub use http::{Answer, Gate, Request, Server};
+pub use layer::{layer, unpack};
+pub use plugin::{Keys, PASSWORD, Plugin, Reply, envelope, make_keys};
 pub use registry::{Auth, Image, Options, Signature, TestRegistry, digest};
 pub use sink::Sink;

@@ -1,0 +1,210 @@
+//! The rooms and who may call whom (ARCHITECTURE.md), and what no room but its own may touch: held against the source.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Each room with those that it may use. `class` and `limits` are for all.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("class", &[]),
+    ("limits", &[]),
+    // Pure.
+    ("name", &[]),
+    ("wire", &["name"]),
+    ("trust", &["name", "wire"]),
+    ("policy", &["name", "trust"]),
+    ("tree", &["name"]),
+    // Adapters: pure rooms, and what the user set.
+    ("config", &["store"]),
+    ("store", &["name"]),
+    ("dest", &["name", "tree"]),
+    ("registry", &["name", "wire"]),
+    ("engine", &["config", "name"]),
+    ("luet", &["config", "name"]),
+    // Flows: all above.
+    ("layers", &["name", "registry", "tree"]),
+    ("session", &["config", "luet", "name", "policy", "registry", "store", "trust"]),
+    ("unpack", &["config", "dest", "layers", "name", "policy", "registry", "session", "store", "tree", "trust", "wire"]),
+    ("push", &["config", "engine", "layers", "name", "policy", "registry", "session", "store", "tree", "trust", "wire"]),
+    // Fronts.
+    ("event", &["config", "push", "session", "unpack", "wire"]),
+    ("cli", &["config", "event", "luet", "name", "policy", "push", "registry", "session", "store", "trust", "unpack", "wire"]),
+];
+
+/// Rooms without async, clock, environment, files or sockets.
+const PURE: &[&str] = &["class", "limits", "name", "wire", "trust", "policy", "tree"];
+
+/// What may stand in which rooms only.
+const BANS: &[(&str, &[&str])] = &[
+    ("env::var", &["main"]),
+    ("env::args", &["main"]),
+    ("env::current_exe", &["cli"]),
+    ("env::set_var", &[]),
+    ("env::temp_dir", &[]),
+    ("Timestamp::now", &["session"]),
+    ("SystemTime::now", &[]),
+    ("Zoned::now", &[]),
+    ("std::io::stdout", &["main", "cli"]),
+    ("println!", &[]),
+    ("print!(", &[]),
+    ("process::exit", &[]),
+    // In `registry`: the provider of TLS.
+    ("aws_lc_rs", &["trust", "registry"]),
+    ("sigstore::", &["trust", "sigstore"]),
+    ("reqwest::", &["registry", "engine"]),
+    ("unsafe ", &[]),
+    ("tokio::", &["layers", "registry", "session", "unpack"]),
+];
+
+/// What no pure room may touch.
+const WORLD: &[&str] = &[
+    "std::fs",
+    "std::net::Tcp",
+    "std::process",
+    "std::thread::sleep",
+    "tokio",
+    "reqwest",
+    "rustix",
+    "async fn",
+    ".await",
+    "Instant::now",
+    "std::env",
+];
+
+fn sources() -> BTreeMap<PathBuf, String> {
+    fn walk(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.insert(path.clone(), code(&std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    let mut found = BTreeMap::new();
+    walk(&root(), &mut found);
+    assert!(found.len() > 30, "the sources were found");
+    found
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The text without its tests and comments.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+}
+
+/// The room of a file: the first part of its path, or the name of the file.
+fn room(path: &Path) -> String {
+    let relative = path.strip_prefix(root()).unwrap();
+    relative.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+/// The rooms that a text names: `crate::a::`, `crate::{a, b::c}`.
+fn used(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let group = &group[..group.find("};").unwrap_or(group.len())];
+            let mut depth = 0;
+            let mut word = String::new();
+            for c in group.chars().chain([',']) {
+                match c {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => {
+                        found.insert(word.trim().split("::").next().unwrap_or_default().to_owned());
+                        word.clear();
+                    }
+                    c => word.push(c),
+                }
+            }
+        } else {
+            found.insert(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        }
+    }
+    found.remove("");
+    found
+}
+
+#[test]
+fn rooms_use_only_the_rooms_below_them() {
+    let mut wrong = Vec::new();
+    let rooms: BTreeMap<&str, &[&str]> = ROOMS.iter().copied().collect();
+    for (path, text) in sources() {
+        let room = room(&path);
+        if room == "main" || room == "lib" {
+            continue;
+        }
+        let Some(allowed) = rooms.get(room.as_str()) else {
+            wrong.push(format!("{}: the room `{room}` is not in the list", path.display()));
+            continue;
+        };
+        for other in used(&text) {
+            let fine = other == room || other == "class" || other == "limits" || allowed.contains(&other.as_str());
+            if rooms.contains_key(other.as_str()) && !fine {
+                wrong.push(format!("{}: `{room}` may not use `{other}`", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn pure_rooms_do_not_touch_the_world() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        if PURE.contains(&room(&path).as_str()) {
+            wrong.extend(WORLD.iter().filter(|word| text.contains(**word)).map(|word| format!("{}: {word}", path.display())));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn some_things_have_one_home() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let room = room(&path);
+        for (word, homes) in BANS {
+            if text.contains(word) && !homes.contains(&room.as_str()) {
+                wrong.push(format!("{}: `{word}` belongs to {homes:?}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_dependency_says_what_it_is_for() {
+    let manifest = std::fs::read_to_string(root().join("../Cargo.toml")).unwrap();
+    let tables = manifest.split("\n[").filter(|table| table.starts_with("dependencies]") || table.starts_with("dev-dependencies]"));
+    let mut wrong = Vec::new();
+    for table in tables {
+        let mut above = "";
+        for line in table.lines().skip(1) {
+            let entry = line.split_once('=').map(|(name, _)| name.trim()).filter(|name| !name.is_empty() && !line.starts_with('#'));
+            if let Some(name) = entry
+                && !above.starts_with('#')
+                && name != "serde_json"
+            {
+                wrong.push(name.to_owned());
+            }
+            above = line;
+        }
+    }
+    assert!(wrong.is_empty(), "no comment above: {wrong:?}");
+}
+
+#[test]
+fn the_reader_of_rooms_reads_groups() {
+    let text = "use crate::{a, b::c, d::{e, f}};\nuse crate::g::h;\nlet x = crate::i::j();";
+    let expected: BTreeSet<String> = ["a", "b", "d", "g", "i"].into_iter().map(ToOwned::to_owned).collect();
+    assert_eq!(used(text), expected);
+}

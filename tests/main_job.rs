@@ -1,0 +1,511 @@
+//! The main job at the real binary, against a registry in this process: sign what is pushed, verify what is unpacked, refuse
+//! what is not signed, and let pass what a rule allows.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use serde_json::Value;
+use std::sync::OnceLock;
+use support::{Answer, Auth, Image, Options, PASSWORD, Plugin, Reply, TestRegistry, make_keys};
+
+const REPO: &str = "acme/packages";
+const OTHER: &str = "hobby/packages";
+
+/// A registry, a plugin, and two key pairs that are made once.
+struct World {
+    registry: TestRegistry,
+    plugin: Plugin,
+}
+
+/// Opening and making keys is what scrypt makes slow, so all tests share two pairs.
+fn pairs() -> &'static [(String, String); 2] {
+    static PAIRS: OnceLock<[(String, String); 2]> = OnceLock::new();
+    PAIRS.get_or_init(|| {
+        let pair = || {
+            let pair = luet_cosign::trust::PrivateKey::generate(PASSWORD.as_bytes()).unwrap();
+            (pair.private_pem.to_string(), pair.public_pem)
+        };
+        [pair(), pair()]
+    })
+}
+
+fn world() -> World {
+    with(Options::default())
+}
+
+fn with(options: Options) -> World {
+    let registry = TestRegistry::with(options);
+    let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"));
+    for (name, (private, public)) in ["acme", "stranger"].iter().zip(pairs()) {
+        plugin.write(&format!("{name}.key"), private);
+        plugin.write(&format!("{name}.pub"), public);
+    }
+    let key = plugin.path("acme.pub").display().to_string();
+    World { registry, plugin: plugin.env("COSIGN_PUBLIC_KEY_LOCATION", &key) }
+}
+
+/// The layer of the image of a tag.
+fn content(tag: &str) -> Vec<u8> {
+    support::layer(&[("usr/bin/tool", tag.as_bytes())])
+}
+
+impl World {
+    fn image(&self, repository: &str, tag: &str) -> Image {
+        self.registry.push_image(repository, tag, &[&content(tag)])
+    }
+
+    fn name(&self, repository: &str, tag: &str) -> String {
+        self.registry.name(&format!("{repository}:{tag}"))
+    }
+
+    /// Signs as the host has it signed: by the post event of a push.
+    fn sign(&mut self, key: &str, repository: &str, tag: &str) -> Reply {
+        let path = self.plugin.path(&format!("{key}.key")).display().to_string();
+        for (name, value) in [("COSIGN_KEY_LOCATION", path.as_str()), ("COSIGN_PASSWORD", PASSWORD), ("LUET_COSIGN_ENGINE", "registry")] {
+            self.plugin.set(name, value);
+        }
+        let reply = self.plugin.post_push(&self.name(repository, tag));
+        for name in ["COSIGN_KEY_LOCATION", "COSIGN_PASSWORD", "LUET_COSIGN_ENGINE"] {
+            self.plugin.unset(name);
+        }
+        reply
+    }
+
+    fn signed(&mut self, key: &str, repository: &str, tag: &str) -> Image {
+        let image = self.image(repository, tag);
+        self.sign(key, repository, tag).assert_silent_success();
+        image
+    }
+
+    /// Both events of unpacking, with the unpacking of what `tag` holds between them, into a folder of its own.
+    fn install(&self, repository: &str, tag: &str) -> Reply {
+        self.install_content(repository, tag, &content(tag))
+    }
+
+    fn install_content(&self, repository: &str, tag: &str, layer: &[u8]) -> Reply {
+        let image = self.name(repository, tag);
+        let number = std::fs::read_dir(self.plugin.path("")).unwrap().count();
+        let dest = self.plugin.dest(&format!("dest{number}"));
+        let before = self.plugin.pre_unpack(&image, &dest);
+        if before.error.is_empty() {
+            support::unpack(layer, &dest);
+            assert_eq!(self.plugin.post_unpack(&image, &dest).error, "");
+        } else {
+            self.plugin.post_unpack(&image, &dest).assert_refused("policy");
+        }
+        before
+    }
+
+    fn policy(&mut self, text: &str) {
+        let host = self.registry.host();
+        let path = self.plugin.write("policy.yaml", text.replace("HOST", &host));
+        self.plugin.set("LUET_COSIGN_POLICY", &path.display().to_string());
+    }
+
+    fn signatures(&self, repository: &str, image: &Image) -> Option<Vec<u8>> {
+        let tag = format!("{}.sig", image.digest.replace(':', "-"));
+        self.registry.manifest(repository, &tag).map(|(_, bytes)| bytes)
+    }
+}
+
+#[test]
+fn what_is_signed_is_installed_without_a_word() {
+    for options in [Options::default(), Options { referrers: false, ..Options::default() }] {
+        let mut world = with(options);
+        world.signed("acme", REPO, "yip-1.0");
+        world.install(REPO, "yip-1.0").assert_silent_success();
+    }
+}
+
+#[test]
+fn what_is_not_signed_is_refused() {
+    let world = world();
+    world.image(REPO, "yip-1.0");
+    let reply = world.install(REPO, "yip-1.0");
+    reply.assert_refused("unsigned");
+    assert!(reply.error.contains("3 of 3 places"), "{reply:?}");
+}
+
+#[test]
+fn what_a_stranger_signed_is_refused() {
+    let mut world = world();
+    world.signed("stranger", REPO, "yip-1.0");
+    world.install(REPO, "yip-1.0").assert_refused("identity");
+}
+
+#[test]
+fn a_signature_of_other_bytes_is_refused() {
+    let mut world = world();
+    let signed = world.signed("acme", REPO, "yip-1.0");
+    let other = world.image(REPO, "yip-1.1");
+    let (media_type, bytes) = world.registry.manifest(REPO, &format!("{}.sig", signed.digest.replace(':', "-"))).unwrap();
+    world.registry.push_manifest(REPO, Some(&format!("{}.sig", other.digest.replace(':', "-"))), &media_type, &bytes);
+    world.install(REPO, "yip-1.1").assert_refused("binding");
+}
+
+#[test]
+fn an_image_that_does_not_exist_is_not_called_unsigned() {
+    let mut world = world();
+    world.plugin.set("LUET_COSIGN_ALLOW_UNSIGNED", &world.registry.name(REPO));
+    world.install(REPO, "none").assert_refused("not-found");
+}
+
+#[test]
+fn one_good_signature_among_strangers_is_enough() {
+    let mut world = world();
+    let image = world.signed("stranger", REPO, "yip-1.0");
+    let theirs = world.signatures(REPO, &image).unwrap();
+    world.sign("acme", REPO, "yip-1.0").assert_silent_success();
+    world.install(REPO, "yip-1.0").assert_silent_success();
+    // What the stranger wrote is still there, byte for byte.
+    let layer = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap()["layers"][0].to_string();
+    let both = world.signatures(REPO, &image).unwrap();
+    assert_eq!(layer(&theirs), layer(&both));
+    assert!(String::from_utf8(both).unwrap().contains(&layer(&theirs)));
+}
+
+#[test]
+fn signing_twice_writes_once() {
+    let mut world = world();
+    world.signed("acme", REPO, "yip-1.0");
+    let before = world.registry.requests().len();
+    world.sign("acme", REPO, "yip-1.0").assert_silent_success();
+    let lines = world.registry.lines();
+    assert!(lines[before..].iter().all(|line| line.starts_with("GET ")), "{lines:?}");
+}
+
+#[test]
+fn signatures_may_lie_in_another_repository() {
+    let mut world = world();
+    let elsewhere = world.registry.name("sigs/all");
+    world.plugin.set("COSIGN_REPOSITORY", &elsewhere);
+    let image = world.image(REPO, "yip-1.0");
+    world.install(REPO, "yip-1.0").assert_refused("registry");
+    world.sign("acme", REPO, "yip-1.0").assert_silent_success();
+    world.install(REPO, "yip-1.0").assert_silent_success();
+    assert!(world.signatures(REPO, &image).is_none());
+    assert!(world.signatures("sigs/all", &image).is_some());
+}
+
+#[test]
+fn an_index_is_verified_by_its_own_signature_or_by_that_of_this_platform() {
+    let mut world = world();
+    let (mine, theirs) = (world.image(REPO, "mine"), world.image(REPO, "theirs"));
+    let own = if cfg!(target_arch = "x86_64") { "linux/amd64" } else { "linux/arm64" };
+    world.registry.push_index(REPO, "index", &[(&theirs, "linux/s390x"), (&mine, own)]);
+    world.install(REPO, "index").assert_refused("unsigned");
+    world.sign("acme", REPO, "theirs").assert_silent_success();
+    world.install(REPO, "index").assert_refused("unsigned");
+    world.sign("acme", REPO, "mine").assert_silent_success();
+    world.install_content(REPO, "index", &content("mine")).assert_silent_success();
+    world.registry.push_index(REPO, "second", &[(&theirs, own)]);
+    world.sign("acme", REPO, "second").assert_silent_success();
+    world.install_content(REPO, "second", &content("theirs")).assert_silent_success();
+}
+
+/// Every way in which a place can fail to say whether there is a signature.
+fn no_answers() -> Vec<(&'static str, Answer, &'static [&'static str])> {
+    vec![
+        ("401", Answer::new(401), &["auth"]),
+        ("403", Answer::error(403, "DENIED"), &["auth"]),
+        ("404 that denies", Answer::error(404, "DENIED"), &["auth"]),
+        ("429", Answer::new(429).header("Retry-After", "0"), &["registry"]),
+        ("500", Answer::new(500), &["registry"]),
+        ("503", Answer::new(503), &["registry"]),
+        ("a web page", Answer::html(200), &["registry", "malformed"]),
+        ("a web page that says 404", Answer::html(404), &["registry"]),
+        (
+            "garbage",
+            Answer::new(200).header("Content-Type", "application/vnd.oci.image.manifest.v1+json").body("{"),
+            &["malformed", "registry"],
+        ),
+        ("a reset", Answer::reset(), &["net"]),
+        ("a redirect to nowhere", Answer::redirect(302, "http://127.0.0.1:1/x"), &["net", "registry"]),
+    ]
+}
+
+#[test]
+fn a_place_that_gives_no_answer_is_never_an_unsigned_image() {
+    let mut fewer = Vec::new();
+    for place in ["manifests/*.sig", "referrers/*", "manifests/sha256-*"] {
+        for (what, answer, classes) in no_answers() {
+            let mut world = world();
+            world.image(REPO, "yip-1.0");
+            world.plugin.set("LUET_COSIGN_ALLOW_UNSIGNED", &world.registry.name(REPO));
+            world.registry.always("GET", &format!("/v2/{REPO}/{place}"), answer);
+            // There, any 404 says that the registry has no such interface.
+            if place.starts_with("referrers") && what == "a web page that says 404" {
+                continue;
+            }
+            let reply = world.install(REPO, "yip-1.0");
+            if !classes.contains(&reply.class()) {
+                fewer.push(format!("{place}, {what}: {reply:?}"));
+            }
+        }
+    }
+    assert!(fewer.is_empty(), "{}", fewer.join("\n"));
+}
+
+#[test]
+fn one_good_signature_outweighs_a_place_that_gives_no_answer() {
+    let mut world = world();
+    world.signed("acme", REPO, "yip-1.0");
+    world.registry.always("GET", &format!("/v2/{REPO}/referrers/*"), Answer::new(500));
+    world.install(REPO, "yip-1.0").assert_silent_success();
+}
+
+#[test]
+fn an_unsigned_repository_is_denied_warned_about_or_allowed_by_rule() {
+    let mut world = world();
+    world.signed("acme", REPO, "yip-1.0");
+    world.image(OTHER, "game-1.0");
+    let head = "version: 1\ndefaults: {unmatched: deny, unsigned: deny}\nsigners: {acme: {key: acme.pub}}\nrepositories:\n- {name: acme, scope: HOST/acme/packages, trust: [acme]}\n";
+    for (rule, says) in [
+        ("", Err("policy")),
+        ("- {name: hobby, scope: HOST/hobby/**, trust: [acme]}", Err("unsigned")),
+        ("- {name: hobby, scope: HOST/hobby/**, trust: [acme], unsigned: warn}", Ok("is not signed")),
+        ("- {name: hobby, scope: HOST/hobby/**, trust: [acme], unsigned: allow, reason: never signed}", Ok("")),
+        ("- {name: hobby, scope: HOST/hobby/**, unsigned: allow, reason: never signed}", Ok("")),
+        ("- {name: hobby, scope: HOST/hobby/**, trust: skip, reason: never signed}", Ok("")),
+        ("- {name: hobby, scope: HOST/hobby/**, trust: [acme], unsigned: allow, reason: old, until: 2020-01-01}", Err("unsigned")),
+        ("- {name: hobby, scope: HOST/hobby/**, tags: [other-*], trust: [acme], unsigned: allow, reason: never signed}", Err("policy")),
+    ] {
+        world.policy(&format!("{head}{rule}\n"));
+        let reply = world.install(OTHER, "game-1.0");
+        match says {
+            Ok(text) => assert!(reply.error.is_empty() && reply.state.contains(text), "{rule}: {reply:?}"),
+            Err(class) => reply.assert_refused(class),
+        }
+        world.install(REPO, "yip-1.0").assert_silent_success();
+    }
+}
+
+#[test]
+fn one_variable_lets_a_repository_be_unsigned_and_says_so() {
+    let mut world = world();
+    world.image(OTHER, "game-1.0");
+    world.plugin.set("LUET_COSIGN_ALLOW_UNSIGNED", &world.registry.name("hobby/**"));
+    let reply = world.install(OTHER, "game-1.0");
+    assert_eq!(reply.error, "");
+    // The one that was not named stays closed.
+    world.image(REPO, "yip-1.0");
+    world.install(REPO, "yip-1.0").assert_refused("unsigned");
+}
+
+#[test]
+fn a_strangers_signature_counts_only_where_no_signer_is_named() {
+    let mut world = world();
+    world.signed("stranger", OTHER, "game-1.0");
+    let head = "version: 1\ndefaults: {unmatched: deny, unsigned: deny}\nsigners: {acme: {key: acme.pub}}\nrepositories:\n";
+    world.policy(&format!("{head}- {{name: hobby, scope: HOST/hobby/**, trust: [acme], unsigned: allow, reason: r}}\n"));
+    world.install(OTHER, "game-1.0").assert_refused("identity");
+    world.policy(&format!(
+        "{head}- {{name: hobby, scope: HOST/hobby/**, unsigned: allow, reason: r}}\n- {{name: a, scope: HOST/a/b, trust: [acme]}}\n"
+    ));
+    let reply = world.install(OTHER, "game-1.0");
+    assert!(reply.error.is_empty() && reply.state.contains("stranger"), "{reply:?}");
+}
+
+#[test]
+fn trust_skip_makes_no_request() {
+    let mut world = world();
+    world.image(OTHER, "game-1.0");
+    world.policy("version: 1\ndefaults: {unmatched: deny, unsigned: deny}\nrepositories:\n- {name: hobby, scope: HOST/hobby/**, trust: skip, reason: r}\n");
+    let before = world.registry.requests().len();
+    assert_eq!(world.install(OTHER, "game-1.0").error, "");
+    assert_eq!(world.registry.requests().len(), before);
+}
+
+#[test]
+fn an_unpacked_image_without_a_pre_event_is_refused_unless_local_files_are_allowed() {
+    let mut world = world();
+    let dest = world.plugin.dest("dest");
+    world.signed("acme", REPO, "yip-1.0");
+    for image in ["file:///var/tmp/os.tar".to_owned(), world.name(REPO, "yip-1.0")] {
+        world.plugin.post_unpack(&image, &dest).assert_refused("policy");
+    }
+    world.plugin.set("LUET_COSIGN_ALLOW_UNSIGNED", "file://**");
+    assert_eq!(world.plugin.post_unpack("file:///var/tmp/os.tar", &dest).error, "");
+}
+
+#[test]
+fn what_one_directory_was_told_another_cannot_use() {
+    let mut world = world();
+    world.signed("acme", REPO, "yip-1.0");
+    world.signed("acme", REPO, "yip-1.1");
+    let (image, other) = (world.name(REPO, "yip-1.0"), world.name(REPO, "yip-1.1"));
+    let (dest, elsewhere) = (world.plugin.dest("dest"), world.plugin.dest("elsewhere"));
+    world.plugin.pre_unpack(&image, &dest).assert_silent_success();
+    world.plugin.post_unpack(&image, &elsewhere).assert_refused("policy");
+    world.plugin.post_unpack(&other, &dest).assert_refused("policy");
+    std::fs::remove_dir(&dest).unwrap();
+    std::fs::create_dir(&dest).unwrap();
+    let swapped = world.plugin.post_unpack(&image, &dest);
+    // A new directory may get the inode of the old one; then it cannot be told apart, and nothing was in either.
+    assert!(swapped.error.is_empty() || swapped.class() == "tree", "{swapped:?}");
+}
+
+#[test]
+fn a_legacy_signature_costs_three_round_trips_and_five_requests() {
+    let mut world = world();
+    world.signed("acme", REPO, "yip-1.0");
+    let before = world.registry.requests().len();
+    world.install(REPO, "yip-1.0").assert_silent_success();
+    let lines: Vec<String> = world.registry.lines().split_off(before);
+    assert_eq!(lines.len(), 5, "tag, three places, payload: {lines:?}");
+    let distinct: std::collections::BTreeSet<&String> = lines.iter().collect();
+    assert_eq!(distinct.len(), lines.len(), "no request twice: {lines:?}");
+}
+
+#[test]
+fn the_places_are_asked_at_the_same_time() {
+    let mut world = with(Options { latency: std::time::Duration::from_millis(60), ..Options::default() });
+    world.signed("acme", REPO, "yip-1.0");
+    let before = world.registry.round_trips();
+    world.install(REPO, "yip-1.0").assert_silent_success();
+    assert_eq!(world.registry.round_trips() - before, 3);
+}
+
+#[test]
+fn a_hundred_strangers_cost_no_request() {
+    let mut world = world();
+    let image = world.signed("acme", REPO, "yip-1.0");
+    let tag = format!("{}.sig", image.digest.replace(':', "-"));
+    let (media_type, bytes) = world.registry.manifest(REPO, &tag).unwrap();
+    let mut manifest: Value = serde_json::from_slice(&bytes).unwrap();
+    let good = manifest["layers"][0].clone();
+    let mut stranger = good.clone();
+    stranger["annotations"]["dev.cosignproject.cosign/signature"] =
+        "MEQCIH0e1/0svxMoLzjeyhAaLFSHy5ZaYy0/2iQl2t3E0Pj4AiBsWmwjfLzrVyp9/v1sy70Q+FHE8miauOOVkAW2lTYVug==".into();
+    let mut layers = vec![stranger; 100];
+    layers.push(good);
+    manifest["layers"] = layers.into();
+    world.registry.push_manifest(REPO, Some(&tag), &media_type, manifest.to_string().as_bytes());
+    let before = world.registry.requests().len();
+    world.install(REPO, "yip-1.0").assert_silent_success();
+    assert_eq!(world.registry.requests().len() - before, 5);
+}
+
+#[test]
+fn nothing_is_pushed_that_could_not_be_signed() {
+    let mut world = world();
+    let image = world.name(REPO, "yip-1.0");
+    world.plugin.set("LUET_COSIGN_ENGINE", "registry");
+    world.plugin.pre_push(&image).assert_refused("secret");
+    let key = world.plugin.path("acme.key").display().to_string();
+    world.plugin.set("COSIGN_KEY_LOCATION", &key);
+    world.plugin.pre_push(&image).assert_refused("secret");
+    world.plugin.set("COSIGN_PASSWORD", "wrong");
+    world.plugin.pre_push(&image).assert_refused("secret");
+    let public = world.plugin.path("acme.pub").display().to_string();
+    world.plugin.set("COSIGN_KEY_LOCATION", &public);
+    world.plugin.pre_push(&image).assert_refused("secret");
+    world.plugin.set("COSIGN_KEY_LOCATION", "/nowhere/cosign.key");
+    world.plugin.pre_push(&image).assert_refused("secret");
+    world.plugin.set("COSIGN_KEY_LOCATION", &key);
+    world.plugin.set("COSIGN_PASSWORD", PASSWORD);
+    world.plugin.pre_push(&image).assert_silent_success();
+    // The image's repository is open, that of its signatures is not.
+    world.registry.always("POST", "/v2/sigs/all/blobs/uploads/*", Answer::error(403, "DENIED"));
+    world.plugin.set("COSIGN_REPOSITORY", &world.registry.name("sigs/all"));
+    world.plugin.pre_push(&image).assert_refused("auth");
+}
+
+#[test]
+fn no_right_to_push_is_found_out_before_the_push() {
+    let mut world = with(Options { auth: Auth::basic("user", "right"), ..Options::default() });
+    let image = world.name(REPO, "yip-1.0");
+    let key = world.plugin.path("acme.key").display().to_string();
+    for (name, value) in [("COSIGN_KEY_LOCATION", key.as_str()), ("COSIGN_PASSWORD", PASSWORD)] {
+        world.plugin.set(name, value);
+    }
+    world.plugin.pre_push(&image).assert_refused("auth");
+}
+
+#[test]
+fn the_preflight_is_done_once_per_run() {
+    let mut world = world();
+    let key = world.plugin.path("acme.key").display().to_string();
+    for (name, value) in [("COSIGN_KEY_LOCATION", key.as_str()), ("COSIGN_PASSWORD", PASSWORD)] {
+        world.plugin.set(name, value);
+    }
+    world.plugin.pre_push(&world.name(REPO, "a")).assert_silent_success();
+    let after_first = world.registry.requests().len();
+    assert!(after_first > 0);
+    world.plugin.pre_push(&world.name(REPO, "b")).assert_silent_success();
+    assert_eq!(world.registry.requests().len(), after_first);
+    // Another key is another preflight.
+    let stranger = world.plugin.path("stranger.pub").display().to_string();
+    world.plugin.set("COSIGN_KEY_LOCATION", &stranger);
+    world.plugin.pre_push(&world.name(REPO, "c")).assert_refused("secret");
+}
+
+#[test]
+fn signatures_are_not_written_where_the_policy_would_not_look() {
+    let mut world = world();
+    world.policy("version: 1\ndefaults: {unmatched: deny, unsigned: deny}\nsigners: {acme: {key: acme.pub}}\nrepositories:\n- {name: acme, scope: HOST/acme/packages, trust: [acme], signatures_from: [HOST/sigs/acme]}\n");
+    let key = world.plugin.path("acme.key").display().to_string();
+    for (name, value) in [("COSIGN_KEY_LOCATION", key.as_str()), ("COSIGN_PASSWORD", PASSWORD)] {
+        world.plugin.set(name, value);
+    }
+    let image = world.name(REPO, "a");
+    world.plugin.pre_push(&image).assert_refused("policy");
+    world.plugin.set("COSIGN_REPOSITORY", &world.registry.name("sigs/acme"));
+    world.plugin.pre_push(&image).assert_silent_success();
+}
+
+#[test]
+fn build_caches_are_not_signed_unless_asked_for() {
+    let world = world();
+    let image = world.name(REPO, "cache");
+    let data = serde_json::json!({"ImageName": image, "DockerFileName": "x.dockerfile"});
+    for event in ["image.pre.push", "image.post.push"] {
+        world.plugin.send(event, &support::envelope(event, &data)).assert_silent_success();
+    }
+    assert!(world.registry.requests().is_empty());
+}
+
+#[test]
+fn a_registry_that_serves_other_bytes_than_were_written_is_found_out() {
+    let mut world = world();
+    world.image(REPO, "yip-1.0");
+    // The signature is taken, but the payload comes back as something else.
+    world.registry.rule("GET", &format!("/v2/{REPO}/blobs/*"), |call| {
+        let good = call.good();
+        (good.status() == 200).then(|| Answer::new(200).body(vec![b'x'; good.bytes().len()]))
+    });
+    let reply = world.sign("acme", REPO, "yip-1.0");
+    reply.assert_refused("digest");
+    assert!(reply.error.contains("NOT signed") && reply.error.contains("luet-cosign sign "), "{reply:?}");
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let mut world = with(Options { auth: Auth::token("user", "canary-registry"), ..Options::default() });
+    world.plugin.set("COSIGN_DEBUG", "1");
+    world.plugin.write("home/none", "");
+    std::fs::create_dir(world.plugin.path("home/.docker")).unwrap();
+    let auth = format!(r#"{{"auths":{{"{}":{{"username":"user","password":"canary-registry"}}}}}}"#, world.registry.host());
+    world.plugin.write("home/.docker/config.json", auth);
+    world.image(REPO, "yip-1.0");
+    let mut shown = format!("{:?}", world.sign("acme", REPO, "yip-1.0"));
+    shown.push_str(&format!("{:?}", world.install(REPO, "yip-1.0")));
+    let output = world.plugin.run(["check", "--json", &world.name(REPO, "yip-1.0")]);
+    shown.push_str(&String::from_utf8_lossy(&output.stdout));
+    shown.push_str(&String::from_utf8_lossy(&output.stderr));
+    assert!(shown.contains("verified") && !shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn an_unsigned_answer_is_kept_nowhere() {
+    let world = world();
+    world.image(REPO, "yip-1.0");
+    world.install(REPO, "yip-1.0").assert_refused("unsigned");
+    let keys = make_keys(&world.plugin, "unused");
+    assert!(keys.private.exists());
+    let mut world = world;
+    world.sign("acme", REPO, "yip-1.0").assert_silent_success();
+    world.install(REPO, "yip-1.0").assert_silent_success();
+}

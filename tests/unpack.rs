@@ -1,0 +1,295 @@
+//! What is unpacked is what was verified: the post event at the real binary, against a registry in this process.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use support::{Answer, Image, PASSWORD, Plugin, Reply, TestRegistry, layer, unpack};
+
+const REPO: &str = "acme/packages";
+
+fn pair() -> &'static (String, String) {
+    static PAIR: OnceLock<(String, String)> = OnceLock::new();
+    PAIR.get_or_init(|| {
+        let pair = luet_cosign::trust::PrivateKey::generate(PASSWORD.as_bytes()).unwrap();
+        (pair.private_pem.to_string(), pair.public_pem)
+    })
+}
+
+struct World {
+    registry: TestRegistry,
+    plugin: Plugin,
+    dests: std::cell::Cell<usize>,
+}
+
+fn world() -> World {
+    let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"));
+    let private = plugin.write("acme.key", &pair().0).display().to_string();
+    let public = plugin.write("acme.pub", &pair().1).display().to_string();
+    let plugin = plugin
+        .env("COSIGN_KEY_LOCATION", &private)
+        .env("COSIGN_PASSWORD", PASSWORD)
+        .env("LUET_COSIGN_ENGINE", "registry")
+        .env("COSIGN_PUBLIC_KEY_LOCATION", &public);
+    World { registry: TestRegistry::start(), plugin, dests: std::cell::Cell::new(0) }
+}
+
+impl World {
+    fn push(&self, tag: &str, layers: &[&[u8]]) -> Image {
+        self.registry.push_image(REPO, tag, layers)
+    }
+
+    /// Pushes and signs as our own signer does, with its claims.
+    fn signed(&self, tag: &str, layers: &[&[u8]]) -> Image {
+        let image = self.push(tag, layers);
+        self.plugin.post_push(&self.name(tag)).assert_silent_success();
+        image
+    }
+
+    /// Pushes, and signs as cosign does: no claims.
+    fn signed_by_cosign(&self, tag: &str, layers: &[&[u8]]) -> Image {
+        let image = self.push(tag, layers);
+        let payload = format!(
+            r#"{{"critical":{{"identity":{{"docker-reference":"{}"}},"image":{{"docker-manifest-digest":"{}"}},"type":"cosign container image signature"}},"optional":null}}"#,
+            self.registry.name(REPO),
+            image.digest
+        );
+        let key = luet_cosign::trust::PrivateKey::open(pair().0.as_bytes(), PASSWORD.as_bytes()).unwrap();
+        let signature = key.sign(payload.as_bytes()).unwrap();
+        let encoded = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, signature);
+        let annotations = vec![("dev.cosignproject.cosign/signature".to_owned(), encoded)];
+        self.registry.push_signatures(REPO, &image.digest, &[support::Signature { payload: payload.into_bytes(), annotations }]);
+        image
+    }
+
+    fn name(&self, tag: &str) -> String {
+        self.registry.name(&format!("{REPO}:{tag}"))
+    }
+
+    fn dest(&self) -> PathBuf {
+        self.dests.set(self.dests.get() + 1);
+        self.plugin.dest(&format!("dest{}", self.dests.get()))
+    }
+
+    fn before(&self, tag: &str, dest: &Path) {
+        assert_eq!(self.plugin.pre_unpack(&self.name(tag), dest).error, "");
+    }
+
+    fn after(&self, tag: &str, dest: &Path) -> Reply {
+        self.plugin.post_unpack(&self.name(tag), dest)
+    }
+}
+
+fn files() -> Vec<u8> {
+    layer(&[("usr/bin/tool", b"a tool"), ("etc/tool.conf", b"x = 1"), ("usr/lib/empty", b"")])
+}
+
+#[test]
+fn the_tree_that_our_signer_claims_is_checked_without_a_request() {
+    let world = world();
+    world.signed("a", &[&files()]);
+    let dest = world.dest();
+    world.before("a", &dest);
+    unpack(&files(), &dest);
+    let requests = world.registry.requests().len();
+    world.after("a", &dest).assert_silent_success();
+    assert_eq!(world.registry.requests().len(), requests);
+}
+
+#[test]
+fn what_cosign_signed_is_checked_by_its_layers() {
+    let world = world();
+    world.signed_by_cosign("a", &[&files()]);
+    let dest = world.dest();
+    world.before("a", &dest);
+    unpack(&files(), &dest);
+    let requests = world.registry.requests().len();
+    world.after("a", &dest).assert_silent_success();
+    assert_eq!(world.registry.requests().len(), requests + 2, "the manifest and the layer");
+}
+
+/// Something that is done to an unpacked image, and the path that the refusal must name.
+type Change = (&'static str, fn(&Path), &'static str);
+
+const CHANGES: &[Change] = &[
+    ("an extra file", |dest| std::fs::write(dest.join("usr/bin/extra"), "x").unwrap(), "usr/bin/extra"),
+    ("an extra hidden file", |dest| std::fs::write(dest.join(".x"), "x").unwrap(), ".x"),
+    ("an extra folder", |dest| std::fs::create_dir(dest.join("new")).unwrap(), "new"),
+    ("a changed file", |dest| std::fs::write(dest.join("usr/bin/tool"), "a t00l").unwrap(), "usr/bin/tool"),
+    ("a longer file", |dest| std::fs::write(dest.join("usr/bin/tool"), "a tool and more").unwrap(), "usr/bin/tool"),
+    ("a missing file", |dest| std::fs::remove_file(dest.join("etc/tool.conf")).unwrap(), "etc/tool.conf"),
+    ("a missing empty file", |dest| std::fs::remove_file(dest.join("usr/lib/empty")).unwrap(), "usr/lib/empty"),
+    ("another mode", |dest| mode(&dest.join("usr/bin/tool"), 0o755), "usr/bin/tool"),
+    ("setuid", |dest| mode(&dest.join("usr/bin/tool"), 0o4644), "usr/bin/tool"),
+    ("another mode of a folder", |dest| mode(&dest.join("etc"), 0o777), "etc"),
+    ("a link for a file", |dest| link(&dest.join("usr/bin/tool"), "/bin/sh"), "usr/bin/tool"),
+    (
+        "a link for a folder",
+        |dest| {
+            std::fs::remove_dir_all(dest.join("etc")).unwrap();
+            symlink("/etc", dest.join("etc")).unwrap();
+        },
+        "etc",
+    ),
+    (
+        "a pipe for a file",
+        |dest| {
+            std::fs::remove_file(dest.join("usr/bin/tool")).unwrap();
+            let mode = rustix::fs::Mode::from_raw_mode(0o644);
+            rustix::fs::mknodat(rustix::fs::CWD, dest.join("usr/bin/tool"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        },
+        "usr/bin/tool",
+    ),
+];
+
+fn mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn link(path: &Path, target: &str) {
+    std::fs::remove_file(path).unwrap();
+    symlink(target, path).unwrap();
+}
+
+#[test]
+fn every_change_is_found_named_and_emptied_away() {
+    let world = world();
+    world.signed("ours", &[&files()]);
+    world.signed_by_cosign("theirs", &[&files()]);
+    for tag in ["ours", "theirs"] {
+        for (what, change, path) in CHANGES {
+            let dest = world.dest();
+            world.before(tag, &dest);
+            unpack(&files(), &dest);
+            change(&dest);
+            let reply = world.after(tag, &dest);
+            reply.assert_refused("tree");
+            assert!(reply.error.contains(&format!("`{path}`")), "{tag}, {what}: {reply:?}");
+            assert_eq!(std::fs::read_dir(&dest).unwrap().count(), 0, "{tag}, {what}");
+        }
+    }
+    assert!(Path::new("/etc/passwd").exists(), "no link was followed");
+}
+
+#[test]
+fn what_was_there_before_is_left_out_and_left_alone() {
+    let world = world();
+    world.signed("a", &[&files()]);
+    let dest = world.dest();
+    std::fs::create_dir_all(dest.join("lost+found")).unwrap();
+    std::fs::create_dir_all(dest.join("home/user")).unwrap();
+    std::fs::write(dest.join("home/user/letter"), "dear").unwrap();
+    world.before("a", &dest);
+    unpack(&files(), &dest);
+    world.after("a", &dest).assert_silent_success();
+    // A second image into the same folder: what is there now was there before.
+    world.signed("b", &[&layer(&[("opt/b", b"b")])]);
+    world.before("b", &dest);
+    unpack(&layer(&[("opt/b", b"b")]), &dest);
+    std::fs::write(dest.join("opt/evil"), "x").unwrap();
+    let reply = world.after("b", &dest);
+    reply.assert_refused("tree");
+    assert!(reply.error.contains("opt/evil") && reply.error.contains("was not empty before"), "{reply:?}");
+    assert_eq!(std::fs::read_to_string(dest.join("home/user/letter")).unwrap(), "dear");
+}
+
+#[test]
+fn what_a_failed_mirror_left_is_not_what_was_there_before() {
+    let world = world();
+    world.signed("a", &[&files()]);
+    let dest = world.dest();
+    // The first mirror writes an evil file and breaks off; the host asks again for the second, in the same folder.
+    world.before("a", &dest);
+    std::fs::write(dest.join("evil"), "x").unwrap();
+    world.before("a", &dest);
+    unpack(&files(), &dest);
+    let reply = world.after("a", &dest);
+    reply.assert_refused("tree");
+    assert!(reply.error.contains("`evil`"), "{reply:?}");
+}
+
+#[test]
+fn a_tag_that_moves_after_the_pre_event_harms_nothing() {
+    let world = world();
+    world.signed("a", &[&files()]);
+    let dest = world.dest();
+    world.before("a", &dest);
+    world.push("a", &[&layer(&[("new", b"new")])]);
+    unpack(&files(), &dest);
+    world.after("a", &dest).assert_silent_success();
+}
+
+#[test]
+fn other_layer_bytes_under_the_right_manifest_are_refused() {
+    let world = world();
+    let image = world.signed_by_cosign("a", &[&files()]);
+    let evil = layer(&[("usr/bin/tool", b"evil!!"), ("etc/tool.conf", b"x = 1"), ("usr/lib/empty", b"")]);
+    // To the host and to us.
+    let bytes = evil.clone();
+    world.registry.rule("GET", &format!("/v2/{REPO}/blobs/{}", image.layers[0]), move |_| Some(Answer::new(200).body(bytes.clone())));
+    let dest = world.dest();
+    world.before("a", &dest);
+    unpack(&evil, &dest);
+    world.after("a", &dest).assert_refused("digest");
+    assert_eq!(std::fs::read_dir(&dest).unwrap().count(), 0);
+}
+
+#[test]
+fn a_registry_that_is_gone_is_a_refusal_that_says_so() {
+    let world = world();
+    world.signed_by_cosign("a", &[&files()]);
+    let dest = world.dest();
+    world.before("a", &dest);
+    unpack(&files(), &dest);
+    world.registry.always("GET", &format!("/v2/{REPO}/blobs/*"), Answer::new(403));
+    world.after("a", &dest).assert_refused("auth");
+}
+
+#[test]
+fn both_flattenings_are_accepted_and_nothing_between() {
+    let world = world();
+    let lower = layer(&[("d/old", b"old"), ("keep", b"k")]);
+    let upper = layer(&[("d/.wh..wh..opq", b""), ("d/new", b"new")]);
+    world.signed("a", &[&lower, &upper]);
+    let host = layer(&[("d/old", b"old"), ("keep", b"k"), ("d/new", b"new")]);
+    let oci = layer(&[("keep", b"k"), ("d/new", b"new")]);
+    let neither = layer(&[("d/old", b"old"), ("keep", b"k")]);
+    for (tree, refused) in [(host, None), (oci, None), (neither, Some("tree"))] {
+        let dest = world.dest();
+        world.before("a", &dest);
+        unpack(&tree, &dest);
+        let reply = world.after("a", &dest);
+        match refused {
+            None => assert_eq!(reply.error, ""),
+            Some(class) => reply.assert_refused(class),
+        }
+    }
+}
+
+#[test]
+fn an_image_that_is_allowed_unsigned_is_not_compared() {
+    let mut world = world();
+    world.push("a", &[&files()]);
+    world.plugin.set("LUET_COSIGN_ALLOW_UNSIGNED", &world.registry.name(REPO));
+    let dest = world.dest();
+    world.before("a", &dest);
+    std::fs::write(dest.join("anything"), "x").unwrap();
+    assert_eq!(world.after("a", &dest).error, "");
+}
+
+#[test]
+fn a_dest_that_cannot_be_one_is_refused() {
+    let world = world();
+    world.signed("a", &[&files()]);
+    let file = world.plugin.write("file", "x");
+    let link = world.plugin.path("link");
+    symlink(world.dest(), &link).unwrap();
+    for dest in [file, link, world.plugin.path("missing"), PathBuf::from("/")] {
+        let reply = world.plugin.pre_unpack(&world.name("a"), &dest);
+        assert!(["event", "tree"].contains(&reply.class()), "{reply:?}");
+    }
+}
