@@ -41,6 +41,12 @@ pub struct ScopeRank {
 }
 
 impl Scope {
+    /// Returns the scope that covers everything: `*`.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self { host: Host::Any, segments: Vec::new() }
+    }
+
     /// Returns whether the scope covers `repository`.
     #[must_use]
     pub fn covers(&self, repository: &Repository) -> bool {
@@ -122,7 +128,7 @@ impl FromStr for Scope {
     fn from_str(text: &str) -> Result<Self, Failure> {
         let bad = |why: String| Failure::new(Class::Reference, format!("`{text}` is not a scope: {why}"));
         if text == "*" {
-            return Ok(Self { host: Host::Any, segments: Vec::new() });
+            return Ok(Self::everything());
         }
         let Some((host, path)) = text.split_once('/') else {
             return Err(bad(format!("it has no path; write `{text}/**` for the whole registry")));

@@ -1,15 +1,18 @@
 //! What is wrong with a document as a whole: rules that contradict each other or themselves, and rules that are dangerous.
 
+use super::binding;
 use super::diagnostic::Problems;
-use super::document::{Document, KeySource, Mode};
+use super::document::{Document, KeySource};
 use super::rules::{Rule, Target, TrustNames};
+use super::settings::{BindTag, Mode, PostUnpack};
 use super::ties;
 use crate::name::{Scope, TagGlob};
 use std::collections::{HashMap, HashSet};
 
-/// Why an unsigned repository without `tags` is dangerous. `reference/policy.md` 0, hosts.md: how luet picks a package.
-const REPLACES: &str = "luet takes a package from the first repository, by priority, that has it: this repository can replace every other \
-                        repository's packages, signed ones too, and run its finalizers as root; name the `tags` that may be unsigned";
+/// Why an unsigned repository without `tags` is dangerous. Seen on luet: how it picks a package, whatever `priority` says.
+const REPLACES: &str = "`luet upgrade`, and `luet install` on a system that has packages, take the newest version of a package from any \
+                        repository, whatever its priority: this one can replace every other repository's packages, signed ones too, and \
+                        run its finalizers as root; name the `tags` that may be unsigned, in a policy file";
 
 /// Notes every such problem.
 pub(super) fn check(document: &Document, problems: &mut Problems) {
@@ -18,6 +21,8 @@ pub(super) fn check(document: &Document, problems: &mut Problems) {
     for rule in &document.rules {
         check_skip(rule, problems);
         check_local_files(rule, problems);
+        check_mirror(rule, problems);
+        check_binding(rule, problems);
         check_reason(rule, problems);
         check_until(rule, document.defaults.unsigned, problems);
         check_reach(rule, document.defaults.unsigned, problems);
@@ -42,7 +47,7 @@ fn check_signers(document: &Document, problems: &mut Problems) {
     let known: HashSet<&str> = all.iter().copied().collect();
     let mut used = HashSet::new();
     for rule in &document.rules {
-        let TrustNames::AnyOf(names) = &rule.trust else { continue };
+        let names = rule.trust.names();
         let mut here = HashSet::new();
         for name in names {
             let at = rule.trust_at.unwrap_or(rule.at);
@@ -58,6 +63,12 @@ fn check_signers(document: &Document, problems: &mut Problems) {
                 problems.warning(at, "duplicate-signer", format!("`{}` names `{name}` twice", rule.name));
             }
             used.insert(name.as_str());
+        }
+        if let TrustNames::Signers { needed, .. } = rule.trust
+            && needed > here.len()
+        {
+            let message = format!("`{}` wants signatures by {needed} keys and names {} different signers", rule.name, here.len());
+            problems.error(rule.trust_at.unwrap_or(rule.at), "threshold", message);
         }
     }
     for signer in document.signers.iter().filter(|signer| !used.contains(signer.name.as_str())) {
@@ -84,8 +95,12 @@ fn check_skip(rule: &Rule, problems: &mut Problems) {
         let message = format!("`{}` says `trust: skip` and `unsigned: {}`; what is not looked for is never missed", rule.name, mode.word());
         problems.error(at, "conflict", message).help("remove one of them");
     }
-    if let Some(at) = rule.signatures_from_at {
-        problems.error(at, "conflict", format!("`{}` says `trust: skip` and `signatures_from`", rule.name)).help("remove one of them");
+    let mirror_of = rule.mirror_of.as_ref().map(|(_, at)| *at);
+    let bind_tag = rule.bind_tag.map(|(_, at)| at);
+    for (key, at) in [("signatures_from", rule.signatures_from_at), ("mirror_of", mirror_of), ("bind_tag", bind_tag)] {
+        if let Some(at) = at {
+            problems.error(at, "conflict", format!("`{}` says `trust: skip` and `{key}`", rule.name)).help("remove one of them");
+        }
     }
 }
 
@@ -98,6 +113,38 @@ fn check_local_files(rule: &Rule, problems: &mut Problems) {
     }
     if !rule.tags.is_empty() {
         problems.error(*at, "conflict", format!("`{}` is about local files, which have no tags", rule.name));
+    }
+    if rule.rollback.is_some() {
+        problems.error(*at, "conflict", format!("`{}` is about local files, of which no revision is remembered", rule.name));
+    }
+}
+
+/// A scope is mapped from its host on, so that has to be literal; and a repository has to become a repository.
+fn check_mirror(rule: &Rule, problems: &mut Problems) {
+    let Some((prefix, at)) = &rule.mirror_of else { return };
+    for (target, _) in &rule.targets {
+        let Target::Scope(scope) = target else { continue };
+        if binding::literals(scope).is_none() {
+            let message = format!("`{}` is a mirror of `{prefix}`, but its scope `{scope}` names no host that could be one", rule.name);
+            problems.error(*at, "mirror", message).help("write the mirror's own name as the `scope`: `registry.lan:5000/vendor/**`");
+        } else if prefix.is_registry() && !scope.is_wide() {
+            let message = format!("`{}` is the mirror of a repository, `{scope}`, and `{prefix}` is a registry", rule.name);
+            problems.error(*at, "mirror", message).help("name the repository");
+        }
+    }
+}
+
+/// Warns about keys that are about signatures which nobody looks at.
+fn check_binding(rule: &Rule, problems: &mut Problems) {
+    let mirror_of = rule.mirror_of.as_ref().map(|(_, at)| *at);
+    if rule.trust == TrustNames::Nobody {
+        for (key, at) in [("mirror_of", mirror_of), ("bind_tag", rule.bind_tag.map(|(_, at)| at))] {
+            if let Some(at) = at {
+                problems.warning(at, "no-effect", format!("`{}` trusts nobody; `{key}` changes nothing", rule.name));
+            }
+        }
+    } else if let (BindTag::Off, Some(at)) = (rule.binding(), mirror_of) {
+        problems.warning(at, "no-effect", format!("`{}` says `bind_tag: off`; `mirror_of` changes nothing", rule.name));
     }
 }
 
@@ -172,6 +219,10 @@ fn check_defaults(document: &Document, problems: &mut Problems) {
     {
         let message = "`unsigned: allow` as a default lets unsigned images of every rule pass that does not say otherwise";
         problems.warning(at, "wide", message).help("write `deny` here, and `unsigned: allow` with a `reason` in the rules that need it");
+    }
+    if let (PostUnpack::Off, Some(at)) = (document.post_unpack, document.post_unpack_at) {
+        let message = "`post_unpack: off` trusts the host to unpack what was verified, and luet does not check the bytes of layers";
+        problems.warning(at, "not-compared", message).help("remove it, or write `auto`");
     }
 }
 

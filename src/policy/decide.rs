@@ -2,20 +2,22 @@
 //!
 //! The steps of [`decide`]:
 //! 1. the evidence is about this image, else `internal`;
-//! 2. one good signature by somebody whom the rule trusts is enough, wherever it lies, whatever else is broken;
+//! 2. good signatures by so many keys as the rule wants, mostly one, are enough, wherever they lie, whatever else is broken. Good
+//!    is one that holds, is by somebody whom the rule trusts, and was made for this name;
 //! 3. otherwise everything that speaks against the image is collected, and the most telling reason is shown first: could not
 //!    be asked (the good signature may be there), binding, other invalid ones, unsupported, by strangers;
 //! 4. only where nothing speaks against it but absence - every kind of place, in every repository, for every subject, answered
-//!    "not there" - is `unsigned` read. Where the rule names no signer, a stranger's signature is as good as none.
+//!    "not there" - is `unsigned` read. Where the rule names no signer, a stranger's signature is as good as none. What was
+//!    verified here before does not pass so.
 //!
 //! The safe branch is the one that needs no code: what is not listed in the evidence refuses.
 
-use super::evidence::{Evidence, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport};
-use super::matching::{Applies, Effective, Matched, Trust};
-use super::refusal;
-use super::{Mode, Policy};
+use super::evidence::Evidence;
+use super::matching::{Applies, Matched, Trust};
+use super::reasons::Reasons;
+use super::{Mode, Policy, refusal, signers};
 use crate::class::{Class, Failure};
-use crate::name::{Digest, Reference, Repository, Subject};
+use crate::name::{Reference, Subject};
 use crate::trust::VerifiedSignature;
 use jiff::Timestamp;
 
@@ -78,12 +80,17 @@ impl Provisional {
         &self.grounds
     }
 
-    /// Returns the signature, where it is one that lets the image pass.
+    /// Returns the first signature that lets the image pass, where signatures do.
     #[must_use]
     pub fn signature(&self) -> Option<&VerifiedSignature> {
+        self.signatures().next()
+    }
+
+    /// Returns every signature that counts, in the order in which they were found. Also where fewer would have been enough.
+    pub fn signatures(&self) -> impl Iterator<Item = &VerifiedSignature> {
         match &self.grounds {
-            Grounds::Signature { signature, .. } => Some(signature),
-            _ => None,
+            Grounds::Signature { signature, others, .. } => Some(signature.as_ref()).into_iter().chain(others),
+            _ => None.into_iter().chain(&[]),
         }
     }
 
@@ -102,12 +109,14 @@ pub enum Grounds {
         /// The rule.
         rule: String,
     },
-    /// A signature, under this rule.
+    /// Signatures, under this rule.
     Signature {
         /// The rule.
         rule: String,
-        /// The signature.
+        /// The first that was found.
         signature: Box<VerifiedSignature>,
+        /// The others that count.
+        others: Vec<VerifiedSignature>,
     },
     /// A rule or pattern says that nothing is to be looked for.
     Skipped {
@@ -147,19 +156,24 @@ pub fn decide(matched: &Matched, evidence: &Evidence, now: Timestamp) -> Decisio
         return Decision::Refused(failure);
     }
     // (2)
-    if let Some(signature) = evidence.signatures.iter().find_map(|report| good(report, effective, evidence)) {
-        let grounds = Grounds::Signature { rule: refusal::rule_of(effective), signature: Box::new(signature.clone()) };
+    let counted = signers::count(effective, evidence);
+    if let (true, [first, others @ ..]) = (counted.is_enough(), counted.signatures.as_slice()) {
+        let others = others.iter().map(|signature| (*signature).clone()).collect();
+        let grounds = Grounds::Signature { rule: effective.title(), signature: Box::new((*first).clone()), others };
         return Decision::Verified(provisional(matched, Some(evidence.image.clone()), grounds, Vec::new()));
     }
     // (3)
-    let reasons = Reasons::collect(matched, effective, evidence);
+    let reasons = Reasons::collect(matched, effective, evidence, &counted);
     // (4)
     if let (Mode::Warn | Mode::Allow, true) = (effective.unsigned, reasons.only_absence()) {
-        let grounds = Grounds::Unsigned { rule: refusal::rule_of(effective) };
+        if let Some(seen) = evidence.memory.against(effective.downgrade) {
+            return Decision::Refused(refusal::downgraded(effective, evidence, seen));
+        }
+        let grounds = Grounds::Unsigned { rule: effective.title() };
         let notices = refusal::unsigned_notices(effective, evidence, &reasons.strangers);
         return Decision::Allowed(provisional(matched, Some(evidence.image.clone()), grounds, notices));
     }
-    Decision::Refused(refusal::refused(matched, effective, evidence, reasons.worst()))
+    Decision::Refused(refusal::refused(matched, effective, evidence, reasons.worst(), counted.shortfall()))
 }
 
 /// Decides where nothing is to be looked for: `trust: skip`, a skip pattern, no rule, a rule whose day has come.
@@ -182,7 +196,7 @@ pub fn decide_without_looking(matched: &Matched) -> Decision {
         ),
         Applies::Rule(effective) if effective.is_over() => Decision::Refused(refusal::ended(matched, effective)),
         Applies::Rule(effective) if effective.authorities == Trust::Skip => {
-            let rule = refusal::rule_of(effective);
+            let rule = effective.title();
             allowed(false, format!("`{reference}` was not checked: {rule} skips it"), Grounds::Skipped { rule })
         }
         Applies::Rule(_) => {
@@ -226,127 +240,5 @@ fn check_subject(matched: &Matched, evidence: &Evidence) -> Result<(), Failure> 
             Err(Failure::new(Class::Digest, format!("`{reference}` was resolved to `{}`", evidence.image.digest)))
         }
         _ => Ok(()),
-    }
-}
-
-/// Step (2). The signature, where it counts.
-fn good<'a>(report: &'a SignatureReport, effective: &Effective, evidence: &Evidence) -> Option<&'a VerifiedSignature> {
-    let signature = report.outcome.as_ref().ok()?;
-    (is_trusted(signature, effective) && evidence.subjects().any(|subject| subject == *signature.image())).then_some(signature)
-}
-
-/// Whether the rule trusts the signer: by name *and* key, for names are the policy's and keys are what signed.
-fn is_trusted(signature: &VerifiedSignature, effective: &Effective) -> bool {
-    match &effective.authorities {
-        Trust::AnyOf(authorities) => authorities
-            .iter()
-            .any(|authority| authority.name == signature.authority() && authority.key.fingerprint() == signature.fingerprint()),
-        Trust::Nobody | Trust::Skip => false,
-    }
-}
-
-/// Everything that speaks against an image.
-struct Reasons {
-    /// What is refused under every setting.
-    against: Vec<Failure>,
-    /// Signatures by strangers.
-    strangers: Vec<Failure>,
-    /// Whether a stranger's signature is as good as none.
-    strangers_are_nobody: bool,
-}
-
-impl Reasons {
-    fn collect(matched: &Matched, effective: &Effective, evidence: &Evidence) -> Self {
-        let (mut against, mut strangers) = (Vec::new(), Vec::new());
-        for repository in matched.repositories() {
-            for subject in evidence.subjects() {
-                against.extend(PlaceKind::ALL.iter().filter_map(|kind| check_place(*kind, &repository, &subject, evidence).err()));
-            }
-        }
-        // Answers of places that nobody had to ask count as well, where they are no good.
-        let extra = |report: &&PlaceReport| {
-            !matched.repositories().contains(&report.repository) || evidence.subjects().all(|subject| subject != report.subject)
-        };
-        against.extend(evidence.places.iter().filter(extra).filter_map(|report| check_answer(report, evidence).err()));
-        for report in &evidence.signatures {
-            let failure = judge(report, evidence);
-            if failure.class() == Class::Identity { strangers.push(failure) } else { against.push(failure) }
-        }
-        Self { against, strangers, strangers_are_nobody: effective.authorities == Trust::Nobody }
-    }
-
-    fn only_absence(&self) -> bool {
-        self.against.is_empty() && (self.strangers.is_empty() || self.strangers_are_nobody)
-    }
-
-    /// Returns the most telling reason: the highest rank, and of equals the first.
-    fn worst(&self) -> Option<&Failure> {
-        let all = self.against.iter().chain(&self.strangers);
-        all.rev().max_by_key(|failure| failure.class().rank())
-    }
-}
-
-/// Whether one place is proven to hold no signature that was not judged.
-fn check_place(kind: PlaceKind, repository: &Repository, subject: &Digest, evidence: &Evidence) -> Result<(), Failure> {
-    let here = |report: &&PlaceReport| report.kind == kind && report.repository == *repository && report.subject == *subject;
-    let mut reports = evidence.places.iter().filter(here).peekable();
-    if reports.peek().is_none() {
-        let message = format!("the {kind} of `{subject}` in `{repository}` was not asked");
-        return Err(Failure::new(Class::Internal, message));
-    }
-    reports.try_for_each(|report| check_answer(report, evidence))
-}
-
-fn check_answer(report: &PlaceReport, evidence: &Evidence) -> Result<(), Failure> {
-    let PlaceReport { kind, repository, subject, answer } = report;
-    let place = format!("the {kind} of `{subject}` in `{repository}`");
-    let fault = |why: String| Err(Failure::new(Class::Internal, format!("{place} {why}")));
-    match answer {
-        PlaceAnswer::Absent { .. } => Ok(()),
-        PlaceAnswer::There { count } => {
-            let judged = |signature: &&SignatureReport| {
-                signature.place == *kind && signature.repository == *repository && signature.subject == *subject
-            };
-            let judged = evidence.signatures.iter().filter(judged).count();
-            if judged < *count { fault(format!("has {count} signatures, of which {judged} were judged")) } else { Ok(()) }
-        }
-        PlaceAnswer::NoApi { .. } if *kind != PlaceKind::Referrers => fault("cannot lack its interface".to_owned()),
-        PlaceAnswer::NoApi { detail } => {
-            let fallback = |other: &PlaceReport| {
-                other.kind == PlaceKind::FallbackTag
-                    && other.repository == *repository
-                    && other.subject == *subject
-                    // One that failed refuses by itself, and says more.
-                    && !matches!(other.answer, PlaceAnswer::NoApi { .. })
-            };
-            if evidence.places.iter().any(fallback) {
-                return Ok(());
-            }
-            let message = format!("{place} is not offered ({detail}), and the fallback tag did not answer for it");
-            Err(Failure::new(Class::Registry, message))
-        }
-        PlaceAnswer::Failed(failure) if matches!(failure.class(), Class::Unsigned | Class::Identity) => {
-            // These classes could be allowed; a place that failed proves neither.
-            fault(format!("failed as `{}`: {}", failure.class(), failure.message()))
-        }
-        PlaceAnswer::Failed(failure) => Err(failure.clone().within(place)),
-    }
-}
-
-/// Returns what speaks against an image because of one signature that is not good enough.
-fn judge(report: &SignatureReport, evidence: &Evidence) -> Failure {
-    let what = refusal::signature_of(report);
-    match &report.outcome {
-        Ok(signature) if evidence.subjects().all(|subject| subject != *signature.image()) => {
-            Failure::new(Class::Binding, format!("{what} is of `{}`", signature.image()))
-        }
-        Ok(signature) => {
-            let key = signature.fingerprint().short();
-            Failure::new(Class::Identity, format!("{what} is by `{}` (key {key}), whom the rule does not trust", signature.authority()))
-        }
-        Err(failure) if failure.class() == Class::Unsigned => {
-            Failure::new(Class::Internal, format!("{what} was judged as `unsigned`: {}", failure.message()))
-        }
-        Err(failure) => failure.clone().within(what),
     }
 }

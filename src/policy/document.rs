@@ -3,6 +3,7 @@
 use super::diagnostic::{Diagnostic, Position, Problems};
 use super::fields::{self, Fields};
 use super::rules::{self, Rule};
+use super::settings::{Downgrade, Mode, PostUnpack};
 use super::skip::{self, SkipPattern};
 use super::tree::{self, Node, Value};
 use super::{checks, registries};
@@ -11,32 +12,6 @@ use crate::name::Registry;
 /// The environment variable that may feed a key: the only one.
 pub(super) const KEY_VARIABLE: &str = "COSIGN_PUBLIC_KEY_LOCATION";
 
-/// What to do with an image. For `defaults.unmatched`: one that no rule is about; for `unsigned`: one without a signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// Refuse it.
-    Deny,
-    /// Let it pass and warn.
-    Warn,
-    /// Let it pass and say so.
-    Allow,
-}
-
-/// The modes by their words.
-pub(super) const MODES: &[(&str, Mode)] = &[("deny", Mode::Deny), ("warn", Mode::Warn), ("allow", Mode::Allow)];
-
-impl Mode {
-    /// Returns the word in the policy.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Deny => "deny",
-            Self::Warn => "warn",
-            Self::Allow => "allow",
-        }
-    }
-}
-
 /// What holds where a rule says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Defaults {
@@ -44,6 +19,8 @@ pub(super) struct Defaults {
     pub(super) unmatched_at: Position,
     pub(super) unsigned: Mode,
     pub(super) unsigned_at: Option<Position>,
+    pub(super) downgrade: Downgrade,
+    pub(super) downgrade_at: Option<Position>,
 }
 
 /// Where the key of a signer comes from.
@@ -89,6 +66,8 @@ pub struct Document {
     pub(super) rules: Vec<Rule>,
     pub(super) registries: Vec<RegistrySettings>,
     pub(super) skip: Vec<SkipPattern>,
+    pub(super) post_unpack: PostUnpack,
+    pub(super) post_unpack_at: Option<Position>,
     pub(super) warnings: Vec<Diagnostic>,
 }
 
@@ -133,7 +112,17 @@ fn read(root: &Node, problems: &mut Problems) -> Option<Document> {
     let rules = fields.optional("repositories").map(|node| rules::read(node, problems)).unwrap_or_default();
     let registries = fields.optional("registries").map(|node| registries::read(node, problems)).unwrap_or_default();
     let skip = fields.optional("skip_patterns").map(|node| skip::read(node, problems)).unwrap_or_default();
-    let document = Document { defaults: defaults?, signers, rules, registries, skip, warnings: Vec::new() };
+    let post_unpack = fields.optional("post_unpack");
+    let document = Document {
+        post_unpack: post_unpack.and_then(|node| read_post_unpack(node, problems)).unwrap_or_default(),
+        post_unpack_at: post_unpack.map(|node| node.at),
+        defaults: defaults?,
+        signers,
+        rules,
+        registries,
+        skip,
+        warnings: Vec::new(),
+    };
     checks::check(&document, problems);
     Some(document)
 }
@@ -142,7 +131,8 @@ fn read_defaults(node: &Node, problems: &mut Problems) -> Option<Defaults> {
     let fields = Fields::open(node, "defaults.", "`defaults`", problems)?;
     let unmatched = fields.required("unmatched", "`defaults`", problems);
     let unsigned = fields.optional("unsigned");
-    let mode = |node: &Node, what: &str, problems: &mut Problems| fields::word(node, what, MODES, problems);
+    let downgrade = fields.optional("downgrade");
+    let mode = |node: &Node, what: &str, problems: &mut Problems| fields::word(node, what, Mode::WORDS, problems);
     let unsigned_mode = match unsigned {
         Some(node) => mode(node, "`unsigned`", problems),
         None => Some(Mode::Deny),
@@ -152,7 +142,22 @@ fn read_defaults(node: &Node, problems: &mut Problems) -> Option<Defaults> {
         unmatched_at: unmatched?.at,
         unsigned: unsigned_mode?,
         unsigned_at: unsigned.map(|node| node.at),
+        downgrade: downgrade.and_then(|node| fields::word(node, "`downgrade`", Downgrade::WORDS, problems)).unwrap_or_default(),
+        downgrade_at: downgrade.map(|node| node.at),
     })
+}
+
+/// Reads `post_unpack`. Its problem has a code of its own, for an environment variable may be what is wrong.
+fn read_post_unpack(node: &Node, problems: &mut Problems) -> Option<PostUnpack> {
+    let found = match &node.value {
+        Value::Scalar(text, _) => PostUnpack::WORDS.iter().find(|(word, _)| word == text).map(|(_, value)| *value),
+        _ => None,
+    };
+    if found.is_none() && !matches!(node.value, Value::Broken) {
+        let expected = fields::words_of(PostUnpack::WORDS);
+        problems.error(node.at, "post-unpack", format!("`post_unpack` is {}; expected {expected}", node.kind()));
+    }
+    found
 }
 
 fn read_signers(node: &Node, problems: &mut Problems) -> Vec<Signer> {

@@ -12,6 +12,10 @@ pub(super) const CATCH_ALL: &str = "environment";
 pub(super) const ALLOW_UNSIGNED: &str = "LUET_COSIGN_ALLOW_UNSIGNED";
 /// The variable behind `skip_patterns`.
 pub(super) const SKIP: &str = "COSIGN_SKIP";
+/// The variable behind `post_unpack`.
+const POST_UNPACK: &str = "LUET_COSIGN_POST_UNPACK";
+/// The scope that covers everything.
+const EVERYTHING: &str = "*";
 
 /// Returns the variable to blame for a problem of the policy that the environment amounts to.
 pub(super) fn variable_behind(code: &str) -> Option<&'static str> {
@@ -19,6 +23,7 @@ pub(super) fn variable_behind(code: &str) -> Option<&'static str> {
         "deprecated" | "pattern" => Some(SKIP),
         "host" | "duplicate-registry" => Some("LUET_COSIGN_HTTP_REGISTRIES"),
         "key" => Some(KEY_VARIABLE),
+        "not-compared" | "post-unpack" => Some(POST_UNPACK),
         "replaces-others" | "scope" | "tie" => Some(ALLOW_UNSIGNED),
         "repository" => Some("COSIGN_REPOSITORY"),
         _ => None,
@@ -40,11 +45,14 @@ pub struct EnvironmentFacts {
     pub skip: Vec<String>,
     /// `LUET_COSIGN_HTTP_REGISTRIES`: hosts.
     pub http_registries: Vec<String>,
+    /// `LUET_COSIGN_POST_UNPACK`: how what was unpacked is held against what was signed.
+    pub post_unpack: Option<String>,
 }
 
 /// Returns the policy that the environment amounts to. Values are quoted, not checked: [`super::Document::parse`] does that.
 ///
-/// A repository that may be unsigned is looked at like any other, under `COSIGN_REPOSITORY` where that is set: the rule names
+/// Everything may be unsigned (`*`) beside a key: a signature still must be by that key, for it is trusted for everything.
+/// A repository that may be unsigned by its name trusts nobody; it is looked at like any other, under `COSIGN_REPOSITORY` where that is set: the rule names
 /// no signer, so what is there decides only whether it is proven to be unsigned, or broken.
 #[must_use]
 pub fn from_env(facts: &EnvironmentFacts) -> String {
@@ -57,6 +65,9 @@ pub fn from_env(facts: &EnvironmentFacts) -> String {
         let _ = writeln!(text, "signers:\n  {CATCH_ALL}: {{key_env: {KEY_VARIABLE}}}");
     }
     push_rules(&mut text, facts);
+    if let Some(how) = &facts.post_unpack {
+        let _ = writeln!(text, "post_unpack: {}", quoted(how));
+    }
     push_list(&mut text, "registries", &facts.http_registries, |host| format!("{{host: {}, http: true}}", quoted(host)));
     push_list(&mut text, "skip_patterns", &facts.skip, quoted);
     text
@@ -65,12 +76,15 @@ pub fn from_env(facts: &EnvironmentFacts) -> String {
 fn push_rules(text: &mut String, facts: &EnvironmentFacts) {
     let from = facts.repository.as_ref().map_or_else(String::new, |repository| format!("    signatures_from: [{}]\n", quoted(repository)));
     let (local, scopes): (Vec<&String>, Vec<&String>) = facts.allow_unsigned.iter().partition(|scope| *scope == LOCAL_FILES);
+    let (everything, scopes): (Vec<&String>, Vec<&String>) =
+        scopes.into_iter().partition(|scope| facts.key_location.is_some() && *scope == EVERYTHING);
     if facts.key_location.is_none() && facts.allow_unsigned.is_empty() {
         return;
     }
     text.push_str("repositories:\n");
     if facts.key_location.is_some() {
-        let _ = write!(text, "  - name: {CATCH_ALL}\n    scope: '*'\n    trust: [{CATCH_ALL}]\n    unsigned: deny\n{from}");
+        let unsigned = if everything.is_empty() { "deny" } else { "warn" };
+        let _ = write!(text, "  - name: {CATCH_ALL}\n    scope: '*'\n    trust: [{CATCH_ALL}]\n    unsigned: {unsigned}\n{from}");
     }
     if !scopes.is_empty() {
         let scopes: Vec<String> = distinct(&scopes).into_iter().map(quoted).collect();

@@ -3,9 +3,11 @@
 //! Whoever gathers it fills it in; [`super::decide`] distrusts it where it is incomplete: a place that is not listed was not
 //! asked, and what was not asked is never "not there".
 
+use super::settings::Downgrade;
 use crate::class::Failure;
 use crate::name::{Digest, Reference, Repository, Subject};
 use crate::trust::VerifiedSignature;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// All that was found.
@@ -21,6 +23,8 @@ pub struct Evidence {
     pub places: Vec<PlaceReport>,
     /// One report for each signature that was found, in whatever place.
     pub signatures: Vec<SignatureReport>,
+    /// What is known from before.
+    pub memory: Memory,
 }
 
 impl Evidence {
@@ -28,13 +32,53 @@ impl Evidence {
     #[must_use]
     pub fn new(reference: Reference, digest: Digest, child: Option<Digest>) -> Self {
         let image = reference.subject(digest);
-        Self { image, child: child.filter(|child| *child != digest), reference, places: Vec::new(), signatures: Vec::new() }
+        Self {
+            image,
+            child: child.filter(|child| *child != digest),
+            reference,
+            places: Vec::new(),
+            signatures: Vec::new(),
+            memory: Memory::default(),
+        }
     }
 
     /// Returns the digests whose signatures count: the image's, and that of its manifest for this platform.
     pub fn subjects(&self) -> impl Iterator<Item = Digest> + use<> {
         std::iter::once(self.image.digest).chain(self.child)
     }
+}
+
+/// What was seen here before. A second line of defence: a fresh machine knows nothing, and nothing is lost by that but this line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// The last time that this tag of this repository was verified. `None` for an image that is named by digest alone.
+    pub tag_verified: Option<SeenFact>,
+    /// The last time that any image of this repository was verified.
+    pub repository_verified: Option<SeenFact>,
+    /// The fingerprints of keys whose signatures named repository and tag in this repository.
+    pub binders: BTreeSet<Digest>,
+}
+
+impl Memory {
+    /// Returns what speaks against letting the image pass unsigned.
+    pub(super) fn against(&self, downgrade: Downgrade) -> Option<&SeenFact> {
+        match downgrade {
+            Downgrade::Off => None,
+            Downgrade::Tag => self.tag_verified.as_ref(),
+            Downgrade::Repo => self.tag_verified.as_ref().or(self.repository_verified.as_ref()),
+        }
+    }
+}
+
+/// An image that was verified here before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenFact {
+    /// Who had signed it, as the policy named it then.
+    pub signer: String,
+    /// What was verified.
+    pub digest: Digest,
+    /// When, in seconds since 1970.
+    pub seconds: i64,
 }
 
 /// The places where signatures of one subject can lie in one repository.

@@ -3,8 +3,10 @@
 //! The table of outcomes is not written down here: each row is made by asking [`decide`] about evidence of that kind, so it
 //! cannot say anything else than what happens.
 
+use super::binding::{self, Expected, Named, Signed};
 use super::decide::{Decision, decide, decide_without_looking};
-use super::evidence::{Evidence, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport};
+use super::diagnostic::Position;
+use super::evidence::{Evidence, Memory, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport};
 use super::loaded::{Origin, Policy};
 use super::matching::{Applies, Candidate, Effective, Matched, Trust};
 use super::rules::{Rule, TrustNames};
@@ -60,7 +62,7 @@ pub struct Setting {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// What is found.
-    pub evidence: &'static str,
+    pub evidence: String,
     /// What happens: `verified`, `allowed`, `allowed, with a warning`, `refused: CLASS (exit N)`.
     pub outcome: String,
 }
@@ -72,7 +74,7 @@ pub fn explain(policy: &Policy, reference: &Reference, now: Timestamp) -> Explan
     let candidates = policy.candidates(reference);
     let winner = candidates.first().map(|candidate| candidate.rule);
     Explanation {
-        policy: policy.origin().name().to_owned(),
+        policy: policy.origin().name().into_owned(),
         image: reference.to_string(),
         candidates: candidates.iter().map(|candidate| line(policy, candidate)).collect(),
         applies: applies(&matched),
@@ -86,7 +88,7 @@ pub fn explain(policy: &Policy, reference: &Reference, now: Timestamp) -> Explan
 
 fn applies(matched: &Matched) -> String {
     match matched.applies() {
-        Applies::Rule(effective) => format!("rule `{}` [{}]", effective.rule, effective.place),
+        Applies::Rule(effective) => effective.title(),
         Applies::Skipped { pattern, place } => format!("skip pattern `{pattern}` [{place}]"),
         Applies::Unmatched { mode, place } => format!("no rule; `unmatched: {}` [{place}]", mode.word()),
     }
@@ -121,68 +123,114 @@ fn line(policy: &Policy, candidate: &Candidate<'_>) -> CandidateLine {
 }
 
 fn settings(policy: &Policy, rule: &Rule, effective: &Effective) -> Vec<Setting> {
-    let at = |line: Option<usize>| match (&policy.origin, line) {
-        (Origin::File { path }, Some(line)) => format!("{path} line {line}"),
-        _ => policy.place_of(rule),
+    let at = |found: Position| match &policy.origin {
+        Origin::File { path } => format!("{path} line {}", found.line),
+        Origin::Environment { .. } => policy.place_of(rule),
+        Origin::Key { .. } => policy.origin.name().into_owned(),
+    };
+    let or_built_in = |found: Option<Position>| found.map_or_else(|| "built in".to_owned(), at);
+    let or_defaults = |found: Option<Position>, default: Option<Position>| match (found, default) {
+        (None, Some(default)) => format!("defaults, {}", at(default)),
+        (found, _) => or_built_in(found),
     };
     let setting = |key, value: String, from: String| Setting { key, value, from };
-    let trust = match (&effective.authorities, &rule.trust) {
-        (Trust::AnyOf(authorities), _) => {
+    let defaults = &policy.document.defaults;
+    let own = effective.signatures_from.is_empty();
+    let repositories = effective.signatures_from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let repositories = if own { "the image's own repository".to_owned() } else { repositories };
+    let mut settings = vec![
+        setting("trust", trust(rule, effective), rule.trust_at.map_or_else(|| "not set".to_owned(), at)),
+        setting("unsigned", effective.unsigned.word().to_owned(), or_defaults(rule.unsigned_at, defaults.unsigned_at)),
+        setting("signatures_from", repositories, or_built_in(rule.signatures_from_at)),
+    ];
+    if let (Some((prefix, found)), Some(name)) = (&rule.mirror_of, &effective.signed_as) {
+        settings.push(setting("mirror_of", format!("{prefix}: signed as `{name}`"), at(*found)));
+    }
+    settings.push(setting("bind_tag", effective.bind_tag.word().to_owned(), or_built_in(rule.bind_tag.map(|(_, found)| found))));
+    settings.push(setting("rollback", effective.rollback.word().to_owned(), or_built_in(rule.rollback.map(|(_, found)| found))));
+    settings.push(setting("downgrade", effective.downgrade.word().to_owned(), or_defaults(None, defaults.downgrade_at)));
+    settings.push(setting("post_unpack", policy.post_unpack().word().to_owned(), or_built_in(policy.document.post_unpack_at)));
+    if let (Some(until), Some(found)) = (rule.until, rule.until_at) {
+        let ended = if effective.ended.is_some() { " (over: it denies)" } else { "" };
+        settings.push(setting("until", format!("{until}{ended}"), at(found)));
+    }
+    settings.extend(effective.reason.clone().map(|reason| setting("reason", reason, at(rule.at))));
+    settings
+}
+
+fn trust(rule: &Rule, effective: &Effective) -> String {
+    match (&effective.authorities, &rule.trust) {
+        (Trust::Signers { needed, authorities }, _) => {
             let names: Vec<String> =
                 authorities.iter().map(|authority| format!("{} (key {})", authority.name, authority.key.fingerprint().short())).collect();
-            format!("any of {}", names.join(", "))
+            let how_many = match *needed {
+                1 => "any".to_owned(),
+                needed if needed == authorities.len() => "all".to_owned(),
+                needed => format!("at least {needed}"),
+            };
+            format!("{how_many} of {}", names.join(", "))
         }
         (Trust::Nobody, TrustNames::Skip) => "nobody (was `skip`)".to_owned(),
         (Trust::Nobody, _) => "nobody".to_owned(),
         (Trust::Skip, _) => "skip".to_owned(),
-    };
-    let unsigned_from = match (rule.unsigned_at, policy.document.defaults.unsigned_at) {
-        (Some(at_rule), _) => at(Some(at_rule.line)),
-        (None, Some(default)) => format!("defaults, {}", at(Some(default.line))),
-        (None, None) => "built in".to_owned(),
-    };
-    let signatures_from = effective.signatures_from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let own = effective.signatures_from.is_empty();
-    let mut settings = vec![
-        setting("trust", trust, rule.trust_at.map_or_else(|| "not set".to_owned(), |found| at(Some(found.line)))),
-        setting("unsigned", effective.unsigned.word().to_owned(), unsigned_from),
-        setting(
-            "signatures_from",
-            if own { "the image's own repository".to_owned() } else { signatures_from },
-            rule.signatures_from_at.map_or_else(|| "built in".to_owned(), |found| at(Some(found.line))),
-        ),
-    ];
-    if let (Some(until), Some(found)) = (rule.until, rule.until_at) {
-        let ended = if effective.ended.is_some() { " (over: it denies)" } else { "" };
-        settings.push(setting("until", format!("{until}{ended}"), at(Some(found.line))));
     }
-    settings.extend(effective.reason.clone().map(|reason| setting("reason", reason, at(Some(rule.at.line)))));
-    settings
 }
 
 fn outcomes(matched: &Matched, now: Timestamp) -> Vec<Outcome> {
     if !matched.looks() {
-        return vec![Outcome { evidence: "nothing is looked for", outcome: outcome(&decide_without_looking(matched)) }];
+        return vec![Outcome { evidence: "nothing is looked for".to_owned(), outcome: outcome(&decide_without_looking(matched)) }];
     }
     let mut outcomes = Vec::new();
-    if !matched.authorities().is_empty() {
-        // Only the checker can make such evidence; step (2) of `decide` says what comes of it.
-        outcomes.push(Outcome { evidence: "a good signature by a trusted signer", outcome: "verified".to_owned() });
+    if let Applies::Rule(effective) = matched.applies() {
+        outcomes.extend(outcomes_of_good(effective, matched.reference()));
     }
     let signature = |class| Some(Err(Failure::new(class, "for example")));
+    let net = Failure::new(Class::Net, "for example");
     let rows = [
-        ("every place answers that there is none", None, None),
-        ("only signatures by strangers", signature(Class::Identity), None),
-        ("a signature in a form that this version does not read", signature(Class::Unsupported), None),
-        ("a signature that does not hold", signature(Class::Malformed), None),
-        ("a signature of something else", signature(Class::Binding), None),
-        ("a place that could not be asked", None, Some(Failure::new(Class::Net, "for example"))),
+        ("every place answers that there is none", example(matched, None, None)),
+        ("the same, and this tag was verified here before", seen_before(matched, |memory| &mut memory.tag_verified)),
+        ("the same, and another tag of the repository was", seen_before(matched, |memory| &mut memory.repository_verified)),
+        ("only signatures by strangers", example(matched, signature(Class::Identity), None)),
+        ("a signature in a form that this version does not read", example(matched, signature(Class::Unsupported), None)),
+        ("a signature that does not hold", example(matched, signature(Class::Malformed), None)),
+        ("a signature of something else", example(matched, signature(Class::Binding), None)),
+        ("a place that could not be asked", example(matched, None, Some(net))),
     ];
-    outcomes.extend(rows.into_iter().map(|(name, signature, failed)| {
-        let evidence = example(matched, signature, failed);
-        Outcome { evidence: name, outcome: outcome(&decide(matched, &evidence, now)) }
-    }));
+    outcomes.extend(
+        rows.into_iter().map(|(name, evidence)| Outcome { evidence: name.to_owned(), outcome: outcome(&decide(matched, &evidence, now)) }),
+    );
     outcomes
+}
+
+/// What comes of signatures by those whom the rule trusts. Only the checker can make such evidence; what they name is judged here
+/// by the same table that step (2) of [`decide`] reads.
+fn outcomes_of_good(effective: &Effective, reference: &Reference) -> Vec<Outcome> {
+    let Trust::Signers { needed, .. } = &effective.authorities else { return Vec::new() };
+    let good =
+        if *needed == 1 { "a good signature by a trusted signer".to_owned() } else { format!("good signatures by {needed} trusted keys") };
+    let expected = Expected { reference, signed_as: effective.signed_as.as_ref() };
+    let row = |evidence: &str, named, by_a_binder| {
+        let bound = binding::check(named, effective.bind_tag, Signed { child: false, by_a_binder }, expected);
+        let refused = || format!("refused: {} (exit {})", Class::Binding, Class::Binding.exit());
+        Outcome { evidence: evidence.to_owned(), outcome: bound.map_or_else(|_| refused(), |()| "verified".to_owned()) }
+    };
+    let right = Named { repository: Some(reference.repository()), tag: reference.tag() };
+    // A name that no reference has.
+    let other = "other.invalid/other".parse().ok();
+    let other = Named { repository: other.as_ref(), tag: None };
+    vec![
+        row(&format!("{good}, for this repository and tag"), right, false),
+        row("one that names no repository and tag (cosign's name none)", Named::default(), false),
+        row("the same, by a key that named them before", Named::default(), true),
+        row("one for another repository or tag", other, false),
+    ]
+}
+
+/// Evidence of absence about an image of which this is remembered.
+fn seen_before(matched: &Matched, fact: impl Fn(&mut Memory) -> &mut Option<SeenFact>) -> Evidence {
+    let mut evidence = example(matched, None, None);
+    *fact(&mut evidence.memory) = Some(SeenFact { signer: "example".to_owned(), digest: evidence.image.digest, seconds: 0 });
+    evidence
 }
 
 /// Evidence with at most one signature, and at most one place that failed; all the rest is absent.
@@ -225,7 +273,8 @@ impl Explanation {
         for (at, candidate) in self.candidates.iter().enumerate() {
             let tag = candidate.tag.as_ref().map_or_else(String::new, |tag| format!(" with tag `{tag}`"));
             let CandidateLine { rule, place, scope, rank, .. } = candidate;
-            lines.push(format!("  {}. rule `{rule}` [{place}]: `{scope}`{tag} ({})", at + 1, rank.join(", ")));
+            let place = if place.is_empty() { String::new() } else { format!(" [{place}]") };
+            lines.push(format!("  {}. rule `{rule}`{place}: `{scope}`{tag} ({})", at + 1, rank.join(", ")));
         }
         if !self.settings.is_empty() {
             lines.push("settings:".to_owned());

@@ -12,6 +12,7 @@ pub const KEYS: &[&str] = &[
     "defaults",
     "defaults.unmatched",
     "defaults.unsigned",
+    "defaults.downgrade",
     "signers",
     "signers.NAME.key",
     "signers.NAME.key_env",
@@ -20,28 +21,31 @@ pub const KEYS: &[&str] = &[
     "repositories.scope",
     "repositories.tags",
     "repositories.trust",
+    "repositories.trust.all_of",
+    "repositories.trust.at_least",
+    "repositories.trust.of",
     "repositories.unsigned",
     "repositories.reason",
     "repositories.until",
     "repositories.signatures_from",
+    "repositories.mirror_of",
+    "repositories.bind_tag",
+    "repositories.rollback",
     "registries",
     "registries.host",
     "registries.http",
     "registries.ca",
     "registries.auth_hosts",
+    "post_unpack",
     "skip_patterns",
 ];
 
 /// Keys that other versions have, and that must never be ignored by this one.
 const LATER: &[&str] = &[
-    "all_of",
-    "at_least",
     "attestations",
     "audit",
-    "bind_tag",
     "blocked",
     "convert",
-    "downgrade",
     "exceptions",
     "fingerprint",
     "frozen",
@@ -51,12 +55,8 @@ const LATER: &[&str] = &[
     "keyless",
     "locked",
     "max_age",
-    "mirror_of",
     "mode",
     "network",
-    "of",
-    "post_unpack",
-    "rollback",
     "signed_name",
     "survey",
     "test",
@@ -188,12 +188,17 @@ pub(super) fn word<T: Copy>(node: &Node, what: &str, words: &[(&str, T)], proble
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
         return Some(*value);
     }
-    let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-    let problem = problems.error(node.at, "value", format!("{what} is `{text}`; expected {}", listed(&known)));
+    let problem = problems.error(node.at, "value", format!("{what} is `{text}`; expected {}", words_of(words)));
     if LATER.contains(&text) {
         problem.help(NOT_YET);
     }
     None
+}
+
+/// Returns the words of a table, in backticks.
+pub(super) fn words_of<T>(words: &[(&str, T)]) -> String {
+    let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    listed(&known)
 }
 
 /// Returns `a`, `b` or `c`, in backticks.

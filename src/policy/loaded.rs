@@ -1,15 +1,18 @@
 //! The policy: a document with its keys, on a given day. Everything that it can be asked is answered without asking the world.
 
-use super::diagnostic::{Diagnostic, Problems};
-use super::document::{Document, KEY_VARIABLE, KeySource, RegistrySettings, Signer};
+use super::diagnostic::{Diagnostic, Position, Problems};
+use super::document::{Defaults, Document, KEY_VARIABLE, KeySource, RegistrySettings, Signer};
+use super::environment;
 use super::rules::{Rule, Target, TrustNames};
+use super::settings::{Downgrade, Mode, PostUnpack};
 use crate::class::Failure;
-use crate::name::Digest;
+use crate::name::{Digest, Repository, Scope};
 use crate::trust::{Authority, PublicKey};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How many days before `until` a warning is given.
 const SOON_DAYS: i64 = 30;
@@ -27,15 +30,21 @@ pub enum Origin {
         /// As it is to be shown.
         path: String,
     },
+    /// The option `--key`, through [`Policy::of_key`].
+    Key {
+        /// Where the key lies, as it is to be shown.
+        location: String,
+    },
 }
 
 impl Origin {
-    /// Returns the name that stands before positions: the path, or what the environment amounts to.
+    /// Returns the name that stands before positions: the path, what the environment amounts to, or the option.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> Cow<'_, str> {
         match self {
-            Self::Environment { .. } => "environment (as `luet-cosign policy from-env` prints it)",
-            Self::File { path } => path,
+            Self::Environment { .. } => Cow::Borrowed("environment (as `luet-cosign policy from-env` prints it)"),
+            Self::File { path } => Cow::Borrowed(path),
+            Self::Key { location } => Cow::Owned(format!("--key {location}")),
         }
     }
 }
@@ -64,11 +73,60 @@ impl Policy {
         let mut problems = Problems::default();
         problems.extend(document.warnings.clone());
         let keys = take_keys(&document.signers, keys, &mut problems);
+        check_thresholds(&document, &keys, &mut problems);
         check_days(&document, day(now), &mut problems);
         if problems.fatal() {
             return Err(problems.finish());
         }
         Ok((Self { origin, document, keys }, problems.finish()))
+    }
+
+    /// Makes the policy of `verify --key`: it trusts this key for every image, and denies what is unsigned.
+    ///
+    /// `location` says where the key lies, as it is to be shown: without a password. `now` is taken for what later versions decide by
+    /// time. Signatures lie in `signatures_from`, else in each image's own repository.
+    #[must_use]
+    pub fn of_key(key: PublicKey, location: &str, signatures_from: Option<Repository>, now: Timestamp) -> Self {
+        let _ = now;
+        let origin = Origin::Key { location: location.to_owned() };
+        let at = Position { line: 1, column: 1 };
+        let rule = Rule {
+            name: origin.name().into_owned(),
+            at,
+            targets: vec![(Target::Scope(Scope::everything()), at)],
+            tags: Vec::new(),
+            trust: TrustNames::Signers { needed: 1, names: vec![location.to_owned()] },
+            trust_at: Some(at),
+            unsigned: Some(Mode::Deny),
+            unsigned_at: Some(at),
+            reason: None,
+            until: None,
+            until_at: None,
+            signatures_from_at: signatures_from.as_ref().map(|_| at),
+            signatures_from: signatures_from.into_iter().collect(),
+            mirror_of: None,
+            bind_tag: None,
+            rollback: None,
+        };
+        let document = Document {
+            defaults: Defaults {
+                unmatched: Mode::Deny,
+                unmatched_at: at,
+                unsigned: Mode::Deny,
+                unsigned_at: None,
+                downgrade: Downgrade::default(),
+                downgrade_at: None,
+            },
+            signers: vec![Signer { name: location.to_owned(), source: KeySource::File(location.to_owned()), at }],
+            rules: vec![rule],
+            registries: Vec::new(),
+            skip: Vec::new(),
+            post_unpack: PostUnpack::default(),
+            post_unpack_at: None,
+            warnings: Vec::new(),
+        };
+        let keys = HashMap::from([(location.to_owned(), Authority { name: location.to_owned(), key })]);
+        Self { origin, document, keys }
     }
 
     /// Returns where the policy comes from.
@@ -89,6 +147,12 @@ impl Policy {
         self.document.registries()
     }
 
+    /// Returns how what was unpacked is held against what was signed.
+    #[must_use]
+    pub fn post_unpack(&self) -> PostUnpack {
+        self.document.post_unpack
+    }
+
     /// Returns everybody that the policy names as a signer, in the order of the file, used or not.
     pub fn authorities(&self) -> impl Iterator<Item = &Authority> {
         self.document.signers.iter().filter_map(|signer| self.keys.get(&signer.name))
@@ -100,12 +164,14 @@ impl Policy {
         self.document.rules.iter().find(|rule| rule.targets.iter().any(|(target, _)| *target == Target::LocalFiles))
     }
 
-    /// Returns where a rule stands: file and line, or the variable that made it.
+    /// Returns where a rule stands: file and line, or the variables that made it; nothing, where its name says it.
     pub(super) fn place_of(&self, rule: &Rule) -> String {
         match &self.origin {
             Origin::File { path } => format!("{path} line {}", rule.at.line),
-            Origin::Environment { .. } if rule.name == super::environment::CATCH_ALL => KEY_VARIABLE.to_owned(),
-            Origin::Environment { .. } => super::environment::ALLOW_UNSIGNED.to_owned(),
+            Origin::Key { .. } => String::new(),
+            Origin::Environment { .. } if rule.name != environment::CATCH_ALL => environment::ALLOW_UNSIGNED.to_owned(),
+            Origin::Environment { .. } if rule.is_lax(Mode::Deny) => format!("{KEY_VARIABLE}, {}=*", environment::ALLOW_UNSIGNED),
+            Origin::Environment { .. } => KEY_VARIABLE.to_owned(),
         }
     }
 
@@ -151,6 +217,20 @@ fn take_keys(
         }
     }
     taken
+}
+
+/// Refuses a rule that more keys must satisfy than it names: nobody could, or, counted by names, one key could alone.
+fn check_thresholds(document: &Document, keys: &HashMap<String, Authority>, problems: &mut Problems) {
+    for rule in &document.rules {
+        let TrustNames::Signers { needed, names } = &rule.trust else { continue };
+        let Some(taken) = names.iter().map(|name| keys.get(name)).collect::<Option<Vec<&Authority>>>() else { continue };
+        let distinct: HashSet<&Digest> = taken.iter().map(|authority| authority.key.fingerprint()).collect();
+        if *needed > distinct.len() {
+            let at = rule.trust_at.unwrap_or(rule.at);
+            let message = format!("`{}` wants signatures by {needed} keys; its signers have {} between them", rule.name, distinct.len());
+            problems.error(at, "threshold", message).help("a key under two names counts once");
+        }
+    }
 }
 
 fn check_days(document: &Document, today: Date, problems: &mut Problems) {

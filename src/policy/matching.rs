@@ -3,9 +3,11 @@
 //! Exactly one rule applies, the most specific one; nothing is merged and order does not count. The reference is canonical
 //! already, for [`Reference`] is. A tag counts only where no digest stands beside it: a registry goes by the digest then.
 
-use super::document::Mode;
+use super::evidence::Evidence;
 use super::loaded::{Policy, day};
 use super::rules::{Rule, Target, TrustNames};
+use super::settings::{BindTag, Downgrade, Mode, Rollback};
+use super::signers;
 use super::ties::Rank;
 use crate::name::{Reference, Repository, Scope, Tag, TagGlob};
 use crate::trust::Authority;
@@ -15,10 +17,15 @@ use jiff::civil::Date;
 /// Whose signatures count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// One by any of these is enough. Never empty.
-    AnyOf(Vec<Authority>),
     /// Nobody's: the rule names no signer.
     Nobody,
+    /// These authorities', by so many keys.
+    Signers {
+        /// How many keys must have signed: at least 1, at most as many as the authorities have.
+        needed: usize,
+        /// Whose signatures count. Never empty.
+        authorities: Vec<Authority>,
+    },
     /// None is looked for.
     Skip,
 }
@@ -28,7 +35,7 @@ pub enum Trust {
 pub struct Effective {
     /// The name of the rule.
     pub rule: String,
-    /// Where it stands: `policy.yaml line 12`, or the name of a variable.
+    /// Where it stands: `policy.yaml line 12`, or the name of a variable. Empty where the command line is the rule.
     pub place: String,
     /// The scope that matched.
     pub scope: String,
@@ -38,8 +45,16 @@ pub struct Effective {
     pub authorities: Trust,
     /// What happens to an image without a signature. `Deny` once `until` is over.
     pub unsigned: Mode,
+    /// What was verified here before and may not be unsigned now.
+    pub downgrade: Downgrade,
     /// Where signatures lie; empty for the image's own repository.
     pub signatures_from: Vec<Repository>,
+    /// The name under which this repository is signed, where it is a mirror.
+    pub signed_as: Option<Repository>,
+    /// Whether signatures must be for this repository and tag.
+    pub bind_tag: BindTag,
+    /// What happens where the repository's revision goes back.
+    pub rollback: Rollback,
     /// Why the rule is lax.
     pub reason: Option<String>,
     /// The day on which the rule stopped being lax.
@@ -72,15 +87,21 @@ pub enum Applies {
 pub struct Matched {
     pub(super) reference: Reference,
     pub(super) applies: Applies,
-    /// From the environment: whether a key, or keyless, was asked for. `None` where a file decides.
-    pub(super) environment: Option<Asked>,
+    pub(super) asked: Asked,
 }
 
-/// What the environment asked for, for the words of a refusal.
+/// Who asked for what, for the words of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
+    /// A policy file, for what its rules say.
+    ByFile,
+    /// The command line, for signatures by a key.
+    ByOption,
+    /// The environment, for signatures by a key.
     Key,
+    /// The environment, for keyless signatures.
     Keyless,
+    /// The environment, for nothing.
     Nothing,
 }
 
@@ -117,8 +138,19 @@ impl Matched {
     #[must_use]
     pub fn authorities(&self) -> &[Authority] {
         match &self.applies {
-            Applies::Rule(Effective { authorities: Trust::AnyOf(authorities), .. }) => authorities,
+            Applies::Rule(Effective { authorities: Trust::Signers { authorities, .. }, .. }) => authorities,
             _ => &[],
+        }
+    }
+
+    /// Returns whether the signatures found so far verify the image, so that looking on cannot change the decision.
+    ///
+    /// It is step (2) of [`super::decide`], so `evidence` must have its image, its child and its memory already.
+    #[must_use]
+    pub fn enough(&self, evidence: &Evidence) -> bool {
+        match &self.applies {
+            Applies::Rule(effective) if self.looks() => signers::count(effective, evidence).is_enough(),
+            _ => false,
         }
     }
 }
@@ -126,7 +158,13 @@ impl Matched {
 impl Effective {
     /// Whether all that the rule could say is over: it named no signer, and its day has come.
     pub(super) fn is_over(&self) -> bool {
-        self.ended.is_some() && !matches!(self.authorities, Trust::AnyOf(_))
+        self.ended.is_some() && !matches!(self.authorities, Trust::Signers { .. })
+    }
+
+    /// Returns how the rule is called in messages: ``rule `name` [policy.yaml line 12]``, or `` `--key K` ``.
+    #[must_use]
+    pub fn title(&self) -> String {
+        if self.place.is_empty() { format!("`{}`", self.rule) } else { format!("rule `{}` [{}]", self.rule, self.place) }
     }
 }
 
@@ -145,26 +183,28 @@ impl Policy {
     pub fn matching(&self, reference: &Reference, now: Timestamp) -> Matched {
         let applies = if let Some(pattern) = self.document.skip.iter().find(|pattern| pattern.matches(reference)) {
             let place = match &self.origin {
-                super::Origin::Environment { .. } => super::environment::SKIP.to_owned(),
                 super::Origin::File { path } => format!("{path} line {}", pattern.at.line),
+                super::Origin::Environment { .. } | super::Origin::Key { .. } => super::environment::SKIP.to_owned(),
             };
             Applies::Skipped { pattern: pattern.text.clone(), place }
         } else if let Some(best) = self.candidates(reference).first() {
-            Applies::Rule(self.effective(best, now))
+            Applies::Rule(self.effective(best, reference, now))
         } else {
             let place = match &self.origin {
                 super::Origin::Environment { .. } => "environment".to_owned(),
+                super::Origin::Key { .. } => self.origin.name().into_owned(),
                 super::Origin::File { path } => format!("{path} line {}", self.document.defaults.unmatched_at.line),
             };
             Applies::Unmatched { mode: self.document.defaults.unmatched, place }
         };
-        let environment = match self.origin {
-            super::Origin::File { .. } => None,
-            super::Origin::Environment { .. } if !self.keys.is_empty() => Some(Asked::Key),
-            super::Origin::Environment { experimental: true } => Some(Asked::Keyless),
-            super::Origin::Environment { experimental: false } => Some(Asked::Nothing),
+        let asked = match self.origin {
+            super::Origin::File { .. } => Asked::ByFile,
+            super::Origin::Key { .. } => Asked::ByOption,
+            super::Origin::Environment { .. } if !self.keys.is_empty() => Asked::Key,
+            super::Origin::Environment { experimental: true } => Asked::Keyless,
+            super::Origin::Environment { experimental: false } => Asked::Nothing,
         };
-        Matched { reference: reference.clone(), applies, environment }
+        Matched { reference: reference.clone(), applies, asked }
     }
 
     /// Returns the pairs that are about `reference`, the most specific first.
@@ -184,12 +224,12 @@ impl Policy {
         candidates
     }
 
-    fn effective(&self, candidate: &Candidate<'_>, now: Timestamp) -> Effective {
+    fn effective(&self, candidate: &Candidate<'_>, reference: &Reference, now: Timestamp) -> Effective {
         let rule = candidate.rule;
         let default = self.document.defaults.unsigned;
         let ended = rule.until.filter(|_| rule.is_lax(default) && rule.has_ended(day(now)));
         let authorities = match &rule.trust {
-            TrustNames::AnyOf(names) => Trust::AnyOf(self.trusted(names)),
+            TrustNames::Signers { needed, names } => Trust::Signers { needed: *needed, authorities: self.trusted(names) },
             // What was skipped until yesterday is trusted by nobody today.
             TrustNames::Skip if ended.is_some() => Trust::Nobody,
             TrustNames::Skip => Trust::Skip,
@@ -202,7 +242,11 @@ impl Policy {
             tag: candidate.tag.map(ToString::to_string),
             authorities,
             unsigned: if ended.is_some() { Mode::Deny } else { rule.unsigned.unwrap_or(default) },
+            downgrade: self.document.defaults.downgrade,
             signatures_from: rule.signatures_from.clone(),
+            signed_as: rule.mirror_of.as_ref().and_then(|(prefix, _)| prefix.name_of(reference.repository(), candidate.scope)),
+            bind_tag: rule.binding(),
+            rollback: rule.rollback.map(|(rollback, _)| rollback).unwrap_or_default(),
             reason: rule.reason.clone(),
             ended,
         }

@@ -5,6 +5,7 @@
 //! signatures is another room's: it fills in [`Evidence`], and one pure table says what that comes to.
 //! Schema and matching: docs/policy.md; design.md sections 3 and 4.
 
+mod binding;
 mod checks;
 mod decide;
 mod diagnostic;
@@ -15,20 +16,27 @@ mod explain;
 mod fields;
 mod loaded;
 mod matching;
+mod reasons;
 mod refusal;
 mod registries;
+mod revision;
 mod rules;
+mod settings;
+mod signers;
 mod skip;
 mod ties;
 mod tree;
 
+pub use binding::Prefix;
 pub use decide::{Decision, Grounds, Notice, Provisional, decide, decide_local_files, decide_without_looking};
 pub use diagnostic::{Diagnostic, Position, Severity, failure, lint_json, lint_text};
-pub use document::{Document, KeySource, Mode, RegistrySettings, Signer};
+pub use document::{Document, KeySource, RegistrySettings, Signer};
 pub use environment::{EnvironmentFacts, from_env};
-pub use evidence::{Evidence, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport};
+pub use evidence::{Evidence, Memory, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport};
 pub use explain::{CandidateLine, Explanation, Outcome, Setting, explain};
 pub use fields::KEYS;
 pub use loaded::{Origin, Policy};
 pub use matching::{Applies, Effective, Matched, Trust};
+pub use revision::judge_revision;
 pub use rules::{Rule, Target, TrustNames};
+pub use settings::{BindTag, Downgrade, Mode, PostUnpack, Rollback};

@@ -1,109 +1,179 @@
 //! The words of a decision: what a refusal says and what the host is to show when something passes that nobody vouches for.
 //!
-//! A refusal names the image with its digest, what was found and how many places answered, the rule and where it stands; below
-//! it one line per place and per signature; last one thing to do.
+//! A refusal names the image, what was found and how many places answered, the rule and what it wants; below it the digest, one
+//! line per signature and per place; last one thing to do.
 
 use super::decide::{Notice, notice};
-use super::document::{KEY_VARIABLE, Mode};
-use super::evidence::{Evidence, PlaceAnswer, PlaceReport, SignatureReport};
+use super::document::KEY_VARIABLE;
+use super::evidence::{Evidence, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport};
 use super::matching::{Asked, Effective, Matched, Trust};
+use super::revision::forget;
 use super::rules::{LOCAL_FILES, Rule};
-use super::{Origin, Policy};
+use super::settings::{Downgrade, Mode};
+use super::{Origin, Policy, signers};
 use crate::class::{Class, Failure};
-use crate::name::Reference;
+use crate::name::{Digest, Reference, Repository};
+use jiff::Timestamp;
 
 /// How many lines of reasons a refusal has at most.
 const MAX_LINES: usize = 40;
 
-/// Returns ``rule `name` [policy.yaml line 12]``.
-pub(super) fn rule_of(effective: &Effective) -> String {
-    format!("rule `{}` [{}]", effective.rule, effective.place)
-}
-
-/// Returns what a signature is called in a list of reasons.
-pub(super) fn signature_of(report: &SignatureReport) -> String {
-    format!("a {} signature under the {} of `{}` in `{}`", report.format, report.place, report.subject, report.repository)
-}
-
-/// Returns the image as people shall see it: the reference with the digest that was judged.
+/// Returns the name of the image: without its digest, where it has a tag, for the digest stands below.
 fn image_of(evidence: &Evidence) -> String {
-    match evidence.reference.digest() {
-        Some(_) => evidence.reference.to_string(),
-        None => format!("{}@{}", evidence.reference, evidence.image.digest),
+    match evidence.reference.tag() {
+        Some(tag) => format!("`{}:{tag}`", evidence.reference.repository()),
+        None => format!("`{}`", evidence.reference),
     }
 }
 
-/// The refusal after looking. `worst` is the most telling reason; none means that all there is is absence.
-pub(super) fn refused(matched: &Matched, effective: &Effective, evidence: &Evidence, worst: Option<&Failure>) -> Failure {
+/// Returns `1 signature`, `2 signatures`.
+pub(super) fn signatures(count: usize) -> String {
+    if count == 1 { "1 signature".to_owned() } else { format!("{count} signatures") }
+}
+
+/// Returns ``.sig tag in `REPOSITORY` ``, with the subject where that is not the image.
+pub(super) fn place_of(kind: PlaceKind, repository: &Repository, subject: &Digest, evidence: &Evidence) -> String {
+    if *subject == evidence.image.digest { format!("{kind} in `{repository}`") } else { format!("{kind} of `{subject}` in `{repository}`") }
+}
+
+/// The refusal after looking. `worst` is the most telling reason; none means that all there is is absence. `shortfall` is what
+/// is missing where some signatures count.
+pub(super) fn refused(
+    matched: &Matched,
+    effective: &Effective,
+    evidence: &Evidence,
+    worst: Option<&Failure>,
+    shortfall: Option<String>,
+) -> Failure {
     let class = worst.map_or(Class::Unsigned, Failure::class);
     let found = match worst {
-        None => format!("no signature ({} of {} places answered: not there)", evidence.places.len(), evidence.places.len()),
-        Some(worst) => format!("{} ({})", worst.message(), counts(evidence)),
+        None => no_signature(evidence),
+        Some(_) if class == Class::Identity => {
+            let found = shortfall.clone().unwrap_or_else(|| by_strangers(evidence));
+            format!("{found} ({})", answered(evidence))
+        }
+        Some(worst) => format!("{} ({})", worst.message(), answered(evidence)),
     };
-    let message = format!("`{}`: {found}; {} {}", image_of(evidence), rule_of(effective), wants(effective));
-    let failure = Failure::new(class, message).hint(hint(class, matched, effective));
-    let places = evidence.places.iter().map(place_line);
-    let signatures = evidence.signatures.iter().map(signature_line);
-    let lines: Vec<String> = signatures.chain(places).collect();
+    let message = format!("{}: {found}; {} {}", image_of(evidence), effective.title(), wants(effective));
+    let missing = shortfall.filter(|_| class != Class::Identity);
+    let failure = Failure::new(class, message).hint(hint(class, matched, effective, evidence));
+    let before = evidence.memory.against(Downgrade::Repo).filter(|_| worst.is_none()).map(|seen| format!("before: {}", verified(seen)));
+    with_lines(failure, missing.into_iter().chain(before), effective, evidence)
+}
+
+/// The refusal of an image that would pass unsigned, had it not been verified before.
+pub(super) fn downgraded(effective: &Effective, evidence: &Evidence, seen: &SeenFact) -> Failure {
+    let found = if evidence.signatures.is_empty() {
+        no_signature(evidence)
+    } else {
+        format!("{} ({})", by_strangers(evidence), answered(evidence))
+    };
+    let what = if evidence.memory.tag_verified.is_some() { "it" } else { "another image of this repository" };
+    let message = format!(
+        "{}: {found}, but {what} {}; `downgrade: {}` refuses what {} would let pass",
+        image_of(evidence),
+        verified(seen),
+        effective.downgrade.word(),
+        effective.title()
+    );
+    with_lines(Failure::new(Class::Rollback, message).hint(forget(&evidence.reference)), [], effective, evidence)
+}
+
+fn verified(seen: &SeenFact) -> String {
+    let day = Timestamp::from_second(seen.seconds).map(|time| format!(" on {}", super::loaded::day(time))).unwrap_or_default();
+    format!("was verified here{day}, signed by `{}`", seen.signer)
+}
+
+/// Adds the digest and one line for each thing that was found.
+fn with_lines(failure: Failure, first: impl IntoIterator<Item = String>, effective: &Effective, evidence: &Evidence) -> Failure {
+    let failure = failure.detail(format!("image: {}", evidence.image.digest));
+    let found = evidence.signatures.iter().map(|report| signature_line(report, effective, evidence));
+    let places = evidence.places.iter().map(|report| place_line(report, evidence));
+    let lines: Vec<String> = first.into_iter().chain(found).chain(places).collect();
     let failure = lines.iter().take(MAX_LINES).fold(failure, |failure, line| failure.detail(line));
     match lines.len().checked_sub(MAX_LINES) {
         None | Some(0) => failure,
-        Some(more) => failure.detail(format!("and {more} more: see `luet-cosign check {}`", matched.reference())),
+        Some(more) => failure.detail(format!("and {more} more: see `luet-cosign check {}`", evidence.reference)),
     }
 }
 
-fn counts(evidence: &Evidence) -> String {
+fn no_signature(evidence: &Evidence) -> String {
+    format!("no signature ({}: not there)", answered(evidence))
+}
+
+fn by_strangers(evidence: &Evidence) -> String {
+    match evidence.signatures.len() {
+        1 => "1 signature found, by a stranger".to_owned(),
+        count => format!("{} found, all by strangers", signatures(count)),
+    }
+}
+
+fn answered(evidence: &Evidence) -> String {
     let answered = evidence.places.iter().filter(|report| !matches!(report.answer, PlaceAnswer::Failed(_))).count();
-    let good = evidence.signatures.iter().filter(|report| report.outcome.is_ok()).count();
-    let (places, signatures) = (evidence.places.len(), evidence.signatures.len());
-    format!("{answered} of {places} places answered; {signatures} signatures found, {good} hold, 0 count")
+    format!("{answered} of {} places answered", evidence.places.len())
 }
 
 fn wants(effective: &Effective) -> String {
     let ended = effective.ended.map_or_else(String::new, |day| format!(", and was laxer only until {day}"));
     match &effective.authorities {
-        Trust::AnyOf(authorities) => {
-            let names: Vec<String> = authorities.iter().map(|authority| format!("`{}`", authority.name)).collect();
-            format!("wants one by {}{ended}", names.join(" or "))
+        // The option names the key already.
+        Trust::Signers { .. } if effective.place.is_empty() => "wants one by that key".to_owned(),
+        Trust::Signers { needed: 1, authorities } => format!("wants one by {}{ended}", signers::names(authorities, "or")),
+        Trust::Signers { needed, authorities } if *needed == authorities.len() => {
+            format!("wants {needed}, by {}{ended}", signers::names(authorities, "and"))
         }
+        Trust::Signers { needed, authorities } => format!("wants {needed}, by keys of {}{ended}", signers::names(authorities, "or")),
         Trust::Nobody | Trust::Skip if effective.unsigned == Mode::Deny => format!("trusts nobody and denies what is unsigned{ended}"),
         Trust::Nobody | Trust::Skip => format!("lets pass only what is proven to be unsigned{ended}"),
     }
 }
 
-fn hint(class: Class, matched: &Matched, effective: &Effective) -> String {
+fn hint(class: Class, matched: &Matched, effective: &Effective, evidence: &Evidence) -> String {
     let image = matched.reference();
     let check = format!("see what there is with `luet-cosign check {image}`");
-    match class {
-        Class::Unsigned if matched.environment.is_some() => {
-            let repository = image.repository();
-            format!("{check}; to let it pass unsigned, set LUET_COSIGN_ALLOW_UNSIGNED={repository}")
+    let rule = effective.title();
+    let held = evidence.signatures.iter().any(|report| report.outcome.is_ok());
+    match (class, matched.asked) {
+        (Class::Unsigned, Asked::ByOption) => format!("{check}; have it signed by that key"),
+        (Class::Unsigned, Asked::Key | Asked::Keyless | Asked::Nothing) => {
+            format!("{check}; to let it pass unsigned, set LUET_COSIGN_ALLOW_UNSIGNED={}", image.repository())
         }
-        Class::Unsigned if effective.ended.is_some() => {
-            format!("{check}; have it signed, or set another `until` in {}", rule_of(effective))
+        (Class::Unsigned, Asked::ByFile) if effective.ended.is_some() => {
+            format!("{check}; have it signed, or set another `until` in {rule}")
         }
-        Class::Unsigned => format!("{check}; to let it pass unsigned, add `unsigned: allow` and a `reason` to {}", rule_of(effective)),
-        Class::Identity => format!("{check}; then trust that signer in {}, or do not use this image", rule_of(effective)),
-        class => format!("{check}; {}", class.hint()),
+        (Class::Unsigned, Asked::ByFile) => format!("{check}; to let it pass unsigned, add `unsigned: allow` and a `reason` to {rule}"),
+        (Class::Identity, Asked::ByFile) => format!("{check}; then trust that signer in {rule}, or do not use this image"),
+        (Class::Identity, _) => format!("{check}; then trust that signer's key, or do not use this image"),
+        (Class::Binding, Asked::ByFile) if held => {
+            format!("{check}; where the repository is a mirror, say so with `mirror_of` in {rule}; else do not install this")
+        }
+        (Class::Binding, _) if held => {
+            format!("{check}; where the repository is a mirror, write a policy file with `mirror_of`; else do not install this")
+        }
+        (class, _) => format!("{check}; {}", class.hint()),
     }
 }
 
-fn place_line(report: &PlaceReport) -> String {
-    let place = format!("{} of `{}` in `{}`", report.kind, report.subject, report.repository);
+fn place_line(report: &PlaceReport, evidence: &Evidence) -> String {
+    let place = place_of(report.kind, &report.repository, &report.subject, evidence);
     match &report.answer {
         PlaceAnswer::There { count: 0 } => format!("{place}: there, without any signature"),
-        PlaceAnswer::There { count } => format!("{place}: there, with {count} signatures"),
+        PlaceAnswer::There { count } => format!("{place}: there, with {}", signatures(*count)),
         PlaceAnswer::Absent { detail } => format!("{place}: not there ({detail})"),
         PlaceAnswer::NoApi { detail } => format!("{place}: not offered by this registry ({detail})"),
         PlaceAnswer::Failed(failure) => format!("{place}: {}", failure.line()),
     }
 }
 
-fn signature_line(report: &SignatureReport) -> String {
-    let what = signature_of(report);
+fn signature_line(report: &SignatureReport, effective: &Effective, evidence: &Evidence) -> String {
+    let what = format!("{} signature, {}", report.format, place_of(report.place, &report.repository, &report.subject, evidence));
     match &report.outcome {
         Ok(signature) => {
-            format!("{what}: holds, by `{}` (key {}), for `{}`", signature.authority(), signature.fingerprint().short(), signature.image())
+            let holds = format!("{what}: holds, by `{}` (key {})", signature.authority(), signature.fingerprint().short());
+            match signers::weigh(signature, effective, evidence) {
+                Ok(()) => holds,
+                Err(failure) => format!("{holds}, but {}: it {}", failure.class(), failure.message()),
+            }
         }
         Err(failure) => format!("{what}: {}", failure.line()),
     }
@@ -114,7 +184,7 @@ pub(super) fn unsigned_notices(effective: &Effective, evidence: &Evidence, stran
     let warn = effective.unsigned == Mode::Warn;
     let reason = effective.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
     let found = if strangers.is_empty() { "is not signed" } else { "is signed by strangers only" };
-    let text = format!("`{}` {found}; {} lets it pass{reason}", image_of(evidence), rule_of(effective));
+    let text = format!("{} {found}; {} lets it pass{reason}", image_of(evidence), effective.title());
     let strangers = strangers.iter().take(MAX_LINES).map(|stranger| notice(true, format!("a stranger: {}", stranger.message())));
     std::iter::once(notice(warn, text)).chain(strangers).collect()
 }
@@ -123,19 +193,19 @@ pub(super) fn unsigned_notices(effective: &Effective, evidence: &Evidence, stran
 pub(super) fn unmatched(matched: &Matched, place: &str) -> Failure {
     let reference = &matched.reference;
     let repository = reference.repository();
-    match matched.environment {
+    match matched.asked {
         // The old words: people search for them.
-        Some(Asked::Nothing) => Failure::new(
+        Asked::Nothing => Failure::new(
             Class::Policy,
             format!("`{reference}`: missing cosign env vars {KEY_VARIABLE}, and no policy file, so nobody is trusted"),
         )
         .hint(format!("set {KEY_VARIABLE}, or write /etc/luet/luet-cosign/policy.yaml; unsigned: LUET_COSIGN_ALLOW_UNSIGNED={repository}")),
-        Some(Asked::Keyless) => Failure::new(
+        Asked::Keyless => Failure::new(
             Class::Unsupported,
             format!("`{reference}`: COSIGN_EXPERIMENTAL asks for keyless signatures, which this version does not read"),
         )
         .hint(format!("set {KEY_VARIABLE}; or let it pass unsigned with LUET_COSIGN_ALLOW_UNSIGNED={repository}")),
-        Some(Asked::Key) | None => {
+        Asked::ByFile | Asked::ByOption | Asked::Key => {
             Failure::new(Class::Policy, format!("`{reference}`: no rule is about it, and `unmatched` is `deny` [{place}]"))
                 .hint(format!("add a rule with `scope: {repository}`; see `luet-cosign policy explain {reference}`"))
         }
@@ -146,7 +216,7 @@ pub(super) fn unmatched(matched: &Matched, place: &str) -> Failure {
 pub(super) fn ended(matched: &Matched, effective: &Effective) -> Failure {
     let reference: &Reference = &matched.reference;
     let day = effective.ended.map_or_else(String::new, |day| day.to_string());
-    Failure::new(Class::Policy, format!("`{reference}`: {} let it pass until {day}; it denies now", rule_of(effective)))
+    Failure::new(Class::Policy, format!("`{reference}`: {} let it pass until {day}; it denies now", effective.title()))
         .hint("have the image signed and name the signer under `trust`, or set another `until`")
 }
 
@@ -154,7 +224,7 @@ pub(super) fn ended(matched: &Matched, effective: &Effective) -> Failure {
 pub(super) fn local_files(policy: &Policy, rule: Option<&Rule>) -> Failure {
     let hint = match policy.origin() {
         Origin::Environment { .. } => format!("set LUET_COSIGN_ALLOW_UNSIGNED={LOCAL_FILES} to let local files pass"),
-        Origin::File { .. } => format!("add a rule with `scope: {LOCAL_FILES}`, `trust: skip` and a `reason`"),
+        Origin::File { .. } | Origin::Key { .. } => format!("add a rule with `scope: {LOCAL_FILES}`, `trust: skip` and a `reason`"),
     };
     let message = match rule.and_then(|rule| Some((rule, rule.until?))) {
         Some((rule, day)) => {

@@ -1,8 +1,9 @@
 //! The rules under `repositories`, read one by one.
 
+use super::binding::Prefix;
 use super::diagnostic::{Position, Problems};
-use super::document::{MODES, Mode};
 use super::fields::{self, Fields};
+use super::settings::{BindTag, Mode, Rollback};
 use super::tree::{Node, Value};
 use crate::class::Failure;
 use crate::name::{Repository, Scope, TagGlob};
@@ -42,12 +43,28 @@ impl fmt::Display for Target {
 /// Whom a rule names as signers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrustNames {
-    /// One of these.
-    AnyOf(Vec<String>),
     /// `trust` is not there: no signer counts.
     Nobody,
+    /// So many of these, each by a key of its own.
+    Signers {
+        /// How many: one of a list, every one of `all_of`.
+        needed: usize,
+        /// Whose, as they stand there: a name may stand there twice.
+        names: Vec<String>,
+    },
     /// `trust: skip`: signatures are not even looked for.
     Skip,
+}
+
+impl TrustNames {
+    /// Returns the names of the signers, as they stand there.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::Signers { names, .. } => names,
+            Self::Nobody | Self::Skip => &[],
+        }
+    }
 }
 
 /// One rule, as it stands in the policy.
@@ -79,6 +96,12 @@ pub struct Rule {
     pub signatures_from: Vec<Repository>,
     /// Where `signatures_from` stands.
     pub signatures_from_at: Option<Position>,
+    /// Under which names its images are signed, where its scopes are mirrors, and where it says so.
+    pub mirror_of: Option<(Prefix, Position)>,
+    /// Whether signatures must be for this repository and tag, and where it says so.
+    pub bind_tag: Option<(BindTag, Position)>,
+    /// What happens where the repository's revision goes back, and where it says so.
+    pub rollback: Option<(Rollback, Position)>,
 }
 
 impl Rule {
@@ -86,6 +109,12 @@ impl Rule {
     #[must_use]
     pub fn is_lax(&self, default: Mode) -> bool {
         self.trust == TrustNames::Skip || self.unsigned.unwrap_or(default) != Mode::Deny
+    }
+
+    /// Returns whether its signatures must be for this repository and tag.
+    #[must_use]
+    pub fn binding(&self) -> BindTag {
+        self.bind_tag.map(|(bind_tag, _)| bind_tag).unwrap_or_default()
     }
 
     /// Returns whether the day named by `until` is over.
@@ -123,7 +152,7 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<Rule> {
     Some(Rule {
         trust: trust.map_or(TrustNames::Nobody, |node| read_trust(node, problems)),
         trust_at: trust.map(|node| node.at),
-        unsigned: unsigned.and_then(|node| fields::word(node, "`unsigned`", MODES, problems)),
+        unsigned: unsigned.and_then(|node| fields::word(node, "`unsigned`", Mode::WORDS, problems)),
         unsigned_at: unsigned.map(|node| node.at),
         reason: fields.optional("reason").and_then(|node| fields::text(node, "`reason`", problems)).map(ToOwned::to_owned),
         until: until.and_then(|node| read_date(node, problems)),
@@ -134,7 +163,16 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<Rule> {
         tags,
         signatures_from: distinct,
         signatures_from_at: signatures_from.map(|node| node.at),
+        mirror_of: placed(&fields, "mirror_of", |node| fields::parsed(node, "`mirror_of`", "mirror", problems)),
+        bind_tag: placed(&fields, "bind_tag", |node| fields::word(node, "`bind_tag`", BindTag::WORDS, problems)),
+        rollback: placed(&fields, "rollback", |node| fields::word(node, "`rollback`", Rollback::WORDS, problems)),
     })
+}
+
+/// Returns the value of a key with where it stands.
+fn placed<T>(fields: &Fields<'_>, key: &str, read: impl FnOnce(&Node) -> Option<T>) -> Option<(T, Position)> {
+    let node = fields.optional(key)?;
+    Some((read(node)?, node.at))
 }
 
 fn read_trust(node: &Node, problems: &mut Problems) -> TrustNames {
@@ -146,17 +184,50 @@ fn read_trust(node: &Node, problems: &mut Problems) -> TrustNames {
                 .help(format!("write `[{text}]`"));
             TrustNames::Nobody
         }
-        Value::Mapping(_) => {
-            problems
-                .error(node.at, "value", "`trust` is a mapping; expected a list of signers, or `skip`")
-                .help("`all_of` and `at_least` are not in this version");
-            TrustNames::Nobody
+        Value::Mapping(_) => read_threshold(node, problems).unwrap_or(TrustNames::Nobody),
+        _ => TrustNames::Signers { needed: 1, names: read_names(node, "`trust`", problems) },
+    }
+}
+
+/// Reads `{all_of: [..]}` or `{at_least: K, of: [..]}`. Whether there are so many keys is known once they are read.
+fn read_threshold(node: &Node, problems: &mut Problems) -> Option<TrustNames> {
+    let fields = Fields::open(node, "repositories.trust.", "`trust`", problems)?;
+    match (fields.optional("all_of"), fields.optional("at_least"), fields.optional("of")) {
+        (Some(all), None, None) => {
+            let names = read_names(all, "`all_of`", problems);
+            Some(TrustNames::Signers { needed: names.len(), names })
         }
-        _ => {
-            let nodes = fields::list(node, "`trust`", problems);
-            TrustNames::AnyOf(nodes.iter().filter_map(|node| fields::text(node, "a signer", problems)).map(ToOwned::to_owned).collect())
+        (None, Some(least), Some(of)) => {
+            let names = read_names(of, "`of`", problems);
+            Some(TrustNames::Signers { needed: read_number(least, problems)?, names })
+        }
+        (None, ..) => {
+            let message = "`trust` is a mapping without `all_of`, or `at_least` and `of`";
+            problems.error(node.at, "missing-key", message).help("write `{all_of: [a, b]}` or `{at_least: 2, of: [a, b, c]}`");
+            None
+        }
+        (Some(_), ..) => {
+            problems.error(node.at, "conflict", "`trust` has `all_of` and `at_least` or `of`").help("remove one of them");
+            None
         }
     }
+}
+
+fn read_names(node: &Node, what: &str, problems: &mut Problems) -> Vec<String> {
+    let nodes = fields::list(node, what, problems);
+    nodes.iter().filter_map(|node| fields::text(node, "a signer", problems)).map(ToOwned::to_owned).collect()
+}
+
+/// Reads how many signatures are needed: digits as they stand, at least 1.
+fn read_number(node: &Node, problems: &mut Problems) -> Option<usize> {
+    let number = match &node.value {
+        Value::Scalar(text, true) if text.bytes().all(|c| c.is_ascii_digit()) && !text.starts_with('0') => text.parse().ok(),
+        _ => None,
+    };
+    if number.is_none() && !matches!(node.value, Value::Broken) {
+        problems.error(node.at, "threshold", format!("`at_least` is {}; expected a number from 1", node.kind()));
+    }
+    number
 }
 
 /// Reads a date of the one form `2027-03-31`.

@@ -303,7 +303,7 @@ fn a_thousand_strangers_are_a_stranger() {
     );
     let matched = matched("nobody", "deny");
     let Decision::Refused(failure) = decide(&matched, &with_signatures(absent(&matched, None), outcomes()), now()) else { panic!() };
-    assert!(failure.details().count() <= 41 && failure.details().last().unwrap_or_default().starts_with("and 963 more"));
+    assert!(failure.details().count() <= 42 && failure.details().last().unwrap_or_default().starts_with("and 963 more"));
 }
 
 #[test]
@@ -365,11 +365,18 @@ fn a_refusal_says_what_was_found_who_wants_what_and_what_to_do() {
     let digest = image_digest();
     assert_eq!(
         failure.message(),
-        format!("`{IMAGE}@{digest}`: no signature (3 of 3 places answered: not there); rule `r` [policy.yaml line 7] wants one by `acme`")
+        format!("`{IMAGE}`: no signature (3 of 3 places answered: not there); rule `r` [policy.yaml line 7] wants one by `acme`")
     );
     let details: Vec<String> = failure.details().collect();
-    assert_eq!(details[0], format!(".sig tag of `{digest}` in `quay.io/acme/packages`: not there (404 MANIFEST_UNKNOWN)"));
-    assert_eq!(details.len(), 3);
+    assert_eq!(
+        details,
+        [
+            format!("image: {digest}"),
+            ".sig tag in `quay.io/acme/packages`: not there (404 MANIFEST_UNKNOWN)".to_owned(),
+            "referrers API in `quay.io/acme/packages`: not there (404 MANIFEST_UNKNOWN)".to_owned(),
+            "fallback tag in `quay.io/acme/packages`: not there (404 MANIFEST_UNKNOWN)".to_owned(),
+        ]
+    );
     assert_eq!(
         failure.the_hint(),
         format!(
@@ -388,10 +395,7 @@ fn a_refusal_keeps_every_reason() {
     evidence.places[1].answer = PlaceAnswer::Failed(Failure::new(Class::Auth, "401"));
     let Decision::Refused(failure) = decide(&matched, &evidence, now()) else { panic!() };
     assert_eq!(failure.class(), Class::Auth);
-    assert!(
-        failure.message().contains("401") && failure.message().contains("2 of 3 places answered; 3 signatures found, 1 hold, 0 count"),
-        "{failure}"
-    );
+    assert!(failure.message().contains("401") && failure.message().contains("(2 of 3 places answered); rule `r`"), "{failure}");
     let text = failure.text();
     for part in ["identity: made up as identity", "unsupported: made up", "holds, by `other`", "referrers API", "auth: 401", "fallback tag"]
     {
@@ -406,11 +410,7 @@ fn what_passes_unsigned_is_named_and_so_is_the_stranger() {
         let plain = decide(&matched, &absent(&matched, None), now()).into_result().unwrap();
         assert_eq!((plain.notices().len(), plain.notices()[0].warning), (1, warning));
         assert_eq!(plain.notices()[0].text.starts_with("warning: "), warning);
-        assert!(
-            plain.notices()[0]
-                .text
-                .contains(&format!("`{IMAGE}@{}` is not signed; rule `r` [policy.yaml line 7] lets it pass (test)", image_digest()))
-        );
+        assert!(plain.notices()[0].text.contains(&format!("`{IMAGE}` is not signed; rule `r` [policy.yaml line 7] lets it pass (test)")));
         assert_eq!(plain.subject().map(|subject| subject.digest), Some(image_digest()));
         let evidence = with_signatures(absent(&matched, None), vec![Ok(signature("other", &OTHER, &image_digest()))]);
         let stranger = decide(&matched, &evidence, now()).into_result().unwrap();

@@ -1,9 +1,9 @@
 //! The environment as a policy (design.md section 3, security.md P08).
 
-use crate::support::{absent, load_at, now, reference, word};
+use crate::support::{ACME, absent, image_digest, load_at, now, reference, signature, with_signatures, word};
 use luet_cosign::class::{Class, Failure, printable};
 use luet_cosign::policy::{
-    Applies, Decision, Document, EnvironmentFacts, Grounds, Mode, Origin, Policy, Trust, decide, decide_local_files,
+    Applies, Decision, Document, EnvironmentFacts, Grounds, Mode, Origin, Policy, PostUnpack, Trust, decide, decide_local_files,
     decide_without_looking, failure, from_env,
 };
 use std::collections::BTreeMap;
@@ -99,11 +99,61 @@ fn the_warning_about_replaced_packages_is_given_for_the_variable() {
     assert_eq!(warnings, []);
 }
 
+/// What a user expects of `*`: everything may be unsigned, and what is signed must still be by the key.
 #[test]
-fn everything_may_not_be_unsigned_beside_a_key() {
-    let facts = EnvironmentFacts { allow_unsigned: words("*"), ..key() };
-    let problems = load_at(&from_env(&facts), environment(false), now()).unwrap_err();
-    assert_eq!(problems[0].code, "tie");
+fn everything_may_be_unsigned_beside_a_key_but_not_signed_by_a_stranger() {
+    for allow in ["*", "* quay.io/hobby/**", "quay.io/hobby/** * *"] {
+        let facts = EnvironmentFacts { allow_unsigned: words(allow), ..key() };
+        let policy = load(&facts);
+        let matched = policy.matching(&reference("quay.io/a/b:c"), now());
+        let Applies::Rule(effective) = matched.applies() else { panic!() };
+        assert_eq!((effective.rule.as_str(), effective.unsigned), ("environment", Mode::Warn));
+        assert_eq!(effective.place, "COSIGN_PUBLIC_KEY_LOCATION, LUET_COSIGN_ALLOW_UNSIGNED=*");
+        assert_eq!(matched.authorities().len(), 1);
+        let provisional = decide(&matched, &absent(&matched, None), now()).into_result().unwrap();
+        assert!(provisional.notices()[0].text.starts_with("warning: "), "{:?}", provisional.notices());
+        let good = with_signatures(absent(&matched, None), vec![Ok(signature("environment", &ACME, &image_digest()))]);
+        assert_eq!(word(&decide(&matched, &good, now())), "verified");
+        for class in [Class::Identity, Class::Unsupported, Class::Malformed, Class::Net] {
+            let stranger = with_signatures(absent(&matched, None), vec![Err(Failure::new(class, "made up"))]);
+            assert_eq!(word(&decide(&matched, &stranger, now())), class.word());
+        }
+        // A repository that is named beside it trusts nobody, as without the `*`.
+        let hobby = policy.matching(&reference("quay.io/hobby/a:x"), now());
+        let expected = usize::from(allow == "*");
+        assert_eq!(hobby.authorities().len(), expected, "{allow}");
+        assert_eq!(word(&decide_local_files(&policy, now())), "policy");
+        let (_, warnings) = load_at(&from_env(&facts), environment(false), now()).unwrap();
+        let text = luet_cosign::policy::lint_text(&warnings, &environment(false));
+        assert!(text.contains("LUET_COSIGN_ALLOW_UNSIGNED [replaces-others]") && text.contains("newest version"), "{text}");
+    }
+    // Without a key nobody is trusted, so strangers count for nothing.
+    let policy = load(&EnvironmentFacts { allow_unsigned: words("*"), ..EnvironmentFacts::default() });
+    let matched = policy.matching(&reference("quay.io/a/b:c"), now());
+    let stranger = with_signatures(absent(&matched, None), vec![Err(Failure::new(Class::Identity, "made up"))]);
+    assert_eq!(word(&decide(&matched, &stranger, now())), "allowed");
+}
+
+#[test]
+fn how_the_unpacked_is_compared_is_a_word_or_an_error_that_names_the_variable() {
+    assert_eq!(load(&key()).post_unpack(), PostUnpack::Auto);
+    for (word, expected) in
+        [("auto", PostUnpack::Auto), ("tree", PostUnpack::Tree), ("layers", PostUnpack::Layers), ("off", PostUnpack::Off)]
+    {
+        let facts = EnvironmentFacts { post_unpack: Some(word.to_owned()), ..key() };
+        assert_eq!(load(&facts).post_unpack(), expected);
+        let alone = EnvironmentFacts { post_unpack: Some(word.to_owned()), ..EnvironmentFacts::default() };
+        assert_eq!(load(&alone).post_unpack(), expected);
+    }
+    let long = "x".repeat(10_000);
+    for bad in ["", "Off", "no", "none", "false", " off", "off ", "off\nunmatched: allow", "\"", "auto # x", "\u{1b}[2J", long.as_str()] {
+        let facts = EnvironmentFacts { post_unpack: Some(bad.to_owned()), ..key() };
+        let problems = Document::parse(&from_env(&facts)).unwrap_err();
+        let failure = failure(&problems, &environment(false));
+        assert_eq!(failure.class(), Class::Policy);
+        assert!(failure.message().starts_with("LUET_COSIGN_POST_UNPACK "), "{bad:?}: {failure}");
+        assert!(!failure.message().contains('\x1b') && failure.message().len() < 5000, "{bad:?}");
+    }
 }
 
 #[test]
@@ -198,12 +248,16 @@ fn no_value_becomes_another_value_or_a_key() {
                 let keys: BTreeMap<_, _> =
                     document.key_sources().iter().map(|signer| (signer.name.clone(), Ok(crate::support::ACME.public().clone()))).collect();
                 let (policy, _) = Policy::new(document, environment(false), keys, now()).unwrap();
+                if *value == "*" {
+                    assert_eq!(policy.rules().len(), 1);
+                    continue;
+                }
                 let targets: Vec<String> = policy.rules()[1].targets.iter().map(|(target, _)| target.to_string()).collect();
                 assert_eq!((policy.rules().len(), targets), (2, one()), "{value:?}");
             }
             Err(problems) => {
                 let told = match problems[0].code {
-                    "tie" | "empty" => continue,
+                    "empty" => continue,
                     "character" => format!("the character {}", value.chars().find(|c| c.is_control()).unwrap().escape_unicode()),
                     _ => printable(value),
                 };
@@ -258,7 +312,7 @@ fn a_bad_value_names_its_variable() {
     let one = |value: &str| vec![value.to_owned()];
     for (facts, variable) in [
         (EnvironmentFacts { allow_unsigned: one("quay.io"), ..key() }, "LUET_COSIGN_ALLOW_UNSIGNED"),
-        (EnvironmentFacts { allow_unsigned: one("*"), ..key() }, "LUET_COSIGN_ALLOW_UNSIGNED"),
+        (EnvironmentFacts { post_unpack: Some("on".to_owned()), ..key() }, "LUET_COSIGN_POST_UNPACK"),
         (EnvironmentFacts { repository: Some("quay.io/a:b".to_owned()), ..key() }, "COSIGN_REPOSITORY"),
         (EnvironmentFacts { skip: one("("), ..key() }, "COSIGN_SKIP"),
         (EnvironmentFacts { http_registries: one("a b"), ..key() }, "LUET_COSIGN_HTTP_REGISTRIES"),

@@ -58,6 +58,7 @@ fn the_environments_equivalent_is_what_from_env_prints() {
         allow_unsigned: words("quay.io/hobby/** file://**"),
         skip: words("quay\\.io/old/.*"),
         http_registries: words("registry.lan:5000"),
+        post_unpack: None,
     };
     let text = include_str!("../../examples/policies/environment.yaml");
     assert_eq!(from_env(&facts), text);

@@ -1,0 +1,200 @@
+//! Binding: whether a signature was made for this repository and tag, and not merely for the same content.
+//!
+//! Our signer signs repository and tag with the digest; cosign signs neither in a way that it would check. Without this a
+//! validly signed package could be served under another's name (`reference/security.md` R02, R03). A mirror serves what was signed
+//! under another name: `mirror_of`, mapped component by component, `reference/policy.md` 4.4.
+
+use super::settings::BindTag;
+use crate::class::{Class, Failure};
+use crate::name::{Reference, Registry, Repository, Scope, Tag};
+use std::fmt;
+use std::str::FromStr;
+
+/// A repository, or what the names of several start with: a registry and any number of whole segments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    registry: Registry,
+    /// Without slashes at its ends; empty for the whole registry.
+    path: String,
+}
+
+impl Prefix {
+    /// Returns whether it names a registry only, and no repository on it.
+    pub(super) fn is_registry(&self) -> bool {
+        self.path.is_empty()
+    }
+
+    /// Returns the name under which `repository`, which `scope` covers, was signed: what `scope` says literally before its first
+    /// wildcard is replaced, the rest stays. `None` where there is no such name.
+    pub(super) fn name_of(&self, repository: &Repository, scope: &Scope) -> Option<Repository> {
+        let literals = literals(scope)?;
+        let name = repository.to_string();
+        let rest = name.split('/').skip(literals);
+        let own = std::iter::once(self.registry.as_str()).chain(self.path.split('/').filter(|segment| !segment.is_empty()));
+        own.chain(rest).collect::<Vec<_>>().join("/").parse().ok()
+    }
+}
+
+/// Returns how many components of a scope stand before its first wildcard, the host among them; `None` where the host is one.
+pub(super) fn literals(scope: &Scope) -> Option<usize> {
+    let count = scope.to_string().split('/').take_while(|component| !component.starts_with('*')).count();
+    (count > 0).then_some(count)
+}
+
+impl FromStr for Prefix {
+    type Err = Failure;
+
+    /// Parses `host[:port]` or `host[:port]/segment/...`.
+    ///
+    /// # Errors
+    /// `reference`: no registry before the first slash, a wildcard, a tag or digest, or a part that is not valid.
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let (host, path) = text.split_once('/').unwrap_or((text, ""));
+        if text.ends_with('/') || (host != "localhost" && !host.contains(['.', ':'])) {
+            let why = format!("`{text}` is no prefix of repositories: expected `registry` or `registry/path`");
+            return Err(Failure::new(Class::Reference, why));
+        }
+        let registry: Registry = host.parse()?;
+        if !path.is_empty() {
+            format!("{registry}/{path}").parse::<Repository>()?;
+        }
+        Ok(Self { registry, path: path.to_owned() })
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() { self.registry.fmt(f) } else { write!(f, "{}/{}", self.registry, self.path) }
+    }
+}
+
+/// The names that a signature may be for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expected<'a> {
+    /// What is asked for.
+    pub(super) reference: &'a Reference,
+    /// The name of the same repository where it is a mirror's.
+    pub(super) signed_as: Option<&'a Repository>,
+}
+
+impl Expected<'_> {
+    /// The name to show: where it is a mirror's, the one under which it is signed.
+    fn repository(&self) -> &Repository {
+        self.signed_as.unwrap_or_else(|| self.reference.repository())
+    }
+
+    /// A mirror's own name is right as well: a site may sign what it mirrors.
+    fn is_repository(&self, found: &Repository) -> bool {
+        found == self.reference.repository() || self.signed_as == Some(found)
+    }
+}
+
+/// What a signature names.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Named<'a> {
+    pub(super) repository: Option<&'a Repository>,
+    pub(super) tag: Option<&'a Tag>,
+}
+
+/// What is known of a signature beside what it names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Signed {
+    /// Whether it is of the manifest of this platform inside an index, which may name a repository without a tag.
+    pub(super) child: bool,
+    /// Whether its key is known to name repository and tag.
+    pub(super) by_a_binder: bool,
+}
+
+/// Holds what a signature names against what is expected.
+///
+/// # Errors
+/// Why not, as what stands behind "the signature".
+pub(super) fn check(named: Named<'_>, bind_tag: BindTag, signed: Signed, expected: Expected<'_>) -> Result<(), String> {
+    let must = match bind_tag {
+        BindTag::Off => return Ok(()),
+        BindTag::IfPresent => signed.by_a_binder,
+        BindTag::Required => true,
+    };
+    let tag = expected.reference.tag();
+    let wrong_repository = named.repository.is_some_and(|found| !expected.is_repository(found));
+    let wrong_tag = named.tag.is_some_and(|found| tag.is_some_and(|tag| tag != found));
+    if wrong_repository || wrong_tag {
+        let expected = name(Some(expected.repository()), tag);
+        return Err(format!("was made for {}, not for {expected}", name(named.repository, named.tag)));
+    }
+    let lacks_tag = named.tag.is_none() && tag.is_some() && !signed.child;
+    let missing = match (named.repository.is_none(), lacks_tag) {
+        (false, false) => return Ok(()),
+        (false, true) => "no tag",
+        (true, false) => "no repository",
+        (true, true) => "neither repository nor tag",
+    };
+    if must { Err(format!("names {missing}; this signer binds its signatures, this one is an older or foreign one")) } else { Ok(()) }
+}
+
+fn name(repository: Option<&Repository>, tag: Option<&Tag>) -> String {
+    match (repository, tag) {
+        (Some(repository), Some(tag)) => format!("`{repository}:{tag}`"),
+        (Some(repository), None) => format!("`{repository}`"),
+        (None, Some(tag)) => format!("the tag `{tag}`"),
+        (None, None) => "nothing".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_is_mapped_component_by_component() {
+        for (prefix, scope, repository, expected) in [
+            ("ghcr.io/vendor", "registry.lan:5000/vendor/**", "registry.lan:5000/vendor/os", Some("ghcr.io/vendor/os")),
+            ("ghcr.io/vendor", "registry.lan:5000/vendor/**", "registry.lan:5000/vendor/os/extra", Some("ghcr.io/vendor/os/extra")),
+            ("GHCR.io:443/vendor", "registry.lan:5000/**", "registry.lan:5000/vendor/os", Some("ghcr.io/vendor/vendor/os")),
+            ("ghcr.io", "registry.lan:5000/**", "registry.lan:5000/vendor/os", Some("ghcr.io/vendor/os")),
+            ("ghcr.io", "registry.lan:5000/*/os", "registry.lan:5000/vendor/os", Some("ghcr.io/vendor/os")),
+            ("ghcr.io/vendor/os", "registry.lan/os", "registry.lan/os", Some("ghcr.io/vendor/os")),
+            ("docker.io/mudler", "registry.lan/hub/**", "registry.lan/hub/luet", Some("docker.io/mudler/luet")),
+            ("docker.io/alpine", "registry.lan/alpine", "registry.lan/alpine", Some("docker.io/library/alpine")),
+            ("docker.io", "registry.lan/hub/**", "registry.lan/hub/alpine", Some("docker.io/library/alpine")),
+            ("ghcr.io/library", "docker.io/library/*", "alpine", Some("ghcr.io/library/alpine")),
+            ("localhost:5000/a", "registry.lan/*", "registry.lan/b", Some("localhost:5000/a/b")),
+            ("ghcr.io", "registry.lan/os", "registry.lan/os", None),
+            ("ghcr.io/vendor", "*", "registry.lan/vendor/os", None),
+            ("ghcr.io/vendor", "*.lan/vendor/**", "registry.lan/vendor/os", None),
+        ] {
+            let scope: Scope = scope.parse().unwrap();
+            let repository: Repository = repository.parse().unwrap();
+            assert!(scope.covers(&repository), "{scope} {repository}");
+            let found = prefix.parse::<Prefix>().unwrap().name_of(&repository, &scope);
+            assert_eq!(found.map(|found| found.to_string()).as_deref(), expected, "{prefix} {scope} {repository}");
+        }
+        let long: Repository = format!("registry.lan/v/{}", "a".repeat(250)).parse().unwrap();
+        let prefix: Prefix = "ghcr.io/vendor".parse().unwrap();
+        assert_eq!(prefix.name_of(&long, &"registry.lan/v/**".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn what_is_no_prefix_is_refused() {
+        let bad = [
+            "",
+            "vendor",
+            "vendor/os",
+            "ghcr.io/",
+            "ghcr.io/vendor/",
+            "ghcr.io//vendor",
+            "/vendor",
+            "ghcr.io/vendor*",
+            "ghcr.io/*",
+            "*.io/x",
+            "ghcr.io/vendor:tag",
+            "ghcr.io/Vendor",
+            "ghcr.io/../x",
+            "https://ghcr.io/vendor",
+            "ghcr.io/vendor\n",
+        ];
+        for text in bad {
+            assert_eq!(text.parse::<Prefix>().map_err(|failure| failure.class()), Err(Class::Reference), "{text:?}");
+        }
+    }
+}
