@@ -12,6 +12,8 @@
     missing_debug_implementations
 )]
 
+#[path = "policy/bindings.rs"]
+mod bindings;
 #[path = "policy/decisions.rs"]
 mod decisions;
 #[path = "policy/documents.rs"]
@@ -28,5 +30,13 @@ mod keys;
 mod loading;
 #[path = "policy/matching.rs"]
 mod matching;
+#[path = "policy/memory.rs"]
+mod memory;
+#[path = "policy/option.rs"]
+mod option;
+#[path = "policy/refusals.rs"]
+mod refusals;
 #[path = "policy/support.rs"]
 mod support;
+#[path = "policy/thresholds.rs"]
+mod thresholds;

@@ -29,7 +29,10 @@ impl Prefix {
     pub(super) fn name_of(&self, repository: &Repository, scope: &Scope) -> Option<Repository> {
         let literals = literals(scope)?;
         let name = repository.to_string();
-        let rest = name.split('/').skip(literals);
+        let mut rest = name.split('/').skip(literals).peekable();
+        if self.is_registry() && rest.peek().is_none() {
+            return None;
+        }
         let own = std::iter::once(self.registry.as_str()).chain(self.path.split('/').filter(|segment| !segment.is_empty()));
         own.chain(rest).collect::<Vec<_>>().join("/").parse().ok()
     }
@@ -50,11 +53,12 @@ impl FromStr for Prefix {
     /// `reference`: no registry before the first slash, a wildcard, a tag or digest, or a part that is not valid.
     fn from_str(text: &str) -> Result<Self, Failure> {
         let (host, path) = text.split_once('/').unwrap_or((text, ""));
-        if text.ends_with('/') || (host != "localhost" && !host.contains(['.', ':'])) {
+        let registry: Registry = host.parse()?;
+        // Of the canonical name, for the mapped name is read again: `foo:443/x` would become Docker Hub's `foo/x`.
+        if text.ends_with('/') || (registry.as_str() != "localhost" && !registry.as_str().contains(['.', ':'])) {
             let why = format!("`{text}` is no prefix of repositories: expected `registry` or `registry/path`");
             return Err(Failure::new(Class::Reference, why));
         }
-        let registry: Registry = host.parse()?;
         if !path.is_empty() {
             format!("{registry}/{path}").parse::<Repository>()?;
         }
@@ -180,6 +184,8 @@ mod tests {
             "",
             "vendor",
             "vendor/os",
+            "vendor:443/os",
+            "vendor./os",
             "ghcr.io/",
             "ghcr.io/vendor/",
             "ghcr.io//vendor",

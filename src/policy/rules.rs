@@ -195,11 +195,12 @@ fn read_threshold(node: &Node, problems: &mut Problems) -> Option<TrustNames> {
     match (fields.optional("all_of"), fields.optional("at_least"), fields.optional("of")) {
         (Some(all), None, None) => {
             let names = read_names(all, "`all_of`", problems);
-            Some(TrustNames::Signers { needed: names.len(), names })
+            (!names.is_empty()).then_some(TrustNames::Signers { needed: names.len(), names })
         }
         (None, Some(least), Some(of)) => {
+            let needed = read_number(least, problems);
             let names = read_names(of, "`of`", problems);
-            Some(TrustNames::Signers { needed: read_number(least, problems)?, names })
+            Some(TrustNames::Signers { needed: needed.filter(|_| !names.is_empty())?, names })
         }
         (None, ..) => {
             let message = "`trust` is a mapping without `all_of`, or `at_least` and `of`";

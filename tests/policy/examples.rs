@@ -1,7 +1,10 @@
 //! Every example is loaded, and does what its first lines say.
 
-use crate::support::{ACME, absent, file, image_digest, load_at, now, reference, signature, with_signatures, word};
-use luet_cosign::policy::{EnvironmentFacts, Policy, decide, decide_without_looking, from_env};
+use crate::support::{
+    ACME, Key, SITE, absent, file, image_digest, load_at, now, reference, signature, signature_for, with_signatures, word,
+};
+use luet_cosign::policy::{Applies, EnvironmentFacts, Policy, PostUnpack, decide, decide_without_looking, from_env, judge_revision};
+use luet_cosign::wire::Claims;
 
 fn load(text: &str) -> Policy {
     load_at(text, file(), now()).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}")).0
@@ -48,6 +51,49 @@ fn a_registry_without_tls() {
     assert_eq!(unsigned(&policy, "registry.lan:5000/acme/packages:x"), "unsigned");
 }
 
+/// Signatures for a name, by the signers and their keys.
+fn signed_for(policy: &Policy, image: &str, names: &[(&str, &str)]) -> &'static str {
+    let matched = policy.matching(&reference(image), now());
+    let signature = |(signer, name): &(&str, &str)| {
+        let name = reference(name);
+        let claims = Claims { repository: Some(name.repository().clone()), tag: name.tag().cloned(), tree: None };
+        let key: &Key = if *signer == "site" { &SITE } else { &ACME };
+        Ok(signature_for(signer, key, &image_digest(), &claims))
+    };
+    word(&decide(&matched, &with_signatures(absent(&matched, None), names.iter().map(signature).collect()), now()))
+}
+
+#[test]
+fn a_mirror_with_a_counter_signature() {
+    let policy = load(include_str!("../../examples/policies/mirror.yaml"));
+    let (image, name) = ("registry.lan:5000/vendor/os:1", "ghcr.io/vendor/os:1");
+    for (names, expected) in [
+        ([("vendor", name), ("site", image)].as_slice(), "verified"),
+        (&[("vendor", name), ("site", name)], "verified"),
+        (&[("vendor", name)], "identity"),
+        (&[("site", image)], "identity"),
+        (&[("vendor", "ghcr.io/vendor/os:2"), ("site", image)], "binding"),
+        (&[("vendor", "ghcr.io/vendor/other:1"), ("site", image)], "binding"),
+    ] {
+        assert_eq!(signed_for(&policy, image, names), expected, "{names:?}");
+    }
+    assert_eq!(unsigned(&policy, image), "unsigned");
+}
+
+#[test]
+fn as_strict_as_it_gets() {
+    let policy = load(include_str!("../../examples/policies/strict.yaml"));
+    assert_eq!(policy.post_unpack(), PostUnpack::Layers);
+    let (metadata, package) = ("quay.io/acme/packages:repository.yaml", "quay.io/acme/packages:kernel-6");
+    assert_eq!(signed_for(&policy, package, &[("release", package)]), "verified");
+    assert_eq!(signed_for(&policy, package, &[("release", "quay.io/acme/packages:kernel-5")]), "binding");
+    assert_eq!(signed_by(&policy, package, "release"), "binding");
+    assert_eq!(signed_for(&policy, metadata, &[("release", metadata)]), "identity");
+    assert_eq!(signed_for(&policy, metadata, &[("release", metadata), ("site", metadata)]), "verified");
+    let Applies::Rule(effective) = policy.matching(&reference(metadata), now()).applies().clone() else { panic!() };
+    assert!(judge_revision(&effective, &reference(metadata), Some(2), 1).is_err());
+}
+
 #[test]
 fn the_environments_equivalent_is_what_from_env_prints() {
     let words = |text: &str| text.split_whitespace().map(ToOwned::to_owned).collect();
@@ -71,5 +117,5 @@ fn no_example_is_left_out() {
     let mut names: Vec<String> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["environment.yaml", "http-registry.yaml", "mixed.yaml", "single-key.yaml"]);
+    assert_eq!(names, ["environment.yaml", "http-registry.yaml", "mirror.yaml", "mixed.yaml", "single-key.yaml", "strict.yaml"]);
 }

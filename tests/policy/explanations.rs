@@ -31,7 +31,15 @@ fn the_winner_stands_first_with_the_reason_why() {
     let settings: Vec<(&str, &str)> = explanation.settings.iter().map(|setting| (setting.key, setting.from.as_str())).collect();
     assert_eq!(
         settings,
-        [("trust", "policy.yaml line 10"), ("unsigned", "defaults, policy.yaml line 2"), ("signatures_from", "policy.yaml line 10")]
+        [
+            ("trust", "policy.yaml line 10"),
+            ("unsigned", "defaults, policy.yaml line 2"),
+            ("signatures_from", "policy.yaml line 10"),
+            ("bind_tag", "built in"),
+            ("rollback", "built in"),
+            ("downgrade", "built in"),
+            ("post_unpack", "built in"),
+        ]
     );
     assert_eq!(explanation.settings[2].value, "quay.io/acme/s");
 }
@@ -43,11 +51,53 @@ fn the_outcomes_are_those_of_the_decision() {
         |image: &str| -> Vec<String> { explain(&policy, &reference(image), now()).outcomes.into_iter().map(|row| row.outcome).collect() };
     let refused = |word: &str, exit: u8| format!("refused: {word} (exit {exit})");
     let bad = || vec![refused("unsupported", 15), refused("malformed", 14), refused("binding", 14), refused("net", 20)];
-    let with = |first: &[String]| [first.to_vec(), bad()].concat();
-    assert_eq!(outcomes("ghcr.io/a/b:x"), with(&["verified".to_owned(), refused("unsigned", 10), refused("identity", 12)]));
-    assert_eq!(outcomes("quay.io/acme/x:x"), with(&["verified".to_owned(), "allowed, with a warning".to_owned(), refused("identity", 12)]));
+    let good = || vec!["verified".to_owned(), "verified".to_owned(), refused("binding", 14), refused("binding", 14)];
+    let with = |first: &[String], strangers: String| [good(), first.to_vec(), vec![strangers], bad()].concat();
+    let unsigned = || refused("unsigned", 10);
+    assert_eq!(outcomes("ghcr.io/a/b:x"), with(&[unsigned(), unsigned(), unsigned()], refused("identity", 12)));
+    let warned = || "allowed, with a warning".to_owned();
+    assert_eq!(outcomes("quay.io/acme/x:x"), with(&[warned(), refused("rollback", 16), warned()], refused("identity", 12)));
     assert_eq!(outcomes("quay.io/hobby/x:x"), [refused("policy", 3)]);
     assert_eq!(outcomes("quay.io/skip/x:x"), ["allowed"]);
+}
+
+#[test]
+fn names_keys_and_memory_are_explained() {
+    let policy = load(
+        &(with_rules(
+            "
+  - {name: mirror, scope: 'registry.lan:5000/vendor/**', mirror_of: ghcr.io/vendor, trust: {all_of: [acme, other]}, bind_tag: required, rollback: deny}
+  - {name: any, scope: '*', trust: {at_least: 1, of: [acme, other]}, bind_tag: off, unsigned: warn}
+",
+        )
+        .replace("unsigned: deny}\n", "unsigned: deny, downgrade: repo}\n")
+            + "post_unpack: layers\n"),
+    );
+    let mirror = explain(&policy, &reference("registry.lan:5000/vendor/os:1"), now());
+    let settings: Vec<String> =
+        mirror.settings.iter().map(|setting| format!("{}: {} [{}]", setting.key, setting.value, setting.from)).collect();
+    assert!(settings[0].starts_with("trust: all of acme (key "), "{settings:?}");
+    assert_eq!(
+        settings[3..],
+        [
+            "mirror_of: ghcr.io/vendor: signed as `ghcr.io/vendor/os` [policy.yaml line 8]",
+            "bind_tag: required [policy.yaml line 8]",
+            "rollback: deny [policy.yaml line 8]",
+            "downgrade: repo [defaults, policy.yaml line 2]",
+            "post_unpack: layers [policy.yaml line 10]",
+        ]
+    );
+    let row = |image: &str, found: &str| {
+        let rows = explain(&policy, &reference(image), now()).outcomes;
+        rows.into_iter().find(|row| row.evidence.starts_with(found)).map(|row| row.outcome)
+    };
+    let lan = "registry.lan:5000/vendor/os:1";
+    assert_eq!(row(lan, "good signatures by 2 trusted keys, for this repository and tag").as_deref(), Some("verified"));
+    assert_eq!(row(lan, "one that names no repository").as_deref(), Some("refused: binding (exit 14)"));
+    let any = "quay.io/a/b:c";
+    assert_eq!(row(any, "one for another repository or tag").as_deref(), Some("verified"));
+    assert_eq!(row(any, "the same, by a key").as_deref(), Some("verified"));
+    assert_eq!(row(any, "the same, and another tag").as_deref(), Some("refused: rollback (exit 16)"));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! No key is ignored: for each key of the schema, two policies that differ in it alone and what that changes (security.md P09).
 
 use crate::support::{
-    ACME, OTHER, absent, errors, file, image_digest, load_at, now, reference, signature, with_rules, with_signatures, word,
+    ACME, OTHER, absent, errors, file, image_digest, load_at, now, reference, signature, signature_for, with_rules, with_signatures, word,
 };
-use luet_cosign::policy::{Decision, Document, KEYS, Policy, decide, decide_without_looking};
+use luet_cosign::policy::{Applies, Decision, Document, Effective, KEYS, Policy, decide, decide_without_looking, judge_revision};
+use luet_cosign::wire::Claims;
 
 /// What is looked at: one number or word of what a policy does.
 type Probe = fn(&Policy) -> String;
@@ -39,6 +40,37 @@ fn outcome(policy: &Policy, image: &str, signed: bool) -> String {
     match &decision {
         Decision::Allowed(provisional) if provisional.notices()[0].warning => "warned".to_owned(),
         decision => word(decision).to_owned(),
+    }
+}
+
+/// An image of `quay.io/a/b`, signed by `acme` for this name.
+fn by_acme(policy: &Policy, repository: Option<&str>) -> String {
+    let matched = policy.matching(&reference("quay.io/a/b:x"), now());
+    let claims = Claims { repository: repository.map(|name| name.parse().unwrap()), ..Claims::default() };
+    let signature = signature_for("acme", &ACME, &image_digest(), &claims);
+    word(&decide(&matched, &with_signatures(absent(&matched, None), vec![Ok(signature)]), now())).to_owned()
+}
+
+fn by_acme_alone(policy: &Policy) -> String {
+    by_acme(policy, None)
+}
+
+fn made_for_another_name(policy: &Policy) -> String {
+    by_acme(policy, Some("ghcr.io/vendor/b"))
+}
+
+fn effective(policy: &Policy) -> Effective {
+    match policy.matching(&reference("quay.io/a/b:x"), now()).applies() {
+        Applies::Rule(effective) => effective.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The repository goes back from revision 2 to 1.
+fn goes_back(policy: &Policy) -> String {
+    match judge_revision(&effective(policy), &reference("quay.io/a/b:x"), Some(2), 1) {
+        Ok(notice) => notice.map_or("fine", |_| "warned").to_owned(),
+        Err(failure) => failure.class().to_string(),
     }
 }
 
@@ -86,11 +118,33 @@ const CASES: &[Case] = &[
         "allowed",
     ),
     Case("defaults.unsigned", "unsigned: deny", "unsigned: warn", unsigned, "unsigned", "warned"),
+    Case(
+        "defaults.downgrade",
+        "unsigned: deny}",
+        "unsigned: deny, downgrade: repo}",
+        |policy| effective(policy).downgrade.word().to_owned(),
+        "tag",
+        "repo",
+    ),
     Case("repositories.name", "name: r", "name: renamed", names_the_rule, "false", "true"),
     Case("repositories.scope", "scope: quay.io/a/b", "scope: quay.io/a/c", unsigned, "unsigned", "policy"),
     Case("repositories.tags", "scope: quay.io/a/b", "scope: quay.io/a/b, tags: [x]", other_tag, "unsigned", "policy"),
     Case("repositories.trust", "trust: [acme]", "trust: [other]", by_other, "identity", "verified"),
     Case("repositories.trust", "trust: [acme]", "trust: skip, reason: because", unsigned, "unsigned", "allowed"),
+    Case("repositories.trust.all_of", "trust: [acme]", "trust: {all_of: [acme, other]}", by_acme_alone, "verified", "identity"),
+    Case("repositories.trust.at_least", "trust: [acme]", "trust: {at_least: 2, of: [acme, other]}", by_acme_alone, "verified", "identity"),
+    Case("repositories.trust.of", "trust: [acme]", "trust: {at_least: 1, of: [other]}", by_other, "identity", "verified"),
+    Case("repositories.bind_tag", "trust: [acme]", "trust: [acme], bind_tag: required", by_acme_alone, "verified", "binding"),
+    Case("repositories.bind_tag", "trust: [acme]", "trust: [acme], bind_tag: off", made_for_another_name, "binding", "verified"),
+    Case(
+        "repositories.mirror_of",
+        "trust: [acme]",
+        "trust: [acme], mirror_of: ghcr.io/vendor/b",
+        made_for_another_name,
+        "binding",
+        "verified",
+    ),
+    Case("repositories.rollback", "trust: [acme]", "trust: [acme], rollback: deny", goes_back, "warned", "rollback"),
     Case("repositories.unsigned", "trust: [acme]", "trust: [acme], unsigned: warn", unsigned, "unsigned", "warned"),
     Case("repositories.reason", "trust: [acme]", "trust: [acme], unsigned: allow, reason: because", names_the_reason, "false", "true"),
     Case("repositories.until", "trust: [acme]", "trust: skip, reason: because, until: 2026-11-19", unsigned, "unsigned", "policy"),
@@ -122,6 +176,7 @@ const CASES: &[Case] = &[
         "",
         "a.example false None 1",
     ),
+    Case("post_unpack", "", "post_unpack: layers\n", |policy| policy.post_unpack().word().to_owned(), "auto", "layers"),
     Case("skip_patterns", "", "skip_patterns: ['quay.io/a/b:x']\n", unsigned, "unsigned", "warned"),
 ];
 

@@ -9,7 +9,7 @@ use luet_cosign::policy::{
     Decision, Diagnostic, Document, Evidence, Matched, Origin, PlaceAnswer, PlaceKind, PlaceReport, Policy, Severity, SignatureReport,
 };
 use luet_cosign::trust::{Authority, Held, PublicKey, Requirements, VerifiedSignature};
-use luet_cosign::wire::{Payload, Signatures};
+use luet_cosign::wire::{Claims, Payload, Signatures};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -24,6 +24,7 @@ pub struct Key {
 
 pub static ACME: LazyLock<Key> = LazyLock::new(Key::new);
 pub static OTHER: LazyLock<Key> = LazyLock::new(Key::new);
+pub static SITE: LazyLock<Key> = LazyLock::new(Key::new);
 
 impl Key {
     fn new() -> Self {
@@ -62,10 +63,14 @@ pub fn with_rules(rules: &str) -> String {
 }
 
 pub fn key_of(signer: &str) -> PublicKey {
-    if signer == "other" { OTHER.public().clone() } else { ACME.public().clone() }
+    match signer {
+        "other" => OTHER.public().clone(),
+        "site" => SITE.public().clone(),
+        _ => ACME.public().clone(),
+    }
 }
 
-/// Loads a policy at a given time; every signer but `other` has the key of `acme`.
+/// Loads a policy at a given time; every signer but `other` and `site` has the key of `acme`.
 pub fn load_at(text: &str, origin: Origin, now: Timestamp) -> Result<(Policy, Vec<Diagnostic>), Vec<Diagnostic>> {
     let document = Document::parse(text)?;
     let keys: BTreeMap<_, _> = document.key_sources().iter().map(|signer| (signer.name.clone(), Ok(key_of(&signer.name)))).collect();
@@ -93,14 +98,68 @@ pub fn warnings(text: &str) -> Vec<(&'static str, usize)> {
     problems(text).into_iter().filter(|(severity, ..)| *severity == Severity::Warning).map(|(_, code, line)| (code, line)).collect()
 }
 
-/// A real signature of `image` by `key`, under the name `signer`.
+/// A real signature of `image` by `key`, under the name `signer`. It names no repository and tag, as cosign's.
 pub fn signature(signer: &str, key: &Key, image: &Digest) -> VerifiedSignature {
-    let payload = Payload { docker_reference: "x".to_owned(), manifest_digest: *image, annotations: BTreeMap::new() }.to_bytes();
+    signature_for(signer, key, image, &Claims::default())
+}
+
+/// A signature that names something.
+pub fn signature_for(signer: &str, key: &Key, image: &Digest, claims: &Claims) -> VerifiedSignature {
+    let payload = payload(image, claims);
+    checked(signer, key, image, &payload, &key.sign(&payload))
+}
+
+/// The same signature as bytes go that differ: s and n - s hold alike (security.md R18).
+pub fn malleated(signer: &str, key: &Key, image: &Digest) -> [VerifiedSignature; 2] {
+    let payload = payload(image, &Claims::default());
+    let signed = key.sign(&payload);
+    let other = with_the_other_s(&signed);
+    assert_ne!(signed, other);
+    [signed, other].map(|bytes| checked(signer, key, image, &payload, &bytes))
+}
+
+fn payload(image: &Digest, claims: &Claims) -> Vec<u8> {
+    Payload { docker_reference: "x".to_owned(), manifest_digest: *image, annotations: claims.annotations() }.to_bytes()
+}
+
+fn checked(signer: &str, key: &Key, image: &Digest, payload: &[u8], signature: &[u8]) -> VerifiedSignature {
     let mut signatures = Signatures::default();
-    signatures.push(&payload, &key.sign(&payload));
+    signatures.push(payload, signature);
     let candidate = signatures.candidates().next().unwrap().unwrap();
     let authorities = [Authority { name: signer.to_owned(), key: key.public().clone() }];
-    Held::check(&candidate, &authorities).unwrap().check_claims(&payload, image, &Requirements::default()).unwrap()
+    Held::check(&candidate, &authorities).unwrap().check_claims(payload, image, &Requirements::default()).unwrap()
+}
+
+/// The order of P-256.
+const ORDER: [u8; 32] = [
+    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84,
+    0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+];
+
+/// Replaces s by n - s in a signature in DER: two integers in a sequence.
+fn with_the_other_s(der: &[u8]) -> Vec<u8> {
+    let (r, rest) = der[2..].split_at(2 + usize::from(der[3]));
+    let s = &rest[2..];
+    let mut wide = [0; 32];
+    let digits = &s[s.len().saturating_sub(32)..];
+    wide[32 - digits.len()..].copy_from_slice(digits);
+    let mut borrow = 0;
+    let mut other = vec![0; 32];
+    for at in (0..32).rev() {
+        let difference = i32::from(ORDER[at]) - i32::from(wide[at]) - borrow;
+        borrow = i32::from(difference < 0);
+        other[at] = u8::try_from(difference.rem_euclid(256)).unwrap();
+    }
+    let start = other.iter().position(|byte| *byte != 0).unwrap();
+    other.drain(..start);
+    if other[0] >= 0x80 {
+        other.insert(0, 0);
+    }
+    let mut signature = r.to_vec();
+    signature.extend([2, u8::try_from(other.len()).unwrap()]);
+    signature.extend(other);
+    signature.splice(0..0, [0x30, u8::try_from(signature.len()).unwrap()]);
+    signature
 }
 
 pub fn image_digest() -> Digest {
