@@ -3,6 +3,7 @@
 //! The codes are the headings of docs/policy.md, "Problems". Positions are written `line 7, column 5`, for the host strips
 //! `:word:` from what it prints.
 
+use super::refusal::counted;
 use super::{Origin, environment};
 use crate::class::{Class, Failure, printable};
 use crate::limits;
@@ -186,7 +187,7 @@ pub fn lint_text(problems: &[Diagnostic], origin: &Origin) -> String {
         }
     }
     let (errors, warnings) = count(problems);
-    text.push_str(&format!("{}: {errors} errors, {warnings} warnings\n", origin.name()));
+    text.push_str(&format!("{}: {}, {}\n", origin.name(), counted(errors, "error"), counted(warnings, "warning")));
     text
 }
 

@@ -13,7 +13,7 @@ pub(super) const ALLOW_UNSIGNED: &str = "LUET_COSIGN_ALLOW_UNSIGNED";
 /// The variable behind `skip_patterns`.
 pub(super) const SKIP: &str = "COSIGN_SKIP";
 /// The variable behind `post_unpack`.
-const POST_UNPACK: &str = "LUET_COSIGN_POST_UNPACK";
+pub(super) const POST_UNPACK: &str = "LUET_COSIGN_POST_UNPACK";
 /// The scope that covers everything.
 const EVERYTHING: &str = "*";
 

@@ -6,9 +6,11 @@
 use super::binding::{self, Expected, Named, Signed};
 use super::decide::{Decision, decide, decide_without_looking};
 use super::diagnostic::Position;
+use super::environment;
 use super::evidence::{Evidence, Memory, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport};
 use super::loaded::{Origin, Policy};
 use super::matching::{Applies, Candidate, Effective, Matched, Trust};
+use super::refusal::counted;
 use super::rules::{Rule, TrustNames};
 use crate::class::{Class, Failure, printable};
 use crate::name::{Digest, Reference};
@@ -116,7 +118,7 @@ fn line(policy: &Policy, candidate: &Candidate<'_>) -> CandidateLine {
     CandidateLine {
         rule: candidate.rule.name.clone(),
         place: policy.place_of(candidate.rule),
-        rank: [host_kind, format!("{literals} literal segments"), kind.to_owned(), tag],
+        rank: [host_kind, counted(literals, "literal segment"), kind.to_owned(), tag],
         tag: candidate.tag.map(ToString::to_string),
         scope,
     }
@@ -149,7 +151,11 @@ fn settings(policy: &Policy, rule: &Rule, effective: &Effective) -> Vec<Setting>
     settings.push(setting("bind_tag", effective.bind_tag.word().to_owned(), or_built_in(rule.bind_tag.map(|(_, found)| found))));
     settings.push(setting("rollback", effective.rollback.word().to_owned(), or_built_in(rule.rollback.map(|(_, found)| found))));
     settings.push(setting("downgrade", effective.downgrade.word().to_owned(), or_defaults(None, defaults.downgrade_at)));
-    settings.push(setting("post_unpack", policy.post_unpack().word().to_owned(), or_built_in(policy.document.post_unpack_at)));
+    let post_unpack_from = match (&policy.origin, policy.document.post_unpack_at) {
+        (Origin::Environment { .. }, Some(_)) => environment::POST_UNPACK.to_owned(),
+        (_, found) => or_built_in(found),
+    };
+    settings.push(setting("post_unpack", policy.post_unpack().word().to_owned(), post_unpack_from));
     if let (Some(until), Some(found)) = (rule.until, rule.until_at) {
         let ended = if effective.ended.is_some() { " (over: it denies)" } else { "" };
         settings.push(setting("until", format!("{until}{ended}"), at(found)));

@@ -70,7 +70,11 @@ fn check_answer(report: &PlaceReport, evidence: &Evidence) -> Result<(), Failure
                 signature.place == *kind && signature.repository == *repository && signature.subject == *subject
             };
             let judged = evidence.signatures.iter().filter(judged).count();
-            if judged < *count { fault(format!("has {}, of which {judged} were judged", refusal::signatures(*count))) } else { Ok(()) }
+            if judged < *count {
+                fault(format!("has {}, of which {judged} were judged", refusal::counted(*count, "signature")))
+            } else {
+                Ok(())
+            }
         }
         PlaceAnswer::NoApi { .. } if *kind != PlaceKind::Referrers => fault("cannot lack its interface".to_owned()),
         PlaceAnswer::NoApi { detail } => {

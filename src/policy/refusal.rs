@@ -27,8 +27,8 @@ fn image_of(evidence: &Evidence) -> String {
 }
 
 /// Returns `1 signature`, `2 signatures`.
-pub(super) fn signatures(count: usize) -> String {
-    if count == 1 { "1 signature".to_owned() } else { format!("{count} signatures") }
+pub(super) fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// Returns ``.sig tag in `REPOSITORY` ``, with the subject where that is not the image.
@@ -104,7 +104,7 @@ fn no_signature(evidence: &Evidence) -> String {
 fn by_strangers(evidence: &Evidence) -> String {
     match evidence.signatures.len() {
         1 => "1 signature found, by a stranger".to_owned(),
-        count => format!("{} found, all by strangers", signatures(count)),
+        count => format!("{} found, all by strangers", counted(count, "signature")),
     }
 }
 
@@ -158,7 +158,7 @@ fn place_line(report: &PlaceReport, evidence: &Evidence) -> String {
     let place = place_of(report.kind, &report.repository, &report.subject, evidence);
     match &report.answer {
         PlaceAnswer::There { count: 0 } => format!("{place}: there, without any signature"),
-        PlaceAnswer::There { count } => format!("{place}: there, with {}", signatures(*count)),
+        PlaceAnswer::There { count } => format!("{place}: there, with {}", counted(*count, "signature")),
         PlaceAnswer::Absent { detail } => format!("{place}: not there ({detail})"),
         PlaceAnswer::NoApi { detail } => format!("{place}: not offered by this registry ({detail})"),
         PlaceAnswer::Failed(failure) => format!("{place}: {}", failure.line()),

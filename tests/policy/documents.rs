@@ -282,6 +282,11 @@ fn lint_explains_why_an_unsigned_repository_without_tags_is_dangerous() {
     let lint = luet_cosign::policy::lint_text(&warnings, &crate::support::file());
     assert!(lint.contains("newest version") && lint.contains("whatever its priority") && lint.contains("finalizers as root"), "{lint}");
     assert!(lint.contains("warning: policy.yaml line 7, column 5 [replaces-others]"), "{lint}");
+    assert!(lint.ends_with("policy.yaml: 0 errors, 3 warnings\n"), "{lint}");
+    assert_eq!(
+        luet_cosign::policy::lint_text(&warnings[..1], &crate::support::file()).lines().last(),
+        Some("policy.yaml: 0 errors, 1 warning")
+    );
     let json = luet_cosign::policy::lint_json(&warnings, &crate::support::file());
     assert_eq!((json["version"].as_u64(), json["errors"].as_u64()), (Some(1), Some(0)));
     assert_eq!(json["problems"][0]["severity"], "warning");

@@ -1,7 +1,7 @@
 //! `policy explain` says what happens, for every image that a policy can meet.
 
-use crate::support::{load, now, reference, with_rules};
-use luet_cosign::policy::explain;
+use crate::support::{load, load_at, now, reference, with_rules};
+use luet_cosign::policy::{EnvironmentFacts, Origin, explain, from_env};
 
 const RULES: &str = "
   - {name: any, scope: '*', trust: [other]}
@@ -23,7 +23,7 @@ fn the_winner_stands_first_with_the_reason_why() {
         ranks,
         [
             "literal host, 2 literal segments, exact, tag pattern of 11 literal characters",
-            "literal host, 1 literal segments, ends in `**`, any tag",
+            "literal host, 1 literal segment, ends in `**`, any tag",
             "any host, 0 literal segments, ends in `**`, any tag",
         ]
     );
@@ -98,6 +98,17 @@ fn names_keys_and_memory_are_explained() {
     assert_eq!(row(any, "one for another repository or tag").as_deref(), Some("verified"));
     assert_eq!(row(any, "the same, by a key").as_deref(), Some("verified"));
     assert_eq!(row(any, "the same, and another tag").as_deref(), Some("refused: rollback (exit 16)"));
+}
+
+#[test]
+fn what_a_variable_says_is_explained_by_its_name() {
+    let facts =
+        EnvironmentFacts { key_location: Some("k".to_owned()), post_unpack: Some("tree".to_owned()), ..EnvironmentFacts::default() };
+    let (policy, _) = load_at(&from_env(&facts), Origin::Environment { experimental: false }, now()).unwrap();
+    let settings = explain(&policy, &reference("quay.io/a/b:c"), now()).settings;
+    let from = |key: &str| settings.iter().find(|setting| setting.key == key).map(|setting| setting.from.as_str());
+    assert_eq!(from("post_unpack"), Some("LUET_COSIGN_POST_UNPACK"));
+    assert_eq!(from("trust"), Some("COSIGN_PUBLIC_KEY_LOCATION"));
 }
 
 #[test]
