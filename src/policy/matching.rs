@@ -149,7 +149,7 @@ impl Matched {
     #[must_use]
     pub fn enough(&self, evidence: &Evidence) -> bool {
         match &self.applies {
-            Applies::Rule(effective) if self.looks() => signers::count(effective, evidence).is_enough(),
+            Applies::Rule(effective) => signers::count(effective, evidence).is_enough(),
             _ => false,
         }
     }

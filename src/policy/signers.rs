@@ -39,7 +39,7 @@ impl Counted<'_> {
 
     /// What is still missing, where some count and more are needed: how many of how many, and whose.
     pub(super) fn shortfall(&self) -> Option<String> {
-        if self.needed < 2 || self.keys.is_empty() || self.is_enough() {
+        if self.keys.is_empty() || self.is_enough() {
             return None;
         }
         let (found, needed) = (self.keys.len(), self.needed);

@@ -108,6 +108,16 @@ fn what_does_not_count_is_no_help_and_what_could_not_be_asked_comes_first() {
 }
 
 #[test]
+fn nothing_is_ever_enough_where_nobody_is_trusted() {
+    for rule in ["unsigned: warn", "trust: skip, reason: x"] {
+        let text = text("[acme]").replace("trust: [acme], unsigned: warn", rule);
+        let matched = load(&text).matching(&reference("quay.io/acme/packages:x"), now());
+        assert!(!matched.enough(&absent(&matched, None)), "{rule}");
+        assert!(!matched.enough(&with_signatures(absent(&matched, None), vec![Ok(by("acme"))])), "{rule}");
+    }
+}
+
+#[test]
 fn a_proof_has_every_signature_that_counts() {
     let matched = matched("{all_of: [acme, other]}");
     let provisional = decision(&matched, vec![by("site"), by("other"), by("acme")]).into_result().unwrap();
@@ -191,6 +201,9 @@ fn a_threshold_that_cannot_be_met_or_means_nothing_is_an_error() {
     ] {
         assert_eq!(position(trust), (code, 9, column), "{trust}");
     }
+    // Names that are too few are told of before any key is read.
+    assert_eq!(Document::parse(&text("{all_of: [acme, acme]}")).unwrap_err()[0].code, "threshold");
+    assert!(Document::parse(&text("{all_of: [acme, twin]}")).is_ok());
     assert_eq!(errors(&text("{at_least: 2, of: [acme, twin, other]}")), []);
     let twice = warnings(&text("{at_least: 2, of: [acme, acme, other]}"));
     assert!(twice.contains(&("duplicate-signer", 9)), "{twice:?}");
