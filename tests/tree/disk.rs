@@ -258,6 +258,27 @@ fn u11_changes_during_the_walk_are_noticed_or_did_not_matter() {
 }
 
 #[test]
+fn u11_a_file_that_is_written_to_while_it_is_read_is_noticed() {
+    use std::os::unix::fs::FileExt;
+    let (_keeper, dir) = fresh();
+    make(&dir, &[file("log", vec![b'x'; 16 << 20])]);
+    let log = std::fs::File::options().write(true).open(dir.join("log")).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                log.write_all_at(b"y", 0).unwrap();
+            }
+        });
+        let result = dest::walk(&open(&dir), &dest::Options::default());
+        stop.store(true, Ordering::Relaxed);
+        let failure = result.unwrap_err();
+        assert_eq!(failure.class(), Class::Tree);
+        assert!(failure.message().contains("`log` changed while it was read"), "{failure}");
+    });
+}
+
+#[test]
 fn u12_what_a_failed_mirror_left_is_extra() {
     let (_keeper, dir) = fresh();
     let listing = dest::listing(&open(&dir), 10).unwrap();
