@@ -10,7 +10,7 @@ use crate::name::{Reference, Registry, Repository};
 use crate::policy::{self, Diagnostic, Document, EnvironmentFacts, KeySource, Origin, Policy};
 use crate::registry::{self, Client, Credential, CredentialScope, CredentialSources, Proxies};
 use crate::store::Locations;
-use crate::trust::{Authority, PublicKey};
+use crate::trust::PublicKey;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -21,19 +21,6 @@ use zeroize::Zeroizing;
 const SYSTEM_POLICY: &str = "/etc/luet/luet-cosign/policy.yaml";
 /// The policy that a distribution ships.
 const VENDOR_POLICY: &str = "/usr/share/luet-cosign/policy.yaml";
-
-/// How the post event of unpacking compares what lies in `Dest`. (The policy will be able to say; until then it is `Auto`.)
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PostUnpack {
-    /// The signed tree, and where that says nothing the layers.
-    Auto,
-    /// The layers only.
-    Layers,
-    /// Not at all.
-    Off,
-    /// The signed tree only.
-    Tree,
-}
 
 /// What a command adds to what the environment says.
 #[derive(Clone, Debug, Default)]
@@ -103,11 +90,6 @@ impl Session {
         })
     }
 
-    /// Returns how what lies in `Dest` is compared.
-    #[must_use]
-    pub fn post_unpack(&self) -> PostUnpack {
-        PostUnpack::Auto
-    }
     /// Returns the environment.
     #[must_use]
     pub fn environment(&self) -> &Environment {
@@ -177,23 +159,6 @@ impl Session {
             format!("signatures of `{image}` would be written to `{signatures_in}`, but the policy looks in {}", places.join(", ")),
         )
         .hint("set COSIGN_REPOSITORY to that repository, or change `signatures_from`"))
-    }
-
-    /// Returns the policy that trusts one key and nothing else: that of `verify --key`. It is the environment's with this key.
-    ///
-    /// # Errors
-    /// `reference`: `COSIGN_REPOSITORY` names no repository.
-    pub fn policy_for(&self, authority: &Authority) -> Result<Policy, Failure> {
-        let facts = EnvironmentFacts {
-            key_location: Some(authority.name.clone()),
-            repository: self.environment.text("COSIGN_REPOSITORY")?.map(ToOwned::to_owned),
-            ..EnvironmentFacts::default()
-        };
-        let origin = Origin::Environment { experimental: false };
-        let problems = |problems: Vec<Diagnostic>| policy::failure(&problems, &origin);
-        let document = Document::parse(&policy::from_env(&facts)).map_err(problems)?;
-        let keys = document.key_sources().iter().map(|signer| (signer.name.clone(), Ok(authority.key.clone()))).collect();
-        Ok(Policy::new(document, origin.clone(), keys, self.now).map_err(problems)?.0)
     }
 
     /// Reads a key, from wherever it lies.
@@ -288,6 +253,7 @@ pub fn facts(environment: &Environment) -> Result<EnvironmentFacts, Failure> {
         allow_unsigned: environment.words("LUET_COSIGN_ALLOW_UNSIGNED")?,
         skip: environment.words("COSIGN_SKIP")?,
         http_registries: environment.words("LUET_COSIGN_HTTP_REGISTRIES")?,
+        post_unpack: text("LUET_COSIGN_POST_UNPACK")?,
     })
 }
 

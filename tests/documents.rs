@@ -298,6 +298,9 @@ fn keys_of(schema: &Value, prefix: &str, found: &mut BTreeSet<String>) {
     if schema["items"].is_object() {
         keys_of(&schema["items"], prefix, found);
     }
+    for form in schema["anyOf"].as_array().into_iter().flatten() {
+        keys_of(form, prefix, found);
+    }
     if schema["additionalProperties"].is_object() {
         keys_of(&schema["additionalProperties"], &format!("{prefix}NAME."), found);
     }

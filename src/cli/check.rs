@@ -48,7 +48,7 @@ fn refusal(result: &Result<Checked, Failure>) -> Option<&Failure> {
 fn explain(image: &str, result: &Result<Checked, Failure>) -> Vec<String> {
     let mut lines = vec![format!("{}  {image}", word(result))];
     if let Ok(checked) = result {
-        lines.push(format!("  rule: {}", rule(checked)));
+        lines.push(format!("  applies: {}", rule(checked)));
         if let Some(evidence) = &checked.evidence {
             lines.push(format!("  image: {}", evidence.image));
             lines.extend(evidence.child.iter().map(|child| format!("  image of this platform: {child}")));
@@ -77,7 +77,7 @@ fn word(result: &Result<Checked, Failure>) -> &'static str {
 
 fn rule(checked: &Checked) -> String {
     match checked.matched.applies() {
-        Applies::Rule(rule) => format!("`{}` [{}], unsigned: {}", rule.rule, rule.place, rule.unsigned.word()),
+        Applies::Rule(rule) => format!("{}, unsigned: {}", rule.title(), rule.unsigned.word()),
         Applies::Skipped { pattern, place } => format!("the pattern `{pattern}` [{place}] skips it"),
         Applies::Unmatched { mode, place } => format!("none; unmatched: {} [{place}]", mode.word()),
     }

@@ -35,6 +35,10 @@ pub const VARIABLES: &[Variable] = &[
     works("COSIGN_DEBUG", "`1`: say in the answer what was found, also when all is well"),
     verifies("LUET_COSIGN_ALLOW_UNSIGNED", "scopes whose images may be unsigned, blank-separated; `file://**` for local files"),
     verifies("LUET_COSIGN_HTTP_REGISTRIES", "`host:port` of registries that are spoken to in plain http, blank-separated"),
+    verifies(
+        "LUET_COSIGN_POST_UNPACK",
+        "`auto` (default), `tree`, `layers` or `off`: how what was unpacked is compared with what was verified",
+    ),
     works("LUET_COSIGN_ENGINE", "`docker`, `buildah` or `registry`: who knows what was pushed"),
     works("LUET_COSIGN_SIGN", "`packages` (default), `all` (build caches too) or `off`"),
     works("LUET_COSIGN_POLICY", "the policy file, in place of /etc/luet/luet-cosign/policy.yaml"),

@@ -19,6 +19,7 @@ use crate::tree::shown;
 use rustix::fs::{FileType, Mode, OFlags};
 use status::Status;
 use std::fmt;
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -57,6 +58,22 @@ impl Dest {
             return Err(Failure::new(Class::Tree, format!("`{name}` is no directory")));
         }
         Ok(Self { fd, status, name })
+    }
+
+    /// Opens a file that lies directly in the directory; `None` where there is none of that name.
+    ///
+    /// # Errors
+    /// `tree`: it is no plain file, or cannot be opened.
+    pub fn file(&self, name: &str) -> Result<Option<File>, Failure> {
+        let bad = |what: String| Failure::new(Class::Tree, format!("`{}` in `{self}` {what}", shown(name.as_bytes())));
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(bad(format!("cannot be opened: {error}"))),
+        };
+        let status = Status::of(&fd).map_err(|error| bad(format!("cannot be read: {error}")))?;
+        if status.kind == FileType::RegularFile { Ok(Some(File::from(fd))) } else { Err(bad("is no plain file".to_owned())) }
     }
 
     /// Returns which directory it is.

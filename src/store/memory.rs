@@ -10,6 +10,7 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Repository, Tag};
 use serde::{Deserialize, Serialize};
+use std::io::ErrorKind;
 
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,16 @@ impl Memory {
     /// `state`: no folder can be used.
     pub fn open(locations: &Locations) -> Result<Self, Failure> {
         Ok(Self { folder: Folder::first_of(&locations.state)?.within("seen")?.durable() })
+    }
+
+    /// Opens the memory where there is one; a machine that never verified anything has none.
+    ///
+    /// # Errors
+    /// `state`: there is one, and it cannot be used: what it knows must not be forgotten.
+    pub fn open_existing(locations: &Locations) -> Result<Option<Self>, Failure> {
+        // Whatever is not plainly "not there" is there.
+        let there = |path: &&std::path::PathBuf| !matches!(path.symlink_metadata(), Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory));
+        if locations.state.iter().any(|path| there(&path)) { Self::open(locations).map(Some) } else { Ok(None) }
     }
 
     /// Returns what is known of a repository: the newest of each tag, in the order in which they were first seen.

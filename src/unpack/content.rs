@@ -10,8 +10,8 @@ use crate::dest::{self, Dest, Listing, Walked};
 use crate::layers;
 use crate::limits;
 use crate::name::{Digest, Reference, Repository};
+use crate::policy::PostUnpack;
 use crate::registry::{Answer, Client, ManifestKind};
-use crate::session::PostUnpack;
 use crate::session::Session;
 use crate::store::Verified;
 use crate::tree::{Accepted, Expected, Meaning};
@@ -47,7 +47,7 @@ impl Proof {
 
 /// Compares what lies in `dest` with what was verified.
 pub(super) async fn compare(session: &Session, image: &str, dest: &Dest, before: &Listing, verified: &Verified) -> Result<Proof, Failure> {
-    let mode = session.post_unpack();
+    let mode = session.policy().post_unpack();
     if mode == PostUnpack::Off {
         return Ok(Proof::Off);
     }

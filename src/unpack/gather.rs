@@ -7,16 +7,17 @@ use super::platform;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Reference, Repository, Subject, Tag};
-use crate::policy::{Evidence, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport};
+use crate::policy::{Evidence, Matched, Memory, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport};
 use crate::registry::{Absence, Answer, Client, Descriptor, Manifest, ManifestKind, Referrers, Role};
-use crate::trust::{Authority, Held, Requirements, VerifiedSignature};
+use crate::trust::{Held, Requirements, VerifiedSignature};
 use crate::wire::{LegacyCandidate, Referrer, SIGN_PREDICATE, Signatures, bundle_predicate};
 
 /// What to look for, and where.
 pub(super) struct Look<'a> {
     pub(super) client: &'a Client,
-    pub(super) repositories: &'a [Repository],
-    pub(super) authorities: &'a [Authority],
+    pub(super) matched: &'a Matched,
+    /// What is remembered of this repository.
+    pub(super) memory: &'a Memory,
     pub(super) requirements: &'a Requirements,
     /// Whether to look at everything also after a good signature was found.
     pub(super) thorough: bool,
@@ -34,23 +35,29 @@ impl Look<'_> {
     /// Resolves the image once, and looks at it; where nobody who is trusted signed an index, also at this platform's image.
     pub(super) async fn gather(&self, reference: &Reference) -> Result<Evidence, Failure> {
         let image = self.client.resolve(reference).await?;
-        let mut evidence = Evidence::new(reference.clone(), image.digest, None);
+        let child = match &image.kind {
+            ManifestKind::Image(_) => None,
+            ManifestKind::Index(index) => platform::child(index)?,
+        };
+        let mut evidence = Evidence::new(reference.clone(), image.digest, child);
+        evidence.memory = self.memory.clone();
         self.look(reference, image.digest, &mut evidence).await;
-        if good(&evidence) && !self.thorough {
-            return Ok(evidence);
-        }
-        if let ManifestKind::Index(index) = &image.kind
-            && let Some(child) = platform::child(index)?
+        if let Some(child) = evidence.child
+            && !self.done(&evidence)
         {
-            evidence.child = Some(child).filter(|child| *child != image.digest);
             self.look(reference, child, &mut evidence).await;
         }
         Ok(evidence)
     }
 
+    /// Returns whether nothing more has to be found.
+    fn done(&self, evidence: &Evidence) -> bool {
+        !self.thorough && self.matched.enough(evidence)
+    }
+
     /// Looks at every place of one subject.
     async fn look(&self, reference: &Reference, subject: Digest, evidence: &mut Evidence) {
-        for repository in self.repositories {
+        for repository in &self.matched.repositories() {
             let role = if repository == reference.repository() { Role::Image } else { Role::Signatures };
             let place = Subject { repository: repository.clone(), digest: subject };
             let (signatures_tag, fallback_tag) = (Tag::of_signatures(&subject), Tag::of_referrers(&subject));
@@ -87,9 +94,8 @@ impl Look<'_> {
                 Ok(candidate) => self.check_legacy(spot, &candidate).await,
                 Err(failure) => Err(failure),
             };
-            let held = outcome.is_ok();
             put_signature(evidence, spot, "legacy", outcome);
-            if held && !self.thorough {
+            if self.done(evidence) {
                 break;
             }
         }
@@ -98,7 +104,7 @@ impl Look<'_> {
     }
 
     async fn check_legacy(&self, spot: Spot<'_>, candidate: &LegacyCandidate) -> Result<VerifiedSignature, Failure> {
-        let held = Held::check(candidate, self.authorities)?;
+        let held = Held::check(candidate, self.matched.authorities())?;
         let (digest, bytes) = held.payload();
         let payload = self.client.blob(spot.repository, digest, bytes, limits::PAYLOAD_BYTES).await?;
         held.check_claims(&payload, &spot.subject, self.requirements)
@@ -118,7 +124,7 @@ impl Look<'_> {
         };
         let before = evidence.signatures.len();
         for descriptor in found {
-            if good(evidence) && !self.thorough {
+            if self.done(evidence) {
                 break;
             }
             if seen.contains(&descriptor.digest) {
@@ -207,10 +213,6 @@ fn put_signature(evidence: &mut Evidence, spot: Spot<'_>, format: &str, outcome:
         format: format.to_owned(),
         outcome,
     });
-}
-
-fn good(evidence: &Evidence) -> bool {
-    evidence.signatures.iter().any(|report| report.outcome.is_ok())
 }
 
 fn absent(absence: &Absence) -> PlaceAnswer {

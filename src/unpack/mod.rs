@@ -5,6 +5,7 @@
 
 mod content;
 mod gather;
+mod memory;
 mod platform;
 
 pub use crate::policy::Provisional;
@@ -13,7 +14,7 @@ use crate::class::{Class, Failure};
 use crate::dest::{self, Dest, Listing};
 use crate::limits;
 use crate::name::{Reference, Subject};
-use crate::policy::{self, Applies, Decision, Effective, Evidence, Grounds, Matched, Policy, Trust};
+use crate::policy::{self, Decision, Evidence, Grounds, Matched, Policy};
 use crate::session::Session;
 use crate::store::{self, Handoffs, Verified};
 use crate::trust::{Authority, Requirements, VerifiedSignature};
@@ -67,12 +68,8 @@ async fn judge(session: &Session, policy: &Policy, image: &str, requirements: &R
         let decision = policy::decide_without_looking(&matched);
         return Ok(Checked { matched, evidence: None, decision });
     }
-    let authorities = match matched.applies() {
-        Applies::Rule(Effective { authorities: Trust::AnyOf(authorities), .. }) => authorities.clone(),
-        Applies::Rule(_) | Applies::Skipped { .. } | Applies::Unmatched { .. } => Vec::new(),
-    };
-    let look =
-        gather::Look { client: session.client(), repositories: &matched.repositories(), authorities: &authorities, requirements, thorough };
+    let memory = memory::recall(session, &reference)?;
+    let look = gather::Look { client: session.client(), matched: &matched, memory: &memory, requirements, thorough };
     let evidence = look.gather(&reference).await?;
     let decision = policy::decide(&matched, &evidence, session.now());
     Ok(Checked { matched, evidence: Some(evidence), decision })
@@ -86,7 +83,9 @@ pub async fn before(session: &Session, image: &str, dest: &Path) -> Result<Provi
     let checked = check(session, image, &Requirements::default(), false).await?;
     let provisional = checked.decision.into_result()?;
     let handoffs = Handoffs::open(session.locations())?;
-    let grounds = match (provisional.signature(), provisional.subject()) {
+    // Of several signatures the one that claims a tree, for that saves streaming the layers.
+    let signature = provisional.signatures().find(|signature| signature.claims().tree.is_some()).or(provisional.signature());
+    let grounds = match (signature, provisional.subject()) {
         (Some(signature), Some(subject)) => {
             let dest_now = Dest::open(dest)?;
             let same = |text: &str| text.parse::<Listing>().is_ok_and(|listing| listing.identity() == dest_now.identity());
@@ -107,7 +106,7 @@ fn verified(signature: &VerifiedSignature, subject: &Subject) -> Verified {
         signed: *signature.image(),
         authority: signature.authority().to_owned(),
         fingerprint: *signature.fingerprint(),
-        binds: claims.repository.is_some(),
+        binds: claims.repository.is_some() && claims.tag.is_some(),
         tree: claims.tree,
     }
 }
@@ -128,8 +127,9 @@ pub async fn after(session: &Session, image: &str, dest: &Path) -> Result<Unpack
             let dest = Dest::open(dest)?;
             let proof = content::compare(session, image, &dest, &before, verified).await;
             let proof = proof.map_err(|failure| content::clear(&dest, &before, failure))?;
-            let summary = format!("{image} ({}), signed by {}, is {}", verified.image, verified.authority, proof.text());
-            Unpacked { notices: Vec::new(), summary }
+            let remembered = memory::remember(session, image, &dest, verified);
+            let notices = remembered.map_err(|failure| content::clear(&dest, &before, failure))?;
+            Unpacked { notices, summary: format!("{image} ({}), signed by {}, is {}", verified.image, verified.authority, proof.text()) }
         }
     };
     handoffs.done(image, dest)?;
@@ -165,7 +165,9 @@ pub async fn by_key(
     authority: &Authority,
     requirements: &Requirements,
 ) -> Result<Vec<VerifiedSignature>, Failure> {
-    signatures(judge(session, &session.policy_for(authority)?, image, requirements, true).await?)
+    let signatures_from = Session::signature_repository(session.environment())?;
+    let policy = Policy::of_key(authority.key.clone(), &authority.name, signatures_from, session.now());
+    signatures(judge(session, &policy, image, requirements, true).await?)
 }
 
 /// `verify` without a key: the signatures that the policy asks for; none where it lets the image be unsigned.
@@ -177,9 +179,7 @@ pub async fn by_policy(session: &Session, image: &str, requirements: &Requiremen
 }
 
 fn signatures(checked: Checked) -> Result<Vec<VerifiedSignature>, Failure> {
-    let _proof = checked.decision.into_result()?;
-    let reports = checked.evidence.map(|evidence| evidence.signatures).unwrap_or_default();
-    Ok(reports.into_iter().filter_map(|report| report.outcome.ok()).collect())
+    Ok(checked.decision.into_result()?.signatures().cloned().collect())
 }
 
 /// Returns the failure for an image that two readers could take for two.

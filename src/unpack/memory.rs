@@ -1,0 +1,92 @@
+//! What was verified here before: read before deciding, written when the bytes on disk were found right.
+
+use crate::class::{Class, Failure};
+use crate::dest::Dest;
+use crate::limits;
+use crate::name::{Reference, Tag};
+use crate::policy::{self, Applies, SeenFact};
+use crate::session::Session;
+use crate::store::{Memory, Seen, Verified};
+use std::io::{BufRead as _, BufReader, Read as _};
+
+/// The tag of the description of a luet repository, and the end of those of its snapshots (`reference/hosts.md` section 3).
+const REPOSITORY: &str = "repository.yaml";
+const SNAPSHOT: &str = "-repository.yaml";
+
+/// Returns what is remembered of the repository of an image, as the policy asks for it.
+///
+/// # Errors
+/// `state`: there is a memory, and it cannot be read.
+pub(super) fn recall(session: &Session, reference: &Reference) -> Result<policy::Memory, Failure> {
+    let Some(memory) = Memory::open_existing(session.locations())? else { return Ok(policy::Memory::default()) };
+    let known = memory.of(reference.repository())?;
+    let fact = |seen: &Seen| SeenFact { signer: seen.signer.clone(), digest: seen.digest, seconds: seen.seconds };
+    let tag = reference.tag().map(ToString::to_string);
+    Ok(policy::Memory {
+        tag_verified: known.iter().rev().find(|seen| tag.is_some() && seen.tag == tag).map(fact),
+        repository_verified: known.last().map(fact),
+        binders: known.iter().filter(|seen| seen.binds).map(|seen| seen.fingerprint).collect(),
+    })
+}
+
+/// Judges the revision of a repository's description, then remembers what was verified. Returns what is to be said.
+///
+/// # Errors
+/// `rollback`: the revision went back, and the policy denies that. `malformed`: a description without a revision. `state`: the
+/// memory cannot be read.
+pub(super) fn remember(session: &Session, image: &str, dest: &Dest, verified: &Verified) -> Result<Vec<String>, Failure> {
+    let reference: Reference = image.parse()?;
+    let mut notices = Vec::new();
+    let revision = match reference.tag().filter(|tag| describes_repository(tag)) {
+        Some(tag) => revision(dest, tag)?,
+        None => None,
+    };
+    let seen = Seen {
+        repository: reference.repository().to_string(),
+        tag: reference.tag().map(ToString::to_string),
+        digest: verified.image,
+        signer: verified.authority.clone(),
+        fingerprint: verified.fingerprint,
+        binds: verified.binds,
+        revision,
+        seconds: session.now().as_second(),
+    };
+    let memory = match Memory::open(session.locations()) {
+        Ok(memory) => memory,
+        Err(failure) => return Ok(vec![unremembered(&reference, &failure)]),
+    };
+    if let Some(found) = revision {
+        let known = memory.of(reference.repository())?.into_iter().find(|known| known.tag == seen.tag).and_then(|known| known.revision);
+        let matched = session.policy().matching(&reference, session.now());
+        if let Applies::Rule(rule) = matched.applies() {
+            notices.extend(policy::judge_revision(rule, &reference, known, found)?.map(|notice| notice.text));
+        }
+    }
+    if let Err(failure) = memory.remember(reference.repository(), &seen) {
+        notices.push(unremembered(&reference, &failure));
+    }
+    Ok(notices)
+}
+
+/// What is right stays right where it cannot be remembered; the next time is then judged without this one, so it is said.
+fn unremembered(reference: &Reference, failure: &Failure) -> String {
+    format!("warning: that `{reference}` was verified could not be remembered: {}", failure.message())
+}
+
+fn describes_repository(tag: &Tag) -> bool {
+    tag.as_str() == REPOSITORY || tag.as_str().ends_with(SNAPSHOT)
+}
+
+/// Reads the revision in the description, which is a file called like the tag. luet writes it as a line of its own.
+fn revision(dest: &Dest, tag: &Tag) -> Result<Option<u64>, Failure> {
+    let malformed = |what: &str| Failure::new(Class::Malformed, format!("`{tag}` {what}"));
+    let Some(file) = dest.file(tag.as_str())? else { return Ok(None) };
+    for line in BufReader::new(file.take(limits::REPOSITORY_BYTES)).split(b'\n') {
+        let line = line.map_err(|error| malformed(&format!("could not be read: {error}")))?;
+        if let Some(value) = line.strip_prefix(b"revision:") {
+            let text = std::str::from_utf8(value).unwrap_or_default().trim();
+            return text.parse().map(Some).map_err(|_| malformed(&format!("has the revision `{text}`; expected a number")));
+        }
+    }
+    Ok(None)
+}
