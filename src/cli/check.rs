@@ -1,7 +1,7 @@
 //! `check`: what the plugin would do with images, and everything that it found.
 
 use super::arguments::Check;
-use super::images::{http, signature};
+use super::images::{http, severity, signature};
 use super::{Outcome, Streams};
 use crate::class::Failure;
 use crate::config::Environment;
@@ -20,7 +20,8 @@ pub(super) fn check(command: &Check, as_json: bool, environment: &Environment, s
         }
         Ok((all, session.loaded().inert.clone()))
     })?;
-    let code = all.iter().filter_map(|(_, result)| refusal(result)).map(|failure| failure.class().exit()).max().unwrap_or(0);
+    let worst = all.iter().filter_map(|(_, result)| refusal(result)).max_by_key(|failure| severity(failure.class()));
+    let code = worst.map_or(0, |failure| failure.class().exit());
     if as_json {
         let images: Vec<Value> = all.iter().map(|(image, result)| document(image, result)).collect();
         streams.json(json!({"images": images, "ignored_variables": inert}))?;

@@ -48,7 +48,7 @@ pub(super) fn verify(command: &Verify, as_json: bool, environment: &Environment,
 }
 
 /// Of several images the highest class decides the exit code (`reference/policy.md` 4.9).
-fn severity(class: Class) -> u8 {
+pub(super) fn severity(class: Class) -> u8 {
     match class.exit() {
         3 => 6,
         20 => 5,
@@ -60,15 +60,16 @@ fn severity(class: Class) -> u8 {
 }
 
 fn show(image: &str, signatures: &[VerifiedSignature], command: &Verify, streams: &mut Streams) -> Result<(), Failure> {
+    if signatures.is_empty() {
+        streams.note(format!("\nVerification for {image} --\nNothing was verified: the policy lets this image be unsigned."));
+        return if command.output == "text" { Ok(()) } else { streams.say("\n[]") };
+    }
     streams.note(format!("\nVerification for {image} --\nThe following checks were performed on each of these signatures:"));
     if !command.annotations.is_empty() {
         streams.note("  - The specified annotations were verified.");
     }
     streams.note("  - The cosign claims were validated");
     streams.note("  - The signatures were verified against the specified public key");
-    if signatures.is_empty() {
-        streams.note("  (none: the policy allows this image to be unsigned)");
-    }
     let payloads: Vec<Value> = signatures.iter().map(payload).collect();
     if command.output == "text" {
         return payloads.iter().try_for_each(|payload| streams.say(payload));

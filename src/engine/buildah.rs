@@ -33,6 +33,8 @@ pub(super) fn ask(name: &str, environment: &Environment) -> Result<Option<Known>
     let mut child = Command::new("buildah")
         .args(["inspect", "--type", "image", name])
         .env("PATH", path)
+        // Not its business: the password of our key.
+        .env_remove("COSIGN_PASSWORD")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -97,11 +97,12 @@ pub async fn before(session: &Session, image: &str) -> Result<Pushed, Failure> {
 /// The image is public by then, so every error says how to sign it by hand.
 pub async fn after(session: &Session, image: &str) -> Result<Pushed, Failure> {
     let reference: Reference = image.parse()?;
-    let key = open_key(session)?;
+    // The image is public already: whatever fails now, what is left to do must be said.
     let retry = |failure: Failure| {
         let failure = failure.within(format!("`{reference}` is pushed and NOT signed"));
-        failure.hint(format!("when the cause is mended: luet-cosign sign {reference}"))
+        failure.detail(format!("when the cause is mended, sign it by hand: luet-cosign sign {reference}"))
     };
+    let key = open_key(session).map_err(retry)?;
     let Identified { subject, tree } = identify::identify(session, &reference, image).await.map_err(retry)?;
     let claims = Claims { repository: Some(subject.repository.clone()), tag: reference.tag().cloned(), tree };
     let attached = attach(session, &subject, &claims, &key, &BTreeMap::new()).await.map_err(retry)?;

@@ -14,13 +14,8 @@ use std::os::unix::ffi::OsStrExt as _;
 pub(super) async fn preflight(session: &Session, image: &Reference, signatures_in: &Repository) -> Result<(), Failure> {
     let environment = session.environment();
     let folder = Handoffs::open(session.locations()).ok().map(|handoffs| handoffs.folder().clone());
-    let key_mark = mark(
-        "key",
-        &[
-            environment.raw("COSIGN_KEY_LOCATION").unwrap_or_default().as_bytes(),
-            environment.raw("COSIGN_PASSWORD").unwrap_or_default().as_bytes(),
-        ],
-    );
+    // The password is left out: a run has one, and a hash of it would be a way to guess it without scrypt.
+    let key_mark = mark("key", &[environment.raw("COSIGN_KEY_LOCATION").unwrap_or_default().as_bytes()]);
     once(folder.as_ref(), &key_mark, async || open_key(session).map(|_| ())).await?;
     let mut repositories = vec![image.repository()];
     if signatures_in != image.repository() {
@@ -46,7 +41,7 @@ async fn once(folder: Option<&Folder>, mark: &str, does: impl AsyncFnOnce() -> R
     Ok(())
 }
 
-/// Returns the name of a mark. Secrets go through a hash with everything else; the folder is private besides.
+/// Returns the name of a mark.
 fn mark(what: &str, parts: &[&[u8]]) -> String {
     format!("preflight-{what}-{}", Digest::of(&parts.join(&0_u8)).hex())
 }

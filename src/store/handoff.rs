@@ -140,8 +140,13 @@ impl Handoffs {
         still_valid: impl FnOnce(&str) -> bool,
         list: impl FnOnce() -> Result<String, Failure>,
     ) -> Result<String, Failure> {
-        let name = listing_name(dest);
+        let (name, done) = (listing_name(dest), done_name(dest));
         let _lock = self.folder.lock("listing", limits::LOCK)?;
+        if self.folder.read(&done)?.is_some() {
+            // What came before was found right: this is another image's first event.
+            self.folder.remove(&name)?;
+            self.folder.remove(&done)?;
+        }
         if let Some(bytes) = self.folder.read_up_to(&name, limits::LISTING_BYTES)?
             && let Ok(text) = String::from_utf8(bytes)
             && still_valid(&text)
@@ -184,14 +189,19 @@ impl Handoffs {
         Ok(Some(handoff))
     }
 
-    /// Removes a handoff that has done its work, and what `dest` held before: the next image starts anew.
+    /// Notes that what lies in `dest` was found right: the next image into it starts anew.
+    ///
+    /// The handoff stays until the run is over, for old hosts call a plugin twice for one event where PATH finds it twice.
     ///
     /// # Errors
-    /// `state`: it could not be removed.
-    pub fn done(&self, image: &str, dest: &Path) -> Result<(), Failure> {
-        self.folder.remove(&name(image, dest))?;
-        self.folder.remove(&listing_name(dest))
+    /// `state`: it could not be written.
+    pub fn done(&self, dest: &Path) -> Result<(), Failure> {
+        self.folder.replace(&done_name(dest), b"")
     }
+}
+
+fn done_name(dest: &Path) -> String {
+    format!("done-{}", name_of(&[bytes_of(&dest.as_os_str().to_owned())]))
 }
 
 fn listing_name(dest: &Path) -> String {

@@ -132,7 +132,7 @@ pub async fn after(session: &Session, image: &str, dest: &Path) -> Result<Unpack
             Unpacked { notices, summary: format!("{image} ({}), signed by {}, is {}", verified.image, verified.authority, proof.text()) }
         }
     };
-    handoffs.done(image, dest)?;
+    handoffs.done(dest)?;
     Ok(unpacked)
 }
 
