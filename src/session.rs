@@ -6,21 +6,27 @@ use crate::class::{Class, Failure};
 use crate::config::{Environment, KeyLocation, Trusted, VARIABLES, read_file};
 use crate::limits;
 use crate::luet::{self, CommandLine};
-use crate::name::{Reference, Registry, Repository};
+use crate::name::{Digest, Reference, Registry, Repository};
 use crate::policy::{self, Diagnostic, Document, EnvironmentFacts, KeySource, Origin, Policy};
 use crate::registry::{self, Client, Credential, CredentialScope, CredentialSources, Proxies};
-use crate::store::Locations;
+use crate::store::{Folder, Handoffs, Locations};
 use crate::trust::PublicKey;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// The policy of the system.
 const SYSTEM_POLICY: &str = "/etc/luet/luet-cosign/policy.yaml";
 /// The policy that a distribution ships.
 const VENDOR_POLICY: &str = "/usr/share/luet-cosign/policy.yaml";
+
+/// How often it is looked whether the process is overdue, and how long after the deadline it is ended.
+const WATCH: Duration = Duration::from_millis(250);
+const OVERDUE: Duration = Duration::from_secs(2);
 
 /// What a command adds to what the environment says.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +35,8 @@ pub struct Options {
     pub policy: Option<PathBuf>,
     /// Registries that may be spoken to in plain http.
     pub http: Vec<Registry>,
+    /// Whether a key behind a URL may be the one that was fetched in this run of the host: events come by the hundred.
+    pub keep_keys: bool,
 }
 
 /// A policy as found, with what is to be said about it.
@@ -75,19 +83,15 @@ impl Session {
         let host = rustix::process::getppid().map(|host| CommandLine::of(host.as_raw_nonzero().get().unsigned_abs())).unwrap_or_default();
         let found = read_policy(environment, options.policy.as_deref())?;
         let client = Client::new(client_config(environment, &host, &found, &options.http)?);
-        let keys = read_keys(&found, environment, &client).await;
+        watch(client.clone());
+        let locations = environment.locations()?;
+        let kept = if options.keep_keys { Handoffs::open(&locations).ok() } else { None };
+        let keys = read_keys(&found, environment, &client, kept.as_ref().map(Handoffs::folder)).await;
         let inert = if found.is_file() { inert(environment) } else { Vec::new() };
         let origin = found.origin.clone();
         let (policy, warnings) =
             Policy::new(found.document, found.origin, keys, now).map_err(|problems| policy::failure(&problems, &origin))?;
-        Ok(Self {
-            environment: environment.clone(),
-            host,
-            client,
-            loaded: Loaded { policy, warnings, inert },
-            locations: environment.locations()?,
-            now,
-        })
+        Ok(Self { environment: environment.clone(), host, client, loaded: Loaded { policy, warnings, inert }, locations, now })
     }
 
     /// Returns the environment.
@@ -166,8 +170,22 @@ impl Session {
     /// # Errors
     /// `secret`: it cannot be read; `net` and others where it lies behind a URL.
     pub async fn read_key(&self, location: &KeyLocation) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        read_key(location, &self.environment, &self.client).await
+        read_key(location, &self.environment, &self.client, None).await
     }
+}
+
+/// Ends the process when it is overdue, whatever it is doing: a peer can keep the HTTP library busy within one poll, where no
+/// timer is looked at (a flood of 1xx answers), and the host waits for ever. The exit code stops it.
+fn watch(client: Client) {
+    std::thread::spawn(move || {
+        while Instant::now() < client.deadline() + OVERDUE {
+            std::thread::sleep(WATCH);
+        }
+        let failure = Failure::new(Class::Net, "no answer within the deadline (LUET_COSIGN_TIMEOUT)");
+        let _ = writeln!(std::io::stderr(), "{}", failure.text());
+        #[expect(clippy::exit, reason = "nothing else ends a thread that is stuck; the exit code stops the host")]
+        std::process::exit(i32::from(failure.class().exit()));
+    });
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -263,7 +281,12 @@ fn inert(environment: &Environment) -> Vec<&'static str> {
     VARIABLES.iter().filter(|variable| variable.verification && set.contains(&variable.name)).map(|variable| variable.name).collect()
 }
 
-async fn read_keys(found: &Found, environment: &Environment, client: &Client) -> BTreeMap<String, Result<PublicKey, Failure>> {
+async fn read_keys(
+    found: &Found,
+    environment: &Environment,
+    client: &Client,
+    kept: Option<&Folder>,
+) -> BTreeMap<String, Result<PublicKey, Failure>> {
     let mut keys = BTreeMap::new();
     for signer in found.document.key_sources() {
         let location = match &signer.source {
@@ -275,7 +298,7 @@ async fn read_keys(found: &Found, environment: &Environment, client: &Client) ->
             },
         };
         let key = match location {
-            Ok(location) => read_key(&location, environment, client).await.and_then(|pem| PublicKey::from_pem(&pem)),
+            Ok(location) => read_key(&location, environment, client, kept).await.and_then(|pem| PublicKey::from_pem(&pem)),
             Err(failure) => Err(failure),
         };
         keys.insert(signer.name.clone(), key);
@@ -283,10 +306,24 @@ async fn read_keys(found: &Found, environment: &Environment, client: &Client) ->
     keys
 }
 
-async fn read_key(location: &KeyLocation, environment: &Environment, client: &Client) -> Result<Zeroizing<Vec<u8>>, Failure> {
+async fn read_key(
+    location: &KeyLocation,
+    environment: &Environment,
+    client: &Client,
+    kept: Option<&Folder>,
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
     match (location.read(environment)?, location) {
         (Some(bytes), _) => Ok(bytes),
-        (None, KeyLocation::Url(url)) => client.download(url, limits::KEY_BYTES).await.map(Zeroizing::new),
+        (None, KeyLocation::Url(url)) => {
+            let name = format!("key-{}", Digest::of(url.as_bytes()).hex());
+            if let Some(bytes) = kept.and_then(|folder| folder.read(&name).ok().flatten()) {
+                return Ok(Zeroizing::new(bytes));
+            }
+            let bytes = client.download(url, limits::KEY_BYTES).await?;
+            // Where it cannot be kept it is fetched again, which costs time and nothing else.
+            let _ = kept.map(|folder| folder.replace(&name, &bytes));
+            Ok(Zeroizing::new(bytes))
+        }
         (None, _) => Err(Failure::new(Class::Internal, "a key that is nowhere")),
     }
 }
@@ -382,7 +419,7 @@ pub fn lint(environment: &Environment, named: Option<&Path>) -> Result<(Vec<Diag
     let host = CommandLine::default();
     let config = client_config(environment, &host, &found, &[])?;
     let runtime = runtime()?;
-    let keys = runtime.block_on(async { read_keys(&found, environment, &Client::new(config)).await });
+    let keys = runtime.block_on(async { read_keys(&found, environment, &Client::new(config), None).await });
     runtime.shutdown_background();
     match Policy::new(found.document, origin.clone(), keys, Timestamp::now()) {
         Ok((_, problems)) | Err(problems) => Ok((problems, origin)),

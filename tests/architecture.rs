@@ -48,7 +48,7 @@ const BANS: &[(&str, &[&str])] = &[
     ("std::io::stdout", &["main", "cli"]),
     ("println!", &[]),
     ("print!(", &[]),
-    ("process::exit", &[]),
+    ("process::exit", &["session"]),
     // In `registry`: the provider of TLS.
     ("aws_lc_rs", &["trust", "registry"]),
     ("sigstore::", &["trust", "sigstore"]),

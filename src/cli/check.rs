@@ -12,10 +12,12 @@ use crate::unpack::{self, Checked};
 use serde_json::{Value, json};
 
 pub(super) fn check(command: &Check, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
-    let options = Options { policy: command.policy.clone(), http: http(&command.images, command.network.allow_http_registry)? };
+    let options =
+        Options { policy: command.policy.clone(), http: http(&command.images, command.network.allow_http_registry)?, ..Options::default() };
     let (all, inert) = Session::run(environment, options, async |session| {
         let mut all = Vec::new();
         for image in &command.images {
+            session.client().renew();
             all.push((image, unpack::check(session, image, &Requirements::default(), true).await));
         }
         Ok((all, session.loaded().inert.clone()))

@@ -14,6 +14,9 @@ use crate::store::{Folder, Memory};
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt as _;
 
+/// Where a policy comes from that is in no file.
+const ENVIRONMENT: &str = "the environment";
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weight {
@@ -155,7 +158,7 @@ fn plugin_loaded(environment: &Environment, configuration: &Configuration) -> Re
 fn policy(environment: &Environment) -> Vec<Finding> {
     let place = match policy_file(environment, None) {
         Ok(Some((path, _))) => path.display().to_string(),
-        Ok(None) => "the environment".to_owned(),
+        Ok(None) => ENVIRONMENT.to_owned(),
         Err(failure) => return vec![Finding::problem(failure.line(), failure.the_hint())],
     };
     match lint(environment, None) {
@@ -167,6 +170,11 @@ fn policy(environment: &Environment) -> Vec<Finding> {
                 vec![Finding::problem(format!("the policy ({place}) has {errors} errors"), "luet-cosign policy lint")]
             } else if warnings > 0 {
                 vec![Finding::note(format!("the policy ({place}) has {warnings} warnings"), "luet-cosign policy lint")]
+            } else if place == ENVIRONMENT && environment.raw("COSIGN_PUBLIC_KEY_LOCATION").is_none_or(|value| value.is_empty()) {
+                vec![Finding::note(
+                    "nobody is trusted: there is no policy file, and COSIGN_PUBLIC_KEY_LOCATION is not set, so every image is refused",
+                    "set COSIGN_PUBLIC_KEY_LOCATION, or write /etc/luet/luet-cosign/policy.yaml",
+                )]
             } else {
                 vec![Finding::fine(format!("the policy ({place}) is in order"))]
             }
@@ -219,7 +227,12 @@ fn repositories(configuration: &Configuration) -> Vec<Finding> {
 
 /// What luet takes from its caches fires no event.
 fn caches(environment: &Environment, configuration: &Configuration) -> Vec<Finding> {
-    let first = environment.locations().ok().and_then(|locations| Memory::open(&locations).ok()).and_then(|memory| memory.all().ok());
+    let first = environment
+        .locations()
+        .ok()
+        .and_then(|locations| Memory::open_existing(&locations).ok())
+        .flatten()
+        .and_then(|memory| memory.all().ok());
     let since = first.and_then(|seen| seen.iter().map(|seen| seen.seconds).min());
     let cached = cached(configuration, since);
     let when = if since.is_some() { "from before anything was verified here" } else { "and nothing was verified here yet" };
@@ -254,7 +267,14 @@ fn state(environment: &Environment) -> Vec<Finding> {
             for (what, candidates) in
                 [("what was verified before", &locations.state), ("what one event leaves for the next", &locations.runs)]
             {
-                findings.push(match Folder::first_of(candidates) {
+                // Looking must not make anything.
+                let there: Vec<_> = candidates.iter().filter(|path| path.symlink_metadata().is_ok()).cloned().collect();
+                if there.is_empty() {
+                    let first = candidates.first().map(|path| path.display().to_string()).unwrap_or_default();
+                    findings.push(Finding::fine(format!("{what} will be kept in {first}")));
+                    continue;
+                }
+                findings.push(match Folder::first_of(&there) {
                     Ok(folder) => Finding::fine(format!("{what} is kept in {}", folder.path().display())),
                     Err(failure) => {
                         Finding::problem(format!("{what} cannot be kept: {}", failure.text().replace('\n', "; ")), failure.the_hint())

@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 
 pub(super) fn verify(command: &Verify, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
     let requirements = Requirements { annotations: annotations(&command.annotations)? };
-    let options = Options { policy: command.policy.clone(), http: http(&command.images, command.network.allow_http_registry)? };
+    let options =
+        Options { policy: command.policy.clone(), http: http(&command.images, command.network.allow_http_registry)?, ..Options::default() };
     let images: Vec<(String, Result<Vec<VerifiedSignature>, Failure>)> = Session::run(environment, options, async |session| {
         let authority = match &command.key {
             Some(key) => Some(authority(key, session).await?),
@@ -23,6 +24,7 @@ pub(super) fn verify(command: &Verify, as_json: bool, environment: &Environment,
         };
         let mut found = Vec::new();
         for image in &command.images {
+            session.client().renew();
             let result = match &authority {
                 Some(authority) => unpack::by_key(session, image, authority, &requirements).await,
                 None => unpack::by_policy(session, image, &requirements).await,
@@ -106,7 +108,11 @@ pub(super) fn signature(signature: &VerifiedSignature) -> Value {
 
 pub(super) fn triangulate(command: &Triangulate, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
     let reference: Reference = command.image.parse()?;
-    let options = Options { policy: None, http: http(std::slice::from_ref(&command.image), command.network.allow_http_registry)? };
+    let options = Options {
+        policy: None,
+        http: http(std::slice::from_ref(&command.image), command.network.allow_http_registry)?,
+        ..Options::default()
+    };
     let digest = match reference.digest() {
         Some(digest) => *digest,
         None => Session::run(environment, options, async |session| Ok(session.client().resolve(&reference).await?.digest))?,

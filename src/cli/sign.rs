@@ -23,10 +23,11 @@ pub(super) fn sign(command: &Sign, as_json: bool, environment: &Environment, str
     let pem = location.read(environment)?.ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
     let annotations = annotations(&command.annotations)?;
     let key = PrivateKey::open(&pem, &prompt::password(environment, false)?).map_err(|failure| failure.within(format!("`{location}`")))?;
-    let options = Options { policy: None, http: http(&command.images, command.network.allow_http_registry)? };
+    let options = Options { policy: None, http: http(&command.images, command.network.allow_http_registry)?, ..Options::default() };
     let attached = Session::run(environment, options, async |session| {
         let mut all = Vec::new();
         for image in &command.images {
+            session.client().renew();
             for attached in push::sign(session, image, &key, &annotations, command.recursive).await? {
                 all.push((image.clone(), attached));
             }

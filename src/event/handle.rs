@@ -9,7 +9,7 @@ use crate::{push, unpack};
 
 pub(super) fn handle(payload: Payload, environment: &Environment) -> Result<Answer, Failure> {
     let debug = environment.flag("COSIGN_DEBUG")?;
-    let options = Options::default();
+    let options = Options { keep_keys: true, ..Options::default() };
     match payload {
         Payload::PreUnpack(event) => {
             let provisional = Session::run(environment, options, async |session| unpack::before(session, &event.image, &event.dest).await)?;

@@ -48,7 +48,9 @@ impl Place<'_> {
     /// Those of the registry; `state` where no lock can be had; `registry` where what was written does not come back.
     pub async fn attach(&self, subject: &Subject, payload: &Payload, key: &PrivateKey) -> Result<Attached, Failure> {
         let tag = Tag::of_signatures(&subject.digest);
+        let pause = self.client.pause();
         let _lock = self.lock(&tag)?;
+        drop(pause);
         let authority = [Authority { name: SELF.to_owned(), key: key.public().clone() }];
         let bytes = payload.to_bytes();
         let signature = key.sign(&bytes)?;

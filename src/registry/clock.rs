@@ -33,6 +33,14 @@ impl Clock {
         if state.streams == 0 { state.deadline } else { state.deadline + state.since.elapsed() }
     }
 
+    /// Starts anew: what follows has the whole time again.
+    pub(super) fn renew(&self, limit: Duration) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        state.deadline = now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(86_400));
+        state.since = now;
+    }
+
     pub(super) fn stream_begins(&self) {
         let mut state = self.lock();
         if state.streams == 0 {

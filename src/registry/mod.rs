@@ -29,12 +29,13 @@ pub use answer::{Absence, Answer};
 pub use config::{Config, Proxies, Times};
 pub use credentials::{Credential, CredentialScope, CredentialSources};
 pub use manifest::{Descriptor, Manifest, ManifestKind};
-pub use stream::BlobStream;
+pub use stream::{BlobStream, Pause};
 
 use crate::class::Failure;
 use crate::name::{Digest, Reference, Repository, Subject, Tag};
 use session::Session;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A client of any number of registries. Cheap to clone; clones share connections, tokens and the deadline.
 #[derive(Clone, Debug)]
@@ -161,6 +162,23 @@ impl Client {
     /// `usage` for what is no URL, `net` for any answer but the file, `limit` for more than `cap` bytes.
     pub async fn download(&self, url: &str, cap: u64) -> Result<Vec<u8>, Failure> {
         self.0.download(url, cap).await
+    }
+
+    /// Returns when everything but layer bytes must be done, as of now.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.0.clock.deadline()
+    }
+
+    /// Holds the deadline still while something else takes its time: hashing `Dest`, waiting for a lock.
+    #[must_use]
+    pub fn pause(&self) -> Pause {
+        Pause::new(Arc::clone(&self.0))
+    }
+
+    /// Gives what follows the whole time again: for the next of several images.
+    pub fn renew(&self) {
+        self.0.clock.renew(self.0.config.deadline);
     }
 
     /// Returns how many HTTP requests were made so far, those for tokens, redirects and further tries included.

@@ -34,7 +34,7 @@ pub struct BlobStream {
 
 /// Holds the deadline still for as long as it lives.
 #[derive(Debug)]
-struct Pause(Arc<Session>);
+pub struct Pause(Arc<Session>);
 
 /// What came since the last check of progress, and how long it was waited for.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ struct Window {
 }
 
 impl Pause {
-    fn new(session: Arc<Session>) -> Self {
+    pub(super) fn new(session: Arc<Session>) -> Self {
         session.clock.stream_begins();
         Self(session)
     }

@@ -52,7 +52,9 @@ pub(super) async fn compare(session: &Session, image: &str, dest: &Dest, before:
         return Ok(Proof::Off);
     }
     let threads = available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+    let pause = session.client().pause();
     let walked = dest::walk(dest, &dest::Options { threads, before: Some(before), ..dest::Options::default() })?;
+    drop(pause);
     if mode != PostUnpack::Layers
         && let Some(claimed) = verified.tree
         && walked.tree.digest() == Some(claimed)
