@@ -46,8 +46,22 @@ pub const REFERRERS: usize = 128;
 pub const LEGACY_SIGNATURES: usize = 1_000;
 /// The signed payload of a legacy signature, in bytes.
 pub const PAYLOAD_BYTES: u64 = 64 << 10;
+/// Payloads under one `.sig` tag that are fetched because a trusted key may have signed them by another hash than SHA-256.
+pub const PAYLOADS: usize = 128;
 /// A Sigstore bundle, in bytes.
 pub const BUNDLE_BYTES: u64 = 4 << 20;
+/// Subjects of the statement in a bundle (sigstore-go: 1,024).
+pub const SUBJECTS: usize = 1_024;
+/// Digests of one subject in a bundle (sigstore-go: 32).
+pub const SUBJECT_DIGESTS: usize = 32;
+/// Log entries, and timestamps, of one bundle (sigstore-go: 32 of each).
+pub const BUNDLE_EVIDENCE: usize = 32;
+/// Requests that look at signatures at the same time.
+pub const PARALLEL: usize = 8;
+/// Rounds of PBKDF2 in an encrypted key that is imported (openssl writes 2,048; guides say up to 1,000,000).
+pub const PBKDF2_ITERATIONS: u32 = 10_000_000;
+/// What scrypt may go through in an encrypted key that is imported, in bytes: memory times passes.
+pub const SCRYPT_BYTES: u64 = 256 << 20;
 /// The configuration of an image, in bytes.
 pub const CONFIG_BLOB_BYTES: u64 = 4 << 20;
 /// Layers of one image.

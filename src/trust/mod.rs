@@ -2,10 +2,14 @@
 //!
 //! Pure. No clock, no network: what is needed is passed in. Cryptography is aws-lc-rs's.
 
+mod algorithm;
 mod checker;
+mod import;
 mod key;
 mod private_key;
+mod sealed;
 
+pub use algorithm::KeyAlgorithm;
 pub use checker::{Format, Held, Requirements, VerifiedSignature};
 pub use key::PublicKey;
 pub use private_key::{KeyPair, PrivateKey};

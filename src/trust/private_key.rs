@@ -1,33 +1,31 @@
-//! Private keys: cosign's encrypted files, opened, written and used.
+//! Private keys: opened, made, imported and used.
 //!
-//! Source: `reference/cosign.md` 1c. The file is PEM around JSON: scrypt for the password, NaCl's secretbox around PKCS#8.
+//! Each type signs in the way that the most verifiers read (docs/keys.md): what cosign and skopeo take without a flag, wherever
+//! the cryptographic library can make it.
 
-use super::key::PublicKey;
+use super::algorithm::KeyAlgorithm;
+use super::key::{self, PublicKey, oid};
+use super::{import, sealed};
 use crate::class::{Class, Failure};
-use crate::wire::json;
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
-use aws_lc_rs::{encoding::AsDer as _, rand};
-use base64::prelude::{BASE64_STANDARD, Engine as _};
-use crypto_secretbox::aead::Aead as _;
-use crypto_secretbox::{KeyInit as _, XSalsa20Poly1305};
-use serde::Deserialize;
-use serde_json::json;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA256_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+};
+use pkcs8::PrivateKeyInfo;
 use zeroize::Zeroizing;
 
-/// The header that cosign writes since 2.0.1.
-const HEADER: &str = "ENCRYPTED SIGSTORE PRIVATE KEY";
-/// The header before, which skopeo still writes.
-const OLD_HEADER: &str = "ENCRYPTED COSIGN PRIVATE KEY";
-/// scrypt's N in what we write, as a power of two: cosign's 65,536.
-const LOG_N: u8 = 16;
-/// The values of N that are opened, as powers of two. Others could take any memory and time (security.md G07).
-const LOG_N_KNOWN: [u8; 3] = [15, 16, 17];
-
-/// A private key: ECDSA P-256.
+/// A private key: ECDSA P-256, P-384 or P-521, Ed25519, or RSA of 2,048 to 4,096 bits.
 pub struct PrivateKey {
-    pair: EcdsaKeyPair,
+    pair: Pair,
     public: PublicKey,
+}
+
+enum Pair {
+    Ecdsa(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+    Rsa(RsaKeyPair),
 }
 
 /// A new key, as the two files to write.
@@ -38,101 +36,93 @@ pub struct KeyPair {
     pub public_pem: String,
 }
 
-#[derive(Deserialize)]
-struct EncryptedWire {
-    kdf: KdfWire,
-    cipher: CipherWire,
-    ciphertext: String,
-}
-
-#[derive(Deserialize)]
-struct KdfWire {
-    name: String,
-    params: ParamsWire,
-    salt: String,
-}
-
-#[derive(Deserialize)]
-struct ParamsWire {
-    #[serde(rename = "N")]
-    n: u64,
-    r: u32,
-    p: u32,
-}
-
-#[derive(Deserialize)]
-struct CipherWire {
-    name: String,
-    nonce: String,
-}
-
 impl PrivateKey {
-    /// Opens an encrypted key. It costs about 120 ms and 66 MiB, which is what the password's safety is made of.
+    /// Opens cosign's encrypted key file. It costs about 120 ms and 66 MiB, which is what the password's safety is made of.
     ///
     /// # Errors
     /// `secret`: not such a key, or not this password. `unsupported`: another type of key inside. `limit`: other costs of scrypt
     /// than cosign ever wrote.
     pub fn open(pem: &[u8], password: &[u8]) -> Result<Self, Failure> {
-        let secret = |why: String| Failure::new(Class::Secret, format!("the private key {why}"));
-        let block = pem::parse(pem).map_err(|error| secret(format!("is not PEM: {error}")))?;
-        if block.tag() != HEADER && block.tag() != OLD_HEADER {
-            return Err(secret(format!("is a PEM block `{}`; expected `{HEADER}`", block.tag()))
-                .hint("make one with `luet-cosign generate-key-pair`"));
-        }
-        let wire: EncryptedWire = json::parse_as(block.contents()).map_err(|failure| secret(failure.message()))?;
-        if wire.kdf.name != "scrypt" || wire.cipher.name != "nacl/secretbox" {
-            return Err(secret(format!("uses `{}` and `{}`; expected `scrypt` and `nacl/secretbox`", wire.kdf.name, wire.cipher.name)));
-        }
-        let ParamsWire { n, r, p } = wire.kdf.params;
-        let log_n = LOG_N_KNOWN.into_iter().find(|log_n| 1 << log_n == n).filter(|_| r == 8 && p == 1);
-        let log_n = log_n.ok_or_else(|| {
-            Failure::new(Class::Limit, format!("the private key asks for scrypt with N={n}, r={r}, p={p}"))
-                .hint("cosign writes N=32768, 65536 or 131072 with r=8 and p=1; others are refused, for they can take any memory")
-        })?;
-        let decode =
-            |name: &str, text: &str| BASE64_STANDARD.decode(text).map_err(|error| secret(format!("has no base64 in `{name}`: {error}")));
-        let salt = decode("salt", &wire.kdf.salt)?;
-        let nonce: [u8; 24] =
-            decode("nonce", &wire.cipher.nonce)?.try_into().map_err(|_| secret("has a nonce of another length than 24".to_owned()))?;
-        let ciphertext = decode("ciphertext", &wire.ciphertext)?;
-        let plain = cipher(password, &salt, log_n)?.decrypt(&nonce.into(), ciphertext.as_slice()).map(Zeroizing::new).map_err(|_| {
-            secret("does not open with this password".to_owned()).hint("set COSIGN_PASSWORD; an empty password is a password")
-        })?;
-        Self::from_pkcs8(&plain)
+        Self::from_pkcs8(&sealed::open(pem, password)?)
     }
 
-    /// Makes a new key and encrypts it under `password`.
+    /// Makes a new key, ECDSA P-256, and encrypts it under `password`.
     ///
     /// # Errors
     /// `internal`: no randomness.
     pub fn generate(password: &[u8]) -> Result<KeyPair, Failure> {
-        let internal = |what: &'static str| move |_| Failure::new(Class::Internal, format!("could not {what}"));
-        let document =
-            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new()).map_err(internal("make a key"))?;
-        let (mut salt, mut nonce) = ([0; 32], [0; 24]);
-        rand::fill(&mut salt).map_err(internal("get random bytes"))?;
-        rand::fill(&mut nonce).map_err(internal("get random bytes"))?;
-        let sealed = cipher(password, &salt, LOG_N)?
-            .encrypt(&nonce.into(), document.as_ref())
-            .map_err(|_| Failure::new(Class::Internal, "could not encrypt the key"))?;
-        let body = json::to_go_bytes(&json!({
-            "kdf": {"name": "scrypt", "params": {"N": 1_u64 << LOG_N, "r": 8, "p": 1}, "salt": BASE64_STANDARD.encode(salt)},
-            "cipher": {"name": "nacl/secretbox", "nonce": BASE64_STANDARD.encode(nonce)},
-            "ciphertext": BASE64_STANDARD.encode(sealed),
-        }));
-        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-        Ok(KeyPair {
-            private_pem: Zeroizing::new(pem::encode_config(&pem::Pem::new(HEADER, body), config)),
-            public_pem: Self::from_pkcs8(document.as_ref())?.public.to_pem(),
-        })
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())
+            .map_err(|_| Failure::new(Class::Internal, "could not make a key"))?;
+        Self::from_pkcs8(document.as_ref())?.sealed(password)
     }
 
-    fn from_pkcs8(der: &[u8]) -> Result<Self, Failure> {
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der)
-            .map_err(|_| Failure::new(Class::Unsupported, "the private key is of another type than ECDSA P-256, or not PKCS#8"))?;
-        let spki = pair.public_key().as_der().map_err(|_| Failure::new(Class::Internal, "could not write the public key"))?;
+    /// Reads a private key that another program made, in PEM: PKCS#8, also openssl's encrypted one, PKCS#1 (RSA) or SEC1 (EC).
+    /// It becomes a key as cosign keeps them, encrypted under `password`, which also opens the file where that is encrypted.
+    ///
+    /// # Errors
+    /// `secret`: no such key, or not this password. `unsupported`: another type of key, or another encryption. `limit`: a
+    /// password hash that costs too much.
+    pub fn import(pem: &[u8], password: &[u8]) -> Result<KeyPair, Failure> {
+        import::import(pem, password)?.sealed(password)
+    }
+
+    /// Reads a PKCS#8 document (RFC 5208).
+    pub(super) fn from_pkcs8(der: &[u8]) -> Result<Self, Failure> {
+        let info = PrivateKeyInfo::try_from(der).map_err(|error| secret(format!("not PKCS#8: {error}")))?;
+        match info.algorithm.oid {
+            oid::EC => {
+                let curve = key::curve(info.algorithm.parameters_oid().ok())?;
+                EcdsaKeyPair::from_pkcs8(signing(curve), der).map_err(|_| invalid(curve)).and_then(|pair| Self::new(Pair::Ecdsa(pair)))
+            }
+            oid::ED25519 => {
+                let pair = Ed25519KeyPair::from_pkcs8(der).map_err(|_| invalid("Ed25519"))?;
+                Self::new(Pair::Ed25519(pair))
+            }
+            oid::RSA => Self::from_rsa(RsaKeyPair::from_pkcs8(der).map_err(|_| invalid("RSA of 2,048 bits or more"))?),
+            other => Err(key::unsupported(other)),
+        }
+    }
+
+    /// Reads an `RSAPrivateKey` (RFC 8017 appendix A.1.2).
+    pub(super) fn from_pkcs1(der: &[u8]) -> Result<Self, Failure> {
+        Self::from_rsa(RsaKeyPair::from_der(der).map_err(|_| invalid("RSA of 2,048 bits or more"))?)
+    }
+
+    /// Reads an `ECPrivateKey` (RFC 5915), which need not name its curve.
+    pub(super) fn from_sec1(der: &[u8]) -> Result<Self, Failure> {
+        let curves = [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::EcdsaP521];
+        let pair = curves.into_iter().find_map(|curve| EcdsaKeyPair::from_private_key_der(signing(curve), der).ok());
+        pair.ok_or_else(|| key::unsupported("EC with another curve, or broken")).and_then(|pair| Self::new(Pair::Ecdsa(pair)))
+    }
+
+    fn from_rsa(pair: RsaKeyPair) -> Result<Self, Failure> {
+        Self::new(Pair::Rsa(pair))
+    }
+
+    /// The public half goes through the reader of public keys, so one set of rules judges both halves.
+    fn new(pair: Pair) -> Result<Self, Failure> {
+        let spki: PublicKeyX509Der<'_> = match &pair {
+            Pair::Ecdsa(pair) => pair.public_key().as_der(),
+            Pair::Ed25519(pair) => pair.public_key().as_der(),
+            Pair::Rsa(pair) => pair.public_key().as_der(),
+        }
+        .map_err(|_| Failure::new(Class::Internal, "could not write the public key"))?;
         let public = PublicKey::from_spki(spki.as_ref())?;
         Ok(Self { pair, public })
+    }
+
+    fn sealed(&self, password: &[u8]) -> Result<KeyPair, Failure> {
+        let internal = |_| Failure::new(Class::Internal, "could not write the private key");
+        // Version 1 of PKCS#8: Go reads no other.
+        let document = match &self.pair {
+            Pair::Ecdsa(pair) => Zeroizing::new(pair.to_pkcs8v1().map_err(internal)?.as_ref().to_vec()),
+            Pair::Ed25519(pair) => Zeroizing::new(pair.to_pkcs8v1().map_err(internal)?.as_ref().to_vec()),
+            Pair::Rsa(pair) => {
+                let document: Pkcs8V1Der<'_> = pair.as_der().map_err(internal)?;
+                Zeroizing::new(document.as_ref().to_vec())
+            }
+        };
+        Ok(KeyPair { private_pem: sealed::seal(&document, password)?, public_pem: self.public.to_pem() })
     }
 
     /// Returns the public half.
@@ -141,14 +131,39 @@ impl PrivateKey {
         &self.public
     }
 
-    /// Signs a message: ECDSA over its SHA-256, ASN.1.
+    /// Signs a message, in the way that its type of key signs (docs/keys.md).
     ///
     /// # Errors
     /// `internal`: no randomness.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure> {
-        let signature = self.pair.sign(&SystemRandom::new(), message).map_err(|_| Failure::new(Class::Internal, "could not sign"))?;
-        Ok(signature.as_ref().to_vec())
+        let random = SystemRandom::new();
+        let signature = match &self.pair {
+            Pair::Ecdsa(pair) => pair.sign(&random, message).map(|signature| signature.as_ref().to_vec()),
+            Pair::Ed25519(pair) => pair.try_sign(message).map(|signature| signature.as_ref().to_vec()),
+            Pair::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map(|()| signature)
+            }
+        };
+        signature.map_err(|_| Failure::new(Class::Internal, "could not sign"))
     }
+}
+
+/// SHA-256 where the library can, for that is what every verifier takes; with P-384 it can only do SHA-384.
+fn signing(curve: KeyAlgorithm) -> &'static EcdsaSigningAlgorithm {
+    match curve {
+        KeyAlgorithm::EcdsaP384 => &ECDSA_P384_SHA384_ASN1_SIGNING,
+        KeyAlgorithm::EcdsaP521 => &ECDSA_P521_SHA256_ASN1_SIGNING,
+        _ => &ECDSA_P256_SHA256_ASN1_SIGNING,
+    }
+}
+
+fn secret(why: impl std::fmt::Display) -> Failure {
+    Failure::new(Class::Secret, format!("the private key is {why}"))
+}
+
+fn invalid(kind: impl std::fmt::Display) -> Failure {
+    secret(format!("not a valid key of {kind}"))
 }
 
 impl std::fmt::Debug for KeyPair {
@@ -161,12 +176,4 @@ impl std::fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "PrivateKey(***, {:?})", self.public)
     }
-}
-
-fn cipher(password: &[u8], salt: &[u8], log_n: u8) -> Result<XSalsa20Poly1305, Failure> {
-    let internal = |error: &dyn std::fmt::Display| Failure::new(Class::Internal, format!("scrypt: {error}"));
-    let params = scrypt::Params::new(log_n, 8, 1, 32).map_err(|error| internal(&error))?;
-    let mut key = Zeroizing::new([0; 32]);
-    scrypt::scrypt(password, salt, &params, key.as_mut()).map_err(|error| internal(&error))?;
-    Ok(XSalsa20Poly1305::new((&*key).into()))
 }

@@ -1,0 +1,116 @@
+//! Types of keys, and for each the fixed list of signature schemes that a real signer uses with it.
+//!
+//! The list is the table of `docs/keys.md`. A scheme over SHA-256 can be checked where only the payload's digest is known;
+//! the others need the payload itself. Nothing in a signature chooses a scheme: the key does.
+
+use aws_lc_rs::digest;
+use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// The type of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyAlgorithm {
+    /// ECDSA with the curve P-256, cosign's default.
+    EcdsaP256,
+    /// ECDSA with the curve P-384.
+    EcdsaP384,
+    /// ECDSA with the curve P-521.
+    EcdsaP521,
+    /// Ed25519.
+    Ed25519,
+    /// RSA.
+    Rsa {
+        /// The length of the modulus, in bits: 2,048 to 4,096.
+        bits: usize,
+    },
+}
+
+/// One way in which a signer turns a message into a signature.
+#[derive(Clone, Copy)]
+enum Scheme {
+    /// Over the SHA-256 of the message.
+    Sha256(&'static dyn VerificationAlgorithm),
+    /// Over something else of the message.
+    Whole(&'static dyn VerificationAlgorithm),
+    /// Ed25519ph of RFC 8032 section 5.1, without a context: over the SHA-512 of the message.
+    Ed25519ph,
+}
+
+// cosign 1.0 to 2.5 and skopeo sign with SHA-256 whatever the curve is; cosign 2.6 and 3 with the hash of the curve.
+static P256: &[Scheme] = &[Scheme::Sha256(&signature::ECDSA_P256_SHA256_ASN1)];
+static P384: &[Scheme] = &[Scheme::Sha256(&signature::ECDSA_P384_SHA256_ASN1), Scheme::Whole(&signature::ECDSA_P384_SHA384_ASN1)];
+static P521: &[Scheme] = &[Scheme::Sha256(&signature::ECDSA_P521_SHA256_ASN1), Scheme::Whole(&signature::ECDSA_P521_SHA512_ASN1)];
+// cosign before 2.6, and skopeo, sign plainly; cosign 2.6 and 3 with Ed25519ph.
+static ED25519: &[Scheme] = &[Scheme::Whole(&signature::ED25519), Scheme::Ed25519ph];
+// cosign with a key file uses PKCS#1 v1.5, with a key service of AWS or Google PSS as well.
+static RSA: &[Scheme] = &[Scheme::Sha256(&signature::RSA_PKCS1_2048_8192_SHA256), Scheme::Sha256(&signature::RSA_PSS_2048_8192_SHA256)];
+
+impl KeyAlgorithm {
+    fn schemes(self) -> &'static [Scheme] {
+        match self {
+            Self::EcdsaP256 => P256,
+            Self::EcdsaP384 => P384,
+            Self::EcdsaP521 => P521,
+            Self::Ed25519 => ED25519,
+            Self::Rsa { .. } => RSA,
+        }
+    }
+
+    /// Returns the lengths that a signature of such a key has, in bytes. Two integers in DER are shorter than the least given
+    /// here once in 2^100 signatures.
+    fn signature_bytes(self) -> RangeInclusive<usize> {
+        match self {
+            Self::EcdsaP256 => 8..=72,
+            Self::EcdsaP384 => 78..=104,
+            Self::EcdsaP521 => 110..=139,
+            Self::Ed25519 => 64..=64,
+            Self::Rsa { bits } => bits.div_ceil(8)..=bits.div_ceil(8),
+        }
+    }
+
+    /// Whether such a key could have made the signature by a scheme that needs the message. Says nothing about trust: it keeps
+    /// the payloads of strangers from being fetched.
+    pub(super) fn may_need_message(self, signature: &[u8]) -> bool {
+        self.signature_bytes().contains(&signature.len()) && self.schemes().iter().any(|scheme| !matches!(scheme, Scheme::Sha256(_)))
+    }
+
+    /// Whether `key` made `signature` over a message with this SHA-256, by a scheme that sees no more of it.
+    pub(super) fn verifies_digest(self, key: &[u8], message: &digest::Digest, signature: &[u8]) -> bool {
+        self.schemes().iter().any(|scheme| match scheme {
+            Scheme::Sha256(algorithm) => UnparsedPublicKey::new(*algorithm, key).verify_digest(message, signature).is_ok(),
+            Scheme::Whole(_) | Scheme::Ed25519ph => false,
+        })
+    }
+
+    /// Whether `key` made `signature` over `message`, by any scheme of the list.
+    pub(super) fn verifies(self, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+        self.schemes().iter().any(|scheme| match scheme {
+            Scheme::Sha256(algorithm) | Scheme::Whole(algorithm) => {
+                UnparsedPublicKey::new(*algorithm, key).verify(message, signature).is_ok()
+            }
+            Scheme::Ed25519ph => verifies_ed25519ph(key, message, signature),
+        })
+    }
+}
+
+fn verifies_ed25519ph(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    use ed25519_dalek::Digest as _;
+    let key = <[u8; 32]>::try_from(key).ok().and_then(|key| ed25519_dalek::VerifyingKey::from_bytes(&key).ok());
+    let signature = ed25519_dalek::Signature::from_slice(signature).ok();
+    let message = ed25519_dalek::Sha512::new().chain_update(message);
+    // Strict: no points of small order (`reference/security.md` S22).
+    matches!((key, signature), (Some(key), Some(signature)) if key.verify_prehashed_strict(message, None, &signature).is_ok())
+}
+
+impl fmt::Display for KeyAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EcdsaP256 => f.write_str("ECDSA P-256"),
+            Self::EcdsaP384 => f.write_str("ECDSA P-384"),
+            Self::EcdsaP521 => f.write_str("ECDSA P-521"),
+            Self::Ed25519 => f.write_str("Ed25519"),
+            Self::Rsa { bits } => write!(f, "RSA {bits}"),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! cosign's encrypted key files: PEM around JSON, scrypt for the password, NaCl's secretbox around PKCS#8.
+//!
+//! Source: `reference/cosign.md` 1c. What lies inside is not looked at here.
+
+use crate::class::{Class, Failure};
+use crate::wire::json;
+use aws_lc_rs::rand;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use crypto_secretbox::aead::Aead as _;
+use crypto_secretbox::{KeyInit as _, XSalsa20Poly1305};
+use serde::Deserialize;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+/// The header that cosign writes since 2.0.1.
+const HEADER: &str = "ENCRYPTED SIGSTORE PRIVATE KEY";
+/// The header before, which skopeo still writes.
+const OLD_HEADER: &str = "ENCRYPTED COSIGN PRIVATE KEY";
+/// scrypt's N in what we write, as a power of two: cosign's 65,536.
+const LOG_N: u8 = 16;
+/// The values of N that are opened, as powers of two. Others could take any memory and time (security.md G07).
+const LOG_N_KNOWN: [u8; 3] = [15, 16, 17];
+
+#[derive(Deserialize)]
+struct EncryptedWire {
+    kdf: KdfWire,
+    cipher: CipherWire,
+    ciphertext: String,
+}
+
+#[derive(Deserialize)]
+struct KdfWire {
+    name: String,
+    params: ParamsWire,
+    salt: String,
+}
+
+#[derive(Deserialize)]
+struct ParamsWire {
+    #[serde(rename = "N")]
+    n: u64,
+    r: u32,
+    p: u32,
+}
+
+#[derive(Deserialize)]
+struct CipherWire {
+    name: String,
+    nonce: String,
+}
+
+/// Whether a PEM block is such a file.
+pub(super) fn is_sealed(tag: &str) -> bool {
+    tag == HEADER || tag == OLD_HEADER
+}
+
+/// Opens a file and returns the PKCS#8 inside. It costs about 120 ms and 66 MiB, which is what the password's safety is made of.
+///
+/// # Errors
+/// `secret`: not such a file, or not this password. `limit`: other costs of scrypt than cosign ever wrote.
+pub(super) fn open(pem: &[u8], password: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let block = pem::parse(pem).map_err(|error| secret(format!("is not PEM: {error}")))?;
+    if !is_sealed(block.tag()) {
+        let failure = secret(format!("is a PEM block `{}`; expected `{HEADER}`", block.tag()));
+        let plain = block.tag().ends_with("PRIVATE KEY");
+        return Err(failure.hint(if plain {
+            "encrypt it with `luet-cosign import-key-pair --key FILE`"
+        } else {
+            "make one with `luet-cosign generate-key-pair`"
+        }));
+    }
+    let wire: EncryptedWire = json::parse_as(block.contents()).map_err(|failure| secret(failure.message()))?;
+    if wire.kdf.name != "scrypt" || wire.cipher.name != "nacl/secretbox" {
+        return Err(secret(format!("uses `{}` and `{}`; expected `scrypt` and `nacl/secretbox`", wire.kdf.name, wire.cipher.name)));
+    }
+    let log_n = cost(&wire.kdf.params)?;
+    let salt = decode("salt", &wire.kdf.salt)?;
+    let nonce: [u8; 24] =
+        decode("nonce", &wire.cipher.nonce)?.try_into().map_err(|_| secret("has a nonce of another length than 24".to_owned()))?;
+    let ciphertext = decode("ciphertext", &wire.ciphertext)?;
+    cipher(password, &salt, log_n)?
+        .decrypt(&nonce.into(), ciphertext.as_slice())
+        .map(Zeroizing::new)
+        .map_err(|_| secret("does not open with this password".to_owned()).hint("set COSIGN_PASSWORD; an empty password is a password"))
+}
+
+/// Encrypts a PKCS#8 document under `password`, as cosign does.
+///
+/// # Errors
+/// `internal`: no randomness.
+pub(super) fn seal(pkcs8: &[u8], password: &[u8]) -> Result<Zeroizing<String>, Failure> {
+    let internal = |_| Failure::new(Class::Internal, "could not get random bytes");
+    let (mut salt, mut nonce) = ([0; 32], [0; 24]);
+    rand::fill(&mut salt).map_err(internal)?;
+    rand::fill(&mut nonce).map_err(internal)?;
+    let sealed = cipher(password, &salt, LOG_N)?
+        .encrypt(&nonce.into(), pkcs8)
+        .map_err(|_| Failure::new(Class::Internal, "could not encrypt the key"))?;
+    let body = json::to_go_bytes(&json!({
+        "kdf": {"name": "scrypt", "params": {"N": 1_u64 << LOG_N, "r": 8, "p": 1}, "salt": BASE64_STANDARD.encode(salt)},
+        "cipher": {"name": "nacl/secretbox", "nonce": BASE64_STANDARD.encode(nonce)},
+        "ciphertext": BASE64_STANDARD.encode(sealed),
+    }));
+    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    Ok(Zeroizing::new(pem::encode_config(&pem::Pem::new(HEADER, body), config)))
+}
+
+fn secret(why: String) -> Failure {
+    Failure::new(Class::Secret, format!("the private key {why}"))
+}
+
+fn decode(name: &str, text: &str) -> Result<Vec<u8>, Failure> {
+    BASE64_STANDARD.decode(text).map_err(|error| secret(format!("has no base64 in `{name}`: {error}")))
+}
+
+fn cost(params: &ParamsWire) -> Result<u8, Failure> {
+    let ParamsWire { n, r, p } = *params;
+    let known = LOG_N_KNOWN.into_iter().find(|log_n| 1 << log_n == n).filter(|_| r == 8 && p == 1);
+    known.ok_or_else(|| {
+        Failure::new(Class::Limit, format!("the private key asks for scrypt with N={n}, r={r}, p={p}"))
+            .hint("cosign writes N=32768, 65536 or 131072 with r=8 and p=1; others are refused, for they can take any memory")
+    })
+}
+
+fn cipher(password: &[u8], salt: &[u8], log_n: u8) -> Result<XSalsa20Poly1305, Failure> {
+    let internal = |error: &dyn std::fmt::Display| Failure::new(Class::Internal, format!("scrypt: {error}"));
+    let params = scrypt::Params::new(log_n, 8, 1, 32).map_err(|error| internal(&error))?;
+    let mut key = Zeroizing::new([0; 32]);
+    scrypt::scrypt(password, salt, &params, key.as_mut()).map_err(|error| internal(&error))?;
+    Ok(XSalsa20Poly1305::new((&*key).into()))
+}
