@@ -10,7 +10,7 @@ mod private_key;
 mod sealed;
 
 pub use algorithm::KeyAlgorithm;
-pub use checker::{Format, Held, Requirements, VerifiedSignature};
+pub use checker::{Format, Held, Requirements, VerifiedSignature, check_bundle, check_message};
 pub use key::PublicKey;
 pub use private_key::{KeyPair, PrivateKey};
 

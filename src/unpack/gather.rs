@@ -1,7 +1,8 @@
 //! Gathering: everything that can be found out about the signatures of an image, as facts.
 //!
 //! Three places hold signatures of a subject: the `.sig` tag, the referrers API and its fallback tag. All three are asked at
-//! the same time, always. What is found is checked here, by the checker of `trust`; what it comes to is decided elsewhere.
+//! the same time, always, and signatures of both formats count alike, wherever they lie. What is found is checked here, by the
+//! checker of `trust`; what it comes to is decided elsewhere.
 
 use super::platform;
 use crate::class::{Class, Failure};
@@ -9,8 +10,11 @@ use crate::limits;
 use crate::name::{Digest, Reference, Repository, Subject, Tag};
 use crate::policy::{Evidence, Matched, Memory, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport};
 use crate::registry::{Absence, Answer, Client, Descriptor, Manifest, ManifestKind, Referrers, Role};
-use crate::trust::{Held, Requirements, VerifiedSignature};
-use crate::wire::{LegacyCandidate, Referrer, SIGN_PREDICATE, Signatures, bundle_predicate};
+use crate::trust::{self, Requirements, VerifiedSignature};
+use crate::wire::{Bundle, Referrer, Signatures};
+use futures_util::stream::{self, StreamExt as _};
+
+mod legacy;
 
 /// What to look for, and where.
 pub(super) struct Look<'a> {
@@ -22,6 +26,9 @@ pub(super) struct Look<'a> {
     /// Whether to look at everything also after a good signature was found.
     pub(super) thorough: bool,
 }
+
+/// What became of one thing that calls itself a signature: its form, and the checker's answer.
+type Found = (&'static str, Result<VerifiedSignature, Failure>);
 
 /// One place about one subject.
 #[derive(Clone, Copy)]
@@ -67,7 +74,7 @@ impl Look<'_> {
                 self.client.by_tag(repository, &fallback_tag, role),
             );
             let spot = |kind| Spot { repository, subject, kind };
-            self.legacy(spot(PlaceKind::SigTag), signatures, evidence).await;
+            self.signatures(spot(PlaceKind::SigTag), signatures, evidence).await;
             let listed = listed(referrers);
             let tagged = tagged(subject, fallback);
             let mut seen = Vec::new();
@@ -77,78 +84,63 @@ impl Look<'_> {
         }
     }
 
-    /// Checks what lies under the `.sig` tag. A stranger's signature costs no request: only the payload of one that holds is fetched.
-    async fn legacy(&self, spot: Spot<'_>, answer: Result<Answer<Manifest>, Failure>, evidence: &mut Evidence) {
+    /// Checks what lies under the `.sig` tag.
+    async fn signatures(&self, spot: Spot<'_>, answer: Result<Answer<Manifest>, Failure>, evidence: &mut Evidence) {
         let signatures = match answer {
             Ok(Answer::There(manifest)) => Signatures::parse(&manifest.bytes),
             Ok(Answer::Absent(absence)) => return put_place(evidence, spot, absent(&absence)),
             Err(failure) => Err(failure),
         };
-        let signatures = match signatures {
-            Ok(signatures) => signatures,
+        let found = match signatures {
+            Ok(signatures) => self.legacy(spot, &signatures, evidence).await,
             Err(failure) => return put_place(evidence, spot, PlaceAnswer::Failed(failure)),
         };
-        let before = evidence.signatures.len();
-        for candidate in signatures.candidates() {
-            let outcome = match candidate {
-                Ok(candidate) => self.check_legacy(spot, &candidate).await,
-                Err(failure) => Err(failure),
-            };
-            put_signature(evidence, spot, "legacy", outcome);
-            if self.done(evidence) {
-                break;
-            }
-        }
-        let count = evidence.signatures.len() - before;
-        put_place(evidence, spot, PlaceAnswer::There { count });
+        put_place(evidence, spot, PlaceAnswer::There { count: found.len() });
+        put_signatures(evidence, spot, found);
     }
 
-    async fn check_legacy(&self, spot: Spot<'_>, candidate: &LegacyCandidate) -> Result<VerifiedSignature, Failure> {
-        let held = Held::check(candidate, self.matched.authorities())?;
-        let (digest, bytes) = held.payload();
-        let payload = self.client.blob(spot.repository, digest, bytes, limits::PAYLOAD_BYTES).await?;
-        held.check_claims(&payload, &spot.subject, self.requirements)
-    }
-
-    /// Opens referrers, those that were not seen before, until a good signature is found.
+    /// Opens referrers, those that were not seen before, a few at a time, until a good signature is found.
     async fn referrers(
         &self,
         spot: Spot<'_>,
-        found: Result<Vec<Descriptor>, PlaceAnswer>,
+        listed: Result<Vec<Descriptor>, PlaceAnswer>,
         seen: &mut Vec<Digest>,
         evidence: &mut Evidence,
     ) {
-        let found = match found {
-            Ok(found) => found,
+        let mut listed = match listed {
+            Ok(listed) => listed,
             Err(answer) => return put_place(evidence, spot, answer),
         };
-        let before = evidence.signatures.len();
-        for descriptor in found {
+        listed.retain(|descriptor| !seen.contains(&descriptor.digest));
+        if self.done(evidence) {
+            listed.clear();
+        }
+        seen.extend(listed.iter().map(|descriptor| descriptor.digest));
+        let (mut count, mut unknown) = (0, None);
+        // In the order of the list, so that two runs come to the same.
+        let before = evidence.clone();
+        let mut opened = stream::iter(&listed).map(|descriptor| self.open(spot, descriptor, &before)).buffered(limits::PARALLEL);
+        while let Some(result) = opened.next().await {
+            let found = match result {
+                Ok(found) => found,
+                // The good one may be in another referrer; where it is not, this place did not answer.
+                Err(failure) if failure.class().is_inconclusive() => {
+                    unknown.get_or_insert(failure);
+                    continue;
+                }
+                Err(failure) => vec![("referrer", Err(failure))],
+            };
+            count += found.len();
+            put_signatures(evidence, spot, found);
             if self.done(evidence) {
                 break;
             }
-            if seen.contains(&descriptor.digest) {
-                continue;
-            }
-            seen.push(descriptor.digest);
-            match self.open(spot, &descriptor).await {
-                Ok(None) => {}
-                Ok(Some((format, outcome))) => put_signature(evidence, spot, format, outcome),
-                Err(failure) if failure.class().is_inconclusive() => return put_place(evidence, spot, PlaceAnswer::Failed(failure)),
-                Err(failure) => put_signature(evidence, spot, "referrer", Err(failure)),
-            }
         }
-        let count = evidence.signatures.len() - before;
-        put_place(evidence, spot, PlaceAnswer::There { count });
+        put_place(evidence, spot, unknown.map_or(PlaceAnswer::There { count }, PlaceAnswer::Failed));
     }
 
-    /// Opens one referrer. `None`: it is no signature.
-    async fn open(
-        &self,
-        spot: Spot<'_>,
-        descriptor: &Descriptor,
-    ) -> Result<Option<(&'static str, Result<VerifiedSignature, Failure>)>, Failure> {
-        let unread = |what: &str| Err(Failure::new(Class::Unsupported, format!("a signature as {what}, which this version does not read")));
+    /// Opens one referrer. Nothing is found where it is no signature.
+    async fn open(&self, spot: Spot<'_>, descriptor: &Descriptor, evidence: &Evidence) -> Result<Vec<Found>, Failure> {
         let manifest = match self.client.manifest(spot.repository, &descriptor.digest, limits::MANIFEST_BYTES).await? {
             Answer::There(manifest) => manifest,
             Answer::Absent(absence) => {
@@ -157,15 +149,13 @@ impl Look<'_> {
             }
         };
         match Referrer::parse(&manifest.bytes, &spot.subject)? {
-            Referrer::Other => Ok(None),
-            Referrer::Legacy => Ok(Some(("referrer", unread("a legacy referrer")))),
-            Referrer::Bundle { predicate: Some(_), .. } => Ok(Some(("bundle", unread("a Sigstore bundle")))),
-            Referrer::Bundle { digest, bytes, predicate: None } => {
+            Referrer::Other => Ok(Vec::new()),
+            Referrer::Legacy => Ok(self.legacy(spot, &Signatures::parse(&manifest.bytes)?, evidence).await),
+            Referrer::Bundle { digest, bytes } => {
                 let bundle = self.client.blob(spot.repository, &digest, bytes, limits::BUNDLE_BYTES).await?;
-                Ok(match bundle_predicate(&bundle)?.as_deref() {
-                    Some(SIGN_PREDICATE) | None => Some(("bundle", unread("a Sigstore bundle"))),
-                    Some(_) => None,
-                })
+                let outcome = Bundle::parse(&bundle)
+                    .and_then(|bundle| trust::check_bundle(&bundle, self.matched.authorities(), &spot.subject, self.requirements));
+                Ok(outcome.transpose().map(|outcome| ("bundle", outcome)).into_iter().collect())
             }
         }
     }
@@ -205,14 +195,14 @@ fn put_place(evidence: &mut Evidence, spot: Spot<'_>, answer: PlaceAnswer) {
     evidence.places.push(PlaceReport { kind: spot.kind, repository: spot.repository.clone(), subject: spot.subject, answer });
 }
 
-fn put_signature(evidence: &mut Evidence, spot: Spot<'_>, format: &str, outcome: Result<VerifiedSignature, Failure>) {
-    evidence.signatures.push(SignatureReport {
+fn put_signatures(evidence: &mut Evidence, spot: Spot<'_>, found: Vec<Found>) {
+    evidence.signatures.extend(found.into_iter().map(|(format, outcome)| SignatureReport {
         place: spot.kind,
         repository: spot.repository.clone(),
         subject: spot.subject,
         format: format.to_owned(),
         outcome,
-    });
+    }));
 }
 
 fn absent(absence: &Absence) -> PlaceAnswer {

@@ -3,11 +3,17 @@
 //! Pure: bytes in, values out, and back. Nothing here is trusted yet; whoever decides that is `trust`.
 //! Formats: `reference/cosign.md` section 1; cosign `specs/SIGNATURE_SPEC.md`.
 
+mod bundle;
+mod fallback;
 pub mod json;
 mod payload;
 mod referrer;
 mod signatures;
+mod statement;
 
+pub use bundle::{BUNDLE_TYPE, Bundle, Content, Envelope, Material, STATEMENT_TYPE, statement_to_sign, write_bundle};
+pub use fallback::FallbackIndex;
 pub use payload::{Claims, Payload};
-pub use referrer::{Referrer, SIGN_PREDICATE, bundle_predicate};
+pub use referrer::{EMPTY_CONFIG, Referrer, SubjectDescriptor, write_referrer};
 pub use signatures::{LegacyCandidate, Signatures};
+pub use statement::{SIGN_PREDICATE, Statement, predicate, write_statement};

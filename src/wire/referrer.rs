@@ -3,16 +3,18 @@
 //! Source: `reference/cosign.md` 1b. Annotations and types are the registry's word: they only ever decide what is looked
 //! at, never what is trusted.
 
+use super::bundle::{ANY_BUNDLE_TYPE, BUNDLE_TYPE};
 use super::json;
+use super::statement::SIGN_PREDICATE;
 use crate::class::{Class, Failure};
 use crate::name::Digest;
-use base64::prelude::{BASE64_STANDARD, Engine as _};
-use serde_json::Value;
+use jiff::Timestamp;
+use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
+use serde_json::{Value, json};
 
-/// The predicate of an image signature; everything else in a bundle is an attestation.
-pub const SIGN_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
-/// How the media types of bundles start: `.v0.3+json`, and `+json;version=0.1` of old.
-const BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle";
+/// The configuration of what is no image: two bytes (OCI image-spec 1.1, "Guidance for an Empty Descriptor").
+pub const EMPTY_CONFIG: &[u8] = b"{}";
+const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 /// The configuration of a legacy signature that was written as a referrer (`--registry-referrers-mode=oci-1-1`).
 const LEGACY_TYPE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
 const PREDICATE: &str = "dev.sigstore.bundle.predicateType";
@@ -26,10 +28,8 @@ pub enum Referrer {
         digest: Digest,
         /// The bundle's size, in bytes.
         bytes: u64,
-        /// The predicate that the manifest names, where it names one.
-        predicate: Option<String>,
     },
-    /// A legacy signature in the form of a referrer.
+    /// Legacy signatures in the form of a referrer: the manifest is made like that of a `.sig` tag.
     Legacy,
     /// Something that is no signature: an attestation, an SBOM, anything.
     Other,
@@ -56,36 +56,53 @@ impl Referrer {
         let Some([layer]) = value.get("layers").and_then(Value::as_array).map(Vec::as_slice) else {
             return Ok(Self::Other);
         };
-        if !layer.get("mediaType").and_then(Value::as_str).is_some_and(|kind| kind.starts_with(BUNDLE_TYPE)) {
+        if !layer.get("mediaType").and_then(Value::as_str).is_some_and(|kind| kind.starts_with(ANY_BUNDLE_TYPE)) {
             return Ok(Self::Other);
         }
-        let predicate = value.get("annotations").and_then(|all| all.get(PREDICATE)).and_then(Value::as_str).map(ToOwned::to_owned);
-        if predicate.as_deref().is_some_and(|predicate| predicate != SIGN_PREDICATE) {
+        let predicate = value.get("annotations").and_then(|all| all.get(PREDICATE)).and_then(Value::as_str);
+        if predicate.is_some_and(|predicate| predicate != SIGN_PREDICATE) {
             return Ok(Self::Other);
         }
         let malformed = || Failure::new(Class::Malformed, "the manifest of a bundle has no digest and size of its layer");
         Ok(Self::Bundle {
             digest: digest(layer).ok_or_else(malformed)?.parse()?,
             bytes: layer.get("size").and_then(Value::as_u64).ok_or_else(malformed)?,
-            predicate,
         })
     }
 }
 
-/// Returns the predicate of the statement in a bundle; `None` where it holds no statement (a signature over a message).
-///
-/// # Errors
-/// `malformed`: no bundle, or no statement where its envelope says there is one.
-pub fn bundle_predicate(bundle: &[u8]) -> Result<Option<String>, Failure> {
-    let malformed = |why: &str| Failure::new(Class::Malformed, format!("a Sigstore bundle {why}"));
-    let value = json::parse(bundle).map_err(|failure| failure.within("a Sigstore bundle"))?;
-    let Some(envelope) = value.get("dsseEnvelope") else { return Ok(None) };
-    let payload = envelope.get("payload").and_then(Value::as_str).ok_or_else(|| malformed("has an envelope without a payload"))?;
-    let payload = BASE64_STANDARD.decode(payload).map_err(|_| malformed("has a payload that is not base64"))?;
-    let statement = json::parse(&payload).map_err(|failure| failure.within("the statement in a Sigstore bundle"))?;
-    let predicate =
-        statement.get("predicateType").and_then(Value::as_str).ok_or_else(|| malformed("has a statement without a predicate"))?;
-    Ok(Some(predicate.to_owned()))
+/// What is signed, as a descriptor: a registry lists referrers by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubjectDescriptor {
+    /// The media type of the image or index.
+    pub media_type: String,
+    /// Its size, in bytes.
+    pub bytes: u64,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// Returns the manifest that attaches a bundle to its subject, as cosign 3 writes it.
+#[must_use]
+pub fn write_referrer(bundle: &[u8], subject: &SubjectDescriptor, created: Timestamp) -> Vec<u8> {
+    json::to_go_bytes(&json!({
+        "schemaVersion": 2,
+        "mediaType": OCI_IMAGE_MEDIA_TYPE,
+        "config": {
+            "mediaType": EMPTY_TYPE,
+            "size": EMPTY_CONFIG.len(),
+            "digest": Digest::of(EMPTY_CONFIG).to_string(),
+            "artifactType": BUNDLE_TYPE,
+        },
+        "layers": [{"mediaType": BUNDLE_TYPE, "size": bundle.len(), "digest": Digest::of(bundle).to_string()}],
+        "annotations": {
+            "dev.sigstore.bundle.content": "dsse-envelope",
+            PREDICATE: SIGN_PREDICATE,
+            "org.opencontainers.image.created": created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        },
+        "subject": {"mediaType": subject.media_type, "size": subject.bytes, "digest": subject.digest.to_string()},
+        "artifactType": BUNDLE_TYPE,
+    }))
 }
 
 #[cfg(test)]
@@ -110,10 +127,9 @@ mod tests {
     fn attestations_and_sboms_are_no_signatures() {
         let subject = Digest::of(b"image");
         let parse = |layer: &str, predicate| Referrer::parse(&manifest(&subject, layer, predicate), &subject).unwrap();
-        let bundle = "application/vnd.dev.sigstore.bundle.v0.3+json";
-        assert!(matches!(parse(bundle, Some(SIGN_PREDICATE)), Referrer::Bundle { predicate: Some(_), bytes: 5, .. }));
-        assert!(matches!(parse("application/vnd.dev.sigstore.bundle+json;version=0.1", None), Referrer::Bundle { predicate: None, .. }));
-        assert_eq!(parse(bundle, Some("https://slsa.dev/provenance/v1")), Referrer::Other);
+        assert!(matches!(parse(BUNDLE_TYPE, Some(SIGN_PREDICATE)), Referrer::Bundle { bytes: 5, .. }));
+        assert!(matches!(parse("application/vnd.dev.sigstore.bundle+json;version=0.1", None), Referrer::Bundle { .. }));
+        assert_eq!(parse(BUNDLE_TYPE, Some("https://slsa.dev/provenance/v1")), Referrer::Other);
         assert_eq!(parse("text/spdx+json", None), Referrer::Other);
     }
 
@@ -125,12 +141,16 @@ mod tests {
     }
 
     #[test]
-    fn the_predicate_is_read_from_the_statement() {
-        let envelope = |statement: &str| json!({"dsseEnvelope": {"payload": BASE64_STANDARD.encode(statement)}}).to_string();
-        assert_eq!(bundle_predicate(envelope(r#"{"predicateType":"p"}"#).as_bytes()).unwrap().as_deref(), Some("p"));
-        assert_eq!(bundle_predicate(br#"{"messageSignature":{}}"#).unwrap(), None);
-        for broken in [envelope("{}"), envelope("x"), r#"{"dsseEnvelope":{"payload":"%"}}"#.to_owned(), "x".to_owned()] {
-            assert_eq!(bundle_predicate(broken.as_bytes()).map_err(|failure| failure.class()), Err(Class::Malformed), "{broken}");
-        }
+    fn a_referrer_is_written_as_cosign_writes_it() {
+        // ../shared/vectors/cosign-images/images/key2/referrers/bundle0.manifest.json, with this layer and subject.
+        let subject = SubjectDescriptor { media_type: OCI_IMAGE_MEDIA_TYPE.to_owned(), bytes: 401, digest: Digest::of(b"image") };
+        let written = write_referrer(b"bundle", &subject, "2026-11-20T21:43:35.5Z".parse().unwrap());
+        let expected = format!(
+            r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.empty.v1+json","size":2,"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","artifactType":"application/vnd.dev.sigstore.bundle.v0.3+json"}},"layers":[{{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","size":6,"digest":"{}"}}],"annotations":{{"dev.sigstore.bundle.content":"dsse-envelope","dev.sigstore.bundle.predicateType":"https://sigstore.dev/cosign/sign/v1","org.opencontainers.image.created":"2026-11-20T21:43:35Z"}},"subject":{{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":401,"digest":"{}"}},"artifactType":"application/vnd.dev.sigstore.bundle.v0.3+json"}}"#,
+            Digest::of(b"bundle"),
+            subject.digest
+        );
+        assert_eq!(String::from_utf8(written.clone()).unwrap(), expected);
+        assert_eq!(Referrer::parse(&written, &subject.digest), Ok(Referrer::Bundle { digest: Digest::of(b"bundle"), bytes: 6 }));
     }
 }

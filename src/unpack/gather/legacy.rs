@@ -1,0 +1,101 @@
+//! Legacy signatures: the layers of a `.sig` tag, or of a referrer that is made like one.
+//!
+//! The signed payload of a stranger is not fetched where its digest shows that it is a stranger's. With a trusted key that signs
+//! by another hash than SHA-256 the digest shows nothing: then payloads are fetched whose signature has that key's shape, each
+//! once, a few at a time, and at most [`limits::PAYLOADS`] of them; after those that are known to be good.
+
+use super::{Found, Look, Spot, put_signatures};
+use crate::class::{Class, Failure};
+use crate::limits;
+use crate::name::Digest;
+use crate::policy::Evidence;
+use crate::trust::Held;
+use crate::wire::{LegacyCandidate, Signatures};
+use futures_util::stream::{self, StreamExt as _};
+
+const FORMAT: &str = "legacy";
+
+/// Signatures over one payload.
+struct Group<'a> {
+    payload: Digest,
+    bytes: u64,
+    held: Vec<Held<'a>>,
+}
+
+impl Group<'_> {
+    fn is_proven(&self) -> bool {
+        self.held.iter().any(Held::is_proven)
+    }
+}
+
+impl Look<'_> {
+    /// Checks every candidate, or until with what is in `evidence` nothing more has to be found.
+    pub(super) async fn legacy(&self, spot: Spot<'_>, signatures: &Signatures, evidence: &Evidence) -> Vec<Found> {
+        let mut found = Vec::new();
+        let candidates: Vec<LegacyCandidate> =
+            signatures.candidates().filter_map(|candidate| candidate.map_err(|failure| found.push((FORMAT, Err(failure)))).ok()).collect();
+        let (mut first, mut later) = (Vec::new(), Vec::new());
+        for group in self.groups(&candidates, &mut found) {
+            if group.is_proven() { first.push(group) } else { later.push(group) }
+        }
+        let over = later.split_off(later.len().min(limits::PAYLOADS));
+        // One of those that hold is enough, so they are not all fetched at once.
+        let width = if self.thorough { limits::PARALLEL } else { 1 };
+        for (groups, width) in [(first, width), (later, limits::PARALLEL)] {
+            if self.open_groups(spot, groups, width, evidence, &mut found).await {
+                return found;
+            }
+        }
+        found.extend(over.into_iter().flat_map(|group| group.held).map(|_| (FORMAT, Err(too_many()))));
+        found
+    }
+
+    /// Puts together what is signed over one payload; what nobody trusted can have signed is found to be that.
+    fn groups<'a>(&'a self, candidates: &'a [LegacyCandidate], found: &mut Vec<Found>) -> Vec<Group<'a>> {
+        let mut groups: Vec<Group<'a>> = Vec::new();
+        for candidate in candidates {
+            let held = match Held::check(candidate, self.matched.authorities()) {
+                Ok(held) => held,
+                Err(failure) => {
+                    found.push((FORMAT, Err(failure)));
+                    continue;
+                }
+            };
+            let (payload, bytes) = (candidate.payload, candidate.payload_bytes);
+            match groups.iter_mut().find(|group| group.payload == payload && group.bytes == bytes) {
+                Some(group) => group.held.push(held),
+                None => groups.push(Group { payload, bytes, held: vec![held] }),
+            }
+        }
+        groups
+    }
+
+    /// Fetches the payloads and checks them. Whether that is enough.
+    async fn open_groups(&self, spot: Spot<'_>, groups: Vec<Group<'_>>, width: usize, evidence: &Evidence, found: &mut Vec<Found>) -> bool {
+        let fetch = async |group: Group<'_>| {
+            let payload = self.client.blob(spot.repository, &group.payload, group.bytes, limits::PAYLOAD_BYTES).await;
+            let check = |held: Held<'_>| match &payload {
+                Ok(payload) => held.check_claims(payload, &spot.subject, self.requirements),
+                Err(failure) => Err(failure.clone()),
+            };
+            group.held.into_iter().map(check).collect::<Vec<_>>()
+        };
+        let mut opened = stream::iter(groups).map(fetch).buffered(width);
+        while let Some(outcomes) = opened.next().await {
+            let good = outcomes.iter().any(Result::is_ok);
+            found.extend(outcomes.into_iter().map(|outcome| (FORMAT, outcome)));
+            // One that holds may still be bound to another name, or be one of several that are asked for.
+            let mut so_far = evidence.clone();
+            put_signatures(&mut so_far, spot, found.clone());
+            if good && self.done(&so_far) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+fn too_many() -> Failure {
+    Failure::new(Class::Limit, format!("more than {} payloads would have to be read to know who signed them", limits::PAYLOADS))
+        .hint("trust a key of type ECDSA P-256 or RSA beside, whose signatures need no payload to be recognised")
+}
