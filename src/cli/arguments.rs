@@ -1,6 +1,6 @@
 //! What can be typed. Help texts are part of the interface: imperative first line, an example for each command.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -47,6 +47,12 @@ pub enum Command {
     /// Make a key pair: cosign.key, encrypted, and cosign.pub
     #[command(after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign generate-key-pair --output-key-prefix acme")]
     GenerateKeyPair(GenerateKeyPair),
+    /// Turn a private key of another program into a key pair as cosign keeps it: import-cosign.key, encrypted, and .pub
+    ///
+    /// Reads PEM: PKCS#8, also openssl's encrypted one, PKCS#1 (RSA) and SEC1 (EC); ECDSA P-256, P-384, P-521, Ed25519, and RSA of
+    /// 2,048 to 4,096 bits. COSIGN_PASSWORD opens the file, where it is encrypted, and encrypts the new key.
+    #[command(after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign import-key-pair --key openssl.pem --output-key-prefix acme")]
+    ImportKeyPair(ImportKeyPair),
     /// Print the manual page
     #[command(after_help = "Example:\n  luet-cosign man | man -l -")]
     Man,
@@ -111,6 +117,20 @@ pub struct GenerateKeyPair {
     /// Name the files PREFIX.key and PREFIX.pub
     #[arg(long, default_value = "cosign", value_name = "PREFIX")]
     pub output_key_prefix: String,
+}
+
+/// `import-key-pair`
+#[derive(Debug, Args)]
+pub struct ImportKeyPair {
+    /// The private key: a path or env://VAR
+    #[arg(short, long, value_name = "KEY")]
+    pub key: String,
+    /// Name the files PREFIX.key and PREFIX.pub
+    #[arg(short, long, default_value = "import-cosign", value_name = "PREFIX")]
+    pub output_key_prefix: String,
+    /// Do not ask (cosign's flag; nothing is ever asked, and a file that is there is never overwritten)
+    #[arg(short, long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL", hide = true)]
+    pub yes: bool,
 }
 
 /// `policy ...`
@@ -185,6 +205,12 @@ pub struct Sign {
     /// Put an annotation into the signature; repeatable
     #[arg(short = 'a', long = "annotations", value_name = "KEY=VALUE")]
     pub annotations: Vec<String>,
+    /// Which form of signature to write; `auto` is the one that the most verifiers read (docs/keys.md)
+    #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
+    pub format: SignFormat,
+    /// Write a Sigstore bundle, or with `false` a legacy signature (cosign's flag; see --format)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", conflicts_with = "format")]
+    pub new_bundle_format: Option<bool>,
     /// Sign every image of an index as well
     #[arg(short, long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub recursive: bool,
@@ -197,6 +223,19 @@ pub struct Sign {
     /// How registries are reached
     #[command(flatten)]
     pub network: Network,
+}
+
+/// The forms of signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SignFormat {
+    /// Legacy, with a key
+    Auto,
+    /// A bundle and a legacy signature
+    Both,
+    /// A Sigstore bundle in a referrer: read by cosign 3 and this program
+    Bundle,
+    /// A layer of the `.sig` tag: read by cosign 1, 2, 3, skopeo and this program
+    Legacy,
 }
 
 /// `triangulate`

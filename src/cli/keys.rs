@@ -1,6 +1,6 @@
-//! `generate-key-pair`, `public-key`.
+//! `generate-key-pair`, `import-key-pair`, `public-key`.
 
-use super::arguments::{GenerateKeyPair, PublicKey};
+use super::arguments::{GenerateKeyPair, ImportKeyPair, PublicKey};
 use super::{Outcome, Streams, prompt};
 use crate::class::{Class, Failure};
 use crate::config::{Environment, KeyLocation};
@@ -11,24 +11,47 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 pub(super) fn generate(command: &GenerateKeyPair, environment: &Environment, streams: &mut Streams) -> Outcome {
-    let private = PathBuf::from(format!("{}.key", command.output_key_prefix));
-    let public = PathBuf::from(format!("{}.pub", command.output_key_prefix));
-    // Before the password is asked for: a key is never overwritten.
-    if let Some(path) = [&private, &public].into_iter().find(|path| path.symlink_metadata().is_ok()) {
-        return Err(
-            Failure::new(Class::Usage, format!("`{}` is there already", path.display())).hint("move it away, or use --output-key-prefix")
-        );
-    }
+    let files = Files::new(&command.output_key_prefix)?;
     let password = prompt::password(environment, true)?;
-    let pair = trust::PrivateKey::generate(&password)?;
-    write(&private, pair.private_pem.as_bytes())?;
-    if let Err(failure) = write(&public, pair.public_pem.as_bytes()) {
-        let _ = std::fs::remove_file(&private);
-        return Err(failure);
+    files.write(&trust::PrivateKey::generate(&password)?, streams)
+}
+
+pub(super) fn import(command: &ImportKeyPair, environment: &Environment, streams: &mut Streams) -> Outcome {
+    let files = Files::new(&command.output_key_prefix)?;
+    let location: KeyLocation = command.key.parse()?;
+    let pem = location.read(environment)?.ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
+    let password = prompt::password(environment, true)?;
+    let pair = trust::PrivateKey::import(&pem, &password).map_err(|failure| failure.within(format!("`{location}`")))?;
+    files.write(&pair, streams)
+}
+
+/// The two files of a new pair.
+struct Files {
+    private: PathBuf,
+    public: PathBuf,
+}
+
+impl Files {
+    /// Refuses, before a password is asked for, where one of the two is there: a key is never overwritten.
+    fn new(prefix: &str) -> Result<Self, Failure> {
+        let files = Self { private: PathBuf::from(format!("{prefix}.key")), public: PathBuf::from(format!("{prefix}.pub")) };
+        if let Some(path) = [&files.private, &files.public].into_iter().find(|path| path.symlink_metadata().is_ok()) {
+            return Err(Failure::new(Class::Usage, format!("`{}` is there already", path.display()))
+                .hint("move it away, or use --output-key-prefix"));
+        }
+        Ok(files)
     }
-    streams.note(format!("Private key written to {}", private.display()));
-    streams.note(format!("Public key written to {}", public.display()));
-    Ok(0)
+
+    fn write(&self, pair: &trust::KeyPair, streams: &mut Streams) -> Outcome {
+        write(&self.private, pair.private_pem.as_bytes())?;
+        if let Err(failure) = write(&self.public, pair.public_pem.as_bytes()) {
+            let _ = std::fs::remove_file(&self.private);
+            return Err(failure);
+        }
+        streams.note(format!("Private key written to {}", self.private.display()));
+        streams.note(format!("Public key written to {}", self.public.display()));
+        Ok(0)
+    }
 }
 
 pub(super) fn public_key(command: &PublicKey, environment: &Environment, streams: &mut Streams) -> Outcome {

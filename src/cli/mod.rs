@@ -123,6 +123,7 @@ fn dispatch(arguments: Arguments, environment: &Environment, streams: &mut Strea
         Command::Completions { shell } => completions(shell, streams),
         Command::Doctor => doctor::doctor(json, environment, streams),
         Command::GenerateKeyPair(command) => keys::generate(&command, environment, streams),
+        Command::ImportKeyPair(command) => keys::import(&command, environment, streams),
         Command::Man => man(streams),
         Command::Metadata => streams.json(metadata()).map(|()| 0),
         Command::Policy { command } => policy::policy(&command, json, environment, streams),

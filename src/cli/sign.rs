@@ -1,6 +1,6 @@
 //! `sign`.
 
-use super::arguments::Sign;
+use super::arguments::{Sign, SignFormat};
 use super::images::{annotations, http, signature};
 use super::{Outcome, Streams, prompt};
 use crate::class::{Class, Failure};
@@ -23,12 +23,13 @@ pub(super) fn sign(command: &Sign, as_json: bool, environment: &Environment, str
     let pem = location.read(environment)?.ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
     let annotations = annotations(&command.annotations)?;
     let key = PrivateKey::open(&pem, &prompt::password(environment, false)?).map_err(|failure| failure.within(format!("`{location}`")))?;
+    let format = format(command);
     let options = Options { policy: None, http: http(&command.images, command.network.allow_http_registry)?, ..Options::default() };
     let attached = Session::run(environment, options, async |session| {
         let mut all = Vec::new();
         for image in &command.images {
             session.client().renew();
-            for attached in push::sign(session, image, &key, &annotations, command.recursive).await? {
+            for attached in push::sign(session, image, &key, &annotations, format, command.recursive).await? {
                 all.push((image.clone(), attached));
             }
         }
@@ -45,4 +46,13 @@ pub(super) fn sign(command: &Sign, as_json: bool, environment: &Environment, str
         streams.json(json!({"signed": documents}))?;
     }
     Ok(0)
+}
+
+fn format(command: &Sign) -> push::SignFormat {
+    match (command.format, command.new_bundle_format) {
+        (_, Some(true)) | (SignFormat::Bundle, _) => push::SignFormat::Bundle,
+        (_, Some(false)) | (SignFormat::Legacy, _) => push::SignFormat::Legacy,
+        (SignFormat::Auto, None) => push::SignFormat::Auto,
+        (SignFormat::Both, None) => push::SignFormat::Both,
+    }
 }

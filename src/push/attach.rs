@@ -2,7 +2,9 @@
 //!
 //! A registry has no compare-and-swap for a tag: processes of one machine take turns under a lock in the store; between
 //! machines the window from reading to writing stays, and is closed by reading again and, where ours is gone, adding it once more.
-//! Source: `reference/cosign.md` 1a "Several signatures".
+//! Source: `reference/cosign.md` 1a "Several signatures". Bundles, which lie side by side: `bundle`.
+
+mod bundle;
 
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -48,16 +50,14 @@ impl Place<'_> {
     /// Those of the registry; `state` where no lock can be had; `registry` where what was written does not come back.
     pub async fn attach(&self, subject: &Subject, payload: &Payload, key: &PrivateKey) -> Result<Attached, Failure> {
         let tag = Tag::of_signatures(&subject.digest);
-        let pause = self.client.pause();
         let _lock = self.lock(&tag)?;
-        drop(pause);
-        let authority = [Authority { name: SELF.to_owned(), key: key.public().clone() }];
+        let authority = [authority(key)];
         let bytes = payload.to_bytes();
         let signature = key.sign(&bytes)?;
         let mut already = true;
         for _ in 0..ROUNDS {
             let mut signatures = self.read(&tag).await?;
-            if let Some(candidate) = ours(&signatures, &authority, &bytes) {
+            if let Some(candidate) = ours(&signatures, &authority, &bytes, &subject.digest) {
                 // (read back) The payload too comes from the registry, and our own checker has the last word.
                 let payload = self.client.blob(self.repository, &candidate.payload, candidate.payload_bytes, limits::PAYLOAD_BYTES).await?;
                 let signature = Held::check(&candidate, &authority)?.check_claims(&payload, &subject.digest, &Requirements::default())?;
@@ -69,8 +69,7 @@ impl Place<'_> {
             self.client.put_blob(self.repository, &signatures.config()).await?;
             self.client.put_manifest(self.repository, Some(&tag), OCI_IMAGE_MEDIA_TYPE, &signatures.manifest()).await?;
         }
-        Err(Failure::new(Class::Registry, format!("our signature under `{}:{tag}` was replaced by others {ROUNDS} times", self.repository))
-            .hint("run it again; when it stays, let only one machine sign at a time"))
+        Err(replaced(self.repository, &tag))
     }
 
     async fn read(&self, tag: &Tag) -> Result<Signatures, Failure> {
@@ -82,6 +81,8 @@ impl Place<'_> {
     }
 
     fn lock(&self, tag: &Tag) -> Result<Lock, Failure> {
+        // Waiting for others is not the registry's fault.
+        let _pause = self.client.pause();
         let folder = Folder::first_of(&self.locations.state)?.within("locks")?;
         // 256 locks for all images: sharing one only costs a wait, and their number stays bounded.
         let name = Digest::of(format!("{}:{tag}", self.repository).as_bytes()).hex();
@@ -90,7 +91,21 @@ impl Place<'_> {
 }
 
 /// Returns our signature of exactly these bytes, where it is among `signatures`.
-fn ours(signatures: &Signatures, authority: &[Authority], payload: &[u8]) -> Option<LegacyCandidate> {
+fn ours(signatures: &Signatures, authority: &[Authority], payload: &[u8], image: &Digest) -> Option<LegacyCandidate> {
     let digest = Digest::of(payload);
-    signatures.candidates().flatten().find(|candidate| candidate.payload == digest && Held::check(candidate, authority).is_ok())
+    let holds = |candidate: &LegacyCandidate| {
+        let held = Held::check(candidate, authority);
+        held.and_then(|held| held.check_claims(payload, image, &Requirements::default())).is_ok()
+    };
+    signatures.candidates().flatten().find(|candidate| candidate.payload == digest && holds(candidate))
+}
+
+/// Our own signer, as our own checker knows it.
+fn authority(key: &PrivateKey) -> Authority {
+    Authority { name: SELF.to_owned(), key: key.public().clone() }
+}
+
+fn replaced(repository: &Repository, tag: &Tag) -> Failure {
+    Failure::new(Class::Registry, format!("our signature under `{repository}:{tag}` was replaced by others {ROUNDS} times"))
+        .hint("run it again; when it stays, let only one machine sign at a time")
 }

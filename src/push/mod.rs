@@ -11,11 +11,11 @@ use identify::Identified;
 
 use crate::class::{Class, Failure};
 use crate::config::{Environment, KeyLocation};
-use crate::name::{Reference, Repository, Subject};
-use crate::registry::ManifestKind;
+use crate::name::{Digest, Reference, Repository};
+use crate::registry::{Descriptor, ManifestKind};
 use crate::session::Session;
 use crate::trust::PrivateKey;
-use crate::wire::{Claims, Payload};
+use crate::wire::{Claims, Payload, SubjectDescriptor};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -42,6 +42,20 @@ impl Pushed {
     pub fn summary(&self) -> String {
         self.summary.clone()
     }
+}
+
+/// In which form to sign. Everybody reads legacy signatures; bundles only cosign 3, and this program (docs/keys.md).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignFormat {
+    /// The form that the most verifiers read: legacy, with a key.
+    #[default]
+    Auto,
+    /// Both. A bundle beside a good legacy signature makes cosign 2.6 without a trusted root refuse the image.
+    Both,
+    /// A Sigstore bundle in a referrer.
+    Bundle,
+    /// A layer of the `.sig` tag.
+    Legacy,
 }
 
 /// What `LUET_COSIGN_SIGN` asks for.
@@ -104,8 +118,8 @@ pub async fn after(session: &Session, image: &str) -> Result<Pushed, Failure> {
     };
     let key = open_key(session).map_err(retry)?;
     let Identified { subject, tree } = identify::identify(session, &reference, image).await.map_err(retry)?;
-    let claims = Claims { repository: Some(subject.repository.clone()), tag: reference.tag().cloned(), tree };
-    let attached = attach(session, &subject, &claims, &key, &BTreeMap::new()).await.map_err(retry)?;
+    let signer = Signer { session, reference: &reference, key: &key, annotations: &BTreeMap::new(), tree };
+    let attached = signer.legacy(&subject.digest).await.map_err(retry)?;
     let verb = if attached.already { "was signed already" } else { "signed" };
     Ok(Pushed::silently(format!("{verb}: {reference} ({})", subject.digest)))
 }
@@ -119,40 +133,76 @@ pub async fn sign(
     image: &str,
     key: &PrivateKey,
     annotations: &BTreeMap<String, String>,
+    format: SignFormat,
     recursive: bool,
 ) -> Result<Vec<Attached>, Failure> {
     let reference: Reference = image.parse()?;
     let manifest = session.client().resolve(&reference).await?;
-    let subject = reference.subject(manifest.digest);
-    let mut claims = Claims { repository: Some(subject.repository.clone()), tag: reference.tag().cloned(), tree: None };
-    if let ManifestKind::Image(image) = &manifest.kind {
-        claims.tree = identify::tree_of(session, &reference, image).await?;
-    }
-    let mut all = vec![attach(session, &subject, &claims, key, annotations).await?];
+    let subject = SubjectDescriptor {
+        media_type: manifest.media_type.clone(),
+        bytes: u64::try_from(manifest.bytes.len()).map_err(|error| Failure::new(Class::Internal, error))?,
+        digest: manifest.digest,
+    };
+    let tree = match &manifest.kind {
+        ManifestKind::Image(image) => identify::tree_of(session, &reference, image).await?,
+        ManifestKind::Index(_) => None,
+    };
+    let mut all = Signer { session, reference: &reference, key, annotations, tree }.sign(&subject, format).await?;
     if let (true, ManifestKind::Index(index)) = (recursive, &manifest.kind) {
         for entry in &index.manifests {
-            let child = reference.subject(entry.digest.parse()?);
+            let Descriptor { digest, size, media_type, .. } = Descriptor::try_from(entry)?;
             // A child is not what the tag names, so the tag is not claimed for it.
-            let claims = Claims { repository: Some(child.repository.clone()), ..Claims::default() };
-            all.push(attach(session, &child, &claims, key, annotations).await?);
+            let reference = Reference::pinned(reference.repository().clone(), digest);
+            let child = SubjectDescriptor { media_type, bytes: size, digest };
+            all.extend(Signer { session, reference: &reference, key, annotations, tree: None }.sign(&child, format).await?);
         }
     }
     Ok(all)
 }
 
-async fn attach(
-    session: &Session,
-    subject: &Subject,
-    claims: &Claims,
-    key: &PrivateKey,
-    annotations: &BTreeMap<String, String>,
-) -> Result<Attached, Failure> {
-    let mut all = annotations.clone();
-    all.extend(claims.annotations());
-    let payload = Payload { docker_reference: subject.repository.cosign_name(), manifest_digest: subject.digest, annotations: all };
-    let repository = signatures_in(session, &subject.repository)?;
-    let place = Place { client: session.client(), repository: &repository, locations: session.locations() };
-    place.attach(subject, &payload, key).await
+/// Signs under one name with one key.
+struct Signer<'a> {
+    session: &'a Session,
+    reference: &'a Reference,
+    key: &'a PrivateKey,
+    annotations: &'a BTreeMap<String, String>,
+    /// The digest of the tree to claim.
+    tree: Option<Digest>,
+}
+
+impl Signer<'_> {
+    async fn sign(&self, subject: &SubjectDescriptor, format: SignFormat) -> Result<Vec<Attached>, Failure> {
+        Ok(match format {
+            SignFormat::Auto | SignFormat::Legacy => vec![self.legacy(&subject.digest).await?],
+            SignFormat::Bundle => vec![self.bundle(subject).await?],
+            SignFormat::Both => vec![self.legacy(&subject.digest).await?, self.bundle(subject).await?],
+        })
+    }
+
+    async fn legacy(&self, image: &Digest) -> Result<Attached, Failure> {
+        let subject = self.reference.subject(*image);
+        let payload =
+            Payload { docker_reference: subject.repository.cosign_name(), manifest_digest: *image, annotations: self.all_annotations() };
+        let repository = signatures_in(self.session, self.reference.repository())?;
+        self.place(&repository).attach(&subject, &payload, self.key).await
+    }
+
+    async fn bundle(&self, subject: &SubjectDescriptor) -> Result<Attached, Failure> {
+        let repository = signatures_in(self.session, self.reference.repository())?;
+        self.place(&repository).attach_bundle(subject, &self.all_annotations(), self.key, self.session.now()).await
+    }
+
+    fn place<'a>(&'a self, repository: &'a Repository) -> Place<'a> {
+        Place { client: self.session.client(), repository, locations: self.session.locations() }
+    }
+
+    /// The annotations that were asked for, and our claims, which win.
+    fn all_annotations(&self) -> BTreeMap<String, String> {
+        let claims = Claims { repository: Some(self.reference.repository().clone()), tag: self.reference.tag().cloned(), tree: self.tree };
+        let mut all = self.annotations.clone();
+        all.extend(claims.annotations());
+        all
+    }
 }
 
 /// Returns where signatures of `image` are written: `COSIGN_REPOSITORY`, else beside the image.

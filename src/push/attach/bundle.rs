@@ -1,0 +1,116 @@
+//! Attaching a bundle: a referrer of its own, and where the registry does not list referrers, a line in the fallback index.
+//!
+//! OCI distribution-spec 1.1, "Pushing Manifests with Subject" and "Referrers Tag Schema". A registry that lists referrers needs
+//! no order between signers; the fallback index is a tag like any other, and is written as the `.sig` tag is.
+
+use super::{Attached, Place, ROUNDS, authority};
+use crate::class::{Class, Failure};
+use crate::limits;
+use crate::name::{Digest, Subject, Tag};
+use crate::registry::{Answer, Descriptor, ManifestKind, Referrers, Role};
+use crate::trust::{self, Authority, PrivateKey, Requirements, VerifiedSignature};
+use crate::wire::{self, Bundle, FallbackIndex, Referrer, SubjectDescriptor};
+use futures_util::stream::{self, StreamExt as _};
+use jiff::Timestamp;
+use oci_distribution::manifest::{OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE};
+use std::collections::BTreeMap;
+
+impl Place<'_> {
+    /// Signs a statement about `subject` and attaches it, unless the same signer already signed exactly that.
+    ///
+    /// # Errors
+    /// Those of the registry; `state` where no lock can be had; `registry` where what was written does not come back.
+    pub async fn attach_bundle(
+        &self,
+        subject: &SubjectDescriptor,
+        annotations: &BTreeMap<String, String>,
+        key: &PrivateKey,
+        now: Timestamp,
+    ) -> Result<Attached, Failure> {
+        let tag = Tag::of_referrers(&subject.digest);
+        let _lock = self.lock(&tag)?;
+        let authority = [authority(key)];
+        let listed = self.listed(&subject.digest, &tag).await?;
+        let mut opened =
+            stream::iter(&listed).map(|manifest| self.verified(manifest, &subject.digest, &authority)).buffered(limits::PARALLEL);
+        while let Some(found) = opened.next().await {
+            // What cannot be read is not ours; that is for whoever verifies to complain about.
+            if let Ok(Some(signature)) = found
+                && signature.payload().annotations == *annotations
+            {
+                return Ok(Attached { signature, already: true });
+            }
+        }
+        let manifest = self.write(subject, annotations, key, now).await?;
+        // (read back) Everything comes from the registry, and our own checker has the last word.
+        let signature = self.verified(&Digest::of(&manifest), &subject.digest, &authority).await?;
+        let signature = signature.ok_or_else(|| Failure::new(Class::Internal, "what was written is no signature"))?;
+        Ok(Attached { signature, already: false })
+    }
+
+    /// Writes bundle and manifest, and the index where the registry does not say that it lists referrers.
+    async fn write(
+        &self,
+        subject: &SubjectDescriptor,
+        annotations: &BTreeMap<String, String>,
+        key: &PrivateKey,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, Failure> {
+        let statement = wire::write_statement(&subject.digest, annotations);
+        let signature = key.sign(&wire::statement_to_sign(&statement))?;
+        let bundle = wire::write_bundle(&statement, &signature, key.public().fingerprint().bytes());
+        let manifest = wire::write_referrer(&bundle, subject, now);
+        self.client.put_blob(self.repository, &bundle).await?;
+        self.client.put_blob(self.repository, wire::EMPTY_CONFIG).await?;
+        let pushed = self.client.put_manifest(self.repository, None, OCI_IMAGE_MEDIA_TYPE, &manifest).await?;
+        if !pushed.subject_acknowledged {
+            self.list(&Tag::of_referrers(&subject.digest), &manifest).await?;
+        }
+        Ok(manifest)
+    }
+
+    /// Adds a manifest to the fallback index, and reads it again until it is there.
+    async fn list(&self, tag: &Tag, manifest: &[u8]) -> Result<(), Failure> {
+        for _ in 0..ROUNDS {
+            let mut index = match self.client.by_tag(self.repository, tag, Role::Image).await? {
+                Answer::There(index) => FallbackIndex::parse(&index.bytes)?,
+                Answer::Absent(_) => FallbackIndex::default(),
+            };
+            if index.lists(&Digest::of(manifest)) {
+                return Ok(());
+            }
+            index.push(manifest)?;
+            self.client.put_manifest(self.repository, Some(tag), OCI_IMAGE_INDEX_MEDIA_TYPE, &index.to_bytes()).await?;
+        }
+        Err(super::replaced(self.repository, tag))
+    }
+
+    /// Returns every referrer that the registry or the fallback index lists.
+    async fn listed(&self, digest: &Digest, tag: &Tag) -> Result<Vec<Digest>, Failure> {
+        let subject = Subject { repository: self.repository.clone(), digest: *digest };
+        let (listed, tagged) =
+            tokio::join!(self.client.referrers(&subject, Role::Image), self.client.by_tag(self.repository, tag, Role::Image));
+        let mut all: Vec<Digest> = match listed? {
+            Referrers::Listed(listed) => listed.iter().map(|descriptor| descriptor.digest).collect(),
+            Referrers::NoApi(_) => Vec::new(),
+        };
+        if let Answer::There(manifest) = tagged?
+            && let ManifestKind::Index(index) = &manifest.kind
+        {
+            all.extend(index.manifests.iter().filter_map(|entry| Descriptor::try_from(entry).ok()).map(|descriptor| descriptor.digest));
+        }
+        all.sort_unstable();
+        all.dedup();
+        Ok(all)
+    }
+
+    /// Opens one referrer; `None` where it is no bundle, or an attestation.
+    async fn verified(&self, manifest: &Digest, image: &Digest, authority: &[Authority]) -> Result<Option<VerifiedSignature>, Failure> {
+        let Answer::There(manifest) = self.client.manifest(self.repository, manifest, limits::MANIFEST_BYTES).await? else {
+            return Err(Failure::new(Class::Registry, format!("`{}@{manifest}` is listed, and not there", self.repository)));
+        };
+        let Referrer::Bundle { digest, bytes } = Referrer::parse(&manifest.bytes, image)? else { return Ok(None) };
+        let bundle = self.client.blob(self.repository, &digest, bytes, limits::BUNDLE_BYTES).await?;
+        trust::check_bundle(&Bundle::parse(&bundle)?, authority, image, &Requirements::default())
+    }
+}
