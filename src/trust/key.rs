@@ -6,7 +6,7 @@ use crate::name::Digest;
 use aws_lc_rs::{digest, signature};
 use spki::ObjectIdentifier;
 use spki::der::asn1::{AnyRef, BitStringRef, UintRef};
-use spki::der::{Decode as _, Reader as _, SliceReader};
+use spki::der::{Decode as _, Header, Reader as _, SliceReader};
 
 /// The object identifiers of keys: RFC 5480 section 2.1, RFC 8410 section 3, RFC 8017 appendix A.1.
 pub(super) mod oid {
@@ -166,11 +166,7 @@ fn ed25519(key: &[u8]) -> Result<KeyAlgorithm, Failure> {
 
 fn rsa(key: &[u8]) -> Result<KeyAlgorithm, Failure> {
     let (modulus, exponent) = rsa_numbers(key).map_err(|error| secret(format!("not an RSA public key: {error}")))?;
-    let bits = bits(modulus);
-    if !RSA_BITS.contains(&bits) {
-        return Err(unsupported(format!("RSA with {bits} bits"))
-            .hint("RSA keys of 2,048 to 4,096 bits are read: shorter ones can be broken, longer ones are made by nobody"));
-    }
+    let bits = check_modulus(modulus)?;
     let is_odd = |number: &[u8]| number.last().is_some_and(|last| last & 1 == 1);
     if !is_odd(modulus) || !is_odd(exponent) || exponent == [1] {
         return Err(secret("not an RSA public key: an even modulus, or an exponent that is even or 1"));
@@ -178,6 +174,28 @@ fn rsa(key: &[u8]) -> Result<KeyAlgorithm, Failure> {
     signature::ParsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, key)
         .map_err(|_| secret("not an RSA public key that signatures can be checked with"))?;
     Ok(KeyAlgorithm::Rsa { bits })
+}
+
+/// Returns the length of a modulus in bits, where it is one of those that are read.
+fn check_modulus(modulus: &[u8]) -> Result<usize, Failure> {
+    let bits = bits(modulus);
+    if RSA_BITS.contains(&bits) {
+        return Ok(bits);
+    }
+    Err(unsupported(format!("RSA with {bits} bits"))
+        .hint("RSA keys of 2,048 to 4,096 bits are read: shorter ones can be broken, longer ones are made by nobody"))
+}
+
+/// Checks the size of an `RSAPrivateKey` (RFC 8017 appendix A.1.2), for the library only says that it will not have it.
+pub(super) fn check_private_modulus(der: &[u8]) -> Result<(), Failure> {
+    let read = || {
+        let mut reader = SliceReader::new(der)?;
+        Header::decode(&mut reader)?;
+        let _version = UintRef::decode(&mut reader)?;
+        UintRef::decode(&mut reader)
+    };
+    let modulus = read().map_err(|error| secret(format!("not an RSA private key: {error}")))?;
+    check_modulus(modulus.as_bytes()).map(|_| ())
 }
 
 /// Reads an `RSAPublicKey` (RFC 8017 appendix A.1.1): modulus and exponent, without leading zeros.

@@ -78,14 +78,18 @@ impl PrivateKey {
                 let pair = Ed25519KeyPair::from_pkcs8(der).map_err(|_| invalid("Ed25519"))?;
                 Self::new(Pair::Ed25519(pair))
             }
-            oid::RSA => Self::from_rsa(RsaKeyPair::from_pkcs8(der).map_err(|_| invalid("RSA of 2,048 bits or more"))?),
+            oid::RSA => {
+                key::check_private_modulus(info.private_key)?;
+                Self::new(Pair::Rsa(RsaKeyPair::from_pkcs8(der).map_err(|_| invalid("RSA"))?))
+            }
             other => Err(key::unsupported(other)),
         }
     }
 
     /// Reads an `RSAPrivateKey` (RFC 8017 appendix A.1.2).
     pub(super) fn from_pkcs1(der: &[u8]) -> Result<Self, Failure> {
-        Self::from_rsa(RsaKeyPair::from_der(der).map_err(|_| invalid("RSA of 2,048 bits or more"))?)
+        key::check_private_modulus(der)?;
+        Self::new(Pair::Rsa(RsaKeyPair::from_der(der).map_err(|_| invalid("RSA"))?))
     }
 
     /// Reads an `ECPrivateKey` (RFC 5915), which need not name its curve.
@@ -93,10 +97,6 @@ impl PrivateKey {
         let curves = [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::EcdsaP521];
         let pair = curves.into_iter().find_map(|curve| EcdsaKeyPair::from_private_key_der(signing(curve), der).ok());
         pair.ok_or_else(|| key::unsupported("EC with another curve, or broken")).and_then(|pair| Self::new(Pair::Ecdsa(pair)))
-    }
-
-    fn from_rsa(pair: RsaKeyPair) -> Result<Self, Failure> {
-        Self::new(Pair::Rsa(pair))
     }
 
     /// The public half goes through the reader of public keys, so one set of rules judges both halves.
