@@ -54,7 +54,7 @@ const BANS: &[(&str, &[&str])] = &[
     ("sigstore::", &["trust", "sigstore"]),
     ("reqwest::", &["registry", "engine"]),
     ("unsafe ", &[]),
-    ("tokio::", &["layers", "registry", "session", "unpack"]),
+    ("tokio::", &["layers", "push", "registry", "session", "unpack"]),
 ];
 
 /// What no pure room may touch.
