@@ -83,7 +83,7 @@ impl World {
 
     fn signed(&mut self, key: &str, repository: &str, tag: &str) -> Image {
         let image = self.image(repository, tag);
-        self.sign(key, repository, tag).assert_silent_success();
+        assert_eq!(self.sign(key, repository, tag).error, "");
         image
     }
 
@@ -165,7 +165,7 @@ fn one_good_signature_among_strangers_is_enough() {
     let mut world = world();
     let image = world.signed("stranger", REPO, "yip-1.0");
     let theirs = world.signatures(REPO, &image).unwrap();
-    world.sign("acme", REPO, "yip-1.0").assert_silent_success();
+    assert_eq!(world.sign("acme", REPO, "yip-1.0").error, "");
     world.install(REPO, "yip-1.0").assert_silent_success();
     // What the stranger wrote is still there, byte for byte.
     let layer = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap()["layers"][0].to_string();
@@ -179,7 +179,7 @@ fn signing_twice_writes_once() {
     let mut world = world();
     world.signed("acme", REPO, "yip-1.0");
     let before = world.registry.requests().len();
-    world.sign("acme", REPO, "yip-1.0").assert_silent_success();
+    assert_eq!(world.sign("acme", REPO, "yip-1.0").error, "");
     let lines = world.registry.lines();
     assert!(lines[before..].iter().all(|line| line.starts_with("GET ")), "{lines:?}");
 }
@@ -191,7 +191,7 @@ fn signatures_may_lie_in_another_repository() {
     world.plugin.set("COSIGN_REPOSITORY", &elsewhere);
     let image = world.image(REPO, "yip-1.0");
     world.install(REPO, "yip-1.0").assert_refused("registry");
-    world.sign("acme", REPO, "yip-1.0").assert_silent_success();
+    assert_eq!(world.sign("acme", REPO, "yip-1.0").error, "");
     world.install(REPO, "yip-1.0").assert_silent_success();
     assert!(world.signatures(REPO, &image).is_none());
     assert!(world.signatures("sigs/all", &image).is_some());
@@ -207,12 +207,12 @@ fn an_index_is_verified_by_its_own_signature_or_by_that_of_this_platform() {
     world.sign_by_digest(REPO, &theirs);
     world.install(REPO, "index").assert_refused("unsigned");
     // Signed under its own tag, it is still not what the tag of the index promises.
-    world.sign("acme", REPO, "mine").assert_silent_success();
+    assert_eq!(world.sign("acme", REPO, "mine").error, "");
     world.install(REPO, "index").assert_refused("binding");
     world.sign_by_digest(REPO, &mine);
     world.install_content(REPO, "index", &content("mine")).assert_silent_success();
     world.registry.push_index(REPO, "second", &[(&theirs, own)]);
-    world.sign("acme", REPO, "second").assert_silent_success();
+    assert_eq!(world.sign("acme", REPO, "second").error, "");
     world.install_content(REPO, "second", &content("theirs")).assert_silent_success();
 }
 
@@ -517,6 +517,6 @@ fn an_unsigned_answer_is_kept_nowhere() {
     let keys = make_keys(&world.plugin, "unused");
     assert!(keys.private.exists());
     let mut world = world;
-    world.sign("acme", REPO, "yip-1.0").assert_silent_success();
+    assert_eq!(world.sign("acme", REPO, "yip-1.0").error, "");
     world.install(REPO, "yip-1.0").assert_silent_success();
 }

@@ -20,13 +20,17 @@ pub(super) struct Identified {
     pub(super) subject: Subject,
     /// The digest of its tree, where it has one that everybody who unpacks it agrees on.
     pub(super) tree: Option<Digest>,
+    /// Whether an engine said that this is what it pushed; otherwise the tag was trusted.
+    pub(super) vouched: bool,
 }
 
 /// Returns what was pushed as `reference`.
 pub(super) async fn identify(session: &Session, reference: &Reference, name: &str) -> Result<Identified, Failure> {
     let manifest = session.client().resolve(reference).await?;
     let mut config = None;
-    for known in engine::ask(engine_of(session)?, reference, name, session.environment()).await? {
+    let known = engine::ask(engine_of(session)?, reference, name, session.environment()).await?;
+    let vouched = !known.is_empty();
+    for known in known {
         match known {
             Known::Docker { pushed, id } => check_docker(&manifest, &pushed, &id, reference)?,
             Known::Buildah { config: known } => {
@@ -39,7 +43,7 @@ pub(super) async fn identify(session: &Session, reference: &Reference, name: &st
         ManifestKind::Image(image) => read(session, reference, image, config.is_some()).await?,
         ManifestKind::Index(_) => None,
     };
-    Ok(Identified { subject: reference.subject(manifest.digest), tree })
+    Ok(Identified { subject: reference.subject(manifest.digest), tree, vouched })
 }
 
 /// Returns the digest of the tree of what lies at the registry, for whoever signs without an engine.

@@ -117,10 +117,17 @@ pub async fn after(session: &Session, image: &str) -> Result<Pushed, Failure> {
         failure.detail(format!("when the cause is mended, sign it by hand: luet-cosign sign {reference}"))
     };
     let key = open_key(session).map_err(retry)?;
-    let Identified { subject, tree } = identify::identify(session, &reference, image).await.map_err(retry)?;
+    let Identified { subject, tree, vouched } = identify::identify(session, &reference, image).await.map_err(retry)?;
     let signer = Signer { session, reference: &reference, key: &key, annotations: &BTreeMap::new(), tree };
     let attached = signer.legacy(&subject.digest).await.map_err(retry)?;
     let verb = if attached.already { "was signed already" } else { "signed" };
+    if !vouched {
+        let notice = format!(
+            "{verb} what the registry serves as `{reference}`, `{}`: no engine was asked (LUET_COSIGN_ENGINE=registry)",
+            subject.digest
+        );
+        return Ok(Pushed { notices: vec![notice], summary: String::new() });
+    }
     Ok(Pushed::silently(format!("{verb}: {reference} ({})", subject.digest)))
 }
 

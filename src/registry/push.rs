@@ -6,6 +6,7 @@ use super::Pushed;
 use super::answer::{Reply, refusal};
 use super::body::{self, Cap};
 use super::session::{Call, Session, Target};
+use super::trouble::Trouble;
 use crate::class::{Class, Failure};
 use crate::name::{Digest, Repository, Tag};
 use reqwest::header::LOCATION;
@@ -16,7 +17,7 @@ const BYTES: &str = "application/octet-stream";
 
 impl Session {
     pub(super) async fn may_push(&self, repository: &Repository) -> Result<(), Failure> {
-        let url = self.begin_upload(repository).await?;
+        let url = self.persist(true, async || self.begin_upload(repository).await).await?;
         // Whether the registry can forget an upload says nothing about the right to push; it will expire.
         let _ = self.ask(&Call::push(repository, Method::DELETE, Target::Given(url)), body::ERROR, false).await;
         Ok(())
@@ -71,16 +72,17 @@ impl Session {
         }
     }
 
-    async fn begin_upload(&self, repository: &Repository) -> Result<Url, Failure> {
+    /// Begins an upload, once. Callers may try again: an upload that is begun and not used expires.
+    async fn begin_upload(&self, repository: &Repository) -> Result<Url, Trouble> {
         let mut call = Call::push(repository, Method::POST, Target::Path("blobs/uploads/".to_owned()));
         call.body = Some((BYTES, &[]));
-        let reply = self.ask(&call, body::ERROR, false).await?;
+        let reply = self.attempt(&call, body::ERROR).await?;
         if reply.status != StatusCode::ACCEPTED {
-            return Err(refused(&reply, repository, "an upload"));
+            return Err(refused(&reply, repository, "an upload").into());
         }
         let base = self.known_base(repository)?;
         let at = base.join("blobs/uploads/").map_err(|error| Failure::new(Class::Internal, error))?;
-        upload_url(&at, reply.header(LOCATION), repository)
+        Ok(upload_url(&at, reply.header(LOCATION), repository)?)
     }
 }
 

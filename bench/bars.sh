@@ -1,0 +1,249 @@
+#!/usr/bin/env bash
+#
+# The bars that this program has to hold, each measured beside its peer, in one run on one machine:
+#
+#   bench/bars.sh            .ci/tools.sh must have run; exit 1 when a bar is missed
+#
+#   BIN=PATH     the program (default: the static release build)
+#   RUNS=500     runs of the programs that do nothing
+#   VERIFIES=40  runs of the programs that verify
+#
+# Times are medians of interleaved runs, memory is the largest resident set. Ratios are held, not times: they are the
+# same on a slow machine.
+set -euo pipefail
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+project=$(dirname -- "$here")
+BIN=$(realpath -m -- "${BIN:-$project/target/x86_64-unknown-linux-musl/release/luet-cosign}")
+RUNS=${RUNS:-500}
+VERIFIES=${VERIFIES:-40}
+deadline=3
+rtt=0.3
+
+# shellcheck source=../.ci/servers.sh
+source "$project/.ci/servers.sh"
+
+passed=0
+failed=0
+
+row() { printf '%-58s %14s %14s %12s %12s  %s\n' "$@"; }
+
+# bar NAME OURS THEIRS MEASURED LIMIT: held when MEASURED <= LIMIT.
+bar() {
+    local verdict=ok
+    if awk -v measured="$4" -v limit="$5" 'BEGIN { exit !(measured == measured + 0 && measured <= limit) }'; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1)) verdict=MISSED
+    fi
+    row "$1" "$2" "$3" "$4" "<= $5" "$verdict"
+}
+
+# bar_true NAME FOUND COMMAND...: held when the command succeeds.
+bar_true() {
+    local name=$1 found=$2 verdict=ok
+    shift 2
+    if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)) verdict=MISSED; fi
+    row "$name" "$found" "" "" "" "$verdict"
+}
+
+# info NAME OURS THEIRS MEASURED: shown beside a bar, held by nothing.
+info() { row "$1" "$2" "$3" "$4" "" ""; }
+
+ratio() { awk -v ours="$1" -v theirs="$2" 'BEGIN { printf "%.2f", ours / theirs }'; }
+milliseconds() { awk -v us="$1" 'BEGIN { printf "%.2f ms", us / 1000 }'; }
+mebibytes() { awk -v kib="$1" 'BEGIN { printf "%.1f MiB", kib / 1024 }'; }
+
+# side_by_side RUNS PROGRAM... [-- PROGRAM...]: sets times, peaks and codes, one element for each program.
+side_by_side() {
+    local output time peak code
+    output=$("$work/side_by_side" "$@")
+    times=() peaks=() codes=()
+    while read -r time peak code; do
+        times+=("$time") peaks+=("$peak") codes+=("$code")
+    done <<<"$output"
+}
+
+# --- an ignored event ------------------------------------------------------------------------------------------------
+
+# The empty program has the C library that ours has (musl). Beside it the one that `cc -static` makes: glibc asks the
+# processor for its features some forty times at start, which costs next to nothing on real hardware and 8 us each on a
+# virtual machine, so that ratio says more about the machine than about us.
+measure_start() {
+    local event='{"name":"package.install","data":"","file":"/tmp/pluggable3341172"}'
+    echo 'int main(void) { return 0; }' >"$work/empty.c"
+    musl-gcc -static -O2 -o "$work/empty" "$work/empty.c"
+    cc -static -O2 -o "$work/empty-glibc" "$work/empty.c"
+    side_by_side "$RUNS" "$BIN" package.install "$event" -- "$work/empty" -- "$work/empty-glibc"
+    bar "ignored event / an empty static C program, time" "$(milliseconds "${times[0]}")" "$(milliseconds "${times[1]}")" \
+        "$(ratio "${times[0]}" "${times[1]}")" 1.5
+    info "  the same with glibc in the C program" "$(milliseconds "${times[0]}")" "$(milliseconds "${times[2]}")" \
+        "$(ratio "${times[0]}" "${times[2]}")"
+    bar_true "ignored event: exit 0" "exit ${codes[0]}" [ "${codes[0]}" = 0 ]
+}
+
+# --- a keyed verify --------------------------------------------------------------------------------------------------
+
+# verifies IMAGE: the words of both programs, as `ours` and `theirs`.
+verifies() {
+    ours=("$BIN" verify --key "$work/bars.pub" "$1")
+    theirs=(cosign3 verify --key "$work/bars.pub" --insecure-ignore-tlog --allow-http-registry "$1")
+}
+
+measure_verify() {
+    local ours theirs
+    verifies "$2"
+    side_by_side "$VERIFIES" "${ours[@]}" -- "${theirs[@]}"
+    bar_true "keyed verify, $1: both accept" "exit ${codes[0]}, ${codes[1]}" [ "${codes[*]}" = "0 0" ]
+    bar "keyed verify, $1 / cosign 3, time" "$(milliseconds "${times[0]}")" "$(milliseconds "${times[1]}")" \
+        "$(ratio "${times[0]}" "${times[1]}")" 0.2
+    bar "keyed verify, $1 / cosign 3, memory" "$(mebibytes "${peaks[0]}")" "$(mebibytes "${peaks[1]}")" \
+        "$(ratio "${peaks[0]}" "${peaks[1]}")" 0.2
+}
+
+# --- requests and round trips ----------------------------------------------------------------------------------------
+
+# requests: docker-registry's own access log.
+requests() { grep -oE '"(GET|HEAD|POST|PUT|PATCH|DELETE) /v2/[^"]*"' "$SERVERS_DIR/docker-registry/log"; }
+
+# requests_of COMMAND...: those that the command made, into a file. The log may be a moment late.
+requests_of() {
+    local before after=-1 last=-2
+    before=$(requests | wc -l)
+    "$@" >/dev/null 2>&1
+    while [ "$after" != "$last" ]; do
+        last=$after
+        sleep 0.1
+        after=$(requests | wc -l)
+    done
+    requests | tail -n +$((before + 1)) >"$work/requests"
+}
+
+count_requests() {
+    local ours theirs ours_count theirs_count twice
+    verifies "$1"
+    requests_of "${theirs[@]}"
+    theirs_count=$(wc -l <"$work/requests")
+    requests_of "${ours[@]}"
+    ours_count=$(wc -l <"$work/requests")
+    twice=$(sort "$work/requests" | uniq -d | wc -l)
+    bar "keyed verify by tag: requests at docker-registry" "$ours_count" "$theirs_count" "$ours_count" 5
+    bar "keyed verify by tag: requests made twice" "$twice" "" "$twice" 0
+}
+
+# Each answer comes $rtt late: so many times that fits into the run, so many answers were waited for one after the other.
+count_round_trips() {
+    local ours theirs address trips
+    server_run late python3 "$project/.ci/faulty_proxy.py" "$1" --delay "$rtt"
+    address=$(server_address late)
+    verifies "$address/bars/image:1"
+    side_by_side 1 "${ours[@]}" -- "${theirs[@]}"
+    trips=$(awk -v us="${times[0]}" -v rtt="$rtt" 'BEGIN { print int(us / 1e6 / rtt) }')
+    bar_true "keyed verify by tag, late answers: accepted" "exit ${codes[0]}" [ "${codes[0]}" = 0 ]
+    bar "keyed verify by tag: sequential round trips" "$trips" \
+        "$(awk -v us="${times[1]}" -v rtt="$rtt" 'BEGIN { print int(us / 1e6 / rtt) }')" "$trips" 3
+}
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+is_static() { ! readelf -lW "$BIN" | grep -q INTERP && ! readelf -dW "$BIN" | grep -q NEEDED; }
+
+measure_file() {
+    bar_true "the program is static" "" is_static
+    bar "size of the program, MB" "$(stat -c %s "$BIN")" "" \
+        "$(awk -v bytes="$(stat -c %s "$BIN")" 'BEGIN { printf "%.2f", bytes / 1e6 }')" 12
+}
+
+# --- hostile answers -------------------------------------------------------------------------------------------------
+
+# attack NAME [COMMAND...]: one row: the peak of memory, held by the limit, and then the time and the exit code.
+attack() {
+    local name=$1 found
+    shift
+    [ $# -gt 0 ] || set -- "$BIN" verify --key "$work/bars.pub" "$hostile/$name/bars/image:1"
+    side_by_side 1 "$@"
+    found="$(awk -v us="${times[0]}" 'BEGIN { printf "%.2f", us / 1e6 }')"
+    if ! true_code "$name" "${codes[0]}"; then
+        found="exit ${codes[0]}"
+    elif awk -v seconds="$found" -v limit=$((deadline + 1)) 'BEGIN { exit seconds <= limit }'; then
+        found="$found s"
+    else
+        found=$(awk -v kib="${peaks[0]}" 'BEGIN { printf "%.1f", kib / 1024 }')
+    fi
+    bar "  $name: memory in MiB" "$(milliseconds "${times[0]}")" "exit ${codes[0]}" "$found" 64
+}
+
+# true_code ATTACK CODE: never "unsigned", never a bug; and no success, unless what is right is left to be found.
+true_code() {
+    case $1 in
+        event-*) [ "$2" = 0 ] ;;
+        *referrers | *pages | *fallback) [ "$2" != 10 ] && [ "$2" -lt 70 ] ;;
+        *) [ "$2" != 0 ] && [ "$2" != 10 ] && [ "$2" -lt 70 ] ;;
+    esac
+}
+
+measure_attacks() {
+    local name
+    server_run hostile python3 "$here/hostile.py" "$1"
+    hostile=$(server_address hostile)
+    export LUET_COSIGN_TIMEOUT=$deadline
+    echo "hostile answers, the last ones a byte a second; each within LUET_COSIGN_TIMEOUT=$deadline and one second more:"
+    while read -r name; do attack "$name"; done < <(python3 "$here/hostile.py" --list)
+    slow_event slow-body
+    slow_event slow-sig
+    unset LUET_COSIGN_TIMEOUT
+}
+
+# An event has to keep the deadline as well: the host waits for ever.
+slow_event() {
+    local event
+    mkdir "$work/dest"
+    event=$(printf '{"name":"image.pre.unpack","data":"{\\"Image\\":\\"%s\\",\\"Dest\\":\\"%s\\"}","file":""}' \
+        "$hostile/$1/bars/image:1" "$work/dest")
+    COSIGN_PUBLIC_KEY_LOCATION=$work/bars.pub attack "event-$1" "$BIN" image.pre.unpack "$event"
+    rmdir "$work/dest"
+}
+
+# --- all of it -------------------------------------------------------------------------------------------------------
+
+prepare() {
+    mkdir -p "$work/content" "$work/home"
+    install -d -m 700 "$work/state" "$work/runtime"
+    export HOME=$work/home XDG_STATE_HOME=$work/state XDG_RUNTIME_DIR=$work/runtime COSIGN_PASSWORD=pw
+    cc -O2 -Wall -Wextra -static -o "$work/side_by_side" "$here/side_by_side.c"
+    plain=$(start_docker_registry docker-registry)
+    referrers=$(start_olareg olareg)
+    echo content >"$work/content/file"
+    tar -C "$work/content" -cf "$work/layer.tar" file
+    "$BIN" generate-key-pair --output-key-prefix "$work/bars"
+    for address in "$plain" "$referrers"; do
+        crane append --oci-empty-base -f "$work/layer.tar" -t "$address/bars/image:1"
+        "$BIN" sign --key "$work/bars.key" "$address/bars/image:1"
+    done
+}
+
+main() {
+    local program
+    for program in cosign3 crane docker-registry olareg python3 cc musl-gcc readelf "$BIN"; do
+        command -v "$program" >/dev/null || { echo "$program is missing: run .ci/tools.sh"; exit 1; }
+    done
+    for variable in "${!COSIGN_@}" "${!LUET_COSIGN_@}" DOCKER_CONFIG REGISTRY_AUTH_FILE http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY; do
+        [ "$variable" = LUET_COSIGN_TOOLS ] || unset "$variable"
+    done
+    servers_begin
+    work=$SERVERS_DIR/work
+    mkdir "$work"
+    prepare >"$work/prepared" 2>&1 || { cat "$work/prepared"; exit 1; }
+    row "bar" ours theirs measured limit ""
+    measure_start
+    measure_verify docker-registry "$plain/bars/image:1"
+    measure_verify olareg "$referrers/bars/image:1"
+    count_requests "$plain/bars/image:1"
+    count_round_trips "$plain"
+    measure_file
+    measure_attacks "$plain"
+    printf '\n%s passed, %s failed\n' "$passed" "$failed"
+    [ "$failed" = 0 ]
+}
+
+main
