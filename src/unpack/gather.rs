@@ -116,27 +116,20 @@ impl Look<'_> {
             listed.clear();
         }
         seen.extend(listed.iter().map(|descriptor| descriptor.digest));
-        let (mut count, mut unknown) = (0, None);
+        let mut count = 0;
         // In the order of the list, so that two runs come to the same.
         let before = evidence.clone();
         let mut opened = stream::iter(&listed).map(|descriptor| self.open(spot, descriptor, &before)).buffered(limits::PARALLEL);
         while let Some(result) = opened.next().await {
-            let found = match result {
-                Ok(found) => found,
-                // The good one may be in another referrer; where it is not, this place did not answer.
-                Err(failure) if failure.class().is_inconclusive() => {
-                    unknown.get_or_insert(failure);
-                    continue;
-                }
-                Err(failure) => vec![("referrer", Err(failure))],
-            };
+            // One that cannot be had may be the good one, so it speaks against the image; but the next may be good all the same.
+            let found = result.unwrap_or_else(|failure| vec![("referrer", Err(failure))]);
             count += found.len();
             put_signatures(evidence, spot, found);
             if self.done(evidence) {
                 break;
             }
         }
-        put_place(evidence, spot, unknown.map_or(PlaceAnswer::There { count }, PlaceAnswer::Failed));
+        put_place(evidence, spot, PlaceAnswer::There { count });
     }
 
     /// Opens one referrer. Nothing is found where it is no signature.

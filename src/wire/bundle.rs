@@ -288,6 +288,8 @@ mod tests {
         check(set("/messageSignature", json!(null)), Class::Malformed);
         check(set("/verificationMaterial/certificate", json!({"rawBytes": "AA=="})), Class::Malformed);
         check(set("/verificationMaterial/x509CertificateChain", json!({"certificates": []})), Class::Malformed);
+        let chain = json!({"certificate": {"rawBytes": "AA=="}, "x509CertificateChain": {"certificates": []}});
+        check(set("/verificationMaterial", chain), Class::Malformed);
         check(set("/verificationMaterial", json!({"x509CertificateChain": {"certificates": []}})), Class::Malformed);
         check(set("/verificationMaterial", json!({})), Class::Malformed);
         check(remove("/dsseEnvelope"), Class::Malformed);

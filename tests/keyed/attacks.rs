@@ -216,6 +216,21 @@ fn annotations_that_are_asked_for_are_read_from_the_statement_alone() {
 }
 
 #[test]
+fn annotations_that_are_asked_for_are_read_from_the_legacy_payload_alone() {
+    let world = World::new();
+    let annotations = BTreeMap::from([("env".to_owned(), "prod".to_owned())]);
+    let payload = wire::Payload { docker_reference: "x".to_owned(), manifest_digest: world.digest(), annotations }.to_bytes();
+    let mut signature = legacy_signature(&payload, &pair("acme").key.sign(&payload).unwrap());
+    signature.annotations.push(("other".to_owned(), "1".to_owned()));
+    world.registry.push_signatures(REPO, &world.image.digest, &[signature]);
+    let key = world.plugin.path("acme.pub").display().to_string();
+    for (annotation, exit) in [("env=prod", 0), ("env=test", 14), ("other=1", 14)] {
+        let (code, document) = document(&world.plugin.run(["verify", "--json", "--key", &key, "-a", annotation, &world.name()]));
+        assert_eq!(code, exit, "{annotation}: {document}");
+    }
+}
+
+#[test]
 fn a_referrer_of_another_image_is_binding_and_one_that_is_no_signature_is_nothing() {
     let world = World::new();
     let other = world.registry.push_image(REPO, "2", &[b"other"]);

@@ -156,6 +156,38 @@ fn bundles_are_opened_eight_at_a_time_until_one_is_good() {
     }
 }
 
+#[test]
+fn what_both_lists_name_is_opened_once() {
+    let world = World::new();
+    let stranger = world.attach(world.bundle("stranger").to_string().as_bytes());
+    world.fallback(&[stranger]);
+    assert_eq!(requests(&world), 4 + 2);
+    world.install().assert_refused("identity");
+}
+
+/// Two trusted keys, of which one signs in a way that only payloads show.
+#[test]
+fn what_is_known_to_be_good_is_fetched_first_and_alone() {
+    let mut world = World::new();
+    world.plugin.write("ed.pub", testdata("keys/ed25519.pub"));
+    let policy = format!(
+        "version: 1\ndefaults: {{unmatched: deny, unsigned: deny}}\nsigners: {{acme: {{key: acme.pub}}, ed: {{key: ed.pub}}}}\nrepositories:\n- {{name: acme, scope: {}, trust: [acme, ed]}}\n",
+        world.registry.name(REPO)
+    );
+    let path = world.plugin.write("policy.yaml", policy).display().to_string();
+    world.plugin.set("LUET_COSIGN_POLICY", &path);
+    let mut signatures: Vec<_> = (0..20_u8).map(|number| legacy_signature(&[number], &[1; 64])).collect();
+    for reference in ["x", "y"] {
+        let payload =
+            wire::Payload { docker_reference: reference.to_owned(), manifest_digest: world.digest(), annotations: BTreeMap::new() }
+                .to_bytes();
+        signatures.push(legacy_signature(&payload, &pair("acme").key.sign(&payload).unwrap()));
+    }
+    world.registry.push_signatures(REPO, &world.image.digest, &signatures);
+    assert_eq!(requests(&world), 4 + 1);
+    world.install().assert_silent_success();
+}
+
 /// Where only the payload can show who signed, each is fetched once.
 #[test]
 fn payloads_that_must_be_read_are_read_once_and_not_without_end() {

@@ -56,6 +56,9 @@ fn a_public_key_that_is_broken_is_no_key() {
         *der.last_mut().unwrap() ^= 1;
         assert_eq!(class(&der), Err(Class::Secret), "{name}: a point off the curve");
     }
+    let ed25519 = spki("ed25519");
+    let with_null = [&[0x30, 0x2c, 0x30, 0x07], &ed25519[4..9], &[5, 0], &ed25519[9..]].concat();
+    assert_eq!(class(&with_null), Err(Class::Secret), "Ed25519 has no parameters");
     let weak = |point: [u8; 32]| [&spki("ed25519")[..12], &point].concat();
     assert_eq!(class(&weak([0; 32])), Err(Class::Secret), "a point of small order");
     assert_eq!(class(&weak(std::array::from_fn(|at| u8::from(at == 0)))), Err(Class::Secret), "the neutral point");
@@ -74,6 +77,12 @@ fn an_rsa_key_with_an_even_modulus_or_a_bad_exponent_is_no_key() {
     let mut even = good.clone();
     even[at - 1] &= 0xfe;
     assert_eq!(class(&even), Err(Class::Secret), "an even modulus");
+    // Two bytes more inside the sequence's sibling: behind the two numbers, within the bit string.
+    let mut behind = [&good[..], &[5, 0]].concat();
+    for length in [3, 22] {
+        behind[length] += 2;
+    }
+    assert_eq!(class(&behind), Err(Class::Secret), "something behind the key");
     // An exponent of one: two bytes less in three lengths.
     let mut one = [&good[..at], &[2, 1, 1]].concat();
     for length in [3, 22, 27] {
