@@ -29,6 +29,9 @@ pub(super) fn check(command: &Check, as_json: bool, environment: &Environment, s
         streams.json(json!({"images": images, "ignored_variables": inert}))?;
         return Ok(code);
     }
+    if !rustix::process::geteuid().is_root() {
+        streams.note("note: not root: after unpacking, owners are not compared");
+    }
     if !inert.is_empty() {
         streams.note(format!("note: a policy file decides, so these variables have no effect: {}", inert.join(", ")));
     }
@@ -99,8 +102,9 @@ fn place(report: &PlaceReport) -> String {
 fn report(report: &SignatureReport) -> String {
     let outcome = match &report.outcome {
         Ok(signature) => {
-            let reference = &signature.payload().docker_reference;
-            format!("good, by `{}` (key {}), signed as `{reference}`", signature.authority(), signature.fingerprint().short())
+            let name = &signature.payload().docker_reference;
+            let name = if name.is_empty() { String::new() } else { format!(", signed as `{name}`") };
+            format!("good, by `{}` (key {}){name}", signature.authority(), signature.fingerprint().short())
         }
         Err(failure) => failure.line(),
     };
@@ -145,8 +149,9 @@ fn evidence_places(evidence: &Evidence) -> Value {
 }
 
 fn evidence_signatures(evidence: &Evidence) -> Value {
+    let image = &evidence.reference.to_string();
     let one = |report: &SignatureReport| match &report.outcome {
-        Ok(good) => json!({"place": report.place.to_string(), "good": true, "signature": signature(good)}),
+        Ok(good) => json!({"place": report.place.to_string(), "good": true, "signature": signature(good, image)}),
         Err(failure) => json!({"place": report.place.to_string(), "good": false, "error": failure.json()}),
     };
     evidence.signatures.iter().map(one).collect()

@@ -72,16 +72,11 @@ fn show(image: &str, signatures: &[VerifiedSignature], command: &Verify, streams
     }
     streams.note("  - The cosign claims were validated");
     streams.note("  - The signatures were verified against the specified public key");
-    let payloads: Vec<Value> = signatures.iter().map(payload).collect();
+    let payloads: Vec<Value> = signatures.iter().map(|signature| signature.document(image)).collect();
     if command.output == "text" {
         return payloads.iter().try_for_each(|payload| streams.say(payload));
     }
     streams.say(format!("\n{}", Value::Array(payloads)))
-}
-
-/// Returns the payload as cosign prints it.
-fn payload(signature: &VerifiedSignature) -> Value {
-    serde_json::from_slice(&signature.payload().to_bytes()).unwrap_or_default()
 }
 
 fn document(image: &str, result: &Result<Vec<VerifiedSignature>, Failure>) -> Value {
@@ -89,20 +84,20 @@ fn document(image: &str, result: &Result<Vec<VerifiedSignature>, Failure>) -> Va
         Ok(signatures) => json!({
             "image": image,
             "verified": !signatures.is_empty(),
-            "signatures": signatures.iter().map(signature).collect::<Vec<_>>(),
+            "signatures": signatures.iter().map(|found| signature(found, image)).collect::<Vec<_>>(),
         }),
         Err(failure) => json!({"image": image, "verified": false, "error": failure.json()}),
     }
 }
 
-/// Returns what `--json` says of a signature that holds.
-pub(super) fn signature(signature: &VerifiedSignature) -> Value {
+/// Returns what `--json` says of a signature of `image` that holds.
+pub(super) fn signature(signature: &VerifiedSignature, image: &str) -> Value {
     json!({
         "signer": signature.authority(),
         "key": signature.fingerprint().to_string(),
         "digest": signature.image().to_string(),
         "format": signature.format().to_string(),
-        "payload": payload(signature),
+        "payload": signature.document(image),
     })
 }
 

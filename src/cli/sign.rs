@@ -40,7 +40,7 @@ pub(super) fn sign(command: &Sign, as_json: bool, environment: &Environment, str
         let digest = attached.signature.image();
         let already = attached.already;
         streams.note(if already { format!("already signed: {image} ({digest})") } else { format!("signed {image} ({digest})") });
-        documents.push(json!({"image": image, "already": already, "signature": signature(&attached.signature)}));
+        documents.push(json!({"image": image, "already": already, "signature": signature(&attached.signature, image)}));
     }
     if as_json {
         streams.json(json!({"signed": documents}))?;
