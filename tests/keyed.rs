@@ -1,7 +1,15 @@
 //! Key signatures in every form: what cosign 2, cosign 3 and skopeo write is read, what only looks like it is refused, and what
 //! this program writes can be read. At the library where bytes are mutated, else at the real binary and a registry in this process.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, clippy::type_complexity, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::type_complexity,
+    missing_docs
+)]
 
 #[path = "support/mod.rs"]
 mod support;

@@ -8,7 +8,7 @@ mod support;
 
 use serde_json::Value;
 use std::sync::OnceLock;
-use support::{Answer, Auth, Image, Options, PASSWORD, Plugin, Reply, TestRegistry, make_keys};
+use support::{Answer, Auth, Image, Options, PASSWORD, Plugin, Reply, Server, TestRegistry, make_keys};
 
 const REPO: &str = "acme/packages";
 const OTHER: &str = "hobby/packages";
@@ -90,6 +90,12 @@ impl World {
     /// Both events of unpacking, with the unpacking of what `tag` holds between them, into a folder of its own.
     fn install(&self, repository: &str, tag: &str) -> Reply {
         self.install_content(repository, tag, &content(tag))
+    }
+
+    /// The pre event alone, which must refuse.
+    #[track_caller]
+    fn refused(&self, tag: &str, class: &str) {
+        self.plugin.pre_unpack(&self.name(REPO, tag), &self.plugin.path("tmp")).assert_refused(class);
     }
 
     fn install_content(&self, repository: &str, tag: &str, layer: &[u8]) -> Reply {
@@ -507,6 +513,41 @@ fn no_secret_is_ever_shown() {
     shown.push_str(&String::from_utf8_lossy(&output.stdout));
     shown.push_str(&String::from_utf8_lossy(&output.stderr));
     assert!(shown.contains("verified") && !shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn the_key_may_lie_in_a_variable_or_behind_an_https_url() {
+    let mut world = world();
+    world.signed("acme", REPO, "yip-1.0");
+    world.plugin.set("ACME_KEY", &pairs()[0].1);
+    world.plugin.set("COSIGN_PUBLIC_KEY_LOCATION", "env://ACME_KEY");
+    world.install(REPO, "yip-1.0").assert_silent_success();
+    world.plugin.set("COSIGN_PUBLIC_KEY_LOCATION", "env://NOTHING");
+    world.refused("yip-1.0", "secret");
+
+    let server = Server::start_tls(support::certificates::good(), |request| match request.path() {
+        "/acme.pub" => Answer::new(200).body(pairs()[0].1.clone()),
+        "/large" => Answer::new(200).endless("x"),
+        "/http" => Answer::redirect(302, "http://example.com/acme.pub"),
+        "/inside" => Answer::redirect(302, "https://127.0.0.1:1/acme.pub"),
+        _ => Answer::new(404),
+    });
+    let authority = world.plugin.write("authority.pem", support::certificates::AUTHORITY).display().to_string();
+    let url = |path: &str| format!("https://localhost:{}{path}", server.address().port());
+    // An authority that is not trusted, then what the server answers.
+    world.plugin.set("COSIGN_PUBLIC_KEY_LOCATION", &url("/acme.pub"));
+    world.refused("yip-1.0", "secret");
+    world.plugin.set("SSL_CERT_FILE", &authority);
+    let before = server.requests().len();
+    world.install(REPO, "yip-1.0").assert_silent_success();
+    world.install(REPO, "yip-1.0").assert_silent_success();
+    assert_eq!(server.requests().len() - before, 1, "fetched once in a run of the host");
+    for path in ["/none", "/large", "/http", "/inside"] {
+        world.plugin.set("COSIGN_PUBLIC_KEY_LOCATION", &url(path));
+        world.refused("yip-1.0", "secret");
+    }
+    world.plugin.set("COSIGN_PUBLIC_KEY_LOCATION", &url("/acme.pub").replace("https", "http"));
+    world.refused("yip-1.0", "secret");
 }
 
 #[test]

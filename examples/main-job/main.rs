@@ -4,7 +4,15 @@
 //! binary with luet's own payloads. Each step says what happens and what the plugin answered; a step that goes otherwise than
 //! it should ends the program with an error.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, clippy::as_conversions, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::as_conversions,
+    missing_docs
+)]
 
 #[path = "../../tests/support/mod.rs"]
 mod support;
