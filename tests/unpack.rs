@@ -281,6 +281,109 @@ fn an_image_that_is_allowed_unsigned_is_not_compared() {
     assert_eq!(world.after("a", &dest).error, "");
 }
 
+impl World {
+    fn policy(&mut self, rule: &str) {
+        let text = format!(
+            "version: 1\ndefaults: {{unmatched: deny, unsigned: deny}}\nsigners: {{acme: {{key: acme.pub}}}}\nrepositories:\n- {{name: acme, scope: {}, trust: [acme], {rule}}}\n",
+            self.registry.name(REPO)
+        );
+        let path = self.plugin.write("policy.yaml", text).display().to_string();
+        self.plugin.set("LUET_COSIGN_POLICY", &path);
+    }
+
+    /// Both events with the unpacking between them; what the first of them to speak says.
+    fn install(&self, tag: &str, content: &[u8]) -> Reply {
+        let dest = self.dest();
+        let before = self.plugin.pre_unpack(&self.name(tag), &dest);
+        if !before.error.is_empty() || !before.state.is_empty() {
+            return before;
+        }
+        unpack(content, &dest);
+        self.after(tag, &dest)
+    }
+
+    fn unsign(&self, image: &Image) {
+        self.registry.remove_tag(REPO, &format!("{}.sig", image.digest.replace(':', "-")));
+    }
+}
+
+#[test]
+fn a_repository_that_goes_back_is_warned_about_or_denied() {
+    let mut world = world();
+    let description = |revision: &str| layer(&[("repository.yaml", format!("name: acme\nrevision: {revision}\nindex: []\n").as_bytes())]);
+    let (old, new) = (description("7"), description("12"));
+    let old_image = world.signed("repository.yaml", &[&old]);
+    let new_image = world.signed("repository.yaml", &[&new]);
+    world.install("repository.yaml", &new).assert_silent_success();
+    world.registry.tag(REPO, "repository.yaml", &old_image.digest);
+    let reply = world.install("repository.yaml", &old);
+    assert!(reply.error.is_empty() && reply.state.contains("revision 7") && reply.state.contains("revision 12"), "{reply:?}");
+    world.registry.tag(REPO, "repository.yaml", &new_image.digest);
+    world.install("repository.yaml", &new).assert_silent_success();
+    world.registry.tag(REPO, "repository.yaml", &old_image.digest);
+    world.policy("rollback: deny");
+    world.install("repository.yaml", &old).assert_refused("rollback");
+    let forgotten = world.plugin.run(["seen", "forget", &world.name("repository.yaml")]);
+    assert!(forgotten.status.success());
+    world.install("repository.yaml", &old).assert_silent_success();
+    // A description whose revision cannot be read says nothing that could be compared.
+    let broken = description("x");
+    world.signed("repository.yaml", &[&broken]);
+    world.install("repository.yaml", &broken).assert_refused("malformed");
+}
+
+#[test]
+fn a_signed_image_under_another_tag_is_refused_where_its_signer_binds() {
+    let mut world = world();
+    let ours = world.signed("yip-1.0", &[&files()]);
+    world.registry.tag(REPO, "other-1.0", &ours.digest);
+    world.install("other-1.0", &files()).assert_refused("binding");
+    world.policy("bind_tag: off");
+    world.install("other-1.0", &files()).assert_silent_success();
+    // cosign does not bind: such a signature counts, until the signer is known to bind or is required to.
+    let content = layer(&[("b", b"b")]);
+    world.signed_by_cosign("cosigned", &[&content]);
+    world.policy("bind_tag: required");
+    world.install("cosigned", &content).assert_refused("binding");
+}
+
+#[test]
+fn an_older_signature_without_claims_does_not_win_over_a_signer_that_binds() {
+    let world = world();
+    world.signed("yip-1.0", &[&files()]);
+    let content = layer(&[("b", b"b")]);
+    world.signed_by_cosign("yip-0.9", &[&content]);
+    world.install("yip-0.9", &content).assert_silent_success();
+    world.install("yip-1.0", &files()).assert_silent_success();
+    world.install("yip-0.9", &content).assert_refused("binding");
+}
+
+#[test]
+fn what_was_verified_here_before_may_not_become_unsigned() {
+    let mut world = world();
+    let image = world.signed("yip-1.0", &[&files()]);
+    let other = world.push("never", &[&layer(&[("n", b"n")])]);
+    world.policy("unsigned: allow, reason: r");
+    world.install("yip-1.0", &files()).assert_silent_success();
+    world.unsign(&image);
+    world.install("yip-1.0", &files()).assert_refused("rollback");
+    let reply = world.install("never", &layer(&[("n", b"n")]));
+    assert_eq!(reply.error, "", "{other:?}");
+    assert!(world.plugin.run(["seen", "forget", &world.name("yip-1.0")]).status.success());
+    assert_eq!(world.install("yip-1.0", &files()).error, "");
+}
+
+#[test]
+fn a_memory_that_cannot_be_read_loosens_nothing() {
+    let world = world();
+    world.signed("yip-1.0", &[&files()]);
+    world.install("yip-1.0", &files()).assert_silent_success();
+    let folder = world.plugin.path("state/luet-cosign/seen");
+    let file = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.extension().is_none()).unwrap();
+    std::fs::write(&file, "not ours\n").unwrap();
+    world.install("yip-1.0", &files()).assert_refused("state");
+}
+
 #[test]
 fn a_dest_that_cannot_be_one_is_refused() {
     let world = world();
