@@ -235,6 +235,12 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// Returns `1 signature`, `2 signatures`.
+#[must_use]
+pub fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// Returns `text` with everything escaped that could steer a terminal or reorder what is read, and cut to 4 KiB.
 ///
 /// Text in a failure comes from registries, policies and hosts (`reference/security.md` H14, E06).

@@ -124,7 +124,7 @@ pub const LISTING_ENTRIES: usize = 200_000;
 pub const LISTING_BYTES: u64 = 64 << 20;
 /// What is remembered of one repository, in bytes; the oldest goes first.
 pub const MEMORY_BYTES: u64 = 1 << 20;
-/// The `repository.yaml` of a luet repository, in bytes.
+/// How much of a luet repository's `repository.yaml` is read to find its revision, in bytes.
 pub const REPOSITORY_BYTES: u64 = 64 << 20;
 /// Pieces of a layer that wait between the network and the thread that reads it.
 pub const LAYER_QUEUE: usize = 16;

@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tree", &["name"]),
     // Adapters: pure rooms, and what the user set.
     ("config", &["store"]),
-    ("store", &["name"]),
+    ("store", &["dest", "name"]),
     ("dest", &["name", "tree"]),
     ("registry", &["name", "wire"]),
     ("engine", &["config", "name"]),

@@ -348,6 +348,17 @@ fn an_unpacked_image_without_a_pre_event_is_refused_unless_local_files_are_allow
 }
 
 #[test]
+fn a_host_that_goes_on_after_a_refusal_is_refused_again_although_local_files_are_allowed() {
+    let mut world = world();
+    let dest = world.plugin.dest("dest");
+    world.image(REPO, "yip-1.0");
+    world.plugin.set("LUET_COSIGN_ALLOW_UNSIGNED", "file://**");
+    let image = world.name(REPO, "yip-1.0");
+    world.plugin.pre_unpack(&image, &dest).assert_refused("unsigned");
+    world.plugin.post_unpack(&image, &dest).assert_refused("policy");
+}
+
+#[test]
 fn what_one_directory_was_told_another_cannot_use() {
     let mut world = world();
     world.signed("acme", REPO, "yip-1.0");

@@ -3,7 +3,7 @@
 use super::arguments::Check;
 use super::images::{http, severity, signature};
 use super::{Outcome, Streams};
-use crate::class::Failure;
+use crate::class::{Failure, counted};
 use crate::config::Environment;
 use crate::policy::{Applies, Decision, Evidence, PlaceAnswer, PlaceReport, SignatureReport};
 use crate::session::{Options, Session};
@@ -91,7 +91,7 @@ fn rule(checked: &Checked) -> String {
 
 fn place(report: &PlaceReport) -> String {
     let found = match &report.answer {
-        PlaceAnswer::There { count } => format!("there, {count} signatures"),
+        PlaceAnswer::There { count } => format!("there, {}", counted(*count, "signature")),
         PlaceAnswer::Absent { detail } => format!("not there ({detail})"),
         PlaceAnswer::NoApi { detail } => format!("the registry has none ({detail})"),
         PlaceAnswer::Failed(failure) => failure.line(),
@@ -104,7 +104,7 @@ fn report(report: &SignatureReport) -> String {
         Ok(signature) => {
             let name = &signature.payload().docker_reference;
             let name = if name.is_empty() { String::new() } else { format!(", signed as `{name}`") };
-            format!("good, by `{}` (key {}){name}", signature.authority(), signature.fingerprint().short())
+            format!("valid, by `{}` (key {}){name}", signature.authority(), signature.fingerprint().short())
         }
         Err(failure) => failure.line(),
     };

@@ -1,11 +1,11 @@
-//! `doctor`: what keeps images from being verified on this machine. Asks no network, changes nothing.
+//! `doctor`: what keeps images from being verified on this machine. Asks no registry, changes nothing; of the network only a key that the policy names by URL.
 //!
 //! Everything that it names was seen on the real luet to end in an unverified install without a word (`reference/hosts.md`
 //! sections 0, 2.2, 4).
 
 use super::run::{PLUGIN, first_on_path};
 use super::{Outcome, Streams};
-use crate::class::Failure;
+use crate::class::{Failure, counted};
 use crate::config::{Environment, VARIABLES};
 use crate::luet::{CommandLine, Configuration, cached};
 use crate::policy::Severity;
@@ -167,9 +167,9 @@ fn policy(environment: &Environment) -> Vec<Finding> {
             let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
             let warnings = problems.len() - errors;
             if errors > 0 {
-                vec![Finding::problem(format!("the policy ({place}) has {errors} errors"), "luet-cosign policy lint")]
+                vec![Finding::problem(format!("the policy ({place}) has {}", counted(errors, "error")), "luet-cosign policy lint")]
             } else if warnings > 0 {
-                vec![Finding::note(format!("the policy ({place}) has {warnings} warnings"), "luet-cosign policy lint")]
+                vec![Finding::note(format!("the policy ({place}) has {}", counted(warnings, "warning")), "luet-cosign policy lint")]
             } else if place == ENVIRONMENT && environment.raw("COSIGN_PUBLIC_KEY_LOCATION").is_none_or(|value| value.is_empty()) {
                 vec![Finding::note(
                     "nobody is trusted: there is no policy file, and COSIGN_PUBLIC_KEY_LOCATION is not set, so every image is refused",

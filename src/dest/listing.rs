@@ -11,7 +11,10 @@ use std::os::fd::AsFd;
 use std::str::FromStr;
 
 /// The first line of the text of a listing.
-const HEADER: &str = "luet-cosign-listing-v1";
+const HEADER: &str = "luet-cosign-listing-v2";
+
+/// Stands for a time that the file system does not say.
+const NOT_SAID: &str = "-";
 
 /// What a directory held.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,8 +75,9 @@ impl Listing {
     /// Returns the listing as text, to be kept until the post event; [`str::parse`] reads it.
     #[must_use]
     pub fn text(&self) -> String {
-        let Identity { device: (major, minor), inode } = self.identity;
-        let mut text = format!("{HEADER} {major} {minor} {inode}\n");
+        let Identity { device: (major, minor), inode, made } = self.identity;
+        let made = made.map_or_else(|| NOT_SAID.to_owned(), |(seconds, nanoseconds)| format!("{seconds}.{nanoseconds}"));
+        let mut text = format!("{HEADER} {major} {minor} {inode} {made}\n");
         for (path, Mark { directory, inode, size, changed: (seconds, nanoseconds) }) in &self.marks {
             let letter = if *directory { 'd' } else { 'o' };
             let _ = write!(text, "{letter} {inode} {size} {seconds} {nanoseconds} ");
@@ -97,9 +101,13 @@ impl FromStr for Listing {
         let bad = || Failure::new(Class::State, "a kept listing is broken");
         let mut lines = text.lines();
         let first: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
-        let [HEADER, major, minor, inode] = first.as_slice() else { return Err(bad()) };
+        let [HEADER, major, minor, inode, made] = first.as_slice() else { return Err(bad()) };
         let device = (major.parse().map_err(|_| bad())?, minor.parse().map_err(|_| bad())?);
-        let identity = Identity { device, inode: inode.parse().map_err(|_| bad())? };
+        let made = match *made {
+            NOT_SAID => None,
+            made => Some(made.split_once('.').and_then(|(s, n)| Some((s.parse().ok()?, n.parse().ok()?))).ok_or_else(bad)?),
+        };
+        let identity = Identity { device, inode: inode.parse().map_err(|_| bad())?, made };
         let marks = lines.map(|line| parse_line(line).ok_or_else(bad)).collect::<Result<_, _>>()?;
         Ok(Self { identity, marks })
     }
@@ -145,5 +153,5 @@ pub fn listing(dest: &Dest, cap: usize) -> Result<Listing, Failure> {
         });
         listed.map_err(|error| unreadable(&name(), error))??;
     }
-    Ok(Listing { identity: dest.identity(), marks })
+    Ok(Listing { identity: dest.identity()?, marks })
 }

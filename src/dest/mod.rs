@@ -16,13 +16,17 @@ pub use walk::{Options, Walked, walk};
 
 use crate::class::{Class, Failure};
 use crate::tree::shown;
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, FsWord, Mode, OFlags};
+use serde::{Deserialize, Serialize};
 use status::Status;
 use std::fmt;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+/// What `statfs` calls overlayfs (Linux, `include/uapi/linux/magic.h`: `OVERLAYFS_SUPER_MAGIC`).
+const OVERLAYFS: FsWord = 0x794c_7630;
 
 /// The directory that an image was unpacked into, held open.
 #[derive(Debug)]
@@ -32,13 +36,26 @@ pub struct Dest {
     name: String,
 }
 
-/// Which directory it is, whatever its name: device and inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which directory it is, whatever its name. A directory that was made anew is another, although it may get the same inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The device, major and minor number.
     pub device: (u32, u32),
     /// The inode on it.
     pub inode: u64,
+    /// When it was made: seconds since 1970 and nanoseconds. `None` where the file system does not say, and on overlayfs,
+    /// where a directory of a lower layer is made anew, by the first write into it, and is the same for everybody.
+    pub made: Option<(i64, u32)>,
+}
+
+impl Identity {
+    /// Returns which directory a name leads to, without following a link at its end.
+    ///
+    /// # Errors
+    /// As [`Dest::open`].
+    pub fn of(path: &Path) -> Result<Self, Failure> {
+        Dest::open(path)?.identity()
+    }
 }
 
 impl Dest {
@@ -77,9 +94,14 @@ impl Dest {
     }
 
     /// Returns which directory it is.
-    #[must_use]
-    pub fn identity(&self) -> Identity {
-        Identity { device: self.status.device, inode: self.status.inode }
+    ///
+    /// # Errors
+    /// `tree`: the file system does not answer.
+    pub fn identity(&self) -> Result<Identity, Failure> {
+        let system = rustix::fs::fstatfs(&self.fd);
+        let system = system.map_err(|error| Failure::new(Class::Tree, format!("`{self}` cannot be read: {error}")))?;
+        let made = self.status.made.filter(|_| system.f_type != OVERLAYFS);
+        Ok(Identity { device: self.status.device, inode: self.status.inode, made })
     }
 }
 

@@ -9,6 +9,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// Bytes of a directory that are read at once.
 const LIST_BYTES: usize = 64 << 10;
 
+/// What the kernel is asked for.
+const ASKED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
+
 /// One object as it was at one moment. Two that are equal say that nothing happened in between (but for reading).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Status {
@@ -23,6 +26,8 @@ pub(super) struct Status {
     pub(super) node: (u32, u32),
     pub(super) changed: (i64, u32),
     modified: (i64, u32),
+    /// When it was made, where the file system says.
+    pub(super) made: Option<(i64, u32)>,
     /// Whether another file system is mounted here; `None` where the kernel (before 5.8) does not say.
     mount: Option<bool>,
 }
@@ -30,13 +35,13 @@ pub(super) struct Status {
 impl Status {
     /// Returns what an open descriptor leads to.
     pub(super) fn of(fd: impl AsFd) -> Result<Self, Errno> {
-        rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).map(Self::from)
+        rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, ASKED).map(Self::from)
     }
 
     /// Returns what a name is, without following it.
     pub(super) fn at(directory: impl AsFd, name: &[u8]) -> Result<Self, Errno> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-        rustix::fs::statx(directory, name, flags, StatxFlags::BASIC_STATS).map(Self::from)
+        rustix::fs::statx(directory, name, flags, ASKED).map(Self::from)
     }
 
     /// Returns whether something is mounted here.
@@ -70,6 +75,9 @@ impl From<Statx> for Status {
             node: (statx.stx_rdev_major, statx.stx_rdev_minor),
             changed: (statx.stx_ctime.tv_sec, statx.stx_ctime.tv_nsec),
             modified: (statx.stx_mtime.tv_sec, statx.stx_mtime.tv_nsec),
+            made: StatxFlags::from_bits_retain(statx.stx_mask)
+                .contains(StatxFlags::BTIME)
+                .then(|| (statx.stx_btime.tv_sec, statx.stx_btime.tv_nsec)),
             mount: says_mount.then(|| statx.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
         }
     }

@@ -57,7 +57,9 @@ pub struct Walked {
 /// # Errors
 /// `tree`: something can't be read, is mounted inside, or changed meanwhile. `limit`: too many objects, or a path too long.
 pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
-    if options.before.is_some_and(|before| before.identity() != dest.identity()) {
+    if let Some(before) = options.before
+        && before.identity() != dest.identity()?
+    {
         return Err(Failure::new(Class::Tree, format!("`{dest}` is not the directory that was there before")));
     }
     let queue = Queue::new(Work::Directory(None, dest.status));

@@ -10,8 +10,8 @@ use crate::name::{Scope, TagGlob};
 use std::collections::{HashMap, HashSet};
 
 /// Why an unsigned repository without `tags` is dangerous. Seen on luet: how it picks a package, whatever `priority` says.
-const REPLACES: &str = "`luet upgrade`, and `luet install` on a system that has packages, take the newest version of a package from any \
-                        repository, whatever its priority: this one can replace every other repository's packages, signed ones too, and \
+const REPLACES: &str = "`luet upgrade`, and `luet install` on a system that has packages, take the newest version of a package, \
+                        or of what it needs, from any repository, whatever its priority: this one can replace every other repository's packages, signed ones too, and \
                         run its finalizers as root; name the `tags` that may be unsigned, in a policy file";
 
 /// Notes every such problem.

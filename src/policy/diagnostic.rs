@@ -3,9 +3,8 @@
 //! The codes are the headings of docs/policy.md, "Problems". Positions are written `line 7, column 5`, for the host strips
 //! `:word:` from what it prints.
 
-use super::refusal::counted;
 use super::{Origin, environment};
-use crate::class::{Class, Failure, printable};
+use crate::class::{Class, Failure, counted, printable};
 use crate::limits;
 use std::fmt;
 

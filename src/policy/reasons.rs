@@ -4,7 +4,7 @@ use super::evidence::{Evidence, PlaceAnswer, PlaceKind, PlaceReport, SignatureRe
 use super::matching::{Effective, Matched, Trust};
 use super::refusal;
 use super::signers::{self, Counted};
-use crate::class::{Class, Failure};
+use crate::class::{Class, Failure, counted};
 use crate::name::{Digest, Repository};
 
 /// Everything that speaks against an image.
@@ -70,11 +70,7 @@ fn check_answer(report: &PlaceReport, evidence: &Evidence) -> Result<(), Failure
                 signature.place == *kind && signature.repository == *repository && signature.subject == *subject
             };
             let judged = evidence.signatures.iter().filter(judged).count();
-            if judged < *count {
-                fault(format!("has {}, of which {judged} were judged", refusal::counted(*count, "signature")))
-            } else {
-                Ok(())
-            }
+            if judged < *count { fault(format!("has {}, of which {judged} were judged", counted(*count, "signature"))) } else { Ok(()) }
         }
         PlaceAnswer::NoApi { .. } if *kind != PlaceKind::Referrers => fault("cannot lack its interface".to_owned()),
         PlaceAnswer::NoApi { detail } => {

@@ -11,7 +11,7 @@ use super::revision::forget;
 use super::rules::{LOCAL_FILES, Rule};
 use super::settings::{Downgrade, Mode};
 use super::{Origin, Policy, signers};
-use crate::class::{Class, Failure};
+use crate::class::{Class, Failure, counted};
 use crate::name::{Digest, Reference, Repository};
 use jiff::Timestamp;
 
@@ -24,11 +24,6 @@ fn image_of(evidence: &Evidence) -> String {
         Some(tag) => format!("`{}:{tag}`", evidence.reference.repository()),
         None => format!("`{}`", evidence.reference),
     }
-}
-
-/// Returns `1 signature`, `2 signatures`.
-pub(super) fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// Returns ``.sig tag in `REPOSITORY` ``, with the subject where that is not the image.

@@ -18,7 +18,7 @@ pub fn judge_revision(effective: &Effective, reference: &Reference, known: Optio
     let rule = effective.title();
     match effective.rollback {
         Rollback::Off => Ok(None),
-        Rollback::Warn => Ok(Some(notice(true, format!("{text}; {rule} lets it pass")))),
+        Rollback::Warn => Ok(Some(notice(true, format!("{text}; {rule} lets it pass; {}", forget(reference))))),
         Rollback::Deny => Err(Failure::new(Class::Rollback, format!("{text}; {rule} says `rollback: deny`")).hint(forget(reference))),
     }
 }

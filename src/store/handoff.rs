@@ -1,22 +1,22 @@
 //! What the pre event of an image leaves for its post event.
 //!
-//! A handoff counts only for the same run of the host, the same image and the same `Dest` (the same directory, by device and
-//! inode). Whatever is not exactly that is no handoff, and the post event then has nothing to say yes with.
+//! A handoff counts only for the same run of the host, the same image and the same `Dest` (the same directory, not one that
+//! took its place). Whatever is not exactly that is no handoff, and the post event then has nothing to say yes with.
 
 use super::Locations;
 use super::folder::{Folder, bytes_of, name_of};
 use super::run::Run;
 use crate::class::{Class, Failure};
+use crate::dest::Identity;
 use crate::limits;
 use crate::name::Digest;
 use serde::{Deserialize, Serialize};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// How many old runs are looked at when a new one starts.
 const SWEEP: usize = 64;
 
-/// Why the pre event let an image pass.
+/// What the pre event said about an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grounds {
@@ -27,6 +27,8 @@ pub enum Grounds {
         /// The rule.
         rule: String,
     },
+    /// It was refused, so a post event for it comes from a host that went on nevertheless.
+    Refused,
 }
 
 /// What was verified, as the post event needs it.
@@ -54,13 +56,12 @@ pub struct Handoff {
     run: String,
     image: String,
     dest: Vec<u8>,
-    device: u64,
-    inode: u64,
+    identity: Identity,
     grounds: Grounds,
 }
 
 impl Handoff {
-    /// Returns why the pre event let the image pass.
+    /// Returns what the pre event said.
     #[must_use]
     pub fn grounds(&self) -> &Grounds {
         &self.grounds
@@ -74,7 +75,7 @@ pub struct Handoffs {
     run: Run,
 }
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Handoffs {
     /// Opens the handoffs of the current run, and clears away those of runs that are over.
@@ -111,16 +112,14 @@ impl Handoffs {
     /// Leaves a handoff for the post event of `image` into `dest`.
     ///
     /// # Errors
-    /// `state`: it could not be written. `event`: `dest` is no directory.
+    /// `state`: it could not be written. `tree`, `event`: `dest` is no directory.
     pub fn leave(&self, image: &str, dest: &Path, grounds: Grounds) -> Result<(), Failure> {
-        let (device, inode) = identity(dest)?;
         let handoff = Handoff {
             version: VERSION,
             run: self.run.name().to_owned(),
             image: image.to_owned(),
             dest: bytes_of(&dest.as_os_str().to_owned()).to_vec(),
-            device,
-            inode,
+            identity: Identity::of(dest)?,
             grounds,
         };
         let bytes = serde_json::to_vec(&handoff).map_err(|error| Failure::new(Class::Internal, format!("a handoff: {error}")))?;
@@ -183,7 +182,7 @@ impl Handoffs {
         if !same {
             return Err(Failure::new(Class::State, "a handoff of another run or image lies in the place of this one"));
         }
-        if identity(dest)? != (handoff.device, handoff.inode) {
+        if Identity::of(dest)? != handoff.identity {
             return Err(Failure::new(Class::Tree, format!("`{}` is another directory than before unpacking", dest.display())));
         }
         Ok(Some(handoff))
@@ -210,15 +209,6 @@ fn listing_name(dest: &Path) -> String {
 
 fn name(image: &str, dest: &Path) -> String {
     format!("handoff-{}", name_of(&[image.as_bytes(), bytes_of(&dest.as_os_str().to_owned())]))
-}
-
-/// Returns device and inode of a directory, without following a link at its end.
-fn identity(dest: &Path) -> Result<(u64, u64), Failure> {
-    let found = dest.symlink_metadata().map_err(|error| Failure::new(Class::Event, format!("`{}`: {error}", dest.display())))?;
-    if !found.is_dir() {
-        return Err(Failure::new(Class::Event, format!("`{}` is no directory", dest.display())));
-    }
-    Ok((found.dev(), found.ino()))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub struct Seen {
     pub fingerprint: Digest,
     /// Whether the signature claimed repository and tag.
     pub binds: bool,
-    /// The revision, where the image is the description of a luet repository.
+    /// The highest revision, where the image is the description of a luet repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
     /// When, in seconds since 1970.
@@ -90,7 +90,8 @@ impl Memory {
         Ok(all)
     }
 
-    /// Remembers something. What is known already, but for the time, is not written again.
+    /// Remembers something. What is known already, but for the time, is not written again. Of the revisions the highest
+    /// stays: one that went back, and was let pass, does not become the measure for the next.
     ///
     /// # Errors
     /// `state`: it could not be written; nothing is lost of what was there.
@@ -98,6 +99,8 @@ impl Memory {
         let name = file_name(repository);
         let _lock = self.folder.lock(&lock_name(&name), limits::LOCK)?;
         let known = self.read(&name)?;
+        let highest = known.iter().filter(|known| same_place(known, seen)).filter_map(|known| known.revision).max();
+        let seen = &Seen { revision: seen.revision.max(highest), ..seen.clone() };
         if known.iter().any(|known| Seen { seconds: seen.seconds, ..known.clone() } == *seen) {
             return Ok(());
         }

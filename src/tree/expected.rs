@@ -112,7 +112,8 @@ impl Expected {
             (false, false) => {}
         }
         let nearer = host.into_iter().chain(oci).min_by_key(|difference| difference.total).unwrap_or_default();
-        let message = format!("what was unpacked is not what was verified: {} paths differ", nearer.total);
+        let differing = if nearer.total == 1 { "1 path differs".to_owned() } else { format!("{} paths differ", nearer.total) };
+        let message = format!("what was unpacked is not what was verified: {}", differing);
         let mut failure = Failure::new(Class::Tree, message);
         for line in nearer.lines() {
             failure = failure.detail(line);

@@ -32,8 +32,8 @@ pub(super) fn recall(session: &Session, reference: &Reference) -> Result<policy:
 /// Judges the revision of a repository's description, then remembers what was verified. Returns what is to be said.
 ///
 /// # Errors
-/// `rollback`: the revision went back, and the policy denies that. `malformed`: a description without a revision. `state`: the
-/// memory cannot be read.
+/// `rollback`: the revision went back, and the policy denies that. `malformed`, `limit`: a description whose revision cannot be
+/// read. `state`: the memory cannot be read.
 pub(super) fn remember(session: &Session, image: &str, dest: &Dest, verified: &Verified) -> Result<Vec<String>, Failure> {
     let reference: Reference = image.parse()?;
     let mut notices = Vec::new();
@@ -81,12 +81,21 @@ fn describes_repository(tag: &Tag) -> bool {
 fn revision(dest: &Dest, tag: &Tag) -> Result<Option<u64>, Failure> {
     let malformed = |what: &str| Failure::new(Class::Malformed, format!("`{tag}` {what}"));
     let Some(file) = dest.file(tag.as_str())? else { return Ok(None) };
-    for line in BufReader::new(file.take(limits::REPOSITORY_BYTES)).split(b'\n') {
-        let line = line.map_err(|error| malformed(&format!("could not be read: {error}")))?;
+    let mut text = BufReader::new(file).take(limits::REPOSITORY_BYTES + 1);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = text.read_until(b'\n', &mut line).map_err(|error| malformed(&format!("could not be read: {error}")))?;
+        if text.limit() == 0 {
+            let what = format!("`{tag}` has no revision in its first {} bytes", limits::REPOSITORY_BYTES);
+            return Err(Failure::new(Class::Limit, what));
+        }
+        if read == 0 {
+            return Ok(None);
+        }
         if let Some(value) = line.strip_prefix(b"revision:") {
             let text = std::str::from_utf8(value).unwrap_or_default().trim();
             return text.parse().map(Some).map_err(|_| malformed(&format!("has the revision `{text}`; expected a number")));
         }
     }
-    Ok(None)
 }

@@ -80,15 +80,24 @@ async fn judge(session: &Session, policy: &Policy, image: &str, requirements: &R
 /// # Errors
 /// The decision, where it refuses; those of [`check`]; `state`: nothing can be kept, so the post event could not say yes.
 pub async fn before(session: &Session, image: &str, dest: &Path) -> Result<Provisional, Failure> {
-    let checked = check(session, image, &Requirements::default(), false).await?;
-    let provisional = checked.decision.into_result()?;
     let handoffs = Handoffs::open(session.locations())?;
+    let checked = check(session, image, &Requirements::default(), false).await;
+    let provisional = match checked.and_then(|checked| checked.decision.into_result()) {
+        Ok(provisional) => provisional,
+        Err(failure) => {
+            // Without this mark, a rule for local files would let it pass afterwards. The refusal stands all the same where it
+            // cannot be left: then nothing can be said to the post event either.
+            let _ = handoffs.leave(image, dest, store::Grounds::Refused);
+            return Err(failure);
+        }
+    };
     // Of several signatures the one that claims a tree, for that saves streaming the layers.
     let signature = provisional.signatures().find(|signature| signature.claims().tree.is_some()).or(provisional.signature());
     let grounds = match (signature, provisional.subject()) {
         (Some(signature), Some(subject)) => {
             let dest_now = Dest::open(dest)?;
-            let same = |text: &str| text.parse::<Listing>().is_ok_and(|listing| listing.identity() == dest_now.identity());
+            let identity = dest_now.identity()?;
+            let same = |text: &str| text.parse::<Listing>().is_ok_and(|listing| listing.identity() == identity);
             let list = || dest::listing(&dest_now, limits::LISTING_ENTRIES).map(|listing| listing.text());
             handoffs.held_before(dest, same, list)?;
             store::Grounds::Verified(verified(signature, subject))
@@ -121,6 +130,12 @@ pub async fn after(session: &Session, image: &str, dest: &Path) -> Result<Unpack
     let Some(handoff) = handoffs.find(image, dest)? else { return without_event(session, image, dest) };
     let unpacked = match handoff.grounds() {
         // The registry holds both sides of what is allowed to be unsigned: there is nothing to compare with.
+        store::Grounds::Refused => {
+            return Err(Failure::new(
+                Class::Policy,
+                format!("`{image}` was refused before it was unpacked, and was unpacked nevertheless"),
+            ));
+        }
         store::Grounds::Allowed { rule } => Unpacked { notices: Vec::new(), summary: format!("{image} is allowed by {rule}") },
         store::Grounds::Verified(verified) => {
             let before: Listing = handoffs.listing(dest)?.parse()?;

@@ -61,7 +61,7 @@ fn mutated(line: &str, change: impl FnOnce(&Path)) {
     let failure = check(&dir).expect_err(line);
     assert_eq!(failure.class(), Class::Tree, "{line}");
     assert_eq!(failure.details().collect::<Vec<_>>(), [line]);
-    assert!(failure.message().ends_with("1 paths differ"), "{failure}");
+    assert!(failure.message().ends_with("1 path differs"), "{failure}");
     assert_ne!(expected().digest(), walk(&dir).tree.digest(), "{line}");
 }
 
