@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// An event as the host sends it, in bytes (go-pluggable moves payloads over 8 KiB to a file).
 pub const EVENT_BYTES: u64 = 1 << 20;
+/// How long a host may take to write an event on standard input.
+pub const EVENT_WAIT: Duration = Duration::from_secs(10);
 /// A payload that comes through `file`, in bytes, for an event that is ours.
 pub const EVENT_FILE_BYTES: u64 = 1 << 20;
 /// A policy file, in bytes.

@@ -2,7 +2,7 @@
 
 use luet_cosign::class::Class;
 use luet_cosign::config::Environment;
-use luet_cosign::{cli, event};
+use luet_cosign::{cli, event, limits};
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,8 +23,9 @@ fn run() -> ExitCode {
     match arguments.first() {
         // luet and other hosts: `luet-cosign image.pre.unpack '{...}'`, or the payload on standard input.
         Some(name) if event::is_event(name) => {
-            let mut input = std::io::stdin();
-            let input: Option<&mut dyn std::io::Read> = if input.is_terminal() { None } else { Some(&mut input) };
+            let stdin = std::io::stdin();
+            let mut input = event::Input::new(&stdin, limits::EVENT_WAIT);
+            let input: Option<&mut dyn std::io::Read> = if stdin.is_terminal() { None } else { Some(&mut input) };
             event::answer(event::Call { arguments: &arguments, environment: &environment, input }, &mut std::io::stdout())
         }
         // People, and scripts: `luet-cosign verify ...`.

@@ -170,7 +170,7 @@ impl Session {
     /// # Errors
     /// `secret`: it cannot be read; `net` and others where it lies behind a URL.
     pub async fn read_key(&self, location: &KeyLocation) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        read_key(location, &self.environment, &self.client, None).await
+        read_key(location, Trusted::NotOthers, &self.environment, &self.client, None).await
     }
 }
 
@@ -207,6 +207,8 @@ struct Found {
     document: Document,
     origin: Origin,
     folder: PathBuf,
+    /// Who may be able to write the policy, and so the files that it names.
+    trusted: Trusted,
 }
 
 impl Found {
@@ -217,21 +219,28 @@ impl Found {
 
 /// Reads the policy that is in force.
 fn read_policy(environment: &Environment, named: Option<&Path>) -> Result<Found, Failure> {
-    let (text, origin, folder) = policy_text(environment, named)?;
+    let (text, origin, folder, trusted) = policy_text(environment, named)?;
     let document = Document::parse(&text).map_err(|problems| policy::failure(&problems, &origin))?;
-    Ok(Found { document, origin, folder })
+    Ok(Found { document, origin, folder, trusted })
 }
 
-/// Returns the text of the policy in force, where it comes from, and the folder that its paths start in: the file that was
+/// Returns the text of the policy in force, where it comes from, the folder that its paths start in, and who may be able to write
+/// it: the file that was
 /// named, the system's, the user's, the vendor's, or what the environment amounts to.
-fn policy_text(environment: &Environment, named: Option<&Path>) -> Result<(String, Origin, PathBuf), Failure> {
+fn policy_text(environment: &Environment, named: Option<&Path>) -> Result<(String, Origin, PathBuf, Trusted), Failure> {
     let Some((path, trusted)) = policy_file(environment, named)? else {
         let facts = facts(environment)?;
-        return Ok((policy::from_env(&facts), Origin::Environment { experimental: facts.experimental }, PathBuf::new()));
+        return Ok((
+            policy::from_env(&facts),
+            Origin::Environment { experimental: facts.experimental },
+            PathBuf::new(),
+            Trusted::NotOthers,
+        ));
     };
     let bytes = read_file(&path, limits::POLICY_BYTES, trusted, Class::Policy)?;
     let text = String::from_utf8(bytes).map_err(|_| Failure::new(Class::Policy, format!("`{}` is not UTF-8", path.display())))?;
-    Ok((text, Origin::File { path: path.display().to_string() }, path.parent().map(Path::to_path_buf).unwrap_or_default()))
+    let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    Ok((text, Origin::File { path: path.display().to_string() }, folder, trusted))
 }
 
 /// Returns the policy file in force, and who must have been the only one able to write it (`reference/policy.md` 4.7).
@@ -289,6 +298,7 @@ async fn read_keys(
 ) -> BTreeMap<String, Result<PublicKey, Failure>> {
     let mut keys = BTreeMap::new();
     for signer in found.document.key_sources() {
+        let trusted = if signer.source == KeySource::Environment { Trusted::NotOthers } else { found.trusted };
         let location = match &signer.source {
             KeySource::File(path) => Ok(KeyLocation::File(found.folder.join(path))),
             KeySource::Environment => match environment.text("COSIGN_PUBLIC_KEY_LOCATION") {
@@ -298,7 +308,7 @@ async fn read_keys(
             },
         };
         let key = match location {
-            Ok(location) => read_key(&location, environment, client, kept).await.and_then(|pem| PublicKey::from_pem(&pem)),
+            Ok(location) => read_key(&location, trusted, environment, client, kept).await.and_then(|pem| PublicKey::from_pem(&pem)),
             Err(failure) => Err(failure),
         };
         keys.insert(signer.name.clone(), key);
@@ -308,11 +318,12 @@ async fn read_keys(
 
 async fn read_key(
     location: &KeyLocation,
+    trusted: Trusted,
     environment: &Environment,
     client: &Client,
     kept: Option<&Folder>,
 ) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    match (location.read(environment)?, location) {
+    match (location.read(environment, trusted)?, location) {
         (Some(bytes), _) => Ok(bytes),
         (None, KeyLocation::Url(url)) => {
             let name = format!("key-{}", Digest::of(url.as_bytes()).hex());
@@ -343,7 +354,7 @@ fn client_config(environment: &Environment, host: &CommandLine, found: &Found, h
             config.http_registries.push(settings.host.clone());
         }
         if let Some(ca) = &settings.ca {
-            let pem = read_file(&found.folder.join(ca), limits::CONFIG_BYTES, Trusted::NotOthers, Class::Policy)?;
+            let pem = read_file(&found.folder.join(ca), limits::CONFIG_BYTES, found.trusted, Class::Policy)?;
             config.extra_ca.insert(settings.host.clone(), pem);
         }
         let hosts = settings.auth_hosts.iter().map(ToString::to_string).collect();
@@ -410,12 +421,12 @@ fn credential(auth: &luet::Auth) -> Option<Credential> {
 /// # Errors
 /// `policy`: the file cannot be read at all; `usage`: a variable makes no sense.
 pub fn lint(environment: &Environment, named: Option<&Path>) -> Result<(Vec<Diagnostic>, Origin), Failure> {
-    let (text, origin, folder) = policy_text(environment, named)?;
+    let (text, origin, folder, trusted) = policy_text(environment, named)?;
     let document = match Document::parse(&text) {
         Ok(document) => document,
         Err(problems) => return Ok((problems, origin)),
     };
-    let found = Found { document, origin: origin.clone(), folder };
+    let found = Found { document, origin: origin.clone(), folder, trusted };
     let host = CommandLine::default();
     let config = client_config(environment, &host, &found, &[])?;
     let runtime = runtime()?;

@@ -3,7 +3,7 @@
 use super::arguments::{GenerateKeyPair, ImportKeyPair, PublicKey};
 use super::{Outcome, Streams, prompt};
 use crate::class::{Class, Failure};
-use crate::config::{Environment, KeyLocation};
+use crate::config::{Environment, KeyLocation, Trusted};
 use crate::trust;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -19,7 +19,9 @@ pub(super) fn generate(command: &GenerateKeyPair, environment: &Environment, str
 pub(super) fn import(command: &ImportKeyPair, environment: &Environment, streams: &mut Streams) -> Outcome {
     let files = Files::new(&command.output_key_prefix)?;
     let location: KeyLocation = command.key.parse()?;
-    let pem = location.read(environment)?.ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
+    let pem = location
+        .read(environment, Trusted::NotOthers)?
+        .ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
     let password = prompt::password(environment, true)?;
     let pair = trust::PrivateKey::import(&pem, &password).map_err(|failure| failure.within(format!("`{location}`")))?;
     files.write(&pair, streams)
@@ -56,7 +58,9 @@ impl Files {
 
 pub(super) fn public_key(command: &PublicKey, environment: &Environment, streams: &mut Streams) -> Outcome {
     let location: KeyLocation = command.key.parse()?;
-    let pem = location.read(environment)?.ok_or_else(|| Failure::new(Class::Usage, "a key behind a URL is public already"))?;
+    let pem = location
+        .read(environment, Trusted::NotOthers)?
+        .ok_or_else(|| Failure::new(Class::Usage, "a key behind a URL is public already"))?;
     let public = match trust::PublicKey::from_pem(&pem) {
         Ok(public) => public,
         Err(_) => trust::PrivateKey::open(&pem, &prompt::password(environment, false)?)?.public().clone(),

@@ -4,7 +4,7 @@ use super::arguments::{Sign, SignFormat};
 use super::images::{annotations, http, signature};
 use super::{Outcome, Streams, prompt};
 use crate::class::{Class, Failure};
-use crate::config::{Environment, KeyLocation};
+use crate::config::{Environment, KeyLocation, Trusted};
 use crate::push;
 use crate::session::{Options, Session};
 use crate::trust::PrivateKey;
@@ -20,7 +20,9 @@ pub(super) fn sign(command: &Sign, as_json: bool, environment: &Environment, str
         Some(location) => location.parse()?,
         None => return Err(Failure::new(Class::Secret, "no key to sign with").hint("give --key, or set COSIGN_KEY_LOCATION")),
     };
-    let pem = location.read(environment)?.ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
+    let pem = location
+        .read(environment, Trusted::NotOthers)?
+        .ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
     let annotations = annotations(&command.annotations)?;
     let key = PrivateKey::open(&pem, &prompt::password(environment, false)?).map_err(|failure| failure.within(format!("`{location}`")))?;
     let format = format(command);

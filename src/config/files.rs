@@ -12,7 +12,7 @@ use std::path::Path;
 pub enum Trusted {
     /// Anybody: the content is checked, or the user vouches for the path.
     Anyone,
-    /// This user, root, and whoever shares a group: not writable by others.
+    /// This user and root: not writable by others, nor by another group than this user's own.
     NotOthers,
     /// Root alone, and root's alone all folders above.
     RootAlone,
@@ -52,6 +52,10 @@ fn check(found: &Metadata, trusted: Trusted) -> Result<(), String> {
         Trusted::NotOthers if mode & 0o002 != 0 => Err(format!("can be written by everybody (mode {mode:o})")),
         Trusted::NotOthers if found.uid() != 0 && found.uid() != user => {
             Err(format!("belongs to user {}, neither this one nor root", found.uid()))
+        }
+        // Debian gives each user a group of that user alone; any other is others.
+        Trusted::NotOthers if mode & 0o020 != 0 && found.gid() != rustix::process::getegid().as_raw() => {
+            Err(format!("can be written by the group {} (mode {mode:o})", found.gid()))
         }
         Trusted::RootAlone if found.uid() != 0 => Err(format!("belongs to user {}; expected root", found.uid())),
         Trusted::RootAlone if mode & 0o022 != 0 => Err(format!("can be written by others than root (mode {mode:o})")),

@@ -77,7 +77,7 @@ impl From<Statx> for Status {
             modified: (statx.stx_mtime.tv_sec, statx.stx_mtime.tv_nsec),
             made: StatxFlags::from_bits_retain(statx.stx_mask)
                 .contains(StatxFlags::BTIME)
-                .then(|| (statx.stx_btime.tv_sec, statx.stx_btime.tv_nsec)),
+                .then_some((statx.stx_btime.tv_sec, statx.stx_btime.tv_nsec)),
             mount: says_mount.then(|| statx.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
         }
     }

@@ -6,9 +6,11 @@
 mod answer;
 mod envelope;
 mod handle;
+mod input;
 
 pub use answer::Answer;
 pub use envelope::{Envelope, Payload, Push, Unpack};
+pub use input::Input;
 
 use crate::class::{Class, Failure};
 use crate::config::Environment;

@@ -100,23 +100,16 @@ pub(super) struct Named<'a> {
     pub(super) tag: Option<&'a Tag>,
 }
 
-/// What is known of a signature beside what it names.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Signed {
-    /// Whether it is of the manifest of this platform inside an index, which may name a repository without a tag.
-    pub(super) child: bool,
-    /// Whether its key is known to name repository and tag.
-    pub(super) by_a_binder: bool,
-}
-
-/// Holds what a signature names against what is expected.
+/// Holds what a signature names against what is expected. `by_a_binder` says that its key is known to name repository and tag.
+///
+/// There is no exception for an image in an index: whoever serves the index decides what is in it.
 ///
 /// # Errors
 /// Why not, as what stands behind "the signature".
-pub(super) fn check(named: Named<'_>, bind_tag: BindTag, signed: Signed, expected: Expected<'_>) -> Result<(), String> {
+pub(super) fn check(named: Named<'_>, bind_tag: BindTag, by_a_binder: bool, expected: Expected<'_>) -> Result<(), String> {
     let must = match bind_tag {
         BindTag::Off => return Ok(()),
-        BindTag::IfPresent => signed.by_a_binder,
+        BindTag::IfPresent => by_a_binder,
         BindTag::Required => true,
     };
     let tag = expected.reference.tag();
@@ -126,7 +119,7 @@ pub(super) fn check(named: Named<'_>, bind_tag: BindTag, signed: Signed, expecte
         let expected = name(Some(expected.repository()), tag);
         return Err(format!("was made for {}, not for {expected}", name(named.repository, named.tag)));
     }
-    let lacks_tag = named.tag.is_none() && tag.is_some() && !signed.child;
+    let lacks_tag = named.tag.is_none() && tag.is_some();
     let missing = match (named.repository.is_none(), lacks_tag) {
         (false, false) => return Ok(()),
         (false, true) => "no tag",

@@ -17,9 +17,10 @@ use super::matching::{Applies, Matched, Trust};
 use super::reasons::Reasons;
 use super::{Mode, Policy, refusal, signers};
 use crate::class::{Class, Failure};
-use crate::name::{Reference, Subject};
+use crate::name::{Digest, Reference, Subject};
 use crate::trust::VerifiedSignature;
 use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The decision about an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +95,33 @@ impl Provisional {
         }
     }
 
+    /// Returns the manifest that the signatures vouch for: the image, or where that is an index an image in it.
+    #[must_use]
+    pub fn signed(&self) -> Option<&Digest> {
+        match &self.grounds {
+            Grounds::Signature { signed, .. } => Some(signed),
+            _ => None,
+        }
+    }
+
+    /// Returns the digest of the tree that as many keys claim as the rule asks for. None where they claim more than one such.
+    #[must_use]
+    pub fn tree(&self) -> Option<Digest> {
+        let Grounds::Signature { needed, .. } = &self.grounds else { return None };
+        let mut claimed: BTreeMap<Digest, BTreeSet<&Digest>> = BTreeMap::new();
+        for signature in self.signatures() {
+            if let Some(tree) = signature.claims().tree {
+                claimed.entry(tree).or_default().insert(signature.fingerprint());
+            }
+        }
+        claimed.retain(|_, keys| keys.len() >= *needed);
+        let mut trees = claimed.into_keys();
+        match (trees.next(), trees.next()) {
+            (Some(tree), None) => Some(tree),
+            _ => None,
+        }
+    }
+
     /// Returns the lines that the host is to show. None when all is well.
     #[must_use]
     pub fn notices(&self) -> &[Notice] {
@@ -117,6 +145,10 @@ pub enum Grounds {
         signature: Box<VerifiedSignature>,
         /// The others that count.
         others: Vec<VerifiedSignature>,
+        /// The manifest that they vouch for: the image, or where that is an index an image in it.
+        signed: Digest,
+        /// How many keys have to say the same.
+        needed: usize,
     },
     /// A rule or pattern says that nothing is to be looked for.
     Skipped {
@@ -159,7 +191,8 @@ pub fn decide(matched: &Matched, evidence: &Evidence, now: Timestamp) -> Decisio
     let counted = signers::count(effective, evidence);
     if let (true, [first, others @ ..]) = (counted.is_enough(), counted.signatures.as_slice()) {
         let others = others.iter().map(|signature| (*signature).clone()).collect();
-        let grounds = Grounds::Signature { rule: effective.title(), signature: Box::new((*first).clone()), others };
+        let (rule, signature) = (effective.title(), Box::new((*first).clone()));
+        let grounds = Grounds::Signature { rule, signature, others, signed: *counted.signed, needed: counted.needed };
         return Decision::Verified(provisional(matched, Some(evidence.image.clone()), grounds, Vec::new()));
     }
     // (3)
@@ -206,7 +239,7 @@ pub fn decide_without_looking(matched: &Matched) -> Decision {
     }
 }
 
-/// Decides about an image that the host unpacked from its own disk, for which no registry can answer.
+/// Decides about an image that the host unpacked from a file of its own disk, for which no registry can answer.
 #[must_use]
 pub fn decide_local_files(policy: &Policy, now: Timestamp) -> Decision {
     match policy.local_files() {

@@ -3,7 +3,7 @@
 //! The table of outcomes is not written down here: each row is made by asking [`decide`] about evidence of that kind, so it
 //! cannot say anything else than what happens.
 
-use super::binding::{self, Expected, Named, Signed};
+use super::binding::{self, Expected, Named};
 use super::decide::{Decision, decide, decide_without_looking};
 use super::diagnostic::Position;
 use super::environment;
@@ -215,7 +215,7 @@ fn outcomes_of_good(effective: &Effective, reference: &Reference) -> Vec<Outcome
         if *needed == 1 { "a good signature by a trusted signer".to_owned() } else { format!("good signatures by {needed} trusted keys") };
     let expected = Expected { reference, signed_as: effective.signed_as.as_ref() };
     let row = |evidence: &str, named, by_a_binder| {
-        let bound = binding::check(named, effective.bind_tag, Signed { child: false, by_a_binder }, expected);
+        let bound = binding::check(named, effective.bind_tag, by_a_binder, expected);
         let refused = || format!("refused: {} (exit {})", Class::Binding, Class::Binding.exit());
         Outcome { evidence: evidence.to_owned(), outcome: bound.map_or_else(|_| refused(), |()| "verified".to_owned()) }
     };

@@ -1,9 +1,10 @@
 //! Step (2) of the decision: which of the signatures that hold count, and whether they are enough.
 //!
-//! A signature counts where it is of this image, by somebody whom the rule trusts, and made for this name. What is counted are
-//! keys: the same signature twice, another one by the same key, and one key under two names are one (`reference/security.md` R18).
+//! A signature counts where it is of this image, by somebody whom the rule trusts, and made for this name. Enough keys must vouch
+//! for one and the same manifest: who signed an index vouches for each image in it, who signed an image in it for that one
+//! alone. What is counted are keys: the same signature twice, another one by the same key, and one key under two names are one (`reference/security.md` R18).
 
-use super::binding::{self, Expected, Named, Signed};
+use super::binding::{self, Expected, Named};
 use super::evidence::Evidence;
 use super::matching::{Effective, Trust};
 use crate::class::{Class, Failure};
@@ -14,8 +15,10 @@ use std::collections::BTreeSet;
 /// The signatures that count.
 pub(super) struct Counted<'a> {
     pub(super) signatures: Vec<&'a VerifiedSignature>,
+    /// The manifest that most keys vouch for, the image itself before one in it.
+    pub(super) signed: &'a Digest,
     keys: BTreeSet<&'a Digest>,
-    needed: usize,
+    pub(super) needed: usize,
     authorities: &'a [Authority],
 }
 
@@ -27,8 +30,21 @@ pub(super) fn count<'a>(effective: &'a Effective, evidence: &'a Evidence) -> Cou
     };
     let held = evidence.signatures.iter().filter_map(|report| report.outcome.as_ref().ok());
     let signatures: Vec<_> = held.filter(|signature| weigh(signature, effective, evidence).is_ok()).collect();
-    let keys = signatures.iter().map(|signature| signature.fingerprint()).collect();
-    Counted { signatures, keys, needed, authorities }
+    let image = &evidence.image.digest;
+    let vouch_for = |subject: &Digest| -> BTreeSet<&'a Digest> {
+        let about = |signature: &&&'a VerifiedSignature| signature.image() == image || signature.image() == subject;
+        signatures.iter().filter(about).map(|signature| signature.fingerprint()).collect()
+    };
+    let (mut signed, mut keys) = (image, vouch_for(image));
+    for signature in &signatures {
+        let others = vouch_for(signature.image());
+        if keys.len() < needed && others.len() > keys.len() {
+            (signed, keys) = (signature.image(), others);
+        }
+    }
+    // Those of another image in the index than the one that counts are not grounds.
+    let signatures = signatures.into_iter().filter(|signature| signature.image() == image || signature.image() == signed).collect();
+    Counted { signatures, signed, keys, needed, authorities }
 }
 
 impl Counted<'_> {
@@ -79,13 +95,10 @@ pub(super) fn weigh(signature: &VerifiedSignature, effective: &Effective, eviden
     if !is_trusted(signature, effective) {
         return Err(Failure::new(Class::Identity, "is by somebody whom the rule does not trust"));
     }
-    let signed = Signed {
-        child: *signature.image() != evidence.image.digest,
-        by_a_binder: evidence.memory.binders.contains(signature.fingerprint()),
-    };
+    let by_a_binder = evidence.memory.binders.contains(signature.fingerprint());
     let expected = Expected { reference: &evidence.reference, signed_as: effective.signed_as.as_ref() };
     let named = Named { repository: signature.claims().repository.as_ref(), tag: signature.claims().tag.as_ref() };
-    binding::check(named, effective.bind_tag, signed, expected).map_err(|why| Failure::new(Class::Binding, why))
+    binding::check(named, effective.bind_tag, by_a_binder, expected).map_err(|why| Failure::new(Class::Binding, why))
 }
 
 /// Whether the rule trusts the signer: by name *and* key, for names are the policy's and keys are what signed.

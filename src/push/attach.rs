@@ -64,7 +64,7 @@ impl Place<'_> {
                 return Ok(Attached { signature, already });
             }
             already = false;
-            signatures.push(&bytes, &signature);
+            signatures.push(&bytes, &signature)?;
             self.client.put_blob(self.repository, &bytes).await?;
             self.client.put_blob(self.repository, &signatures.config()).await?;
             self.client.put_manifest(self.repository, Some(&tag), OCI_IMAGE_MEDIA_TYPE, &signatures.manifest()).await?;

@@ -10,7 +10,7 @@ pub use attach::{Attached, Place};
 use identify::Identified;
 
 use crate::class::{Class, Failure};
-use crate::config::{Environment, KeyLocation};
+use crate::config::{Environment, KeyLocation, Trusted};
 use crate::name::{Digest, Reference, Repository};
 use crate::registry::{Descriptor, ManifestKind};
 use crate::session::Session;
@@ -231,6 +231,8 @@ fn open_key(session: &Session) -> Result<PrivateKey, Failure> {
         Failure::new(Class::Secret, "COSIGN_PASSWORD is not set, and an event cannot ask for it")
             .hint("an empty password is a password: `COSIGN_PASSWORD=`")
     })?;
-    let pem = location.read(environment)?.ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
+    let pem = location
+        .read(environment, Trusted::NotOthers)?
+        .ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
     PrivateKey::open(&pem, password.as_bytes()).map_err(|failure| failure.within(format!("`{location}`")))
 }

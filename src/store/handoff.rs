@@ -88,7 +88,7 @@ impl Handoffs {
         for name in top.names(SWEEP)? {
             if name.starts_with("run-")
                 && name != run.name()
-                && Run::is_over(&name)
+                && run.is_over(&name)
                 && let Ok(old) = top.within(&name)
             {
                 old.discard();
@@ -114,6 +114,9 @@ impl Handoffs {
     /// # Errors
     /// `state`: it could not be written. `tree`, `event`: `dest` is no directory.
     pub fn leave(&self, image: &str, dest: &Path, grounds: Grounds) -> Result<(), Failure> {
+        if let Grounds::Verified(_) = grounds {
+            self.folder.replace(&compared_name(dest), b"")?;
+        }
         let handoff = Handoff {
             version: VERSION,
             run: self.run.name().to_owned(),
@@ -144,6 +147,7 @@ impl Handoffs {
         if self.folder.read(&done)?.is_some() {
             // What came before was found right: this is another image's first event.
             self.folder.remove(&name)?;
+            self.folder.remove(&compared_name(dest))?;
             self.folder.remove(&done)?;
         }
         if let Some(bytes) = self.folder.read_up_to(&name, limits::LISTING_BYTES)?
@@ -155,6 +159,14 @@ impl Handoffs {
         let text = list()?;
         self.folder.replace(&name, text.as_bytes())?;
         Ok(text)
+    }
+
+    /// Returns whether an image was let into `dest` whose files are to be compared, and that was not found right yet.
+    ///
+    /// # Errors
+    /// `state`: it cannot be read.
+    pub fn awaits_comparison(&self, dest: &Path) -> Result<bool, Failure> {
+        Ok(self.folder.read(&compared_name(dest))?.is_some())
     }
 
     /// Returns what `dest` held at the first pre event of this run for it.
@@ -201,6 +213,10 @@ impl Handoffs {
 
 fn done_name(dest: &Path) -> String {
     format!("done-{}", name_of(&[bytes_of(&dest.as_os_str().to_owned())]))
+}
+
+fn compared_name(dest: &Path) -> String {
+    format!("compared-{}", name_of(&[bytes_of(&dest.as_os_str().to_owned())]))
 }
 
 fn listing_name(dest: &Path) -> String {

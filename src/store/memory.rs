@@ -10,7 +10,9 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Repository, Tag};
 use serde::{Deserialize, Serialize};
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +56,8 @@ impl Memory {
     /// # Errors
     /// `state`: no folder can be used.
     pub fn open(locations: &Locations) -> Result<Self, Failure> {
-        Ok(Self { folder: Folder::first_of(&locations.state)?.within("seen")?.durable() })
+        let place = place(locations).ok_or_else(|| Failure::new(Class::State, "this user has no folder to keep state in"))?;
+        Ok(Self { folder: Folder::open(place)?.within("seen")?.durable() })
     }
 
     /// Opens the memory where there is one; a machine that never verified anything has none.
@@ -62,9 +65,10 @@ impl Memory {
     /// # Errors
     /// `state`: there is one, and it cannot be used: what it knows must not be forgotten.
     pub fn open_existing(locations: &Locations) -> Result<Option<Self>, Failure> {
-        // Whatever is not plainly "not there" is there.
-        let there = |path: &&std::path::PathBuf| !matches!(path.symlink_metadata(), Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory));
-        if locations.state.iter().any(|path| there(&path)) { Self::open(locations).map(Some) } else { Ok(None) }
+        match place(locations) {
+            Some(place) if !place.symlink_metadata().as_ref().is_err_and(is_absent) => Self::open(locations).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Returns what is known of a repository: the newest of each tag, in the order in which they were first seen.
@@ -184,6 +188,21 @@ fn same_place(known: &Seen, seen: &Seen) -> bool {
 
 fn to_json(line: &Line) -> Result<String, Failure> {
     serde_json::to_string(line).map_err(|error| Failure::new(Class::Internal, format!("a line of memory: {error}")))
+}
+
+/// Returns where the memory lies, or will: the first place that is this user's own. Whether it can be used, or is there at all,
+/// does not matter: passing over one that cannot be used would forget what is in it.
+fn place(locations: &Locations) -> Option<&Path> {
+    let user = rustix::process::geteuid().as_raw();
+    locations.state.iter().map(PathBuf::as_path).find(|path| {
+        let owner = path.ancestors().map(Path::metadata).find(|found| !found.as_ref().is_err_and(is_absent));
+        owner.is_some_and(|found| !found.is_ok_and(|found| found.uid() != user))
+    })
+}
+
+/// Whatever is not plainly "not there" is there.
+fn is_absent(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 fn file_name(repository: &Repository) -> String {

@@ -1,9 +1,12 @@
 //! The run of the host: which luet is it that called us?
 //!
 //! One run of luet calls the plugin many times; what one call leaves for another counts only within that run. A process
-//! number comes back, so the run is the parent's number, the moment it started, and the boot that it started in.
+//! number comes back, and containers that share a folder have the same ones, so the run is the parent's number, the moment it
+//! started, the boot that it started in, and the namespace that the number is of (pid_namespaces(7)).
 
 use crate::class::{Class, Failure};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 /// One run of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +36,7 @@ impl Run {
         let stat = read(&format!("/proc/{process}/stat"))?;
         let started = started(&stat).ok_or_else(|| Failure::new(Class::State, format!("`/proc/{process}/stat` has an unexpected form")))?;
         let boot: String = read("/proc/sys/kernel/random/boot_id")?.chars().filter(char::is_ascii_alphanumeric).collect();
-        Ok(Self { name: format!("run-{process}-{started}-{boot}"), process })
+        Ok(Self { name: format!("run-{process}-{started}-{boot}-{}", namespace()?), process })
     }
 
     /// Returns a name for the run, fit for a folder.
@@ -48,14 +51,23 @@ impl Run {
         self.process
     }
 
-    /// Returns whether the run that is called `name` is over: its process is gone, or is another.
+    /// Returns whether the run that is called `name` is over: its process is gone, or is another. Nothing is known of the runs of
+    /// another namespace, so those are not over before the next boot.
     #[must_use]
-    pub fn is_over(name: &str) -> bool {
-        let process = name.strip_prefix("run-").and_then(|rest| rest.split('-').next()).and_then(|process| process.parse().ok());
-        process.is_none_or(|process| {
-            Self::of(process).is_ok_and(|run| run.name != name) || !std::path::Path::new(&format!("/proc/{process}")).exists()
-        })
+    pub fn is_over(&self, name: &str) -> bool {
+        let fields: Vec<&str> = name.split('-').collect();
+        let ours: Vec<&str> = self.name.split('-').collect();
+        let (Some([boot, namespace]), ["run", process, _, ..]) = (fields.get(3..), fields.as_slice()) else { return true };
+        let Ok(process) = process.parse() else { return true };
+        let gone = || Self::of(process).is_ok_and(|run| run.name != name) || !Path::new(&format!("/proc/{process}")).exists();
+        ours.get(3) != Some(boot) || (ours.get(4) == Some(namespace) && gone())
     }
+}
+
+/// Returns the number of the namespace that process numbers are of.
+fn namespace() -> Result<u64, Failure> {
+    let found = std::fs::metadata("/proc/self/ns/pid");
+    found.map(|found| found.ino()).map_err(|error| Failure::new(Class::State, format!("`/proc/self/ns/pid` could not be read: {error}")))
 }
 
 /// Returns the start time in `/proc/PID/stat`: field 22, in clock ticks since boot (proc(5)).
@@ -80,9 +92,15 @@ mod tests {
     #[test]
     fn a_run_is_over_when_its_process_is_gone_or_another() {
         let run = Run::current().unwrap();
-        assert!(!Run::is_over(run.name()));
-        assert!(Run::is_over(&run.name().replacen("-", "-4", 1)) || !std::path::Path::new("/proc/4").exists());
-        assert!(Run::is_over(&format!("run-{}-1-x", run.process())));
-        assert!(Run::is_over("nonsense"));
+        assert!(!run.is_over(run.name()));
+        let (_, rest) = run.name().strip_prefix("run-").and_then(|rest| rest.split_once('-')).unwrap();
+        let (_, place) = rest.split_once('-').unwrap();
+        assert!(run.is_over(&format!("run-{}-1-{place}", run.process())));
+        assert!(run.is_over(&format!("run-4194305-1-{place}")), "more than Linux counts to");
+        assert!(!run.is_over(&format!("run-{}-1-{place}0", run.process())), "another namespace's");
+        assert!(run.is_over(&format!("run-{}-1-x{place}", run.process())), "of another boot");
+        for name in ["nonsense", "run-", "run-1-0-x", "run-x-1-a-b"] {
+            assert!(run.is_over(name), "{name}");
+        }
     }
 }

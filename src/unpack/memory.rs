@@ -91,7 +91,8 @@ fn revision(dest: &Dest, tag: &Tag) -> Result<Option<u64>, Failure> {
             return Err(Failure::new(Class::Limit, what));
         }
         if read == 0 {
-            return Ok(None);
+            // luet leaves out a revision that is 0.
+            return Ok(Some(0));
         }
         if let Some(value) = line.strip_prefix(b"revision:") {
             let text = std::str::from_utf8(value).unwrap_or_default().trim();

@@ -13,7 +13,7 @@ pub use crate::policy::Provisional;
 use crate::class::{Class, Failure};
 use crate::dest::{self, Dest, Listing};
 use crate::limits;
-use crate::name::{Reference, Subject};
+use crate::name::Reference;
 use crate::policy::{self, Decision, Evidence, Grounds, Matched, Policy};
 use crate::session::Session;
 use crate::store::{self, Handoffs, Verified};
@@ -91,36 +91,86 @@ pub async fn before(session: &Session, image: &str, dest: &Path) -> Result<Provi
             return Err(failure);
         }
     };
-    // Of several signatures the one that claims a tree, for that saves streaming the layers.
-    let signature = provisional.signatures().find(|signature| signature.claims().tree.is_some()).or(provisional.signature());
-    let grounds = match (signature, provisional.subject()) {
-        (Some(signature), Some(subject)) => {
-            let dest_now = Dest::open(dest)?;
-            let identity = dest_now.identity()?;
-            let same = |text: &str| text.parse::<Listing>().is_ok_and(|listing| listing.identity() == identity);
-            let list = || dest::listing(&dest_now, limits::LISTING_ENTRIES).map(|listing| listing.text());
-            handoffs.held_before(dest, same, list)?;
-            store::Grounds::Verified(verified(signature, subject))
+    let grounds = match verified(&provisional) {
+        Some(verified) => {
+            keep_listing(&handoffs, dest)?;
+            store::Grounds::Verified(verified)
         }
-        _ => store::Grounds::Allowed { rule: name_of(provisional.grounds()) },
+        None => {
+            // Nothing can be verified in `/`, so nothing that failed to be can lie there either.
+            if dest.parent().is_some() {
+                clear_leftovers(&handoffs, dest)?;
+            }
+            store::Grounds::Allowed { rule: name_of(provisional.grounds()) }
+        }
     };
     handoffs.leave(image, dest, grounds)?;
     Ok(provisional)
 }
 
-fn verified(signature: &VerifiedSignature, subject: &Subject) -> Verified {
-    let claims = signature.claims();
-    Verified {
-        image: subject.digest,
-        signed: *signature.image(),
-        authority: signature.authority().to_owned(),
-        fingerprint: *signature.fingerprint(),
-        binds: claims.repository.is_some() && claims.tag.is_some(),
-        tree: claims.tree,
+/// Stands for what nobody could list, before an image whose files nobody compares.
+const UNLISTED: &str = "unlisted";
+
+/// Returns what `dest` held at the first pre event of this run for it, of whatever image, else what `list` says that it holds.
+/// None where nobody knows.
+fn held_before(
+    handoffs: &Handoffs,
+    path: &Path,
+    dest: &Dest,
+    list: impl FnOnce() -> Result<String, Failure>,
+) -> Result<Option<Listing>, Failure> {
+    let identity = dest.identity()?;
+    let same = |text: &str| text == UNLISTED || text.parse::<Listing>().is_ok_and(|listing| listing.identity() == identity);
+    let text = handoffs.held_before(path, same, list)?;
+    if text == UNLISTED { Ok(None) } else { text.parse().map(Some) }
+}
+
+fn list(dest: &Dest) -> Result<String, Failure> {
+    dest::listing(dest, limits::LISTING_ENTRIES).map(|listing| listing.text())
+}
+
+/// Before an image whose files are compared: keeps what `dest` holds.
+fn keep_listing(handoffs: &Handoffs, path: &Path) -> Result<(), Failure> {
+    let dest = Dest::open(path)?;
+    held_before(handoffs, path, &dest, || list(&dest))?
+        .map(|_| ())
+        .ok_or_else(|| leftovers(&dest, "what an image left whose files nobody compares"))
+}
+
+/// Before an image whose files nobody compares: makes sure that nothing lies in `dest` that a mirror left which broke off. That
+/// one may have had to be signed, and what it left would pass with this image's files.
+fn clear_leftovers(handoffs: &Handoffs, path: &Path) -> Result<(), Failure> {
+    let dest = Dest::open(path)?;
+    let unlisted = |_| Ok(UNLISTED.to_owned());
+    let Some(before) = held_before(handoffs, path, &dest, || list(&dest).or_else(unlisted))? else { return Ok(()) };
+    if !handoffs.awaits_comparison(path)? {
+        return Ok(());
+    }
+    match dest::listing(&dest, limits::LISTING_ENTRIES) {
+        Ok(now) if now == before => Ok(()),
+        _ if before.is_empty() => dest::empty(&dest),
+        _ => Err(leftovers(&dest, "what an image left that was to be compared and was not")),
     }
 }
 
-/// `image.post.unpack`: what lies in `dest` is what a pre event of this run verified, or a rule lets the image pass.
+fn leftovers(dest: &Dest, what: &str) -> Failure {
+    Failure::new(Class::Tree, format!("`{dest}` may hold {what}")).hint("unpack into an empty directory")
+}
+
+fn verified(provisional: &Provisional) -> Option<Verified> {
+    let (signature, subject, signed) = (provisional.signature()?, provisional.subject()?, provisional.signed()?);
+    let claims = signature.claims();
+    Some(Verified {
+        image: subject.digest,
+        signed: *signed,
+        authority: signature.authority().to_owned(),
+        fingerprint: *signature.fingerprint(),
+        binds: claims.repository.is_some() && claims.tag.is_some(),
+        tree: provisional.tree(),
+    })
+}
+
+/// `image.post.unpack`: what lies in `dest` is what a pre event of this run verified, or a rule let the image pass.
 ///
 /// # Errors
 /// `tree`: it is something else; a `dest` that was empty before is emptied. `policy`: there was no pre event, and no rule allows
@@ -151,8 +201,15 @@ pub async fn after(session: &Session, image: &str, dest: &Path) -> Result<Unpack
     Ok(unpacked)
 }
 
-/// luet's `file://` and `--local`: there was no pre event, and no registry that could be asked.
+/// luet's `file://`: there was no pre event, and no registry that could be asked. The rule for local files is for these alone:
+/// whatever lost its handoff would pass under it otherwise (`reference/security.md` E14).
 fn without_event(session: &Session, image: &str, dest: &Path) -> Result<Unpacked, Failure> {
+    if !image.starts_with("file://") {
+        let message =
+            format!("`{image}` was unpacked into `{}` without an event before it, so nothing about it was verified", dest.display());
+        return Err(Failure::new(Class::Policy, message)
+            .hint("leave out `--local`; where luet runs by a wrapper, every event must come from the same luet"));
+    }
     let provisional = policy::decide_local_files(session.policy(), session.now())
         .into_result()
         .map_err(|failure| failure.detail(format!("`{image}` was unpacked into `{}` without an event before it", dest.display())))?;

@@ -17,6 +17,8 @@ pub const EMPTY_CONFIG: &[u8] = b"{}";
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 /// The configuration of a legacy signature that was written as a referrer (`--registry-referrers-mode=oci-1-1`).
 const LEGACY_TYPE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
+/// A signature of the Notary Project (notaryproject/specifications, signature-specification.md).
+const NOTARY_TYPE: &str = "application/vnd.cncf.notary.signature";
 const PREDICATE: &str = "dev.sigstore.bundle.predicateType";
 
 /// What a referrer is.
@@ -39,7 +41,8 @@ impl Referrer {
     /// Reads the manifest of a referrer of `subject`.
     ///
     /// # Errors
-    /// `binding`: its own `subject` is another digest, or there is none. `malformed`: no manifest.
+    /// `binding`: its own `subject` is another digest, or there is none. `malformed`: no manifest. `unsupported`: a signature that
+    /// others made, which is read by nothing here and so must not count as none.
     pub fn parse(manifest: &[u8], subject: &Digest) -> Result<Self, Failure> {
         let value = json::parse(manifest).map_err(|failure| failure.within("the manifest of a referrer"))?;
         let digest = |value: &Value| value.get("digest").and_then(Value::as_str).map(ToOwned::to_owned);
@@ -52,6 +55,10 @@ impl Referrer {
         }
         if value.pointer("/config/mediaType").and_then(Value::as_str) == Some(LEGACY_TYPE) {
             return Ok(Self::Legacy);
+        }
+        let types = ["/artifactType", "/config/mediaType"].into_iter().filter_map(|at| value.pointer(at).and_then(Value::as_str));
+        if let Some(kind) = types.into_iter().find(|kind| kind.starts_with(NOTARY_TYPE)) {
+            return Err(Failure::new(Class::Unsupported, format!("a signature of the type `{kind}`: Notary's are not read")));
         }
         let Some([layer]) = value.get("layers").and_then(Value::as_array).map(Vec::as_slice) else {
             return Ok(Self::Other);

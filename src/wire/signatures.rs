@@ -37,7 +37,7 @@ pub struct Signatures {
 }
 
 impl Signatures {
-    /// Parses a signature manifest. Layers of another type than simple signing are kept but are no candidates.
+    /// Parses a signature manifest. Layers of another type than simple signing are kept; as candidates they are `unsupported`.
     ///
     /// # Errors
     /// `malformed`: no manifest. `limit`: more than [`limits::LEGACY_SIGNATURES`] layers.
@@ -55,17 +55,31 @@ impl Signatures {
 
     /// Returns the candidates, each with what is wrong with it where it cannot even be read. Order as in the manifest.
     pub fn candidates(&self) -> impl Iterator<Item = Result<LegacyCandidate, Failure>> + '_ {
-        self.layers.iter().filter(|layer| layer.get("mediaType").and_then(Value::as_str) == Some(LAYER_TYPE)).map(candidate)
+        self.layers.iter().map(|layer| match layer.get("mediaType").and_then(Value::as_str) {
+            Some(LAYER_TYPE) => candidate(layer),
+            other => {
+                let message = format!("a signature of the type `{}`; expected `{LAYER_TYPE}`", other.unwrap_or_default());
+                Err(Failure::new(Class::Unsupported, message))
+            }
+        })
     }
 
     /// Adds a signature at the end. Those that are there stay byte for byte.
-    pub fn push(&mut self, payload: &[u8], signature: &[u8]) {
+    ///
+    /// # Errors
+    /// `limit`: there are [`limits::LEGACY_SIGNATURES`] already; with one more nobody here could read any.
+    pub fn push(&mut self, payload: &[u8], signature: &[u8]) -> Result<(), Failure> {
+        if self.layers.len() >= limits::LEGACY_SIGNATURES {
+            let message = format!("there are {} signatures already, which is as many as are read", self.layers.len());
+            return Err(Failure::new(Class::Limit, message).hint("remove old ones, with `cosign clean` or in the registry"));
+        }
         self.layers.push(json!({
             "mediaType": LAYER_TYPE,
             "size": payload.len(),
             "digest": Digest::of(payload).to_string(),
             "annotations": {SIGNATURE: BASE64_STANDARD.encode(signature)},
         }));
+        Ok(())
     }
 
     /// Returns the configuration blob: exactly what cosign writes for these layers.
@@ -137,7 +151,7 @@ mod tests {
         let theirs = r#"{"size":3,"mediaType":"application/vnd.dev.cosign.simplesigning.v1+json","x-unknown":{"b":1,"a":[2]},"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","annotations":{"z":"1","dev.cosignproject.cosign/signature":"AAEC","a":"2"}}"#;
         let manifest = format!(r#"{{"schemaVersion":2,"config":{{}},"layers":[{theirs}]}}"#);
         let mut signatures = Signatures::parse(manifest.as_bytes()).unwrap();
-        signatures.push(b"payload", &[1, 2, 3]);
+        signatures.push(b"payload", &[1, 2, 3]).unwrap();
         let written = String::from_utf8(signatures.manifest()).unwrap();
         assert!(written.contains(theirs), "{written}");
         let read = Signatures::parse(written.as_bytes()).unwrap();

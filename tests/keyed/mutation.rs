@@ -64,7 +64,7 @@ fn a_legacy_signature_has_no_byte_that_is_not_signed_within_its_layer_and_payloa
     let payload =
         wire::Payload { docker_reference: "quay.io/a/b".to_owned(), manifest_digest: image, annotations: BTreeMap::new() }.to_bytes();
     let mut signatures = Signatures::default();
-    signatures.push(&payload, &pair("acme").key.sign(&payload).unwrap());
+    signatures.push(&payload, &pair("acme").key.sign(&payload).unwrap()).unwrap();
     let text = String::from_utf8(signatures.manifest()).unwrap();
     let authorities = authorities();
     let check = |manifest: &[u8], payload: &[u8]| {

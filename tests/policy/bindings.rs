@@ -134,7 +134,7 @@ fn by_digest_the_repository_is_compared_and_the_tag_only_where_one_is_written() 
 }
 
 #[test]
-fn the_manifest_of_a_platform_may_name_a_repository_without_a_tag() {
+fn the_manifest_of_a_platform_is_bound_as_the_image_is() {
     let child = Digest::of(b"child");
     let of_child = |keys: &str, claims: &Claims, declared: bool| {
         let matched = matched(keys, IMAGE);
@@ -143,7 +143,8 @@ fn the_manifest_of_a_platform_may_name_a_repository_without_a_tag() {
         word(&decide(&matched, &evidence, now()))
     };
     for (repository, tag, if_present, required) in [
-        (HERE, "-", "verified", "verified"),
+        // Whoever serves the index decides under which tag it is.
+        (HERE, "-", "verified", "binding"),
         (HERE, "yip-1.0", "verified", "verified"),
         (HERE, "other", "binding", "binding"),
         ("quay.io/acme/other", "-", "binding", "binding"),
@@ -154,7 +155,7 @@ fn the_manifest_of_a_platform_may_name_a_repository_without_a_tag() {
         assert_eq!(of_child(REQUIRED, &claims(repository, tag), true), required, "{repository} {tag}");
     }
     // Only of the manifest that this platform takes.
-    assert_eq!(of_child(REQUIRED, &claims(HERE, "-"), false), "binding");
+    assert_eq!(of_child(REQUIRED, &claims(HERE, "yip-1.0"), false), "binding");
     assert_eq!(of_child(OFF, &claims(HERE, "-"), false), "binding");
 }
 

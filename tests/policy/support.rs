@@ -124,7 +124,7 @@ fn payload(image: &Digest, claims: &Claims) -> Vec<u8> {
 
 fn checked(signer: &str, key: &Key, image: &Digest, payload: &[u8], signature: &[u8]) -> VerifiedSignature {
     let mut signatures = Signatures::default();
-    signatures.push(payload, signature);
+    signatures.push(payload, signature).unwrap();
     let candidate = signatures.candidates().next().unwrap().unwrap();
     let authorities = [Authority { name: signer.to_owned(), key: key.public().clone() }];
     Held::check(&candidate, &authorities).unwrap().check_claims(payload, image, &Requirements::default()).unwrap()

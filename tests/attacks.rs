@@ -1,0 +1,341 @@
+//! Attacks on the decision whether bytes may be trusted, found by a review that had not seen why the code is as it is. Each
+//! asserts what design.md and `reference/security.md` promise; each succeeded once.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use luet_cosign::tree::{Expected, Limits, read_layer};
+use luet_cosign::trust::PrivateKey;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::OnceLock;
+use support::{PASSWORD, Plugin, Reply, Signature, TestRegistry, envelope, layer, unpack};
+
+const REPO: &str = "acme/packages";
+
+struct Pair {
+    private: String,
+    public: String,
+}
+fn pair(n: usize) -> &'static Pair {
+    static PAIRS: OnceLock<Vec<Pair>> = OnceLock::new();
+    &PAIRS.get_or_init(|| {
+        (0..2)
+            .map(|_| {
+                let p = PrivateKey::generate(PASSWORD.as_bytes()).unwrap();
+                Pair { private: p.private_pem.to_string(), public: p.public_pem }
+            })
+            .collect()
+    })[n]
+}
+
+fn world(policy: &dyn Fn(&TestRegistry) -> String) -> (TestRegistry, Plugin) {
+    let registry = TestRegistry::start();
+    let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"));
+    plugin.write("a.pub", &pair(0).public);
+    plugin.write("b.pub", &pair(1).public);
+    let path = plugin.write("policy.yaml", policy(&registry)).display().to_string();
+    let plugin = plugin.env("LUET_COSIGN_POLICY", &path);
+    (registry, plugin)
+}
+
+fn env_world() -> (TestRegistry, Plugin) {
+    let registry = TestRegistry::start();
+    let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"));
+    let public = plugin.write("a.pub", &pair(0).public).display().to_string();
+    let private = plugin.write("a.key", &pair(0).private).display().to_string();
+    let plugin = plugin
+        .env("COSIGN_PUBLIC_KEY_LOCATION", &public)
+        .env("COSIGN_KEY_LOCATION", &private)
+        .env("COSIGN_PASSWORD", PASSWORD)
+        .env("LUET_COSIGN_ENGINE", "registry");
+    (registry, plugin)
+}
+
+fn signature(registry: &TestRegistry, repo: &str, digest: &str, key: usize, optional: &str) -> Signature {
+    let payload = format!(
+        r#"{{"critical":{{"identity":{{"docker-reference":"{}"}},"image":{{"docker-manifest-digest":"{digest}"}},"type":"cosign container image signature"}},"optional":{optional}}}"#,
+        registry.name(repo)
+    );
+    let key = PrivateKey::open(pair(key).private.as_bytes(), PASSWORD.as_bytes()).unwrap();
+    let encoded = BASE64_STANDARD.encode(key.sign(payload.as_bytes()).unwrap());
+    Signature { payload: payload.into_bytes(), annotations: vec![("dev.cosignproject.cosign/signature".to_owned(), encoded)] }
+}
+
+fn tree_of(layer: &[u8]) -> String {
+    Expected::of(&[read_layer(layer, Limits::default()).unwrap()]).digest().unwrap().to_string()
+}
+
+fn good() -> Vec<u8> {
+    layer(&[("usr/bin/tool", b"a tool")])
+}
+fn evil() -> Vec<u8> {
+    layer(&[("usr/bin/tool", b"EVIL!!"), ("usr/bin/backdoor", b"x")])
+}
+
+/// two keys must have signed. `a` (stolen) lies about the tree of the honest manifest; `b` signed the honest manifest.
+/// The registry gives the host other layer bytes. `b` never vouched for what is on disk.
+#[test]
+fn threshold_is_not_met_by_one_signers_claim_of_the_tree() {
+    let (registry, plugin) = world(&|r| {
+        format!(
+            "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\n  b: {{key: b.pub}}\nrepositories:\n  - {{name: r, scope: {}, trust: {{all_of: [a, b]}}}}\n",
+            r.name(REPO)
+        )
+    });
+    let image = registry.push_image(REPO, "t", &[&good()]);
+    let lie = format!(r#"{{"luet-cosign.tree":"v1:{}"}}"#, tree_of(&evil()));
+    registry.push_signatures(
+        REPO,
+        &image.digest,
+        &[signature(&registry, REPO, &image.digest, 0, &lie), signature(&registry, REPO, &image.digest, 1, "null")],
+    );
+    let dest = plugin.dest("d");
+    assert_eq!(plugin.pre_unpack(&registry.name(&format!("{REPO}:t")), &dest).error, "");
+    unpack(&evil(), &dest);
+    let reply = plugin.post_unpack(&registry.name(&format!("{REPO}:t")), &dest);
+    reply.assert_refused("tree");
+}
+
+/// as above, but both are honest about trees; the two signatures are of two subjects (index, and one child).
+#[test]
+fn threshold_is_not_met_by_signatures_of_two_subjects() {
+    let (registry, plugin) = world(&|r| {
+        format!(
+            "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\n  b: {{key: b.pub}}\nrepositories:\n  - {{name: r, scope: {}, trust: {{all_of: [a, b]}}}}\n",
+            r.name(REPO)
+        )
+    });
+    let amd = registry.push_image(REPO, "amd", &[&good()]);
+    let arm = registry.push_image(REPO, "arm", &[&evil()]);
+    let index = registry.push_index(REPO, "t", &[(&amd, "linux/amd64"), (&arm, "linux/arm64")]);
+    registry.push_signatures(REPO, &index, &[signature(&registry, REPO, &index, 0, "null")]);
+    registry.push_signatures(REPO, &amd.digest, &[signature(&registry, REPO, &amd.digest, 1, "null")]);
+    let dest = plugin.dest("d");
+    let name = registry.name(&format!("{REPO}:t"));
+    let data = serde_json::json!({"Image": name, "Dest": dest});
+    let content = plugin.dest("content");
+    unpack(&evil(), &content);
+    // A host that was started with `--platform linux/arm64` (or an old luet, always amd64, on arm64).
+    let command = plugin.raw();
+    let program = command.get_program().to_owned();
+    let envs: Vec<_> = command.get_envs().map(|(k, v)| (k.to_owned(), v.unwrap().to_owned())).collect();
+    let script =
+        r#""$PROG" image.pre.unpack "$PRE"; echo; cp -a "$CONTENT"/. "$DEST"/; chmod 700 "$DEST"; "$PROG" image.post.unpack "$POST"; true"#;
+    let out = std::process::Command::new("bash")
+        .args(["-c", script, "luet", "install", "--platform", "linux/arm64"])
+        .env_clear()
+        .envs(envs)
+        .env("PROG", program)
+        .env("PRE", envelope("image.pre.unpack", &data))
+        .env("POST", envelope("image.post.unpack", &data))
+        .env("CONTENT", content)
+        .env("DEST", &dest)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].contains(r#""error":"""#), "{text}");
+    assert!(!lines[1].contains(r#""error":"""#), "b never signed the arm64 image, yet it passed: {text}");
+}
+
+/// the registry that must be signed leaves an evil file and breaks off; the next mirror may be unsigned and is honest.
+#[test]
+fn leftovers_of_a_strict_mirror_do_not_pass_under_an_allowed_one() {
+    let (registry, mut plugin) = env_world();
+    let image = registry.push_image(REPO, "t", &[&good()]);
+    registry.push_signatures(REPO, &image.digest, &[signature(&registry, REPO, &image.digest, 0, "null")]);
+    registry.push_image("mirror/packages", "t", &[&good()]);
+    plugin.set("LUET_COSIGN_ALLOW_UNSIGNED", &registry.name("mirror/packages"));
+    let dest = plugin.dest("d");
+    assert_eq!(plugin.pre_unpack(&registry.name(&format!("{REPO}:t")), &dest).error, "");
+    // Its layer bytes are evil, and end too early: luet goes on to the next URL, into the same folder.
+    std::fs::create_dir_all(dest.join("etc/cron.d")).unwrap();
+    std::fs::write(dest.join("etc/cron.d/evil"), "* * * * * root sh").unwrap();
+    let pre = plugin.pre_unpack(&registry.name("mirror/packages:t"), &dest);
+    if pre.error.is_empty() {
+        unpack(&good(), &dest);
+        let reply = plugin.post_unpack(&registry.name("mirror/packages:t"), &dest);
+        assert!(!reply.error.is_empty() || !dest.join("etc/cron.d/evil").exists(), "the strict mirror's file passed: {reply:?}");
+    }
+}
+
+/// the other order: what an allowed mirror left counts as "was there before" for the strict one.
+#[test]
+fn leftovers_of_an_allowed_mirror_are_not_what_was_there_before() {
+    let (registry, mut plugin) = env_world();
+    let image = registry.push_image(REPO, "t", &[&good()]);
+    registry.push_signatures(REPO, &image.digest, &[signature(&registry, REPO, &image.digest, 0, "null")]);
+    registry.push_image("mirror/packages", "t", &[&good()]);
+    plugin.set("LUET_COSIGN_ALLOW_UNSIGNED", &registry.name("mirror/packages"));
+    let dest = plugin.dest("d");
+    assert_eq!(plugin.pre_unpack(&registry.name("mirror/packages:t"), &dest).error, "");
+    std::fs::write(dest.join("evil"), "x").unwrap();
+    assert_eq!(plugin.pre_unpack(&registry.name(&format!("{REPO}:t")), &dest).error, "");
+    unpack(&good(), &dest);
+    plugin.post_unpack(&registry.name(&format!("{REPO}:t")), &dest).assert_refused("tree");
+}
+
+/// `file://**` lets local files pass; `luet util unpack --local quay.io/x` is a remote pull with a post event alone.
+#[test]
+fn file_scope_does_not_let_a_remote_image_pass() {
+    let (registry, mut plugin) = env_world();
+    plugin.set("LUET_COSIGN_ALLOW_UNSIGNED", "file://**");
+    registry.push_image("stranger/evil", "t", &[&evil()]);
+    let dest = plugin.dest("d");
+    unpack(&evil(), &dest);
+    let reply = plugin.post_unpack(&registry.name("stranger/evil:t"), &dest);
+    assert!(
+        !reply.error.is_empty(),
+        "an unsigned remote image passed, nothing was asked ({} requests): {reply:?}",
+        registry.requests().len()
+    );
+}
+
+fn unpack_one(registry: &TestRegistry, plugin: &Plugin, dest: &str, content: &[u8], tag: &str) -> Reply {
+    let image = registry.push_image(REPO, tag, &[content]);
+    registry.push_signatures(REPO, &image.digest, &[signature(registry, REPO, &image.digest, 0, "null")]);
+    let dest = plugin.dest(dest);
+    let name = registry.name(&format!("{REPO}:{tag}"));
+    let pre = plugin.pre_unpack(&name, &dest);
+    assert_eq!(pre.error, "");
+    unpack(content, &dest);
+    plugin.post_unpack(&name, &dest)
+}
+
+fn rollback_policy(r: &TestRegistry, what: &str) -> String {
+    format!(
+        "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\nrepositories:\n  - {{name: r, scope: {}, trust: [a], rollback: {what}}}\n",
+        r.name(REPO)
+    )
+}
+
+/// `rollback: deny`, and a description without `revision` (Go: `omitempty`, so revision 0): passes, and wipes the memory.
+#[test]
+fn a_description_without_a_revision_is_not_a_way_round_rollback() {
+    let (registry, plugin) = world(&|r| rollback_policy(r, "deny"));
+    let doc = |text: &str| layer(&[("repository.yaml", text.as_bytes())]);
+    assert_eq!(unpack_one(&registry, &plugin, "d1", &doc("name: acme\nrevision: 100\n"), "repository.yaml").error, "");
+    let none = unpack_one(&registry, &plugin, "d2", &doc("name: acme\n"), "repository.yaml");
+    let old = unpack_one(&registry, &plugin, "d3", &doc("name: acme\nrevision: 5\n"), "repository.yaml");
+    assert!(!none.error.is_empty(), "no revision passed; and then revision 5 after 100: {old:?}");
+}
+
+/// `bind_tag: required` is met by a signature that names no tag, when the registry wraps the image in an index of its own.
+#[test]
+fn an_unsigned_index_does_not_loosen_bind_tag_required() {
+    let (registry, plugin) = world(&|r| {
+        format!(
+            "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\nrepositories:\n  - {{name: r, scope: {}, trust: [a], bind_tag: required}}\n",
+            r.name(REPO)
+        )
+    });
+    let image = registry.push_image(REPO, "direct", &[&good()]);
+    let claim = format!(r#"{{"luet-cosign.repository":"{}"}}"#, registry.name(REPO));
+    registry.push_signatures(REPO, &image.digest, &[signature(&registry, REPO, &image.digest, 0, &claim)]);
+    plugin.pre_unpack(&registry.name(&format!("{REPO}:direct")), &plugin.dest("d1")).assert_refused("binding");
+    registry.push_index(REPO, "wrapped", &[(&image, "linux/amd64")]);
+    plugin.pre_unpack(&registry.name(&format!("{REPO}:wrapped")), &plugin.dest("d2")).assert_refused("binding");
+}
+
+/// a state folder that exists and cannot be used is passed over, and with it the memory of downgrades.
+#[test]
+fn a_memory_that_cannot_be_used_is_not_forgotten() {
+    let (registry, plugin) = world(&|r| {
+        format!(
+            "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\nrepositories:\n  - {{name: r, scope: {}, trust: [a], unsigned: allow, reason: x}}\n",
+            r.name(REPO)
+        )
+    });
+    assert_eq!(unpack_one(&registry, &plugin, "d1", &good(), "t").error, "");
+    registry.push_image(REPO, "t", &[&evil()]);
+    let name = registry.name(&format!("{REPO}:t"));
+    plugin.pre_unpack(&name, &plugin.dest("d2")).assert_refused("rollback");
+    // An administrator opens the folder to look at it.
+    std::fs::set_permissions(plugin.path("state/luet-cosign"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let reply = plugin.pre_unpack(&name, &plugin.dest("d3"));
+    assert!(!reply.error.is_empty(), "the downgrade passed: {reply:?}");
+}
+
+/// a group that may write the key file of a root-only policy decides who is trusted.
+#[test]
+fn keys_of_a_policy_are_held_to_what_the_policy_is_held_to() {
+    let (registry, plugin) = world(&|r| {
+        format!(
+            "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\nrepositories:\n  - {{name: r, scope: {}, trust: [a]}}\n",
+            r.name(REPO)
+        )
+    });
+    std::fs::set_permissions(plugin.path("a.pub"), std::fs::Permissions::from_mode(0o664)).unwrap();
+    std::os::unix::fs::chown(plugin.path("a.pub"), Some(0), Some(100)).unwrap();
+    let image = registry.push_image(REPO, "t", &[&good()]);
+    registry.push_signatures(REPO, &image.digest, &[signature(&registry, REPO, &image.digest, 0, "null")]);
+    let reply = plugin.pre_unpack(&registry.name(&format!("{REPO}:t")), &plugin.dest("d"));
+    assert!(!reply.error.is_empty(), "group `users` can write the key: {reply:?}");
+}
+
+/// the password of a URL stands in what is printed.
+#[test]
+fn the_password_of_a_key_url_is_not_shown() {
+    let (registry, plugin) = env_world();
+    let out = plugin.run(["verify", "--key", "https://user:canary-secret@127.0.0.1:1/key.pub", &registry.name("acme/packages:t")]);
+    let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(!text.contains("canary-secret"), "{text}");
+    let (_, mut plugin) = env_world();
+    plugin.set("COSIGN_PUBLIC_KEY_LOCATION", "https://user:canary-secret@127.0.0.1:1/key.pub");
+    let reply = plugin.pre_unpack("127.0.0.1:1/x/y:t", &plugin.dest("d"));
+    assert!(!reply.error.contains("canary-secret"), "{}", reply.error);
+    plugin.set("COSIGN_PUBLIC_KEY_LOCATION", "https://user:canary-secret@[bad/key.pub");
+    let reply = plugin.pre_unpack("127.0.0.1:1/x/y:t", &plugin.dest("d2"));
+    assert!(!reply.error.contains("canary-secret"), "{}", reply.error);
+}
+
+/// a refusal leaves the handoff of an earlier yes for the same image and folder.
+#[test]
+fn a_refusal_takes_back_an_earlier_yes() {
+    let (registry, mut plugin) = env_world();
+    registry.push_image(REPO, "t", &[&good()]);
+    plugin.set("COSIGN_SKIP", ".*");
+    let dest = plugin.dest("d");
+    let name = registry.name(&format!("{REPO}:t"));
+    assert_eq!(plugin.pre_unpack(&name, &dest).error, "");
+    plugin.unset("COSIGN_SKIP");
+    plugin.pre_unpack(&name, &dest).assert_refused("unsigned");
+    unpack(&evil(), &dest);
+    let reply = plugin.post_unpack(&name, &dest);
+    assert!(!reply.error.is_empty(), "the last pre event refused, and the post event says yes: {reply:?}");
+}
+
+fn lax(r: &TestRegistry) -> String {
+    format!(
+        "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\nrepositories:\n  - {{name: r, scope: {}, trust: [a], unsigned: allow, reason: x}}\n",
+        r.name(REPO)
+    )
+}
+
+/// what lies under `.sig` and cannot be read at all is no "absence".
+#[test]
+fn a_sig_tag_of_unknown_layers_is_not_unsigned() {
+    let (registry, plugin) = world(&|r| lax(r));
+    let image = registry.push_image(REPO, "t", &[&good()]);
+    let blob = registry.push_blob(REPO, b"{}");
+    let m = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":"{blob}"}},"layers":[{{"mediaType":"application/vnd.dev.cosign.simplesigning.v2+json","size":2,"digest":"{blob}","annotations":{{"dev.cosignproject.cosign/signature":"AAAA"}}}}]}}"#
+    );
+    registry.push_manifest(REPO, Some(&format!("{}.sig", image.digest.replace(':', "-"))), support::registry::MANIFEST, m.as_bytes());
+    let reply = plugin.pre_unpack(&registry.name(&format!("{REPO}:t")), &plugin.dest("d"));
+    assert!(!reply.error.is_empty(), "{reply:?}");
+}
+
+/// a Notary v2 signature is a signature in a form that this version does not read.
+#[test]
+fn a_notary_signature_is_not_unsigned() {
+    let (registry, plugin) = world(&|r| lax(r));
+    let image = registry.push_image(REPO, "t", &[&good()]);
+    registry.push_referrer(REPO, &image, "application/vnd.cncf.notary.signature", b"{}");
+    let reply = plugin.pre_unpack(&registry.name(&format!("{REPO}:t")), &plugin.dest("d"));
+    assert!(!reply.error.is_empty(), "{reply:?}");
+}
