@@ -83,7 +83,9 @@ pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
             return Err(changed(&name(dest, path.as_ref())));
         }
     }
-    let terms = Terms { owners: rustix::process::geteuid().is_root(), user_xattrs: keeps_user_xattrs(root), before: found.before };
+    let owners = rustix::process::geteuid().is_root();
+    let setgid = dest.status.mode & 0o2000 != 0;
+    let terms = Terms { owners, user_xattrs: keeps_user_xattrs(root), setgid, before: found.before };
     let twice = |failure: Failure| failure.as_class(Class::Tree).within(format!("`{dest}` changed while it was read"));
     let tree = Tree::new(found.entries).map_err(twice)?;
     Ok(Walked { tree, terms })

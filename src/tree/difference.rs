@@ -1,9 +1,14 @@
 //! How a directory differs from what it should be.
 
 use super::entry::{Entry, Kind, Metadata, Tree, TreePath, Xattr, shown};
+use super::layer::split;
 use crate::limits;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+
+/// What the host gives a directory that no layer lists (containerd 1.7.27 `mkparent`). A tighter mode is as good: umoci heeds the umask.
+const IMPLIED_MODE: u16 = 0o755;
+const SETGID: u16 = 0o2000;
 
 /// What is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,13 +17,15 @@ pub struct Terms {
     pub owners: bool,
     /// Whether attributes in `user.*` are: not every file system keeps them, and the host goes on without.
     pub user_xattrs: bool,
+    /// Whether the directory itself is setgid: a directory that is made in it inherits that.
+    pub setgid: bool,
     /// Directories that were there before the host began: they may be there, with nothing expected of them.
     pub before: BTreeSet<TreePath>,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { owners: true, user_xattrs: true, before: BTreeSet::new() }
+        Self { owners: true, user_xattrs: true, setgid: false, before: BTreeSet::new() }
     }
 }
 
@@ -61,6 +68,16 @@ pub enum Differs {
         /// What it is.
         found: u16,
     },
+    /// A directory that no layer lists, with a mode that whoever unpacks does not give it.
+    Implied {
+        /// What it is.
+        found: u16,
+    },
+    /// A directory that no layer lists, which belongs to somebody.
+    ImpliedOwner {
+        /// Who it is.
+        found: u32,
+    },
     /// Another owner or group.
     Owner {
         /// Who it should be.
@@ -83,6 +100,8 @@ impl std::fmt::Display for Differs {
             Self::Target { expected, found } => write!(f, "leads to `{}`, expected `{}`", shown(found), shown(expected)),
             Self::Device => f.write_str("another device number"),
             Self::Mode { expected, found } => write!(f, "mode {found:04o}, expected {expected:04o}"),
+            Self::Implied { found } => write!(f, "mode {found:04o} of a directory that no layer lists, expected at most {IMPLIED_MODE:04o}"),
+            Self::ImpliedOwner { found } => write!(f, "owner {found} of a directory that no layer lists, expected 0"),
             Self::Owner { expected, found } => write!(f, "owner {}:{}, expected {}:{}", found.0, found.1, expected.0, expected.1),
             Self::Xattr(name) => write!(f, "other attribute `{}`", shown(name)),
         }
@@ -122,6 +141,7 @@ impl Difference {
 #[must_use]
 pub fn difference(expected: &Tree, found: &Tree, terms: &Terms) -> Difference {
     let mut difference = Difference::default();
+    let tree = found;
     let mut expected = expected.entries().iter().peekable();
     let mut found = found.entries().iter().peekable();
     loop {
@@ -134,7 +154,7 @@ pub fn difference(expected: &Tree, found: &Tree, terms: &Terms) -> Difference {
         let left = if order.is_le() { expected.next() } else { None };
         let right = if order.is_ge() { found.next() } else { None };
         match (left, right) {
-            (Some(expected), Some(found)) => difference.add(&found.path, compare(expected, found, terms)),
+            (Some(expected), Some(found)) => difference.add(&found.path, compare(expected, found, tree, terms)),
             (Some(expected), None) => difference.add(&expected.path, vec![Differs::Missing]),
             (None, Some(found)) if !terms.before.contains(&found.path) => difference.add(&found.path, vec![Differs::Extra]),
             _ => {}
@@ -142,20 +162,51 @@ pub fn difference(expected: &Tree, found: &Tree, terms: &Terms) -> Difference {
     }
 }
 
-fn compare(expected: &Entry, found: &Entry, terms: &Terms) -> Vec<Differs> {
+fn compare(expected: &Entry, found: &Entry, tree: &Tree, terms: &Terms) -> Vec<Differs> {
     let mut differs = kinds(&expected.kind, &found.kind);
     if differs.iter().any(|differs| matches!(differs, Differs::Type { .. })) {
         return differs;
     }
-    // A directory that no layer lists may have any mode, owner and attribute: the unpacker chose them.
-    let (Some(wanted), Some(got)) = (expected.metadata, found.metadata) else { return differs };
-    differs.extend(metadata(wanted, got, terms));
+    match (expected.metadata, found.metadata) {
+        (Some(wanted), Some(got)) => differs.extend(metadata(wanted, got, terms)),
+        // What was there before has the mode, owner and attributes that its owner gave it.
+        (None, _) if terms.before.contains(&found.path) => return differs,
+        (None, Some(got)) => differs.extend(implied(got, inherits_setgid(&found.path, tree, terms), terms)),
+        (_, None) => {}
+    }
+    differs.extend(xattrs(expected, found, terms));
+    differs
+}
+
+/// Compares a directory that no layer lists with what an unpacker makes; other layer bytes could have listed it, writable for all.
+///
+/// Its group is free, for a setgid parent hands it down and it may not write.
+fn implied(found: Metadata, setgid: bool, terms: &Terms) -> Vec<Differs> {
+    let mut differs = Vec::new();
+    let may_have = if setgid { IMPLIED_MODE | SETGID } else { IMPLIED_MODE };
+    if found.mode & !may_have != 0 {
+        differs.push(Differs::Implied { found: found.mode });
+    }
+    if terms.owners && found.uid != 0 {
+        differs.push(Differs::ImpliedOwner { found: found.uid });
+    }
+    differs
+}
+
+/// Returns whether a directory is made in one that is setgid. Whether that one may be is found out where it is compared itself.
+fn inherits_setgid(path: &TreePath, tree: &Tree, terms: &Terms) -> bool {
+    match split(path.bytes()).0 {
+        [] => terms.setgid,
+        above => tree.get(above).and_then(|entry| entry.metadata).is_some_and(|metadata| metadata.mode & SETGID != 0),
+    }
+}
+
+fn xattrs(expected: &Entry, found: &Entry, terms: &Terms) -> Vec<Differs> {
     let counts = |xattr: &&Xattr| terms.user_xattrs || !xattr.name.starts_with(b"user.");
     let wanted: BTreeSet<&Xattr> = expected.xattrs.iter().filter(counts).collect();
     let got: BTreeSet<&Xattr> = found.xattrs.iter().filter(counts).collect();
     let names: BTreeSet<&[u8]> = wanted.symmetric_difference(&got).map(|xattr| &*xattr.name).collect();
-    differs.extend(names.into_iter().map(|name| Differs::Xattr(name.into())));
-    differs
+    names.into_iter().map(|name| Differs::Xattr(name.into())).collect()
 }
 
 fn kinds(expected: &Kind, found: &Kind) -> Vec<Differs> {

@@ -167,7 +167,7 @@ pub struct Entry {
     pub path: TreePath,
     /// What it is.
     pub kind: Kind,
-    /// Its mode and owner. `None`: a directory that no layer lists, which therefore may have any.
+    /// Its mode and owner. `None`: a directory that no layer lists, which has what whoever unpacks gives it.
     pub metadata: Option<Metadata>,
     /// Those attributes that [`xattr_counts`], sorted by name.
     pub xattrs: Vec<Xattr>,
@@ -195,6 +195,12 @@ impl Tree {
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.0
+    }
+
+    /// Returns the entry at a path.
+    pub(super) fn get(&self, path: &[u8]) -> Option<&Entry> {
+        let at = self.0.binary_search_by(|entry| entry.path.bytes().cmp(path)).ok()?;
+        self.0.get(at)
     }
 }
 

@@ -168,15 +168,61 @@ fn either_meaning_is_accepted_and_a_refusal_is_about_the_nearer_one() {
     }
 }
 
-#[test]
-fn parents_that_no_layer_lists_may_have_any_mode() {
+/// Makes `a/b/c`, of which layers list `c` only, and returns how what lies there differs.
+fn implied(a: Item, b: Item) -> Vec<String> {
     let (_keeper, dir) = fresh();
-    make(&dir, &[directory("a").mode(0o700), directory("a/b").mode(0o2777), file("a/b/c", "")]);
+    make(&dir, &[a, b, file("a/b/c", "")]);
     let walked = walk(&dir);
     let expected = Expected::of(&[layer(&[file("a/b/c", "")])]);
-    assert_eq!(expected.accepts(&walked.tree, &walked.terms), Ok(Accepted::Both));
     assert_eq!(expected.digest(), None);
     assert!(walked.tree.digest().is_some());
+    expected.accepts(&walked.tree, &walked.terms).map_or_else(|failure| failure.details().collect(), |_| Vec::new())
+}
+
+#[test]
+fn parents_that_no_layer_lists_are_as_an_unpacker_makes_them() {
+    let (a, b) = (|mode| directory("a").mode(mode), |mode| directory("a/b").mode(mode));
+    assert!(implied(a(0o755), b(0o755)).is_empty());
+    assert!(implied(a(0o700), b(0o711)).is_empty());
+    for mode in [0o777, 0o775, 0o757, 0o1755, 0o2755, 0o4755] {
+        let line = format!("`a/b`: mode {mode:04o} of a directory that no layer lists, expected at most 0755");
+        assert_eq!(implied(a(0o755), b(mode)), [line]);
+    }
+    assert_eq!(implied(a(0o755), b(0o755).xattr("user.x", "y")), ["`a/b`: other attribute `user.x`"]);
+    if root() {
+        let line = "`a/b`: owner 1000 of a directory that no layer lists, expected 0";
+        assert_eq!(implied(a(0o755), b(0o755).owner(1000, 0)), [line]);
+        assert!(implied(a(0o755), b(0o755).owner(0, 1000)).is_empty(), "a group that may not write");
+    }
+}
+
+#[test]
+fn a_parent_that_no_layer_lists_inherits_setgid_and_no_more() {
+    let expected = Expected::of(&[layer(&[directory("s").mode(0o2755), file("s/b/c", ""), file("b/c", "")])]);
+    for (top, inner, outer, accepted) in
+        [(0o755, 0o2755, 0o755, true), (0o2755, 0o755, 0o2755, true), (0o755, 0o755, 0o2755, false), (0o2755, 0o2775, 0o755, false)]
+    {
+        let (_keeper, dir) = fresh();
+        chmod(&dir, top);
+        make(&dir, &[directory("s").mode(0o2755), directory("s/b").mode(inner), file("s/b/c", "")]);
+        make(&dir, &[directory("b").mode(outer), file("b/c", "")]);
+        let walked = walk(&dir);
+        let mut terms = walked.terms;
+        // Files inherit a group as well, which is not what this is about.
+        terms.owners = false;
+        assert_eq!(expected.accepts(&walked.tree, &terms).is_ok(), accepted, "{top:o} {inner:o} {outer:o}");
+    }
+}
+
+#[test]
+fn a_parent_that_was_there_before_stays_as_its_owner_made_it() {
+    let (_keeper, dir) = fresh();
+    make(&dir, &[directory("tmp").mode(0o1777).xattr("user.x", "y")]);
+    let listing = dest::listing(&open(&dir), 10).unwrap();
+    make(&dir, &[file("tmp/a", "")]);
+    let walked = dest::walk(&open(&dir), &dest::Options { before: Some(&listing), ..Default::default() }).unwrap();
+    let expected = Expected::of(&[layer(&[file("tmp/a", "")])]);
+    assert_eq!(expected.accepts(&walked.tree, &walked.terms), Ok(Accepted::Both));
 }
 
 #[test]
