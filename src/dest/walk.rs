@@ -15,6 +15,7 @@ use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
+use std::ffi::CStr;
 use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -48,7 +49,7 @@ impl Default for Options<'_> {
 pub struct Walked {
     /// The tree.
     pub tree: Tree,
-    /// How it may be compared: owners where we are root, `user.*` where the file system keeps them.
+    /// How it may be compared: owners where we are root, `user.*` and access lists where the file system keeps them.
     pub terms: Terms,
 }
 
@@ -85,7 +86,13 @@ pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
     }
     let owners = rustix::process::geteuid().is_root();
     let setgid = dest.status.mode & 0o2000 != 0;
-    let terms = Terms { owners, user_xattrs: keeps_user_xattrs(root), setgid, before: found.before };
+    let terms = Terms {
+        owners,
+        user_xattrs: keeps(root, c"user.luet-cosign.probe"),
+        access_lists: keeps(root, c"system.posix_acl_access"),
+        setgid,
+        before: found.before,
+    };
     let twice = |failure: Failure| failure.as_class(Class::Tree).within(format!("`{dest}` changed while it was read"));
     let tree = Tree::new(found.entries).map_err(twice)?;
     Ok(Walked { tree, terms })
@@ -301,9 +308,9 @@ fn xattrs(fd: &OwnedFd, buffers: &mut Buffers) -> Result<Vec<Xattr>, Errno> {
     Ok(xattrs)
 }
 
-/// Returns whether the file system can hold attributes in `user.*`: asked for one that nobody sets.
-fn keeps_user_xattrs(root: BorrowedFd<'_>) -> bool {
-    rustix::fs::fgetxattr(root, c"user.luet-cosign.probe", &mut [0_u8; 1][..]) != Err(Errno::NOTSUP)
+/// Returns whether the file system can hold attributes like `name`: `user.*` is asked for by one that nobody sets.
+fn keeps(root: BorrowedFd<'_>, name: &CStr) -> bool {
+    rustix::fs::fgetxattr(root, name, &mut [0_u8; 1][..]) != Err(Errno::NOTSUP)
 }
 
 fn name(dest: &Dest, path: Option<&TreePath>) -> String {

@@ -1,5 +1,6 @@
 //! How a directory differs from what it should be.
 
+use super::acl::is_access_list;
 use super::entry::{Entry, Kind, Metadata, Tree, TreePath, Xattr, shown};
 use super::layer::split;
 use crate::limits;
@@ -17,6 +18,8 @@ pub struct Terms {
     pub owners: bool,
     /// Whether attributes in `user.*` are: not every file system keeps them, and the host goes on without.
     pub user_xattrs: bool,
+    /// Whether access lists are: as for `user.*`.
+    pub access_lists: bool,
     /// Whether the directory itself is setgid: a directory that is made in it inherits that.
     pub setgid: bool,
     /// Directories that were there before the host began: they may be there, with nothing expected of them.
@@ -25,7 +28,7 @@ pub struct Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { owners: true, user_xattrs: true, setgid: false, before: BTreeSet::new() }
+        Self { owners: true, user_xattrs: true, access_lists: true, setgid: false, before: BTreeSet::new() }
     }
 }
 
@@ -100,7 +103,9 @@ impl std::fmt::Display for Differs {
             Self::Target { expected, found } => write!(f, "leads to `{}`, expected `{}`", shown(found), shown(expected)),
             Self::Device => f.write_str("another device number"),
             Self::Mode { expected, found } => write!(f, "mode {found:04o}, expected {expected:04o}"),
-            Self::Implied { found } => write!(f, "mode {found:04o} of a directory that no layer lists, expected at most {IMPLIED_MODE:04o}"),
+            Self::Implied { found } => {
+                write!(f, "mode {found:04o} of a directory that no layer lists, expected at most {IMPLIED_MODE:04o}")
+            }
             Self::ImpliedOwner { found } => write!(f, "owner {found} of a directory that no layer lists, expected 0"),
             Self::Owner { expected, found } => write!(f, "owner {}:{}, expected {}:{}", found.0, found.1, expected.0, expected.1),
             Self::Xattr(name) => write!(f, "other attribute `{}`", shown(name)),
@@ -124,6 +129,12 @@ impl Difference {
             let what: Vec<String> = differs.iter().map(ToString::to_string).collect();
             format!("`{path}`: {}", what.join("; "))
         })
+    }
+
+    /// Returns whether an access list is among the first differences.
+    pub(super) fn has_access_list(&self) -> bool {
+        let is_one = |differs: &Differs| matches!(differs, Differs::Xattr(name) if is_access_list(name));
+        self.first.iter().any(|(_, differs)| differs.iter().any(is_one))
     }
 
     fn add(&mut self, path: &TreePath, differs: Vec<Differs>) {
@@ -202,9 +213,12 @@ fn inherits_setgid(path: &TreePath, tree: &Tree, terms: &Terms) -> bool {
 }
 
 fn xattrs(expected: &Entry, found: &Entry, terms: &Terms) -> Vec<Differs> {
-    let counts = |xattr: &&Xattr| terms.user_xattrs || !xattr.name.starts_with(b"user.");
-    let wanted: BTreeSet<&Xattr> = expected.xattrs.iter().filter(counts).collect();
+    let counts =
+        |xattr: &&Xattr| (terms.user_xattrs || !xattr.name.starts_with(b"user.")) && (terms.access_lists || !is_access_list(&xattr.name));
     let got: BTreeSet<&Xattr> = found.xattrs.iter().filter(counts).collect();
+    // `trusted.*` may be missing, for containerd sets none of them, but not be there without a layer that says so.
+    let set = |xattr: &&Xattr| !xattr.name.starts_with(b"trusted.") || got.iter().any(|found| found.name == xattr.name);
+    let wanted: BTreeSet<&Xattr> = expected.xattrs.iter().filter(counts).filter(set).collect();
     let names: BTreeSet<&[u8]> = wanted.symmetric_difference(&got).map(|xattr| &*xattr.name).collect();
     names.into_iter().map(|name| Differs::Xattr(name.into())).collect()
 }

@@ -1,6 +1,6 @@
 //! The digest of a tree, version 1: one strict text form and the SHA-256 of it. Specification: `docs/tree-digest.md`.
 
-use super::entry::{Entry, Kind, Metadata, Tree, Xattr};
+use super::entry::{Entry, Kind, Metadata, Tree, Xattr, in_digest};
 use crate::name::Digest;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -11,8 +11,8 @@ const HEADER: &str = "luet-cosign-tree-v1\n";
 impl Tree {
     /// Returns the digest of the tree, version 1.
     ///
-    /// `None` where the form can't say what is there: a directory that no layer lists has no mode to write down, and a
-    /// socket is not something that an image can hold.
+    /// `None` where the form can't say what is there: a directory that no layer lists has no mode to write down, a socket is
+    /// not something that an image can hold, and of attributes only `security.capability` and `user.*` have a place in it.
     #[must_use]
     pub fn digest(&self) -> Option<Digest> {
         let mut hasher = Sha256::new();
@@ -68,6 +68,10 @@ fn write_line(line: &mut String, entry: &Entry) -> Option<()> {
         Kind::Directory | Kind::Fifo | Kind::Socket => {}
     }
     for Xattr { name, value } in &entry.xattrs {
+        // Left out, an access list that other layer bytes brought would pass as the signed tree.
+        if !in_digest(name) {
+            return None;
+        }
         line.push(' ');
         escape(line, name);
         line.push('=');
@@ -126,5 +130,8 @@ mod tests {
         implied.metadata = None;
         assert_eq!(Tree::new(vec![implied]).unwrap().digest(), None);
         assert_eq!(Tree::new(vec![entry(b"s", Kind::Socket)]).unwrap().text(), None);
+        let mut listed = entry(b"d", Kind::Directory);
+        listed.xattrs = vec![Xattr { name: (*b"system.posix_acl_access").into(), value: (*b"x").into() }];
+        assert_eq!(Tree::new(vec![listed]).unwrap().digest(), None);
     }
 }

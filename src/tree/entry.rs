@@ -1,5 +1,6 @@
 //! The objects of a tree and the tree itself. A [`TreePath`] is always relative and clean, a [`Tree`] always sorted.
 
+use super::acl::is_access_list;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::Digest;
@@ -152,11 +153,20 @@ pub struct Xattr {
     pub value: Box<[u8]>,
 }
 
-/// Returns whether the attribute `name` is part of a tree: `security.capability` and `user.*`.
+/// Returns whether the attribute `name` is part of a tree: `security.capability`, `user.*`, access lists and `trusted.*`.
 ///
-/// Others (security labels, access lists, what file systems add) are the machine's, not the image's.
+/// Others (security labels, what file systems add) are the machine's, not the image's. So are overlayfs' own notes, and the
+/// second names that XFS gives access lists.
 #[must_use]
 pub fn xattr_counts(name: &[u8]) -> bool {
+    match name.strip_prefix(b"trusted.") {
+        Some(rest) => !rest.starts_with(b"overlay.") && !matches!(rest, b"SGI_ACL_FILE" | b"SGI_ACL_DEFAULT"),
+        None => is_access_list(name) || in_digest(name),
+    }
+}
+
+/// Returns whether the digest of a tree can say the attribute `name`.
+pub(super) fn in_digest(name: &[u8]) -> bool {
     name == b"security.capability" || name.starts_with(b"user.")
 }
 
@@ -218,6 +228,17 @@ mod tests {
         }
         assert!(TreePath::new(vec![b'a'; limits::PATH_BYTES - 1]).is_ok());
         assert_eq!(TreePath::new(vec![b'a'; limits::PATH_BYTES]).map_err(|failure| failure.class()), Err(Class::Limit));
+    }
+
+    #[test]
+    fn attributes_that_give_rights_count_and_those_of_the_machine_do_not() {
+        for name in ["security.capability", "user.x", "system.posix_acl_access", "system.posix_acl_default", "trusted.x", "trusted.overlay"]
+        {
+            assert!(xattr_counts(name.as_bytes()), "{name}");
+        }
+        for name in ["security.selinux", "system.nfs4_acl", "trusted.overlay.opaque", "trusted.SGI_ACL_FILE", "btrfs.compression"] {
+            assert!(!xattr_counts(name.as_bytes()), "{name}");
+        }
     }
 
     #[test]

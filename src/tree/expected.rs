@@ -121,6 +121,10 @@ impl Expected {
         if nearer.total > limits::REPORT_PATHS {
             failure = failure.detail(format!("and {} more", nearer.total - limits::REPORT_PATHS));
         }
+        if nearer.has_access_list() {
+            failure = failure
+                .detail("access lists that no layer has are also handed down by a directory with a default one (`setfacl -k` removes it)");
+        }
         Err(failure)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Paths are clean and relative; the root is the empty path. Names of one hard link share an inode.
 
+use super::acl;
 use super::entry::{Entry, Kind, Metadata, Tree, TreePath, Xattr, shown};
 use super::layer::split;
 use crate::class::{Class, Failure};
@@ -178,6 +179,9 @@ impl Files {
             if !kind.has_xattrs() {
                 xattrs.clear();
             }
+            let mode = metadata.map_or(0, |metadata| metadata.mode);
+            let kept = |Xattr { name, value }| Some(Xattr { value: acl::kept(&name, &value, mode)?, name });
+            let xattrs = xattrs.into_iter().filter_map(kept).collect();
             Ok(Entry { path: TreePath::new(path)?, kind, metadata, xattrs })
         };
         Tree::new(names.into_iter().map(entry).collect::<Result<_, Failure>>()?)

@@ -5,6 +5,7 @@
 //! go-containerregistry 0.20.6 and containerd 1.7.27, read in source and recorded in `tests/tree/`). A tree equal to either
 //! is what was verified. Where they agree, the tree has a digest: `docs/tree-digest.md`.
 
+mod acl;
 mod archive;
 mod difference;
 mod digest;

@@ -139,11 +139,70 @@ fn other_attributes_and_times_do_not_count() {
     let (_keeper, dir) = fresh();
     let mut labelled = items();
     if root() {
-        labelled[1] = labelled[1].clone().xattr("trusted.x", "y").xattr("security.selinux", "system_u:object_r:etc_t:s0\0");
+        labelled[1] = labelled[1].clone().xattr("security.selinux", "system_u:object_r:etc_t:s0\0");
     }
     make(&dir, &labelled);
     std::fs::File::options().append(true).open(dir.join("etc/passwd")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
     assert_eq!(check(&dir), Ok(Accepted::Both));
+}
+
+/// An access list that lets user 1000 in, of an object whose mode gives its group `group`.
+fn access_list(owner: u16, group: u16, other: u16) -> Vec<u8> {
+    let mut bytes = vec![2, 0, 0, 0];
+    for (tag, permissions, id) in [(1, owner, !0), (2, group, 1000), (4, group, !0), (0x10, group, !0), (0x20, other, !0_u32)] {
+        bytes.extend([&u16::to_le_bytes(tag)[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat());
+    }
+    bytes
+}
+
+const ACCESS: &str = "system.posix_acl_access";
+const DEFAULT: &str = "system.posix_acl_default";
+
+#[test]
+fn access_lists_that_no_layer_has_are_refused_and_named() {
+    let (_keeper, dir) = fresh();
+    if rustix::fs::setxattr(&dir, ACCESS, &access_list(7, 5, 5), rustix::fs::XattrFlags::empty()).is_err() {
+        eprintln!("skipped: no access lists here");
+        return;
+    }
+    let plain = [directory("etc"), file("etc/shadow", "x").mode(0o640)];
+    let listed = [
+        directory("etc").xattr(ACCESS, access_list(7, 5, 5)).xattr(DEFAULT, access_list(7, 7, 5)),
+        file("etc/shadow", "x").mode(0o640).xattr(ACCESS, access_list(6, 4, 0)),
+    ];
+    make(&dir, &listed);
+    let walked = walk(&dir);
+    let failure = Expected::of(&[layer(&plain)]).accepts(&walked.tree, &walked.terms).unwrap_err();
+    assert_eq!(failure.class(), Class::Tree);
+    let details: Vec<String> = failure.details().collect();
+    assert_eq!(details[0], format!("`etc`: other attribute `{ACCESS}`; other attribute `{DEFAULT}`"));
+    assert_eq!(details[1], format!("`etc/shadow`: other attribute `{ACCESS}`"));
+    assert!(details[2].contains("setfacl -k"), "{}", details[2]);
+    assert_eq!(walked.tree.digest(), None, "the signed digest cannot say them");
+    let expected = Expected::of(&[layer(&listed)]);
+    assert_eq!(expected.accepts(&walked.tree, &walked.terms), Ok(Accepted::Both));
+    assert_eq!(expected.digest(), None);
+    // The mode that comes after the list is what counts, as it does for the kernel.
+    let wide = [listed[0].clone(), file("etc/shadow", "x").mode(0o640).xattr(ACCESS, access_list(7, 4, 7))];
+    assert_eq!(Expected::of(&[layer(&wide)]).accepts(&walked.tree, &walked.terms), Ok(Accepted::Both));
+    // Where the file system keeps none, layers that have them say nothing of it.
+    let terms = Terms { access_lists: false, ..walked.terms };
+    assert_eq!(Expected::of(&[layer(&plain)]).accepts(&walked.tree, &terms), Ok(Accepted::Both));
+}
+
+#[test]
+fn trusted_attributes_may_be_missing_and_not_be_added() {
+    if !root() {
+        return;
+    }
+    let (_keeper, dir) = fresh();
+    make(&dir, &[file("a", "").xattr("trusted.x", "y"), file("b", "")]);
+    let walked = walk(&dir);
+    let accepts = |a: Item, b: Item| Expected::of(&[layer(&[a, b])]).accepts(&walked.tree, &walked.terms);
+    assert_eq!(accepts(file("a", "").xattr("trusted.x", "y"), file("b", "").xattr("trusted.x", "y")), Ok(Accepted::Both));
+    for a in [file("a", ""), file("a", "").xattr("trusted.x", "z")] {
+        assert!(accepts(a, file("b", "")).unwrap_err().text().contains("`a`: other attribute `trusted.x`"));
+    }
 }
 
 #[test]
