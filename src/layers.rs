@@ -39,7 +39,12 @@ pub async fn read(client: &Client, repository: &Repository, image: &OciImageMani
     let mut layers: Vec<Layer> = Vec::new();
     for (number, descriptor) in image.layers.iter().enumerate() {
         let read = layers.iter().map(Layer::entries).sum::<usize>();
-        let left = Limits { entries: limits::TREE_ENTRIES.saturating_sub(read), ..Limits::default() };
+        let held = layers.iter().map(Layer::metadata_bytes).sum::<usize>();
+        let left = Limits {
+            entries: limits::TREE_ENTRIES.saturating_sub(read),
+            metadata_bytes: limits::TREE_METADATA_BYTES.saturating_sub(held),
+            ..Limits::default()
+        };
         let layer = read_one(client, repository, descriptor, left).await;
         layers.push(layer.map_err(|failure| failure.within(format!("layer {} of {}", number + 1, image.layers.len())))?);
     }

@@ -108,6 +108,8 @@ pub const DEPTH: usize = 32;
 pub const REFERENCE_BYTES: usize = 1024;
 /// Entries of one tree, and of the layers of one image together.
 pub const TREE_ENTRIES: usize = 1_000_000;
+/// Paths, targets of links and attributes of one tree, and of the layers of one image together, in bytes: they are held in memory.
+pub const TREE_METADATA_BYTES: usize = 256 << 20;
 /// A path in a tree, in bytes (Linux: PATH_MAX, and the host joins paths).
 pub const PATH_BYTES: usize = 4096;
 /// An extension header of an archive: PAX records, a long name, a map of holes, in bytes (Go archive/tar and libarchive: the same).
@@ -118,7 +120,7 @@ pub const TREE_LINKS: usize = 255;
 pub const REPORT_PATHS: usize = 20;
 /// What is read of a file at once while `Dest` is hashed, in bytes.
 pub const HASH_CHUNK_BYTES: usize = 1 << 20;
-/// The list of names, or the value, of extended attributes, in bytes (Linux: XATTR_LIST_MAX, XATTR_SIZE_MAX).
+/// The list of names, or the value, of extended attributes on disk; all of one entry of a layer; in bytes (Linux: XATTR_LIST_MAX, XATTR_SIZE_MAX).
 pub const XATTR_BYTES: usize = 64 << 10;
 /// What a directory that an image is unpacked into may hold before, in objects.
 pub const LISTING_ENTRIES: usize = 200_000;

@@ -4,7 +4,7 @@
 
 use super::acl;
 use super::entry::{Entry, Kind, Metadata, Tree, TreePath, Xattr, shown};
-use super::layer::split;
+use super::layer::{split, too_much_metadata, xattr_bytes};
 use crate::class::{Class, Failure};
 use crate::limits;
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ use std::ops::Bound;
 pub(super) struct Files {
     names: BTreeMap<Vec<u8>, Name>,
     inodes: Vec<Inode>,
+    /// Bytes of the paths of directories that no entry lists: one deep path makes many.
+    implied: usize,
     /// The directory that was resolved last, as written and as found: entries of one directory follow one another.
     last: Option<(Vec<u8>, Vec<u8>)>,
 }
@@ -39,6 +41,12 @@ pub(super) struct Inode {
 impl Inode {
     fn implied() -> Self {
         Self { kind: Kind::Directory, metadata: None, xattrs: Vec::new() }
+    }
+
+    /// Returns how many bytes its target and attributes have.
+    fn bytes(&self) -> usize {
+        let target = if let Kind::Symlink { target } = &self.kind { target.len() } else { 0 };
+        target + xattr_bytes(&self.xattrs)
     }
 }
 
@@ -110,6 +118,10 @@ impl Files {
             Some(true) => Ok(()),
             Some(false) => Err(malformed(path, "is no directory, yet an entry lies below it")),
             None => {
+                self.implied = self.implied.saturating_add(path.len());
+                if self.implied > limits::TREE_METADATA_BYTES {
+                    return Err(too_much_metadata());
+                }
                 self.make_directories(split(path).0, layer)?;
                 self.put(path, Inode::implied(), layer);
                 Ok(())
@@ -173,8 +185,12 @@ impl Files {
     /// Turns the file system into a tree.
     pub(super) fn into_tree(self) -> Result<Tree, Failure> {
         let Self { names, inodes, .. } = self;
+        let mut left = limits::TREE_METADATA_BYTES;
         let entry = |(path, name): (Vec<u8>, Name)| {
-            let inode = inodes.get(name.inode).cloned().ok_or_else(|| Failure::new(Class::Internal, "a name without an inode"))?;
+            let inode = inodes.get(name.inode).ok_or_else(|| Failure::new(Class::Internal, "a name without an inode"))?;
+            // Each name of a hard link has a copy.
+            left = left.checked_sub(path.len() + inode.bytes()).ok_or_else(too_much_metadata)?;
+            let inode = inode.clone();
             let Inode { kind, metadata, mut xattrs } = inode;
             if !kind.has_xattrs() {
                 xattrs.clear();

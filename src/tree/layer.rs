@@ -21,6 +21,8 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 pub struct Limits {
     /// Entries that may still come, of all layers of the image together.
     pub entries: usize,
+    /// Bytes of paths, targets and attributes that may still come, of all layers of the image together.
+    pub metadata_bytes: usize,
     /// Bytes that a layer may unpack to.
     pub unpacked_bytes: u64,
     /// How many times its size a layer may unpack to, beyond `ratio_free_bytes`.
@@ -33,6 +35,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             entries: limits::TREE_ENTRIES,
+            metadata_bytes: limits::TREE_METADATA_BYTES,
             unpacked_bytes: limits::UNPACKED_BYTES,
             ratio: limits::RATIO,
             ratio_free_bytes: limits::RATIO_FREE_BYTES,
@@ -58,6 +61,12 @@ impl Layer {
     #[must_use]
     pub fn entries(&self) -> usize {
         self.records.len()
+    }
+
+    /// Returns how many bytes its paths, targets and attributes have.
+    #[must_use]
+    pub fn metadata_bytes(&self) -> usize {
+        self.records.iter().map(Record::bytes).sum()
     }
 }
 
@@ -98,6 +107,15 @@ impl Record {
         split(&self.path)
     }
 
+    /// Returns how many bytes its path, target and attributes have.
+    fn bytes(&self) -> usize {
+        let target = match &self.what {
+            What::Object(Kind::Symlink { target }) | What::Link(target) => target.len(),
+            What::Object(_) | What::Note => 0,
+        };
+        self.path.len() + target + xattr_bytes(&self.xattrs)
+    }
+
     pub(super) fn is_directory(&self) -> bool {
         matches!(self.what, What::Object(Kind::Directory))
     }
@@ -129,11 +147,16 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
 pub fn read_layer(reader: impl Read, limits: Limits) -> Result<Layer, Failure> {
     let mut archive = Archive::new(Stream::new(reader, limits)?);
     let mut records = Vec::new();
+    let mut left = limits.metadata_bytes;
     while let Some(member) = archive.next()? {
         if records.len() >= limits.entries {
             return Err(Failure::new(Class::Limit, format!("the layers have more than {} entries", limits::TREE_ENTRIES)));
         }
-        records.extend(record(&mut archive, member)?);
+        if let Some(record) = record(&mut archive, member)? {
+            // Held before the digest of the layer is known: what compresses well must not fill the memory.
+            left = left.checked_sub(record.bytes()).ok_or_else(too_much_metadata)?;
+            records.push(record);
+        }
     }
     Ok(Layer { records, diff_id: archive.finish()? })
 }
@@ -167,7 +190,18 @@ fn record<R: Read>(archive: &mut Archive<R>, member: Member) -> Result<Option<Re
     };
     let mode = if matches!(what, What::Object(Kind::Symlink { .. })) { 0o777 } else { member.mode };
     let metadata = Metadata { mode, uid: member.uid, gid: member.gid };
-    let record = Record { path: path.into(), rooted, what, metadata, xattrs: member.xattrs };
+    // Those of a link are its target's, as the host sees it; those of other kinds are compared nowhere.
+    let compared = match &what {
+        What::Object(kind) => kind.has_xattrs(),
+        What::Link(_) => true,
+        What::Note => false,
+    };
+    let xattrs = if compared { member.xattrs } else { Vec::new() };
+    if xattr_bytes(&xattrs) > limits::XATTR_BYTES {
+        let (name, cap) = (shown(&member.name), limits::XATTR_BYTES);
+        return Err(Failure::new(Class::Limit, format!("`{name}` has more than {cap} bytes of attributes")));
+    }
+    let record = Record { path: path.into(), rooted, what, metadata, xattrs };
     if let Some(Whiteout::Name(b"" | b"." | b"..")) = record.whiteout() {
         return Err(refuse(&member.name, "is a whiteout of no name"));
     }
@@ -187,6 +221,15 @@ fn clean(name: &[u8]) -> Result<(bool, Vec<u8>), Failure> {
         }
     }
     Ok((name.starts_with(b"/"), names.join(&b'/')))
+}
+
+pub(super) fn xattr_bytes(xattrs: &[Xattr]) -> usize {
+    xattrs.iter().map(|xattr| xattr.name.len() + xattr.value.len()).sum()
+}
+
+pub(super) fn too_much_metadata() -> Failure {
+    let cap = limits::TREE_METADATA_BYTES;
+    Failure::new(Class::Limit, format!("the layers have more than {cap} bytes of paths, targets of links and attributes"))
 }
 
 fn check_length(path: &[u8]) -> Result<(), Failure> {

@@ -384,3 +384,43 @@ fn u13_layers_that_are_not_those_of_the_configuration_are_digest() {
         assert_eq!(check_diff_ids(&layers, wrong).unwrap_err().class(), Class::Digest);
     }
 }
+
+#[test]
+fn u09_attributes_of_one_entry_have_a_cap() {
+    let value = |length| vec![b'x'; length];
+    let name = "user.x".len();
+    let items = |length| archive(&[file("a", "").xattr("user.x", value(length))]);
+    assert!(read(&items((64 << 10) - name)).is_ok());
+    refused(&items((64 << 10) - name + 1), Class::Limit, "bytes of attributes");
+    let many = (0..17).fold(file("a", ""), |item, n| item.xattr(format!("user.{n}"), value(4 << 10)));
+    refused(&archive(&[many]), Class::Limit, "bytes of attributes");
+    // What is compared nowhere is not held.
+    assert!(read(&archive(&[file("a", "").xattr("security.selinux", value(100 << 10))])).is_ok());
+    assert!(read(&archive(&[symlink("a", "b").xattr("user.x", value(100 << 10))])).is_ok());
+}
+
+#[test]
+fn u09_what_is_held_of_layers_has_a_cap() {
+    let bytes =
+        archive(&[file("abc", "").xattr("user.x", "12345"), symlink("l", "target"), hard_link("h", "abc"), file("d", "not counted")]);
+    let capped = |metadata_bytes| tree::read_layer(&bytes[..], Limits { metadata_bytes, ..Limits::default() });
+    let exact = 3 + 6 + 5 + 1 + 6 + 1 + 3 + 1;
+    assert_eq!(capped(exact).unwrap().metadata_bytes(), exact);
+    let failure = capped(exact - 1).unwrap_err();
+    assert_eq!(failure.class(), Class::Limit);
+    assert!(failure.message().contains("bytes of paths"), "{failure}");
+}
+
+#[test]
+fn u09_names_that_share_attributes_and_deep_paths_do_not_fill_the_memory() {
+    let mut links = vec![file("a", "").xattr("user.x", vec![b'x'; 60 << 10])];
+    links.extend((0..5_000).map(|n| hard_link(format!("l{n}"), "a")));
+    let deep = |n: usize| file(format!("{n}/{}f", "a/".repeat(2_000)), "");
+    let deep: Vec<_> = (0..80).map(deep).collect();
+    for items in [links, deep] {
+        let layers = [layer(&items)];
+        for meaning in [Meaning::Host, Meaning::Oci] {
+            assert_eq!(tree::flatten(&layers, meaning).unwrap_err().class(), Class::Limit);
+        }
+    }
+}
