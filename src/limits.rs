@@ -110,6 +110,8 @@ pub const REFERENCE_BYTES: usize = 1024;
 pub const TREE_ENTRIES: usize = 1_000_000;
 /// Paths, targets of links and attributes of one tree, and of the layers of one image together, in bytes: they are held in memory.
 pub const TREE_METADATA_BYTES: usize = 256 << 20;
+/// What an attribute counts there beyond its name and value, in bytes: about what two allocations and their addresses take.
+pub const XATTR_HELD_BYTES: usize = 64;
 /// A path in a tree, in bytes (Linux: PATH_MAX, and the host joins paths).
 pub const PATH_BYTES: usize = 4096;
 /// An extension header of an archive: PAX records, a long name, a map of holes, in bytes (Go archive/tar and libarchive: the same).

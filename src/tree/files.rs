@@ -4,7 +4,7 @@
 
 use super::acl;
 use super::entry::{Entry, Kind, Metadata, Tree, TreePath, Xattr, shown};
-use super::layer::{split, too_much_metadata, xattr_bytes};
+use super::layer::{held_bytes, split, too_much_metadata};
 use crate::class::{Class, Failure};
 use crate::limits;
 use std::collections::BTreeMap;
@@ -46,7 +46,7 @@ impl Inode {
     /// Returns how many bytes its target and attributes have.
     fn bytes(&self) -> usize {
         let target = if let Kind::Symlink { target } = &self.kind { target.len() } else { 0 };
-        target + xattr_bytes(&self.xattrs)
+        target + held_bytes(&self.xattrs)
     }
 }
 

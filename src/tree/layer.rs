@@ -113,7 +113,7 @@ impl Record {
             What::Object(Kind::Symlink { target }) | What::Link(target) => target.len(),
             What::Object(_) | What::Note => 0,
         };
-        self.path.len() + target + xattr_bytes(&self.xattrs)
+        self.path.len() + target + held_bytes(&self.xattrs)
     }
 
     pub(super) fn is_directory(&self) -> bool {
@@ -223,8 +223,13 @@ fn clean(name: &[u8]) -> Result<(bool, Vec<u8>), Failure> {
     Ok((name.starts_with(b"/"), names.join(&b'/')))
 }
 
-pub(super) fn xattr_bytes(xattrs: &[Xattr]) -> usize {
+fn xattr_bytes(xattrs: &[Xattr]) -> usize {
     xattrs.iter().map(|xattr| xattr.name.len() + xattr.value.len()).sum()
+}
+
+/// Returns what attributes take in memory: ten thousand short ones are not small.
+pub(super) fn held_bytes(xattrs: &[Xattr]) -> usize {
+    xattr_bytes(xattrs) + xattrs.len() * limits::XATTR_HELD_BYTES
 }
 
 pub(super) fn too_much_metadata() -> Failure {

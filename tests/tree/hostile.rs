@@ -404,7 +404,7 @@ fn u09_what_is_held_of_layers_has_a_cap() {
     let bytes =
         archive(&[file("abc", "").xattr("user.x", "12345"), symlink("l", "target"), hard_link("h", "abc"), file("d", "not counted")]);
     let capped = |metadata_bytes| tree::read_layer(&bytes[..], Limits { metadata_bytes, ..Limits::default() });
-    let exact = 3 + 6 + 5 + 1 + 6 + 1 + 3 + 1;
+    let exact = 3 + 6 + 5 + limits::XATTR_HELD_BYTES + 1 + 6 + 1 + 3 + 1;
     assert_eq!(capped(exact).unwrap().metadata_bytes(), exact);
     let failure = capped(exact - 1).unwrap_err();
     assert_eq!(failure.class(), Class::Limit);
