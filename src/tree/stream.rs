@@ -9,12 +9,14 @@ use crate::limits;
 use crate::name::Digest;
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 
 /// Bytes that are decompressed and hashed at once.
 const CHUNK_BYTES: usize = 256 << 10;
 /// Bytes of the compressed layer that are read at once.
 const SOURCE_BYTES: usize = 128 << 10;
+/// Bytes that tell how a layer is compressed.
+const HEAD_BYTES: usize = 4;
 
 /// A layer being read.
 pub(super) struct Stream<R: Read> {
@@ -34,15 +36,17 @@ enum Decoder<R: Read> {
     Zstd(zstd::Decoder<'static, BufReader<Source<R>>>),
 }
 
-/// Counts what is read, and keeps a failure of the reader apart from one of the decoder.
+/// Counts what is read, hands out the first bytes twice, and keeps a failure of the reader apart from one of the decoder.
 struct Source<R> {
     inner: R,
+    /// The first bytes, which were looked at and are still to be handed out.
+    head: Vec<u8>,
     read: u64,
     failure: Option<Failure>,
 }
 
-impl<R: Read> Read for Source<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl<R: Read> Source<R> {
+    fn fetch(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.inner.read(buffer) {
             Ok(read) => {
                 self.read = self.read.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
@@ -58,13 +62,25 @@ impl<R: Read> Read for Source<R> {
     }
 }
 
+impl<R: Read> Read for Source<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.head.is_empty() {
+            return self.fetch(buffer);
+        }
+        let count = buffer.iter_mut().zip(&self.head).map(|(to, from)| *to = *from).count();
+        self.head.drain(..count);
+        Ok(count)
+    }
+}
+
 impl<R: Read> Stream<R> {
     /// Looks at the first bytes of a layer and prepares to read the rest.
     pub(super) fn new(reader: R, limits: Limits) -> Result<Self, Failure> {
-        let source = Source { inner: reader, read: 0, failure: None };
-        let mut source = BufReader::with_capacity(SOURCE_BYTES, source);
-        let start = peek(&mut source)?;
-        let decoder = match start {
+        let mut source = Source { inner: reader, head: Vec::new(), read: 0, failure: None };
+        look(&mut source)?;
+        let head = source.head.clone();
+        let source = BufReader::with_capacity(SOURCE_BYTES, source);
+        let decoder = match head.as_slice() {
             [0x1f, 0x8b, ..] => Decoder::Gzip(Box::new(MultiGzDecoder::new(source))),
             [0x28, 0xb5, 0x2f, 0xfd] => Decoder::Zstd(zstd_decoder(source)?),
             _ => Decoder::None(source),
@@ -153,21 +169,20 @@ impl<R: Read> Stream<R> {
     }
 }
 
-/// Returns the first four bytes, or what there is.
-fn peek<R: Read>(source: &mut BufReader<Source<R>>) -> Result<[u8; 4], Failure> {
-    let start = loop {
-        match source.fill_buf() {
-            Ok(_) => break source.buffer(),
+/// Reads the first bytes, or what there is: a network cuts pieces where it likes.
+fn look<R: Read>(source: &mut Source<R>) -> Result<(), Failure> {
+    let mut head = [0; HEAD_BYTES];
+    let mut filled = 0;
+    while let Some(rest) = head.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match source.fetch(rest) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => {
-                let told = source.get_ref().failure.clone();
-                return Err(told.unwrap_or_else(|| Failure::new(Class::Net, error)));
-            }
+            Err(error) => return Err(source.failure.clone().unwrap_or_else(|| Failure::new(Class::Net, error))),
         }
-    };
-    let mut first = [0; 4];
-    first.iter_mut().zip(start).for_each(|(to, from)| *to = *from);
-    Ok(first)
+    }
+    source.head = head.get(..filled).unwrap_or_default().to_vec();
+    Ok(())
 }
 
 fn zstd_decoder<R: Read>(source: BufReader<Source<R>>) -> Result<zstd::Decoder<'static, BufReader<Source<R>>>, Failure> {

@@ -424,3 +424,18 @@ fn u09_names_that_share_attributes_and_deep_paths_do_not_fill_the_memory() {
         }
     }
 }
+
+#[test]
+fn compression_is_told_however_the_bytes_are_cut() {
+    struct Cut<'a>(&'a [u8]);
+    impl Read for Cut<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = buffer.len().min(self.0.len()).min(1);
+            self.0.read(&mut buffer[..length])
+        }
+    }
+    let plain = archive(&[file("a", "x")]);
+    for bytes in [gzip(&plain), zstd(&plain), plain.clone()] {
+        assert_eq!(tree::read_layer(Cut(&bytes), Limits::default()).unwrap(), read(&plain).unwrap());
+    }
+}
