@@ -252,8 +252,8 @@ pub fn printable(text: &str) -> String {
             shown.push_str(" [cut]");
             break;
         }
-        let steers =
-            c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        let steers = c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
         if steers {
             shown.extend(c.escape_unicode());
         } else {
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn text_from_outside_cannot_steer_a_terminal() {
-        assert_eq!(printable("a\x1b[31mb\u{202e}c\nd"), "a\\u{1b}[31mb\\u{202e}c\\u{a}d");
+        assert_eq!(printable("a\x1b[31mb\u{202e}c\nd\u{61c}e"), "a\\u{1b}[31mb\\u{202e}c\\u{a}d\\u{61c}e");
         assert!(printable(&"x".repeat(10_000)).len() < 4200);
     }
 
