@@ -12,7 +12,7 @@ use reqwest::{Method, Request, Url};
 
 impl Session {
     pub(super) async fn download(&self, url: &str, cap: u64) -> Result<Vec<u8>, Failure> {
-        let url = Url::parse(url).map_err(|error| Failure::new(Class::Usage, format!("`{url}` is no URL: {error}")))?;
+        let url = Url::parse(url).map_err(|error| Failure::new(Class::Usage, format!("`{}` is no URL: {error}", harmless(url))))?;
         let host = url.host_str().unwrap_or_default();
         let named: Registry = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")).parse()?;
         self.persist(true, async || {
@@ -39,5 +39,34 @@ impl Session {
             Err(Failure::new(Class::Net, format!("`{}` redirects more than {} times", shown(&url), limits::REDIRECTS)).into())
         })
         .await
+    }
+}
+
+/// Returns text that is no URL as it may be shown: what may hold a password or a token is left out, its end unknown.
+fn harmless(text: &str) -> String {
+    if !text.contains(['@', '?', '#']) {
+        return text.to_owned();
+    }
+    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+    let plain = scheme.bytes().all(|c| c.is_ascii_alphanumeric());
+    if plain && !scheme.is_empty() { format!("{scheme}://...") } else { "...".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_url_is_shown_without_secrets() {
+        for (text, shown) in [
+            ("https://ho st/key.pem", "https://ho st/key.pem"),
+            ("https://user:canary@ho st/key.pem", "https://..."),
+            ("https://user:c@n/a?r#y@ho st/key.pem", "https://..."),
+            ("https://ho st/key.pem?token=canary", "https://..."),
+            ("user:canary@host://x", "..."),
+            ("user:canary@host", "..."),
+        ] {
+            assert_eq!(harmless(text), shown, "{text}");
+        }
     }
 }
