@@ -1,7 +1,7 @@
 //! What an answer of a registry means, status by status.
 //!
 //! "Not there" is said only by an answer that says so (design.md section 4): a 404 whose body names a missing thing, says
-//! nothing, or says something unknown. Denials, rate limits, faults and web pages decide nothing. The list of codes is that
+//! nothing, or says something unknown, and only by the registry's own host. Denials, rate limits, faults and web pages decide nothing. The list of codes is that
 //! of containers/image, from answers recorded at docker-registry, Harbor, Quay, registry.redhat.io and others.
 
 use super::Role;
@@ -17,6 +17,8 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// Who answered, where the registry sent us to another host.
+    pub(super) elsewhere: Option<String>,
 }
 
 /// What a registry said about something that it may or may not have.
@@ -66,6 +68,16 @@ impl Reply {
 pub(super) fn absence(reply: &Reply, repository: &Repository, role: Role) -> Result<Absence, Failure> {
     if reply.is_html() {
         return Err(decides_nothing(reply, repository).detail("the answer is a web page: is this a registry?"));
+    }
+    // A store that has lost an object answers 404 as well; whether there is a signature is the registry's own to say.
+    if let Some(host) = &reply.elsewhere {
+        let said = said(reply);
+        return Err(Failure::new(
+            Class::Registry,
+            format!(
+                "`{repository}`: `{host}`, where the registry sent us, answered {said}; only the registry itself can say what is absent"
+            ),
+        ));
     }
     let code = reply.code();
     match code.as_deref().map(str::to_ascii_uppercase).as_deref() {

@@ -48,7 +48,7 @@ pub(super) async fn reply(mut response: Response, cap: Cap, deadline: Instant, i
         left = left.checked_sub(length(&chunk)).ok_or_else(|| cap.exceeded(&response))?;
         body.extend_from_slice(&chunk);
     }
-    Ok(Reply { status: response.status(), headers: response.headers().clone(), body })
+    Ok(Reply { status: response.status(), headers: response.headers().clone(), body, elsewhere: None })
 }
 
 /// Reads what is left of an answer that says nothing, so that its connection can be used again; gives up where that is not cheap.

@@ -119,7 +119,10 @@ impl Session {
     pub(super) async fn attempt(&self, call: &Call<'_>, cap: Cap) -> Result<Reply, Trouble> {
         let response = self.open(call).await?;
         let cap = if response.status().is_success() { cap } else { body::ERROR };
-        let reply = body::reply(response, cap, self.clock.deadline(), self.config.times.idle).await?;
+        let answered = response.url().clone();
+        let mut reply = body::reply(response, cap, self.clock.deadline(), self.config.times.idle).await?;
+        let own = self.known_base(call.repository)?.origin();
+        reply.elsewhere = (answered.origin() != own).then(|| shown(&answered));
         pass_on(reply, call.repository)
     }
 

@@ -5,7 +5,7 @@ use crate::support::certificates::{self, AUTHORITY};
 use crate::support::registry::MANIFEST;
 use crate::support::{Answer, Auth, Options, Server, Sink, TestRegistry};
 use luet_cosign::class::Class;
-use luet_cosign::registry::Client;
+use luet_cosign::registry::{Client, Role};
 
 const SECRETS: [&str; 3] = ["password-canary", "token-canary", "user:password-canary"];
 
@@ -256,4 +256,33 @@ fn a_secret_in_a_redirect_is_not_in_the_failure() {
     let blob = run(client().blob(&repository(&registry.name("a/b")), &hash(&crate::support::digest(b"layer")), 5, 100)).unwrap_err();
     assert_eq!(blob.class(), Class::Net);
     assert!(!blob.text().contains("canary") && blob.text().contains(&gone), "{}", blob.text());
+}
+
+#[test]
+fn a_404_from_where_the_registry_sends_us_is_not_absence() {
+    let registry = guarded();
+    let image = registry.push_image("a/b", "1", &[b"layer"]);
+    let store =
+        Sink::answering(|_| Answer::new(404).header("Content-Type", "application/xml").body("<Error><Code>NoSuchKey</Code></Error>"));
+    let location = format!("{}/bucket/x", store.url());
+    registry.rule("GET", "/v2/a/b/manifests/*", move |call| (call.good().status() != 401).then(|| Answer::redirect(307, &location)));
+    let (client, repository) = (with_login(&registry), repository(&registry.name("a/b")));
+    let tag = tag("sha256-0.sig");
+    for role in [Role::Image, Role::Signatures] {
+        let failure = run(client.by_tag(&repository, &tag, role)).unwrap_err();
+        assert_eq!(failure.class(), Class::Registry, "{failure}");
+        assert!(failure.message().contains("where the registry sent us"), "{failure}");
+    }
+    let failure = run(client.manifest(&repository, &hash(&image.digest), 1 << 20)).unwrap_err();
+    assert_eq!(failure.class(), Class::Registry, "{failure}");
+    store.assert_clean(&SECRETS);
+}
+
+#[test]
+fn a_404_behind_a_redirect_within_the_registry_is_absence() {
+    let registry = TestRegistry::start();
+    registry.push_image("a/b", "1", &[b"layer"]);
+    registry.always("GET", "/v2/a/b/manifests/x", Answer::redirect(307, "/v2/a/b/manifests/y"));
+    let answer = run(client().by_tag(&repository(&registry.name("a/b")), &tag("x"), Role::Signatures)).unwrap();
+    assert!(matches!(answer, luet_cosign::registry::Answer::Absent(_)));
 }
