@@ -1,8 +1,8 @@
 //! What an answer of a registry means, status by status.
 //!
 //! "Not there" is said only by an answer that says so (design.md section 4): a 404 whose body names a missing thing, says
-//! nothing, or says something unknown, and only by the registry's own host. Denials, rate limits, faults and web pages decide nothing. The list of codes is that
-//! of containers/image, from answers recorded at docker-registry, Harbor, Quay, registry.redhat.io and others.
+//! nothing, or says something unknown; where the registry sent us to another host, only one with a code. Denials, rate limits,
+//! faults and web pages decide nothing. The list of codes is that of containers/image, from answers recorded at docker-registry, Harbor, Quay, registry.redhat.io and others.
 
 use super::Role;
 use crate::class::{Class, Failure};
@@ -69,13 +69,13 @@ pub(super) fn absence(reply: &Reply, repository: &Repository, role: Role) -> Res
     if reply.is_html() {
         return Err(decides_nothing(reply, repository).detail("the answer is a web page: is this a registry?"));
     }
-    // A store that has lost an object answers 404 as well; whether there is a signature is the registry's own to say.
-    if let Some(host) = &reply.elsewhere {
+    // A store that has lost an object answers 404 as well. One that speaks for the registry (registry.k8s.io has such) says a code.
+    if let (Some(host), None) = (&reply.elsewhere, reply.code()) {
         let said = said(reply);
         return Err(Failure::new(
             Class::Registry,
             format!(
-                "`{repository}`: `{host}`, where the registry sent us, answered {said}; only the registry itself can say what is absent"
+                "`{repository}`: `{host}`, where the registry sent us, answered {said} without a code of a registry, which decides nothing"
             ),
         ));
     }

@@ -144,7 +144,8 @@ pub(super) fn check_blob(reply: &Reply, repository: &Repository, digest: &Digest
 }
 
 fn missing_api(reply: &Reply, repository: &Repository, role: Role) -> Result<Referrers, Failure> {
-    // A web page, a path that is not understood, or a 404 from elsewhere, is as good as any 404 here: it is the fallback tag that must answer.
+    // A web page, a path that is not understood, or a 404 from elsewhere, is as good as any 404 here: it is the fallback tag that
+    // must answer.
     let not_understood = matches!(reply.code().as_deref(), Some("UNSUPPORTED" | "NAME_INVALID" | "DIGEST_INVALID" | "MANIFEST_INVALID"));
     if reply.is_html() || not_understood || reply.elsewhere.is_some() {
         return Ok(Referrers::NoApi(said(reply)));
