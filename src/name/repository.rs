@@ -16,7 +16,7 @@ const MAX_HOST_BYTES: usize = 255 + 6;
 /// Longest path of a repository, in bytes (go-containerregistry `pkg/name/repository.go`: 255).
 const MAX_PATH_BYTES: usize = 255;
 
-/// A registry: host in lower case, with its port unless that is 443. Docker Hub is `docker.io`.
+/// A registry: host in lower case, with its port unless that is 443 and the host has a dot. Docker Hub is `docker.io`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Registry(String);
 
@@ -67,7 +67,8 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 impl FromStr for Registry {
     type Err = Failure;
 
-    /// Parses `host[:port]` and makes it canonical: lower case, no trailing dot, no `:443`, one name for Docker Hub.
+    /// Parses `host[:port]` and makes it canonical: lower case, no trailing dot, no `:443` unless the host has no dot,
+    /// one name for Docker Hub.
     ///
     /// # Errors
     /// `reference`: characters outside ASCII (internationalised names are written in punycode), an empty label, a bad port.
@@ -104,9 +105,11 @@ impl FromStr for Registry {
             }
         }
         let host = if HUB_ALIASES.contains(&host) { HUB } else { host };
-        Ok(match port {
-            None | Some("443") => Self(host.to_owned()),
-            Some(port) => Self(format!("{host}:{port}")),
+        // `registry/x` is a repository of Docker Hub: what has neither dot nor port reads as a path, so such a host keeps its port.
+        let reads_as_host = host.contains('.') || host == "localhost" || host.starts_with('[');
+        Ok(match port.unwrap_or("443") {
+            "443" if reads_as_host => Self(host.to_owned()),
+            port => Self(format!("{host}:{port}")),
         })
     }
 }

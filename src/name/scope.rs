@@ -136,10 +136,10 @@ impl FromStr for Scope {
         let host = match host.strip_prefix("*.") {
             Some(suffix) => {
                 let registry: Registry = suffix.parse()?;
-                if registry.port().is_some() || suffix.contains('[') {
+                if suffix.contains([':', '[']) {
                     return Err(bad("a host with `*.` takes no port".to_owned()));
                 }
-                Host::Suffix(format!(".{registry}"))
+                Host::Suffix(format!(".{}", registry.host()))
             }
             None if host.contains('*') => return Err(bad("a host is literal or starts with `*.`".to_owned())),
             None if host != "localhost" && !host.contains(['.', ':']) => {
