@@ -1,0 +1,225 @@
+#!/usr/bin/env bash
+#
+# What it costs that what is unpacked is what was verified, beside the programs that do the same work, in one run:
+#
+#   bench/unpack.sh          .ci/tools.sh must have run, as root; exit 1 when a bar is missed
+#
+#   BIN=PATH   the program (default: the static release build, else target/release)
+#   LUET=PATH  the real luet (default: the one on PATH); shown beside the bar of the install, held by nothing
+#   RUNS=5     runs of each measurement of a post event
+#
+# tree      the post event, less that of an image of one file, held by what `sha256sum` takes for the same files on one
+#           core, divided by the cores
+# layers    the same with `post_unpack: layers`, held by `gunzip | sha256sum` of the layers
+# install   100 small packages from loopback, with the plugin and without it
+#
+# Times are medians of interleaved runs, with all files in the page cache. Ratios are held, not times.
+set -euo pipefail
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+project=$(dirname -- "$here")
+if [ -z "${BIN-}" ]; then
+    BIN=$project/target/x86_64-unknown-linux-musl/release/luet-cosign
+    [ -x "$BIN" ] || BIN=$project/target/release/luet-cosign
+fi
+BIN=$(realpath -m -- "$BIN")
+RUNS=${RUNS:-5}
+real_luet=${LUET:-$(type -P luet || true)}
+
+# shellcheck source=../.ci/servers.sh
+source "$project/.ci/servers.sh"
+
+passed=0
+failed=0
+
+row() { printf '%-66s %12s %12s %10s %9s  %s\n' "$@"; }
+ratio() { awk -v ours="$1" -v theirs="$2" 'BEGIN { printf "%.2f", ours / theirs }'; }
+seconds() { awk -v s="$1" 'BEGIN { printf "%.3f s", s }'; }
+median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+
+# bar NAME OURS THEIRS LIMIT: held when OURS / THEIRS <= LIMIT.
+bar() {
+    local measured verdict=ok
+    measured=$(ratio "$2" "$3")
+    if awk -v measured="$measured" -v limit="$4" 'BEGIN { exit !(measured == measured + 0 && measured <= limit) }'; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1)) verdict=MISSED
+    fi
+    row "$1" "$(seconds "$2")" "$(seconds "$3")" "$measured" "<= $4" "$verdict"
+}
+
+info() { row "  $1" "$(seconds "$2")" "$(seconds "$3")" "$(ratio "$2" "$3")" "" ""; }
+
+# --- trees and layers ------------------------------------------------------------------------------------------------
+
+# make_tree FOLDER large|small: content that packs to about a third, as programs do.
+make_tree() {
+    mkdir -p "$1"
+    python3 - "$1" "$2" <<'EOT'
+import os, random, sys
+folder, what = sys.argv[1:]
+rng = random.Random(what)
+words = [rng.randbytes(rng.randrange(8, 40)) for _ in range(4096)]
+def content(size): return b"".join(rng.choices(words, k=size // 20))[:size]
+if what == "large":
+    for i in range(24): open(f"{folder}/{i}", "wb").write(content(16 << 20))
+elif what == "small":
+    for i in range(200):
+        os.mkdir(f"{folder}/{i}")
+        for j in range(100): open(f"{folder}/{i}/file-{j}", "wb").write(content(rng.randrange(100, 16000)))
+else:
+    open(f"{folder}/file", "wb").write(b"x")
+EOT
+}
+
+make_image() {
+    make_tree "$work/$1" "$1"
+    (cd "$work/$1" && tar --sort=name --owner=0 --group=0 --numeric-owner -cf "$work/$1.tar" -- *)
+    gzip -5 <"$work/$1.tar" >"$work/$1.tar.gz"
+    crane append --oci-empty-base -f "$work/$1.tar.gz" -t "$plain/bench/unpack:$1"
+    "$BIN" sign --key "$work/bench.key" "$plain/bench/unpack:$1"
+}
+
+# The events of one run of a host: one pre event for each image, then all post events, in turn, after the same unpacking.
+cat_events() {
+    cat <<'EOT'
+import json, os, statistics, subprocess, sys, time
+plugin, repository, work, runs = sys.argv[1:4] + [int(sys.argv[4])]
+trees = ["tiny", "large", "small"]
+os.environ["COSIGN_DEBUG"] = "1"
+def event(name, tag, mode):
+    data = json.dumps({"Image": f"{repository}:{tag}", "Dest": f"{work}/dest-{tag}"})
+    words = [plugin, name, json.dumps({"name": name, "data": data, "file": ""})]
+    environment = {**os.environ, "LUET_COSIGN_POST_UNPACK": mode}
+    began = time.monotonic()
+    run = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment)
+    took = time.monotonic() - began
+    answer = json.loads(run.stdout)
+    wanted = {"tree": "equal to the signed tree", "layers": "equal to the layers"}[mode]
+    if run.returncode or answer["error"] or name == "image.post.unpack" and wanted not in answer["state"]:
+        sys.exit(f"{name} {tag} {mode}: {answer} {run.stderr}")
+    return took
+def peer(command):
+    began = time.monotonic()
+    subprocess.run(["bash", "-c", "set -o pipefail; " + command], check=True, stdout=subprocess.DEVNULL)
+    return time.monotonic() - began
+for tag in trees:
+    os.mkdir(f"{work}/dest-{tag}", 0o700)
+    event("image.pre.unpack", tag, "tree")
+    subprocess.run(["tar", "-C", f"{work}/dest-{tag}", "-xpf", f"{work}/{tag}.tar"], check=True)
+times = {}
+for _ in range(runs):
+    for tag in trees:
+        for mode in ("tree", "layers"): times.setdefault((tag, mode), []).append(event("image.post.unpack", tag, mode))
+        if tag != "tiny":
+            files = f"find {work}/dest-{tag} -type f -print0 | taskset -c 0 xargs -0 sha256sum"
+            times.setdefault((tag, "sha256sum"), []).append(peer(files))
+            times.setdefault((tag, "gunzip"), []).append(peer(f"gunzip <{work}/{tag}.tar.gz | sha256sum"))
+for (tag, what), values in times.items(): print(tag, what, statistics.median(values))
+EOT
+}
+
+less() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.6f", a - b }'; }
+
+measure_events() {
+    local tag what took cores name
+    declare -A times=()
+    cores=$(nproc)
+    python3 <(cat_events) "$BIN" "$plain/bench/unpack" "$work" "$RUNS" >"$work/times" || { cat "$work/times"; exit 1; }
+    while read -r tag what took; do times[$tag,$what]=$took; done <"$work/times"
+    for tag in large small; do
+        name="24 files of 16 MiB"
+        [ "$tag" = large ] || name="20,000 files of 8 KB"
+        bar "tree, $name / sha256sum on one core / $cores cores" "$(less "${times[$tag,tree]}" "${times[tiny,tree]}")" \
+            "$(awk -v s="${times[$tag,sha256sum]}" -v n="$cores" 'BEGIN { print s / n }')" 1.15
+        info "with start-up and the store" "${times[$tag,tree]}" "$(awk -v s="${times[$tag,sha256sum]}" -v n="$cores" 'BEGIN { print s / n }')"
+        bar "layers, $name / gunzip | sha256sum" "$(less "${times[$tag,layers]}" "${times[tiny,layers]}")" "${times[$tag,gunzip]}" 1.3
+        info "without hashing the directory" "$(less "${times[$tag,layers]}" "${times[$tag,tree]}")" "${times[$tag,gunzip]}"
+    done
+}
+
+# --- an install ------------------------------------------------------------------------------------------------------
+
+make_packages() {
+    local number images=()
+    for number in {1..100}; do
+        mkdir -p "$work/packages-in/$number/usr/share/p$number"
+        head -c 20000 /dev/urandom >"$work/packages-in/$number/usr/share/p$number/data"
+        echo "$number" >"$work/packages-in/$number/usr/share/p$number/name"
+        luet-host pack "bench/p$number@1.0" "$work/packages-in/$number" --packages "$work/packages"
+        images+=("$plain/bench/packages:p$number-bench-1.0")
+    done
+    luet-host create-repo --type docker --push-images --backend none --packages "$work/packages" --output "$plain/bench/packages" --name bench
+    "$BIN" sign --key "$work/bench.key" "${images[@]}" "$plain"/bench/packages:{repository.yaml,tree.tar.gz,repository.meta.yaml.tar}
+}
+
+# install HOST [OPTION...]: prints how long it took, into an empty root.
+install_all() {
+    local root began names=()
+    root=$(mktemp -d "$work/root.XXXXXX")
+    {
+        echo "system: {rootfs: $root, database_path: /var/cache/luet, tmpdir_base: $root/tmp/tmpluet}"
+        echo "repositories: [{name: bench, type: docker, enable: true, priority: 1, urls: ['$plain/bench/packages']}]"
+    } >"$root.yaml"
+    mapfile -t names < <(printf 'bench/p%s\n' {1..100})
+    began=$EPOCHREALTIME
+    "$1" install -y "${names[@]}" --config "$root.yaml" "${@:2}" >"$work/installed" 2>&1 || { cat "$work/installed" >&2; exit 1; }
+    awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }'
+    [ "$(find "$root/usr/share" -type f | wc -l)" = 200 ] || { cat "$work/installed" >&2; echo "not all was installed" >&2; exit 1; }
+    rm -rf "$root" "$root.yaml"
+}
+
+# measure_install HOST: sets with and without.
+measure_install() {
+    local run
+    : >"$work/with"
+    : >"$work/without"
+    for run in 1 2 3; do
+        install_all "$1" >>"$work/without"
+        install_all "$1" --plugin luet-cosign >>"$work/with"
+        grep -q 'Enabled plugins' "$work/installed" || { echo "run $run: the plugin was not loaded"; exit 1; }
+    done
+    with=$(median <"$work/with") without=$(median <"$work/without")
+}
+
+# --- all of it -------------------------------------------------------------------------------------------------------
+
+prepare() {
+    mkdir -p "$work/home" "$work/plugins"
+    install -d -m 700 "$work/state" "$work/runtime"
+    cp "$BIN" "$work/plugins/luet-cosign"
+    BIN=$work/plugins/luet-cosign
+    export PATH=$work/plugins:$PATH HOME=$work/home XDG_STATE_HOME=$work/state XDG_RUNTIME_DIR=$work/runtime COSIGN_PASSWORD=pw
+    plain=$(start_docker_registry docker-registry)
+    "$BIN" generate-key-pair --output-key-prefix "$work/bench"
+    export COSIGN_PUBLIC_KEY_LOCATION=$work/bench.pub
+    for tree in tiny large small; do make_image "$tree"; done
+    make_packages
+}
+
+main() {
+    local program with without
+    for program in luet-host crane docker-registry python3 gzip taskset "$BIN"; do
+        command -v "$program" >/dev/null || { echo "$program is missing: run .ci/tools.sh"; exit 1; }
+    done
+    for variable in "${!COSIGN_@}" "${!LUET_COSIGN_@}" LUET_PLUGIN DOCKER_CONFIG REGISTRY_AUTH_FILE http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY; do
+        [ "$variable" = LUET_COSIGN_TOOLS ] || unset "$variable"
+    done
+    servers_begin
+    work=$SERVERS_DIR/work
+    mkdir "$work"
+    prepare >"$work/prepared" 2>&1 || { cat "$work/prepared"; exit 1; }
+    row "bar" ours theirs measured limit ""
+    measure_events
+    measure_install luet-host
+    bar "install of 100 packages by the stand-in host, with / without" "$with" "$without" 1.6
+    if [ -n "$real_luet" ]; then
+        measure_install "$real_luet"
+        info "the same by the real luet" "$with" "$without"
+    fi
+    printf '\n%s passed, %s failed\n' "$passed" "$failed"
+    [ "$failed" = 0 ]
+}
+
+main
