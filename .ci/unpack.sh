@@ -12,6 +12,7 @@
 # A check prints `ok NAME`, or `FAILED NAME` with all that was seen. The last line is `N passed, M failed`. Every attack has
 # to stop the host with exit 2 before anything is in its cache or its root, and the text has to name the file; every check of
 # "no false alarm" has to end well without a word. Nothing is left behind: all lies in one scratch folder.
+# shellcheck disable=SC2317 # checks are called by their names
 set -uo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -90,7 +91,6 @@ new_machine() {
     export XDG_STATE_HOME=$machine/state XDG_RUNTIME_DIR=$machine/runtime TMPDIR=$machine/tmp
     export COSIGN_PUBLIC_KEY_LOCATION=$keys/acme.pub
     tmpdir_base=$machine/tmp/tmpluet
-    evidence_dir=$machine
 }
 
 required() {
@@ -354,14 +354,15 @@ host_program() { if [ "$host" = luet ]; then echo "$real_luet"; else type -P lue
 
 # configure NAME=ADDRESS[,ADDRESS...]...
 configure() {
-    local word
+    local word urls between="', '"
     {
         echo "logging: {enable_emoji: false, color: false}"
         echo "general: {concurrency: ${concurrency:-2}}"
         echo "system: {rootfs: $machine/root, database_path: /var/cache/luet, tmpdir_base: $tmpdir_base}"
         echo "repositories:"
         for word in "$@"; do
-            echo "- {name: ${word%%=*}, type: docker, enable: true, priority: 1, urls: ['$(sed "s/,/', '/g" <<<"${word#*=}")']}"
+            urls=${word#*=}
+            echo "- {name: ${word%%=*}, type: docker, enable: true, priority: 1, urls: ['${urls//,/$between}']}"
         done
     } >"$machine/luet.yaml"
 }
@@ -454,7 +455,7 @@ make_repositories() {
 
 # --- 1: host and plugin are told different manifests -----------------------------------------------------------------
 
-beer=beer-toolchain-1.0
+beer="beer-toolchain-1.0"
 
 other_manifest_for_host() {
     lie "host /v2/$maker/acme/manifests/$beer as /v2/$maker/acme/manifests/evil"
@@ -1214,7 +1215,7 @@ main() {
     hosts=(luet-host)
     [ -z "$real_luet" ] || hosts+=(luet)
     for host in "${hosts[@]}"; do scenario_host; done
-    host= maker=
+    host='' maker=''
     scenario_trees
     [ -n "$real_luet" ] || echo "host luet: not on this machine (LUET=PATH names one), so the stand-in alone was run"
     printf '\n%s passed, %s failed\n' "$passed" "$failed"
