@@ -35,6 +35,7 @@ debian_packages=(
     docker.io      # dockerd, and its client
     hyperfine      # benchmark runner
     musl-tools     # musl-gcc, for the static release binary
+    umoci          # another unpacker, for what may differ between two
 )
 
 say() { printf '%s\n' "== $*" >&2; }
