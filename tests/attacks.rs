@@ -42,6 +42,14 @@ fn world(policy: &dyn Fn(&TestRegistry) -> String) -> (TestRegistry, Plugin) {
     (registry, plugin)
 }
 
+/// One rule for the repository of these tests. Both keys are declared; the rule says whom it trusts.
+fn policy(registry: &TestRegistry, rule: &str) -> String {
+    format!(
+        "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\n  b: {{key: b.pub}}\nrepositories:\n  - {{name: r, scope: {}, {rule}}}\n",
+        registry.name(REPO)
+    )
+}
+
 fn env_world() -> (TestRegistry, Plugin) {
     let registry = TestRegistry::start();
     let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"));
@@ -76,16 +84,11 @@ fn evil() -> Vec<u8> {
     layer(&[("usr/bin/tool", b"EVIL!!"), ("usr/bin/backdoor", b"x")])
 }
 
-/// two keys must have signed. `a` (stolen) lies about the tree of the honest manifest; `b` signed the honest manifest.
+/// Two keys must have signed. `a` (stolen) lies about the tree of the honest manifest; `b` signed the honest manifest.
 /// The registry gives the host other layer bytes. `b` never vouched for what is on disk.
 #[test]
 fn threshold_is_not_met_by_one_signers_claim_of_the_tree() {
-    let (registry, plugin) = world(&|r| {
-        format!(
-            "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\n  b: {{key: b.pub}}\nrepositories:\n  - {{name: r, scope: {}, trust: {{all_of: [a, b]}}}}\n",
-            r.name(REPO)
-        )
-    });
+    let (registry, plugin) = world(&|r| policy(r, "trust: {all_of: [a, b]}"));
     let image = registry.push_image(REPO, "t", &[&good()]);
     let lie = format!(r#"{{"luet-cosign.tree":"v1:{}"}}"#, tree_of(&evil()));
     registry.push_signatures(
@@ -100,15 +103,10 @@ fn threshold_is_not_met_by_one_signers_claim_of_the_tree() {
     reply.assert_refused("tree");
 }
 
-/// as above, but both are honest about trees; the two signatures are of two subjects (index, and one child).
+/// As above, but both are honest about trees; the two signatures are of two subjects (index, and one child).
 #[test]
 fn threshold_is_not_met_by_signatures_of_two_subjects() {
-    let (registry, plugin) = world(&|r| {
-        format!(
-            "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\n  b: {{key: b.pub}}\nrepositories:\n  - {{name: r, scope: {}, trust: {{all_of: [a, b]}}}}\n",
-            r.name(REPO)
-        )
-    });
+    let (registry, plugin) = world(&|r| policy(r, "trust: {all_of: [a, b]}"));
     let amd = registry.push_image(REPO, "amd", &[&good()]);
     let arm = registry.push_image(REPO, "arm", &[&evil()]);
     let index = registry.push_index(REPO, "t", &[(&amd, "linux/amd64"), (&arm, "linux/arm64")]);
@@ -142,7 +140,7 @@ fn threshold_is_not_met_by_signatures_of_two_subjects() {
     assert!(!lines[1].contains(r#""error":"""#), "b never signed the arm64 image, yet it passed: {text}");
 }
 
-/// the registry that must be signed leaves an evil file and breaks off; the next mirror may be unsigned and is honest.
+/// The registry that must be signed leaves an evil file and breaks off; the next mirror may be unsigned and is honest.
 #[test]
 fn leftovers_of_a_strict_mirror_do_not_pass_under_an_allowed_one() {
     let (registry, mut plugin) = env_world();
@@ -163,7 +161,7 @@ fn leftovers_of_a_strict_mirror_do_not_pass_under_an_allowed_one() {
     }
 }
 
-/// the other order: what an allowed mirror left counts as "was there before" for the strict one.
+/// The other order: what an allowed mirror left counts as "was there before" for the strict one.
 #[test]
 fn leftovers_of_an_allowed_mirror_are_not_what_was_there_before() {
     let (registry, mut plugin) = env_world();
@@ -207,10 +205,7 @@ fn unpack_one(registry: &TestRegistry, plugin: &Plugin, dest: &str, content: &[u
 }
 
 fn rollback_policy(r: &TestRegistry, what: &str) -> String {
-    format!(
-        "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\nrepositories:\n  - {{name: r, scope: {}, trust: [a], rollback: {what}}}\n",
-        r.name(REPO)
-    )
+    policy(r, &format!("trust: [a], rollback: {what}"))
 }
 
 /// `rollback: deny`, and a description without `revision` (Go: `omitempty`, so revision 0): passes, and wipes the memory.
@@ -227,12 +222,7 @@ fn a_description_without_a_revision_is_not_a_way_round_rollback() {
 /// `bind_tag: required` is met by a signature that names no tag, when the registry wraps the image in an index of its own.
 #[test]
 fn an_unsigned_index_does_not_loosen_bind_tag_required() {
-    let (registry, plugin) = world(&|r| {
-        format!(
-            "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\nrepositories:\n  - {{name: r, scope: {}, trust: [a], bind_tag: required}}\n",
-            r.name(REPO)
-        )
-    });
+    let (registry, plugin) = world(&|r| policy(r, "trust: [a], bind_tag: required"));
     let image = registry.push_image(REPO, "direct", &[&good()]);
     let claim = format!(r#"{{"luet-cosign.repository":"{}"}}"#, registry.name(REPO));
     registry.push_signatures(REPO, &image.digest, &[signature(&registry, REPO, &image.digest, 0, &claim)]);
@@ -241,15 +231,10 @@ fn an_unsigned_index_does_not_loosen_bind_tag_required() {
     plugin.pre_unpack(&registry.name(&format!("{REPO}:wrapped")), &plugin.dest("d2")).assert_refused("binding");
 }
 
-/// a state folder that exists and cannot be used is passed over, and with it the memory of downgrades.
+/// A state folder that exists and cannot be used is passed over, and with it the memory of downgrades.
 #[test]
 fn a_memory_that_cannot_be_used_is_not_forgotten() {
-    let (registry, plugin) = world(&|r| {
-        format!(
-            "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\nrepositories:\n  - {{name: r, scope: {}, trust: [a], unsigned: allow, reason: x}}\n",
-            r.name(REPO)
-        )
-    });
+    let (registry, plugin) = world(&|r| policy(r, "trust: [a], unsigned: allow, reason: x"));
     assert_eq!(unpack_one(&registry, &plugin, "d1", &good(), "t").error, "");
     registry.push_image(REPO, "t", &[&evil()]);
     let name = registry.name(&format!("{REPO}:t"));
@@ -260,15 +245,10 @@ fn a_memory_that_cannot_be_used_is_not_forgotten() {
     assert!(!reply.error.is_empty(), "the downgrade passed: {reply:?}");
 }
 
-/// a group that may write the key file of a root-only policy decides who is trusted.
+/// A group that may write the key file of a root-only policy decides who is trusted.
 #[test]
 fn keys_of_a_policy_are_held_to_what_the_policy_is_held_to() {
-    let (registry, plugin) = world(&|r| {
-        format!(
-            "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\nrepositories:\n  - {{name: r, scope: {}, trust: [a]}}\n",
-            r.name(REPO)
-        )
-    });
+    let (registry, plugin) = world(&|r| policy(r, "trust: [a]"));
     std::fs::set_permissions(plugin.path("a.pub"), std::fs::Permissions::from_mode(0o664)).unwrap();
     std::os::unix::fs::chown(plugin.path("a.pub"), Some(0), Some(100)).unwrap();
     let image = registry.push_image(REPO, "t", &[&good()]);
@@ -277,7 +257,7 @@ fn keys_of_a_policy_are_held_to_what_the_policy_is_held_to() {
     assert!(!reply.error.is_empty(), "group `users` can write the key: {reply:?}");
 }
 
-/// the password of a URL stands in what is printed.
+/// The password of a URL stands in what is printed.
 #[test]
 fn the_password_of_a_key_url_is_not_shown() {
     let (registry, plugin) = env_world();
@@ -293,7 +273,7 @@ fn the_password_of_a_key_url_is_not_shown() {
     assert!(!reply.error.contains("canary-secret"), "{}", reply.error);
 }
 
-/// a refusal leaves the handoff of an earlier yes for the same image and folder.
+/// A refusal leaves the handoff of an earlier yes for the same image and folder.
 #[test]
 fn a_refusal_takes_back_an_earlier_yes() {
     let (registry, mut plugin) = env_world();
@@ -310,13 +290,10 @@ fn a_refusal_takes_back_an_earlier_yes() {
 }
 
 fn lax(r: &TestRegistry) -> String {
-    format!(
-        "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\nrepositories:\n  - {{name: r, scope: {}, trust: [a], unsigned: allow, reason: x}}\n",
-        r.name(REPO)
-    )
+    policy(r, "trust: [a], unsigned: allow, reason: x")
 }
 
-/// what lies under `.sig` and cannot be read at all is no "absence".
+/// What lies under `.sig` and cannot be read at all is no "absence".
 #[test]
 fn a_sig_tag_of_unknown_layers_is_not_unsigned() {
     let (registry, plugin) = world(&|r| lax(r));
@@ -330,7 +307,7 @@ fn a_sig_tag_of_unknown_layers_is_not_unsigned() {
     assert!(!reply.error.is_empty(), "{reply:?}");
 }
 
-/// a Notary v2 signature is a signature in a form that this version does not read.
+/// A Notary v2 signature is a signature in a form that this version does not read.
 #[test]
 fn a_notary_signature_is_not_unsigned() {
     let (registry, plugin) = world(&|r| lax(r));

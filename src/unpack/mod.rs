@@ -179,13 +179,13 @@ pub async fn after(session: &Session, image: &str, dest: &Path) -> Result<Unpack
     let handoffs = Handoffs::open(session.locations())?;
     let Some(handoff) = handoffs.find(image, dest)? else { return without_event(session, image, dest) };
     let unpacked = match handoff.grounds() {
-        // The registry holds both sides of what is allowed to be unsigned: there is nothing to compare with.
         store::Grounds::Refused => {
             return Err(Failure::new(
                 Class::Policy,
                 format!("`{image}` was refused before it was unpacked, and was unpacked nevertheless"),
             ));
         }
+        // The registry holds both sides of what is allowed to be unsigned: there is nothing to compare with.
         store::Grounds::Allowed { rule } => Unpacked { notices: Vec::new(), summary: format!("{image} is allowed by {rule}") },
         store::Grounds::Verified(verified) => {
             let before: Listing = handoffs.listing(dest)?.parse()?;
