@@ -1,0 +1,24 @@
+//! The Sigstore of `tests/support/sigstore`, judged by the crate `sigstore-verify` itself: what it calls good is accepted, and
+//! what it spoils is refused for the reason that it was spoilt for. So a test of our own checker that uses it tests the checker.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+#[path = "support/sigstore/mod.rs"]
+mod model;
+
+#[path = "sigstore/good.rs"]
+mod good;
+#[path = "sigstore/judge.rs"]
+mod judge;
+
+use model::Sigstore;
+use std::sync::OnceLock;
+
+/// A digest of an image; nothing has it.
+const IMAGE: &str = "sha256:2ca10d204d0adbfce603da6886b15a3b98e277c5bf6c2090c054f027a7ffa703";
+
+/// The instance that most tests share.
+fn sigstore() -> &'static Sigstore {
+    static ONE: OnceLock<Sigstore> = OnceLock::new();
+    ONE.get_or_init(Sigstore::new)
+}
