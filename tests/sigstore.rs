@@ -6,10 +6,14 @@
 #[path = "support/sigstore/mod.rs"]
 mod model;
 
+#[path = "sigstore/bad.rs"]
+mod bad;
 #[path = "sigstore/good.rs"]
 mod good;
 #[path = "sigstore/judge.rs"]
 mod judge;
+#[path = "sigstore/mixing.rs"]
+mod mixing;
 
 use model::Sigstore;
 use std::sync::OnceLock;

@@ -45,6 +45,11 @@ impl Log {
         Self { kind: LogKind::V2, key: Key::ed25519(), host: host.to_owned(), before: 0, leaves: Mutex::default() }
     }
 
+    /// The same as its own first shard: index and place are one.
+    pub fn first_shard(self) -> Self {
+        Self { before: 0, ..self }
+    }
+
     /// The same with entries of other people, so that a proof has something to prove.
     pub fn with_strangers(self, number: usize, at: Timestamp) -> Self {
         for stranger in 0..number {

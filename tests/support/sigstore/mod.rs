@@ -28,6 +28,7 @@ pub mod keys;
 pub mod log;
 pub mod merkle;
 pub mod mixing;
+pub mod oidc;
 pub mod served;
 pub mod sign;
 pub mod tsa;
@@ -38,6 +39,7 @@ pub use ca::{Authority, CODE_SIGNING, Leaf, San, TIME_STAMPING};
 pub use ct::{CtLog, Sct};
 pub use keys::Key;
 pub use log::{Entry, Log, LogKind, Proof};
+pub use oidc::Issuer;
 pub use sign::{Content, Signature, Signer, Signing};
 pub use tsa::{Stamp, Tsa};
 
