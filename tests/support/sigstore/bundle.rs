@@ -81,11 +81,15 @@ impl Signature {
         if let Some(entry) = &self.entry {
             annotations.insert("dev.sigstore.cosign/bundle".to_owned(), entry.rekor_bundle().to_string());
         }
-        if let Some(token) = &self.timestamp {
-            let timestamp = json!({"SignedRFC3161Timestamp": b64(token)});
+        if let Some(timestamp) = self.rfc3161() {
             annotations.insert("dev.sigstore.cosign/rfc3161timestamp".to_owned(), timestamp.to_string());
         }
         annotations
+    }
+
+    /// The value of the annotation `dev.sigstore.cosign/rfc3161timestamp`.
+    pub fn rfc3161(&self) -> Option<Value> {
+        self.timestamp.as_ref().map(|token| json!({"SignedRFC3161Timestamp": b64(token)}))
     }
 
     /// The authorities above the certificate in PEM, the root last.

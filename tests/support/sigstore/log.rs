@@ -31,7 +31,15 @@ pub struct Log {
 struct Leaf {
     kind: Kind,
     body: Vec<u8>,
+    hash: [u8; 32],
     at: Timestamp,
+}
+
+impl Leaf {
+    fn new(kind: Kind, body: &Value, at: Timestamp) -> Self {
+        let body = canonical(body).into_bytes();
+        Self { kind, hash: merkle::leaf(&body), body, at }
+    }
 }
 
 impl Log {
@@ -52,9 +60,8 @@ impl Log {
 
     /// The same with entries of other people, so that a proof has something to prove.
     pub fn with_strangers(self, number: usize, at: Timestamp) -> Self {
-        for stranger in 0..number {
-            self.add(Kind::HashedRekord, &json!({"stranger": stranger}), at);
-        }
+        let strangers = (0..number).map(|stranger| Leaf::new(Kind::HashedRekord, &json!({"stranger": stranger}), at));
+        self.leaves.lock().unwrap().extend(strangers);
         self
     }
 
@@ -78,7 +85,7 @@ impl Log {
     /// Appends an entry and returns it with all that the log says about it at this moment.
     pub fn add(&self, kind: Kind, body: &Value, at: Timestamp) -> Entry {
         let mut leaves = self.leaves.lock().unwrap();
-        leaves.push(Leaf { kind, body: canonical(body).into_bytes(), at });
+        leaves.push(Leaf::new(kind, body, at));
         self.entry(&leaves, leaves.len() - 1)
     }
 
@@ -89,8 +96,8 @@ impl Log {
     }
 
     fn entry(&self, leaves: &[Leaf], place: usize) -> Entry {
-        let hashes: Vec<_> = leaves.iter().map(|leaf| merkle::leaf(&leaf.body)).collect();
-        let Leaf { kind, body, at } = &leaves[place];
+        let hashes: Vec<_> = leaves.iter().map(|leaf| leaf.hash).collect();
+        let Leaf { kind, body, at, .. } = &leaves[place];
         let root = merkle::root(&hashes);
         let (position, size) = (u64::try_from(place).unwrap(), u64::try_from(leaves.len()).unwrap());
         let mut entry = Entry {
