@@ -5,7 +5,6 @@ use super::{IMAGE, judge, sigstore};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use sigstore::types::Bundle;
 use sigstore::{SubjectAltName, VerificationPolicy};
 
 #[test]
@@ -90,8 +89,7 @@ fn proofs_hold_for_trees_of_all_shapes() {
         for (signature, entry) in signatures.iter().zip(model.rekor2.entries()) {
             assert_eq!(entry.proof.as_ref().unwrap().size, size);
             let signature = Signature { entry: Some(entry), ..signature.clone() };
-            let bundle = Bundle::from_json(&signature.bundle().to_string()).unwrap();
-            verifier.verify(judge::artifact(&signature.content), &bundle, &VerificationPolicy::any_identity()).unwrap();
+            judge::signed(&verifier, judge::Form::Bundle, &signature).unwrap();
         }
     }
 }

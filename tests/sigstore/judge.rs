@@ -11,10 +11,31 @@ use sigstore::types::{Bundle, DerPublicKey, Sha256Hash};
 use sigstore::{Policy, PublicKeyVerificationPolicy, VerificationPolicy, VerificationResult, Verifier};
 use std::collections::BTreeMap;
 
-/// What the crate says about a bundle.
+/// What the crate says about a signature by a certificate, of whomever: a legacy one as its payload and annotations, any other
+/// as a bundle.
+pub(super) fn signed(verifier: &Verifier, form: Form, signature: &Signature) -> Result<(), String> {
+    let bundle = match form {
+        Form::Legacy => converted(signature.payload(), &signature.annotations()),
+        Form::Bundle => signature.bundle(),
+    };
+    verify(verifier, artifact(&signature.content), &bundle, &VerificationPolicy::any_identity()).map(|_| ())
+}
+
+/// How a signature is written down.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    Legacy,
+    Bundle,
+}
+
+/// What it says about a bundle.
 pub(super) fn bundle(root: &Value, digest: Sha256Hash, bundle: &Value, policy: &dyn Policy) -> Result<VerificationResult, String> {
+    verify(&verifier(root)?, digest, bundle, policy)
+}
+
+fn verify(verifier: &Verifier, digest: Sha256Hash, bundle: &Value, policy: &dyn Policy) -> Result<VerificationResult, String> {
     let bundle = Bundle::from_json(&bundle.to_string()).map_err(|error| error.to_string())?;
-    verifier(root)?.verify(digest, &bundle, policy).map_err(|error| error.to_string())
+    verifier.verify(digest, &bundle, policy).map_err(|error| error.to_string())
 }
 
 /// A verifier with this trusted root.
