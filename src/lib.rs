@@ -17,6 +17,7 @@ pub mod policy;
 pub mod push;
 pub mod registry;
 pub mod session;
+pub mod sigstore;
 pub mod store;
 pub mod tree;
 pub mod trust;

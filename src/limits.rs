@@ -58,6 +58,14 @@ pub const SUBJECTS: usize = 1_024;
 pub const SUBJECT_DIGESTS: usize = 32;
 /// Log entries, and timestamps, of one bundle (sigstore-go: 32 of each).
 pub const BUNDLE_EVIDENCE: usize = 32;
+/// Certificates of authorities beside a signature (Fulcio: 2).
+pub const CHAIN: usize = 10;
+/// A trusted root, in bytes (the public one: 7 KiB).
+pub const ROOT_BYTES: u64 = 1 << 20;
+/// A regular expression or pattern for an identity, in bytes.
+pub const EXPRESSION_BYTES: usize = 1 << 10;
+/// What such an expression may be compiled to, in bytes.
+pub const EXPRESSION_SIZE: usize = 1 << 20;
 /// Requests that look at signatures at the same time.
 pub const PARALLEL: usize = 8;
 /// Rounds of PBKDF2 in an encrypted key that is imported (openssl writes 2,048; guides say up to 1,000,000).

@@ -7,10 +7,11 @@ use crate::config::{Environment, KeyLocation, Trusted, VARIABLES, read_file};
 use crate::limits;
 use crate::luet::{self, CommandLine};
 use crate::name::{Digest, Reference, Registry, Repository};
-use crate::policy::{self, Diagnostic, Document, EnvironmentFacts, KeySource, Origin, Policy};
+use crate::policy::{self, Diagnostic, Document, EnvironmentFacts, Origin, Policy, SignerSource, Wanted};
 use crate::registry::{self, Client, Credential, CredentialScope, CredentialSources, Proxies};
+use crate::sigstore::{self, Roots};
 use crate::store::{Folder, Handoffs, Locations};
-use crate::trust::PublicKey;
+use crate::trust::{CertificateLog, PublicKey};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -35,6 +36,10 @@ pub struct Options {
     pub policy: Option<PathBuf>,
     /// Registries that may be spoken to in plain http.
     pub http: Vec<Registry>,
+    /// This trusted root, in place of the default one.
+    pub trusted_root: Option<PathBuf>,
+    /// Whether certificates must have been logged.
+    pub certificate_log: CertificateLog,
     /// Whether a key behind a URL may be the one that was fetched in this run of the host: events come by the hundred.
     pub keep_keys: bool,
 }
@@ -56,6 +61,8 @@ pub struct Session {
     environment: Environment,
     host: CommandLine,
     client: Client,
+    roots: Roots,
+    certificate_log: CertificateLog,
     loaded: Loaded,
     locations: Locations,
     now: Timestamp,
@@ -87,11 +94,17 @@ impl Session {
         let locations = environment.locations()?;
         let kept = if options.keep_keys { Handoffs::open(&locations).ok() } else { None };
         let keys = read_keys(&found, environment, &client, kept.as_ref().map(Handoffs::folder)).await;
+        let roots = Roots::new(root_settings(environment, &options, &found)?);
+        let certificate_log = match options.certificate_log {
+            CertificateLog::Required if !found.is_file() && environment.flag("COSIGN_INSECURE_IGNORE_SCT")? => CertificateLog::Ignored,
+            given => given,
+        };
         let inert = if found.is_file() { inert(environment) } else { Vec::new() };
         let origin = found.origin.clone();
         let (policy, warnings) =
             Policy::new(found.document, found.origin, keys, now).map_err(|problems| policy::failure(&problems, &origin))?;
-        Ok(Self { environment: environment.clone(), host, client, loaded: Loaded { policy, warnings, inert }, locations, now })
+        let loaded = Loaded { policy, warnings, inert };
+        Ok(Self { environment: environment.clone(), host, client, roots, certificate_log, loaded, locations, now })
     }
 
     /// Returns the environment.
@@ -110,6 +123,18 @@ impl Session {
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Returns the trusted roots.
+    #[must_use]
+    pub fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
+    /// Returns whether certificates must have been logged.
+    #[must_use]
+    pub fn certificate_log(&self) -> CertificateLog {
+        self.certificate_log
     }
 
     /// Returns the policy in force.
@@ -276,11 +301,47 @@ pub fn facts(environment: &Environment) -> Result<EnvironmentFacts, Failure> {
     Ok(EnvironmentFacts {
         key_location: text("COSIGN_PUBLIC_KEY_LOCATION")?,
         experimental: environment.flag("COSIGN_EXPERIMENTAL")?,
+        identity: wanted(environment, "COSIGN_CERTIFICATE_IDENTITY", "COSIGN_CERTIFICATE_IDENTITY_REGEXP")?,
+        issuer: wanted(environment, "COSIGN_CERTIFICATE_OIDC_ISSUER", "COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP")?,
+        any_identity: environment.flag("LUET_COSIGN_ANY_IDENTITY")?,
+        offline: environment.flag("LUET_COSIGN_OFFLINE")?,
         repository: text("COSIGN_REPOSITORY")?,
         allow_unsigned: environment.words("LUET_COSIGN_ALLOW_UNSIGNED")?,
         skip: environment.words("COSIGN_SKIP")?,
         http_registries: environment.words("LUET_COSIGN_HTTP_REGISTRIES")?,
         post_unpack: text("LUET_COSIGN_POST_UNPACK")?,
+    })
+}
+
+fn wanted(environment: &Environment, exactly: &str, regexp: &str) -> Result<Option<Wanted>, Failure> {
+    match (environment.text(exactly)?, environment.text(regexp)?) {
+        (None, None) => Ok(None),
+        (Some(text), None) => Ok(Some(Wanted::Exactly(text.to_owned()))),
+        (None, Some(text)) => Ok(Some(Wanted::Regexp(text.to_owned()))),
+        (Some(_), Some(_)) => Err(Failure::new(Class::Usage, format!("both {exactly} and {regexp} are set")).hint("unset one of them")),
+    }
+}
+
+/// Returns where trusted roots come from: what the command line names, the policy, the environment where that is the policy, and
+/// else the public one.
+fn root_settings(environment: &Environment, options: &Options, found: &Found) -> Result<sigstore::Settings, Failure> {
+    let document = |path: &Path, trusted: Trusted| sigstore::Source::Document {
+        name: path.display().to_string(),
+        bytes: read_file(path, limits::ROOT_BYTES, trusted, Class::Trustroot),
+    };
+    let named = match environment.path("COSIGN_TRUSTED_ROOT")? {
+        Some(path) if !found.is_file() => Some(path),
+        _ => None,
+    };
+    let network = found.document.network();
+    let roots = found.document.signers().iter().filter_map(|signer| signer.trusted_root.as_ref()).chain(network.trusted_root.as_ref());
+    Ok(sigstore::Settings {
+        default: match options.trusted_root.as_ref().or(named.as_ref()) {
+            Some(path) => document(path, Trusted::NotOthers),
+            None => sigstore::Source::Public,
+        },
+        named: roots.map(|path| (path.clone(), document(&found.folder.join(path), found.trusted))).collect(),
+        offline: network.offline || environment.flag("LUET_COSIGN_OFFLINE")?,
     })
 }
 
@@ -297,15 +358,16 @@ async fn read_keys(
     kept: Option<&Folder>,
 ) -> BTreeMap<String, Result<PublicKey, Failure>> {
     let mut keys = BTreeMap::new();
-    for signer in found.document.key_sources() {
-        let trusted = if signer.source == KeySource::Environment { Trusted::NotOthers } else { found.trusted };
+    for signer in found.document.signers() {
+        let trusted = if signer.source == SignerSource::Environment { Trusted::NotOthers } else { found.trusted };
         let location = match &signer.source {
-            KeySource::File(path) => Ok(KeyLocation::File(found.folder.join(path))),
-            KeySource::Environment => match environment.text("COSIGN_PUBLIC_KEY_LOCATION") {
+            SignerSource::File(path) => Ok(KeyLocation::File(found.folder.join(path))),
+            SignerSource::Environment => match environment.text("COSIGN_PUBLIC_KEY_LOCATION") {
                 Ok(Some(text)) => text.parse(),
                 Ok(None) => Err(Failure::new(Class::Policy, "COSIGN_PUBLIC_KEY_LOCATION is not set")),
                 Err(failure) => Err(failure),
             },
+            SignerSource::Certificate(_) => continue,
         };
         let key = match location {
             Ok(location) => read_key(&location, trusted, environment, client, kept).await.and_then(|pem| PublicKey::from_pem(&pem)),

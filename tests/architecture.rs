@@ -21,11 +21,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("dest", &["name", "tree"]),
     ("registry", &["name", "wire"]),
     ("engine", &["config", "name"]),
+    ("sigstore", &["name", "registry", "store", "trust", "wire"]),
     ("luet", &["config", "name"]),
     // Flows: all above.
     ("layers", &["name", "registry", "tree"]),
-    ("session", &["config", "luet", "name", "policy", "registry", "store", "trust"]),
-    ("unpack", &["config", "dest", "layers", "name", "policy", "registry", "session", "store", "tree", "trust", "wire"]),
+    ("session", &["config", "luet", "name", "policy", "registry", "sigstore", "store", "trust"]),
+    ("unpack", &["config", "dest", "layers", "name", "policy", "registry", "session", "sigstore", "store", "tree", "trust", "wire"]),
     ("push", &["config", "engine", "layers", "name", "policy", "registry", "session", "store", "tree", "trust", "wire"]),
     // Fronts.
     ("event", &["config", "push", "session", "unpack", "wire"]),
@@ -51,7 +52,7 @@ const BANS: &[(&str, &[&str])] = &[
     ("process::exit", &["session"]),
     // In `registry`: the provider of TLS.
     ("aws_lc_rs", &["trust", "registry"]),
-    ("sigstore::", &["trust", "sigstore"]),
+    ("use sigstore::", &["trust", "sigstore"]),
     ("reqwest::", &["registry", "engine"]),
     ("unsafe ", &[]),
     ("tokio::", &["layers", "push", "registry", "session", "unpack"]),

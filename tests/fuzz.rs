@@ -20,8 +20,8 @@ mod support;
 use luet_cosign::name::{Digest, Reference, Repository, Scope, TagGlob};
 use luet_cosign::policy::{Document, Origin, lint_json};
 use luet_cosign::tree::{Expected, Limits, read_layer};
-use luet_cosign::trust::{Authority, Held, PrivateKey, PublicKey, Requirements, check_bundle};
-use luet_cosign::wire::{self, Bundle, FallbackIndex, Payload, Referrer, Signatures, Statement, json};
+use luet_cosign::trust::{Authority, Checker, Held, PrivateKey, PublicKey, Requirements, check_bundle};
+use luet_cosign::wire::{self, Bundle, BundleSource, FallbackIndex, Payload, Referrer, Signatures, Statement, json};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
@@ -146,7 +146,7 @@ fn key() -> &'static PrivateKey {
 }
 
 fn authorities() -> [Authority; 1] {
-    [Authority { name: "acme".to_owned(), key: key().public().clone() }]
+    [Authority::of_key("acme", key().public().clone())]
 }
 
 fn image() -> Digest {
@@ -196,15 +196,15 @@ fn json_means_what_everybody_else_reads() {
 
 #[test]
 fn legacy_signatures_are_accepted_only_for_what_was_signed() {
-    let (bytes, authorities) = (payload().to_bytes(), authorities());
+    let (bytes, authorities, requirements) = (payload().to_bytes(), authorities(), Requirements::default());
+    let checker = Checker::new(&authorities, &requirements);
     let mut signatures = Signatures::default();
     signatures.push(&bytes, &key().sign(&bytes).unwrap()).unwrap();
     let check = |manifest: &[u8], payload: &[u8]| {
         let candidates: Vec<_> = Signatures::parse(manifest).map(|found| found.candidates().flatten().collect()).unwrap_or_default();
-        candidates.iter().any(|candidate| {
-            let held = Held::check(candidate, &authorities);
-            held.and_then(|held| held.check_claims(payload, &image(), &Requirements::default())).is_ok()
-        })
+        candidates
+            .iter()
+            .any(|candidate| Held::check(candidate, &checker).is_ok_and(|held| held.check_claims(payload, &image(), &checker).is_ok()))
     };
     let manifest = signatures.manifest();
     fuzz(std::slice::from_ref(&manifest), |mutated| check(mutated, &bytes));
@@ -221,9 +221,10 @@ fn bundles_are_accepted_only_for_what_was_signed() {
     let statement = wire::write_statement(&image(), &payload().annotations);
     let signature = key().sign(&wire::statement_to_sign(&statement)).unwrap();
     let bundle = wire::write_bundle(&statement, &signature, key().public().fingerprint().bytes());
-    let authorities = authorities();
+    let (authorities, requirements) = (authorities(), Requirements::default());
+    let checker = Checker::new(&authorities, &requirements);
     fuzz(&[bundle], |mutated| {
-        let checked = Bundle::parse(mutated).and_then(|bundle| check_bundle(&bundle, &authorities, &image(), &Requirements::default()));
+        let checked = Bundle::parse(mutated, BundleSource::Registry).and_then(|bundle| Ok(check_bundle(&bundle, &image(), &checker)?));
         let Ok(Some(signature)) = checked else { return false };
         assert_eq!((signature.image(), &signature.payload().annotations), (&image(), &payload().annotations));
         true
@@ -248,7 +249,7 @@ fn policies() {
     seeds.sort();
     fuzz(&seeds, |mutated| {
         text(mutated, |text| match Document::parse(text) {
-            Ok(document) => Some(document.key_sources().len()),
+            Ok(document) => Some(document.signers().len()),
             Err(problems) => {
                 assert!(!problems.is_empty(), "a refusal says why");
                 let _ = lint_json(&problems, &Origin::File { path: "policy.yaml".to_owned() });

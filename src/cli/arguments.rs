@@ -1,5 +1,7 @@
 //! What can be typed. Help texts are part of the interface: imperative first line, an example for each command.
 
+use crate::class::{Class, Failure};
+use crate::trust::{self, CertificateLog, Expected};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -96,6 +98,58 @@ pub struct Network {
     /// Speak plain http to the registry of the image (loopback needs no permission)
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub allow_http_registry: bool,
+}
+
+/// Whose keyless signatures count, and by what they are judged. The names are cosign's.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Identity {
+    /// The name that the signer's certificate must have
+    #[arg(long, alias = "cert-identity", value_name = "NAME", conflicts_with = "certificate_identity_regexp")]
+    pub certificate_identity: Option<String>,
+    /// A regular expression that fits the whole name
+    #[arg(long, value_name = "REGEXP")]
+    pub certificate_identity_regexp: Option<String>,
+    /// Who must have vouched for the name: the URL of an OpenID Connect issuer
+    #[arg(long, alias = "cert-oidc-issuer", value_name = "URL", conflicts_with = "certificate_oidc_issuer_regexp")]
+    pub certificate_oidc_issuer: Option<String>,
+    /// A regular expression that fits the whole URL
+    #[arg(long, value_name = "REGEXP")]
+    pub certificate_oidc_issuer_regexp: Option<String>,
+    /// Judge by this trusted root, and ask for no newer one (trusted_root.json)
+    #[arg(long, value_name = "FILE")]
+    pub trusted_root: Option<PathBuf>,
+    /// Need no proof that the certificate was logged: for certificate authorities of one's own
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
+    pub insecure_ignore_sct: bool,
+}
+
+impl Identity {
+    /// Returns the identity, where one is asked for.
+    ///
+    /// # Errors
+    /// `usage`: a name without an issuer, or the reverse. `policy`: an expression that is none.
+    pub fn identity(&self) -> Result<Option<trust::Identity>, Failure> {
+        let expected = |exactly: &Option<String>, regexp: &Option<String>| match (exactly, regexp) {
+            (Some(text), _) => Ok(Some(Expected::Exact(text.clone()))),
+            (None, Some(text)) => Expected::regexp(text).map(Some),
+            (None, None) => Ok(None),
+        };
+        let subject = expected(&self.certificate_identity, &self.certificate_identity_regexp)?;
+        let issuer = expected(&self.certificate_oidc_issuer, &self.certificate_oidc_issuer_regexp)?;
+        match (subject, issuer) {
+            (None, None) => Ok(None),
+            (Some(subject), Some(issuer)) => Ok(Some(trust::Identity::Named { issuer, subject })),
+            (Some(_), None) => Err(Failure::new(Class::Usage, "--certificate-identity without --certificate-oidc-issuer")
+                .hint("a name says nothing without who vouches for it")),
+            (None, Some(_)) => Err(Failure::new(Class::Usage, "--certificate-oidc-issuer without --certificate-identity")),
+        }
+    }
+
+    /// Returns whether certificates must have been logged.
+    #[must_use]
+    pub fn certificate_log(&self) -> CertificateLog {
+        if self.insecure_ignore_sct { CertificateLog::Ignored } else { CertificateLog::Required }
+    }
 }
 
 /// `check`
@@ -270,6 +324,9 @@ pub struct Verify {
     /// Need no entry in a transparency log (cosign's flag; a key signature needs none here)
     #[arg(long, alias = "private-infrastructure", num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub insecure_ignore_tlog: bool,
+    /// Whose keyless signatures count
+    #[command(flatten)]
+    pub identity: Identity,
     /// Use this policy file, where no key is given
     #[arg(long, value_name = "FILE", conflicts_with = "key")]
     pub policy: Option<PathBuf>,

@@ -15,18 +15,20 @@ use std::collections::BTreeMap;
 
 pub(super) fn verify(command: &Verify, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
     let requirements = Requirements { annotations: annotations(&command.annotations)? };
-    let options =
-        Options { policy: command.policy.clone(), http: http(&command.images, command.network.allow_http_registry)?, ..Options::default() };
+    let options = Options {
+        policy: command.policy.clone(),
+        http: http(&command.images, command.network.allow_http_registry)?,
+        trusted_root: command.identity.trusted_root.clone(),
+        certificate_log: command.identity.certificate_log(),
+        ..Options::default()
+    };
     let images: Vec<(String, Result<Vec<VerifiedSignature>, Failure>)> = Session::run(environment, options, async |session| {
-        let authority = match &command.key {
-            Some(key) => Some(authority(key, session).await?),
-            None => None,
-        };
+        let authority = authority(command, session).await?;
         let mut found = Vec::new();
         for image in &command.images {
             session.client().renew();
             let result = match &authority {
-                Some(authority) => unpack::by_key(session, image, authority, &requirements).await,
+                Some((authority, option)) => unpack::by_authority(session, image, authority, option, &requirements).await,
                 None => unpack::by_policy(session, image, &requirements).await,
             };
             found.push((image.clone(), result));
@@ -71,7 +73,15 @@ fn show(image: &str, signatures: &[VerifiedSignature], command: &Verify, streams
         streams.note("  - The specified annotations were verified.");
     }
     streams.note("  - The cosign claims were validated");
-    streams.note("  - The signatures were verified against the specified public key");
+    if signatures.iter().any(|signature| signature.log_index().is_some() || signature.certificate().is_some()) {
+        streams.note("  - Existence of the claims in the transparency log was verified offline");
+    }
+    if signatures.iter().any(|signature| signature.certificate().is_none()) {
+        streams.note("  - The signatures were verified against the specified public key");
+    }
+    if signatures.iter().any(|signature| signature.certificate().is_some()) {
+        streams.note("  - The code-signing certificate was verified using trusted certificate authority certificates");
+    }
     let payloads: Vec<Value> = signatures.iter().map(|signature| signature.document(image)).collect();
     if command.output == "text" {
         return payloads.iter().try_for_each(|payload| streams.say(payload));
@@ -92,9 +102,14 @@ fn document(image: &str, result: &Result<Vec<VerifiedSignature>, Failure>) -> Va
 
 /// Returns what `--json` says of a signature of `image` that holds.
 pub(super) fn signature(signature: &VerifiedSignature, image: &str) -> Value {
+    let certificate = signature.certificate();
     json!({
         "signer": signature.authority(),
-        "key": signature.fingerprint().to_string(),
+        "key": certificate.is_none().then(|| signature.fingerprint().to_string()),
+        "subject": certificate.map(|certificate| certificate.subject().as_str()),
+        "issuer": certificate.map(|certificate| certificate.issuer()),
+        "times": signature.times().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "log_index": signature.log_index(),
         "digest": signature.image().to_string(),
         "format": signature.format().to_string(),
         "payload": signature.document(image),
@@ -143,9 +158,15 @@ pub(super) fn http(images: &[String], allowed: bool) -> Result<Vec<crate::name::
     images.iter().map(|image| Ok(image.parse::<Reference>()?.repository().registry().clone())).collect()
 }
 
-async fn authority(key: &str, session: &Session) -> Result<Authority, Failure> {
-    let location: KeyLocation = key.parse()?;
-    let pem = session.read_key(&location).await?;
-    let key = PublicKey::from_pem(&pem).map_err(|failure| failure.within(format!("`{location}`")))?;
-    Ok(Authority { name: location.to_string(), key })
+/// Returns whom the options name, with the options as they are to be shown; none leaves it to the policy.
+async fn authority(command: &Verify, session: &Session) -> Result<Option<(Authority, String)>, Failure> {
+    if let Some(key) = &command.key {
+        let location: KeyLocation = key.parse()?;
+        let pem = session.read_key(&location).await?;
+        let key = PublicKey::from_pem(&pem).map_err(|failure| failure.within(format!("`{location}`")))?;
+        return Ok(Some((Authority::of_key(location.to_string(), key), format!("--key {location}"))));
+    }
+    let Some(identity) = command.identity.identity()? else { return Ok(None) };
+    let option = format!("--certificate-identity {identity}");
+    Ok(Some((Authority::of_identity(identity), option)))
 }

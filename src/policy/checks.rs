@@ -2,7 +2,7 @@
 
 use super::binding;
 use super::diagnostic::Problems;
-use super::document::{Document, KeySource};
+use super::document::{Document, Signer, SignerSource};
 use super::rules::{Rule, Target, TrustNames};
 use super::settings::{BindTag, Mode, PostUnpack};
 use super::ties;
@@ -74,14 +74,11 @@ fn check_signers(document: &Document, problems: &mut Problems) {
     for signer in document.signers.iter().filter(|signer| !used.contains(signer.name.as_str())) {
         problems.warning(signer.at, "unused-signer", format!("no rule trusts `{}`", signer.name));
     }
-    let mut seen = HashMap::new();
-    for signer in &document.signers {
-        let source = match &signer.source {
-            KeySource::Environment => None,
-            KeySource::File(path) => Some(path.as_str()),
-        };
-        if let Some(first) = seen.insert(source, &signer.name) {
-            problems.warning(signer.at, "same-key", format!("`{first}` and `{}` are the same key", signer.name));
+    for (at, signer) in document.signers.iter().enumerate() {
+        let same = |other: &&Signer| other.source == signer.source && other.trusted_root == signer.trusted_root;
+        if let Some(first) = document.signers.iter().take(at).rfind(same) {
+            let what = if matches!(signer.source, SignerSource::Certificate(_)) { "identity" } else { "key" };
+            problems.warning(signer.at, "same-key", format!("`{}` and `{}` are the same {what}", first.name, signer.name));
         }
     }
 }

@@ -6,11 +6,15 @@ use super::rules::{self, Rule};
 use super::settings::{Downgrade, Mode, PostUnpack};
 use super::skip::{self, SkipPattern};
 use super::tree::{self, Node, Value};
-use super::{checks, registries};
+use super::{checks, identities, registries};
 use crate::name::Registry;
+use crate::trust::Identity;
 
 /// The environment variable that may feed a key: the only one.
 pub(super) const KEY_VARIABLE: &str = "COSIGN_PUBLIC_KEY_LOCATION";
+
+/// Whether a signature by a key must have been logged.
+const LOGGED: &[(&str, bool)] = &[("required", true), ("optional", false)];
 
 /// What holds where a rule says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,22 +27,28 @@ pub(super) struct Defaults {
     pub(super) downgrade_at: Option<Position>,
 }
 
-/// Where the key of a signer comes from.
+/// What shows that a signature is a signer's: where the key comes from, or whose certificate it is by.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySource {
+pub enum SignerSource {
+    /// A certificate of this identity: keyless.
+    Certificate(Identity),
     /// The environment variable `COSIGN_PUBLIC_KEY_LOCATION` says where.
     Environment,
     /// A file; a relative path starts at the folder of the policy file.
     File(String),
 }
 
-/// A signer and where its key is to be read from.
+/// A signer and where its key is to be read from, or who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signer {
     /// The name that rules use.
     pub name: String,
-    /// Where the key is.
-    pub source: KeySource,
+    /// The key or identity.
+    pub source: SignerSource,
+    /// Whether a signature by the key must have been logged; one by a certificate must be always.
+    pub logged: bool,
+    /// A trusted root for this signer alone; a relative path starts as a key's does.
+    pub trusted_root: Option<String>,
     /// Where the signer stands.
     pub at: Position,
 }
@@ -58,6 +68,15 @@ pub struct RegistrySettings {
     pub at: Position,
 }
 
+/// What may be asked of others than registries, and by what they are judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Whether no request is made but to registries.
+    pub offline: bool,
+    /// The trusted root of every signer that names none; the public one where it is not given. A relative path starts as a key's does.
+    pub trusted_root: Option<String>,
+}
+
 /// A policy without its keys: everything in it is valid by itself. [`super::Policy::new`] makes it usable.
 #[derive(Debug)]
 pub struct Document {
@@ -65,6 +84,7 @@ pub struct Document {
     pub(super) signers: Vec<Signer>,
     pub(super) rules: Vec<Rule>,
     pub(super) registries: Vec<RegistrySettings>,
+    pub(super) network: Network,
     pub(super) skip: Vec<SkipPattern>,
     pub(super) post_unpack: PostUnpack,
     pub(super) post_unpack_at: Option<Position>,
@@ -86,10 +106,16 @@ impl Document {
         }
     }
 
-    /// Returns the keys that [`super::Policy::new`] wants, in the order of the file.
+    /// Returns the signers, whose keys [`super::Policy::new`] wants, in the order of the file.
     #[must_use]
-    pub fn key_sources(&self) -> &[Signer] {
+    pub fn signers(&self) -> &[Signer] {
         &self.signers
+    }
+
+    /// Returns what may be asked of others than registries.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// Returns how registries are reached, `ca` paths among it.
@@ -111,6 +137,7 @@ fn read(root: &Node, problems: &mut Problems) -> Option<Document> {
     let signers = fields.optional("signers").map(|node| read_signers(node, problems)).unwrap_or_default();
     let rules = fields.optional("repositories").map(|node| rules::read(node, problems)).unwrap_or_default();
     let registries = fields.optional("registries").map(|node| registries::read(node, problems)).unwrap_or_default();
+    let network = fields.optional("network").map(|node| read_network(node, problems)).unwrap_or_default();
     let skip = fields.optional("skip_patterns").map(|node| skip::read(node, problems)).unwrap_or_default();
     let post_unpack = fields.optional("post_unpack");
     let document = Document {
@@ -120,6 +147,7 @@ fn read(root: &Node, problems: &mut Problems) -> Option<Document> {
         signers,
         rules,
         registries,
+        network,
         skip,
         warnings: Vec::new(),
     };
@@ -174,37 +202,66 @@ fn read_signers(node: &Node, problems: &mut Problems) -> Vec<Signer> {
                 .error(entry.at, "name", format!("`{name}` is no name of a signer"))
                 .help("a name has 1 to 128 letters, digits, `_`, `.` and `-`, and is not `skip`");
         }
-        if let Some(source) = read_key(name, &entry.value, problems) {
-            signers.push(Signer { name: name.to_owned(), source, at: entry.at });
-        }
+        signers.extend(read_signer(name, entry.at, &entry.value, problems));
     }
     signers
 }
 
-fn read_key(name: &str, node: &Node, problems: &mut Problems) -> Option<KeySource> {
+fn read_signer(name: &str, at: Position, node: &Node, problems: &mut Problems) -> Option<Signer> {
     let what = format!("the signer `{name}`");
     let fields = Fields::open(node, "signers.NAME.", &what, problems)?;
-    match (fields.optional("key"), fields.optional("key_env")) {
-        (Some(path), None) => read_key_path(path, problems),
-        (None, Some(variable)) => {
+    let trusted_root =
+        fields.optional("trusted_root").and_then(|node| fields::text(node, "`trusted_root`", problems)).map(ToOwned::to_owned);
+    let tlog = fields.optional("tlog").and_then(|node| Some((fields::word(node, "`tlog`", LOGGED, problems)?, node.at)));
+    let source = read_source(&what, &fields, problems)?;
+    let is_key = !matches!(source, SignerSource::Certificate(_));
+    if let Some((false, at)) = tlog
+        && !is_key
+    {
+        problems.error(at, "conflict", format!("{what} is keyless, and such signatures must be logged")).help("remove `tlog`");
+    }
+    let logged = tlog.is_some_and(|(logged, _)| logged);
+    if is_key && !logged && trusted_root.is_some() {
+        problems.error(at, "conflict", format!("{what} has a `trusted_root`, which nothing is checked by")).help("add `tlog: required`");
+    }
+    Some(Signer { name: name.to_owned(), source, logged, trusted_root, at })
+}
+
+fn read_network(node: &Node, problems: &mut Problems) -> Network {
+    let Some(fields) = Fields::open(node, "network.", "`network`", problems) else { return Network::default() };
+    let trusted_root = fields.optional("trusted_root").and_then(|node| fields::text(node, "`trusted_root`", problems));
+    Network {
+        offline: fields.optional("offline").and_then(|node| fields::boolean(node, "`offline`", problems)).unwrap_or(false),
+        trusted_root: trusted_root.map(ToOwned::to_owned),
+    }
+}
+
+fn read_source(what: &str, fields: &Fields<'_>, problems: &mut Problems) -> Option<SignerSource> {
+    let given: Vec<(&str, &Node)> =
+        ["key", "key_env", "keyless", "github"].into_iter().filter_map(|key| Some((key, fields.optional(key)?))).collect();
+    match given.as_slice() {
+        [("key", path)] => read_key_path(path, problems),
+        [("keyless", node)] => identities::keyless(node, problems).map(SignerSource::Certificate),
+        [("github", node)] => identities::github(node, problems).map(SignerSource::Certificate),
+        [(_, variable)] => {
             let found = fields::text(variable, "`key_env`", problems)?;
             if found != KEY_VARIABLE {
                 problems.error(variable.at, "value", format!("`key_env` is `{found}`; only `{KEY_VARIABLE}` may feed a key"));
             }
-            Some(KeySource::Environment)
+            Some(SignerSource::Environment)
         }
-        (None, None) => {
-            problems.error(fields.at, "missing-key", format!("{what} has neither `key` nor `key_env`"));
+        [] => {
+            problems.error(fields.at, "missing-key", format!("{what} has none of `key`, `key_env`, `keyless` and `github`"));
             None
         }
-        (Some(_), Some(_)) => {
-            problems.error(fields.at, "conflict", format!("{what} has both `key` and `key_env`")).help("write two signers");
+        [(first, _), (second, _), ..] => {
+            problems.error(fields.at, "conflict", format!("{what} has both `{first}` and `{second}`")).help("write two signers");
             None
         }
     }
 }
 
-fn read_key_path(node: &Node, problems: &mut Problems) -> Option<KeySource> {
+fn read_key_path(node: &Node, problems: &mut Problems) -> Option<SignerSource> {
     let path = fields::text(node, "`key`", problems)?;
     if path.contains("://") {
         problems
@@ -212,5 +269,5 @@ fn read_key_path(node: &Node, problems: &mut Problems) -> Option<KeySource> {
             .help(format!("an address goes into {KEY_VARIABLE}, with `key_env: {KEY_VARIABLE}` here"));
         return None;
     }
-    Some(KeySource::File(path.to_owned()))
+    Some(SignerSource::File(path.to_owned()))
 }

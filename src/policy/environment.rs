@@ -6,8 +6,10 @@ use super::rules::LOCAL_FILES;
 use crate::name::Scope;
 use std::fmt::Write as _;
 
-/// The rule for everything, made by the key.
+/// The rule for everything, and the signer by its key.
 pub(super) const CATCH_ALL: &str = "environment";
+/// The keyless signer.
+const KEYLESS: &str = "environment-keyless";
 /// The variable, and the name of the rule that it makes.
 pub(super) const ALLOW_UNSIGNED: &str = "LUET_COSIGN_ALLOW_UNSIGNED";
 /// The variable behind `skip_patterns`.
@@ -23,10 +25,29 @@ pub(super) fn variable_behind(code: &str) -> Option<&'static str> {
         "deprecated" | "pattern" => Some(SKIP),
         "host" | "duplicate-registry" => Some("LUET_COSIGN_HTTP_REGISTRIES"),
         "key" => Some(KEY_VARIABLE),
+        "identity" | "wide-identity" => Some("COSIGN_CERTIFICATE_IDENTITY"),
         "not-compared" | "post-unpack" => Some(POST_UNPACK),
         "replaces-others" | "scope" | "tie" => Some(ALLOW_UNSIGNED),
         "repository" => Some("COSIGN_REPOSITORY"),
         _ => None,
+    }
+}
+
+/// A text that a certificate must have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// This one.
+    Exactly(String),
+    /// One that this expression fits.
+    Regexp(String),
+}
+
+impl Wanted {
+    fn key(&self, name: &str) -> String {
+        match self {
+            Self::Exactly(text) => format!("{name}: {}", quoted(text)),
+            Self::Regexp(text) => format!("{name}_regexp: {}", quoted(text)),
+        }
     }
 }
 
@@ -35,8 +56,16 @@ pub(super) fn variable_behind(code: &str) -> Option<&'static str> {
 pub struct EnvironmentFacts {
     /// `COSIGN_PUBLIC_KEY_LOCATION`. Only whether it is set counts here.
     pub key_location: Option<String>,
-    /// `COSIGN_EXPERIMENTAL`: keyless, which this version does not read.
+    /// `COSIGN_EXPERIMENTAL`: keyless.
     pub experimental: bool,
+    /// `COSIGN_CERTIFICATE_IDENTITY`, or with `_REGEXP` behind.
+    pub identity: Option<Wanted>,
+    /// `COSIGN_CERTIFICATE_OIDC_ISSUER`, or with `_REGEXP` behind.
+    pub issuer: Option<Wanted>,
+    /// `LUET_COSIGN_ANY_IDENTITY`: whoever signs first.
+    pub any_identity: bool,
+    /// `LUET_COSIGN_OFFLINE`: nothing but registries is asked.
+    pub offline: bool,
     /// `COSIGN_REPOSITORY`: where signatures lie.
     pub repository: Option<String>,
     /// `LUET_COSIGN_ALLOW_UNSIGNED`: scopes, and `file://**`.
@@ -54,17 +83,26 @@ pub struct EnvironmentFacts {
 /// Everything may be unsigned (`*`) beside a key: a signature still must be by that key, for it is trusted for everything.
 /// A repository that may be unsigned by its name trusts nobody; it is looked at like any other, under `COSIGN_REPOSITORY` where that is set: the rule names
 /// no signer, so what is there decides only whether it is proven to be unsigned, or broken.
+///
+/// Keyless without an identity counts only without a key beside it, which it would make worthless (design.md section 3).
 #[must_use]
 pub fn from_env(facts: &EnvironmentFacts) -> String {
     let mut text = String::from("# The environment as a policy, made by `luet-cosign policy from-env`.\nversion: 1\n");
     text.push_str("defaults: {unmatched: deny, unsigned: deny}\n");
-    if facts.experimental {
-        text.push_str("# COSIGN_EXPERIMENTAL asks for keyless signatures, which this version does not read.\n");
+    let keyless = keyless(facts);
+    if facts.key_location.is_some() || keyless.is_some() {
+        text.push_str("signers:\n");
     }
     if facts.key_location.is_some() {
-        let _ = writeln!(text, "signers:\n  {CATCH_ALL}: {{key_env: {KEY_VARIABLE}}}");
+        let _ = writeln!(text, "  {CATCH_ALL}: {{key_env: {KEY_VARIABLE}}}");
     }
-    push_rules(&mut text, facts);
+    if let Some(keyless) = &keyless {
+        let _ = writeln!(text, "  {KEYLESS}: {{keyless: {keyless}}}");
+    }
+    push_rules(&mut text, facts, keyless.is_some());
+    if facts.offline {
+        text.push_str("network: {offline: true}\n");
+    }
     if let Some(how) = &facts.post_unpack {
         let _ = writeln!(text, "post_unpack: {}", quoted(how));
     }
@@ -73,18 +111,37 @@ pub fn from_env(facts: &EnvironmentFacts) -> String {
     text
 }
 
-fn push_rules(text: &mut String, facts: &EnvironmentFacts) {
+/// Returns what stands behind `keyless:`, where a keyless signature can count.
+fn keyless(facts: &EnvironmentFacts) -> Option<String> {
+    let named: Vec<String> = [("issuer", &facts.issuer), ("subject", &facts.identity)]
+        .into_iter()
+        .filter_map(|(name, wanted)| Some(wanted.as_ref()?.key(name)))
+        .collect();
+    if !named.is_empty() {
+        return Some(format!("{{{}}}", named.join(", ")));
+    }
+    match (facts.experimental && facts.key_location.is_none(), facts.any_identity) {
+        (false, _) => None,
+        (true, true) => Some("any".to_owned()),
+        (true, false) => Some("registry-owner".to_owned()),
+    }
+}
+
+fn push_rules(text: &mut String, facts: &EnvironmentFacts, keyless: bool) {
+    let signers = [(facts.key_location.is_some(), CATCH_ALL), (keyless, KEYLESS)];
+    let signers: Vec<&str> = signers.into_iter().filter(|(given, _)| *given).map(|(_, name)| name).collect();
+    let trusts_somebody = !signers.is_empty();
     let from = facts.repository.as_ref().map_or_else(String::new, |repository| format!("    signatures_from: [{}]\n", quoted(repository)));
     let (local, scopes): (Vec<&String>, Vec<&String>) = facts.allow_unsigned.iter().partition(|scope| *scope == LOCAL_FILES);
-    let (everything, scopes): (Vec<&String>, Vec<&String>) =
-        scopes.into_iter().partition(|scope| facts.key_location.is_some() && *scope == EVERYTHING);
-    if facts.key_location.is_none() && facts.allow_unsigned.is_empty() {
+    let (everything, scopes): (Vec<&String>, Vec<&String>) = scopes.into_iter().partition(|scope| trusts_somebody && *scope == EVERYTHING);
+    if !trusts_somebody && facts.allow_unsigned.is_empty() {
         return;
     }
     text.push_str("repositories:\n");
-    if facts.key_location.is_some() {
+    if trusts_somebody {
         let unsigned = if everything.is_empty() { "deny" } else { "warn" };
-        let _ = write!(text, "  - name: {CATCH_ALL}\n    scope: '*'\n    trust: [{CATCH_ALL}]\n    unsigned: {unsigned}\n{from}");
+        let trust = signers.join(", ");
+        let _ = write!(text, "  - name: {CATCH_ALL}\n    scope: '*'\n    trust: [{trust}]\n    unsigned: {unsigned}\n{from}");
     }
     if !scopes.is_empty() {
         let scopes: Vec<String> = distinct(&scopes).into_iter().map(quoted).collect();

@@ -127,7 +127,7 @@ fn settings(policy: &Policy, rule: &Rule, effective: &Effective) -> Vec<Setting>
     let at = |found: Position| match &policy.origin {
         Origin::File { path } => format!("{path} line {}", found.line),
         Origin::Environment { .. } => policy.place_of(rule),
-        Origin::Key { .. } => policy.origin.name().into_owned(),
+        Origin::Option { .. } => policy.origin.name().into_owned(),
     };
     let or_built_in = |found: Option<Position>| found.map_or_else(|| "built in".to_owned(), at);
     let or_defaults = |found: Option<Position>, default: Option<Position>| match (found, default) {
@@ -166,8 +166,7 @@ fn settings(policy: &Policy, rule: &Rule, effective: &Effective) -> Vec<Setting>
 fn trust(rule: &Rule, effective: &Effective) -> String {
     match (&effective.authorities, &rule.trust) {
         (Trust::Signers { needed, authorities }, _) => {
-            let names: Vec<String> =
-                authorities.iter().map(|authority| format!("{} (key {})", authority.name, authority.key.fingerprint().short())).collect();
+            let names: Vec<String> = authorities.iter().map(|authority| format!("{} ({})", authority.name, authority.signer)).collect();
             let how_many = match *needed {
                 1 => "any".to_owned(),
                 needed if needed == authorities.len() => "all".to_owned(),

@@ -16,6 +16,19 @@ pub const KEYS: &[&str] = &[
     "signers",
     "signers.NAME.key",
     "signers.NAME.key_env",
+    "signers.NAME.keyless",
+    "signers.NAME.keyless.issuer",
+    "signers.NAME.keyless.issuer_regexp",
+    "signers.NAME.keyless.subject",
+    "signers.NAME.keyless.subject_prefix",
+    "signers.NAME.keyless.subject_pattern",
+    "signers.NAME.keyless.subject_regexp",
+    "signers.NAME.github",
+    "signers.NAME.github.repo",
+    "signers.NAME.github.workflow",
+    "signers.NAME.github.ref",
+    "signers.NAME.tlog",
+    "signers.NAME.trusted_root",
     "repositories",
     "repositories.name",
     "repositories.scope",
@@ -36,6 +49,9 @@ pub const KEYS: &[&str] = &[
     "registries.http",
     "registries.ca",
     "registries.auth_hosts",
+    "network",
+    "network.offline",
+    "network.trusted_root",
     "post_unpack",
     "skip_patterns",
 ];
@@ -49,18 +65,14 @@ const LATER: &[&str] = &[
     "exceptions",
     "fingerprint",
     "frozen",
-    "github",
     "include",
     "key_url",
-    "keyless",
     "locked",
     "max_age",
     "mode",
-    "network",
     "signed_name",
     "survey",
     "test",
-    "tlog",
     "unreachable",
     "unsigned_lock",
     "valid",
@@ -166,6 +178,19 @@ pub(super) fn text<'a>(node: &'a Node, what: &str, problems: &mut Problems) -> O
         }
     }
     None
+}
+
+/// Returns a boolean: `true` or `false` as it stands, none of the other spellings that YAML had.
+pub(super) fn boolean(node: &Node, what: &str, problems: &mut Problems) -> Option<bool> {
+    match &node.value {
+        Value::Scalar(text, true) if text == "true" => Some(true),
+        Value::Scalar(text, true) if text == "false" => Some(false),
+        Value::Broken => None,
+        _ => {
+            problems.error(node.at, "value", format!("{what} is {}; expected `true` or `false`, unquoted", node.kind()));
+            None
+        }
+    }
 }
 
 /// Returns a value of a type that reads itself from text.

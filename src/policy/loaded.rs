@@ -1,13 +1,13 @@
 //! The policy: a document with its keys, on a given day. Everything that it can be asked is answered without asking the world.
 
 use super::diagnostic::{Diagnostic, Position, Problems};
-use super::document::{Defaults, Document, KEY_VARIABLE, KeySource, RegistrySettings, Signer};
+use super::document::{Defaults, Document, KEY_VARIABLE, Network, RegistrySettings, Signer, SignerSource};
 use super::environment;
 use super::rules::{Rule, Target, TrustNames};
 use super::settings::{Downgrade, Mode, PostUnpack};
 use crate::class::Failure;
 use crate::name::{Digest, Repository, Scope};
-use crate::trust::{Authority, PublicKey};
+use crate::trust::{self, Authority, PublicKey};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
@@ -30,21 +30,21 @@ pub enum Origin {
         /// As it is to be shown.
         path: String,
     },
-    /// The option `--key`, through [`Policy::of_key`].
-    Key {
-        /// Where the key lies, as it is to be shown.
-        location: String,
+    /// The command line, through [`Policy::of_authority`].
+    Option {
+        /// The option, as it is to be shown: `--key cosign.pub`.
+        text: String,
     },
 }
 
 impl Origin {
-    /// Returns the name that stands before positions: the path, what the environment amounts to, or the option.
+    /// Returns the name that stands before positions: the path, what the environment amounts to, or an option.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {
         match self {
             Self::Environment { .. } => Cow::Borrowed("environment (as `luet-cosign policy from-env` prints it)"),
             Self::File { path } => Cow::Borrowed(path),
-            Self::Key { location } => Cow::Owned(format!("--key {location}")),
+            Self::Option { text } => Cow::Borrowed(text),
         }
     }
 }
@@ -54,7 +54,7 @@ impl Origin {
 pub struct Policy {
     pub(super) origin: Origin,
     pub(super) document: Document,
-    pub(super) keys: HashMap<String, Authority>,
+    pub(super) authorities: HashMap<String, Authority>,
 }
 
 impl Policy {
@@ -72,23 +72,24 @@ impl Policy {
     ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         let mut problems = Problems::default();
         problems.extend(document.warnings.clone());
-        let keys = take_keys(&document.signers, keys, &mut problems);
-        check_thresholds(&document, &keys, &mut problems);
+        let authorities = take_keys(&document, keys, &mut problems);
+        check_thresholds(&document, &authorities, &mut problems);
         check_days(&document, day(now), &mut problems);
         if problems.fatal() {
             return Err(problems.finish());
         }
-        Ok((Self { origin, document, keys }, problems.finish()))
+        Ok((Self { origin, document, authorities }, problems.finish()))
     }
 
-    /// Makes the policy of `verify --key`: it trusts this key for every image, and denies what is unsigned.
+    /// Makes the policy of an option of the command line: it trusts this authority for every image, and denies what is unsigned.
     ///
-    /// `location` says where the key lies, as it is to be shown: without a password. `now` is taken for what later versions decide by
+    /// `option` is what was typed, as it is to be shown: without a password. `now` is taken for what later versions decide by
     /// time. Signatures lie in `signatures_from`, else in each image's own repository.
     #[must_use]
-    pub fn of_key(key: PublicKey, location: &str, signatures_from: Option<Repository>, now: Timestamp) -> Self {
+    pub fn of_authority(authority: Authority, option: &str, signatures_from: Option<Repository>, now: Timestamp) -> Self {
         let _ = now;
-        let origin = Origin::Key { location: location.to_owned() };
+        let origin = Origin::Option { text: option.to_owned() };
+        let location = authority.name.as_str();
         let at = Position { line: 1, column: 1 };
         let rule = Rule {
             name: origin.name().into_owned(),
@@ -117,16 +118,26 @@ impl Policy {
                 downgrade: Downgrade::default(),
                 downgrade_at: None,
             },
-            signers: vec![Signer { name: location.to_owned(), source: KeySource::File(location.to_owned()), at }],
+            signers: vec![Signer {
+                name: location.to_owned(),
+                source: match authority.identity() {
+                    Some(identity) => SignerSource::Certificate(identity.clone()),
+                    None => SignerSource::File(location.to_owned()),
+                },
+                logged: false,
+                trusted_root: None,
+                at,
+            }],
             rules: vec![rule],
             registries: Vec::new(),
+            network: Network::default(),
             skip: Vec::new(),
             post_unpack: PostUnpack::default(),
             post_unpack_at: None,
             warnings: Vec::new(),
         };
-        let keys = HashMap::from([(location.to_owned(), Authority { name: location.to_owned(), key })]);
-        Self { origin, document, keys }
+        let authorities = HashMap::from([(authority.name.clone(), authority)]);
+        Self { origin, document, authorities }
     }
 
     /// Returns where the policy comes from.
@@ -139,6 +150,12 @@ impl Policy {
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.document.rules
+    }
+
+    /// Returns what may be asked of others than registries.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        self.document.network()
     }
 
     /// Returns how registries are reached.
@@ -155,7 +172,7 @@ impl Policy {
 
     /// Returns everybody that the policy names as a signer, in the order of the file, used or not.
     pub fn authorities(&self) -> impl Iterator<Item = &Authority> {
-        self.document.signers.iter().filter_map(|signer| self.keys.get(&signer.name))
+        self.document.signers.iter().filter_map(|signer| self.authorities.get(&signer.name))
     }
 
     /// Returns the rule that is about images from local files, ended or not. [`super::decide_local_files`] judges it.
@@ -168,16 +185,16 @@ impl Policy {
     pub(super) fn place_of(&self, rule: &Rule) -> String {
         match &self.origin {
             Origin::File { path } => format!("{path} line {}", rule.at.line),
-            Origin::Key { .. } => String::new(),
+            Origin::Option { .. } => String::new(),
             Origin::Environment { .. } if rule.name != environment::CATCH_ALL => environment::ALLOW_UNSIGNED.to_owned(),
             Origin::Environment { .. } if rule.is_lax(Mode::Deny) => format!("{KEY_VARIABLE}, {}=*", environment::ALLOW_UNSIGNED),
             Origin::Environment { .. } => KEY_VARIABLE.to_owned(),
         }
     }
 
-    /// Returns whom a rule trusts.
-    pub(super) fn trusted(&self, names: &[String]) -> Vec<Authority> {
-        names.iter().filter_map(|name| self.keys.get(name).cloned()).collect()
+    /// Returns whom a rule trusts, for an image of this repository.
+    pub(super) fn trusted(&self, names: &[String], repository: &Repository) -> Vec<Authority> {
+        names.iter().filter_map(|name| self.authorities.get(name)).map(|authority| authority.of_image(repository)).collect()
     }
 }
 
@@ -187,16 +204,22 @@ pub(super) fn day(now: Timestamp) -> Date {
 }
 
 fn take_keys(
-    signers: &[Signer],
+    document: &Document,
     mut keys: BTreeMap<String, Result<PublicKey, Failure>>,
     problems: &mut Problems,
 ) -> HashMap<String, Authority> {
     let mut taken = HashMap::new();
     let mut seen: HashMap<Digest, &Signer> = HashMap::new();
-    for signer in signers {
+    for signer in &document.signers {
+        let root = signer.trusted_root.clone().or_else(|| document.network.trusted_root.clone());
         let what = match &signer.source {
-            KeySource::Environment => format!("the key of `{}`, from {KEY_VARIABLE}", signer.name),
-            KeySource::File(path) => format!("the key of `{}`, `{path}`", signer.name),
+            SignerSource::Certificate(identity) => {
+                let authority = Authority { name: signer.name.clone(), signer: trust::Signer::Certificate(identity.clone()), root };
+                taken.insert(signer.name.clone(), authority);
+                continue;
+            }
+            SignerSource::Environment => format!("the key of `{}`, from {KEY_VARIABLE}", signer.name),
+            SignerSource::File(path) => format!("the key of `{}`, `{path}`", signer.name),
         };
         match keys.remove(&signer.name) {
             None => {
@@ -212,7 +235,8 @@ fn take_keys(
                     let message = format!("`{}` and `{}` on line {} are the same key", signer.name, first.name, first.at.line);
                     problems.warning(signer.at, "same-key", message).help("it counts once");
                 }
-                taken.insert(signer.name.clone(), Authority { name: signer.name.clone(), key });
+                let made = trust::Signer::Key { key, logged: signer.logged };
+                taken.insert(signer.name.clone(), Authority { name: signer.name.clone(), signer: made, root });
             }
         }
     }
@@ -224,7 +248,7 @@ fn check_thresholds(document: &Document, keys: &HashMap<String, Authority>, prob
     for rule in &document.rules {
         let TrustNames::Signers { needed, names } = &rule.trust else { continue };
         let Some(taken) = names.iter().map(|name| keys.get(name)).collect::<Option<Vec<&Authority>>>() else { continue };
-        let distinct: HashSet<&Digest> = taken.iter().map(|authority| authority.key.fingerprint()).collect();
+        let distinct: HashSet<Digest> = taken.iter().map(|authority| authority.fingerprint()).collect();
         if *needed > distinct.len() {
             let at = rule.trust_at.unwrap_or(rule.at);
             let message = format!("`{}` wants signatures by {needed} keys; its signers have {} between them", rule.name, distinct.len());

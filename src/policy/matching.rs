@@ -184,7 +184,7 @@ impl Policy {
         let applies = if let Some(pattern) = self.document.skip.iter().find(|pattern| pattern.matches(reference)) {
             let place = match &self.origin {
                 super::Origin::File { path } => format!("{path} line {}", pattern.at.line),
-                super::Origin::Environment { .. } | super::Origin::Key { .. } => super::environment::SKIP.to_owned(),
+                super::Origin::Environment { .. } | super::Origin::Option { .. } => super::environment::SKIP.to_owned(),
             };
             Applies::Skipped { pattern: pattern.text.clone(), place }
         } else if let Some(best) = self.candidates(reference).first() {
@@ -192,15 +192,15 @@ impl Policy {
         } else {
             let place = match &self.origin {
                 super::Origin::Environment { .. } => "environment".to_owned(),
-                super::Origin::Key { .. } => self.origin.name().into_owned(),
+                super::Origin::Option { .. } => self.origin.name().into_owned(),
                 super::Origin::File { path } => format!("{path} line {}", self.document.defaults.unmatched_at.line),
             };
             Applies::Unmatched { mode: self.document.defaults.unmatched, place }
         };
         let asked = match self.origin {
             super::Origin::File { .. } => Asked::ByFile,
-            super::Origin::Key { .. } => Asked::ByOption,
-            super::Origin::Environment { .. } if !self.keys.is_empty() => Asked::Key,
+            super::Origin::Option { .. } => Asked::ByOption,
+            super::Origin::Environment { .. } if self.authorities.values().any(|authority| authority.key().is_some()) => Asked::Key,
             super::Origin::Environment { experimental: true } => Asked::Keyless,
             super::Origin::Environment { experimental: false } => Asked::Nothing,
         };
@@ -229,7 +229,9 @@ impl Policy {
         let default = self.document.defaults.unsigned;
         let ended = rule.until.filter(|_| rule.is_lax(default) && rule.has_ended(day(now)));
         let authorities = match &rule.trust {
-            TrustNames::Signers { needed, names } => Trust::Signers { needed: *needed, authorities: self.trusted(names) },
+            TrustNames::Signers { needed, names } => {
+                Trust::Signers { needed: *needed, authorities: self.trusted(names, reference.repository()) }
+            }
             // What was skipped until yesterday is trusted by nobody today.
             TrustNames::Skip if ended.is_some() => Trust::Nobody,
             TrustNames::Skip => Trust::Skip,

@@ -219,7 +219,7 @@ pub(super) fn ended(matched: &Matched, effective: &Effective) -> Failure {
 pub(super) fn local_files(policy: &Policy, rule: Option<&Rule>) -> Failure {
     let hint = match policy.origin() {
         Origin::Environment { .. } => format!("set LUET_COSIGN_ALLOW_UNSIGNED={LOCAL_FILES} to let local files pass"),
-        Origin::File { .. } | Origin::Key { .. } => format!("add a rule with `scope: {LOCAL_FILES}`, `trust: skip` and a `reason`"),
+        Origin::File { .. } | Origin::Option { .. } => format!("add a rule with `scope: {LOCAL_FILES}`, `trust: skip` and a `reason`"),
     };
     let message = match rule.and_then(|rule| Some((rule, rule.until?))) {
         Some((rule, day)) => {

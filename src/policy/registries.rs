@@ -3,7 +3,7 @@
 use super::diagnostic::{Position, Problems};
 use super::document::RegistrySettings;
 use super::fields::{self, Fields};
-use super::tree::{Node, Value};
+use super::tree::Node;
 use crate::name::Registry;
 use std::collections::HashMap;
 
@@ -26,7 +26,7 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<RegistrySettings> {
     let fields = Fields::open(node, "registries.", "an entry of `registries`", problems)?;
     let host = fields.required("host", "an entry of `registries`", problems);
     let host = host.and_then(|node| fields::parsed(node, "`host`", "host", problems));
-    let http = fields.optional("http").and_then(|node| boolean(node, "`http`", problems)).unwrap_or(false);
+    let http = fields.optional("http").and_then(|node| fields::boolean(node, "`http`", problems)).unwrap_or(false);
     let ca = fields.optional("ca").and_then(|node| fields::text(node, "`ca`", problems)).map(ToOwned::to_owned);
     let hosts = fields.optional("auth_hosts").map(|node| fields::list(node, "`auth_hosts`", problems)).unwrap_or_default();
     let auth_hosts = hosts.iter().filter_map(|node| fields::parsed(node, "a host", "host", problems)).collect();
@@ -34,17 +34,4 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<RegistrySettings> {
         problems.error(fields.at, "conflict", "`ca` means nothing with `http: true`").help("remove one of them");
     }
     Some(RegistrySettings { host: host?, http, ca, auth_hosts, at: fields.at })
-}
-
-/// Returns a boolean: `true` or `false` as it stands, none of the other spellings that YAML had.
-fn boolean(node: &Node, what: &str, problems: &mut Problems) -> Option<bool> {
-    match &node.value {
-        Value::Scalar(text, true) if text == "true" => Some(true),
-        Value::Scalar(text, true) if text == "false" => Some(false),
-        Value::Broken => None,
-        _ => {
-            problems.error(node.at, "value", format!("{what} is {}; expected `true` or `false`, unquoted", node.kind()));
-            None
-        }
-    }
 }

@@ -2,7 +2,9 @@
 //!
 //! A signature counts where it is of this image, by somebody whom the rule trusts, and made for this name. Enough keys must vouch
 //! for one and the same manifest: who signed an index vouches for each image in it, who signed an image in it for that one
-//! alone. What is counted are keys: the same signature twice, another one by the same key, and one key under two names are one (`reference/security.md` R18).
+//! alone. What is counted are signers, each for one authority that the rule names: the same signature twice, another one by the
+//! same key or identity, and one key under two names are one (`reference/security.md` R18, S27); and a signer who would do for
+//! two authorities stands for one of them.
 
 use super::binding::{self, Expected, Named};
 use super::evidence::Evidence;
@@ -10,14 +12,15 @@ use super::matching::{Effective, Trust};
 use crate::class::{Class, Failure};
 use crate::name::Digest;
 use crate::trust::{Authority, VerifiedSignature};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The signatures that count.
 pub(super) struct Counted<'a> {
     pub(super) signatures: Vec<&'a VerifiedSignature>,
-    /// The manifest that most keys vouch for, the image itself before one in it.
+    /// The manifest that most signers vouch for, the image itself before one in it.
     pub(super) signed: &'a Digest,
-    keys: BTreeSet<&'a Digest>,
+    /// The authorities that are satisfied, by their place in the rule.
+    satisfied: BTreeSet<usize>,
     pub(super) needed: usize,
     authorities: &'a [Authority],
 }
@@ -31,35 +34,74 @@ pub(super) fn count<'a>(effective: &'a Effective, evidence: &'a Evidence) -> Cou
     let held = evidence.signatures.iter().filter_map(|report| report.outcome.as_ref().ok());
     let signatures: Vec<_> = held.filter(|signature| weigh(signature, effective, evidence).is_ok()).collect();
     let image = &evidence.image.digest;
-    let vouch_for = |subject: &Digest| -> BTreeSet<&'a Digest> {
+    let vouch_for = |subject: &Digest| -> BTreeSet<usize> {
         let about = |signature: &&&'a VerifiedSignature| signature.image() == image || signature.image() == subject;
-        signatures.iter().filter(about).map(|signature| signature.fingerprint()).collect()
+        satisfied(signatures.iter().filter(about).copied(), authorities)
     };
-    let (mut signed, mut keys) = (image, vouch_for(image));
+    let (mut signed, mut found) = (image, vouch_for(image));
     for signature in &signatures {
         let others = vouch_for(signature.image());
-        if keys.len() < needed && others.len() > keys.len() {
-            (signed, keys) = (signature.image(), others);
+        if found.len() < needed && others.len() > found.len() {
+            (signed, found) = (signature.image(), others);
         }
     }
     // Those of another image in the index than the one that counts are not grounds.
     let signatures = signatures.into_iter().filter(|signature| signature.image() == image || signature.image() == signed).collect();
-    Counted { signatures, signed, keys, needed, authorities }
+    Counted { signatures, signed, satisfied: found, needed, authorities }
+}
+
+/// Returns which authorities are satisfied, where each signer stands for one of them and as many as possible are: a matching of
+/// the two, by augmenting paths. Two authorities that are the same key or identity are one.
+fn satisfied<'a>(signatures: impl Iterator<Item = &'a VerifiedSignature>, authorities: &[Authority]) -> BTreeSet<usize> {
+    let mut fits: BTreeMap<&Digest, Vec<usize>> = BTreeMap::new();
+    let distinct: Vec<Digest> = authorities.iter().map(Authority::fingerprint).collect();
+    for signature in signatures {
+        let entry = fits.entry(signature.fingerprint()).or_default();
+        for (at, authority) in authorities.iter().enumerate() {
+            let first = distinct.iter().position(|other| distinct.get(at) == Some(other)).unwrap_or(at);
+            if signature.is_by(authority) && !entry.contains(&first) {
+                entry.push(first);
+            }
+        }
+    }
+    let signers: Vec<Vec<usize>> = fits.into_values().collect();
+    let mut taken: BTreeMap<usize, usize> = BTreeMap::new();
+    for signer in 0..signers.len() {
+        place(signer, &signers, &mut taken, &mut BTreeSet::new());
+    }
+    taken.into_keys().collect()
+}
+
+/// Finds an authority for a signer, moving others to another one of theirs where they are in the way.
+fn place(signer: usize, signers: &[Vec<usize>], taken: &mut BTreeMap<usize, usize>, tried: &mut BTreeSet<usize>) -> bool {
+    for authority in signers.get(signer).into_iter().flatten() {
+        if !tried.insert(*authority) {
+            continue;
+        }
+        let holder = taken.get(authority).copied();
+        if holder.is_none_or(|holder| place(holder, signers, taken, tried)) {
+            taken.insert(*authority, signer);
+            return true;
+        }
+    }
+    false
 }
 
 impl Counted<'_> {
     /// Whether they verify the image. Never where nobody is trusted: "all of none" is no yes.
     pub(super) fn is_enough(&self) -> bool {
-        !self.keys.is_empty() && self.keys.len() >= self.needed
+        !self.satisfied.is_empty() && self.satisfied.len() >= self.needed
     }
 
     /// What is still missing, where some count and more are needed: how many of how many, and whose.
     pub(super) fn shortfall(&self) -> Option<String> {
-        if self.keys.is_empty() || self.is_enough() {
+        if self.satisfied.is_empty() || self.is_enough() {
             return None;
         }
-        let (found, needed) = (self.keys.len(), self.needed);
-        let signed = |authority: &&Authority| self.keys.contains(authority.key.fingerprint());
+        let (found, needed) = (self.satisfied.len(), self.needed);
+        let fingerprints: Vec<Digest> =
+            self.satisfied.iter().filter_map(|at| self.authorities.get(*at)).map(Authority::fingerprint).collect();
+        let signed = |authority: &&Authority| fingerprints.contains(&authority.fingerprint());
         let by = names(self.authorities.iter().filter(signed), "and");
         let open: Vec<&Authority> = self.authorities.iter().filter(|authority| !signed(authority)).collect();
         let missing =
@@ -101,12 +143,10 @@ pub(super) fn weigh(signature: &VerifiedSignature, effective: &Effective, eviden
     binding::check(named, effective.bind_tag, by_a_binder, expected).map_err(|why| Failure::new(Class::Binding, why))
 }
 
-/// Whether the rule trusts the signer: by name *and* key, for names are the policy's and keys are what signed.
+/// Whether the rule trusts the signer: by key or certificate, which are what signed; names are the policy's.
 fn is_trusted(signature: &VerifiedSignature, effective: &Effective) -> bool {
     match &effective.authorities {
-        Trust::Signers { authorities, .. } => authorities
-            .iter()
-            .any(|authority| authority.name == signature.authority() && authority.key.fingerprint() == signature.fingerprint()),
+        Trust::Signers { authorities, .. } => authorities.iter().any(|authority| signature.is_by(authority)),
         Trust::Nobody | Trust::Skip => false,
     }
 }

@@ -11,7 +11,7 @@ use crate::limits;
 use crate::name::{Digest, Repository, Subject, Tag};
 use crate::registry::{Answer, Client, Role};
 use crate::store::{Folder, Locations, Lock};
-use crate::trust::{Authority, Held, PrivateKey, Requirements, VerifiedSignature};
+use crate::trust::{Authority, Checker, Held, PrivateKey, Requirements, VerifiedSignature};
 use crate::wire::{LegacyCandidate, Payload, Signatures};
 use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
 use std::time::Duration;
@@ -51,16 +51,17 @@ impl Place<'_> {
     pub async fn attach(&self, subject: &Subject, payload: &Payload, key: &PrivateKey) -> Result<Attached, Failure> {
         let tag = Tag::of_signatures(&subject.digest);
         let _lock = self.lock(&tag)?;
-        let authority = [authority(key)];
+        let (authority, requirements) = ([authority(key)], Requirements::default());
+        let checker = Checker::new(&authority, &requirements);
         let bytes = payload.to_bytes();
         let signature = key.sign(&bytes)?;
         let mut already = true;
         for _ in 0..ROUNDS {
             let mut signatures = self.read(&tag).await?;
-            if let Some(candidate) = ours(&signatures, &authority, &bytes, &subject.digest) {
+            if let Some(candidate) = ours(&signatures, &checker, &bytes, &subject.digest) {
                 // (read back) The payload too comes from the registry, and our own checker has the last word.
                 let payload = self.client.blob(self.repository, &candidate.payload, candidate.payload_bytes, limits::PAYLOAD_BYTES).await?;
-                let signature = Held::check(&candidate, &authority)?.check_claims(&payload, &subject.digest, &Requirements::default())?;
+                let signature = Held::check(&candidate, &checker)?.check_claims(&payload, &subject.digest, &checker)?;
                 return Ok(Attached { signature, already });
             }
             already = false;
@@ -91,18 +92,16 @@ impl Place<'_> {
 }
 
 /// Returns our signature of exactly these bytes, where it is among `signatures`.
-fn ours(signatures: &Signatures, authority: &[Authority], payload: &[u8], image: &Digest) -> Option<LegacyCandidate> {
+fn ours(signatures: &Signatures, checker: &Checker<'_>, payload: &[u8], image: &Digest) -> Option<LegacyCandidate> {
     let digest = Digest::of(payload);
-    let holds = |candidate: &LegacyCandidate| {
-        let held = Held::check(candidate, authority);
-        held.and_then(|held| held.check_claims(payload, image, &Requirements::default())).is_ok()
-    };
+    let holds =
+        |candidate: &LegacyCandidate| Held::check(candidate, checker).is_ok_and(|held| held.check_claims(payload, image, checker).is_ok());
     signatures.candidates().flatten().find(|candidate| candidate.payload == digest && holds(candidate))
 }
 
 /// Our own signer, as our own checker knows it.
 fn authority(key: &PrivateKey) -> Authority {
-    Authority { name: SELF.to_owned(), key: key.public().clone() }
+    Authority::of_key(SELF, key.public().clone())
 }
 
 fn replaced(repository: &Repository, tag: &Tag) -> Failure {

@@ -1,13 +1,20 @@
 //! The checker: from a candidate, which anybody may claim, to a [`VerifiedSignature`], which nothing else can make.
 //!
-//! One authority's key must have signed exactly the payload, and the payload must name exactly this image. A legacy signature is
-//! checked first, against the payload's digest in the signature manifest, so that a stranger's payload is never even fetched;
-//! where a trusted key signs by another hash than SHA-256, payloads of that key's shape of signature are fetched first.
+//! One authority must have signed exactly the payload, by its key or by a certificate of its identity, and the payload must name
+//! exactly this image. A legacy signature is checked first, against the payload's digest in the signature manifest, so that a
+//! stranger's payload is never even fetched; where a trusted key signs by another hash than SHA-256, payloads of that key's shape
+//! of signature are fetched first.
 
-use super::Authority;
+use super::authority::{Authority, Proven, Roots, Signer};
+use super::certificate::Certificate;
+use super::entry::{Claim, Signed};
+use super::key::PublicKey;
+use super::keyless::{self, CertificateLog, Certified, Rejected};
+use super::root::TrustedRoot;
 use crate::class::{Class, Failure};
 use crate::name::Digest;
-use crate::wire::{self, Bundle, Claims, Content, Envelope, LegacyCandidate, Material, Payload, Statement};
+use crate::wire::{self, Bundle, Claims, Content, Envelope, LegacyCandidate, LogEntry, Material, Payload, Statement};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -50,6 +57,27 @@ impl Requirements {
     }
 }
 
+/// What signatures are checked against.
+#[derive(Clone, Debug)]
+pub struct Checker<'a> {
+    /// Whose signatures count.
+    pub authorities: &'a [Authority],
+    /// What is asked of them.
+    pub requirements: &'a Requirements,
+    /// The trusted roots that the authorities name.
+    pub roots: Roots,
+    /// Whether certificates must have been logged.
+    pub certificate_log: CertificateLog,
+}
+
+impl<'a> Checker<'a> {
+    /// Makes a checker without trusted roots, which is all that keys need whose signatures need not have been logged.
+    #[must_use]
+    pub fn new(authorities: &'a [Authority], requirements: &'a Requirements) -> Self {
+        Self { authorities, requirements, roots: Roots::default(), certificate_log: CertificateLog::default() }
+    }
+}
+
 /// A legacy signature that is worth fetching its payload for: a known authority made it, or only the payload can show who did.
 #[derive(Debug)]
 pub struct Held<'a> {
@@ -60,29 +88,55 @@ pub struct Held<'a> {
 #[derive(Debug)]
 enum Signers<'a> {
     /// This one made it: the digest of the payload shows it.
-    Proven(&'a Authority),
+    Proven(&'a Authority, Box<Made>),
     /// One of these may have made it, over another hash than SHA-256.
     Possible(Vec<&'a Authority>),
 }
 
+/// Who made a signature, and what is known of when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Made {
+    by: Proven,
+    /// By every clock that vouched for it; none where nobody did.
+    times: Vec<Timestamp>,
+    log_index: Option<u64>,
+}
+
+impl Made {
+    fn by_key(key: &PublicKey, logged: Option<(Timestamp, u64)>) -> Self {
+        Self {
+            by: Proven::Key(*key.fingerprint()),
+            times: logged.iter().map(|(time, _)| *time).collect(),
+            log_index: logged.map(|(_, index)| index),
+        }
+    }
+}
+
 impl<'a> Held<'a> {
-    /// Checks a legacy signature against the keys of the authorities, one after another.
+    /// Checks a legacy signature: against the keys of the authorities, one after another, and where a certificate lies beside it
+    /// against their identities.
     ///
     /// # Errors
-    /// `identity`: no key opens it; a legacy key signature names no key, so "damaged" and "by a stranger" look the same.
-    /// `unsupported`: a keyless signature, which this version does not read.
-    pub fn check(candidate: &'a LegacyCandidate, authorities: &'a [Authority]) -> Result<Self, Failure> {
-        let made_it = |authority: &&Authority| authority.key.verify_digest(&candidate.payload, &candidate.signature).is_ok();
-        if let Some(authority) = authorities.iter().find(made_it) {
-            return Ok(Self { candidate, signers: Signers::Proven(authority) });
+    /// `identity`: no key opens it, and no identity fits; a legacy key signature names no key, so "damaged" and "by a stranger"
+    /// look the same. Every class of a keyless signature that does not hold, and of a log entry that has to.
+    pub fn check(candidate: &'a LegacyCandidate, checker: &Checker<'a>) -> Result<Self, Rejected> {
+        let authorities = checker.authorities;
+        for (authority, key, logged) in keys(authorities) {
+            if key.verify_digest(&candidate.payload, &candidate.signature).is_ok() {
+                let logged = if logged { Some(logged_legacy(candidate, authority, key, checker)?) } else { None };
+                return Ok(Self { candidate, signers: Signers::Proven(authority, Box::new(Made::by_key(key, logged))) });
+            }
         }
-        if candidate.keyless {
-            return Err(Failure::new(Class::Unsupported, "a keyless signature, which this version does not read"));
+        if candidate.evidence.certificate.is_some() {
+            let certify = |root: &TrustedRoot| root.certify_legacy(candidate, checker.certificate_log);
+            let (authority, made) = by_certificate(checker, certify)
+                .map_err(|rejected| rejected.map(|failure| named(failure, candidate.evidence.certificate.as_deref())))?;
+            return Ok(Self { candidate, signers: Signers::Proven(authority, Box::new(made)) });
         }
         let possible: Vec<&Authority> =
-            authorities.iter().filter(|authority| authority.key.may_need_message(&candidate.signature)).collect();
+            keys(authorities).filter(|(_, key, _)| key.may_need_message(&candidate.signature)).map(|(authority, ..)| authority).collect();
         if possible.is_empty() {
-            return Err(stranger(authorities.len()));
+            return Err(stranger(authorities.len()).into());
         }
         Ok(Self { candidate, signers: Signers::Possible(possible) })
     }
@@ -90,7 +144,7 @@ impl<'a> Held<'a> {
     /// Whether the signature holds already; where not, only [`Self::check_claims`] shows that somebody trusted made it.
     #[must_use]
     pub fn is_proven(&self) -> bool {
-        matches!(self.signers, Signers::Proven(_))
+        matches!(self.signers, Signers::Proven(..))
     }
 
     /// Returns the digest and the size of the payload to fetch.
@@ -104,19 +158,26 @@ impl<'a> Held<'a> {
     /// # Errors
     /// `digest`: not the payload that was signed. `identity`: none of those who might have signed it did. `malformed`: no payload
     /// of an image signature. `binding`: it names another image, or lacks an annotation that is required.
-    pub fn check_claims(self, payload: &[u8], image: &Digest, requirements: &Requirements) -> Result<VerifiedSignature, Failure> {
+    pub fn check_claims(self, payload: &[u8], image: &Digest, checker: &Checker<'_>) -> Result<VerifiedSignature, Failure> {
         // (1) The bytes are those whose digest was signed.
         let found = Digest::of(payload);
         if found != self.candidate.payload {
             return Err(Failure::new(Class::Digest, format!("the signed payload is `{found}`; expected `{}`", self.candidate.payload)));
         }
         // (2) An authority signed them, where their digest did not show it.
-        let authority = match self.signers {
-            Signers::Proven(authority) => authority,
-            Signers::Possible(authorities) => authorities
-                .iter()
-                .find(|authority| authority.key.verify(payload, &self.candidate.signature).is_ok())
-                .ok_or_else(|| stranger(authorities.len()))?,
+        let (authority, made) = match self.signers {
+            Signers::Proven(authority, made) => (authority, *made),
+            Signers::Possible(authorities) => {
+                let count = authorities.len();
+                let made_it = authorities.into_iter().filter_map(|authority| match &authority.signer {
+                    Signer::Key { key, logged } => Some((authority, key, *logged)),
+                    Signer::Certificate(_) => None,
+                });
+                let mut made_it = made_it.filter(|(_, key, _)| key.verify(payload, &self.candidate.signature).is_ok());
+                let (authority, key, logged) = made_it.next().ok_or_else(|| stranger(count))?;
+                let logged = if logged { Some(logged_legacy(self.candidate, authority, key, checker)?) } else { None };
+                (authority, Made::by_key(key, logged))
+            }
         };
         // (3) They are the payload of an image signature, of this image.
         let payload = Payload::parse(payload)?;
@@ -124,47 +185,143 @@ impl<'a> Held<'a> {
             return Err(Failure::new(Class::Binding, format!("`{}` signed `{}`, not `{image}`", authority.name, payload.manifest_digest)));
         }
         // (4) They carry what was asked for.
-        requirements.check(&payload.annotations)?;
-        VerifiedSignature::new(authority, *image, payload, Format::Legacy)
+        checker.requirements.check(&payload.annotations)?;
+        VerifiedSignature::new(authority, made, *image, payload, Format::Legacy)
+    }
+}
+
+fn keys(authorities: &[Authority]) -> impl Iterator<Item = (&Authority, &PublicKey, bool)> {
+    authorities.iter().filter_map(|authority| match &authority.signer {
+        Signer::Key { key, logged } => Some((authority, key, *logged)),
+        Signer::Certificate(_) => None,
+    })
+}
+
+/// Checks the log entry beside a legacy signature by a key that must have logged it.
+fn logged_legacy(
+    candidate: &LegacyCandidate,
+    authority: &Authority,
+    key: &PublicKey,
+    checker: &Checker<'_>,
+) -> Result<(Timestamp, u64), Rejected> {
+    let text = candidate.evidence.bundle.as_deref().ok_or_else(|| unlogged(authority))?;
+    let digests = candidate.payload.into();
+    let claim = Claim { signed: Signed::Message(&digests), signature: &candidate.signature, verifier: key.spki() };
+    checker.roots.get(authority.root.as_ref())?.check_promise(&LogEntry::parse(text)?, &claim)
+}
+
+fn unlogged(authority: &Authority) -> Failure {
+    Failure::new(Class::Tlog, format!("signed by `{}`, without the log entry that its policy demands", authority.name))
+        .hint("have it signed with the log (`cosign sign --tlog-upload`), or drop `tlog: required` from the signer")
+}
+
+/// Checks a keyless signature by each trusted root that an identity is under, and finds the identity that its certificate is of.
+fn by_certificate<'a>(
+    checker: &Checker<'a>,
+    certify: impl Fn(&TrustedRoot) -> Result<Certified, Rejected>,
+) -> Result<(&'a Authority, Made), Rejected> {
+    let authorities = checker.authorities;
+    let mut checked: BTreeMap<Option<&String>, Result<Certified, Rejected>> = BTreeMap::new();
+    let mut identities = authorities.iter().filter(|authority| authority.identity().is_some()).peekable();
+    if identities.peek().is_none() {
+        return Err(Failure::new(Class::Identity, "a keyless signature, where only keys are trusted").into());
+    }
+    for authority in identities {
+        let root = authority.root.as_ref();
+        let certified = checked.entry(root).or_insert_with(|| checker.roots.get(root).map_err(Rejected::from).and_then(&certify));
+        if let (Ok(certified), Some(identity)) = (certified, authority.identity())
+            && identity.fits(&certified.certificate)
+        {
+            let made = Made {
+                by: Proven::Certificate(Box::new(certified.certificate.clone())),
+                times: certified.times.clone(),
+                log_index: certified.log_index,
+            };
+            return Ok((authority, made));
+        }
+    }
+    // Of several roots the one under which it held says most: who signed.
+    let mut outcomes: Vec<Result<Certified, Rejected>> = checked.into_values().collect();
+    match outcomes.iter().position(Result::is_ok) {
+        Some(at) => match outcomes.swap_remove(at) {
+            Ok(certified) => Err(another(&certified.certificate, authorities).into()),
+            Err(rejected) => Err(rejected),
+        },
+        None => Err(outcomes.into_iter().find_map(Result::err).unwrap_or_else(|| stranger(authorities.len()).into())),
+    }
+}
+
+/// The failure for a keyless signature that holds, by somebody else: who, and what would have to be written to trust them.
+fn another(certificate: &Certificate, authorities: &[Authority]) -> Failure {
+    let (subject, issuer) = (certificate.subject(), certificate.issuer());
+    let expected: Vec<String> = authorities.iter().filter_map(Authority::identity).map(ToString::to_string).collect();
+    Failure::new(Class::Identity, format!("a keyless signature by `{subject}` (issuer `{issuer}`); expected {}", expected.join(", or ")))
+        .hint(format!(
+            "to trust that signer: COSIGN_CERTIFICATE_IDENTITY={subject} COSIGN_CERTIFICATE_OIDC_ISSUER={issuer}, or in a policy \
+             `keyless: {{issuer: {issuer:?}, subject: {:?}}}`",
+            subject.as_str()
+        ))
+}
+
+/// Adds whom a certificate names that nobody vouches for, where it can be read.
+fn named(failure: Failure, certificate: Option<&str>) -> Failure {
+    let certificate = certificate.and_then(|pem| wire::read_certificates(pem).ok()?.into_iter().next());
+    claimed(failure, certificate.as_deref())
+}
+
+fn claimed(failure: Failure, certificate: Option<&[u8]>) -> Failure {
+    match certificate.and_then(|der| Certificate::parse(der).ok()) {
+        Some(certificate) if failure.class() != Class::Identity || !failure.message().contains(certificate.subject().as_str()) => {
+            failure.detail(format!("it claims to be by `{}` (issuer `{}`)", certificate.subject(), certificate.issuer()))
+        }
+        _ => failure,
     }
 }
 
 /// Checks a bundle that was found at an image: a statement by one of the authorities that this image is signed. `None`: it is an
-/// attestation, true or not, and so no signature. Log entries and timestamps beside a key are not looked at.
+/// attestation, true or not, and so no signature. Log entries and timestamps beside a key are looked at only where the key's
+/// policy demands an entry.
 ///
 /// # Errors
-/// `identity`: none of the authorities signed it. `unsupported`: a keyless signature, or one of a message. `malformed`: an
-/// authority signed something that is no statement. `binding`: it is about another image, or lacks an annotation that is required.
-pub fn check_bundle(
-    bundle: &Bundle,
-    authorities: &[Authority],
-    image: &Digest,
-    requirements: &Requirements,
-) -> Result<Option<VerifiedSignature>, Failure> {
+/// `identity`: none of the authorities signed it. `unsupported`: the signature of a message. `malformed`: an authority signed
+/// something that is no statement. `binding`: it is about another image, or lacks an annotation that is required. Every class of
+/// a keyless signature that does not hold.
+pub fn check_bundle(bundle: &Bundle, image: &Digest, checker: &Checker<'_>) -> Result<Option<VerifiedSignature>, Rejected> {
+    let authorities = checker.authorities;
     let Content::Envelope(envelope) = &bundle.content else {
-        return Err(Failure::new(Class::Unsupported, "a bundle with the signature of a message, which no image has"));
+        return Err(Failure::new(Class::Unsupported, "a bundle with the signature of a message, which no image has").into());
     };
     // (1) What calls itself something else than a signature is not judged at all.
     if wire::predicate(&envelope.payload).is_some_and(|predicate| predicate != wire::SIGN_PREDICATE) {
         return Ok(None);
     }
-    if bundle.material == Material::Certificate {
-        return Err(Failure::new(Class::Unsupported, "a keyless signature, which this version does not read"));
-    }
-    // (2) An authority signed these bytes, as what they are. The hint names a key and proves nothing: every key is tried.
-    let signed = envelope.signed_bytes();
-    let authority = authorities.iter().find(|authority| authority.key.verify(&signed, &envelope.signature).is_ok());
-    let authority = authority.ok_or_else(|| stranger(authorities.len()))?;
+    // (2) An authority signed these bytes, as what they are.
+    let (authority, made) = match bundle.material {
+        Material::Certificate => {
+            let digests = (*image).into();
+            by_certificate(checker, |root| root.certify_bundle(bundle, &digests, checker.certificate_log))
+                .map_err(|rejected| rejected.map(|failure| claimed(failure, keyless::leaf(bundle).as_deref())))?
+        }
+        // The hint names a key and proves nothing: every key is tried.
+        Material::PublicKey => {
+            let signed = envelope.signed_bytes();
+            let made_it = keys(authorities).find(|(_, key, _)| key.verify(&signed, &envelope.signature).is_ok());
+            let (authority, key, logged) = made_it.ok_or_else(|| stranger(authorities.len()))?;
+            let entry =
+                if logged { checker.roots.get(authority.root.as_ref())?.check_entries(bundle, envelope, image, key.spki())? } else { None };
+            (authority, Made::by_key(key, entry))
+        }
+    };
     // (3) They are a statement, about this image, with what was asked for.
     let annotations = annotations(envelope, image)?;
-    requirements.check(&annotations)?;
+    checker.requirements.check(&annotations)?;
     let repository = Claims::read(&annotations)?.repository;
     let payload = Payload {
         docker_reference: repository.map(|repository| repository.cosign_name()).unwrap_or_default(),
         manifest_digest: *image,
         annotations,
     };
-    VerifiedSignature::new(authority, *image, payload, Format::Bundle).map(Some)
+    Ok(VerifiedSignature::new(authority, made, *image, payload, Format::Bundle).map(Some)?)
 }
 
 fn annotations(envelope: &Envelope, image: &Digest) -> Result<BTreeMap<String, String>, Failure> {
@@ -178,19 +335,19 @@ fn annotations(envelope: &Envelope, image: &Digest) -> Result<BTreeMap<String, S
     Statement::parse(&envelope.payload)?.annotations(image).cloned()
 }
 
-/// Checks a bundle with the signature of a message, which is what blobs have.
+/// Checks a bundle with the signature of a message by a key, which is what blobs have.
 ///
 /// # Errors
-/// `identity`: none of the authorities signed it. `unsupported`: a keyless signature. `malformed`: it holds a statement.
+/// `identity`: none of the authorities signed it, or it is keyless. `malformed`: it holds a statement.
 pub fn check_message<'a>(bundle: &Bundle, authorities: &'a [Authority], message: &[u8]) -> Result<&'a Authority, Failure> {
     let Content::Message { signature } = &bundle.content else {
         return Err(Failure::new(Class::Malformed, "a bundle with a statement; expected the signature of a message"));
     };
     if bundle.material == Material::Certificate {
-        return Err(Failure::new(Class::Unsupported, "a keyless signature, which this version does not read"));
+        return Err(Failure::new(Class::Identity, "a keyless signature, where only keys are trusted"));
     }
-    let made_it = |authority: &&Authority| authority.key.verify(message, signature).is_ok();
-    authorities.iter().find(made_it).ok_or_else(|| stranger(authorities.len()))
+    let mut made_it = keys(authorities).filter(|(_, key, _)| key.verify(message, signature).is_ok());
+    made_it.next().map(|(authority, ..)| authority).ok_or_else(|| stranger(authorities.len()))
 }
 
 fn stranger(authorities: usize) -> Failure {
@@ -206,6 +363,7 @@ fn stranger(authorities: usize) -> Failure {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedSignature {
     authority: String,
+    made: Made,
     fingerprint: Digest,
     image: Digest,
     payload: Payload,
@@ -214,9 +372,10 @@ pub struct VerifiedSignature {
 }
 
 impl VerifiedSignature {
-    fn new(authority: &Authority, image: Digest, payload: Payload, format: Format) -> Result<Self, Failure> {
+    fn new(authority: &Authority, made: Made, image: Digest, payload: Payload, format: Format) -> Result<Self, Failure> {
         let claims = Claims::read(&payload.annotations)?;
-        Ok(Self { authority: authority.name.clone(), fingerprint: *authority.key.fingerprint(), image, payload, claims, format })
+        let fingerprint = made.by.fingerprint();
+        Ok(Self { authority: authority.name.clone(), made, fingerprint, image, payload, claims, format })
     }
 
     /// Returns the name that the policy gives to who signed.
@@ -225,7 +384,34 @@ impl VerifiedSignature {
         &self.authority
     }
 
-    /// Returns the fingerprint of the key: thresholds count these.
+    /// Whether it is by this authority: its key, or a certificate of its identity. One signature can be by several.
+    #[must_use]
+    pub fn is_by(&self, authority: &Authority) -> bool {
+        self.made.by.is(authority)
+    }
+
+    /// Returns the certificate, of a keyless signature.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        match &self.made.by {
+            Proven::Key(_) => None,
+            Proven::Certificate(certificate) => Some(certificate),
+        }
+    }
+
+    /// Returns when it was made, by every clock that vouched for it. None of a key that was not logged.
+    #[must_use]
+    pub fn times(&self) -> &[Timestamp] {
+        &self.made.times
+    }
+
+    /// Returns its position in a log, where that log signed it.
+    #[must_use]
+    pub fn log_index(&self) -> Option<u64> {
+        self.made.log_index
+    }
+
+    /// Returns the fingerprint of the key, or of who owns the certificate: thresholds count these.
     #[must_use]
     pub fn fingerprint(&self) -> &Digest {
         &self.fingerprint
@@ -246,6 +432,19 @@ impl VerifiedSignature {
     /// Returns what `cosign verify` prints of a signature. `asked` is the name that was verified, which cosign shows for a bundle.
     #[must_use]
     pub fn document(&self, asked: &str) -> Value {
+        let mut document = self.payload_document(asked);
+        if let (Some(certificate), Some(document)) = (self.certificate(), document.as_object_mut()) {
+            let optional = document.entry("optional").or_insert(Value::Null);
+            if optional.is_null() {
+                *optional = json!({});
+            }
+            optional["Issuer"] = json!(certificate.issuer());
+            optional["Subject"] = json!(certificate.subject().as_str());
+        }
+        document
+    }
+
+    fn payload_document(&self, asked: &str) -> Value {
         match self.format {
             Format::Legacy => serde_json::from_slice(&self.payload.to_bytes()).unwrap_or_default(),
             Format::Bundle => json!({

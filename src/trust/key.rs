@@ -75,6 +75,11 @@ impl PublicKey {
         self.algorithm
     }
 
+    /// Returns the SPKI DER.
+    pub(super) fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
     /// Returns the SHA-256 of the SPKI DER.
     #[must_use]
     pub fn fingerprint(&self) -> &Digest {

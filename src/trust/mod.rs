@@ -3,22 +3,25 @@
 //! Pure. No clock, no network: what is needed is passed in. Cryptography is aws-lc-rs's.
 
 mod algorithm;
+mod authority;
+mod certificate;
 mod checker;
+mod entry;
+mod identity;
 mod import;
 mod key;
+mod keyless;
 mod private_key;
+mod root;
 mod sealed;
 
 pub use algorithm::KeyAlgorithm;
-pub use checker::{Format, Held, Requirements, VerifiedSignature, check_bundle, check_message};
+pub use authority::{Authority, Roots, Signer};
+pub use certificate::{Certificate, SubjectName};
+pub use checker::{Checker, Format, Held, Requirements, VerifiedSignature, check_bundle, check_message};
+pub use entry::MessageDigests;
+pub use identity::{Expected, Forge, Identity};
 pub use key::PublicKey;
+pub use keyless::{CertificateLog, Certified, Rejected};
 pub use private_key::{KeyPair, PrivateKey};
-
-/// Somebody whose signatures count, under the name that the policy gave.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authority {
-    /// The name in the policy; `COSIGN_PUBLIC_KEY_LOCATION` for the environment's key.
-    pub name: String,
-    /// The key.
-    pub key: PublicKey,
-}
+pub use root::TrustedRoot;

@@ -10,8 +10,9 @@ use crate::limits;
 use crate::name::{Digest, Reference, Repository, Subject, Tag};
 use crate::policy::{Evidence, Matched, Memory, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport};
 use crate::registry::{Absence, Answer, Client, Descriptor, Manifest, ManifestKind, Referrers, Role};
-use crate::trust::{self, Requirements, VerifiedSignature};
-use crate::wire::{Bundle, Referrer, Signatures};
+use crate::sigstore::Roots;
+use crate::trust::{self, CertificateLog, Checker, Rejected, Requirements, VerifiedSignature};
+use crate::wire::{Bundle, BundleSource, Referrer, Signatures};
 use futures_util::stream::{self, StreamExt as _};
 
 mod legacy;
@@ -23,6 +24,9 @@ pub(super) struct Look<'a> {
     /// What is remembered of this repository.
     pub(super) memory: &'a Memory,
     pub(super) requirements: &'a Requirements,
+    /// Where trusted roots come from, and whether certificates must have been logged.
+    pub(super) roots: &'a Roots,
+    pub(super) certificate_log: CertificateLog,
     /// Whether to look at everything also after a good signature was found.
     pub(super) thorough: bool,
 }
@@ -55,6 +59,25 @@ impl Look<'_> {
             self.look(reference, child, &mut evidence).await;
         }
         Ok(evidence)
+    }
+
+    /// Returns what signatures are checked against, with the trusted roots that takes.
+    async fn checker(&self) -> Checker<'_> {
+        let authorities = self.matched.authorities();
+        let needed = authorities.iter().filter(|authority| authority.needs_root()).map(|authority| authority.root.as_ref());
+        let roots = self.roots.load(needed).await;
+        Checker { roots, certificate_log: self.certificate_log, ..Checker::new(authorities, self.requirements) }
+    }
+
+    /// Checks something, and where that met an authority or log that its trusted root does not know, once more with a newer one.
+    async fn check<'a, T>(&'a self, checker: &mut Checker<'a>, check: impl Fn(&Checker<'a>) -> Result<T, Rejected>) -> Result<T, Failure> {
+        match check(checker) {
+            Err(rejected) if rejected.unknown && self.roots.refresh().await => {
+                checker.roots = self.checker().await.roots;
+                Ok(check(checker)?)
+            }
+            outcome => Ok(outcome?),
+        }
     }
 
     /// Returns whether nothing more has to be found.
@@ -146,8 +169,13 @@ impl Look<'_> {
             Referrer::Legacy => Ok(self.legacy(spot, &Signatures::parse(&manifest.bytes)?, evidence).await),
             Referrer::Bundle { digest, bytes } => {
                 let bundle = self.client.blob(spot.repository, &digest, bytes, limits::BUNDLE_BYTES).await?;
-                let outcome = Bundle::parse(&bundle)
-                    .and_then(|bundle| trust::check_bundle(&bundle, self.matched.authorities(), &spot.subject, self.requirements));
+                let outcome = match Bundle::parse(&bundle, BundleSource::Registry) {
+                    Ok(bundle) => {
+                        let mut checker = self.checker().await;
+                        self.check(&mut checker, |checker| trust::check_bundle(&bundle, &spot.subject, checker)).await
+                    }
+                    Err(failure) => Err(failure),
+                };
                 Ok(outcome.transpose().map(|outcome| ("bundle", outcome)).into_iter().collect())
             }
         }

@@ -69,7 +69,15 @@ async fn judge(session: &Session, policy: &Policy, image: &str, requirements: &R
         return Ok(Checked { matched, evidence: None, decision });
     }
     let memory = memory::recall(session, &reference)?;
-    let look = gather::Look { client: session.client(), matched: &matched, memory: &memory, requirements, thorough };
+    let look = gather::Look {
+        client: session.client(),
+        matched: &matched,
+        memory: &memory,
+        requirements,
+        roots: session.roots(),
+        certificate_log: session.certificate_log(),
+        thorough,
+    };
     let evidence = look.gather(&reference).await?;
     let decision = policy::decide(&matched, &evidence, session.now());
     Ok(Checked { matched, evidence: Some(evidence), decision })
@@ -227,18 +235,20 @@ fn name_of(grounds: &Grounds) -> String {
     }
 }
 
-/// `verify --key`: the signatures of an image by one key, wherever they lie.
+/// `verify --key` and `verify --certificate-identity`: the signatures of an image by one authority, wherever they lie. `option` is
+/// what was typed.
 ///
 /// # Errors
-/// As a policy that trusts this key alone and denies what is unsigned.
-pub async fn by_key(
+/// As a policy that trusts this authority alone and denies what is unsigned.
+pub async fn by_authority(
     session: &Session,
     image: &str,
     authority: &Authority,
+    option: &str,
     requirements: &Requirements,
 ) -> Result<Vec<VerifiedSignature>, Failure> {
     let signatures_from = Session::signature_repository(session.environment())?;
-    let policy = Policy::of_key(authority.key.clone(), &authority.name, signatures_from, session.now());
+    let policy = Policy::of_authority(authority.clone(), option, signatures_from, session.now());
     signatures(judge(session, &policy, image, requirements, true).await?)
 }
 

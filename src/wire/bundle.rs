@@ -1,8 +1,10 @@
-//! Sigstore bundles, v0.3: a DSSE envelope with an in-toto statement, as cosign 3 attaches it to an image.
+//! Sigstore bundles, v0.3: a DSSE envelope with an in-toto statement, as cosign 3 attaches it to an image. In files that the user
+//! names also v0.1 and v0.2, and the signature of a message.
 //!
-//! Sources: `reference/cosign.md` 1b; sigstore protobuf-specs `sigstore_bundle.proto`; DSSE 1.0 `envelope.md`, `protocol.md`. Read
-//! by our own code and not by the crate's: that one takes a bundle without a media type, both of a pair, and unknown fields
-//! (`reference/crates.md` 2b), each of which lets two readers see two bundles. Log entries and timestamps are only counted here.
+//! Sources: `reference/cosign.md` 1b; sigstore protobuf-specs `sigstore_bundle.proto`, `sigstore_rekor.proto`; DSSE 1.0
+//! `envelope.md`, `protocol.md`. The shape is checked by our own code and not by the crate's: that one takes a bundle without a
+//! media type, both of a pair, and unknown fields (`reference/crates.md` 2b), each of which lets two readers see two bundles.
+//! What is in log entries and timestamps is read by the crate, in `trust`, from the same bytes.
 
 use super::json;
 use crate::class::{Class, Failure};
@@ -14,6 +16,9 @@ use serde_json::{Map, Value, json};
 pub const BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// The same version in the spelling of before.
 const OLD_SPELLING: &str = "application/vnd.dev.sigstore.bundle+json;version=0.3";
+/// The versions before, which bring a chain of certificates, and need less proof: never taken from a registry.
+const OLD_VERSIONS: [&str; 2] =
+    ["application/vnd.dev.sigstore.bundle+json;version=0.1", "application/vnd.dev.sigstore.bundle+json;version=0.2"];
 /// How the media types of bundles of any version start.
 pub(super) const ANY_BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle";
 /// The type of a statement in an envelope.
@@ -26,6 +31,17 @@ pub struct Bundle {
     pub material: Material,
     /// What is signed, and the signature.
     pub content: Content,
+    /// The document itself.
+    text: String,
+}
+
+/// Where a bundle was found, which decides which versions count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BundleSource {
+    /// In a registry, which may choose the version that needs the least proof: v0.3 alone.
+    Registry,
+    /// In a file that the user named: v0.1 and v0.2 as well.
+    File,
 }
 
 /// What a bundle names its signer by.
@@ -96,25 +112,44 @@ pub fn write_bundle(statement: &[u8], signature: &[u8], key: &[u8; 32]) -> Vec<u
 }
 
 impl Bundle {
-    /// Parses a bundle of version 0.3. Fields with their default value may be absent, as protobuf writes them.
+    /// Parses a bundle. Fields with their default value may be absent, as protobuf writes them.
     ///
     /// # Errors
     /// `malformed`: no bundle, one without a media type or with both of a pair, another number of signatures than one, base64 of
-    /// another kind. `unsupported`: another version. `limit`: more log entries or timestamps than [`limits::BUNDLE_EVIDENCE`].
-    pub fn parse(bytes: &[u8]) -> Result<Self, Failure> {
+    /// another kind. `unsupported`: a version that does not count from this source. `limit`: more log entries or timestamps than
+    /// [`limits::BUNDLE_EVIDENCE`].
+    pub fn parse(bytes: &[u8], source: BundleSource) -> Result<Self, Failure> {
         let value = json::parse(bytes).map_err(|failure| failure.within("a Sigstore bundle"))?;
         let keys = ["mediaType", "verificationMaterial", "dsseEnvelope", "messageSignature"];
         let bundle = object(&value, "the bundle", &keys)?;
-        check_version(bundle.get("mediaType"))?;
+        let old = check_version(bundle.get("mediaType"), source)?;
         let material = bundle.get("verificationMaterial").ok_or_else(|| malformed("has no `verificationMaterial`"))?;
-        let material = read_material(material)?;
+        let material = read_material(material, old)?;
         let content = match (bundle.get("dsseEnvelope"), bundle.get("messageSignature")) {
             (Some(envelope), None) => Content::Envelope(read_envelope(envelope)?),
             (None, Some(message)) => read_message(message)?,
             (Some(_), Some(_)) => return Err(malformed("has both `dsseEnvelope` and `messageSignature`")),
             (None, None) => return Err(malformed("has neither `dsseEnvelope` nor `messageSignature`")),
         };
-        Ok(Self { material, content })
+        let text = String::from_utf8(bytes.to_vec()).map_err(|_| malformed("is not UTF-8"))?;
+        Ok(Self { material, content, text })
+    }
+
+    /// Returns the document, for the reader of what lies in it beside the signature: log entries and timestamps. Their shape is
+    /// checked only now, for beside a key they decide nothing.
+    ///
+    /// # Errors
+    /// `malformed`: a key in them that their version does not know.
+    pub fn evidence(&self) -> Result<&str, Failure> {
+        let value = json::parse(self.text.as_bytes())?;
+        let material = value.get("verificationMaterial").unwrap_or(&Value::Null);
+        for entry in counted(material.get("tlogEntries"), "tlogEntries")? {
+            check_entry(entry)?;
+        }
+        for timestamp in counted(material.pointer("/timestampVerificationData/rfc3161Timestamps"), "rfc3161Timestamps")? {
+            object(timestamp, "a timestamp", &["signedTimestamp"])?;
+        }
+        Ok(&self.text)
     }
 }
 
@@ -122,10 +157,12 @@ fn malformed(why: impl std::fmt::Display) -> Failure {
     Failure::new(Class::Malformed, format!("a Sigstore bundle {why}"))
 }
 
-/// A bundle without a media type would be of version 0.1 to other readers, which needs less proof.
-fn check_version(media_type: Option<&Value>) -> Result<(), Failure> {
+/// Returns whether the version is one of those before 0.3. A bundle without a media type would be of version 0.1 to other
+/// readers, which needs less proof.
+fn check_version(media_type: Option<&Value>, source: BundleSource) -> Result<bool, Failure> {
     match media_type.and_then(Value::as_str) {
-        Some(BUNDLE_TYPE | OLD_SPELLING) => Ok(()),
+        Some(BUNDLE_TYPE | OLD_SPELLING) => Ok(false),
+        Some(old) if source == BundleSource::File && OLD_VERSIONS.contains(&old) => Ok(true),
         Some(other) if other.starts_with(ANY_BUNDLE_TYPE) => {
             Err(Failure::new(Class::Unsupported, format!("a Sigstore bundle of type `{other}`; expected `{BUNDLE_TYPE}`")))
         }
@@ -134,13 +171,13 @@ fn check_version(media_type: Option<&Value>) -> Result<(), Failure> {
     }
 }
 
-fn read_material(value: &Value) -> Result<Material, Failure> {
+fn read_material(value: &Value, old: bool) -> Result<Material, Failure> {
     let keys = ["publicKey", "certificate", "x509CertificateChain", "tlogEntries", "timestampVerificationData"];
     let material = object(value, "`verificationMaterial`", &keys)?;
-    check_count(material.get("tlogEntries"), "tlogEntries")?;
+    counted(material.get("tlogEntries"), "tlogEntries")?;
     if let Some(data) = material.get("timestampVerificationData").filter(|data| !data.is_null()) {
         let data = object(data, "`timestampVerificationData`", &["rfc3161Timestamps"])?;
-        check_count(data.get("rfc3161Timestamps"), "rfc3161Timestamps")?;
+        counted(data.get("rfc3161Timestamps"), "rfc3161Timestamps")?;
     }
     match (material.get("publicKey"), material.get("certificate"), material.get("x509CertificateChain")) {
         (Some(key), None, None) => {
@@ -155,16 +192,44 @@ fn read_material(value: &Value) -> Result<Material, Failure> {
             object(certificate, "`certificate`", &["rawBytes"])?;
             Ok(Material::Certificate)
         }
+        (None, None, Some(chain)) if old => {
+            let chain = object(chain, "`x509CertificateChain`", &["certificates"])?;
+            for certificate in counted(chain.get("certificates"), "certificates")? {
+                object(certificate, "a certificate", &["rawBytes"])?;
+            }
+            Ok(Material::Certificate)
+        }
         (None, None, Some(_)) => Err(malformed("of version 0.3 has a certificate chain, which that version does not know")),
         (None, None, None) => Err(malformed("names neither a key nor a certificate")),
         _ => Err(malformed("names more than one of `publicKey`, `certificate` and `x509CertificateChain`")),
     }
 }
 
-fn check_count(list: Option<&Value>, name: &str) -> Result<(), Failure> {
+/// Checks that an entry of a log has the keys that it can have, at every level.
+fn check_entry(entry: &Value) -> Result<(), Failure> {
+    let keys = ["logIndex", "logId", "kindVersion", "integratedTime", "inclusionPromise", "inclusionProof", "canonicalizedBody"];
+    let entry = object(entry, "a log entry", &keys)?;
+    let parts: [(&str, &[&str]); 4] = [
+        ("logId", &["keyId"]),
+        ("kindVersion", &["kind", "version"]),
+        ("inclusionPromise", &["signedEntryTimestamp"]),
+        ("inclusionProof", &["logIndex", "rootHash", "treeSize", "hashes", "checkpoint"]),
+    ];
+    for (name, keys) in parts {
+        let Some(part) = entry.get(name).filter(|part| !part.is_null()) else { continue };
+        let part = object(part, &format!("`{name}`"), keys)?;
+        if let Some(checkpoint) = part.get("checkpoint").filter(|checkpoint| !checkpoint.is_null()) {
+            object(checkpoint, "`checkpoint`", &["envelope"])?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the elements of a list that may be absent, where they are not too many.
+fn counted<'a>(list: Option<&'a Value>, name: &str) -> Result<&'a [Value], Failure> {
     match list {
-        None | Some(Value::Null) => Ok(()),
-        Some(Value::Array(list)) if list.len() <= limits::BUNDLE_EVIDENCE => Ok(()),
+        None | Some(Value::Null) => Ok(&[]),
+        Some(Value::Array(list)) if list.len() <= limits::BUNDLE_EVIDENCE => Ok(list),
         Some(Value::Array(list)) => {
             let most = limits::BUNDLE_EVIDENCE;
             Err(Failure::new(Class::Limit, format!("a Sigstore bundle has {} `{name}`; at most {most} are read", list.len())))
@@ -193,6 +258,9 @@ fn read_envelope(value: &Value) -> Result<Envelope, Failure> {
 
 fn read_message(value: &Value) -> Result<Content, Failure> {
     let message = object(value, "`messageSignature`", &["messageDigest", "signature"])?;
+    if let Some(digest) = message.get("messageDigest").filter(|digest| !digest.is_null()) {
+        object(digest, "`messageDigest`", &["algorithm", "digest"])?;
+    }
     // The digest is a hint, and cosign writes an empty one with some keys: whoever checks has the message.
     Ok(Content::Message { signature: base64(message.get("signature"), "signature")? })
 }
@@ -226,7 +294,7 @@ mod tests {
         let mut bundle = good();
         change(&mut bundle);
         assert_ne!(bundle, good(), "the change changed something");
-        let found = Bundle::parse(bundle.to_string().as_bytes()).map_err(|failure| failure.class());
+        let found = Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry).map_err(|failure| failure.class());
         assert_eq!(found, Err(expected), "{bundle}");
     }
 
@@ -246,7 +314,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let bundle = Bundle::parse(&write_bundle(b"{}", b"signature", &[7; 32])).unwrap();
+        let bundle = Bundle::parse(&write_bundle(b"{}", b"signature", &[7; 32]), BundleSource::Registry).unwrap();
         let Content::Envelope(envelope) = bundle.content else { panic!("an envelope") };
         assert_eq!((envelope.payload.as_slice(), envelope.signature.as_slice()), (&b"{}"[..], &b"signature"[..]));
         assert_eq!(envelope.signed_bytes(), statement_to_sign(b"{}"));
@@ -279,7 +347,7 @@ mod tests {
         check(set("/mediaType", json!(null)), Class::Malformed);
         let mut old = good();
         old["mediaType"] = json!(OLD_SPELLING);
-        assert!(Bundle::parse(old.to_string().as_bytes()).is_ok());
+        assert!(Bundle::parse(old.to_string().as_bytes(), BundleSource::Registry).is_ok());
     }
 
     #[test]
@@ -320,7 +388,7 @@ mod tests {
         }
         check(set("/dsseEnvelope/signatures", json!([{"sig": "AA==", "signature": "AA=="}])), Class::Malformed);
         let twice = good().to_string().replacen("\"payload\"", "\"payload\":\"e30=\",\"payload\"", 1);
-        assert_eq!(Bundle::parse(twice.as_bytes()).map_err(|failure| failure.class()), Err(Class::Malformed));
+        assert_eq!(Bundle::parse(twice.as_bytes(), BundleSource::Registry).map_err(|failure| failure.class()), Err(Class::Malformed));
     }
 
     #[test]
@@ -328,14 +396,22 @@ mod tests {
         for (count, expected) in [(0, None), (limits::BUNDLE_EVIDENCE, None), (limits::BUNDLE_EVIDENCE + 1, Some(Class::Limit))] {
             let mut bundle = good();
             bundle["verificationMaterial"]["tlogEntries"] = json!(vec![json!({}); count]);
-            assert_eq!(Bundle::parse(bundle.to_string().as_bytes()).err().map(|failure| failure.class()), expected, "{count} entries");
+            assert_eq!(
+                Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry).err().map(|failure| failure.class()),
+                expected,
+                "{count} entries"
+            );
             let mut bundle = good();
             bundle["verificationMaterial"]["timestampVerificationData"] = json!({"rfc3161Timestamps": vec![json!({}); count]});
-            assert_eq!(Bundle::parse(bundle.to_string().as_bytes()).err().map(|failure| failure.class()), expected, "{count} timestamps");
+            assert_eq!(
+                Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry).err().map(|failure| failure.class()),
+                expected,
+                "{count} timestamps"
+            );
         }
         check(set("/verificationMaterial/tlogEntries", json!("x")), Class::Malformed);
         let mut without = good();
         without["verificationMaterial"] = json!({"publicKey": {}, "tlogEntries": null, "timestampVerificationData": null});
-        assert!(Bundle::parse(without.to_string().as_bytes()).is_ok());
+        assert!(Bundle::parse(without.to_string().as_bytes(), BundleSource::Registry).is_ok());
     }
 }

@@ -4,6 +4,7 @@
 //! Formats: `reference/cosign.md` section 1; cosign `specs/SIGNATURE_SPEC.md`.
 
 mod bundle;
+mod evidence;
 mod fallback;
 pub mod json;
 mod payload;
@@ -11,7 +12,8 @@ mod referrer;
 mod signatures;
 mod statement;
 
-pub use bundle::{BUNDLE_TYPE, Bundle, Content, Envelope, Material, STATEMENT_TYPE, statement_to_sign, write_bundle};
+pub use bundle::{BUNDLE_TYPE, Bundle, BundleSource, Content, Envelope, Material, STATEMENT_TYPE, statement_to_sign, write_bundle};
+pub use evidence::{LegacyEvidence, LogEntry, read_certificates, read_timestamp};
 pub use fallback::FallbackIndex;
 pub use payload::{Claims, Payload};
 pub use referrer::{EMPTY_CONFIG, Referrer, SubjectDescriptor, write_referrer};

@@ -3,6 +3,7 @@
 //! Source: `reference/cosign.md` 1a "Manifest", "Layer annotations", "Several signatures". Layers of other signers are kept
 //! as they are, with fields that this program does not know; the configuration is made anew, as cosign does.
 
+use super::evidence::LegacyEvidence;
 use super::json;
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -15,6 +16,9 @@ const LAYER_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+const CHAIN: &str = "dev.sigstore.cosign/chain";
+const BUNDLE: &str = "dev.sigstore.cosign/bundle";
+const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 
 /// A signature that somebody claims, unchecked: the layer is the signed payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +29,8 @@ pub struct LegacyCandidate {
     pub payload_bytes: u64,
     /// The raw signature.
     pub signature: Vec<u8>,
-    /// Whether a certificate is attached: a keyless signature.
-    pub keyless: bool,
+    /// What lies beside it, unread.
+    pub evidence: LegacyEvidence,
 }
 
 /// The signatures under one `.sig` tag.
@@ -122,12 +126,13 @@ fn candidate(layer: &Value) -> Result<LegacyCandidate, Failure> {
             format!("a signed payload of {payload_bytes} bytes; at most {} are read", limits::PAYLOAD_BYTES),
         ));
     }
+    let text = |key: &str| annotation(key).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
     let signature = annotation(SIGNATURE).ok_or_else(|| malformed(format!("has no annotation `{SIGNATURE}`")))?;
     Ok(LegacyCandidate {
         payload: digest.parse()?,
         payload_bytes,
         signature: BASE64_STANDARD.decode(signature).map_err(|error| malformed(format!("is not base64: {error}")))?,
-        keyless: annotation(CERTIFICATE).is_some_and(|certificate| !certificate.is_empty()),
+        evidence: LegacyEvidence { certificate: text(CERTIFICATE), chain: text(CHAIN), bundle: text(BUNDLE), timestamp: text(TIMESTAMP) },
     })
 }
 

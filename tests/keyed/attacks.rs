@@ -34,7 +34,7 @@ fn a_bundle_must_be_exactly_one_signature_of_one_signer() {
         ("no signature", "/dsseEnvelope/signatures", json!([]), "malformed"),
         ("a key beside a certificate", "/verificationMaterial/certificate", certificate.clone(), "malformed"),
         ("a key beside a chain", "/verificationMaterial/x509CertificateChain", json!({"certificates": []}), "malformed"),
-        ("a certificate alone", "/verificationMaterial", json!({"certificate": certificate}), "unsupported"),
+        ("a certificate alone", "/verificationMaterial", json!({"certificate": certificate}), "identity"),
         ("no signer", "/verificationMaterial", json!({}), "malformed"),
         ("a message beside the envelope", "/messageSignature", message, "malformed"),
         ("another type of payload", "/dsseEnvelope/payloadType", json!("application/vnd.in-toto+JSON"), "identity"),

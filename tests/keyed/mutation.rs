@@ -1,12 +1,12 @@
 //! One bit at a time: no change of a signed image is accepted but in bytes that nobody signed, and these are listed here.
 
 use super::*;
-use luet_cosign::trust::{Authority, Held, Requirements, check_bundle};
-use luet_cosign::wire::{Bundle, Signatures};
+use luet_cosign::trust::{Authority, Checker, Held, Requirements, check_bundle};
+use luet_cosign::wire::{Bundle, BundleSource, Signatures};
 use std::ops::Range;
 
 fn authorities() -> [Authority; 1] {
-    [Authority { name: "acme".to_owned(), key: pair("acme").key.public().clone() }]
+    [Authority::of_key("acme", pair("acme").key.public().clone())]
 }
 
 /// Where `part` lies in `text`.
@@ -49,9 +49,10 @@ fn a_bundle_has_no_byte_that_is_not_signed_but_the_hint() {
     let annotations = BTreeMap::from([("luet-cosign.repository".to_owned(), "quay.io/a/b".to_owned()), ("x".to_owned(), "1".to_owned())]);
     let statement: Value = serde_json::from_slice(&wire::write_statement(&image, &annotations)).unwrap();
     let text = bundle(&pair("acme").key, &statement).to_string();
-    let authorities = authorities();
+    let (authorities, requirements) = (authorities(), Requirements::default());
+    let checker = Checker::new(&authorities, &requirements);
     let accepts = |bytes: &[u8]| {
-        let checked = Bundle::parse(bytes).and_then(|bundle| check_bundle(&bundle, &authorities, &image, &Requirements::default()));
+        let checked = Bundle::parse(bytes, BundleSource::Registry).and_then(|bundle| Ok(check_bundle(&bundle, &image, &checker)?));
         matches!(checked, Ok(Some(signature)) if signature.payload().annotations == annotations)
     };
     let hint = STANDARD.encode(pair("acme").key.public().fingerprint().bytes());
@@ -66,14 +67,16 @@ fn a_legacy_signature_has_no_byte_that_is_not_signed_within_its_layer_and_payloa
     let mut signatures = Signatures::default();
     signatures.push(&payload, &pair("acme").key.sign(&payload).unwrap()).unwrap();
     let text = String::from_utf8(signatures.manifest()).unwrap();
-    let authorities = authorities();
+    let (authorities, requirements) = (authorities(), Requirements::default());
+    let checker = Checker::new(&authorities, &requirements);
     let check = |manifest: &[u8], payload: &[u8]| {
         let Ok(signatures) = Signatures::parse(manifest) else { return false };
         signatures.candidates().flatten().any(|candidate| {
             // As the registry's client does: exactly as many bytes as are named.
             candidate.payload_bytes == payload.len() as u64
-                && Held::check(&candidate, &authorities)
-                    .and_then(|held| held.check_claims(payload, &image, &Requirements::default()))
+                && Held::check(&candidate, &checker)
+                    .map_err(luet_cosign::class::Failure::from)
+                    .and_then(|held| held.check_claims(payload, &image, &checker))
                     .is_ok()
         })
     };
@@ -92,12 +95,13 @@ fn parts_of_two_good_bundles_make_no_third() {
         bundle(&pair("acme").key, &statement)
     };
     let (ours, theirs) = (of(&image), of(&Digest::of(b"other")));
-    let authorities = authorities();
+    let (authorities, requirements) = (authorities(), Requirements::default());
+    let checker = Checker::new(&authorities, &requirements);
     for pointer in ["/dsseEnvelope/payload", "/dsseEnvelope/signatures", "/dsseEnvelope"] {
         let mut mixed = ours.clone();
         set(&mut mixed, pointer, theirs.pointer(pointer).unwrap().clone());
-        let parsed = Bundle::parse(mixed.to_string().as_bytes()).unwrap();
-        let class = check_bundle(&parsed, &authorities, &image, &Requirements::default()).unwrap_err().class().word();
+        let parsed = Bundle::parse(mixed.to_string().as_bytes(), BundleSource::Registry).unwrap();
+        let class = check_bundle(&parsed, &image, &checker).unwrap_err().failure.class().word();
         assert_eq!(class, if pointer == "/dsseEnvelope" { "binding" } else { "identity" });
     }
 }

@@ -1,26 +1,28 @@
 //! Signatures that real signers made: those in `src/trust/testdata/peers`, and the shared vectors where they lie beside the checkout.
 
 use super::*;
-use luet_cosign::trust::{Authority, Held, PublicKey, Requirements, VerifiedSignature, check_bundle, check_message};
-use luet_cosign::wire::{Bundle, Signatures};
+use luet_cosign::trust::{Authority, Checker, Held, PublicKey, Requirements, VerifiedSignature, check_bundle, check_message};
+use luet_cosign::wire::{Bundle, BundleSource, Signatures};
 use std::path::Path;
 
 /// The image that every peer signed.
 const PEERS_IMAGE: &str = "sha256:36909925fd20749255704b523256927a5a2da6584250575b44e1b14dc4a3275c";
 
 fn authority(pem: &[u8]) -> [Authority; 1] {
-    [Authority { name: "peer".to_owned(), key: PublicKey::from_pem(pem).unwrap() }]
+    [Authority::of_key("peer", PublicKey::from_pem(pem).unwrap())]
 }
 
 fn check_peer(name: &str, authorities: &[Authority], image: &Digest) -> Option<VerifiedSignature> {
+    let requirements = Requirements::default();
+    let checker = Checker::new(authorities, &requirements);
     if name.ends_with("c3bun") {
-        let bundle = Bundle::parse(&testdata(&format!("peers/{name}/bundle.json"))).unwrap();
-        return check_bundle(&bundle, authorities, image, &Requirements::default()).ok().flatten();
+        let bundle = Bundle::parse(&testdata(&format!("peers/{name}/bundle.json")), BundleSource::Registry).unwrap();
+        return check_bundle(&bundle, image, &checker).ok().flatten();
     }
     let signatures = Signatures::parse(&testdata(&format!("peers/{name}/manifest.json"))).unwrap();
     let candidate = signatures.candidates().next().unwrap().unwrap();
     let payload = testdata(&format!("peers/{name}/payload.json"));
-    Held::check(&candidate, authorities).and_then(|held| held.check_claims(&payload, image, &Requirements::default())).ok()
+    Held::check(&candidate, &checker).ok().and_then(|held| held.check_claims(&payload, image, &checker).ok())
 }
 
 #[test]
@@ -91,9 +93,9 @@ fn the_keyed_image_of_the_vectors_is_verified_in_both_forms_and_shapes() {
 #[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn what_is_not_by_a_key_gets_its_own_answer() {
     for shape in ["referrers", "tagfallback"] {
-        // An attestation, which cosign 2 and 3 take for a signature, is nothing; keyless signatures are not read yet.
+        // An attestation, which cosign 2 and 3 take for a signature, is nothing; a keyless signature is a stranger's to a key.
         for (name, class) in
-            [("att2", "unsigned"), ("unsigned", "unsigned"), ("c3b1", "unsupported"), ("c2leg", "unsupported"), ("mix1", "unsupported")]
+            [("att2", "unsigned"), ("unsigned", "unsigned"), ("c3b1", "identity"), ("c2leg", "identity"), ("mix1", "identity")]
         {
             let world = serve(name, shape);
             let reply = world.install();
@@ -109,7 +111,7 @@ fn the_managed_keys_of_the_conformance_suite() {
     let message = std::fs::read(folder.join("a.txt")).unwrap();
     let read = |case: &str, file: &str| std::fs::read(folder.join(case).join(file)).unwrap();
     let good = authority(&read("managed-key-happy-path", "key.pub"));
-    let bundle = Bundle::parse(&read("managed-key-happy-path", "bundle.sigstore.json")).unwrap();
+    let bundle = Bundle::parse(&read("managed-key-happy-path", "bundle.sigstore.json"), BundleSource::Registry).unwrap();
     check_message(&bundle, &good, &message).unwrap();
     assert!(check_message(&bundle, &good, b"another message").is_err());
     assert!(check_message(&bundle, &authority(pair("acme").public_pem.as_bytes()), &message).is_err());

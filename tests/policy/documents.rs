@@ -2,7 +2,7 @@
 
 use crate::support::{errors, problems, warnings, with_rules};
 use luet_cosign::limits;
-use luet_cosign::policy::{Document, KeySource, Severity};
+use luet_cosign::policy::{Document, Severity, SignerSource};
 
 const HEAD: &str = "version: 1\ndefaults: {unmatched: deny}\n";
 
@@ -54,7 +54,7 @@ fn every_problem_is_told_with_its_position() {
 
 #[test]
 fn keys_of_other_versions_are_refused_and_named_as_such() {
-    let cases = ["blocked: []", "network: {}", "audit: {}", "include: []", "exceptions: []", "locked: true"];
+    let cases = ["blocked: []", "audit: {}", "include: []", "exceptions: []", "locked: true"];
     for key in cases {
         let problems = Document::parse(&format!("{HEAD}{key}\n")).unwrap_err();
         assert_eq!((problems[0].code, problems[0].line), ("unknown-key", 3), "{key}");
@@ -64,7 +64,7 @@ fn keys_of_other_versions_are_refused_and_named_as_such() {
         let text = with_rules(&format!("  - {{name: r, scope: quay.io/a/b, trust: [acme], {key}}}\n"));
         assert_eq!(errors(&text), [("unknown-key", 7)], "{key}");
     }
-    for key in ["keyless: {}", "github: {}", "key_url: {}", "valid: {}", "tlog: off", "fingerprint: x"] {
+    for key in ["key_url: {}", "valid: {}", "fingerprint: x"] {
         let text = format!("{HEAD}signers:\n  a: {{key: a.pub, {key}}}\n");
         assert_eq!(codes(&text).first().map(|code| (code.0, code.1)), Some(("unknown-key", 4)), "{key}");
     }
@@ -349,8 +349,8 @@ fn a_document_lists_the_keys_and_registries_it_needs() {
         "{HEAD}signers:\n  a: {{key: keys/a.pub}}\n  e: {{key_env: COSIGN_PUBLIC_KEY_LOCATION}}\nregistries:\n  - {{host: 'Registry.LAN:5000', http: true, auth_hosts: [auth.lan]}}\n  - {{host: other.lan, ca: ca.pem}}\n"
     );
     let document = Document::parse(&text).unwrap();
-    let keys: Vec<_> = document.key_sources().iter().map(|signer| (signer.name.as_str(), signer.source.clone(), signer.at.line)).collect();
-    assert_eq!(keys, [("a", KeySource::File("keys/a.pub".to_owned()), 4), ("e", KeySource::Environment, 5)]);
+    let keys: Vec<_> = document.signers().iter().map(|signer| (signer.name.as_str(), signer.source.clone(), signer.at.line)).collect();
+    assert_eq!(keys, [("a", SignerSource::File("keys/a.pub".to_owned()), 4), ("e", SignerSource::Environment, 5)]);
     let [http, tls] = document.registries() else { panic!() };
     assert_eq!((http.host.as_str(), http.http, http.auth_hosts.len()), ("registry.lan:5000", true, 1));
     assert_eq!((tls.http, tls.ca.as_deref()), (false, Some("ca.pem")));

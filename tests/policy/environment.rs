@@ -3,7 +3,7 @@
 use crate::support::{ACME, absent, image_digest, load_at, now, reference, signature, with_signatures, word};
 use luet_cosign::class::{Class, Failure, printable};
 use luet_cosign::policy::{
-    Applies, Decision, Document, EnvironmentFacts, Grounds, Mode, Origin, Policy, PostUnpack, Trust, decide, decide_local_files,
+    Applies, Decision, Document, EnvironmentFacts, Grounds, Mode, Origin, Policy, PostUnpack, Trust, Wanted, decide, decide_local_files,
     decide_without_looking, failure, from_env,
 };
 use std::collections::BTreeMap;
@@ -46,16 +46,45 @@ fn a_key_is_trusted_for_everything_and_wants_a_signature() {
     assert_eq!(word(&decide_local_files(&policy, now())), "policy");
 }
 
+/// Whose certificates count for an image.
+fn identities(facts: &EnvironmentFacts, image: &str) -> Vec<String> {
+    let matched = load(facts).matching(&reference(image), now());
+    matched.authorities().iter().filter_map(|authority| Some(authority.identity()?.to_string())).collect()
+}
+
 #[test]
-fn keyless_without_a_key_is_unsupported_and_beside_a_key_it_changes_nothing() {
+fn keyless_without_an_identity_is_the_owner_of_the_name_or_nobody() {
     let keyless = EnvironmentFacts { experimental: true, ..EnvironmentFacts::default() };
-    let matched = load(&keyless).matching(&reference("quay.io/a/b:c"), now());
-    assert_eq!(word(&decide_without_looking(&matched)), "unsupported");
-    let both = EnvironmentFacts { experimental: true, ..key() };
-    assert_eq!(load(&both).matching(&reference("quay.io/a/b:c"), now()).authorities().len(), 1);
+    assert_eq!(identities(&keyless, "ghcr.io/Acme/b:c".to_lowercase().as_str()), ["a workflow of `https://github.com/acme`"]);
+    assert_eq!(identities(&keyless, "registry.gitlab.com/acme/b/c:d"), ["a workflow of `https://gitlab.com/acme`"]);
+    assert_eq!(identities(&keyless, "quay.io/a/b:c"), ["nobody: no identity is given"]);
+    assert_eq!(identities(&keyless, "ghcr.io.example/acme/b:c"), ["nobody: no identity is given"]);
+    let any = EnvironmentFacts { any_identity: true, ..keyless.clone() };
+    assert_eq!(identities(&any, "quay.io/a/b:c"), ["whoever signed first"]);
     let allowed = EnvironmentFacts { allow_unsigned: words("quay.io/a/b"), ..keyless };
     assert!(load(&allowed).matching(&reference("quay.io/a/b:c"), now()).looks());
-    assert!(from_env(&both).contains("COSIGN_EXPERIMENTAL"));
+}
+
+#[test]
+fn keyless_beside_a_key_counts_only_with_an_identity() {
+    let both = EnvironmentFacts { experimental: true, any_identity: true, ..key() };
+    let matched = load(&both).matching(&reference("ghcr.io/a/b:c"), now());
+    assert_eq!((matched.authorities().len(), identities(&both, "ghcr.io/a/b:c").len()), (1, 0));
+    let named = EnvironmentFacts {
+        identity: Some(Wanted::Exactly("me@acme.example".to_owned())),
+        issuer: Some(Wanted::Regexp("https://(a|b)\\.example".to_owned())),
+        ..key()
+    };
+    assert_eq!(identities(&named, "quay.io/a/b:c"), ["`me@acme.example` (issuer what fits `https://(a|b)\\.example`)"]);
+    assert_eq!(load(&named).matching(&reference("quay.io/a/b:c"), now()).authorities().len(), 2);
+}
+
+#[test]
+fn an_identity_without_an_issuer_is_no_policy() {
+    let identity = Some(Wanted::Exactly("me@acme.example".to_owned()));
+    let facts = EnvironmentFacts { experimental: true, identity, ..EnvironmentFacts::default() };
+    let problems = Document::parse(&from_env(&facts)).unwrap_err();
+    assert_eq!(problems[0].code, "missing-key", "{problems:#?}");
 }
 
 #[test]
@@ -246,7 +275,7 @@ fn no_value_becomes_another_value_or_a_key() {
         match Document::parse(&from_env(&facts)) {
             Ok(document) => {
                 let keys: BTreeMap<_, _> =
-                    document.key_sources().iter().map(|signer| (signer.name.clone(), Ok(crate::support::ACME.public().clone()))).collect();
+                    document.signers().iter().map(|signer| (signer.name.clone(), Ok(crate::support::ACME.public().clone()))).collect();
                 let (policy, _) = Policy::new(document, environment(false), keys, now()).unwrap();
                 if *value == "*" {
                     assert_eq!(policy.rules().len(), 1);

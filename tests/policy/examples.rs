@@ -99,12 +99,11 @@ fn the_environments_equivalent_is_what_from_env_prints() {
     let words = |text: &str| text.split_whitespace().map(ToOwned::to_owned).collect();
     let facts = EnvironmentFacts {
         key_location: Some("/etc/luet/acme.pub".to_owned()),
-        experimental: false,
         repository: Some("quay.io/acme/signatures".to_owned()),
         allow_unsigned: words("quay.io/hobby/** file://**"),
         skip: words("quay\\.io/old/.*"),
         http_registries: words("registry.lan:5000"),
-        post_unpack: None,
+        ..EnvironmentFacts::default()
     };
     let text = include_str!("../../examples/policies/environment.yaml");
     assert_eq!(from_env(&facts), text);

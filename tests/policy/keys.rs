@@ -4,6 +4,7 @@ use crate::support::{
     ACME, OTHER, absent, errors, file, image_digest, load_at, now, reference, signature, signature_for, with_rules, with_signatures, word,
 };
 use luet_cosign::policy::{Applies, Decision, Document, Effective, KEYS, Policy, decide, decide_without_looking, judge_revision};
+use luet_cosign::trust::Authority;
 use luet_cosign::wire::Claims;
 
 /// What is looked at: one number or word of what a policy does.
@@ -94,7 +95,7 @@ fn places(policy: &Policy) -> String {
 }
 
 fn keys(policy: &Policy) -> String {
-    policy.authorities().map(|authority| (authority.key == *ACME.public()).to_string()).collect::<Vec<_>>().join(" ")
+    policy.authorities().map(|authority| (authority.key() == Some(ACME.public())).to_string()).collect::<Vec<_>>().join(" ")
 }
 
 fn registries(policy: &Policy) -> String {
@@ -105,6 +106,9 @@ fn registries(policy: &Policy) -> String {
 
 /// The key; what stands there once without and once with it; what it changes.
 struct Case(&'static str, &'static str, &'static str, Probe, &'static str, &'static str);
+
+/// The key of `acme`, as it stands in the policy.
+const KEY: &str = "{key: acme.pub}";
 
 const RULE: &str = "  - {name: r, scope: quay.io/a/b, trust: [acme]}\n";
 
@@ -164,6 +168,70 @@ const CASES: &[Case] = &[
         "true false",
         "true false true",
     ),
+    Case("signers.NAME.keyless", KEY, "{keyless: any}", signers, "key K -", "whoever signed first -"),
+    Case("signers.NAME.keyless.issuer", KEY, "{keyless: {issuer: I, subject: S}}", signers, "key K -", "`S` (issuer `I`) -"),
+    Case(
+        "signers.NAME.keyless.issuer_regexp",
+        KEY,
+        "{keyless: {issuer_regexp: I+, subject: S}}",
+        signers,
+        "key K -",
+        "`S` (issuer what fits `I+`) -",
+    ),
+    Case("signers.NAME.keyless.subject", KEY, "{keyless: {issuer: I, subject: T}}", signers, "key K -", "`T` (issuer `I`) -"),
+    Case(
+        "signers.NAME.keyless.subject_prefix",
+        KEY,
+        "{keyless: {issuer: I, subject_prefix: S/}}",
+        signers,
+        "key K -",
+        "`S/...` (issuer `I`) -",
+    ),
+    Case(
+        "signers.NAME.keyless.subject_pattern",
+        KEY,
+        "{keyless: {issuer: I, subject_pattern: 'S*'}}",
+        signers,
+        "key K -",
+        "what fits `S*` (pattern) (issuer `I`) -",
+    ),
+    Case(
+        "signers.NAME.keyless.subject_regexp",
+        KEY,
+        "{keyless: {issuer: I, subject_regexp: 'S+'}}",
+        signers,
+        "key K -",
+        "what fits `S+` (issuer `I`) -",
+    ),
+    Case("signers.NAME.github", KEY, "{github: {repo: a/b}}", signers, "key K -", "GitHub workflow `*` of `a/b` -"),
+    Case("signers.NAME.github.repo", KEY, "{github: {repo: a/c}}", signers, "key K -", "GitHub workflow `*` of `a/c` -"),
+    Case(
+        "signers.NAME.github.workflow",
+        KEY,
+        "{github: {repo: a/b, workflow: w.yml}}",
+        signers,
+        "key K -",
+        "GitHub workflow `w.yml` of `a/b` -",
+    ),
+    Case(
+        "signers.NAME.github.ref",
+        KEY,
+        "{github: {repo: a/b, ref: 'refs/tags/v*'}}",
+        signers,
+        "key K -",
+        "GitHub workflow `*` of `a/b` on what fits `refs/tags/v*` (pattern) -",
+    ),
+    Case("signers.NAME.tlog", KEY, "{key: acme.pub, tlog: required}", signers, "key K -", "key K, logged -"),
+    Case(
+        "signers.NAME.trusted_root",
+        KEY,
+        "{key: acme.pub, tlog: required, trusted_root: r.json}",
+        signers,
+        "key K -",
+        "key K, logged r.json",
+    ),
+    Case("network", "", "network: {trusted_root: r.json}\n", signers, "key K -", "key K r.json"),
+    Case("network.offline", "", "network: {offline: true}\n", |policy| policy.network().offline.to_string(), "false", "true"),
     Case("registries", "", "registries: [{host: a.example, http: true}]\n", registries, "", "a.example true None 0"),
     Case("registries.host", "", "registries: [{host: b.example, http: true}]\n", registries, "", "b.example true None 0"),
     Case("registries.http", "", "registries: [{host: a.example, http: false}]\n", registries, "", "a.example false None 0"),
@@ -181,7 +249,14 @@ const CASES: &[Case] = &[
 ];
 
 /// Keys without which there is no policy, and keys whose value another room reads; each has its own test below.
-const ELSEWHERE: &[&str] = &["version", "defaults", "signers.NAME.key", "signers.NAME.key_env", "repositories"];
+const ELSEWHERE: &[&str] = &["version", "defaults", "signers.NAME.key", "signers.NAME.key_env", "network.trusted_root", "repositories"];
+
+/// Whom the rule trusts, and by which root.
+fn signers(policy: &Policy) -> String {
+    let matched = policy.matching(&reference("quay.io/a/b:x"), now());
+    let one = |authority: &Authority| format!("{} {}", authority.signer, authority.root.as_deref().unwrap_or("-"));
+    matched.authorities().iter().map(one).collect::<Vec<_>>().join(", ").replace(&ACME.public().fingerprint().short(), "K")
+}
 
 #[test]
 fn every_key_changes_what_happens() {
@@ -215,12 +290,12 @@ fn keys_that_must_be_there_must_be_there() {
 
 #[test]
 fn a_signer_gets_the_key_that_its_source_names() {
-    let source = |text: &str| Document::parse(text).unwrap().key_sources()[0].source.clone();
+    let source = |text: &str| Document::parse(text).unwrap().signers()[0].source.clone();
     let base = with_rules(RULE);
     let other = base.replace("acme.pub", "elsewhere.pub");
     let environment = base.replace("key: acme.pub", "key_env: COSIGN_PUBLIC_KEY_LOCATION");
     assert_ne!(source(&base), source(&other));
-    assert_eq!(source(&environment), luet_cosign::policy::KeySource::Environment);
+    assert_eq!(source(&environment), luet_cosign::policy::SignerSource::Environment);
 }
 
 #[test]
@@ -233,6 +308,7 @@ fn the_page_for_users_has_every_key_and_every_problem() {
         include_str!("../../src/policy/checks.rs"),
         include_str!("../../src/policy/document.rs"),
         include_str!("../../src/policy/fields.rs"),
+        include_str!("../../src/policy/identities.rs"),
         include_str!("../../src/policy/loaded.rs"),
         include_str!("../../src/policy/registries.rs"),
         include_str!("../../src/policy/rules.rs"),

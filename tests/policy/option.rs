@@ -3,15 +3,16 @@
 use crate::support::{ACME, OTHER, absent, image_digest, now, reference, signature, with_signatures, word};
 use luet_cosign::class::{Class, Failure};
 use luet_cosign::policy::{Applies, Decision, Mode, Origin, Policy, PostUnpack, decide, decide_local_files, explain};
+use luet_cosign::trust::Authority;
 
 fn policy() -> Policy {
-    Policy::of_key(ACME.public().clone(), "keys/acme.pub", None, now())
+    Policy::of_authority(Authority::of_key("keys/acme.pub", ACME.public().clone()), "--key keys/acme.pub", None, now())
 }
 
 #[test]
 fn the_key_is_trusted_for_everything_and_nothing_else_passes() {
     let policy = policy();
-    assert_eq!(policy.origin(), &Origin::Key { location: "keys/acme.pub".to_owned() });
+    assert_eq!(policy.origin(), &Origin::Option { text: "--key keys/acme.pub".to_owned() });
     assert_eq!((policy.authorities().count(), policy.post_unpack()), (1, PostUnpack::Auto));
     for image in ["quay.io/a/b:c", "alpine", "localhost:5000/x/y/z:1"] {
         let matched = policy.matching(&reference(image), now());
@@ -47,7 +48,8 @@ fn messages_name_the_option_and_no_variable() {
 
 #[test]
 fn signatures_may_lie_elsewhere() {
-    let policy = Policy::of_key(ACME.public().clone(), "k", Some("quay.io/acme/signatures".parse().unwrap()), now());
+    let from = Some("quay.io/acme/signatures".parse().unwrap());
+    let policy = Policy::of_authority(Authority::of_key("k", ACME.public().clone()), "--key k", from, now());
     let repositories = policy.matching(&reference("quay.io/a/b:c"), now()).repositories();
     assert_eq!(repositories.iter().map(ToString::to_string).collect::<Vec<_>>(), ["quay.io/acme/signatures"]);
 }

@@ -8,7 +8,7 @@ use luet_cosign::name::{Digest, Reference};
 use luet_cosign::policy::{
     Decision, Diagnostic, Document, Evidence, Matched, Origin, PlaceAnswer, PlaceKind, PlaceReport, Policy, Severity, SignatureReport,
 };
-use luet_cosign::trust::{Authority, Held, PublicKey, Requirements, VerifiedSignature};
+use luet_cosign::trust::{Authority, Checker, Held, PublicKey, Requirements, VerifiedSignature};
 use luet_cosign::wire::{Claims, Payload, Signatures};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -73,7 +73,7 @@ pub fn key_of(signer: &str) -> PublicKey {
 /// Loads a policy at a given time; every signer but `other` and `site` has the key of `acme`.
 pub fn load_at(text: &str, origin: Origin, now: Timestamp) -> Result<(Policy, Vec<Diagnostic>), Vec<Diagnostic>> {
     let document = Document::parse(text)?;
-    let keys: BTreeMap<_, _> = document.key_sources().iter().map(|signer| (signer.name.clone(), Ok(key_of(&signer.name)))).collect();
+    let keys: BTreeMap<_, _> = document.signers().iter().map(|signer| (signer.name.clone(), Ok(key_of(&signer.name)))).collect();
     Policy::new(document, origin, keys, now)
 }
 
@@ -126,8 +126,9 @@ fn checked(signer: &str, key: &Key, image: &Digest, payload: &[u8], signature: &
     let mut signatures = Signatures::default();
     signatures.push(payload, signature).unwrap();
     let candidate = signatures.candidates().next().unwrap().unwrap();
-    let authorities = [Authority { name: signer.to_owned(), key: key.public().clone() }];
-    Held::check(&candidate, &authorities).unwrap().check_claims(payload, image, &Requirements::default()).unwrap()
+    let (authorities, requirements) = ([Authority::of_key(signer, key.public().clone())], Requirements::default());
+    let checker = Checker::new(&authorities, &requirements);
+    Held::check(&candidate, &checker).unwrap().check_claims(payload, image, &checker).unwrap()
 }
 
 /// The order of P-256.

@@ -159,7 +159,7 @@ fn a_refusal_says_how_many_of_how_many_and_who_is_missing() {
 fn a_threshold_that_cannot_be_met_or_means_nothing_is_an_error() {
     let position = |trust: &str| {
         let keys = |document: &Document| -> BTreeMap<_, _> {
-            document.key_sources().iter().map(|signer| (signer.name.clone(), Ok(key_of(&signer.name)))).collect()
+            document.signers().iter().map(|signer| (signer.name.clone(), Ok(key_of(&signer.name)))).collect()
         };
         let problems = match Document::parse(&text(trust)) {
             Ok(document) => {

@@ -8,8 +8,8 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Subject, Tag};
 use crate::registry::{Answer, Descriptor, ManifestKind, Referrers, Role};
-use crate::trust::{self, Authority, PrivateKey, Requirements, VerifiedSignature};
-use crate::wire::{self, Bundle, FallbackIndex, Referrer, SubjectDescriptor};
+use crate::trust::{self, Checker, PrivateKey, Requirements, VerifiedSignature};
+use crate::wire::{self, Bundle, BundleSource, FallbackIndex, Referrer, SubjectDescriptor};
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use oci_distribution::manifest::{OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE};
@@ -29,10 +29,11 @@ impl Place<'_> {
     ) -> Result<Attached, Failure> {
         let tag = Tag::of_referrers(&subject.digest);
         let _lock = self.lock(&tag)?;
-        let authority = [authority(key)];
+        let (authority, requirements) = ([authority(key)], Requirements::default());
+        let checker = Checker::new(&authority, &requirements);
         let listed = self.listed(&subject.digest, &tag).await?;
         let mut opened =
-            stream::iter(&listed).map(|manifest| self.verified(manifest, &subject.digest, &authority)).buffered(limits::PARALLEL);
+            stream::iter(&listed).map(|manifest| self.verified(manifest, &subject.digest, &checker)).buffered(limits::PARALLEL);
         while let Some(found) = opened.next().await {
             // What cannot be read is not ours; that is for whoever verifies to complain about.
             if let Ok(Some(signature)) = found
@@ -43,7 +44,7 @@ impl Place<'_> {
         }
         let manifest = self.write(subject, annotations, key, now).await?;
         // (read back) Everything comes from the registry, and our own checker has the last word.
-        let signature = self.verified(&Digest::of(&manifest), &subject.digest, &authority).await?;
+        let signature = self.verified(&Digest::of(&manifest), &subject.digest, &checker).await?;
         let signature = signature.ok_or_else(|| Failure::new(Class::Internal, "what was written is no signature"))?;
         Ok(Attached { signature, already: false })
     }
@@ -105,12 +106,12 @@ impl Place<'_> {
     }
 
     /// Opens one referrer; `None` where it is no bundle, or an attestation.
-    async fn verified(&self, manifest: &Digest, image: &Digest, authority: &[Authority]) -> Result<Option<VerifiedSignature>, Failure> {
+    async fn verified(&self, manifest: &Digest, image: &Digest, checker: &Checker<'_>) -> Result<Option<VerifiedSignature>, Failure> {
         let Answer::There(manifest) = self.client.manifest(self.repository, manifest, limits::MANIFEST_BYTES).await? else {
             return Err(Failure::new(Class::Registry, format!("`{}@{manifest}` is listed, and not there", self.repository)));
         };
         let Referrer::Bundle { digest, bytes } = Referrer::parse(&manifest.bytes, image)? else { return Ok(None) };
         let bundle = self.client.blob(self.repository, &digest, bytes, limits::BUNDLE_BYTES).await?;
-        trust::check_bundle(&Bundle::parse(&bundle)?, authority, image, &Requirements::default())
+        Ok(trust::check_bundle(&Bundle::parse(&bundle, BundleSource::Registry)?, image, checker)?)
     }
 }

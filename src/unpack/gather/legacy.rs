@@ -9,7 +9,7 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::Digest;
 use crate::policy::Evidence;
-use crate::trust::Held;
+use crate::trust::{Checker, Held};
 use crate::wire::{LegacyCandidate, Signatures};
 use futures_util::stream::{self, StreamExt as _};
 
@@ -35,14 +35,18 @@ impl Look<'_> {
         let candidates: Vec<LegacyCandidate> =
             signatures.candidates().filter_map(|candidate| candidate.map_err(|failure| found.push((FORMAT, Err(failure)))).ok()).collect();
         let (mut first, mut later) = (Vec::new(), Vec::new());
-        for group in self.groups(&candidates, &mut found) {
+        if candidates.is_empty() {
+            return found;
+        }
+        let mut checker = self.checker().await;
+        for group in self.groups(&candidates, &mut checker, &mut found).await {
             if group.is_proven() { first.push(group) } else { later.push(group) }
         }
         let over = later.split_off(later.len().min(limits::PAYLOADS));
         // One of those that hold is enough, so they are not all fetched at once.
         let width = if self.thorough { limits::PARALLEL } else { 1 };
         for (groups, width) in [(first, width), (later, limits::PARALLEL)] {
-            if self.open_groups(spot, groups, width, evidence, &mut found).await {
+            if self.open_groups(spot, groups, width, &checker, evidence, &mut found).await {
                 return found;
             }
         }
@@ -51,10 +55,10 @@ impl Look<'_> {
     }
 
     /// Puts together what is signed over one payload; what nobody trusted can have signed is found to be that.
-    fn groups<'a>(&'a self, candidates: &'a [LegacyCandidate], found: &mut Vec<Found>) -> Vec<Group<'a>> {
+    async fn groups<'a>(&'a self, candidates: &'a [LegacyCandidate], checker: &mut Checker<'a>, found: &mut Vec<Found>) -> Vec<Group<'a>> {
         let mut groups: Vec<Group<'a>> = Vec::new();
         for candidate in candidates {
-            let held = match Held::check(candidate, self.matched.authorities()) {
+            let held = match self.check(checker, |checker| Held::check(candidate, checker)).await {
                 Ok(held) => held,
                 Err(failure) => {
                     found.push((FORMAT, Err(failure)));
@@ -71,11 +75,19 @@ impl Look<'_> {
     }
 
     /// Fetches the payloads and checks them. Whether that is enough.
-    async fn open_groups(&self, spot: Spot<'_>, groups: Vec<Group<'_>>, width: usize, evidence: &Evidence, found: &mut Vec<Found>) -> bool {
+    async fn open_groups(
+        &self,
+        spot: Spot<'_>,
+        groups: Vec<Group<'_>>,
+        width: usize,
+        checker: &Checker<'_>,
+        evidence: &Evidence,
+        found: &mut Vec<Found>,
+    ) -> bool {
         let fetch = async |group: Group<'_>| {
             let payload = self.client.blob(spot.repository, &group.payload, group.bytes, limits::PAYLOAD_BYTES).await;
             let check = |held: Held<'_>| match &payload {
-                Ok(payload) => held.check_claims(payload, &spot.subject, self.requirements),
+                Ok(payload) => held.check_claims(payload, &spot.subject, checker),
                 Err(failure) => Err(failure.clone()),
             };
             group.held.into_iter().map(check).collect::<Vec<_>>()

@@ -1,0 +1,104 @@
+//! The identities of keyless signers: `keyless` and `github`.
+
+use super::diagnostic::Problems;
+use super::fields::{self, Fields};
+use super::tree::{Node, Value};
+use crate::class::Failure;
+use crate::trust::{Expected, Identity};
+
+/// The words that stand in place of an identity.
+const WORDS: &[(&str, Identity)] = &[("any", Identity::Any), ("registry-owner", Identity::RegistryOwner)];
+
+/// Names that no pattern for one owner's workflows or addresses should let in (`reference/policy.md` 4.9).
+const HOSTILE: &[&str] = &[
+    "https://github.com/someone-else/evil/.github/workflows/release.yml@refs/heads/main",
+    "https://gitlab.com/someone-else/evil//.gitlab-ci.yml@refs/heads/main",
+    "someone-else@evil.example",
+];
+
+/// Reads `keyless`: a word, or an issuer and a name.
+pub(super) fn keyless(node: &Node, problems: &mut Problems) -> Option<Identity> {
+    if let Value::Scalar(text, _) = &node.value {
+        let found = WORDS.iter().find(|(word, _)| word == text).map(|(_, identity)| identity.clone());
+        if found.is_none() {
+            problems
+                .error(
+                    node.at,
+                    "value",
+                    format!("`keyless` is {}; expected an issuer and a subject, or {}", node.kind(), fields::words_of(WORDS)),
+                )
+                .help("write `{issuer: https://..., subject: ...}`");
+        }
+        return found;
+    }
+    let fields = Fields::open(node, "signers.NAME.keyless.", "`keyless`", problems)?;
+    let issuer = one_of(&fields, &[("issuer", exact), ("issuer_regexp", Expected::regexp)], problems);
+    let forms: &[(&str, Read)] = &[
+        ("subject", exact),
+        ("subject_prefix", Expected::prefix),
+        ("subject_pattern", Expected::glob),
+        ("subject_regexp", Expected::regexp),
+    ];
+    let subject = one_of(&fields, forms, problems);
+    let (issuer, subject) = (issuer?, subject?);
+    for hostile in HOSTILE {
+        if subject.fits(hostile) {
+            problems.warning(node.at, "wide-identity", format!("`keyless` counts signatures by anybody, such as `{hostile}`"));
+            break;
+        }
+    }
+    Some(Identity::Named { issuer, subject })
+}
+
+/// Reads `github`.
+pub(super) fn github(node: &Node, problems: &mut Problems) -> Option<Identity> {
+    let fields = Fields::open(node, "signers.NAME.github.", "`github`", problems)?;
+    let repository = fields.required("repo", "`github`", problems).and_then(|node| {
+        let text = fields::text(node, "`repo`", problems)?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        match text.split('/').collect::<Vec<_>>().as_slice() {
+            [owner, name] if [owner, name].iter().all(|part| !part.is_empty() && part.chars().all(plain)) => Some(text.to_owned()),
+            _ => {
+                problems.error(node.at, "value", format!("`repo` is `{text}`; expected `owner/name`"));
+                None
+            }
+        }
+    });
+    let workflow = fields.optional("workflow").and_then(|node| fields::text(node, "`workflow`", problems)).map(ToOwned::to_owned);
+    let reference = fields.optional("ref").and_then(|node| expected(node, "ref", Expected::glob, problems));
+    Some(Identity::Github { repository: repository?, workflow, reference })
+}
+
+type Read = fn(&str) -> Result<Expected, Failure>;
+
+fn exact(text: &str) -> Result<Expected, Failure> {
+    Ok(Expected::Exact(text.to_owned()))
+}
+
+/// Reads the one of several keys that is there.
+fn one_of(fields: &Fields<'_>, forms: &[(&str, Read)], problems: &mut Problems) -> Option<Expected> {
+    let mut given = forms.iter().filter_map(|(key, read)| Some((*key, *read, fields.optional(key)?)));
+    match (given.next(), given.next()) {
+        (Some((key, read, node)), None) => expected(node, key, read, problems),
+        (Some((first, ..)), Some((second, ..))) => {
+            problems.error(fields.at, "conflict", format!("`keyless` has both `{first}` and `{second}`")).help("write two signers");
+            None
+        }
+        (None, _) => {
+            let keys: Vec<String> = forms.iter().map(|(key, _)| format!("`{key}`")).collect();
+            let message = format!("`keyless` has no {}", keys.join(" or "));
+            problems.error(fields.at, "missing-key", message).help("a name says nothing without who vouches for it, nor the reverse");
+            None
+        }
+    }
+}
+
+fn expected(node: &Node, key: &str, read: Read, problems: &mut Problems) -> Option<Expected> {
+    match read(fields::text(node, &format!("`{key}`"), problems)?) {
+        Ok(expected) => Some(expected),
+        Err(failure) => {
+            problems.error(node.at, "identity", format!("`{key}`: {}", failure.message()));
+            None
+        }
+    }
+}

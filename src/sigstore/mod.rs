@@ -1,0 +1,6 @@
+//! What Sigstore's services give: trusted roots. No request is made to verify a signature, but for a newer root where one is
+//! missing an authority or a log.
+
+mod roots;
+
+pub use roots::{Roots, Settings, Source};

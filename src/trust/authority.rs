@@ -1,0 +1,158 @@
+//! Somebody whose signatures count.
+
+use super::certificate::Certificate;
+use super::identity::Identity;
+use super::key::PublicKey;
+use super::root::TrustedRoot;
+use crate::class::{Class, Failure};
+use crate::name::{Digest, Repository};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+
+/// Somebody whose signatures count, under the name that the policy gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// The name in the policy; `COSIGN_PUBLIC_KEY_LOCATION` for the environment's key.
+    pub name: String,
+    /// What shows that a signature is theirs.
+    pub signer: Signer,
+    /// Which trusted root knows the authorities and logs behind their signatures: none for the default one.
+    pub root: Option<String>,
+}
+
+/// What shows that a signature is somebody's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// A key.
+    Key {
+        /// The key.
+        key: PublicKey,
+        /// Whether the signature must have been logged.
+        logged: bool,
+    },
+    /// A certificate of theirs: keyless.
+    Certificate(Identity),
+}
+
+impl Authority {
+    /// Returns who signs by a key, logged or not.
+    #[must_use]
+    pub fn of_key(name: impl Into<String>, key: PublicKey) -> Self {
+        Self { name: name.into(), signer: Signer::Key { key, logged: false }, root: None }
+    }
+
+    /// Returns who signs by a certificate, judged by the default trusted root.
+    #[must_use]
+    pub fn of_identity(identity: Identity) -> Self {
+        Self { name: identity.to_string(), signer: Signer::Certificate(identity), root: None }
+    }
+
+    /// Returns the key, where it is one.
+    #[must_use]
+    pub fn key(&self) -> Option<&PublicKey> {
+        match &self.signer {
+            Signer::Key { key, .. } => Some(key),
+            Signer::Certificate(_) => None,
+        }
+    }
+
+    /// Returns the identity, where it is one.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        match &self.signer {
+            Signer::Key { .. } => None,
+            Signer::Certificate(identity) => Some(identity),
+        }
+    }
+
+    /// Returns what stands for it where authorities are counted: two with one fingerprint are one.
+    #[must_use]
+    pub fn fingerprint(&self) -> Digest {
+        match &self.signer {
+            Signer::Key { key, .. } => *key.fingerprint(),
+            Signer::Certificate(identity) => identity.fingerprint(),
+        }
+    }
+
+    /// Whether its signatures are checked by a trusted root.
+    #[must_use]
+    pub fn needs_root(&self) -> bool {
+        matches!(self.signer, Signer::Key { logged: true, .. } | Signer::Certificate(_))
+    }
+
+    /// Returns the authority for an image of this repository: see [`Identity::of_image`].
+    #[must_use]
+    pub fn of_image(&self, repository: &Repository) -> Self {
+        match &self.signer {
+            Signer::Key { .. } => self.clone(),
+            Signer::Certificate(identity) => Self { signer: Signer::Certificate(identity.of_image(repository)), ..self.clone() },
+        }
+    }
+}
+
+/// What people read behind the name: which key, or whose certificate.
+impl fmt::Display for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key { key, logged: false } => write!(f, "key {}", key.fingerprint().short()),
+            Self::Key { key, logged: true } => write!(f, "key {}, logged", key.fingerprint().short()),
+            Self::Certificate(identity) => identity.fmt(f),
+        }
+    }
+}
+
+/// The trusted roots at hand, by the name that authorities use for them, or why one is not.
+#[derive(Clone, Debug, Default)]
+pub struct Roots(BTreeMap<Option<String>, Result<Rc<TrustedRoot>, Failure>>);
+
+impl Roots {
+    /// Puts a root in.
+    pub fn insert(&mut self, name: Option<String>, root: Result<Rc<TrustedRoot>, Failure>) {
+        self.0.insert(name, root);
+    }
+
+    /// Whether it is known what became of this one.
+    #[must_use]
+    pub fn has(&self, name: Option<&String>) -> bool {
+        self.0.contains_key(&name.cloned())
+    }
+
+    /// Returns a root.
+    ///
+    /// # Errors
+    /// Why it is not there; `internal`: nobody asked for it.
+    pub fn get(&self, name: Option<&String>) -> Result<&TrustedRoot, Failure> {
+        match self.0.get(&name.cloned()) {
+            Some(Ok(root)) => Ok(root),
+            Some(Err(failure)) => Err(failure.clone()),
+            None => Err(Failure::new(Class::Internal, "a signature was checked without its trusted root")),
+        }
+    }
+}
+
+/// Who made a signature, as it was proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Proven {
+    Key(Digest),
+    Certificate(Box<Certificate>),
+}
+
+impl Proven {
+    /// Returns what stands for the signer where signers are counted.
+    pub(super) fn fingerprint(&self) -> Digest {
+        match self {
+            Self::Key(fingerprint) => *fingerprint,
+            Self::Certificate(certificate) => certificate.fingerprint(),
+        }
+    }
+
+    /// Whether it is this authority.
+    pub(super) fn is(&self, authority: &Authority) -> bool {
+        match (self, &authority.signer) {
+            (Self::Key(fingerprint), Signer::Key { key, .. }) => key.fingerprint() == fingerprint,
+            (Self::Certificate(certificate), Signer::Certificate(identity)) => identity.fits(certificate),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What a certificate of a certificate authority for signing (Fulcio) says: who signed, and where that was built.
+//!
+//! Read only here, and only from certificates that were verified, or to name a stranger. Sources: fulcio `docs/oid-info.md`,
+//! `docs/certificate-specification.md`; RFC 5280 section 4.2.1.6. The crate reads the first name only and no `otherName`
+//! (`reference/crates.md` section 1); a certificate with two names would let one of them be checked and the other be shown.
+
+use crate::class::{Class, Failure};
+use crate::name::Digest;
+use std::collections::BTreeMap;
+use std::fmt;
+use x509_cert::der::Decode as _;
+use x509_cert::der::asn1::{ObjectIdentifier, Utf8StringRef};
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::{GeneralName, OtherName};
+
+/// Under it lie Fulcio's extensions.
+const FULCIO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1");
+/// The `otherName` for user names.
+const USERNAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.7");
+
+/// Fulcio's extensions that are asked for, by their last number.
+pub(super) mod claim {
+    pub(crate) const ISSUER: u32 = 1;
+    pub(crate) const GITHUB_REPOSITORY: u32 = 5;
+    pub(crate) const GITHUB_REF: u32 = 6;
+    pub(crate) const ISSUER_V2: u32 = 8;
+    pub(crate) const SOURCE_URI: u32 = 12;
+    pub(crate) const SOURCE_REF: u32 = 14;
+    pub(crate) const SOURCE_OWNER_URI: u32 = 16;
+}
+
+/// A name in a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubjectName {
+    /// An e-mail address.
+    Email(String),
+    /// A URI: a workload.
+    Uri(String),
+    /// A user name.
+    Username(String),
+}
+
+impl SubjectName {
+    /// Returns the name, of whatever kind.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Email(name) | Self::Uri(name) | Self::Username(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for SubjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a certificate says of its owner. By itself it proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    subject: SubjectName,
+    issuer: String,
+    claims: BTreeMap<u32, String>,
+}
+
+impl Certificate {
+    /// Reads a certificate.
+    ///
+    /// # Errors
+    /// `malformed`: no certificate, or an extension of Fulcio's that is broken or there twice. `identity`: it has no name, several,
+    /// no issuer, or two that are not the same: it does not say who signed.
+    pub fn parse(der: &[u8]) -> Result<Self, Failure> {
+        let certificate = x509_cert::Certificate::from_der(der).map_err(|error| malformed(format!("no certificate: {error}")))?;
+        let tbs = &certificate.tbs_certificate;
+        let mut claims = BTreeMap::new();
+        for extension in tbs.extensions.iter().flatten() {
+            let Some(number) = fulcio_number(&extension.extn_id) else { continue };
+            let Some(text) = read_claim(number, extension.extn_value.as_bytes())? else { continue };
+            if claims.insert(number, text).is_some() {
+                return Err(malformed(format!("a certificate with the extension {} twice", extension.extn_id)));
+            }
+        }
+        Ok(Self { subject: subject(tbs)?, issuer: issuer(&claims)?, claims })
+    }
+
+    /// Returns who signed.
+    #[must_use]
+    pub fn subject(&self) -> &SubjectName {
+        &self.subject
+    }
+
+    /// Returns who vouched for the subject: the URL of an OpenID Connect issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Returns an extension of Fulcio's, `1.3.6.1.4.1.57264.1.NUMBER`.
+    #[must_use]
+    pub fn claim(&self, number: u32) -> Option<&str> {
+        self.claims.get(&number).map(String::as_str)
+    }
+
+    /// Returns every extension of Fulcio's that is there, by its number.
+    pub fn claims(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.claims.iter().map(|(number, text)| (*number, text.as_str()))
+    }
+
+    /// Returns the signer's name without what changes from one run of a workflow to the next: a workflow's URI without `@ref`.
+    #[must_use]
+    pub fn lasting_name(&self) -> &str {
+        match &self.subject {
+            SubjectName::Uri(uri) => uri.split_once('@').map_or(uri.as_str(), |(workflow, _)| workflow),
+            other => other.as_str(),
+        }
+    }
+
+    /// Returns what stands for the signer where signers are counted and remembered: the digest of issuer and lasting name.
+    #[must_use]
+    pub fn fingerprint(&self) -> Digest {
+        Digest::of(format!("keyless\n{}\n{}", self.issuer, self.lasting_name()).as_bytes())
+    }
+}
+
+fn malformed(why: impl fmt::Display) -> Failure {
+    Failure::new(Class::Malformed, why)
+}
+
+fn identity(why: impl fmt::Display) -> Failure {
+    Failure::new(Class::Identity, format!("a certificate {why}, so it does not say who signed"))
+}
+
+/// Returns the last number of one of Fulcio's extensions.
+fn fulcio_number(oid: &ObjectIdentifier) -> Option<u32> {
+    if oid.parent()? == FULCIO { oid.arcs().last() } else { None }
+}
+
+/// Reads the value of one of Fulcio's extensions: up to 6 the bare text, from 8 on a DER `UTF8String`. Others are not known.
+fn read_claim(number: u32, value: &[u8]) -> Result<Option<String>, Failure> {
+    let broken = |why: &dyn fmt::Display| malformed(format!("a certificate whose extension {FULCIO}.{number} is {why}"));
+    match number {
+        1..=6 => {
+            let text = std::str::from_utf8(value).map_err(|_| broken(&"not UTF-8"))?;
+            Ok(Some(text.to_owned()))
+        }
+        8..=24 => {
+            let text = Utf8StringRef::from_der(value).map_err(|error| broken(&error))?;
+            Ok(Some(text.as_str().to_owned()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Returns the one name. Fulcio gives one; with several it would be open which of them was checked.
+fn subject(tbs: &x509_cert::TbsCertificate) -> Result<SubjectName, Failure> {
+    let names = tbs.get::<SubjectAltName>().map_err(|error| malformed(format!("a certificate with broken names: {error}")))?;
+    let mut found = Vec::new();
+    for name in names.map(|(_, names)| names.0).unwrap_or_default() {
+        match name {
+            GeneralName::Rfc822Name(email) => found.push(SubjectName::Email(email.to_string())),
+            GeneralName::UniformResourceIdentifier(uri) => found.push(SubjectName::Uri(uri.to_string())),
+            GeneralName::OtherName(OtherName { type_id: USERNAME, value }) => {
+                let text = value.decode_as::<Utf8StringRef<'_>>();
+                let text = text.map_err(|error| malformed(format!("a certificate with a broken user name: {error}")))?;
+                found.push(SubjectName::Username(text.as_str().to_owned()));
+            }
+            _ => return Err(identity("names its owner in a way that is not known")),
+        }
+    }
+    match (found.pop(), found.is_empty()) {
+        (None, _) => Err(identity("has no name")),
+        (Some(name), _) if name.as_str().is_empty() || name.as_str().chars().any(char::is_control) => {
+            Err(identity("has a name that is none"))
+        }
+        (Some(name), true) => Ok(name),
+        (Some(_), false) => Err(identity("has several names")),
+    }
+}
+
+fn issuer(claims: &BTreeMap<u32, String>) -> Result<String, Failure> {
+    match (claims.get(&claim::ISSUER), claims.get(&claim::ISSUER_V2)) {
+        (Some(old), Some(new)) if old != new => Err(identity(format!("has the issuers `{old}` and `{new}`"))),
+        (_, Some(issuer)) | (Some(issuer), None) if !issuer.is_empty() => Ok(issuer.clone()),
+        _ => Err(identity("has no issuer")),
+    }
+}

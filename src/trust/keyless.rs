@@ -1,0 +1,321 @@
+//! Keyless signatures: from the evidence beside a signature to a [`Certified`], the proof that the owner of a certificate made it
+//! while the certificate was valid.
+//!
+//! A legacy signature becomes a bundle of version 0.1, so that one checker reads all forms (`reference/crates.md` section 5).
+//! Every entry is then held against the signature by [`Claim`] once more, which is the same for all forms. No request is made.
+
+use super::certificate::Certificate;
+use super::entry::{Claim, MessageDigests, Signed};
+use super::root::{TrustedRoot, malformed, tlog};
+use crate::class::{Class, Failure};
+use crate::name::Digest;
+use crate::wire::{Bundle, Content, Envelope, LegacyCandidate, LogEntry, json, read_certificates, read_timestamp};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sigstore::types::bundle::{
+    InclusionPromise, MessageDigest, MessageSignature, Rfc3161Timestamp, TimestampVerificationData, TransparencyLogEntry,
+    VerificationMaterial, VerificationMaterialContent, X509Certificate,
+};
+use sigstore::types::{
+    Artifact, ArtifactDigest, Bundle as SigstoreBundle, CanonicalizedBody, DerCertificate, DerPublicKey, HashAlgorithm, KindVersion, LogId,
+    LogIndex, LogKeyId, MediaType, Sha256Hash, SignatureBytes, SignatureContent, SignedTimestamp, TimestampToken,
+};
+use sigstore::{CertificateError, Error, PublicKeyVerificationPolicy, TimestampError, TransparencyLogError, VerificationPolicy};
+
+/// A keyless signature that holds: its certificate, and what is known of when it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certified {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// When the signature was made, by every clock that vouched for it. Never empty.
+    pub times: Vec<Timestamp>,
+    /// The position in a log, where the log signed it (Rekor v1).
+    pub log_index: Option<u64>,
+}
+
+/// Why a signature does not count.
+#[derive(Clone, Debug)]
+pub struct Rejected {
+    /// The reason.
+    pub failure: Failure,
+    /// Whether a newer trusted root could know the authority or log that this one does not.
+    pub unknown: bool,
+}
+
+impl Rejected {
+    pub(super) fn map(self, change: impl FnOnce(Failure) -> Failure) -> Self {
+        Self { failure: change(self.failure), ..self }
+    }
+}
+
+impl From<Rejected> for Failure {
+    fn from(rejected: Rejected) -> Self {
+        rejected.failure
+    }
+}
+
+impl From<Failure> for Rejected {
+    fn from(failure: Failure) -> Self {
+        Self { failure, unknown: false }
+    }
+}
+
+/// Whether a certificate must carry the proof that it was logged itself (a signed certificate timestamp).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CertificateLog {
+    /// It must.
+    #[default]
+    Required,
+    /// It need not: `--insecure-ignore-sct`, for certificate authorities of one's own.
+    Ignored,
+}
+
+impl TrustedRoot {
+    /// Checks a legacy keyless signature, by the digest of what it signed.
+    ///
+    /// # Errors
+    /// Every class of a signature that does not hold.
+    pub fn certify_legacy(&self, candidate: &LegacyCandidate, sct: CertificateLog) -> Result<Certified, Rejected> {
+        let bundle = legacy_bundle(candidate)?;
+        let digests = MessageDigests::from(candidate.payload);
+        self.certify(bundle, Artifact::from_digest(Sha256Hash::from(*candidate.payload.bytes())), Signed::Message(&digests), sct)
+    }
+
+    /// Checks a bundle by a certificate. Of an envelope the caller checks the statement itself: here it is only held that
+    /// `subject` is one of its subjects.
+    ///
+    /// # Errors
+    /// Every class of a signature that does not hold.
+    pub fn certify_bundle(&self, bundle: &Bundle, subject: &MessageDigests, sct: CertificateLog) -> Result<Certified, Rejected> {
+        let theirs = SigstoreBundle::from_json(bundle.evidence()?).map_err(|error| malformed(format!("a Sigstore bundle: {error}")))?;
+        refuse_root_in_chain(&theirs)?;
+        let artifact = artifact(&theirs, subject)?;
+        match &bundle.content {
+            Content::Envelope(envelope) => self.certify(theirs, artifact, Signed::Envelope(envelope), sct),
+            Content::Message { .. } => self.certify(theirs, artifact, Signed::Message(subject), sct),
+        }
+    }
+
+    fn certify(
+        &self,
+        mut bundle: SigstoreBundle,
+        artifact: Artifact<'_>,
+        signed: Signed<'_>,
+        sct: CertificateLog,
+    ) -> Result<Certified, Rejected> {
+        let material = &mut bundle.verification_material;
+        if material.tlog_entries.is_empty() {
+            return Err(tlog("there is no log entry beside the signature").into());
+        }
+        if !self.has_timestamp_authority && material.tlog_entries.iter().any(|entry| entry.inclusion_promise.is_some()) {
+            // Nobody vouches for these, and the log vouches for the time.
+            material.timestamp_verification_data = TimestampVerificationData::default();
+        }
+        let policy = VerificationPolicy::any_identity();
+        let policy = if sct == CertificateLog::Ignored { policy.skip_sct() } else { policy };
+        let result = self.verifier.verify(artifact, &bundle, &policy).map_err(judge)?;
+        let times = result.verified_timestamps().to_vec();
+        if times.is_empty() || !result.certificate_verified() || !result.tlog_verified() {
+            return Err(Failure::new(Class::Internal, "a signature that was verified without a time, a chain or a log").into());
+        }
+        let certificate = bundle.signing_certificate().ok_or_else(|| malformed("no certificate"))?;
+        let signature = signature_of(&bundle.content)?;
+        let claim = Claim { signed, signature: &signature, verifier: certificate.as_bytes() };
+        let mut bodies = Vec::new();
+        for entry in &bundle.verification_material.tlog_entries {
+            claim.is_named_in(entry.canonicalized_body.as_bytes())?;
+            self.check_log(entry, &times)?;
+            if bodies.contains(&&entry.canonicalized_body) {
+                return Err(malformed("one log entry twice").into());
+            }
+            bodies.push(&entry.canonicalized_body);
+        }
+        let promised = bundle.verification_material.tlog_entries.iter().find(|entry| entry.inclusion_promise.is_some());
+        Ok(Certified {
+            certificate: Certificate::parse(certificate.as_bytes())?,
+            times,
+            log_index: promised.map(|entry| entry.log_index.get()),
+        })
+    }
+
+    /// Checks the log entries of a bundle with a statement about `subject` by a key. Returns when it was logged and at which
+    /// position, where a log signed those.
+    ///
+    /// # Errors
+    /// `tlog`: there is none, or one does not hold. `unsupported`: a key that logs take no bundles of.
+    pub(super) fn check_entries(
+        &self,
+        bundle: &Bundle,
+        envelope: &Envelope,
+        subject: &Digest,
+        spki: &[u8],
+    ) -> Result<Option<(Timestamp, u64)>, Rejected> {
+        let theirs = SigstoreBundle::from_json(bundle.evidence()?).map_err(|error| malformed(format!("a Sigstore bundle: {error}")))?;
+        let entries = &theirs.verification_material.tlog_entries;
+        if entries.is_empty() {
+            return Err(tlog("there is no log entry beside the signature").into());
+        }
+        let policy = PublicKeyVerificationPolicy::new(DerPublicKey::new(spki.to_vec()));
+        let artifact = Artifact::from_digest(Sha256Hash::from(*subject.bytes()));
+        let result = self.verifier.verify(artifact, &theirs, &policy).map_err(judge)?;
+        let claim = Claim { signed: Signed::Envelope(envelope), signature: &envelope.signature, verifier: spki };
+        for entry in entries {
+            claim.is_named_in(entry.canonicalized_body.as_bytes())?;
+            self.check_log(entry, result.verified_timestamps())?;
+        }
+        let promised = entries.iter().find(|entry| entry.inclusion_promise.is_some());
+        Ok(result.integrated_time().zip(promised.map(|entry| entry.log_index.get())))
+    }
+}
+
+/// A root in the chain of a bundle would be one more authority, were it believed. (In legacy annotations cosign writes it, and it
+/// is passed over there.)
+fn refuse_root_in_chain(bundle: &SigstoreBundle) -> Result<(), Failure> {
+    let VerificationMaterialContent::X509CertificateChain { certificates } = &bundle.verification_material.content else { return Ok(()) };
+    for certificate in certificates.iter().skip(1) {
+        let certificate = x509(certificate.raw_bytes.as_bytes())?;
+        if certificate.tbs_certificate.issuer == certificate.tbs_certificate.subject {
+            return Err(malformed("a Sigstore bundle with the certificate of a root"));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the signer's certificate, unchecked.
+pub(super) fn leaf(bundle: &Bundle) -> Option<Vec<u8>> {
+    SigstoreBundle::from_json(bundle.evidence().ok()?).ok()?.signing_certificate().map(|certificate| certificate.as_bytes().to_vec())
+}
+
+fn x509(der: &[u8]) -> Result<x509_cert::Certificate, Failure> {
+    use x509_cert::der::Decode as _;
+    x509_cert::Certificate::from_der(der).map_err(|error| malformed(format!("a certificate that cannot be read: {error}")))
+}
+
+/// Returns the digest that the signature of the bundle is over: the one that it names, where that is at hand.
+fn artifact(bundle: &SigstoreBundle, digests: &MessageDigests) -> Result<Artifact<'static>, Failure> {
+    let algorithm = match &bundle.content {
+        SignatureContent::MessageSignature(MessageSignature { message_digest: Some(digest), .. }) => digest.algorithm,
+        _ => HashAlgorithm::Sha2256,
+    };
+    let unread = || Failure::new(Class::Unsupported, format!("a signature over the {algorithm} of a message, which is not known here"));
+    let digest = match algorithm {
+        HashAlgorithm::Sha2256 => digests.sha256.bytes().to_vec(),
+        HashAlgorithm::Sha2384 => digests.sha384.as_ref().ok_or_else(unread)?.to_vec(),
+        HashAlgorithm::Sha2512 => digests.sha512.as_ref().ok_or_else(unread)?.to_vec(),
+        _ => return Err(unread()),
+    };
+    ArtifactDigest::new(algorithm, digest).map(Artifact::from_digest).map_err(malformed)
+}
+
+/// Turns what lies beside a legacy signature into a bundle. Version 0.1 is the one in which a log's promise is enough.
+fn legacy_bundle(candidate: &LegacyCandidate) -> Result<SigstoreBundle, Failure> {
+    let evidence = &candidate.evidence;
+    let leaf = evidence.certificate.as_deref().ok_or_else(|| malformed("a keyless signature without a certificate"))?;
+    let mut certificates = read_certificates(leaf)?;
+    if certificates.len() != 1 {
+        return Err(malformed(format!("{} certificates of one signer; expected one", certificates.len())));
+    }
+    if let Some(chain) = &evidence.chain {
+        certificates.extend(read_certificates(chain)?);
+    }
+    let entry = evidence.bundle.as_deref().ok_or_else(|| {
+        tlog("there is no log entry beside the signature")
+            .hint("signatures without one, or looked up on line, prove no time: have it signed again with a cosign that attaches the entry")
+    })?;
+    let entry = log_entry(&LogEntry::parse(entry)?)?;
+    let timestamps = match &evidence.timestamp {
+        Some(text) => vec![Rfc3161Timestamp::new(TimestampToken::new(read_timestamp(text)?))],
+        None => Vec::new(),
+    };
+    Ok(message_bundle(certificates, &candidate.signature, &candidate.payload, vec![entry], timestamps))
+}
+
+/// Makes a bundle of the signature of a message and what proves it.
+pub(super) fn message_bundle(
+    certificates: Vec<Vec<u8>>,
+    signature: &[u8],
+    message: &Digest,
+    entries: Vec<TransparencyLogEntry>,
+    timestamps: Vec<Rfc3161Timestamp>,
+) -> SigstoreBundle {
+    let certificates = certificates.into_iter().map(|der| X509Certificate::new(DerCertificate::new(der))).collect();
+    let material = VerificationMaterial::new(VerificationMaterialContent::X509CertificateChain { certificates })
+        .with_tlog_entries(entries)
+        .with_timestamp_verification_data(TimestampVerificationData::new(timestamps));
+    let digest = MessageDigest::new(HashAlgorithm::Sha2256, Sha256Hash::from(*message.bytes()).into());
+    let content =
+        SignatureContent::MessageSignature(MessageSignature::new(SignatureBytes::new(signature.to_vec())).with_message_digest(digest));
+    SigstoreBundle::new(MediaType::Bundle0_1, material, content)
+}
+
+/// # Errors
+/// `unsupported`: an entry of a kind that carries no keyless signature here, such as those of 2021.
+pub(super) fn log_entry(entry: &LogEntry) -> Result<TransparencyLogEntry, Failure> {
+    let body = json::parse(&entry.body).map_err(|failure| failure.within("a log entry").as_class(Class::Tlog))?;
+    let (kind, version) = (body.get("kind").and_then(Value::as_str), body.get("apiVersion").and_then(Value::as_str));
+    let kind: KindVersion = serde_json::from_value(json!({"kind": kind, "version": version})).map_err(|_| {
+        let found =
+            format!("a keyless signature with a log entry of the kind `{}` {}", kind.unwrap_or_default(), version.unwrap_or_default());
+        Failure::new(Class::Unsupported, found).hint("cosign before 1.4 (2021) made such; have it signed again, or trust a key")
+    })?;
+    let bad = |error: &dyn std::fmt::Display| tlog(format!("a log entry that cannot be: {error}"));
+    Ok(TransparencyLogEntry::new(
+        LogIndex::new(entry.log_index).map_err(|error| bad(&error))?,
+        LogId::new(LogKeyId::new(entry.log_id.to_vec())),
+        kind,
+        CanonicalizedBody::new(entry.body.clone()),
+    )
+    .with_integrated_time(Timestamp::from_second(entry.integrated_time).map_err(|error| bad(&error))?)
+    .with_inclusion_promise(InclusionPromise::new(SignedTimestamp::new(entry.promise.clone()))))
+}
+
+fn signature_of(content: &SignatureContent) -> Result<Vec<u8>, Failure> {
+    match content {
+        SignatureContent::MessageSignature(message) => Ok(message.signature.as_bytes().to_vec()),
+        SignatureContent::DsseEnvelope(envelope) => Ok(envelope.signature.sig.as_bytes().to_vec()),
+        _ => Err(Failure::new(Class::Unsupported, "a Sigstore bundle with a content that is not known")),
+    }
+}
+
+/// Says in which class a refusal of the crate falls.
+fn judge(error: Error) -> Rejected {
+    let class = |class| Failure::new(class, &error);
+    let sure = |failure| Rejected { failure, unknown: false };
+    let unknown = |failure| Rejected { failure, unknown: true };
+    match &error {
+        Error::SignatureInvalid(_) | Error::Crypto(_) => sure(class(Class::Signature)),
+        Error::ArtifactMismatch(_) => sure(class(Class::Binding)),
+        Error::Certificate(CertificateError::ChainInvalid(why)) if expired(why) => {
+            sure(class(Class::Time).hint("an authority of the signer's certificate did not count when it was made"))
+        }
+        // No authority that the trusted root knows issued it: anybody can write such a certificate.
+        Error::Certificate(CertificateError::ChainInvalid(_)) => unknown(class(Class::Identity)),
+        Error::Certificate(CertificateError::NoValidAuthority { .. }) => unknown(class(Class::Time)),
+        Error::Certificate(CertificateError::NotYetValid { .. } | CertificateError::Expired { .. }) => sure(class(Class::Time)),
+        Error::Certificate(CertificateError::Sct(_)) => unknown(class(Class::Tlog).hint(
+            "the certificate was not logged by a log that the trusted root knows; with an authority of your own: --insecure-ignore-sct",
+        )),
+        Error::TransparencyLog(TransparencyLogError::IntegratedTime(why)) if why.contains("future") => {
+            sure(class(Class::Time).hint("the clock of this machine is behind: set it"))
+        }
+        Error::TransparencyLog(TransparencyLogError::IntegratedTime(_)) => sure(class(Class::Time)),
+        Error::TransparencyLog(TransparencyLogError::UnknownLog { .. } | TransparencyLogError::Checkpoint(_)) => {
+            unknown(class(Class::Tlog))
+        }
+        Error::TransparencyLog(TransparencyLogError::InclusionPromise(why)) if why.contains("No log key valid") => {
+            unknown(class(Class::Tlog))
+        }
+        Error::TransparencyLog(_) => sure(class(Class::Tlog)),
+        Error::Timestamp(TimestampError::Invalid(_)) => unknown(class(Class::Time)),
+        Error::Timestamp(_) => sure(class(Class::Time)),
+        Error::UnsupportedBundle(_) | Error::UnsupportedArtifact(_) => sure(class(Class::Unsupported)),
+        Error::InvalidTrustRoot(_) | Error::TrustRoot(_) | Error::TrustedCertificate(_) => sure(class(Class::Trustroot)),
+        Error::Bundle(_) => sure(class(Class::Tlog)),
+        _ => sure(class(Class::Malformed)),
+    }
+}
+
+/// The crate gives the words of rustls-webpki and no more.
+fn expired(why: &str) -> bool {
+    why.contains("CertExpired") || why.contains("CertNotValidYet") || why.contains("expired") || why.contains("not valid yet")
+}

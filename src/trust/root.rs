@@ -1,0 +1,181 @@
+//! The trusted root: whose certificates, logs and timestamps count, and when they did.
+//!
+//! Sources: sigstore protobuf-specs `sigstore_trustroot.proto`; `reference/security.md` rows S and T. The checks of certificates,
+//! timestamps, promises and proofs are sigstore-rust's; what it leaves open (`reference/crates.md` sections 2, 2b) is closed here.
+
+use super::entry::Claim;
+use super::keyless::Rejected;
+use crate::class::{Class, Failure};
+use crate::limits;
+use crate::wire::{self, LogEntry};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sigstore::Verifier;
+use sigstore::crypto::{Keyring, SigningScheme, VerificationKey};
+use sigstore::trust_root::CertificateAuthority;
+use sigstore::types::bundle::TransparencyLogEntry;
+use sigstore::types::{DerPublicKey, KindVersion, Sha256Hash, SignatureBytes, TimeRange};
+use std::collections::BTreeSet;
+use std::fmt;
+use x509_cert::der::Decode as _;
+use x509_cert::der::asn1::ObjectIdentifier;
+use x509_cert::ext::pkix::ExtendedKeyUsage;
+
+/// How the media types of trusted roots start.
+const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.trustedroot";
+
+/// `id-kp-codeSigning`, and `anyExtendedKeyUsage`: RFC 5280 section 4.2.1.12.
+const CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
+const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
+
+/// Certificate authorities, logs and timestamp authorities, each with when it counted.
+pub struct TrustedRoot {
+    name: String,
+    pub(super) verifier: Verifier,
+    logs: Vec<Log>,
+    keys: Keyring,
+    pub(super) has_timestamp_authority: bool,
+}
+
+struct Log {
+    id: Vec<u8>,
+    key: VerificationKey,
+    window: Option<TimeRange>,
+}
+
+impl fmt::Debug for TrustedRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TrustedRoot({})", self.name)
+    }
+}
+
+impl TrustedRoot {
+    /// Reads a trusted root. Keys of types that are not known are left out, for they are of logs that nobody here can check.
+    ///
+    /// # Errors
+    /// `trustroot`: another document, a key without the time from which it counts, or a certificate that is none.
+    pub fn parse(bytes: &[u8], name: &str) -> Result<Self, Failure> {
+        let error = |why: &dyn fmt::Display| Failure::new(Class::Trustroot, format!("the trusted root {name}: {why}"));
+        if u64::try_from(bytes.len()).map_or(true, |length| length > limits::ROOT_BYTES) {
+            return Err(error(&format!("{} bytes; at most {} are read", bytes.len(), limits::ROOT_BYTES)));
+        }
+        let value = wire::json::parse(bytes).map_err(|failure| error(&failure.message()))?;
+        let media_type = value.get("mediaType").and_then(Value::as_str).unwrap_or_default();
+        if !media_type.starts_with(MEDIA_TYPE) {
+            return Err(error(&format!("the media type `{media_type}`; expected `{MEDIA_TYPE}+json;version=0.1`")));
+        }
+        let mut root: sigstore::trust_root::TrustedRoot = serde_json::from_value(value).map_err(|problem| error(&problem))?;
+        let mut seen = BTreeSet::new();
+        root.tlogs.retain(|log| {
+            VerificationKey::from_spki(&log.public_key.raw_bytes).is_ok() && seen.insert((false, log.log_id.key_id.as_bytes().to_vec()))
+        });
+        root.ctlogs.retain(|log| is_known(&log.public_key.raw_bytes) && seen.insert((true, log.log_id.key_id.as_bytes().to_vec())));
+        for authority in &mut root.certificate_authorities {
+            narrow(authority).map_err(|problem| error(&problem))?;
+        }
+        let log = |log: &sigstore::trust_root::TransparencyLog| {
+            let key = VerificationKey::from_spki(&log.public_key.raw_bytes).ok()?;
+            Some(Log { id: log.log_id.key_id.as_bytes().to_vec(), key, window: log.public_key.valid_for })
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            verifier: Verifier::new(&root).map_err(|problem| error(&problem))?,
+            logs: root.tlogs.iter().filter_map(log).collect(),
+            keys: root.rekor_keys().map_err(|problem| error(&problem))?,
+            has_timestamp_authority: !root.timestamp_authorities.is_empty(),
+        })
+    }
+
+    /// Returns where it comes from.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Checks what the crate leaves open of an entry: that it is proven at all, that the log which signed the proof is the one that
+    /// the entry names, and that its key counted at every time that is known.
+    pub(super) fn check_log(&self, entry: &TransparencyLogEntry, times: &[Timestamp]) -> Result<(), Failure> {
+        let body = wire::json::parse(entry.canonicalized_body.as_bytes()).unwrap_or_default();
+        if body.get("kind") != Some(&json!(entry.kind_version.kind()))
+            || body.get("apiVersion") != Some(&json!(entry.kind_version.version()))
+        {
+            return Err(tlog("a log entry of another kind than it says"));
+        }
+        let Some(proof) = &entry.inclusion_proof else {
+            return if entry.inclusion_promise.is_some() { Ok(()) } else { Err(tlog("a log entry that nothing proves")) };
+        };
+        let checkpoint = proof.checkpoint.checkpoint().ok_or_else(|| tlog("a proof without a checkpoint"))?;
+        let signed_by =
+            |log: &&Log| checkpoint.signatures().iter().any(|found| log.key.verify(checkpoint.signed_data(), &found.signature).is_ok());
+        let counted = |log: &Log| log.window.is_none_or(|window| times.iter().all(|time| window.contains(*time)));
+        // Of a v2 entry the name of the log is not signed, so it says nothing.
+        let is_v1 = entry.kind_version != KindVersion::HashedRekordV002;
+        let named = |log: &&Log| !is_v1 || log.id == entry.log_id.key_id.as_bytes();
+        let mut signers = self.logs.iter().filter(signed_by).filter(named).peekable();
+        if signers.peek().is_none() {
+            return Err(tlog("a checkpoint by another log than the entry names"));
+        }
+        if signers.any(counted) { Ok(()) } else { Err(tlog("a checkpoint by a key that did not count when the signature was made")) }
+    }
+
+    /// Checks that a log promised to have an entry about a signature by a key, as the entry lies beside legacy signatures.
+    /// Returns when, and at which position.
+    ///
+    /// # Errors
+    /// `tlog`: it did not, or the entry is about something else. `time`: a log whose key did not count then.
+    pub(super) fn check_promise(&self, entry: &LogEntry, claim: &Claim<'_>) -> Result<(Timestamp, u64), Rejected> {
+        let time = Timestamp::from_second(entry.integrated_time).map_err(|_| malformed("a log entry with a time that cannot be"))?;
+        // RFC 8785 by hand: the four keys in order, and no character in them that is escaped.
+        let log_id: String = entry.log_id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let payload = json!({
+            "body": BASE64_STANDARD.encode(&entry.body),
+            "integratedTime": entry.integrated_time,
+            "logID": log_id,
+            "logIndex": entry.log_index,
+        });
+        let id = Sha256Hash::from(entry.log_id);
+        if self.keys.key(&id).is_none() {
+            return Err(Rejected {
+                failure: tlog(format!("an entry of the log {log_id}, which the trusted root {} does not know", self.name)),
+                unknown: true,
+            });
+        }
+        self.keys
+            .verify_with_key_id_at(&id, time, payload.to_string(), &SignatureBytes::new(entry.promise.clone()))
+            .map_err(|error| tlog(format!("the log did not promise this entry: {error}")))?;
+        claim.is_named_in(&entry.body)?;
+        Ok((time, entry.log_index))
+    }
+}
+
+/// Makes an authority count only while each of its certificates does, and only for signatures. The crate takes intermediates that
+/// the root names as they are, whatever their dates (cosign CVE-2026-24122; `reference/security.md` S12).
+fn narrow(authority: &mut CertificateAuthority) -> Result<(), String> {
+    for certificate in &authority.cert_chain.certificates {
+        let certificate = x509_cert::Certificate::from_der(certificate.raw_bytes.as_bytes()).map_err(|error| error.to_string())?;
+        let tbs = &certificate.tbs_certificate;
+        let time = |time: x509_cert::time::Time| Timestamp::try_from(time.to_system_time()).map_err(|error| error.to_string());
+        let (start, end) = (time(tbs.validity.not_before)?, time(tbs.validity.not_after)?);
+        let window = authority.valid_for.unwrap_or_else(|| TimeRange::new(start, Some(end)));
+        authority.valid_for = Some(TimeRange::new(window.start.max(start), Some(window.end.map_or(end, |known| known.min(end)))));
+        let purposes = tbs.get::<ExtendedKeyUsage>().map_err(|error| error.to_string())?;
+        if purposes.is_some_and(|(_, purposes)| !purposes.0.iter().any(|purpose| [CODE_SIGNING, ANY_PURPOSE].contains(purpose))) {
+            return Err(format!("an authority whose certificate `{}` is not for signing", tbs.subject));
+        }
+    }
+    Ok(())
+}
+
+/// Whether signed certificate timestamps by this key can be checked: the old logs have RSA keys.
+fn is_known(key: &DerPublicKey) -> bool {
+    VerificationKey::from_spki(key).is_ok() || VerificationKey::from_der(key, SigningScheme::RsaPkcs1Sha256).is_ok()
+}
+
+pub(super) fn tlog(why: impl fmt::Display) -> Failure {
+    Failure::new(Class::Tlog, why)
+}
+
+pub(super) fn malformed(why: impl fmt::Display) -> Failure {
+    Failure::new(Class::Malformed, why)
+}
