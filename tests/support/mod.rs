@@ -18,6 +18,7 @@ pub mod layer;
 pub mod plugin;
 pub mod registry;
 pub mod sink;
+pub mod vectors;
 
 pub use http::{Answer, Gate, Request, Server};
 pub use layer::{layer, unpack};
