@@ -16,6 +16,8 @@ mod support;
 #[allow(dead_code, unreachable_pub, reason = "this is the whole toolbox of tests/registry.rs; a part of it is needed here")]
 mod fixture;
 
+#[path = "hostile/answers.rs"]
+mod answers;
 #[path = "hostile/cases.rs"]
 mod cases;
 #[path = "hostile/content.rs"]
