@@ -22,6 +22,8 @@ mod answers;
 mod cases;
 #[path = "hostile/content.rs"]
 mod content;
+#[path = "hostile/credentials.rs"]
+mod credentials;
 #[path = "hostile/events.rs"]
 mod events;
 #[path = "hostile/evidence.rs"]

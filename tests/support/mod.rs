@@ -12,6 +12,7 @@
 
 #![allow(dead_code, unused_imports, unreachable_pub, missing_docs, missing_debug_implementations)]
 
+pub mod canary;
 pub mod certificates;
 pub mod http;
 pub mod layer;
@@ -19,6 +20,7 @@ pub mod plugin;
 pub mod registry;
 pub mod sink;
 
+pub use canary::Canary;
 pub use http::{Answer, Gate, Request, Server};
 pub use layer::{layer, unpack};
 pub use plugin::{Keys, PASSWORD, Plugin, Reply, envelope, make_keys};
