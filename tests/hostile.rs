@@ -24,6 +24,8 @@ mod cases;
 mod content;
 #[path = "hostile/credentials.rs"]
 mod credentials;
+#[path = "hostile/crowd.rs"]
+mod crowd;
 #[path = "hostile/events.rs"]
 mod events;
 #[path = "hostile/evidence.rs"]
@@ -38,11 +40,12 @@ mod network;
 mod passes;
 #[path = "hostile/places.rs"]
 mod places;
+#[path = "hostile/schedules.rs"]
+mod schedules;
 #[path = "hostile/world.rs"]
 mod world;
 
 /// Returns how many runs to make: all of them where the environment says so, else a part that `cargo test` has time for.
-#[allow(dead_code)]
 fn runs(full: usize, part: usize) -> usize {
     if std::env::var("HOSTILE").is_ok_and(|value| value == "full") { full } else { part }
 }
