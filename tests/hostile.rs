@@ -42,6 +42,8 @@ mod passes;
 mod places;
 #[path = "hostile/schedules.rs"]
 mod schedules;
+#[path = "hostile/secrets.rs"]
+mod secrets;
 #[path = "hostile/world.rs"]
 mod world;
 
