@@ -44,6 +44,8 @@ mod places;
 mod schedules;
 #[path = "hostile/secrets.rs"]
 mod secrets;
+#[path = "hostile/sizes.rs"]
+mod sizes;
 #[path = "hostile/world.rs"]
 mod world;
 

@@ -1,6 +1,6 @@
 //! The ledger: every case, its row of the matrix, and what came of it. A row without a case fails, and so does a case of no row.
 
-use crate::{content, events, evidence, faults, files, network, passes, places};
+use crate::{content, events, evidence, faults, files, network, passes, places, sizes};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -86,7 +86,17 @@ fn rows() -> BTreeSet<String> {
 #[test]
 fn every_row_of_the_matrix_ends_in_its_class() {
     let mut cases = Cases::default();
-    for add in [content::cases, evidence::cases, places::cases, network::cases, passes::cases, events::cases, files::cases, faults::cases] {
+    for add in [
+        content::cases,
+        sizes::cases,
+        evidence::cases,
+        places::cases,
+        network::cases,
+        passes::cases,
+        events::cases,
+        files::cases,
+        faults::cases,
+    ] {
         add(&mut cases);
     }
     let cases = cases.0;

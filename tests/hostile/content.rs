@@ -1,14 +1,10 @@
-//! R02 to R12, R20 and R24: manifests, digests and sizes that are not what they should be.
+//! R02 to R09, R20 and R24: manifests and digests that are not what they should be.
 
 use crate::cases::Cases;
 use crate::support::http::Answer;
 use crate::support::registry::{CONFIG, INDEX, LAYER, MANIFEST, SIMPLE_SIGNING, digest};
 use crate::world::{BUNDLE, LAX, Place, REPO, SIGNATURE, World, bundle, signed};
-use luet_cosign::limits;
 use serde_json::{Value, json};
-
-/// What kernels on both sides of a connection may hold beyond what was read.
-const IN_FLIGHT: u64 = 16 << 20;
 
 /// Strings that are no digest, and would be a path or a host where they were pasted into one.
 const NO_DIGESTS: [(&str, &str); 9] = [
@@ -29,8 +25,6 @@ pub(crate) fn cases(cases: &mut Cases) {
     polyglots(cases);
     indexes(cases);
     digests(cases);
-    sizes(cases);
-    numbers(cases);
     shapes(cases);
     names(cases);
 }
@@ -160,7 +154,7 @@ fn other_bytes(cases: &mut Cases) {
     });
 }
 
-fn descriptor(media_type: &str) -> Value {
+pub(crate) fn descriptor(media_type: &str) -> Value {
     json!({"mediaType": media_type, "size": 2, "digest": digest(b"{}")})
 }
 
@@ -291,107 +285,12 @@ fn digests(cases: &mut Cases) {
 }
 
 /// A world whose `.sig` tag holds these layers.
-fn manifest_of(layers: &[Value]) -> World {
+pub(crate) fn manifest_of(layers: &[Value]) -> World {
     let world = World::lax();
     let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": descriptor(CONFIG), "layers": layers}).to_string();
     let tag = format!("{}.sig", world.image.digest.replace(':', "-"));
     world.registry.push_manifest(REPO, Some(&tag), MANIFEST, manifest.as_bytes());
     world
-}
-
-/// R10 and R11: lengths.
-fn sizes(cases: &mut Cases) {
-    let over = usize::try_from(limits::MANIFEST_BYTES).unwrap() + 1;
-    let typed = || Answer::new(200).header("Content-Type", INDEX);
-    for (name, place) in
-        [("the image", Place::Tag), ("the .sig tag", Place::Sig), ("the fallback tag", Place::Fallback), ("referrers", Place::Referrers)]
-    {
-        for (what, answer) in [
-            ("one byte too many", typed().body(" ".repeat(over))),
-            ("endless pieces", typed().endless(vec![b' '; 32 << 10])),
-            ("no length, and too many", typed().body(" ".repeat(over)).until_close()),
-            ("a length of 1 TiB", typed().header("Content-Length", "1099511627776").body("{")),
-        ] {
-            cases.add("R10", format!("{name}: {what}"), "limit", move || {
-                let world = World::lax().serve(place, answer.clone());
-                let class = world.install();
-                assert!(world.registry.server().sent() < limits::MANIFEST_BYTES + IN_FLIGHT, "{} bytes", world.registry.server().sent());
-                class
-            });
-        }
-        cases.add("R10", format!("{name}: an endless error"), "limit", move || {
-            World::lax().serve(place, Answer::new(403).endless(vec![b' '; 4 << 10])).install()
-        });
-        cases.add("R10", format!("{name}: less than its length says"), "net", move || {
-            World::lax().serve(place, typed().header("Content-Length", "100").body("{}").cut(2)).install()
-        });
-    }
-    for (what, size, expected) in
-        [("one more", 1, "digest"), ("one less", -1, "digest"), ("nothing", i64::MIN, "digest"), ("more than is read", 1 << 30, "limit")]
-    {
-        cases.add("R11", format!("a payload: {what}"), expected, move || resized(size, 0).install());
-        cases.add("R11", format!("a bundle: {what}"), if expected == "limit" { "limit" } else { "digest" }, move || {
-            resized_bundle(&json!(if size == i64::MIN { 0 } else { bundle_size() + size })).install()
-        });
-    }
-    for (what, size) in [("-1", json!(-1)), ("2^63", json!(9_223_372_036_854_775_808_u64)), ("text", json!("2")), ("1.5", json!(1.5))] {
-        let text = size.clone();
-        cases.add("R11", format!("a payload: {what}"), "malformed", move || {
-            let layer = json!({"mediaType": SIMPLE_SIGNING, "size": text, "digest": digest(b"{}"), "annotations": {SIGNATURE: "AAAA"}});
-            manifest_of(&[layer]).install()
-        });
-        cases.add("R11", format!("a bundle: {what}"), "malformed", move || resized_bundle(&size).install());
-    }
-}
-
-fn bundle_size() -> i64 {
-    i64::try_from(bundle("acme", &digest(b"any image")).len()).unwrap()
-}
-
-/// A good signature whose payload is announced with another size: `change` more, or where that is absurd exactly `instead`.
-fn resized(change: i64, instead: i64) -> World {
-    let world = World::lax();
-    let signature = world.signature("acme", &world.image.digest, &[]);
-    let payload = world.registry.push_blob(REPO, &signature.payload);
-    let size = if change == i64::MIN { instead } else { i64::try_from(signature.payload.len()).unwrap() + change };
-    let annotations = json!({SIGNATURE: signature.annotations[0].1});
-    let layer = json!({"mediaType": SIMPLE_SIGNING, "size": size, "digest": payload, "annotations": annotations});
-    let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": descriptor(CONFIG), "layers": [layer]}).to_string();
-    let tag = format!("{}.sig", world.image.digest.replace(':', "-"));
-    world.registry.push_manifest(REPO, Some(&tag), MANIFEST, manifest.as_bytes());
-    world
-}
-
-/// A good bundle whose referrer announces it with another size.
-fn resized_bundle(size: &Value) -> World {
-    let world = World::lax();
-    let blob = world.registry.push_blob(REPO, &bundle("acme", &world.image.digest));
-    let manifest = json!({
-        "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": BUNDLE, "config": descriptor("application/vnd.oci.empty.v1+json"),
-        "layers": [{"mediaType": BUNDLE, "size": size, "digest": blob}],
-        "subject": {"mediaType": MANIFEST, "size": world.image.manifest.len(), "digest": world.image.digest},
-    });
-    world.registry.push_manifest(REPO, None, MANIFEST, manifest.to_string().as_bytes());
-    world
-}
-
-/// R12: counts and depths that cost the reader, not the writer.
-fn numbers(cases: &mut Cases) {
-    let nested = |depth: usize| format!("{{\"schemaVersion\":2,\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
-    let layers = |count: usize| format!("{{\"schemaVersion\":2,\"layers\":[{}0]}}", "0,".repeat(count));
-    let annotations = format!("{{\"schemaVersion\":2,\"annotations\":{{\"x\":\"{}\"}}}}", "x".repeat(8 << 20));
-    for (what, document) in [
-        ("10^5 layers", layers(100_000)),
-        ("10^6 layers", layers(1_000_000)),
-        ("a depth of 10^4", nested(10_000)),
-        ("a depth of 10^6", nested(1_000_000)),
-        ("annotations of 8 MiB", annotations),
-    ] {
-        for (name, place) in [("the image", Place::Tag), ("the signatures", Place::Sig)] {
-            let answer = Answer::new(200).header("Content-Type", MANIFEST).body(document.clone());
-            cases.add("R12", format!("{name}: {what}"), "limit", move || World::lax().serve(place, answer.clone()).install());
-        }
-    }
 }
 
 /// R20: manifests that are no image of today.

@@ -14,8 +14,10 @@ use std::process::Output;
 
 const SECRET: &str = "cAnary7+e/9!kQ~xW3:zP";
 
+type Make = fn() -> World;
+
 /// What may go wrong, or not.
-const WORLDS: [(&str, fn() -> World); 6] = [
+const WORLDS: [(&str, Make); 6] = [
     ("all is well", || logged_in(guarded()).sign()),
     ("nothing is signed", || logged_in(guarded())),
     ("the password is refused", || {
@@ -181,7 +183,7 @@ fn no_secret_is_in_any_output() {
     crate::in_parallel(WORLDS.len() * 4, WORLDS.len() * 4, |number| {
         let (name, make) = WORLDS[number % WORLDS.len()];
         let mut world = make();
-        let debug = if number / WORLDS.len() % 2 == 0 { "0" } else { "1" };
+        let debug = if (number / WORLDS.len()).is_multiple_of(2) { "0" } else { "1" };
         world.plugin.set("COSIGN_DEBUG", debug);
         let by_environment = number / WORLDS.len() >= 2;
         if by_environment {
