@@ -97,9 +97,9 @@ fn folders(cases: &mut Cases) {
 /// L02: links and pipes where files of ours will be.
 fn planted(cases: &mut Cases) {
     for (what, prefix) in [("the memory", "seen-"), ("the lock of the memory", "lock-")] {
-        for (kind, expected) in [("a link", "state"), ("a pipe", "state")] {
+        for kind in ["a link", "a pipe"] {
             // A memory that cannot be written is a warning where the image was verified; one that cannot be read refuses.
-            let expected = if prefix == "lock-" { "" } else { expected };
+            let expected = if prefix == "lock-" { "" } else { "state" };
             cases.add("L02", format!("{kind} in the place of {what}"), expected, move || {
                 let world = used();
                 let outside = world.plugin.write("outside", "precious");
@@ -114,9 +114,6 @@ fn planted(cases: &mut Cases) {
                         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rights, 0).unwrap();
                     }
                 }
-                world.registry.push_image(REPO, "1", &[&world.layer, b""]);
-                let image = world.registry.push_image(REPO, "1", &[&world.layer]);
-                assert_eq!(image.digest, world.image.digest);
                 let class = if prefix == "seen-" { world.install() } else { world.install_and_unpack(|dest| world.unpack(dest)) };
                 assert_eq!(std::fs::read(&outside).unwrap(), b"precious");
                 class
