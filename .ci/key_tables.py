@@ -105,7 +105,7 @@ def main():
         for (labels, reader), verdicts in cells.items():
             for registry, verdict in verdicts.items():
                 check(f"{table}, {', '.join(labels)}, {reader}, {registry}", verdict, [expected.get((labels, reader), "no such cell")])
-        for labels, reader in expected.keys() - cells.keys():
+        for labels, reader in sorted(expected.keys() - cells.keys()):
             wrong.append(f"FAILED {table}, {', '.join(labels)}, {reader}: in {document}, but was not seen")
         if {tuple(verdicts) for verdicts in cells.values()} not in REGISTRIES:
             wrong.append(f"FAILED {table}: not all was seen at both registries")
