@@ -26,6 +26,7 @@ mod transport;
 mod trouble;
 
 pub use answer::{Absence, Answer};
+pub use challenge::read_challenge;
 pub use config::{Config, Proxies, Times};
 pub use credentials::{Credential, CredentialScope, CredentialSources};
 pub use manifest::{Descriptor, Manifest, ManifestKind};
