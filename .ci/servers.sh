@@ -222,11 +222,13 @@ server_kill() {
     [ -e "$SERVERS_DIR/$1/pid" ] || return 0
     pid=$(cat "$SERVERS_DIR/$1/pid")
     kill "-$(cat "$SERVERS_DIR/$1/signal" 2>/dev/null || echo TERM)" "$pid" 2>/dev/null || true
-    while server_running "$pid"; do
-        [ "$SECONDS" -le "$end" ] || kill -KILL "$pid" 2>/dev/null || true
-        sleep 0.05
-    done
-    wait "$pid" 2>/dev/null || true
+    { # the shell's own words about who was killed
+        while server_running "$pid"; do
+            [ "$SECONDS" -le "$end" ] || kill -KILL "$pid" || true
+            sleep 0.05
+        done
+        wait "$pid" || true
+    } 2>/dev/null
     rm -f "$SERVERS_DIR/$1/pid"
 }
 

@@ -22,10 +22,12 @@ LIFETIME = datetime.timedelta(days=30)
 def write_python(folder, configs):
     (folder / "python").mkdir()
     for config in configs:
+        signing = json.loads((folder / f"{config}.json").read_bytes())
+        signing["tsaConfig"] = signing.get("tsaConfig") or {"selector": "ANY"}  # it does not read one that is empty
         both = {
             "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
             "trustedRoot": json.loads((folder / "trusted_root.json").read_bytes()),
-            "signingConfig": json.loads((folder / f"{config}.json").read_bytes()),
+            "signingConfig": signing,
         }
         (folder / "python" / f"{config}.json").write_text(json.dumps(both))
 
