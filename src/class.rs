@@ -190,6 +190,12 @@ impl Failure {
         self.0.hint.as_deref().map_or_else(|| self.0.class.hint().to_owned(), printable)
     }
 
+    /// Returns the hint of this failure's own, where it has one.
+    #[must_use]
+    pub fn own_hint(&self) -> Option<String> {
+        self.0.hint.as_deref().map(printable)
+    }
+
     /// Returns the lines below the message, made safe for a terminal.
     pub fn details(&self) -> impl Iterator<Item = String> + '_ {
         self.0.details.iter().map(|line| printable(line))

@@ -202,6 +202,10 @@ fn listed(answer: Result<Referrers, Failure>) -> Result<Vec<Descriptor>, PlaceAn
 /// Reads the index under the fallback tag. Its descriptors say nothing that can be relied on: every manifest is opened.
 fn tagged(subject: Digest, answer: Result<Answer<Manifest>, Failure>) -> Result<Vec<Descriptor>, PlaceAnswer> {
     let manifest = match answer {
+        // GitLab takes the name of this tag for the digest in it, and so has no such tag.
+        Ok(Answer::There(manifest)) if manifest.digest == subject => {
+            return Err(PlaceAnswer::Absent { detail: "the registry answered with the image itself".to_owned() });
+        }
         Ok(Answer::There(manifest)) => manifest,
         Ok(Answer::Absent(absence)) => return Err(absent(&absence)),
         Err(failure) => return Err(PlaceAnswer::Failed(failure)),
