@@ -106,7 +106,7 @@ fn report(report: &SignatureReport) -> String {
             let name = if name.is_empty() { String::new() } else { format!(", signed as `{name}`") };
             format!("valid, by `{}` (key {}){name}", signature.authority(), signature.fingerprint().short())
         }
-        Err(failure) => failure.line(),
+        Err(failure) => failure.full_line(),
     };
     format!("  signature: {}, {}: {outcome}", report.format, report.place)
 }

@@ -132,7 +132,9 @@ impl Roots {
             Refreshed::Fixed => failure,
             Refreshed::Newer | Refreshed::Same => failure.detail(format!("the trusted root {root} does not know it; there is no newer one")),
             Refreshed::Failed(why) => {
-                failure.detail(format!("the trusted root {root} does not know it, and could not be made newer: {}", why.line())).hint(why.the_hint())
+                let detail = format!("the trusted root {root} does not know it, and could not be made newer: {}", why.line());
+                // The hint of a stranger's signature says who made it, which matters more.
+                if failure.own_hint().is_some() { failure.detail(detail) } else { failure.detail(detail).hint(why.the_hint()) }
             }
         }
     }

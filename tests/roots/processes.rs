@@ -73,7 +73,7 @@ fn a_key_that_is_not_known_yet_costs_one_refresh_and_then_none() {
     let (old, new) = (Sigstore::new(), Sigstore::new());
     let mut machine = Machine::new(&new, &old);
     let refused = machine.check();
-    refused.assert_refused("identity");
+    refused.assert_refused("tlog");
     assert!(refused.error.contains("there is no newer one"), "{}", refused.error);
     machine.world.tuf.update(&new.trusted_root());
     machine.later();
@@ -105,7 +105,7 @@ fn off_line_nothing_is_asked_and_what_is_kept_counts() {
 fn sixty_four_processes_ask_once() {
     let (old, new) = (Sigstore::new(), Sigstore::new());
     let mut machine = Machine::new(&new, &old);
-    machine.check().assert_refused("identity");
+    machine.check().assert_refused("tlog");
     machine.world.tuf.update(&new.trusted_root());
     machine.later();
     let before = machine.times_asked();
@@ -165,8 +165,8 @@ fn a_policy_file_makes_the_mirror_inert_but_not_off_line() {
     let root = machine.plugin.write("trusted_root.json", signer.trusted_root().to_string()).display().to_string();
     let policy = |network: &str| {
         format!(
-            "version: 1\nsigners:\n  dev: {{keyless: {{issuer: \"https://issuer.example\", subject: dev@example.com}}}}\n\
-             {network}rules:\n  - {{scope: \"*\", trust: dev}}\n"
+            "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  dev: {{keyless: {{issuer: \"https://issuer.example\", subject: dev@example.com}}}}\n\
+             {network}repositories:\n  - {{scope: \"*\", trust: [dev]}}\n"
         )
     };
     let with = |network: &str| machine.plugin.write("policy.yaml", policy(network)).display().to_string();
@@ -188,12 +188,17 @@ fn a_policy_file_makes_the_mirror_inert_but_not_off_line() {
 #[test]
 fn a_mirror_that_cannot_be_reached_says_what_may_be_in_the_way() {
     let (signer, published) = (Sigstore::new(), Sigstore::new());
-    let mut machine = Machine::new(&signer, &published);
-    machine.check().assert_refused("identity");
-    machine.world.server = Server::start(|_| Answer::reset());
-    machine.plugin.set("TUF_MIRROR", &machine.world.url());
+    let machine = Machine::answering(&signer, &published, |files, request| {
+        let down = files.lock().unwrap().contains_key("down");
+        if down { Answer::reset() } else { answer(files, request) }
+    });
+    machine.check().assert_refused("tlog");
+    machine.later();
+    // The same address, where now nobody answers.
+    machine.world.tuf.files.lock().unwrap().insert("down".to_owned(), Vec::new());
     let reply = machine.check();
-    reply.assert_refused("trustroot");
+    reply.assert_refused("tlog");
+    assert!(reply.error.contains("fetched from") && reply.error.contains("could not be made newer: net: "), "{}", reply.error);
     assert!(reply.error.contains("a firewall, a proxy or DNS is in the way"), "{}", reply.error);
 }
 
