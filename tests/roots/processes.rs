@@ -166,7 +166,7 @@ fn a_policy_file_makes_the_mirror_inert_but_not_off_line() {
     let policy = |network: &str| {
         format!(
             "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  dev: {{keyless: {{issuer: \"https://issuer.example\", subject: dev@example.com}}}}\n\
-             {network}repositories:\n  - {{scope: \"*\", trust: [dev]}}\n"
+             {network}repositories:\n  - {{name: all, scope: \"*\", trust: [dev]}}\n"
         )
     };
     let with = |network: &str| machine.plugin.write("policy.yaml", policy(network)).display().to_string();
@@ -178,7 +178,8 @@ fn a_policy_file_makes_the_mirror_inert_but_not_off_line() {
         command.env("LUET_COSIGN_POLICY", &path).env("LUET_COSIGN_OFFLINE", offline).args(["image.pre.unpack", &event]);
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
-    assert!(check("").contains(r#""error":"""#));
+    let named = check("");
+    assert!(named.contains(r#""error":"""#), "{named}");
     with("");
     let public = check("1");
     assert!(public.contains("that came with this program") && public.contains("LUET_COSIGN_OFFLINE"), "{public}");
