@@ -130,7 +130,9 @@ impl Roots {
         let root = self.base.borrow().as_ref().map(|base| base.name.clone()).unwrap_or_default();
         match refreshed {
             Refreshed::Fixed => failure,
-            Refreshed::Newer | Refreshed::Same => failure.detail(format!("the trusted root {root} does not know it; there is no newer one")),
+            Refreshed::Newer | Refreshed::Same => {
+                failure.detail(format!("the trusted root {root} does not know it; there is no newer one"))
+            }
             Refreshed::Failed(why) => {
                 let detail = format!("the trusted root {root} does not know it, and could not be made newer: {}", why.line());
                 // The hint of a stranger's signature says who made it, which matters more.
@@ -330,7 +332,10 @@ fn public_or(mirror: Option<Mirror>) -> Mirror {
 }
 
 fn embedded() -> Base {
-    Base { bytes: SIGSTORE_PRODUCTION_TRUSTED_ROOT.as_bytes().to_vec(), name: format!("that came with this program (of {})", day(EMBEDDED)) }
+    Base {
+        bytes: SIGSTORE_PRODUCTION_TRUSTED_ROOT.as_bytes().to_vec(),
+        name: format!("that came with this program (of {})", day(EMBEDDED)),
+    }
 }
 
 fn fetched(bytes: Vec<u8>, mirror: &Mirror, at: Timestamp, now: Timestamp) -> Base {

@@ -128,7 +128,8 @@ fn chain(first: &Entry, all: &[Entry]) -> Result<Value, Failure> {
     let mut last = first;
     while last.issuer() != last.subject() {
         let issuer = all.iter().find(|other| other.subject() == last.issuer() && !chain.iter().any(|known| known.der == other.der));
-        last = issuer.ok_or_else(|| bad(format!("the certificate of `{}`, which issued `{}`, is not in the file", last.issuer(), last.subject())))?;
+        last = issuer
+            .ok_or_else(|| bad(format!("the certificate of `{}`, which issued `{}`, is not in the file", last.issuer(), last.subject())))?;
         let (from, until) = window(last)?;
         (start, end) = (start.max(from), end.min(until));
         chain.push(last);

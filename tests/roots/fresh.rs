@@ -203,7 +203,13 @@ fn a_document_of_the_user_s_is_never_made_newer() {
     let name = "other".to_owned();
     assert!(run(roots.load([Some(&name)])).get(Some(&name)).is_ok());
     // A root of a name says nothing of the default one, which nobody needed.
-    let only_named = Roots::new(Settings { named: BTreeMap::from([(name.clone(), Source::Document { name: "x".to_owned(), bytes: Ok(sigstore.trusted_root().to_string().into_bytes()) })]), ..world.settings() });
+    let only_named = Roots::new(Settings {
+        named: BTreeMap::from([(
+            name.clone(),
+            Source::Document { name: "x".to_owned(), bytes: Ok(sigstore.trusted_root().to_string().into_bytes()) },
+        )]),
+        ..world.settings()
+    });
     assert!(run(only_named.load([Some(&name)])).get(Some(&name)).is_ok());
     assert!(matches!(refresh(&only_named), Refreshed::Fixed));
     assert_eq!(world.asked(), 0);

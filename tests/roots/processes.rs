@@ -18,16 +18,13 @@ impl Machine {
         Self::answering(signer, published, answer)
     }
 
-    fn answering(
-        signer: &Sigstore,
-        published: &Sigstore,
-        answer: impl Fn(&Shared, &Request) -> Answer + Send + Sync + 'static,
-    ) -> Self {
+    fn answering(signer: &Sigstore, published: &Sigstore, answer: impl Fn(&Shared, &Request) -> Answer + Send + Sync + 'static) -> Self {
         let world = World::answering(published, answer);
         let registry = TestRegistry::start();
         let image = registry.push_image(REPO, "1", &[&support::layer(&[])]);
         let signature = signer.sign().legacy(&image.digest);
-        let layer = support::Signature { payload: signature.payload().to_vec(), annotations: signature.annotations().into_iter().collect() };
+        let layer =
+            support::Signature { payload: signature.payload().to_vec(), annotations: signature.annotations().into_iter().collect() };
         registry.push_signatures(REPO, &image.digest, &[layer]);
         let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"));
         let root = plugin.write("root.json", &world.tuf.first).display().to_string();
@@ -173,7 +170,8 @@ fn a_policy_file_makes_the_mirror_inert_but_not_off_line() {
     let path = with(&format!("network: {{trusted_root: {root}}}\n"));
     let check = |offline: &str| {
         let dest = tempfile::tempdir_in(machine.plugin.path("tmp")).unwrap();
-        let event = support::envelope("image.pre.unpack", &json!({"Image": machine.registry.name(&format!("{REPO}:1")), "Dest": dest.path()}));
+        let event =
+            support::envelope("image.pre.unpack", &json!({"Image": machine.registry.name(&format!("{REPO}:1")), "Dest": dest.path()}));
         let mut command = machine.plugin.raw();
         command.env("LUET_COSIGN_POLICY", &path).env("LUET_COSIGN_OFFLINE", offline).args(["image.pre.unpack", &event]);
         String::from_utf8(command.output().unwrap().stdout).unwrap()
@@ -218,4 +216,39 @@ fn half_of_the_two_variables_is_an_error() {
     let reply = machine.check();
     reply.assert_refused("trustroot");
     assert!(reply.error.contains("plain http, which counts on loopback only"), "{}", reply.error);
+}
+
+#[test]
+fn a_spoilt_cache_is_fetched_again_with_a_warning() {
+    let signer = Sigstore::new();
+    let machine = Machine::new(&signer, &signer);
+    machine.check().assert_silent_success();
+    let kept = std::fs::read_dir(machine.folder()).unwrap().map(|entry| entry.unwrap().path());
+    let kept = kept.filter(|path| path.extension().is_none()).find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("tuf-"));
+    std::fs::write(kept.unwrap(), "half a").unwrap();
+    machine.later();
+    let reply = machine.check();
+    assert_eq!(reply.error, "");
+    assert!(reply.state.starts_with("warning: what was fetched of `http://127.0.0.1:"), "{}", reply.state);
+    machine.check().assert_silent_success();
+}
+
+#[test]
+fn doctor_says_which_root_is_in_force_and_asks_nothing() {
+    let signer = Sigstore::new();
+    let mut machine = Machine::new(&signer, &signer);
+    let doctor = |machine: &Machine| String::from_utf8(machine.plugin.run(["doctor"]).stdout).unwrap();
+    assert!(doctor(&machine).contains("there is no trusted root of"));
+    assert_eq!(machine.asked(), 0);
+    machine.check().assert_silent_success();
+    let asked = machine.asked();
+    assert!(doctor(&machine).contains("` today; `http://"), "{}", doctor(&machine));
+    machine.plugin.set("LUET_COSIGN_OFFLINE", "1");
+    assert!(doctor(&machine).contains("off line, nothing makes it newer"));
+    assert_eq!(machine.asked(), asked);
+    machine.plugin.unset("TUF_MIRROR");
+    machine.plugin.unset("TUF_ROOT_JSON");
+    assert!(doctor(&machine).contains("the trusted root is the one that came with this program (of 2026-10-23)"));
+    machine.plugin.set("COSIGN_TRUSTED_ROOT", "/nowhere.json");
+    assert!(doctor(&machine).contains("/nowhere.json"));
 }

@@ -97,7 +97,8 @@ impl Tuf {
         let wanted = self.claimed.clone().unwrap_or(truth);
         let targets = self.signed(&self.targets, json!({"_type": "targets", "targets": {"trusted_root.json": wanted}}));
         let snapshot = self.signed(&self.snapshot, json!({"_type": "snapshot", "meta": {"targets.json": pin(&self.targets, &targets)}}));
-        let timestamp = self.signed(&self.timestamp, json!({"_type": "timestamp", "meta": {"snapshot.json": pin(&self.snapshot, &snapshot)}}));
+        let timestamp =
+            self.signed(&self.timestamp, json!({"_type": "timestamp", "meta": {"snapshot.json": pin(&self.snapshot, &snapshot)}}));
         self.put(&format!("{}.targets.json", self.targets.version), targets);
         self.put(&format!("{}.snapshot.json", self.snapshot.version), snapshot);
         self.put("timestamp.json", timestamp);
