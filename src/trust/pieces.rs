@@ -60,7 +60,7 @@ impl Pieces {
             Some(_) => return Err(Failure::new(Class::Trustroot, "a trusted root that is no object")),
             None => Map::from_iter([("mediaType".to_owned(), json!(MEDIA_TYPE))]),
         };
-        let parts: [(&str, &str, Option<Result<Vec<Value>, Failure>>); 4] = [
+        let parts = [
             ("certificateAuthorities", "SIGSTORE_ROOT_FILE", self.authorities.as_deref().map(every_chain)),
             ("tlogs", "SIGSTORE_REKOR_PUBLIC_KEY", self.logs.as_deref().map(keys)),
             ("ctlogs", "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", self.certificate_logs.as_deref().map(keys)),
