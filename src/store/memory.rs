@@ -204,7 +204,7 @@ fn to_json(line: &Line) -> Result<String, Failure> {
 
 /// Returns where the memory lies, or will: the first place that is this user's own. Whether it can be used, or is there at all,
 /// does not matter: passing over one that cannot be used would forget what is in it.
-fn place(locations: &Locations) -> Option<&Path> {
+pub(super) fn place(locations: &Locations) -> Option<&Path> {
     let user = rustix::process::geteuid().as_raw();
     locations.state.iter().map(PathBuf::as_path).find(|path| {
         let owner = path.ancestors().map(Path::metadata).find(|found| !found.as_ref().is_err_and(is_absent));
