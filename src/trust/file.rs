@@ -78,7 +78,9 @@ impl TrustedRoot {
         check_made(signature, message, statements)?;
         let digest = message.digests().sha256;
         let (certified, body) = match signature {
-            FileSignature::Bundle(bundle) => (self.certify_bundle(bundle, message.digests(), sct)?, keyless::promised_body(bundle)),
+            FileSignature::Bundle(bundle) => {
+                (self.certify_bundle(bundle, message.digests(), sct).map_err(about_entry)?, keyless::promised_body(bundle))
+            }
             FileSignature::Detached(detached) => {
                 (self.certify_detached(detached, message, sct)?, detached.entry.as_ref().map(|logged| logged.entry.body.clone()))
             }
@@ -94,8 +96,15 @@ impl TrustedRoot {
         let digest = message.digests().sha256;
         let bundle = keyless::message_bundle(detached.certificates.clone(), &detached.signature, &digest, vec![entry], timestamps);
         let artifact = Artifact::from_digest(Sha256Hash::from(*digest.bytes()));
-        self.certify(bundle, artifact, Signed::Message(message.digests()), sct)
+        self.certify(bundle, artifact, Signed::Message(message.digests()), sct).map_err(about_entry)
     }
+}
+
+/// The crate calls it one thing whether the bundle or the log's entry is about something else. The signature held by then, so of
+/// an entry it is the log's evidence that does not hold.
+fn about_entry(rejected: Rejected) -> Rejected {
+    let entry = rejected.failure.class() == Class::Binding && rejected.failure.message().contains("hashedrekord entry");
+    if entry { rejected.map(|failure| failure.as_class(Class::Tlog)) } else { rejected }
 }
 
 fn untimed(detached: &Detached) -> Failure {
