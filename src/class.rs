@@ -190,6 +190,12 @@ impl Failure {
         self.0.hint.as_deref().map_or_else(|| self.0.class.hint().to_owned(), printable)
     }
 
+    /// Returns the hint of this failure's own, where it has one.
+    #[must_use]
+    pub fn own_hint(&self) -> Option<String> {
+        self.0.hint.as_deref().map(printable)
+    }
+
     /// Returns the lines below the message, made safe for a terminal.
     pub fn details(&self) -> impl Iterator<Item = String> + '_ {
         self.0.details.iter().map(|line| printable(line))
@@ -199,6 +205,12 @@ impl Failure {
     #[must_use]
     pub fn line(&self) -> String {
         format!("{}: {}", self.class(), self.message())
+    }
+
+    /// Returns class, message and details in one line, for a list of reasons that has no room below.
+    #[must_use]
+    pub fn full_line(&self) -> String {
+        self.details().fold(self.line(), |line, detail| format!("{line}; {detail}"))
     }
 
     /// Returns the whole text that a person reads: first line the verdict, then the details, last line the hint.

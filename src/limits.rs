@@ -76,6 +76,18 @@ pub const BUNDLE_EVIDENCE: usize = 32;
 pub const CHAIN: usize = 10;
 /// A trusted root, in bytes (the public one: 7 KiB).
 pub const ROOT_BYTES: u64 = 1 << 20;
+/// One file of a TUF repository, in bytes (the largest public one: 7 KiB), and what is kept of one repository.
+pub const TUF_FILE_BYTES: u64 = 512 << 10;
+/// What is kept of one TUF repository, in bytes (the public one: 30 KiB).
+pub const TUF_BYTES: u64 = 4 << 20;
+/// Roots of a TUF repository that follow each other (go-tuf and python-tuf: 256).
+pub const TUF_ROOTS: u32 = 256;
+/// Time to make a trusted root newer: what it is for may hold without.
+pub const TUF_TIME: Duration = Duration::from_secs(15);
+/// For how long the outcome of asking for a newer root counts for every process of this user.
+pub const TUF_REST: Duration = Duration::from_secs(60);
+/// How long to wait for another process that asks: as long as it may take, and a little more.
+pub const TUF_LOCK: Duration = Duration::from_secs(20);
 /// A regular expression or pattern for an identity, in bytes.
 pub const EXPRESSION_BYTES: usize = 1 << 10;
 /// What such an expression may be compiled to, in bytes.

@@ -91,8 +91,5 @@ pub async fn print_entry(session: &Session, name: &EntryName, url: Option<&str>)
         let roots = session.roots().load([None]).await;
         roots.get(None).map_err(Rejected::from)?.check_answer(&answer)
     };
-    match check().await {
-        Err(rejected) if rejected.unknown && session.roots().refresh().await => Ok(check().await?),
-        outcome => Ok(outcome?),
-    }
+    session.roots().judge(check).await
 }

@@ -119,10 +119,7 @@ async fn certify(session: &Session, signature: &FileSignature, message: &Message
         let roots = session.roots().load([None]).await;
         roots.get(None).map_err(trust::Rejected::from)?.certify_file(signature, message, statements, session.certificate_log())
     };
-    match check().await {
-        Err(rejected) if rejected.unknown && session.roots().refresh().await => Ok(check().await?),
-        outcome => Ok(outcome?),
-    }
+    session.roots().judge(check).await
 }
 
 /// A certificate that calls itself somebody else's needs no log to be refused.

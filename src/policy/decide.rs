@@ -13,7 +13,7 @@
 //! The safe branch is the one that needs no code: what is not listed in the evidence refuses.
 
 use super::evidence::Evidence;
-use super::matching::{Applies, Matched, Trust};
+use super::matching::{Applies, Effective, Matched, Trust};
 use super::reasons::Reasons;
 use super::{Mode, Policy, refusal, signers};
 use crate::class::{Class, Failure};
@@ -51,7 +51,7 @@ impl Decision {
 /// ```compile_fail
 /// use luet_cosign::policy::{Grounds, Provisional};
 /// // There is no way to write one down:
-/// let forged = |reference| Provisional { reference, subject: None, grounds: Grounds::LocalFiles { rule: String::new() }, notices: Vec::new() };
+/// let forged = |reference| Provisional { reference, subject: None, grounds: Grounds::LocalFiles { rule: String::new() }, notices: Vec::new(), pins: false };
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -60,6 +60,8 @@ pub struct Provisional {
     subject: Option<Subject>,
     grounds: Grounds,
     notices: Vec<Notice>,
+    /// Whether the signer counts because nobody signed before.
+    pins: bool,
 }
 
 impl Provisional {
@@ -102,6 +104,13 @@ impl Provisional {
             Grounds::Signature { signed, .. } => Some(signed),
             _ => None,
         }
+    }
+
+    /// Returns who is the first signer of the repository from now on, where that is what was asked for.
+    #[must_use]
+    pub fn pinned(&self) -> Option<String> {
+        let certificate = self.signature().filter(|_| self.pins)?.certificate()?;
+        Some(format!("{} (issuer {})", certificate.lasting_name(), certificate.issuer()))
     }
 
     /// Returns the digest of the tree that as many keys claim as the rule asks for. None where they claim more than one such.
@@ -192,8 +201,9 @@ pub fn decide(matched: &Matched, evidence: &Evidence, now: Timestamp) -> Decisio
     if let (true, [first, others @ ..]) = (counted.is_enough(), counted.signatures.as_slice()) {
         let others = others.iter().map(|signature| (*signature).clone()).collect();
         let (rule, signature) = (effective.title(), Box::new((*first).clone()));
+        let notices = pinned(&signature, effective, evidence).into_iter().collect();
         let grounds = Grounds::Signature { rule, signature, others, signed: *counted.signed, needed: counted.needed };
-        return Decision::Verified(provisional(matched, Some(evidence.image.clone()), grounds, Vec::new()));
+        return Decision::Verified(provisional(matched, Some(evidence.image.clone()), grounds, notices));
     }
     // (3)
     let reasons = Reasons::collect(matched, effective, evidence, &counted);
@@ -246,14 +256,35 @@ pub fn decide_local_files(policy: &Policy, now: Timestamp) -> Decision {
         Some(rule) if !rule.has_ended(super::loaded::day(now)) => {
             let name = format!("rule `{}` [{}]", rule.name, policy.place_of(rule));
             let notices = vec![notice(false, format!("an image from a local file was not checked: {name} allows it"))];
-            Decision::Allowed(Provisional { reference: None, subject: None, grounds: Grounds::LocalFiles { rule: name }, notices })
+            Decision::Allowed(Provisional {
+                reference: None,
+                subject: None,
+                grounds: Grounds::LocalFiles { rule: name },
+                notices,
+                pins: false,
+            })
         }
         rule => Decision::Refused(refusal::local_files(policy, rule)),
     }
 }
 
+/// Names who signed first, each time: somebody may see that it is nobody whom they know.
+fn pinned(signature: &VerifiedSignature, effective: &Effective, evidence: &Evidence) -> Option<Notice> {
+    let certificate = signature.certificate().filter(|_| signers::is_by_anybody(signature, effective))?;
+    let (name, issuer) = (certificate.lasting_name(), certificate.issuer());
+    let when = if evidence.memory.pin.is_some() { "who signed this repository first" } else { "the first signer of this repository here" };
+    Some(notice(
+        false,
+        format!("`{}` is signed by `{name}` (issuer `{issuer}`), {when}; {} trusts whoever that is", evidence.reference, effective.title()),
+    ))
+}
+
 fn provisional(matched: &Matched, subject: Option<Subject>, grounds: Grounds, notices: Vec<Notice>) -> Provisional {
-    Provisional { reference: Some(matched.reference.clone()), subject, grounds, notices }
+    let pins = match (&grounds, &matched.applies) {
+        (Grounds::Signature { signature, .. }, Applies::Rule(effective)) => signers::is_by_anybody(signature, effective),
+        _ => false,
+    };
+    Provisional { reference: Some(matched.reference.clone()), subject, grounds, notices, pins }
 }
 
 pub(super) fn notice(warning: bool, text: String) -> Notice {

@@ -57,6 +57,19 @@ pub struct Memory {
     pub repository_verified: Option<SeenFact>,
     /// The fingerprints of keys whose signatures named repository and tag in this repository.
     pub binders: BTreeSet<Digest>,
+    /// Who signed this repository first, where whoever did that alone counts.
+    pub pin: Option<Pin>,
+    /// Whether something can be remembered: without that nobody is the first.
+    pub durable: bool,
+}
+
+/// The first signer of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// What stands for the signer.
+    pub fingerprint: Digest,
+    /// Who it is, for people.
+    pub name: String,
 }
 
 impl Memory {

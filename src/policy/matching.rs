@@ -10,7 +10,7 @@ use super::settings::{BindTag, Downgrade, Mode, Rollback};
 use super::signers;
 use super::ties::Rank;
 use crate::name::{Reference, Repository, Scope, Tag, TagGlob};
-use crate::trust::Authority;
+use crate::trust::{Authority, Identity};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -149,9 +149,17 @@ impl Matched {
     #[must_use]
     pub fn enough(&self, evidence: &Evidence) -> bool {
         match &self.applies {
+            // Whether several signed first is known when all were seen.
+            Applies::Rule(_) if self.pins() && evidence.memory.pin.is_none() => false,
             Applies::Rule(effective) => signers::count(effective, evidence).is_enough(),
             _ => false,
         }
+    }
+
+    /// Returns whether the rule trusts whoever signs first, so that this must be remembered.
+    #[must_use]
+    pub fn pins(&self) -> bool {
+        self.authorities().iter().any(|authority| authority.identity() == Some(&Identity::Any))
     }
 }
 

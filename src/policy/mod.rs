@@ -33,7 +33,7 @@ pub use decide::{Decision, Grounds, Notice, Provisional, decide, decide_local_fi
 pub use diagnostic::{Diagnostic, Position, Severity, failure, lint_json, lint_text};
 pub use document::{Document, Network, RegistrySettings, Signer, SignerSource};
 pub use environment::{EnvironmentFacts, Wanted, from_env};
-pub use evidence::{Evidence, Memory, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport};
+pub use evidence::{Evidence, Memory, Pin, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport};
 pub use explain::{CandidateLine, Explanation, Outcome, Setting, explain};
 pub use fields::KEYS;
 pub use loaded::{Origin, Policy};

@@ -128,6 +128,12 @@ fn hint(class: Class, matched: &Matched, effective: &Effective, evidence: &Evide
     let check = format!("see what there is with `luet-cosign check {image}`");
     let rule = effective.title();
     let held = evidence.signatures.iter().any(|report| report.outcome.is_ok());
+    // Who signed without a key can be told, and so can what to write to trust them.
+    let strangers = evidence.signatures.iter().filter_map(|report| match &report.outcome {
+        Ok(signature) => signers::weigh(signature, effective, evidence).err(),
+        Err(failure) => Some(failure.clone()),
+    });
+    let mut theirs = strangers.filter(|failure| failure.class() == Class::Identity).filter_map(|failure| failure.own_hint());
     match (class, matched.asked) {
         (Class::Unsigned, Asked::ByOption) => format!("{check}; have it signed by that key"),
         (Class::Unsigned, Asked::Key | Asked::Keyless | Asked::Nothing) => {
@@ -137,6 +143,7 @@ fn hint(class: Class, matched: &Matched, effective: &Effective, evidence: &Evide
             format!("{check}; have it signed, or set another `until` in {rule}")
         }
         (Class::Unsigned, Asked::ByFile) => format!("{check}; to let it pass unsigned, add `unsigned: allow` and a `reason` to {rule}"),
+        (Class::Identity, _) if let Some(own) = theirs.next() => own,
         (Class::Identity, Asked::ByFile) => format!("{check}; then trust that signer in {rule}, or do not use this image"),
         (Class::Identity, _) => format!("{check}; then trust that signer's key, or do not use this image"),
         (Class::Binding, Asked::ByFile) if held => {
@@ -145,7 +152,12 @@ fn hint(class: Class, matched: &Matched, effective: &Effective, evidence: &Evide
         (Class::Binding, _) if held => {
             format!("{check}; where the repository is a mirror, write a policy file with `mirror_of`; else do not install this")
         }
-        (class, _) => format!("{check}; {}", class.hint()),
+        (class, _) => {
+            // A signature that could not be judged may know better than its class what is in the way: the clock, or a firewall.
+            let failures = evidence.signatures.iter().filter_map(|report| report.outcome.as_ref().err());
+            let own = failures.filter(|failure| failure.class() == class).find_map(Failure::own_hint);
+            format!("{check}; {}", own.as_deref().unwrap_or(class.hint()))
+        }
     }
 }
 
@@ -170,7 +182,7 @@ fn signature_line(report: &SignatureReport, effective: &Effective, evidence: &Ev
                 Err(failure) => format!("{holds}, but {}: it {}", failure.class(), failure.message()),
             }
         }
-        Err(failure) => format!("{what}: {}", failure.line()),
+        Err(failure) => format!("{what}: {}", failure.full_line()),
     }
 }
 
@@ -195,12 +207,7 @@ pub(super) fn unmatched(matched: &Matched, place: &str) -> Failure {
             format!("`{reference}`: missing cosign env vars {KEY_VARIABLE}, and no policy file, so nobody is trusted"),
         )
         .hint(format!("set {KEY_VARIABLE}, or write /etc/luet/luet-cosign/policy.yaml; unsigned: LUET_COSIGN_ALLOW_UNSIGNED={repository}")),
-        Asked::Keyless => Failure::new(
-            Class::Unsupported,
-            format!("`{reference}`: COSIGN_EXPERIMENTAL asks for keyless signatures, which this version does not read"),
-        )
-        .hint(format!("set {KEY_VARIABLE}; or let it pass unsigned with LUET_COSIGN_ALLOW_UNSIGNED={repository}")),
-        Asked::ByFile | Asked::ByOption | Asked::Key => {
+        Asked::ByFile | Asked::ByOption | Asked::Key | Asked::Keyless => {
             Failure::new(Class::Policy, format!("`{reference}`: no rule is about it, and `unmatched` is `deny` [{place}]"))
                 .hint(format!("add a rule with `scope: {repository}`; see `luet-cosign policy explain {reference}`"))
         }

@@ -11,7 +11,7 @@ use super::evidence::Evidence;
 use super::matching::{Effective, Trust};
 use crate::class::{Class, Failure};
 use crate::name::Digest;
-use crate::trust::{Authority, VerifiedSignature};
+use crate::trust::{Authority, Identity, VerifiedSignature};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The signatures that count.
@@ -137,10 +137,48 @@ pub(super) fn weigh(signature: &VerifiedSignature, effective: &Effective, eviden
     if !is_trusted(signature, effective) {
         return Err(Failure::new(Class::Identity, "is by somebody whom the rule does not trust"));
     }
+    check_pin(signature, effective, evidence)?;
     let by_a_binder = evidence.memory.binders.contains(signature.fingerprint());
     let expected = Expected { reference: &evidence.reference, signed_as: effective.signed_as.as_ref() };
     let named = Named { repository: signature.claims().repository.as_ref(), tag: signature.claims().tag.as_ref() };
     binding::check(named, effective.bind_tag, by_a_binder, expected).map_err(|why| Failure::new(Class::Binding, why))
+}
+
+/// Where whoever signs first is trusted, and nobody whom the rule names: whether this is the first signer of the repository.
+///
+/// # Errors
+/// `identity`: it is another one, or several are there at first. `state`: nobody could remember the first.
+fn check_pin(signature: &VerifiedSignature, effective: &Effective, evidence: &Evidence) -> Result<(), Failure> {
+    if !is_by_anybody(signature, effective) {
+        return Ok(());
+    }
+    let memory = &evidence.memory;
+    if !memory.durable {
+        return Err(Failure::new(Class::State, "is by whoever signed first, and this machine cannot remember who that was"));
+    }
+    let forget = || format!("when this is meant: `luet-cosign seen forget --all {}`", evidence.reference);
+    match &memory.pin {
+        Some(pin) if pin.fingerprint == *signature.fingerprint() => Ok(()),
+        Some(pin) => {
+            let why = format!("is not by `{}`, who signed this repository first", pin.name);
+            Err(Failure::new(Class::Identity, why).hint(forget()))
+        }
+        None => {
+            let others = evidence.signatures.iter().filter_map(|report| report.outcome.as_ref().ok());
+            let mut others = others.filter(|other| is_by_anybody(other, effective) && other.fingerprint() != signature.fingerprint());
+            match others.next() {
+                None => Ok(()),
+                Some(_) => Err(Failure::new(Class::Identity, "is one of several by different signers, so nobody is the first")),
+            }
+        }
+    }
+}
+
+/// Whether a signature counts for nothing else than that anybody's does.
+pub(super) fn is_by_anybody(signature: &VerifiedSignature, effective: &Effective) -> bool {
+    let Trust::Signers { authorities, .. } = &effective.authorities else { return false };
+    let mut theirs = authorities.iter().filter(|authority| signature.is_by(authority)).peekable();
+    theirs.peek().is_some() && theirs.all(|authority| authority.identity() == Some(&Identity::Any))
 }
 
 /// Whether the rule trusts the signer: by key or certificate, which are what signed; names are the policy's.

@@ -1,7 +1,7 @@
 //! What an answer of a registry means, status by status.
 //!
 //! "Not there" is said only by an answer that says so (design.md section 4): a 404 whose body names a missing thing, says
-//! nothing, or says something unknown; where the registry sent us to another host, only one with a code. Denials, rate limits,
+//! nothing, or says something unknown, and whose message does not say the opposite; where the registry sent us to another host, only one with a code. Denials, rate limits,
 //! faults and web pages decide nothing. The list of codes is that of containers/image, from answers recorded at docker-registry, Harbor, Quay, registry.redhat.io and others.
 
 use super::Role;
@@ -56,11 +56,24 @@ impl Reply {
 
     /// Returns the first error code in the body, made of at most 64 letters, digits and underscores.
     pub(super) fn code(&self) -> Option<String> {
-        let document: Value = serde_json::from_slice(&self.body).ok()?;
-        let code = document.get("errors")?.as_array()?.first()?.get("code")?;
+        let error = self.error()?;
+        let code = error.get("code")?;
         let code = code.as_str().map_or_else(|| code.to_string(), ToOwned::to_owned);
         let plain = code.len() <= 64 && code.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
         (plain && !code.is_empty()).then_some(code)
+    }
+
+    /// Returns whether the body says that there is something, in a form that was not asked for. Google's registries say so under
+    /// the code of absence (`MANIFEST_UNKNOWN`), in their message alone; this program asks for every form that it reads.
+    fn has_another_form(&self) -> bool {
+        let error = self.error();
+        let message = error.as_ref().and_then(|error| error.get("message")).and_then(Value::as_str).unwrap_or_default();
+        message.contains("has media type") && message.contains("client accepts")
+    }
+
+    fn error(&self) -> Option<Value> {
+        let mut document: Value = serde_json::from_slice(&self.body).ok()?;
+        document.get_mut("errors")?.as_array_mut()?.first_mut().map(Value::take)
     }
 }
 
@@ -78,6 +91,9 @@ pub(super) fn absence(reply: &Reply, repository: &Repository, role: Role) -> Res
                 "`{repository}`: `{host}`, where the registry sent us, answered {said} without a code of a registry, which decides nothing"
             ),
         ));
+    }
+    if reply.has_another_form() {
+        return Err(decides_nothing(reply, repository).detail("its message says that there is a manifest, of a type that is not read here"));
     }
     let code = reply.code();
     match code.as_deref().map(str::to_ascii_uppercase).as_deref() {

@@ -44,6 +44,8 @@ pub struct Verified {
     pub fingerprint: Digest,
     /// Whether the signature claims repository and tag.
     pub binds: bool,
+    /// The signer, where the first one of the repository is to be the only one.
+    pub pinned: Option<String>,
     /// The digest of the tree that the signature claims.
     pub tree: Option<Digest>,
 }

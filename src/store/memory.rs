@@ -29,6 +29,9 @@ pub struct Seen {
     pub fingerprint: Digest,
     /// Whether the signature claimed repository and tag.
     pub binds: bool,
+    /// The signer, where the first one of the repository is to be the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<String>,
     /// The highest revision, where the image is the description of a luet repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
@@ -98,11 +101,20 @@ impl Memory {
     /// stays: one that went back, and was let pass, does not become the measure for the next.
     ///
     /// # Errors
-    /// `state`: it could not be written; nothing is lost of what was there.
+    /// `state`: it could not be written; nothing is lost of what was there. `identity`: another signer was pinned meanwhile.
     pub fn remember(&self, repository: &Repository, seen: &Seen) -> Result<(), Failure> {
         let name = file_name(repository);
         let _lock = self.folder.lock(&lock_name(&name), limits::LOCK)?;
         let known = self.read(&name)?;
+        let another = |known: &&Seen| known.pinned.is_some() && known.fingerprint != seen.fingerprint;
+        if let (Some(found), Some(first)) = (&seen.pinned, known.iter().find(another)) {
+            let first = first.pinned.as_deref().unwrap_or_default();
+            return Err(Failure::new(
+                Class::Identity,
+                format!("signed by `{found}`, but the first signer of `{repository}` here was `{first}`"),
+            )
+            .hint(format!("when this is meant: `luet-cosign seen forget --all {repository}`")));
+        }
         let highest = known.iter().filter(|known| same_place(known, seen)).filter_map(|known| known.revision).max();
         let seen = &Seen { revision: seen.revision.max(highest), ..seen.clone() };
         if known.iter().any(|known| Seen { seconds: seen.seconds, ..known.clone() } == *seen) {
@@ -192,7 +204,7 @@ fn to_json(line: &Line) -> Result<String, Failure> {
 
 /// Returns where the memory lies, or will: the first place that is this user's own. Whether it can be used, or is there at all,
 /// does not matter: passing over one that cannot be used would forget what is in it.
-fn place(locations: &Locations) -> Option<&Path> {
+pub(super) fn place(locations: &Locations) -> Option<&Path> {
     let user = rustix::process::geteuid().as_raw();
     locations.state.iter().map(PathBuf::as_path).find(|path| {
         let owner = path.ancestors().map(Path::metadata).find(|found| !found.as_ref().is_err_and(is_absent));
@@ -232,6 +244,7 @@ mod tests {
             signer: "acme".to_owned(),
             fingerprint: Digest::of(b"key"),
             binds: true,
+            pinned: None,
             revision: None,
             seconds: 1,
         }

@@ -71,13 +71,10 @@ impl Look<'_> {
 
     /// Checks something, and where that met an authority or log that its trusted root does not know, once more with a newer one.
     async fn check<'a, T>(&'a self, checker: &mut Checker<'a>, check: impl Fn(&Checker<'a>) -> Result<T, Rejected>) -> Result<T, Failure> {
-        match check(checker) {
-            Err(rejected) if rejected.unknown && self.roots.refresh().await => {
-                checker.roots = self.checker().await.roots;
-                Ok(check(checker)?)
-            }
-            outcome => Ok(outcome?),
-        }
+        let outcome = self.roots.judge(async || check(&self.checker().await)).await;
+        // What is checked next is checked by what is known now.
+        checker.roots = self.checker().await.roots;
+        outcome
     }
 
     /// Returns whether nothing more has to be found.
@@ -195,6 +192,10 @@ fn listed(answer: Result<Referrers, Failure>) -> Result<Vec<Descriptor>, PlaceAn
 /// Reads the index under the fallback tag. Its descriptors say nothing that can be relied on: every manifest is opened.
 fn tagged(subject: Digest, answer: Result<Answer<Manifest>, Failure>) -> Result<Vec<Descriptor>, PlaceAnswer> {
     let manifest = match answer {
+        // GitLab takes the name of this tag for the digest in it, and so has no such tag.
+        Ok(Answer::There(manifest)) if manifest.digest == subject => {
+            return Err(PlaceAnswer::Absent { detail: "the registry answered with the image itself".to_owned() });
+        }
         Ok(Answer::There(manifest)) => manifest,
         Ok(Answer::Absent(absence)) => return Err(absent(&absence)),
         Err(failure) => return Err(PlaceAnswer::Failed(failure)),

@@ -4,7 +4,7 @@ use crate::class::{Class, Failure};
 use crate::dest::Dest;
 use crate::limits;
 use crate::name::{Reference, Tag};
-use crate::policy::{self, Applies, SeenFact};
+use crate::policy::{self, Applies, Matched, Pin, SeenFact};
 use crate::session::Session;
 use crate::store::{Memory, Seen, Verified};
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -17,8 +17,13 @@ const SNAPSHOT: &str = "-repository.yaml";
 ///
 /// # Errors
 /// `state`: there is a memory, and it cannot be read.
-pub(super) fn recall(session: &Session, reference: &Reference) -> Result<policy::Memory, Failure> {
-    let Some(memory) = Memory::open_existing(session.locations())? else { return Ok(policy::Memory::default()) };
+pub(super) fn recall(session: &Session, matched: &Matched) -> Result<policy::Memory, Failure> {
+    let reference = matched.reference();
+    // Only whoever must be remembered makes it matter whether anybody can be.
+    let durable = matched.pins() && Memory::open(session.locations()).is_ok();
+    let Some(memory) = Memory::open_existing(session.locations())? else {
+        return Ok(policy::Memory { durable, ..policy::Memory::default() });
+    };
     let known = memory.of(reference.repository())?;
     let fact = |seen: &Seen| SeenFact { signer: seen.signer.clone(), digest: seen.digest, seconds: seen.seconds };
     let tag = reference.tag().map(ToString::to_string);
@@ -26,6 +31,8 @@ pub(super) fn recall(session: &Session, reference: &Reference) -> Result<policy:
         tag_verified: known.iter().rev().find(|seen| tag.is_some() && seen.tag == tag).map(fact),
         repository_verified: known.last().map(fact),
         binders: known.iter().filter(|seen| seen.binds).map(|seen| seen.fingerprint).collect(),
+        pin: known.iter().find_map(|seen| Some(Pin { fingerprint: seen.fingerprint, name: seen.pinned.clone()? })),
+        durable,
     })
 }
 
@@ -33,7 +40,8 @@ pub(super) fn recall(session: &Session, reference: &Reference) -> Result<policy:
 ///
 /// # Errors
 /// `rollback`: the revision went back, and the policy denies that. `malformed`, `limit`: a description whose revision cannot be
-/// read. `state`: the memory cannot be read.
+/// read. `state`: the memory cannot be read, or not written where the first signer must be remembered. `identity`: somebody else
+/// was the first meanwhile.
 pub(super) fn remember(session: &Session, image: &str, dest: &Dest, verified: &Verified) -> Result<Vec<String>, Failure> {
     let reference: Reference = image.parse()?;
     let mut notices = Vec::new();
@@ -48,11 +56,13 @@ pub(super) fn remember(session: &Session, image: &str, dest: &Dest, verified: &V
         signer: verified.authority.clone(),
         fingerprint: verified.fingerprint,
         binds: verified.binds,
+        pinned: verified.pinned.clone(),
         revision,
         seconds: session.now().as_second(),
     };
     let memory = match Memory::open(session.locations()) {
         Ok(memory) => memory,
+        Err(failure) if seen.pinned.is_some() => return Err(failure),
         Err(failure) => return Ok(vec![unremembered(&reference, &failure)]),
     };
     if let Some(found) = revision {
@@ -62,8 +72,10 @@ pub(super) fn remember(session: &Session, image: &str, dest: &Dest, verified: &V
             notices.extend(policy::judge_revision(rule, &reference, known, found)?.map(|notice| notice.text));
         }
     }
-    if let Err(failure) = memory.remember(reference.repository(), &seen) {
-        notices.push(unremembered(&reference, &failure));
+    match memory.remember(reference.repository(), &seen) {
+        Ok(()) => {}
+        Err(failure) if seen.pinned.is_some() => return Err(failure),
+        Err(failure) => notices.push(unremembered(&reference, &failure)),
     }
     Ok(notices)
 }

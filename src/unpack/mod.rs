@@ -68,7 +68,7 @@ async fn judge(session: &Session, policy: &Policy, image: &str, requirements: &R
         let decision = policy::decide_without_looking(&matched);
         return Ok(Checked { matched, evidence: None, decision });
     }
-    let memory = memory::recall(session, &reference)?;
+    let memory = memory::recall(session, &matched)?;
     let look = gather::Look {
         client: session.client(),
         matched: &matched,
@@ -174,6 +174,7 @@ fn verified(provisional: &Provisional) -> Option<Verified> {
         authority: signature.authority().to_owned(),
         fingerprint: *signature.fingerprint(),
         binds: claims.repository.is_some() && claims.tag.is_some(),
+        pinned: provisional.pinned(),
         tree: provisional.tree(),
     })
 }

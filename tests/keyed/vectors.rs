@@ -46,28 +46,7 @@ fn what_cosign_and_skopeo_sign_with_every_type_of_key_is_read() {
 /// Serves an image of `../shared/vectors/cosign-images` as the registry did from which it was taken.
 fn serve(name: &str, shape: &str) -> World {
     let world = World::with(Options { referrers: shape == "referrers", ..Options::default() });
-    let folder = Path::new("../shared/vectors/cosign-images/images").join(name).join(shape);
-    world.registry.push_blob(REPO, b"{}");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    for path in &files {
-        let file = path.file_name().unwrap().to_str().unwrap();
-        if file.ends_with(".config.json") || file.ends_with(".payload.json") || file.ends_with(".sigstore.json") || file.contains(".layer")
-        {
-            world.registry.push_blob(REPO, &std::fs::read(path).unwrap());
-        }
-    }
-    let push = |file: &str, tag: Option<&str>| {
-        let bytes = std::fs::read(folder.join(file)).ok()?;
-        let media_type = serde_json::from_slice::<Value>(&bytes).unwrap()["mediaType"].as_str().unwrap().to_owned();
-        Some(world.registry.push_manifest(REPO, tag, &media_type, &bytes))
-    };
-    let digest = push("image.manifest.json", Some("1")).unwrap();
-    for number in 0..4 {
-        push(&format!("bundle{number}.manifest.json"), None);
-    }
-    push("sig.manifest.json", Some(&format!("{}.sig", digest.replace(':', "-"))));
-    push("fallback-tag.index.json", Some(&digest.replace(':', "-")));
+    crate::support::vectors::push(&world.registry, REPO, name, shape);
     world
 }
 

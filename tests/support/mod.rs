@@ -12,13 +12,16 @@
 
 #![allow(dead_code, unused_imports, unreachable_pub, missing_docs, missing_debug_implementations)]
 
+pub mod canary;
 pub mod certificates;
 pub mod http;
 pub mod layer;
 pub mod plugin;
 pub mod registry;
 pub mod sink;
+pub mod vectors;
 
+pub use canary::Canary;
 pub use http::{Answer, Gate, Request, Server};
 pub use layer::{layer, unpack};
 pub use plugin::{Keys, PASSWORD, Plugin, Reply, envelope, make_keys};

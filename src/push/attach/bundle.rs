@@ -6,7 +6,7 @@
 use super::{Attached, Place, ROUNDS, authority};
 use crate::class::{Class, Failure};
 use crate::limits;
-use crate::name::{Digest, Subject, Tag};
+use crate::name::{Digest, Repository, Subject, Tag};
 use crate::registry::{Answer, Descriptor, ManifestKind, Referrers, Role};
 use crate::trust::{self, Checker, PrivateKey, Requirements, VerifiedSignature};
 use crate::wire::{self, Bundle, BundleSource, FallbackIndex, Referrer, SubjectDescriptor};
@@ -65,15 +65,18 @@ impl Place<'_> {
         self.client.put_blob(self.repository, wire::EMPTY_CONFIG).await?;
         let pushed = self.client.put_manifest(self.repository, None, OCI_IMAGE_MEDIA_TYPE, &manifest).await?;
         if !pushed.subject_acknowledged {
-            self.list(&Tag::of_referrers(&subject.digest), &manifest).await?;
+            self.list(&subject.digest, &manifest).await?;
         }
         Ok(manifest)
     }
 
     /// Adds a manifest to the fallback index, and reads it again until it is there.
-    async fn list(&self, tag: &Tag, manifest: &[u8]) -> Result<(), Failure> {
+    async fn list(&self, subject: &Digest, manifest: &[u8]) -> Result<(), Failure> {
+        let tag = &Tag::of_referrers(subject);
         for _ in 0..ROUNDS {
             let mut index = match self.client.by_tag(self.repository, tag, Role::Image).await? {
+                // GitLab takes the name of this tag for the digest in it: what is put there can never be read.
+                Answer::There(index) if index.digest == *subject => return Err(nowhere_to_list(self.repository)),
                 Answer::There(index) => FallbackIndex::parse(&index.bytes)?,
                 Answer::Absent(_) => FallbackIndex::default(),
             };
@@ -96,6 +99,7 @@ impl Place<'_> {
             Referrers::NoApi(_) => Vec::new(),
         };
         if let Answer::There(manifest) = tagged?
+            && manifest.digest != *digest
             && let ManifestKind::Index(index) = &manifest.kind
         {
             all.extend(index.manifests.iter().filter_map(|entry| Descriptor::try_from(entry).ok()).map(|descriptor| descriptor.digest));
@@ -114,4 +118,12 @@ impl Place<'_> {
         let bundle = self.client.blob(self.repository, &digest, bytes, limits::BUNDLE_BYTES).await?;
         Ok(trust::check_bundle(&Bundle::parse(&bundle, BundleSource::Registry)?, image, checker)?)
     }
+}
+
+fn nowhere_to_list(repository: &Repository) -> Failure {
+    Failure::new(
+        Class::Unsupported,
+        format!("`{repository}`: the registry lists no referrers, and takes their fallback tag for the image's own digest"),
+    )
+    .hint("sign with `--format legacy`, which needs neither")
 }

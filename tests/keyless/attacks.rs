@@ -1,0 +1,309 @@
+//! Rows S of `reference/security.md` on every form, each with its class.
+
+use super::*;
+use crate::model::{CODE_SIGNING, Kind, Leaf, Log, San, Sct, TIME_STAMPING, Tsa, Window, mixing};
+use jiff::{SignedDuration, Timestamp};
+
+fn hours(hours: i64) -> SignedDuration {
+    SignedDuration::from_hours(hours)
+}
+
+/// Signs in every form, and asserts the class in each.
+#[track_caller]
+fn check(what: &str, change: impl for<'a> Fn(Signing<'a>) -> Signing<'a>, expected: &str) {
+    for form in Form::ALL {
+        let verdict = form.judge(&form.sign(change(form.signing(sigstore()))), &Judge::new());
+        assert_eq!(class(&verdict), expected, "{what}, {form:?}: {verdict:?}");
+    }
+}
+
+/// The same, with another trusted root.
+#[track_caller]
+fn check_root(what: &str, change: impl Fn(&mut Value), expected: [&str; 3]) {
+    let mut judge = Judge::new();
+    change(&mut judge.root);
+    for (form, expected) in Form::ALL.into_iter().zip(expected) {
+        let verdict = form.judge(&form.sign(form.signing(sigstore())), &judge);
+        assert_eq!(class(&verdict), expected, "{what}, {form:?}: {verdict:?}");
+    }
+}
+
+#[test]
+fn what_is_good_is_accepted_and_says_who_and_when() {
+    let then = sigstore().now - hours(3);
+    for form in Form::ALL {
+        for tsa in [false, true] {
+            let signature = form.sign(form.signing(sigstore()).at(then).tsa(tsa || form == Form::BundleV2));
+            let verified = form.judge(&signature, &Judge::new()).unwrap_or_else(|failure| panic!("{form:?}: {}", failure.text()));
+            let certificate = verified.certificate().unwrap();
+            assert_eq!((certificate.subject().as_str(), certificate.issuer()), DEV);
+            assert_eq!(verified.times().first().map(|time| time.as_second()), Some(then.as_second()), "{form:?} {:?}", verified.times());
+            assert_eq!(verified.log_index().is_some(), form != Form::BundleV2, "a v2 index is signed by nobody");
+            assert_eq!(verified.image(), &image());
+        }
+    }
+    for kind in [Kind::Intoto, Kind::Dsse] {
+        Judge::new().bundle(&sigstore().sign().entry(kind).image(IMAGE).bundle()).unwrap();
+    }
+}
+
+#[test]
+fn a_certificate_of_another_authority_proves_nothing() {
+    let other = Sigstore::new();
+    for form in Form::ALL {
+        let verdict = form.judge(&form.sign(form.signing(&other)), &Judge::new());
+        // Whatever is looked at first is of a log or authority that nobody here knows.
+        assert!(["identity", "tlog", "time"].contains(&class(&verdict)), "{form:?}: {verdict:?}");
+    }
+    // S15: everything is trusted but the authority, which has the trusted one's name and another key.
+    let mut judge = Judge { root: other.trusted_root(), ..Judge::new() };
+    judge.root["certificateAuthorities"] = sigstore().trusted_root()["certificateAuthorities"].clone();
+    for form in Form::ALL {
+        let verdict = form.judge(&form.sign(form.signing(&other)), &judge);
+        assert_eq!(class(&verdict), "identity", "{form:?}: {verdict:?}");
+    }
+}
+
+#[test]
+fn names_that_are_not_the_one_asked_for_are_strangers() {
+    check("another name", |signing| signing.identity("eve@example.com"), "identity");
+    check("another issuer", |signing| signing.issuer("https://issuer.example.evil"), "identity");
+    check("another case", |signing| signing.identity("Dev@example.com"), "identity");
+    check("more behind it", |signing| signing.identity("dev@example.com.evil"), "identity");
+    check("a URI of the same text", |signing| signing.leaf(|leaf| leaf.names = vec![San::Uri("dev@example.com".to_owned())]), "verified");
+    let set = |leaf: &mut Leaf<'_>, names: [&str; 2]| leaf.names = names.map(San::of).to_vec();
+    check("a second name", |signing| signing.leaf(|leaf| set(leaf, ["dev@example.com", "eve@example.com"])), "identity");
+    check("a first name", |signing| signing.leaf(|leaf| set(leaf, ["eve@example.com", "dev@example.com"])), "identity");
+    check("no name", |signing| signing.leaf(|leaf| leaf.names.clear()), "identity");
+}
+
+#[test]
+fn issuers_that_disagree_say_nothing() {
+    check("v2 alone", |signing| signing.leaf(|leaf| drop(leaf.claims.remove(&1))), "verified");
+    check("v1 alone", |signing| signing.leaf(|leaf| drop(leaf.claims.remove(&8))), "verified");
+    check("none", |signing| signing.leaf(|leaf| leaf.claims.clear()), "identity");
+    check("v1 is another's", |signing| signing.leaf(|leaf| leaf.claim(1, "https://evil.example")), "identity");
+    check("v2 is another's", |signing| signing.leaf(|leaf| leaf.claim(8, "https://evil.example")), "identity");
+    check("v2 is broken", |signing| signing.leaf(|leaf| drop(leaf.claims.insert(8, b"https://issuer.example".to_vec()))), "malformed");
+}
+
+#[test]
+fn certificates_that_are_not_for_signing_are_refused() {
+    check("no purpose", |signing| signing.leaf(|leaf| leaf.purposes = Vec::new()), "identity");
+    check("another purpose", |signing| signing.leaf(|leaf| leaf.purposes = vec![TIME_STAMPING]), "identity");
+    check("an authority", |signing| signing.leaf(|leaf| leaf.authority = true), "identity");
+}
+
+#[test]
+fn a_certificate_must_have_been_logged() {
+    check("no timestamp", |signing| signing.leaf(|leaf| leaf.scts.clear()), "tlog");
+    let other = Sigstore::new();
+    for form in Form::ALL {
+        let signing = form.signing(sigstore()).leaf(|leaf| leaf.scts = vec![Sct { log: &other.ct, ..leaf.scts[0] }]);
+        let verdict = form.judge(&form.sign(signing), &Judge::new());
+        assert_eq!(class(&verdict), "tlog", "another log, {form:?}: {verdict:?}");
+        let judge = Judge { certificate_log: CertificateLog::Ignored, ..Judge::new() };
+        let verdict = form.judge(&form.sign(form.signing(sigstore()).leaf(|leaf| leaf.scts.clear())), &judge);
+        assert_eq!(class(&verdict), "verified", "not asked for, {form:?}: {verdict:?}");
+    }
+}
+
+#[test]
+fn times_outside_of_a_window_are_refused() {
+    let window = |from: Timestamp| Window { from, until: from + SignedDuration::from_mins(10) };
+    let then = sigstore().now - hours(5);
+    check("made after the certificate ended", |signing| signing.at(then).leaf(|leaf| leaf.window = window(then - hours(1))), "time");
+    check("made before it began", |signing| signing.at(then).leaf(|leaf| leaf.window = window(then + hours(1))), "time");
+    // S09: only the log's word counts, and not for a time that is not yet.
+    for form in [Form::Legacy, Form::BundleV1] {
+        let verdict = form.judge(&form.sign(form.signing(sigstore()).at(sigstore().now + hours(1))), &Judge::new());
+        assert_eq!(class(&verdict), "time", "{verdict:?}");
+        assert!(verdict.unwrap_err().the_hint().contains("clock"));
+    }
+}
+
+#[test]
+fn every_time_stamp_that_is_there_must_hold() {
+    let other = Tsa::new(sigstore().window);
+    check("a stamp", |signing| signing.tsa(true), "verified");
+    for form in Form::ALL {
+        let verdict = form.judge(&form.sign(form.signing(sigstore()).tsa(true).stamped_by(&other)), &Judge::new());
+        assert_eq!(class(&verdict), "time", "{form:?}: {verdict:?}");
+        let mut moved = form.sign(form.signing(sigstore()).tsa(true));
+        moved.timestamp = form.sign(form.signing(sigstore()).tsa(true)).timestamp;
+        let verdict = form.judge(&moved, &Judge::new());
+        assert_eq!(class(&verdict), "time", "a stamp of another signature, {form:?}: {verdict:?}");
+        let verdict = form.judge(&form.sign(form.signing(sigstore()).tsa(true).stamped_at(sigstore().now - hours(24 * 30))), &Judge::new());
+        assert_eq!(class(&verdict), "time", "a stamp before the certificate, {form:?}: {verdict:?}");
+    }
+    let without = |root: &mut Value| drop(root.as_object_mut().unwrap().remove("timestampAuthorities"));
+    let mut judge = Judge::new();
+    without(&mut judge.root);
+    // Nobody vouches for the stamp, and where the log says the time nobody needs it.
+    for (form, expected) in Form::ALL.into_iter().zip(["verified", "verified", "time"]) {
+        let verdict = form.judge(&form.sign(form.signing(sigstore()).tsa(true)), &judge);
+        assert_eq!(class(&verdict), expected, "{form:?}: {verdict:?}");
+    }
+}
+
+#[test]
+fn windows_of_authorities_and_logs_count() {
+    let ended = (sigstore().now - hours(24 * 30)).to_string();
+    let end = |list: &'static str, pointer: &'static str| {
+        let ended = ended.clone();
+        move |root: &mut Value| {
+            for entry in root[list].as_array_mut().unwrap() {
+                entry.pointer_mut(pointer).unwrap()["end"] = json!(ended);
+            }
+        }
+    };
+    check_root("an authority that ended", end("certificateAuthorities", "/validFor"), ["time"; 3]);
+    check_root("a certificate log that ended", end("ctlogs", "/publicKey/validFor"), ["tlog"; 3]);
+    // T12, and the crate's weak spot 9: also where only the checkpoint is by the key that ended.
+    check_root("a log that ended", end("tlogs", "/publicKey/validFor"), ["tlog"; 3]);
+}
+
+/// S12 (cosign CVE-2026-24122): an intermediate that the root names, and that ended before the signature was made.
+#[test]
+fn an_intermediate_that_ended_signs_nothing() {
+    let mut other = Sigstore::new();
+    let short = Window { from: other.window.from, until: other.now - hours(24) };
+    other.fulcio = other.root.intermediate("CN=test-fulcio-intermediate,O=sigstore.test", &[CODE_SIGNING], short);
+    let judge = Judge { root: other.trusted_root(), ..Judge::new() };
+    for form in Form::ALL {
+        let verdict = form.judge(&form.sign(form.signing(&other)), &judge);
+        assert_eq!(class(&verdict), "time", "{form:?}: {verdict:?}");
+    }
+    other.fulcio = other.root.intermediate("CN=test-fulcio-intermediate,O=sigstore.test", &[TIME_STAMPING], other.window);
+    let verdict = Judge { root: other.trusted_root(), ..Judge::new() }.bundle(&other.sign().image(IMAGE).bundle());
+    assert_eq!(class(&verdict), "trustroot", "an authority that is not for signing: {verdict:?}");
+}
+
+#[test]
+fn an_entry_must_be_proven_by_the_log_that_it_names() {
+    check("no entry", |signing| signing.without_log(), "tlog");
+    let other = Log::v1("rekor.other");
+    for form in [Form::Legacy, Form::BundleV1] {
+        let verdict = form.judge(&form.sign(form.signing(sigstore()).logged_in(&other)), &Judge::new());
+        assert_eq!(class(&verdict), "tlog", "a log that nobody knows, {form:?}: {verdict:?}");
+    }
+    let good = sigstore().sign().image(IMAGE).bundle();
+    let entry = "/verificationMaterial/tlogEntries/0";
+    for (what, pointer, value, expected) in [
+        ("no proof", "/inclusionProof", Value::Null, "tlog"),
+        ("no promise", "/inclusionPromise", Value::Null, "time"),
+        ("another kind", "/kindVersion", json!({"kind": "hashedrekord", "version": "0.0.1"}), "unsupported"),
+        ("a kind that nobody knows", "/kindVersion", json!({"kind": "rekord", "version": "0.0.1"}), "malformed"),
+        ("another time", "/integratedTime", json!("1700000000"), "tlog"),
+        ("another position", "/logIndex", json!("7"), "tlog"),
+        ("a position below zero", "/logIndex", json!("-1"), "malformed"),
+        ("another root", "/inclusionProof/rootHash", json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), "tlog"),
+        ("an empty proof", "/inclusionProof/checkpoint/envelope", json!(""), "tlog"),
+        ("an unknown field", "/x", json!(1), "malformed"),
+    ] {
+        let mut bundle = good.clone();
+        let entry = bundle.pointer_mut(entry).unwrap();
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        entry.pointer_mut(parent).unwrap()[key] = value;
+        let verdict = Judge::new().bundle(&bundle);
+        assert_eq!(class(&verdict), expected, "{what}: {verdict:?}");
+    }
+    // S27: one entry twice is one.
+    let mut twice = good.clone();
+    let list = twice.pointer_mut("/verificationMaterial/tlogEntries").unwrap().as_array_mut().unwrap();
+    list.push(list[0].clone());
+    assert_eq!(class(&Judge::new().bundle(&twice)), "malformed");
+}
+
+/// S08: a checkpoint by a log that is trusted as well, but is not the one that the entry names.
+#[test]
+fn a_checkpoint_of_another_trusted_log_is_refused() {
+    let mut signature = sigstore().sign().image(IMAGE);
+    let entry = signature.entry.as_mut().unwrap();
+    let proof = entry.proof.as_mut().unwrap();
+    proof.checkpoint = sigstore().rekor2.checkpoint(proof.size, &proof.root);
+    assert_eq!(class(&Judge::new().bundle(&signature.bundle())), "tlog");
+}
+
+/// S28, with S04 and S05: of three good signatures of one image, by one identity or key or not, no mixture is good.
+#[test]
+fn parts_of_three_good_signatures_make_no_fourth() {
+    for form in Form::ALL {
+        let key = crate::model::Key::p256();
+        for shared in [false, true] {
+            let one = |hour: i64| {
+                let signing = form.signing(sigstore()).at(sigstore().now - hours(hour)).tsa(true);
+                let signing = if shared { signing.with_key(&key) } else { signing };
+                form.sign(signing)
+            };
+            let three = [one(1), one(2), one(3)];
+            let judge = Judge::new();
+            let judge = |signature: &Signature| form.judge(signature, &judge).map(|_| ()).map_err(|failure| failure.text());
+            assert_eq!(mixing::misjudged(&three, judge), [], "{form:?}, one key: {shared}");
+        }
+    }
+}
+
+/// R17, S18: an attestation by the right signer is no signature, and a statement of another image is of another image.
+#[test]
+fn statements_of_something_else_are_no_signatures_of_this() {
+    let mut statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"digest": {"sha256": image().hex()}}],
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {},
+    });
+    let parse = |statement: &Value| {
+        let bundle = sigstore().sign().statement(statement).bundle();
+        Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry).unwrap()
+    };
+    let none = Judge::new().with(|checker| Ok(check_bundle(&parse(&statement), &image(), checker)?));
+    assert_eq!(none, Ok(None), "an attestation");
+    statement["predicateType"] = json!("https://sigstore.dev/cosign/sign/v1");
+    statement["subject"][0]["digest"]["sha256"] = json!(Digest::of(b"other").hex());
+    let verdict = Judge::new().bundle(&sigstore().sign().statement(&statement).bundle());
+    assert_eq!(class(&verdict), "binding");
+    let legacy = sigstore().sign().legacy(&Digest::of(b"other").to_string());
+    assert_eq!(class(&Judge::new().legacy(&layer(&legacy), legacy.payload())), "binding");
+}
+
+#[test]
+fn forms_that_carry_no_keyless_signature_say_so() {
+    let signature = sigstore().sign().entry(Kind::Rekord).legacy(IMAGE);
+    let verdict = Judge::new().legacy(&layer(&signature), signature.payload());
+    assert_eq!(class(&verdict), "unsupported", "{verdict:?}");
+    for version in [model::Version::V01, model::Version::V02] {
+        let bundle = sigstore().sign().image(IMAGE).bundle_of(version);
+        assert_eq!(class(&Judge::new().bundle(&bundle)), "unsupported");
+    }
+    let blob = sigstore().sign().blob(b"blob").bundle();
+    assert_eq!(class(&Judge::new().bundle(&blob)), "unsupported");
+}
+
+#[test]
+fn what_is_written_wrong_beside_a_legacy_signature_is_malformed() {
+    let signature = sigstore().sign().tsa(true).legacy(IMAGE);
+    let bundle: Value = serde_json::from_str(&signature.annotations()["dev.sigstore.cosign/bundle"]).unwrap();
+    let mut extra = bundle.clone();
+    extra["Payload"]["x"] = json!(1);
+    let pem = signature.annotations()["dev.sigstore.cosign/certificate"].clone();
+    for (name, value, expected) in [
+        ("bundle", String::new(), "tlog"),
+        ("bundle", "{}".to_owned(), "malformed"),
+        ("bundle", extra.to_string(), "malformed"),
+        ("certificate", format!("{pem}{pem}"), "malformed"),
+        ("certificate", "x".to_owned(), "malformed"),
+        ("chain", "x".to_owned(), "malformed"),
+        ("chain", pem.repeat(11), "limit"),
+        ("rfc3161timestamp", "{}".to_owned(), "malformed"),
+        ("rfc3161timestamp", r#"{"SignedRFC3161Timestamp":"AAAA"}"#.to_owned(), "time"),
+    ] {
+        let mut layer = layer(&signature);
+        layer["annotations"][format!("dev.sigstore.cosign/{name}")] = json!(value);
+        let verdict = Judge::new().legacy(&layer, signature.payload());
+        assert_eq!(class(&verdict), expected, "{name} {value}: {verdict:?}");
+    }
+    let mut empty_chain = layer(&signature);
+    empty_chain["annotations"]["dev.sigstore.cosign/chain"] = json!("");
+    assert_eq!(class(&Judge::new().legacy(&empty_chain, signature.payload())), "verified", "cosign writes an empty one");
+}

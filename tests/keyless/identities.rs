@@ -1,0 +1,125 @@
+//! Whose certificates count: expressions, prefixes, patterns, GitHub's workflows, owners of names.
+
+use super::*;
+use crate::model::Leaf;
+
+const GITHUB: &str = "https://token.actions.githubusercontent.com";
+const GITLAB: &str = "https://gitlab.com";
+
+/// Whether a signature by this subject and issuer, with these claims, counts.
+fn counts(identity: &Identity, subject: &str, issuer: &str, claims: &[(u32, &str)]) -> bool {
+    let set = |leaf: &mut Leaf<'_>| claims.iter().for_each(|(number, text)| leaf.claim(*number, text));
+    let raw = |leaf: &mut Leaf<'_>| {
+        // The old extensions hold bare text.
+        for (number, text) in claims.iter().filter(|(number, _)| *number < 8) {
+            leaf.claims.insert(*number, text.as_bytes().to_vec());
+        }
+    };
+    let signature = sigstore().sign().identity(subject).issuer(issuer).leaf(|leaf| {
+        set(leaf);
+        raw(leaf);
+    });
+    let verdict = Judge::of([Authority::of_identity(identity.clone())]).bundle(&signature.image(IMAGE).bundle());
+    assert!(matches!(class(&verdict), "verified" | "identity"), "{verdict:?}");
+    verdict.is_ok()
+}
+
+fn subject(expected: Expected) -> Identity {
+    Identity::Named { issuer: Expected::Exact("https://i.example".to_owned()), subject: expected }
+}
+
+#[test]
+fn expressions_fit_the_whole_name() {
+    let counts = |identity: &Identity, name: &str| counts(identity, name, "https://i.example", &[]);
+    let regexp = subject(Expected::regexp("(a|b)@acme[.]example").unwrap());
+    assert!(counts(&regexp, "a@acme.example") && counts(&regexp, "b@acme.example"));
+    for stranger in ["xa@acme.example", "a@acme.example.evil", "a@acmexexample", "c@acme.example"] {
+        assert!(!counts(&regexp, stranger), "{stranger}");
+    }
+    // An alternative does not reach out of the anchors.
+    assert!(!counts(&subject(Expected::regexp("a@acme|b@acme").unwrap()), "x-b@acme"));
+    let prefix = subject(Expected::prefix("https://github.com/acme/").unwrap());
+    assert!(counts(&prefix, "https://github.com/acme/pkgs/.github/workflows/r.yml@refs/heads/main"));
+    assert!(!counts(&prefix, "https://github.com/acme-evil/pkgs/.github/workflows/r.yml@refs/heads/main"));
+    let glob = subject(Expected::glob("https://ci.example/*/release@v*").unwrap());
+    assert!(counts(&glob, "https://ci.example/acme/release@v1"));
+    assert!(!counts(&glob, "https://ci.example/acme/evil/release@v1") && !counts(&glob, "https://ci.example/acme/release@v1/x"));
+    assert!(counts(&subject(Expected::glob("https://ci.example/**").unwrap()), "https://ci.example/a/b/c"));
+}
+
+#[test]
+fn expressions_that_let_everybody_in_or_cost_too_much_are_refused() {
+    for prefix in ["https://github.com/acme", "dev", "", "/"] {
+        assert!(Expected::prefix(prefix).is_err(), "{prefix}");
+    }
+    for glob in ["*", "**", ""] {
+        assert!(Expected::glob(glob).is_err(), "{glob}");
+    }
+    for regexp in ["(", "a)|(b", &"a".repeat(1025), "(a{1000}){1000}"] {
+        assert!(Expected::regexp(regexp).is_err(), "{}", regexp.len());
+    }
+}
+
+#[test]
+fn a_workflow_of_github_lies_in_and_ran_for_the_repository() {
+    let identity = |workflow: Option<&str>, reference: Option<&str>| Identity::Github {
+        repository: "acme/pkgs".to_owned(),
+        workflow: workflow.map(ToOwned::to_owned),
+        reference: reference.map(|text| Expected::glob(text).unwrap()),
+    };
+    let uri = "https://github.com/acme/pkgs/.github/workflows/release.yml@refs/tags/v1.0";
+    let claims = [(5, "acme/pkgs"), (6, "refs/tags/v1.0"), (12, "https://github.com/acme/pkgs"), (14, "refs/tags/v1.0")];
+    for good in [identity(None, None), identity(Some("release.yml"), None), identity(Some("release.yml"), Some("refs/tags/v*"))] {
+        assert!(counts(&good, uri, GITHUB, &claims), "{good}");
+        assert!(counts(&good, uri, GITHUB, &claims[..2]), "{good}, before 2022");
+        assert!(!counts(&good, uri, "https://token.actions.githubusercontent.com.evil", &claims), "{good}");
+        assert!(!counts(&good, uri, GITHUB, &[]), "{good}, without what it ran for");
+    }
+    assert!(!counts(&identity(Some("other.yml"), None), uri, GITHUB, &claims));
+    assert!(!counts(&identity(None, Some("refs/heads/*")), uri, GITHUB, &claims));
+    let strict = identity(Some("release.yml"), Some("refs/tags/v*"));
+    // A reusable workflow of acme's, called by somebody else; and somebody else's, called by acme.
+    assert!(!counts(&strict, uri, GITHUB, &[(12, "https://github.com/evil/x"), (14, "refs/tags/v1.0")]));
+    assert!(!counts(&strict, "https://github.com/evil/x/.github/workflows/release.yml@refs/tags/v1.0", GITHUB, &claims));
+    assert!(!counts(&strict, uri, GITHUB, &[(12, "https://github.com/acme/pkgs"), (14, "refs/heads/evil")]));
+    assert!(!counts(&strict, uri, GITHUB, &[(5, "evil/x"), (12, "https://github.com/acme/pkgs"), (14, "refs/tags/v1.0")]));
+    for evil in [
+        "https://github.com/acme/pkgs/.github/workflows/release.yml@evil.yml@refs/tags/v1.0",
+        "https://github.com/acme/pkgs/.github/workflows/release.yml",
+        "https://github.com/acme/pkgs-evil/.github/workflows/release.yml@refs/tags/v1.0",
+    ] {
+        assert!(!counts(&strict, evil, GITHUB, &claims), "{evil}");
+    }
+}
+
+#[test]
+fn the_owner_of_a_name_is_who_the_registry_says() {
+    let owner = |name: &str| Identity::RegistryOwner.of_image(&name.parse().unwrap());
+    let uri = "https://github.com/somebody/shared/.github/workflows/build.yml@refs/heads/main";
+    let acme = owner("ghcr.io/acme/packages");
+    for claims in [[(16, "https://github.com/ACME")], [(16, "https://github.com/acme")], [(5, "Acme/pkgs")]] {
+        assert!(counts(&acme, uri, GITHUB, &claims), "{claims:?}");
+        assert!(!counts(&acme, uri, GITLAB, &claims), "{claims:?} of another issuer");
+    }
+    for claims in [
+        vec![],
+        vec![(16, "https://github.com/acme-evil")],
+        vec![(16, "https://github.com/evil"), (5, "acme/pkgs")],
+        vec![(16, "https://gitlab.com/acme")],
+        vec![(5, "acme")],
+        vec![(5, "evil/acme")],
+    ] {
+        assert!(!counts(&acme, uri, GITHUB, &claims), "{claims:?}");
+    }
+    let group = owner("registry.gitlab.com/acme/sub/packages");
+    assert!(counts(
+        &group,
+        "https://gitlab.com/acme/sub/packages//.gitlab-ci.yml@refs/heads/main",
+        GITLAB,
+        &[(16, "https://gitlab.com/acme/sub")]
+    ));
+    assert!(!counts(&group, "https://gitlab.com/acme/sub/packages//.gitlab-ci.yml@refs/heads/main", GITLAB, &[(5, "acme/sub")]));
+    for elsewhere in ["quay.io/acme/packages", "ghcr.io.evil.example/acme/packages", "docker.io/acme/packages"] {
+        assert_eq!(owner(elsewhere), Identity::Unnamed, "{elsewhere}");
+    }
+}

@@ -1,0 +1,65 @@
+//! `tlog: required`: signatures by a key that must have been logged.
+
+use super::*;
+use crate::model::{Key, Kind, Log};
+use jiff::SignedDuration;
+use luet_cosign::trust::{PublicKey, Signer};
+
+fn authority(key: &Key, logged: bool) -> Authority {
+    let pem = pem::encode(&pem::Pem::new("PUBLIC KEY", key.spki()));
+    let key = PublicKey::from_pem(pem.as_bytes()).unwrap();
+    Authority { signer: Signer::Key { key: key.clone(), logged }, ..Authority::of_key("acme", key) }
+}
+
+#[test]
+fn a_logged_signature_counts_and_says_when() {
+    let key = Key::p256();
+    let judge = Judge::of([authority(&key, true)]);
+    let then = sigstore().now - SignedDuration::from_hours(9);
+    for form in Form::ALL {
+        let signature = form.sign(form.signing(sigstore()).keyed(&key).at(then));
+        let verified = form.judge(&signature, &judge).unwrap_or_else(|failure| panic!("{form:?}: {}", failure.text()));
+        if form != Form::BundleV2 {
+            assert_eq!(verified.times().first().map(|time| time.as_second()), Some(then.as_second()), "{form:?}");
+        }
+        assert!(verified.certificate().is_none());
+    }
+    // What cosign wrote until 2021.
+    let old = sigstore().sign().keyed(&key).entry(Kind::Rekord).legacy(IMAGE);
+    assert!(judge.legacy(&layer(&old), old.payload()).is_ok());
+}
+
+#[test]
+fn what_was_not_logged_or_as_something_else_does_not_count() {
+    let (key, other) = (Key::p256(), Log::v1("rekor.other"));
+    let (strict, lax) = (Judge::of([authority(&key, true)]), Judge::of([authority(&key, false)]));
+    for form in Form::ALL {
+        let plain = form.sign(form.signing(sigstore()).keyed(&key).without_log());
+        assert_eq!(class(&form.judge(&plain, &strict)), "tlog", "{form:?}");
+        assert_eq!(class(&form.judge(&plain, &lax)), "verified", "{form:?}");
+        // S04: the entry of another signature by the same key.
+        let mut borrowed = form.sign(form.signing(sigstore()).keyed(&key));
+        borrowed.entry = form.sign(form.signing(sigstore()).keyed(&key)).entry;
+        assert_eq!(class(&form.judge(&borrowed, &strict)), "tlog", "{form:?}");
+        assert_eq!(class(&form.judge(&borrowed, &lax)), "verified", "attached entries are ignored beside a key, {form:?}");
+    }
+    for form in [Form::Legacy, Form::BundleV1] {
+        let elsewhere = form.sign(sigstore().sign().keyed(&key).logged_in(&other));
+        assert_eq!(class(&form.judge(&elsewhere, &strict)), "tlog", "{form:?}");
+    }
+}
+
+/// S17: a certificate is no key, and a key no certificate.
+#[test]
+fn keys_and_certificates_do_not_stand_for_each_other() {
+    let key = Key::p256();
+    for form in Form::ALL {
+        let keyed = form.sign(form.signing(sigstore()).keyed(&key));
+        assert_eq!(class(&form.judge(&keyed, &Judge::new())), "identity", "{form:?}");
+        let keyless = form.sign(form.signing(sigstore()));
+        assert_eq!(class(&form.judge(&keyless, &Judge::of([authority(&key, true)]))), "identity", "{form:?}");
+        let both = Judge::of([authority(&key, false), Authority::of_identity(named(DEV))]);
+        assert_eq!(class(&form.judge(&keyed, &both)), "verified", "{form:?}");
+        assert_eq!(class(&form.judge(&keyless, &both)), "verified", "{form:?}");
+    }
+}
