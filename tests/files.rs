@@ -2,7 +2,15 @@
 //!
 //! At the real binary, with a Sigstore in this process; at the library where bytes are changed by the thousand.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    clippy::type_complexity,
+    missing_docs
+)]
 
 #[path = "support/mod.rs"]
 mod support;

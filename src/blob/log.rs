@@ -26,8 +26,8 @@ impl<'a> Log<'a> {
     }
 
     /// Checks a signature by a certificate with the log's entry: the one that is kept here, or else the one that the log has.
-    pub(super) async fn certify(&self, detached: Detached, message: &Message) -> Result<SignedFile, Failure> {
-        let Some(leaf) = detached.certificates.first() else { return self.judge(detached, message).await };
+    pub(super) async fn certify(&self, detached: &Detached, message: &Message) -> Result<SignedFile, Failure> {
+        let Some(leaf) = detached.certificates.first() else { return self.judge(detached.clone(), message).await };
         let body = hashedrekord(&message.digests().sha256, &detached.signature, leaf);
         let name = leaf_hash(&body);
         let folder = kept(self.session);
@@ -38,7 +38,7 @@ impl<'a> Log<'a> {
             }
         }
         if self.request.offline || self.session.is_offline() {
-            return self.judge(detached, message).await;
+            return self.judge(detached.clone(), message).await;
         }
         let url = self.request.log.as_deref().or(self.session.environment().text("COSIGN_REKOR_URL")?);
         let rekor = Rekor::new(self.session.client(), url);
@@ -47,7 +47,7 @@ impl<'a> Log<'a> {
             Failure::new(Class::Tlog, format!("the log `{}` has no entry of this signature", rekor.url()))
                 .hint("it was signed without a log, or logged elsewhere: see --rekor-url, or ask the publisher for a bundle")
         })?;
-        let signed = self.judge(Detached { entry: Some(answer.logged.clone()), ..detached }, message).await?;
+        let signed = self.judge(Detached { entry: Some(answer.logged.clone()), ..detached.clone() }, message).await?;
         if let Some(folder) = folder {
             keep(&folder, &name, &answer);
         }

@@ -98,12 +98,12 @@ pub async fn verify(
     }
     // (4) By a certificate: the signature first. Nobody learns what lies here before it holds.
     check_made(&signature, &message, request.statements)?;
-    let signed = match signature {
-        FileSignature::Detached(detached) if detached.entry.is_none() && detached.timestamp.is_none() => {
-            check_claim(&FileSignature::Detached(detached.clone()), &request.wanted)?;
+    let signed = match &signature {
+        FileSignature::Detached(detached) if detached.entry.is_none() => {
+            check_claim(&signature, &request.wanted)?;
             Log::new(session, request).certify(detached, &message).await?
         }
-        signature => certify(session, &signature, &message, request.statements).await?,
+        _ => certify(session, &signature, &message, request.statements).await?,
     };
     // (5) Who it was, now that it is proven.
     match &request.wanted {

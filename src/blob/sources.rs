@@ -77,7 +77,9 @@ impl Sources {
 
 /// A path that is mistyped must not be taken for a signature: those are longer, and base64.
 fn looks_like_base64(text: &str) -> bool {
-    text.len() >= 64 && text.len() % 4 == 0 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
+    text.len() >= 64
+        && text.len().is_multiple_of(4)
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
 }
 
 async fn read_certificates(session: &Session, place: &str) -> Result<Vec<Vec<u8>>, Failure> {

@@ -192,7 +192,11 @@ fn metadata() -> Value {
     let classes: Vec<Value> =
         Class::ALL.iter().map(|class| json!({"class": class.word(), "exit": class.exit(), "hint": class.hint()})).collect();
     let events: Vec<&str> = Event::ALL.into_iter().map(Event::name).collect();
-    let commands: Vec<String> = Arguments::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let commands: Vec<String> = Arguments::command()
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .map(|command| command.get_name().to_owned())
+        .collect();
     json!({
         "name": "luet-cosign",
         "release": env!("CARGO_PKG_VERSION"),

@@ -29,9 +29,16 @@ impl Bar {
         let Ok(mut written) = written.try_lock() else { return };
         if written.elapsed() >= EVERY {
             *written = Instant::now();
-            let percent = if self.total == 0 { 0 } else { (read / 1024).saturating_mul(100) / (self.total / 1024).max(1) };
-            let _ = write!(std::io::stderr(), "\r{} MiB of {}, {} % ", read >> 20, self.total >> 20, percent.min(100));
+            let _ = write!(std::io::stderr(), "\r{} ", line(read, self.total));
         }
+    }
+}
+
+/// Returns what the line says. Where the whole is not known, as of standard input, only what was read.
+fn line(read: u64, total: u64) -> String {
+    match total {
+        0 => format!("{} MiB", read >> 20),
+        _ => format!("{} of {} MiB, {} %", read >> 20, total >> 20, (u128::from(read) * 100 / u128::from(total)).min(100)),
     }
 }
 
@@ -41,5 +48,17 @@ impl Drop for Bar {
             // Over the line, and back to its start.
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_how_far_it_is() {
+        assert_eq!(line(512 << 20, 1 << 30), "512 of 1024 MiB, 50 %");
+        assert_eq!(line(3 << 20, 0), "3 MiB");
+        assert_eq!(line(2, 1), "0 of 0 MiB, 100 %", "a file that grew");
     }
 }

@@ -25,7 +25,7 @@ fn a_key_needs_no_log_in_any_form() {
         "--key k.pub --signature f.sig f",
         "-key k.pub -signature f.sig f",
         "--key k.pub --bundle b.json f",
-        "-k k.pub --bundle old.json f",
+        "--key k.pub --bundle old.json f",
         "--key k.pub --bundle bare.json f",
         "--key k.pub --offline --insecure-ignore-tlog --bundle bare.json f",
     ] {

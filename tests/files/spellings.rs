@@ -153,3 +153,16 @@ fn json_says_who_when_and_where() {
     let said = world.verify_dev("--json --certificate f.pem --signature f.sig f");
     assert_eq!((said.code, json_of(&said.stdout)["error"]["class"].as_str()), (14, Some("signature")), "{said:?}");
 }
+
+#[test]
+fn a_file_of_any_length_is_read_in_flat_memory() {
+    let world = World::new();
+    world.signed();
+    let large = std::fs::File::create(world.plugin.path("large")).unwrap();
+    large.set_len(3 << 30).unwrap();
+    // 1 GiB of address space for everything, three of zeros to read.
+    let program = env!("CARGO_BIN_EXE_luet-cosign");
+    let words = format!("ulimit -v 1048576 && exec {program} verify-blob {} --certificate f.pem --signature f.sig large", DEV.join(" "));
+    let said: Said = world.plugin.raw_of("sh").args(["-c", &words]).output().unwrap().into();
+    said.assert_refused("signature");
+}

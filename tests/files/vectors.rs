@@ -8,7 +8,7 @@ fn at(path: &str) -> String {
     std::fs::canonicalize(shared("cosign-images").join(path)).unwrap().display().to_string()
 }
 
-pub fn bundles() -> [&'static str; 7] {
+pub(super) fn bundles() -> [&'static str; 7] {
     ["b.c2leg", "b.c2nb", "b.c2nb2", "b.c3.sc1", "b.c3.sc1tsa", "b.c3.sc2", "b.c3leg"]
 }
 

@@ -26,7 +26,7 @@ pub struct VerifyBlob {
     #[arg(long, requires = "all")]
     pub ignore_missing: bool,
     /// The public key: a path, https://... or env://VAR
-    #[arg(short, long, value_name = "KEY", conflicts_with_all = ["certificate", "certificate_identity", "certificate_identity_regexp"])]
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["certificate", "certificate_identity", "certificate_identity_regexp"])]
     pub key: Option<String>,
     /// The signature: a path, https://..., env://VAR, or the base64 itself
     #[arg(long, value_name = "SIGNATURE")]
