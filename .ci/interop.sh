@@ -15,65 +15,29 @@
 # and `N passed, M failed`. Nothing is left behind: all servers, images and state live in one scratch folder.
 set -uo pipefail
 
-here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-project=$(dirname -- "$here")
-BIN=$(realpath -m -- "${BIN:-$project/target/x86_64-unknown-linux-musl/release/luet-cosign}")
-real_luet=${LUET:-$(type -P luet || true)}
 only=("$@")
 
-for variable in "${!COSIGN_@}" "${!LUET_COSIGN_@}" LUET_PLUGIN DOCKER_CONFIG DOCKER_HOST REGISTRY_AUTH_FILE \
-    http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY; do
-    [ "$variable" = LUET_COSIGN_TOOLS ] || unset "$variable"
-done
-umask 022
-
-# shellcheck source=servers.sh
-source "$here/servers.sh" || exit 1
+# shellcheck source=checks.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/checks.sh" || exit 1
 
 # --- checks ----------------------------------------------------------------------------------------------------------
 
-passed=0
-failed=0
 declare -A row_passed=() row_failed=()
 rows=()
 host=- registry=- engine=
 
-# check MAKER JUDGE NAME COMMAND...: one check, in a shell of its own on a machine of its own (see new_machine).
-# MAKER made the signature, JUDGE says what it thinks of it; both are for the table.
+# check MAKER JUDGE NAME COMMAND...: one check (see `attempt`). MAKER made the signature, JUDGE says what it thinks of it; both
+# are for the table.
 check() {
-    local maker=$1 judge=$2 name=$3 row status
-    shift 3
-    row="$host|$registry|$maker|$judge"
+    local row="$host|$registry|$1|$2" name="$host, $registry${engine:+, $engine}: $3"
     [ -n "${row_passed[$row]+set}" ] || rows+=("$row")
     row_passed[$row]=$((${row_passed[$row]-0})) row_failed[$row]=$((${row_failed[$row]-0}))
-    machine=$(mktemp -d "$work/machine.XXXXXX")
-    (
-        set -eE
-        trap 'echo "--- line $LINENO: $BASH_COMMAND"' ERR
-        new_machine
-        "$@"
-    ) >"$work/evidence" 2>&1 </dev/null
-    status=$?
-    name="$host, $registry${engine:+, $engine}: $name"
+    attempt "$name" "${@:4}"
     if [ "$status" = 0 ]; then
-        passed=$((passed + 1)) row_passed[$row]=$((row_passed[$row] + 1))
-        echo "ok $name"
+        row_passed[$row]=$((row_passed[$row] + 1))
     else
-        failed=$((failed + 1)) row_failed[$row]=$((row_failed[$row] + 1))
-        echo "FAILED $name (exit $status)"
-        tail -n 60 "$work/evidence" | cut -c -1000 | sed 's/^/    /'
+        row_failed[$row]=$((row_failed[$row] + 1))
     fi
-    remove "$machine"
-}
-
-# remove DIR: a host that was stopped leaves plugins behind that still write for a moment.
-remove() {
-    local try
-    for try in {1..50}; do
-        if rm -rf "$1" 2>/dev/null; then return; fi
-        sleep 0.1
-    done
-    rm -rf "$1"
 }
 
 # new_machine: an empty root, and state of its own, as on a machine that never saw these images. Needs $machine.
@@ -81,11 +45,6 @@ new_machine() {
     mkdir -p "$machine/root" "$machine/tmp"
     install -d -m 700 "$machine/state" "$machine/runtime"
     export XDG_STATE_HOME=$machine/state XDG_RUNTIME_DIR=$machine/runtime TMPDIR=$machine/tmp
-}
-
-fail() {
-    echo "--- $*"
-    return 1
 }
 
 # scenario NAME COMMAND...: runs it, unless other words were asked for.
@@ -99,15 +58,6 @@ scenario() {
             return
         fi
     done
-}
-
-# required NAME...: programs without which nothing here means anything.
-required() {
-    local program missing=
-    for program in "$@"; do
-        command -v "$program" >/dev/null || { echo "FAILED $program is missing: run .ci/tools.sh"; missing=1; }
-    done
-    [ -z "$missing" ] || { printf '\n%s passed, %s failed\n' "$passed" $((failed + 1)); exit 1; }
 }
 
 # --- what is installed: packages, keys, repositories ------------------------------------------------------------------
@@ -149,13 +99,6 @@ images() {
     done
 }
 
-# signature_tag IMAGE: where the legacy signature of what IMAGE is now lies.
-signature_tag() {
-    local digest
-    digest=$(crane digest "$1") || return
-    echo "${1%:*}:${digest/:/-}.sig"
-}
-
 # copy FROM TO: a whole repository, signatures included.
 copy() { crane copy -a "$1" "$2" 2>&1 | tail -n 1; }
 
@@ -192,23 +135,11 @@ make_signed() {
     "$1" "$2" "${all[@]}"
 }
 
-# sign_MAKER KEY IMAGE...
-sign_ours() { luet-cosign sign --key "$keys/$1.key" "${@:2}"; }
-
-sign_cosign2() { cosign2 sign --key "$keys/$1.key" --tlog-upload=false --allow-http-registry -y "${@:2}"; }
-
-sign_cosign3() {
-    cosign3 sign --key "$keys/$1.key" --use-signing-config=false --new-bundle-format=false --tlog-upload=false \
-        --allow-http-registry -y "${@:2}"
-}
-
 # --- hosts -----------------------------------------------------------------------------------------------------------
 
 # A host is called like luet. `wrap` is put in front of it; `login` is in the configuration of each repository.
 wrap=()
 login=
-
-host_program() { if [ "$host" = luet ]; then echo "$real_luet"; else type -P luet-host; fi; }
 
 # configure NAME=ADDRESS...: repositories by priority; the root is that of the machine.
 configure() {
@@ -241,10 +172,6 @@ publish() {
     run_host create-repo --plugin luet-cosign --type docker --push-images --backend "$engine" --from-metadata \
         --tree "$machine/tree" --packages "$1" --output "$2" --name acme "${@:3}"
 }
-
-said() { grep -qE -- "$1" "$machine/output" || fail "the host's output does not say: $1"; }
-said_nothing() { ! grep -E 'state reported|had an error|WARN|ERROR|warning' "$machine/output" || fail "it should have been silent"; }
-exited() { [ "$code" = "$1" ] || fail "exit code $code, expected $1"; }
 
 # installed FILE=CONTENT...: these, and nothing else, are in the root beside the host's own database.
 installed() {
@@ -955,11 +882,11 @@ start_everything() {
     shared=$(start_shared) || return
     : >"$work/fault"
     for upstream in "$plain" "$referrers"; do
-        server_run "proxy-${upstream#*:}" python3 "$here/faulty_proxy.py" "$upstream" --faults "$work/fault"
+        server_run "proxy-${upstream#*:}" python3 "$project/.ci/faulty_proxy.py" "$upstream" --faults "$work/fault"
         server_address "proxy-${upstream#*:}" >"$work/proxy-$upstream" || return
     done
     # The only one here that waits at 429 is the program under test, so it alone meets it.
-    server_run limiter python3 "$here/faulty_proxy.py" "$limited" --limited luet-cosign
+    server_run limiter python3 "$project/.ci/faulty_proxy.py" "$limited" --limited luet-cosign
     limited=$(server_address limiter) || return
     log_in "$HOME" "$basic" ci:secret
     log_in "$HOME" "$token" ci:secret
@@ -1027,6 +954,8 @@ told_429() {
     [ "$count" -gt 0 ]
 }
 
+prepare() { make_keys && make_packages && start_everything; }
+
 declare -A title=([luet-host]="stand-in host" [luet]="real luet")
 
 print_row() { printf '%-10s %-16s %-22s %-12s %7s %7s\n' "$@"; }
@@ -1059,13 +988,7 @@ main() {
     hosts=(luet-host)
     [ -z "$real_luet" ] || hosts+=(luet)
 
-    local prepared=$work/prepared
-    if ! { make_keys && make_packages && start_everything; } >"$prepared" 2>&1; then
-        cat "$prepared"
-        echo "FAILED to prepare"
-        printf '\n%s passed, %s failed\n' "$passed" $((failed + 1))
-        exit 1
-    fi
+    prepared prepare
     for registry in docker-registry olareg; do
         host=- engine=
         address=$([ "$registry" = olareg ] && echo "$referrers" || echo "$plain")
@@ -1077,8 +1000,7 @@ main() {
     registry=olareg-limited difficult "$limited"
     scenario publish check_limited
     print_table
-    printf '\n%s passed, %s failed\n' "$passed" "$failed"
-    [ "$failed" = 0 ]
+    finish
 }
 
 main

@@ -58,6 +58,12 @@ server_run() {
     echo $! >"$dir/pid"
 }
 
+# server_stops_by SIGNAL NAME: for one whose way of ending at SIGTERM takes too long; to be said before it runs.
+server_stops_by() {
+    mkdir -p "$SERVERS_DIR/$2"
+    echo "$1" >"$SERVERS_DIR/$2/signal"
+}
+
 server_alive() { kill -0 "$(cat "$SERVERS_DIR/$1/pid")" 2>/dev/null; }
 
 # server_wait NAME COMMAND...: until the command succeeds; fails with the log when the server dies or 30 s went by.
@@ -215,12 +221,14 @@ server_kill() {
     local pid end=$((SECONDS + 10))
     [ -e "$SERVERS_DIR/$1/pid" ] || return 0
     pid=$(cat "$SERVERS_DIR/$1/pid")
-    kill "$pid" 2>/dev/null || true
-    while server_running "$pid"; do
-        [ "$SECONDS" -le "$end" ] || kill -KILL "$pid" 2>/dev/null || true
-        sleep 0.05
-    done
-    wait "$pid" 2>/dev/null || true
+    kill "-$(cat "$SERVERS_DIR/$1/signal" 2>/dev/null || echo TERM)" "$pid" 2>/dev/null || true
+    { # the shell's own words about who was killed
+        while server_running "$pid"; do
+            [ "$SECONDS" -le "$end" ] || kill -KILL "$pid" || true
+            sleep 0.05
+        done
+        wait "$pid" || true
+    } 2>/dev/null
     rm -f "$SERVERS_DIR/$1/pid"
 }
 

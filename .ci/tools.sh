@@ -5,8 +5,9 @@
 # about a second. Nothing is skipped: when a tool can't be had, this script fails.
 #
 #   .ci/tools.sh            installs into .ci/cache (ignored by git); LUET_COSIGN_TOOLS=DIR chooses another folder
+#   .ci/tools.sh sigstore   what .ci/services.sh needs beside those: Sigstore's services, their database, sigstore-python
 #   .ci/cache/bin           put this first on PATH
-#   .ci/cache/versions.txt  what was installed
+#   .ci/cache/versions*.txt what was installed
 #
 # Debian packages with a service (docker.io) are installed for their programs only; no service is started.
 set -euo pipefail
@@ -27,7 +28,16 @@ crane_version=v0.20.6
 olareg_version=v0.2.1
 skopeo_at_least=1.22
 
-# Debian packages of the release that this machine runs, installed into the system.
+# Sigstore's services: the newest versions that this Go builds.
+ct_server_version=v1.3.3
+fulcio_version=v1.8.8
+rekor_version=v1.5.4
+rekor_tiles_version=v2.3.0
+timestamp_server_version=v2.1.3
+trillian_version=v1.7.3
+
+# Debian packages of the release that this machine runs, installed into the system; `service_packages` only for
+# `.ci/tools.sh sigstore`.
 debian_packages=(
     apache2-utils  # htpasswd, for registries that ask for a password
     buildah        # build engine without a daemon
@@ -36,6 +46,13 @@ debian_packages=(
     hyperfine      # benchmark runner
     musl-tools     # musl-gcc, for the static release binary
     umoci          # another unpacker, for what may differ between two
+)
+service_packages=(
+    curl
+    iproute2 # ip, for a network namespace
+    openssl
+    postgresql
+    python3-venv
 )
 
 say() { printf '%s\n' "== $*" >&2; }
@@ -83,9 +100,10 @@ forbid_services() {
     as_root chmod 755 "$policy_file"
 }
 
+# install_debian_packages PACKAGE...
 install_debian_packages() {
     local package missing=()
-    for package in "${debian_packages[@]}"; do
+    for package in "$@"; do
         installed "$package" || missing+=("$package")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
@@ -212,6 +230,65 @@ install_go_programs() {
     go_install cosign3 github.com/sigstore/cosign/v3 github.com/sigstore/cosign/v3/cmd/cosign "$cosign3_version"
 }
 
+# --- Sigstore's services ---------------------------------------------------------------------------------------------
+
+install_services() {
+    local command
+    command -v go >/dev/null || die "Go is missing (1.26 or newer)"
+    export CGO_ENABLED=0 GOTOOLCHAIN=local
+    for command in trillian_log_server trillian_log_signer createtree; do
+        go_install "$command" github.com/google/trillian "github.com/google/trillian/cmd/$command" "$trillian_version"
+    done
+    go_install ct_server github.com/google/certificate-transparency-go \
+        github.com/google/certificate-transparency-go/trillian/ctfe/ct_server "$ct_server_version"
+    go_install fulcio github.com/sigstore/fulcio github.com/sigstore/fulcio "$fulcio_version"
+    go_install timestamp-server github.com/sigstore/timestamp-authority/v2 \
+        github.com/sigstore/timestamp-authority/v2/cmd/timestamp-server "$timestamp_server_version"
+    for command in rekor-server rekor-cli; do
+        go_install "$command" github.com/sigstore/rekor "github.com/sigstore/rekor/cmd/$command" "$rekor_version"
+    done
+    go_install rekor-tiles github.com/sigstore/rekor-tiles/v2 github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix \
+        "$rekor_tiles_version"
+    mkdir -p "$tools/share"
+    module_file github.com/google/trillian "$trillian_version" storage/postgresql/schema/storage.sql trillian.sql
+    module_file github.com/sigstore/fulcio "$fulcio_version" config/identity/config.yaml fulcio.yaml
+}
+
+# module_file MODULE VERSION PATH NAME: a file that the services need and that no program contains, as share/NAME.
+module_file() {
+    local folder
+    [ "$(cat "$tools/share/$4.version" 2>/dev/null)" != "$2" ] || [ ! -s "$tools/share/$4" ] || return 0
+    retry go mod download "$1@$2"
+    folder=$(go mod download -json "$1@$2" | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')
+    install -m 644 "$folder/$3" "$tools/share/$4"
+    echo "$2" >"$tools/share/$4.version"
+}
+
+# sigstore-python, in a place of its own: every package that it pulls in is named with its version.
+install_sigstore_python() {
+    local wanted=$here/python/requirements.txt
+    if cmp -s "$wanted" "$tools/python/requirements.txt" && "$tools/python/bin/python" -c 'import sigstore, tuf' 2>/dev/null; then
+        return
+    fi
+    say "sigstore-python (pip)"
+    rm -rf "$tools/python"
+    python3 -m venv "$tools/python"
+    retry "$tools/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: -r "$wanted"
+    "$tools/python/bin/python" -m pip --disable-pip-version-check check >/dev/null
+    cp "$wanted" "$tools/python/requirements.txt"
+}
+
+list_service_versions() {
+    local program package
+    for program in trillian_log_server ct_server fulcio timestamp-server rekor-server rekor-cli rekor-tiles; do
+        printf '%-20s %s\n' "$program" "$(go version -m "$bin/$program" | awk '$1 == "mod" { print $3 }')"
+    done
+    printf '%-20s %s\n' sigstore-python "$("$tools/python/bin/python" -m sigstore --version | awk '{ print $2 }')"
+    for package in "${service_packages[@]}"; do
+        printf '%-20s %s\n' "$package" "$(dpkg-query -W -f '${Version}' "$package")"
+    done
+}
+
 # --- what came -------------------------------------------------------------------------------------------------------
 
 list_versions() {
@@ -233,9 +310,21 @@ list_versions() {
 for program in apt-get dpkg; do
     command -v "$program" >/dev/null || die "$program is missing: this needs Debian or a relative of it"
 done
-install_debian_packages
-install_docker_registry
-install_go_programs
-install_skopeo
-list_versions >"$tools/versions.txt"
-cat "$tools/versions.txt"
+case ${1-} in
+    "")
+        install_debian_packages "${debian_packages[@]}"
+        install_docker_registry
+        install_go_programs
+        install_skopeo
+        list_versions >"$tools/versions.txt"
+        cat "$tools/versions.txt"
+        ;;
+    sigstore)
+        install_debian_packages "${service_packages[@]}"
+        install_services
+        install_sigstore_python
+        list_service_versions >"$tools/versions-sigstore.txt"
+        cat "$tools/versions-sigstore.txt"
+        ;;
+    *) die "what is $1? (nothing, or sigstore)" ;;
+esac

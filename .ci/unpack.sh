@@ -5,7 +5,7 @@
 #   .ci/unpack.sh             everything; .ci/tools.sh must have run, as root
 #   .ci/unpack.sh WORD...     only the checks with a WORD in their name, to work on one: `mirror`, `luet-host, ours`
 #
-#   BIN=PATH    the program (default: the static release build, else target/release)
+#   BIN=PATH    the program (default: the static release build)
 #   LUET=PATH   the real luet (default: the one on PATH). Without one the stand-in host is the only host, and the end says so.
 #   TREES=200   how many varied trees
 #
@@ -15,57 +15,23 @@
 # shellcheck disable=SC2317 # checks are called by their names
 set -uo pipefail
 
-here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-project=$(dirname -- "$here")
-if [ -z "${BIN-}" ]; then
-    BIN=$project/target/x86_64-unknown-linux-musl/release/luet-cosign
-    [ -x "$BIN" ] || BIN=$project/target/release/luet-cosign
-fi
-BIN=$(realpath -m -- "$BIN")
-real_luet=${LUET:-$(type -P luet || true)}
 TREES=${TREES:-200}
 only=("$@")
 
-for variable in "${!COSIGN_@}" "${!LUET_COSIGN_@}" LUET_PLUGIN DOCKER_CONFIG DOCKER_HOST REGISTRY_AUTH_FILE \
-    http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY; do
-    [ "$variable" = LUET_COSIGN_TOOLS ] || unset "$variable"
-done
-umask 022
-
-# shellcheck source=servers.sh
-source "$here/servers.sh" || exit 1
+# shellcheck source=checks.sh
+source "$(dirname -- "${BASH_SOURCE[0]}")/checks.sh" || exit 1
 
 # --- checks ----------------------------------------------------------------------------------------------------------
 
-passed=0
-failed=0
 host=
 maker=
 
-# check NAME COMMAND...: one check, in a shell of its own on a machine that never saw any of these images.
+# check NAME COMMAND...: one check (see `attempt`), unless other words were asked for.
 check() {
-    local name="${host:+$host, }${maker:+$maker, }$1" status began=$EPOCHREALTIME
-    shift
+    local name="${host:+$host, }${maker:+$maker, }$1"
     wanted "$name" || return 0
-    machine=$(mktemp -d "$work/machine.XXXXXX")
-    (
-        set -eE
-        trap 'echo "--- line $LINENO: $BASH_COMMAND"' ERR
-        new_machine
-        "$@"
-    ) >"$work/evidence" 2>&1 </dev/null
-    status=$?
+    attempt "$name" "${@:2}"
     : >"$work/script"
-    if [ "$status" = 0 ]; then
-        passed=$((passed + 1))
-        printf 'ok %s (%s)\n' "$name" "$(since "$began")"
-        [ ! -e "$machine/note" ] || sed 's/^/    /' "$machine/note"
-    else
-        failed=$((failed + 1))
-        echo "FAILED $name (exit $status)"
-        tail -n 60 "$work/evidence" | cut -c -1500 | sed 's/^/    /'
-    fi
-    rm -rf "$machine" 2>/dev/null || { sleep 1 && rm -rf "$machine"; }
 }
 
 wanted() {
@@ -77,13 +43,6 @@ wanted() {
     return 1
 }
 
-since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f s", b - a }'; }
-
-fail() {
-    echo "--- $*"
-    return 1
-}
-
 new_machine() {
     chmod 755 "$machine"
     mkdir -p "$machine/root" "$machine/tmp" "$machine/bin"
@@ -91,15 +50,6 @@ new_machine() {
     export XDG_STATE_HOME=$machine/state XDG_RUNTIME_DIR=$machine/runtime TMPDIR=$machine/tmp
     export COSIGN_PUBLIC_KEY_LOCATION=$keys/acme.pub
     tmpdir_base=$machine/tmp/tmpluet
-}
-
-required() {
-    local program missing=
-    for program in "$@"; do
-        command -v "$program" >/dev/null || { echo "FAILED $program is missing: run .ci/tools.sh"; missing=1; }
-    done
-    [ "$(id -u)" = 0 ] || { echo "FAILED this needs root: devices, owners and labels"; missing=1; }
-    [ -z "$missing" ] || { printf '\n%s passed, %s failed\n' "$passed" $((failed + 1)); exit 1; }
 }
 
 # --- tools -----------------------------------------------------------------------------------------------------------
@@ -350,8 +300,6 @@ meddled() { [ -s "$machine/wrapped" ] || fail "the wrapper was never asked to me
 
 # --- hosts -----------------------------------------------------------------------------------------------------------
 
-host_program() { if [ "$host" = luet ]; then echo "$real_luet"; else type -P luet-host; fi; }
-
 # configure NAME=ADDRESS[,ADDRESS...]...
 configure() {
     local word urls between="', '"
@@ -378,10 +326,6 @@ installs() {
     configure "acme=$1"
     run_host install --plugin luet-cosign -y "${@:2}"
 }
-
-exited() { [ "$code" = "$1" ] || fail "exit code $code, expected $1"; }
-said() { grep -qE -- "$1" "$machine/output" || fail "the host's output does not say: $1"; }
-said_nothing() { ! grep -E 'state reported|had an error|WARN|ERROR|warning' "$machine/output" || fail "it should have been silent"; }
 
 # nothing_got_in: neither into the cache nor into the root.
 nothing_got_in() {
@@ -429,17 +373,11 @@ tags=(repository.yaml tree.tar.gz repository.meta.yaml.tar beer-toolchain-1.0 yi
 # published SIGN ADDRESS: a luet repository with all that an install fetches signed.
 published() {
     luet-host create-repo --type docker --push-images --backend none --packages "$work/v1" --output "$2" --name acme
-    "$1" "${tags[@]/#/$2:}"
+    "$1" acme "${tags[@]/#/$2:}"
 }
 
-sign_ours() { "$BIN" sign --key "$keys/acme.key" "$@"; }
-sign_cosign() { cosign2 sign --key "$keys/acme.key" --tlog-upload=false --allow-http-registry -y "$@"; }
-
-signature_tag() {
-    local digest
-    digest=$(crane digest "$1")
-    echo "${1%:*}:${digest/:/-}.sig"
-}
+# The other maker, whose signatures carry no claims.
+sign_cosign() { sign_cosign2 "$@"; }
 
 make_repositories() {
     published sign_ours "$liar/ours/acme" && published sign_cosign "$liar/cosign/acme" &&
@@ -558,7 +496,8 @@ make_rollback() {
     sed -i 's/^revision: 1$/revision: 2/' "$work/newer-$maker/repository.yaml"
     grep -q '^revision: 2' "$work/newer-$maker/repository.yaml" || return
     tar -C "$work/newer-$maker" -czf "$work/newer-$maker.tar.gz" repository.yaml
-    crane append --oci-empty-base -f "$work/newer-$maker.tar.gz" -t "$address:repository.yaml" && "sign_$maker" "$address:repository.yaml"
+    crane append --oci-empty-base -f "$work/newer-$maker.tar.gz" -t "$address:repository.yaml" &&
+        "sign_$maker" acme "$address:repository.yaml"
 }
 
 rolled_back() {
@@ -624,7 +563,7 @@ other_package_remembered() {
     exited 0
     rm -rf "$machine/root" && mkdir "$machine/root"
     crane copy "$address:$beer" "$liar/binding/$host-plain:$beer"
-    sign_cosign "$liar/binding/$host-plain:$beer"
+    sign_cosign2 acme "$liar/binding/$host-plain:$beer"
     tag=$(signature_tag "$liar/binding/$host-plain:$beer")
     lie "any /v2/binding/$host-remembered/manifests/${tag##*:} as /v2/binding/$host-plain/manifests/${tag##*:}" \
         "any /v2/binding/$host-remembered/blobs/$(layer_of "$tag") as /v2/binding/$host-plain/blobs/$(layer_of "$tag")"
@@ -765,7 +704,7 @@ make_slow() {
         images+=("$plain/slow/acme:p$number-slow-1.0")
     done
     luet-host create-repo --type docker --push-images --backend none --packages "$work/slow-packages" --output "$plain/slow/acme" --name slow
-    sign_cosign "${images[@]}" "$plain"/slow/acme:{repository.yaml,tree.tar.gz,repository.meta.yaml.tar}
+    sign_cosign2 acme "${images[@]}" "$plain"/slow/acme:{repository.yaml,tree.tar.gz,repository.meta.yaml.tar}
 }
 
 # --- varied trees ----------------------------------------------------------------------------------------------------
@@ -1069,15 +1008,15 @@ make_trees() {
     mkdir "$work/trees"
     python3 "$tools_dir/trees.py" "$plain" "$work/trees" "$TREES"
     mapfile -t names < <(python3 -c 'import json, sys; print(*(t["tag"] for t in json.load(open(sys.argv[1]))), sep="\n")' "$work/trees/trees.json")
-    export -f sign_ours sign_cosign
+    export -f sign_ours sign_cosign2
     export BIN keys
     in_parallel sign_ours "${names[@]/#/$plain/trees/ours:}"
-    in_parallel sign_cosign "${names[@]/#/$plain/trees/cosign:}"
+    in_parallel sign_cosign2 "${names[@]/#/$plain/trees/cosign:}"
 }
 
 # in_parallel SIGN IMAGE...
 in_parallel() {
-    printf '%s\n' "${@:2}" | xargs -P 2 -n 25 bash -c '"$@"' - "$1" >"$machine/signed" 2>&1 || { tail -n 30 "$machine/signed"; return 1; }
+    printf '%s\n' "${@:2}" | xargs -P 2 -n 25 bash -c '"$@"' - "$1" acme >"$machine/signed" 2>&1 || { tail -n 30 "$machine/signed"; return 1; }
 }
 
 # Images as buildah makes them: each layer adds, changes and removes something. One that was not pushed before gets zstd,
@@ -1106,7 +1045,7 @@ make_built() {
     done
     buildah push -q --format oci --compression-format zstd "$plain/trees/ours:b31"
     crane manifest "$plain/trees/ours:b31" | grep -q 'tar+zstd' || fail "not zstd"
-    sign_ours "$plain"/trees/ours:{b1,b7,b30,b31}
+    sign_ours acme "$plain"/trees/ours:{b1,b7,b30,b31}
     drive host ours b1 b7 b30 b31
     LUET_COSIGN_POST_UNPACK=layers drive host ours b1 b7 b30 b31
 }
@@ -1114,7 +1053,7 @@ make_built() {
 # large many|huge
 large() {
     python3 "$tools_dir/trees.py" "$plain" "$work/trees" "$1"
-    sign_ours "$plain/trees/ours:$1"
+    sign_ours acme "$plain/trees/ours:$1"
     drive host ours "$1"
     memory=$(mktemp -d /dev/shm/unpack.XXXXXX) # on disk once is enough, for the host takes long
     trap 'rm -rf "$memory"' EXIT
@@ -1194,6 +1133,7 @@ prepare() {
 }
 
 main() {
+    [ "$(id -u)" = 0 ] || stop "this needs root: devices, owners and labels"
     required luet-host cosign2 crane docker-registry buildah umoci tar python3 setpriv "$BIN"
     servers_begin
     chmod 755 "$SERVERS_DIR"
@@ -1206,20 +1146,14 @@ main() {
     export PATH=$work/plugins:$PATH HOME=$work/home COSIGN_PASSWORD=pw
     write_tools
     machine=$work/first && mkdir "$machine" && new_machine
-    if ! prepare >"$work/prepared" 2>&1; then
-        cat "$work/prepared"
-        echo "FAILED to prepare"
-        printf '\n%s passed, %s failed\n' "$passed" $((failed + 1))
-        exit 1
-    fi
+    prepared prepare
     hosts=(luet-host)
     [ -z "$real_luet" ] || hosts+=(luet)
     for host in "${hosts[@]}"; do scenario_host; done
     host='' maker=''
     scenario_trees
     [ -n "$real_luet" ] || echo "host luet: not on this machine (LUET=PATH names one), so the stand-in alone was run"
-    printf '\n%s passed, %s failed\n' "$passed" "$failed"
-    [ "$failed" = 0 ]
+    finish
 }
 
 main; exit # in one line: bash reads a script as it goes

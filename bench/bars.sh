@@ -119,29 +119,49 @@ requests_of() {
     requests | tail -n +$((before + 1)) >"$work/requests"
 }
 
+# count_requests NAME IMAGE MOST
 count_requests() {
     local ours theirs ours_count theirs_count twice
-    verifies "$1"
+    verifies "$2"
     requests_of "${theirs[@]}"
     theirs_count=$(wc -l <"$work/requests")
     requests_of "${ours[@]}"
     ours_count=$(wc -l <"$work/requests")
     twice=$(sort "$work/requests" | uniq -d | wc -l)
-    bar "keyed verify by tag: requests at docker-registry" "$ours_count" "$theirs_count" "$ours_count" 5
-    bar "keyed verify by tag: requests made twice" "$twice" "" "$twice" 0
+    bar "keyed verify, $1: requests at docker-registry" "$ours_count" "$theirs_count" "$ours_count" "$3"
+    bar "keyed verify, $1: requests made twice" "$twice" "" "$twice" 0
 }
 
-# Each answer comes $rtt late: so many times that fits into the run, so many answers were waited for one after the other.
+# count_round_trips NAME IMAGE MOST: each answer comes $rtt late; so many times that fits into the run, so many answers were waited for
+# one after the other.
 count_round_trips() {
-    local ours theirs address trips
-    server_run late python3 "$project/.ci/faulty_proxy.py" "$1" --delay "$rtt"
-    address=$(server_address late)
-    verifies "$address/bars/image:late"
-    side_by_side 1 "${ours[@]}" -- "${theirs[@]}"
-    trips=$(awk -v us="${times[0]}" -v rtt="$rtt" 'BEGIN { print int(us / 1e6 / rtt) }')
-    bar_true "keyed verify by tag, late answers: accepted" "exit ${codes[0]}" [ "${codes[0]}" = 0 ]
-    bar "keyed verify by tag: sequential round trips" "$trips" \
-        "$(awk -v us="${times[1]}" -v rtt="$rtt" 'BEGIN { print int(us / 1e6 / rtt) }')" "$trips" 3
+    local ours theirs theirs_trips
+    verifies "$2"
+    side_by_side 1 "${theirs[@]}"
+    theirs_trips=$(trips)
+    side_by_side 3 "${ours[@]}"
+    bar_true "keyed verify, $1, late answers: accepted" "exit ${codes[0]}" [ "${codes[0]}" = 0 ]
+    bar "keyed verify, $1: sequential round trips" "$(trips)" "$theirs_trips" "$(trips)" "$3"
+}
+
+trips() { awk -v us="${times[0]}" -v rtt="$rtt" 'BEGIN { print int(us / 1e6 / rtt) }'; }
+
+# --- many signatures -------------------------------------------------------------------------------------------------
+
+# The last of 100 is by whom we trust; all are looked at.
+measure_many() {
+    local one=("$BIN" verify --key "$work/bars.pub" "$1:1") many=("$BIN" verify --key "$work/bars.pub" "$1:many")
+    [ "$(signatures_of "$1:many")" = 100 ] || { echo "not 100 signatures"; exit 1; }
+    side_by_side "$VERIFIES" "${many[@]}" -- "${one[@]}"
+    bar_true "100 legacy signatures, and one: both accepted" "exit ${codes[0]}, ${codes[1]}" [ "${codes[*]}" = "0 0" ]
+    bar "keyed verify, 100 legacy signatures / one, time" "$(milliseconds "${times[0]}")" "$(milliseconds "${times[1]}")" \
+        "$(ratio "${times[0]}" "${times[1]}")" 3
+}
+
+signatures_of() {
+    local digest
+    digest=$(crane digest "$1")
+    crane manifest "${1%:*}:${digest/:/-}.sig" | grep -o dev.cosignproject.cosign/signature | wc -l
 }
 
 # --- the file --------------------------------------------------------------------------------------------------------
@@ -207,23 +227,48 @@ slow_event() {
 # --- all of it -------------------------------------------------------------------------------------------------------
 
 prepare() {
+    local number
     mkdir -p "$work/content" "$work/home"
     install -d -m 700 "$work/state" "$work/runtime"
     export HOME=$work/home XDG_STATE_HOME=$work/state XDG_RUNTIME_DIR=$work/runtime COSIGN_PASSWORD=pw
     cc -O2 -Wall -Wextra -static -o "$work/side_by_side" "$here/side_by_side.c"
+    cosign3 signing-config create >"$work/signing.json"
+    cosign3 trusted-root create >"$work/root.json"
     plain=$(start_docker_registry docker-registry)
     referrers=$(start_olareg olareg)
-    echo content >"$work/content/file"
-    tar -C "$work/content" -cf "$work/layer.tar" file
+    server_run late python3 "$project/.ci/faulty_proxy.py" "$plain" --delay "$rtt"
+    late=$(server_address late)
     "$BIN" generate-key-pair --output-key-prefix "$work/bars"
+    "$BIN" generate-key-pair --output-key-prefix "$work/stranger"
     for address in "$plain" "$referrers"; do
-        crane append --oci-empty-base -f "$work/layer.tar" -t "$address/bars/image:1"
+        image "$address/bars/image:1"
         "$BIN" sign --key "$work/bars.key" "$address/bars/image:1"
+        image "$address/bars/bundle:1"
+        "$BIN" sign --key "$work/bars.key" --format bundle "$address/bars/bundle:1"
     done
+    image "$plain/bars/image:many"
+    for number in {1..99}; do "$BIN" sign --key "$work/stranger.key" -a "number=$number" "$plain/bars/image:many"; done
+    "$BIN" sign --key "$work/bars.key" "$plain/bars/image:many"
+    image "$plain/bars/bundle:many"
+    for number in {1..15}; do "$BIN" sign --key "$work/stranger.key" -a "number=$number" --format bundle "$plain/bars/bundle:many"; done
     # For the proxy, which is another host: our own signature would rightly be refused there, for it names the registry.
-    tar -C "$work/content" --transform 's/^/late-/' -cf "$work/late.tar" file
-    crane append --oci-empty-base -f "$work/late.tar" -t "$plain/bars/image:late"
+    image "$plain/bars/image:late"
     cosign2 sign --key "$work/bars.key" --tlog-upload=false --allow-http-registry -y "$plain/bars/image:late"
+    image "$plain/bars/bundle:late"
+    sign_bundle "$plain/bars/bundle:late"
+    sign_bundle "$plain/bars/bundle:many"
+}
+
+# image NAME: pushes an image that no other name has.
+image() {
+    echo "$1" >"$work/content/file"
+    tar -C "$work/content" -cf "$work/layer.tar" file
+    crane append --oci-empty-base -f "$work/layer.tar" -t "$1"
+}
+
+sign_bundle() {
+    cosign3 sign --key "$work/bars.key" --signing-config "$work/signing.json" --trusted-root "$work/root.json" \
+        --allow-http-registry -y "$1"
 }
 
 main() {
@@ -240,10 +285,19 @@ main() {
     prepare >"$work/prepared" 2>&1 || { cat "$work/prepared"; exit 1; }
     row "bar" ours theirs measured limit ""
     measure_start
-    measure_verify docker-registry "$plain/bars/image:1"
-    measure_verify olareg "$referrers/bars/image:1"
-    count_requests "$plain/bars/image:1"
-    count_round_trips "$plain"
+    measure_verify "legacy, docker-registry" "$plain/bars/image:1"
+    measure_verify "legacy, olareg" "$referrers/bars/image:1"
+    measure_verify "bundle, docker-registry" "$plain/bars/bundle:1"
+    measure_verify "bundle, olareg" "$referrers/bars/bundle:1"
+    measure_many "$plain/bars/image"
+    # The tag, the three places, and of each signature its manifest and its content; a legacy signature's manifest is its place.
+    count_requests legacy "$plain/bars/image:1" 5
+    count_requests bundle "$plain/bars/bundle:1" 6
+    count_requests "16 bundles" "$plain/bars/bundle:many" 36
+    count_round_trips legacy "$late/bars/image:late" 3
+    count_round_trips bundle "$late/bars/bundle:late" 4
+    # Eight at a time.
+    count_round_trips "16 bundles" "$late/bars/bundle:many" 6
     measure_file
     measure_attacks "$plain"
     printf '\n%s passed, %s failed\n' "$passed" "$failed"

@@ -52,6 +52,20 @@ pub const PAYLOAD_BYTES: u64 = 64 << 10;
 pub const PAYLOADS: usize = 128;
 /// A Sigstore bundle, in bytes.
 pub const BUNDLE_BYTES: u64 = 4 << 20;
+/// A signature or certificate of a file, in bytes.
+pub const SIGNATURE_BYTES: u64 = 64 << 10;
+/// A file that is kept whole because an Ed25519 key may have signed it as it is, in bytes.
+pub const MESSAGE_BYTES: u64 = 256 << 20;
+/// A list of files with their digests (SHA256SUMS), in bytes.
+pub const SUMS_BYTES: u64 = 16 << 20;
+/// Files of such a list.
+pub const SUMS: usize = 100_000;
+/// What is read of a file at once while its digest is computed, in bytes: small enough for the processor's own memory.
+pub const FILE_CHUNK_BYTES: usize = 128 << 10;
+/// An answer of a transparency log, in bytes.
+pub const LOG_ANSWER_BYTES: u64 = 1 << 20;
+/// Entries of a log that are kept, so that it is asked once.
+pub const LOG_KEPT: usize = 1_000;
 /// Subjects of the statement in a bundle (sigstore-go: 1,024).
 pub const SUBJECTS: usize = 1_024;
 /// Digests of one subject in a bundle (sigstore-go: 32).

@@ -67,6 +67,7 @@ pub struct Session {
     client: Client,
     roots: Roots,
     certificate_log: CertificateLog,
+    offline: bool,
     loaded: Loaded,
     locations: Locations,
     now: Timestamp,
@@ -98,7 +99,9 @@ impl Session {
         let locations = environment.locations()?;
         let kept = if options.keep_keys { Handoffs::open(&locations).ok() } else { None };
         let keys = read_keys(&found, environment, &client, kept.as_ref().map(Handoffs::folder)).await;
-        let roots = Roots::new(roots::settings(environment, options.trusted_root.as_deref(), &found, &client, now)?);
+        let settings = roots::settings(environment, options.trusted_root.as_deref(), &found, &client, now)?;
+        let offline = settings.offline;
+        let roots = Roots::new(settings);
         let certificate_log = match options.certificate_log {
             CertificateLog::Required if !found.is_file() && environment.flag("COSIGN_INSECURE_IGNORE_SCT")? => CertificateLog::Ignored,
             given => given,
@@ -108,7 +111,7 @@ impl Session {
         let (policy, warnings) =
             Policy::new(found.document, found.origin, keys, now).map_err(|problems| policy::failure(&problems, &origin))?;
         let loaded = Loaded { policy, warnings, inert };
-        Ok(Self { environment: environment.clone(), host, client, roots, certificate_log, loaded, locations, now })
+        Ok(Self { environment: environment.clone(), host, client, roots, certificate_log, offline, loaded, locations, now })
     }
 
     /// Returns the environment.
@@ -139,6 +142,12 @@ impl Session {
     #[must_use]
     pub fn certificate_log(&self) -> CertificateLog {
         self.certificate_log
+    }
+
+    /// Whether no service of Sigstore may be asked anything.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.offline
     }
 
     /// Returns the policy in force.

@@ -1,8 +1,8 @@
 //! A short fuzz: everything that reads bytes from outside is fed what almost is right. Nothing may panic, and what is accepted has
 //! to hold what the target says.
 //!
-//! `LUET_COSIGN_FUZZ_SECONDS` is how long each target runs (1; CI: 5). The first inputs are the same in each run. A failure prints
-//! its input.
+//! `LUET_COSIGN_FUZZ_SECONDS` is how long each target runs (1; CI: 60). Targets start from good inputs of our own and from recorded
+//! ones, where `../shared/vectors` is there. The first inputs are the same in each run. A failure prints its input.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,13 +17,20 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use luet_cosign::config::Environment;
+use luet_cosign::event::{Event, Payload as EventPayload};
 use luet_cosign::name::{Digest, Reference, Repository, Scope, TagGlob};
 use luet_cosign::policy::{Document, Origin, lint_json};
+use luet_cosign::registry::{Manifest, ManifestKind, read_challenge};
 use luet_cosign::tree::{Expected, Limits, read_layer};
 use luet_cosign::trust::{Authority, Checker, Held, PrivateKey, PublicKey, Requirements, check_bundle};
 use luet_cosign::wire::{self, Bundle, BundleSource, FallbackIndex, Payload, Referrer, Signatures, Statement, json};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use support::{PASSWORD, layer};
@@ -64,6 +71,8 @@ const WORDS: &[&[u8]] = &[
     b"\x28\xb5\x2f\xfd",
     b"ustar",
     b"30 SCHILY.xattr.user.x=",
+    b"GNU.sparse.map=",
+    b" path=",
     b".wh.",
     b".wh..wh..opq",
     b"\"digest\"",
@@ -110,24 +119,64 @@ impl Source {
     }
 }
 
-/// Feeds `target` for as long as a fuzz lasts. Says in the output of the test how often, and how much was accepted.
-#[track_caller]
-fn fuzz(seeds: &[Vec<u8>], mut target: impl FnMut(&[u8]) -> bool) {
-    let seconds = std::env::var("LUET_COSIGN_FUZZ_SECONDS").ok().map_or(1, |text| text.parse().expect("a number of seconds"));
-    assert!(seeds.iter().all(|seed| target(seed)), "every seed is accepted");
-    let mut source = Source(0x9e37_79b9_7f4a_7c15);
-    let (mut runs, mut accepted) = (0_u64, 0_u64);
-    let until = Instant::now() + Duration::from_secs(seconds);
-    while Instant::now() < until {
-        let bytes = source.mutate(seeds);
-        match catch_unwind(AssertUnwindSafe(|| target(&bytes))) {
-            Ok(good) => accepted += u64::from(good),
-            Err(_) => panic!("input: {}", bytes.escape_ascii()),
-        }
-        runs += 1;
+/// What a target starts from: inputs that it must accept, and recorded ones that it must survive.
+#[derive(Default)]
+struct Corpus {
+    good: Vec<Vec<u8>>,
+    recorded: Vec<Vec<u8>>,
+}
+
+impl Corpus {
+    fn of(good: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        Self { good: good.into_iter().collect(), recorded: Vec::new() }
     }
-    println!("{runs} inputs, {accepted} accepted");
-    assert!(runs > 100, "only {runs} inputs");
+
+    /// Adds the files of the vectors whose path ends so, and demands that there are some.
+    fn with_vectors(mut self, suffix: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors");
+        let found = files(&folder).into_iter().filter(|path| path.to_string_lossy().ends_with(suffix));
+        let before = self.recorded.len();
+        self.recorded.extend(found.map(|path| std::fs::read(path).unwrap()));
+        assert!(self.recorded.len() > before || cfg!(not(vectors)), "no vector ends in {suffix}");
+        self
+    }
+
+    /// Feeds `target` for its share of the time: one of so many parts of a test. Says how often, and how much was accepted.
+    #[track_caller]
+    fn feed(self, name: &str, parts: u32, mut target: impl FnMut(&[u8]) -> bool) {
+        let seconds = std::env::var("LUET_COSIGN_FUZZ_SECONDS").ok().map_or(1, |text| text.parse().expect("a number of seconds"));
+        let mut run = |bytes: &[u8]| match catch_unwind(AssertUnwindSafe(|| target(bytes))) {
+            Ok(good) => good,
+            Err(_) => panic!("{name}: input: {}", bytes.escape_ascii()),
+        };
+        assert!(self.good.iter().all(|seed| run(seed)), "{name}: every seed of our own is accepted");
+        let recorded = self.recorded.iter().filter(|seed| run(seed)).count();
+        println!("{name}: {} seeds; of {} recorded ones {recorded} are accepted", self.good.len(), self.recorded.len());
+        let all: Vec<Vec<u8>> = self.good.iter().chain(&self.recorded).cloned().collect();
+        let mut source = Source(0x9e37_79b9_7f4a_7c15);
+        let (mut runs, mut accepted) = (0_u64, 0_u64);
+        let until = Instant::now() + Duration::from_secs(seconds) / parts;
+        while Instant::now() < until || runs < 20 {
+            // Of many recorded ones few are of our keys: every other input starts from what is accepted.
+            accepted += u64::from(run(&source.mutate(if runs % 2 == 0 { &self.good } else { &all })));
+            runs += 1;
+        }
+        println!("{name}: {runs} inputs, {accepted} accepted");
+    }
+}
+
+/// The files below a folder, in order; none where it is not there.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let mut found: Vec<PathBuf> = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect();
+    found.sort();
+    found
+}
+
+/// A file of `src/trust/testdata/keys`, and all of them whose name ends so.
+fn key_files(suffix: &str) -> Vec<Vec<u8>> {
+    let all = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/trust/testdata/keys"));
+    all.iter().filter(|path| path.to_string_lossy().ends_with(suffix)).map(|path| std::fs::read(path).unwrap()).collect()
 }
 
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
@@ -162,32 +211,98 @@ fn payload() -> Payload {
 }
 
 #[test]
+fn events() {
+    let environment = Environment::from_pairs([("TMPDIR", "/nonexistent")]);
+    let own = texts(&[
+        r#"{"name":"","data":"{\"Image\":\"a/b:1\",\"Dest\":\"/tmp/x\",\"ImageName\":\"a/b:1\"}","file":""}"#,
+        r#"{"data":{"Image":"a/b:1","Dest":"/tmp/x","ImageName":"a/b:1","DockerFileName":"Dockerfile"}}"#,
+    ]);
+    let mut corpus = Corpus::of(own).with_vectors(".jsonl");
+    // A recording is a file of calls; the second word of each is the event.
+    let calls = corpus.recorded.iter().flat_map(|file| str::from_utf8(file).unwrap().lines());
+    let words = calls.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["argv"][1].as_str().map(str::to_owned));
+    let mut words: Vec<Vec<u8>> = words.map(String::into_bytes).collect();
+    words.sort();
+    words.dedup();
+    corpus.recorded = words;
+    corpus.feed("event", 1, |bytes| {
+        let read = |event| EventPayload::read(event, Some(OsStr::from_bytes(bytes)), None, &environment);
+        Event::ALL.into_iter().filter_map(|event| read(event).ok()).inspect(|payload| named_and_absolute(payload)).count() > 0
+    });
+}
+
+fn named_and_absolute(payload: &EventPayload) {
+    match payload {
+        EventPayload::PreUnpack(unpack) | EventPayload::PostUnpack(unpack) => {
+            assert!(!unpack.image.is_empty() && unpack.dest.is_absolute())
+        }
+        EventPayload::PrePush(push) | EventPayload::PostPush(push) => assert!(!push.image.is_empty()),
+    }
+}
+
+#[test]
 fn names() {
-    let seeds = texts(&[
+    let own = texts(&[
         "quay.io/acme/packages:yip-1.0",
         "localhost:5000/a/b@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "alpine",
         "intranet:443/a/b",
         "intranet./a/b",
     ]);
-    fuzz(&seeds, |bytes| {
+    Corpus::of(own).feed("reference", 3, |bytes| {
         let Some(reference) = text(bytes, |text| text.parse::<Reference>().ok()) else { return false };
         assert_eq!(reference.to_string().parse::<Reference>().unwrap(), reference, "what is printed is the same name");
         true
     });
-    fuzz(&texts(&["quay.io/acme/**", "*.example.org/a/*", "quay.io/acme/os", "*"]), |bytes| {
+    Corpus::of(texts(&["quay.io/acme/**", "*.example.org/a/*", "quay.io/acme/os", "*"])).feed("scope", 3, |bytes| {
         let Some(scope) = text(bytes, |text| text.parse::<Scope>().ok()) else { return false };
         assert_eq!(scope.to_string().parse::<Scope>().unwrap(), scope);
         let stranger: Repository = "registry.invalid/x/y".parse().unwrap();
         assert!(!scope.covers(&stranger) || scope.to_string().contains(['*', 'x']), "{scope}");
         true
     });
-    fuzz(&texts(&["cake-*", "*", "a*b*c"]), |bytes| text(bytes, |text| text.parse::<TagGlob>().ok()).is_some());
+    Corpus::of(texts(&["cake-*", "*", "a*b*c"]))
+        .feed("pattern of tags", 3, |bytes| text(bytes, |text| text.parse::<TagGlob>().ok()).is_some());
+}
+
+#[test]
+fn challenges_ask_for_tokens_only_where_a_url_can_be_asked() {
+    let repository: Repository = "quay.io/a/b".parse().unwrap();
+    let own = texts(&[
+        r#"Bearer realm="https://quay.io/v2/auth",service="quay.io",scope="repository:a/b:pull""#,
+        r#"Basic realm="Registry Realm", Bearer realm="https://a.example/t""#,
+        r#"basic realm="x""#,
+    ]);
+    Corpus::of(own).feed("challenge", 1, |bytes| match read_challenge(bytes, &repository) {
+        Ok(Some(realm)) => {
+            assert!(realm.starts_with("https://") || realm.starts_with("http://"), "{realm}");
+            assert!(!realm.contains('#'), "{realm}");
+            true
+        }
+        Ok(None) => true,
+        Err(_) => false,
+    });
+}
+
+#[test]
+fn manifests() {
+    let own = texts(&[
+        r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#,
+        r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","size":4},"layers":[]}"#,
+    ]);
+    Corpus::of(own).with_vectors("manifest.json").with_vectors("index.json").feed("manifest", 1, |bytes| {
+        let Ok(manifest) = Manifest::parse(bytes.to_vec(), None) else { return false };
+        assert_eq!(manifest.digest, Digest::of(bytes));
+        let index = manifest.media_type.contains("index") || manifest.media_type.contains("list");
+        assert_eq!(index, matches!(manifest.kind, ManifestKind::Index(_)), "{}", manifest.media_type);
+        true
+    });
 }
 
 #[test]
 fn json_means_what_everybody_else_reads() {
-    fuzz(&texts(&[r#"{"a":[1,2.5,"x",null,true],"b":{"c":"\u00e9"}}"#, "[]", "\"x\""]), |bytes| {
+    let own = texts(&[r#"{"a":[1,2.5,"x",null,true],"b":{"c":"\u00e9"}}"#, "[]", "\"x\""]);
+    Corpus::of(own).with_vectors(".json").feed("JSON", 1, |bytes| {
         let Ok(value) = json::parse(bytes) else { return false };
         assert_eq!(serde_json::from_slice::<serde_json::Value>(bytes).unwrap(), value);
         true
@@ -207,13 +322,14 @@ fn legacy_signatures_are_accepted_only_for_what_was_signed() {
             .any(|candidate| Held::check(candidate, &checker).is_ok_and(|held| held.check_claims(payload, &image(), &checker).is_ok()))
     };
     let manifest = signatures.manifest();
-    fuzz(std::slice::from_ref(&manifest), |mutated| check(mutated, &bytes));
-    fuzz(std::slice::from_ref(&bytes), |mutated| {
+    let manifests = Corpus::of([manifest.clone()]).with_vectors("sig.manifest.json");
+    manifests.feed("manifest of legacy signatures", 3, |mutated| check(mutated, &bytes));
+    Corpus::of([bytes.clone()]).feed("signed payload", 3, |mutated| {
         let good = check(&manifest, mutated);
         assert!(!good || mutated == bytes, "another payload was accepted");
         good
     });
-    fuzz(&[bytes], |mutated| Payload::parse(mutated).is_ok());
+    Corpus::of([bytes]).with_vectors("payload.json").feed("simple signing", 3, |mutated| Payload::parse(mutated).is_ok());
 }
 
 #[test]
@@ -223,13 +339,13 @@ fn bundles_are_accepted_only_for_what_was_signed() {
     let bundle = wire::write_bundle(&statement, &signature, key().public().fingerprint().bytes());
     let (authorities, requirements) = (authorities(), Requirements::default());
     let checker = Checker::new(&authorities, &requirements);
-    fuzz(&[bundle], |mutated| {
+    Corpus::of([bundle]).with_vectors("sigstore.json").feed("bundle (DSSE)", 2, |mutated| {
         let checked = Bundle::parse(mutated, BundleSource::Registry).and_then(|bundle| Ok(check_bundle(&bundle, &image(), &checker)?));
         let Ok(Some(signature)) = checked else { return false };
         assert_eq!((signature.image(), &signature.payload().annotations), (&image(), &payload().annotations));
         true
     });
-    fuzz(&[statement], |mutated| Statement::parse(mutated).is_ok());
+    Corpus::of([statement]).feed("statement", 2, |mutated| Statement::parse(mutated).is_ok());
 }
 
 #[test]
@@ -237,17 +353,16 @@ fn referrers() {
     let subject =
         wire::SubjectDescriptor { media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(), bytes: 5, digest: image() };
     let manifest = wire::write_referrer(b"{}", &subject, jiff::Timestamp::UNIX_EPOCH);
-    fuzz(&[manifest], |mutated| Referrer::parse(mutated, &image()).is_ok());
-    let index = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
-    fuzz(&[index.to_vec()], |mutated| FallbackIndex::parse(mutated).is_ok());
+    let manifests = Corpus::of([manifest]).with_vectors("0.manifest.json");
+    manifests.feed("referrer", 2, |mutated| Referrer::parse(mutated, &image()).is_ok());
+    let index = texts(&[r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#]);
+    Corpus::of(index).with_vectors("index.json").feed("fallback index", 2, |mutated| FallbackIndex::parse(mutated).is_ok());
 }
 
 #[test]
 fn policies() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/policies");
-    let mut seeds: Vec<Vec<u8>> = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
-    seeds.sort();
-    fuzz(&seeds, |mutated| {
+    let seeds = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/policies"));
+    Corpus::of(seeds.iter().map(|path| std::fs::read(path).unwrap())).feed("policy", 1, |mutated| {
         text(mutated, |text| match Document::parse(text) {
             Ok(document) => Some(document.signers().len()),
             Err(problems) => {
@@ -261,18 +376,104 @@ fn policies() {
 }
 
 #[test]
-fn keys() {
-    let pair = PrivateKey::generate(PASSWORD.as_bytes()).unwrap();
-    fuzz(&texts(&[&pair.public_pem]), |mutated| PublicKey::from_pem(mutated).is_ok());
+fn public_keys() {
+    let own = ["p256.pub", "p384.pub", "p521.pub", "ed25519.pub", "rsa2048.pub"].into_iter().flat_map(key_files);
+    let mut corpus = Corpus::of(own).with_vectors(".pub");
+    corpus.recorded.extend(key_files(".pub"));
+    let inside = |files: &[Vec<u8>]| files.iter().filter_map(|file| pem::parse(file).ok()).map(pem::Pem::into_contents).collect();
+    let documents = Corpus { good: inside(&corpus.good), recorded: inside(&corpus.recorded) };
+    corpus.feed("public key", 2, |mutated| PublicKey::from_pem(mutated).is_ok());
+    documents.feed("public key, DER", 2, |mutated| PublicKey::from_spki(mutated).is_ok());
+}
+
+/// What opens costs what opening costs, so these run less often than all others.
+#[test]
+fn private_keys() {
+    let password = PASSWORD.as_bytes();
+    let sealed = PrivateKey::generate(password).unwrap().private_pem;
+    let json = pem::parse(sealed.as_bytes()).unwrap().into_contents();
+    let sealed_in = |body: &[u8]| pem::encode(&pem::Pem::new("ENCRYPTED SIGSTORE PRIVATE KEY", body));
+    Corpus::of(texts(&[&sealed])).feed("encrypted key", 4, |mutated| PrivateKey::open(mutated, password).is_ok());
+    Corpus::of([json]).feed("encrypted key, JSON", 4, |mutated| PrivateKey::open(sealed_in(mutated).as_bytes(), password).is_ok());
+    let good = ["p256.pbes2.pem", "ed25519.scrypt.pem"].into_iter().flat_map(key_files);
+    let corpus = || Corpus { good: good.clone().collect(), recorded: key_files("_unsupported.pem") };
+    corpus().feed("key to import", 4, |mutated| PrivateKey::import(mutated, password).is_ok());
+    let encrypted = Corpus::of(corpus().good.iter().map(|file| pem::parse(file).unwrap().into_contents()));
+    encrypted.feed("key to import, DER", 4, |mutated| {
+        PrivateKey::import(pem::encode(&pem::Pem::new("ENCRYPTED PRIVATE KEY", mutated)).as_bytes(), password).is_ok()
+    });
 }
 
 #[test]
-fn layers() {
-    let tar = layer(&[("usr/bin/tool", b"a tool"), ("etc/.wh.old", b""), ("usr/lib/.wh..wh..opq", b"")]);
+fn archives() {
     let limits = Limits { entries: 1000, metadata_bytes: 1 << 16, unpacked_bytes: 1 << 20, ..Limits::default() };
-    fuzz(&[tar], |mutated| {
-        let Ok(layer) = read_layer(mutated, limits) else { return false };
+    let read = |bytes: &[u8]| {
+        let Ok(layer) = read_layer(bytes, limits) else { return false };
         let _ = Expected::of(&[layer]).digest();
         true
-    });
+    };
+    let good = records(&["mtime=1350244992.023960108", "SCHILY.xattr.user.a=", "path=pax/name"]);
+    let plain = layer(&[("usr/bin/tool", b"a tool"), ("etc/.wh.old", b""), ("usr/lib/.wh..wh..opq", b"")]);
+    let seeds = || {
+        let mut corpus = Corpus::of([plain.clone(), with_records(&good), long_names()]).with_vectors("image.layer0");
+        corpus.recorded.iter_mut().for_each(|layer| *layer = unpacked(layer));
+        corpus
+    };
+    seeds().feed("tar", 3, read);
+    // A header that was changed is not read at all, unless its checksum is changed as well.
+    seeds().feed("tar with right checksums", 3, |mutated| read(&with_checksums(mutated)));
+    let sparse = records(&["GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.realsize=1024", "GNU.sparse.map=0,1,2"]);
+    let corpus = Corpus { good: vec![good, Vec::new()], recorded: vec![sparse] };
+    corpus.feed("PAX records", 3, |mutated| read(&with_records(mutated)));
+}
+
+/// Records of an extended header; each begins with its own length.
+fn records(texts: &[&str]) -> Vec<u8> {
+    let record = |text: &&str| {
+        let length = (1..).find(|length: &usize| length.to_string().len() + text.len() + 2 == *length).unwrap();
+        format!("{length} {text}\n")
+    };
+    texts.iter().map(record).collect::<String>().into_bytes()
+}
+
+/// An archive of one file with these records before it.
+fn with_records(records: &[u8]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (kind, name, content) in [(tar::EntryType::XHeader, "pax", records), (tar::EntryType::Regular, "file", b"content")] {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.set_size(u64::try_from(content.len()).unwrap());
+        builder.append_data(&mut header, name, content).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+/// As GNU tar writes names that are too long for a header.
+fn long_names() -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o644);
+    header.set_size(1);
+    builder.append_data(&mut header, format!("{}/x", "long".repeat(40)), &b"x"[..]).unwrap();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    builder.append_link(&mut header, "link", "to".repeat(120)).unwrap();
+    builder.into_inner().unwrap()
+}
+
+fn with_checksums(archive: &[u8]) -> Vec<u8> {
+    let mut archive = archive.to_vec();
+    for block in archive.chunks_exact_mut(512).filter(|block| &block[257..262] == b"ustar") {
+        block[148..156].fill(b' ');
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    }
+    archive
+}
+
+fn unpacked(gzip: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    flate2::read::MultiGzDecoder::new(gzip).read_to_end(&mut bytes).unwrap();
+    bytes
 }

@@ -8,6 +8,8 @@ mod model;
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "keyless/advisories.rs"]
+mod advisories;
 #[path = "keyless/attacks.rs"]
 mod attacks;
 #[path = "keyless/events.rs"]

@@ -53,6 +53,7 @@ pub const VARIABLES: &[Variable] = &[
         "LUET_COSIGN_POST_UNPACK",
         "`auto` (default), `tree`, `layers` or `off`: how what was unpacked is compared with what was verified",
     ),
+    works("COSIGN_REKOR_URL", "the transparency log that is asked for entries of files (default https://rekor.sigstore.dev)"),
     works("LUET_COSIGN_ENGINE", "`docker`, `buildah` or `registry`: who knows what was pushed"),
     works("LUET_COSIGN_SIGN", "`packages` (default), `all` (build caches too) or `off`"),
     works("LUET_COSIGN_POLICY", "the policy file, in place of /etc/luet/luet-cosign/policy.yaml"),

@@ -73,27 +73,24 @@ struct PushWire {
     dockerfile: Option<String>,
 }
 
-/// Reads the payload of `event`.
-///
-/// # Errors
-/// `event`: none was sent, or it has an unexpected form.
-pub(super) fn read(
-    event: Event,
-    argument: Option<&OsStr>,
-    input: Option<&mut dyn Read>,
-    environment: &Environment,
-) -> Result<Payload, Failure> {
-    let bytes = match (argument, input) {
-        (Some(argument), _) => argument.as_bytes().to_vec(),
-        (None, Some(input)) => bounded(input, limits::EVENT_BYTES, "the event")?,
-        (None, None) => return Err(event_failure("no payload: neither a second argument nor standard input")),
-    };
-    let envelope: Envelope = json::parse_as(&bytes).map_err(|failure| failure.as_class(Class::Event).within("the event"))?;
-    if let Some(name) = envelope.name.as_deref().filter(|name| !name.is_empty() && *name != event.name()) {
-        return Err(event_failure(format!("the event is called `{}`, its payload `{name}`", event.name())));
+impl Payload {
+    /// Reads the payload of `event`.
+    ///
+    /// # Errors
+    /// `event`: none was sent, or it has an unexpected form.
+    pub fn read(event: Event, argument: Option<&OsStr>, input: Option<&mut dyn Read>, environment: &Environment) -> Result<Self, Failure> {
+        let bytes = match (argument, input) {
+            (Some(argument), _) => argument.as_bytes().to_vec(),
+            (None, Some(input)) => bounded(input, limits::EVENT_BYTES, "the event")?,
+            (None, None) => return Err(event_failure("no payload: neither a second argument nor standard input")),
+        };
+        let envelope: Envelope = json::parse_as(&bytes).map_err(|failure| failure.as_class(Class::Event).within("the event"))?;
+        if let Some(name) = envelope.name.as_deref().filter(|name| !name.is_empty() && *name != event.name()) {
+            return Err(event_failure(format!("the event is called `{}`, its payload `{name}`", event.name())));
+        }
+        let data = payload(&envelope, environment)?;
+        parse(event, data)
     }
-    let data = payload(&envelope, environment)?;
-    parse(event, data)
 }
 
 /// Returns what `data` holds, or the file that stands for it.

@@ -84,7 +84,7 @@ pub fn answer(call: Call<'_>, output: &mut dyn Write) -> ExitCode {
         None => Answer::ignored(),
         Some(event) => {
             let environment = (call.environment)();
-            let payload = envelope::read(event, call.arguments.get(1).map(OsString::as_os_str), call.input, &environment);
+            let payload = Payload::read(event, call.arguments.get(1).map(OsString::as_os_str), call.input, &environment);
             payload.and_then(|payload| handle::handle(payload, &environment)).unwrap_or_else(|failure| Answer::refused(&failure))
         }
     };

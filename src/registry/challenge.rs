@@ -6,7 +6,7 @@ use super::transport::shown;
 use crate::class::{Class, Failure};
 use crate::name::Repository;
 use reqwest::Url;
-use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
 /// Token services that belong to a registry with another host name. Others have theirs on the host itself (`ghcr.io`,
 /// `quay.io`, `gcr.io`, `public.ecr.aws`), or are named by `auth_hosts`.
@@ -60,6 +60,19 @@ pub(super) fn of(headers: &HeaderMap, repository: &Repository) -> Result<Challen
     if basic { Ok(Challenge::Basic) } else { Err(refuse("is neither `Bearer` nor `Basic`")) }
 }
 
+/// Reads one `WWW-Authenticate`, as an answer may bring it, and returns where a token is to be had; none where a password is asked
+/// for. For the fuzz target: the adapter reads whole answers.
+///
+/// # Errors
+/// `auth`: it cannot be answered.
+pub fn read_challenge(value: &[u8], repository: &Repository) -> Result<Option<String>, Failure> {
+    let value = HeaderValue::from_bytes(value).map_err(|_| Failure::new(Class::Auth, "no value of a header"))?;
+    Ok(match of(&HeaderMap::from_iter([(WWW_AUTHENTICATE, value)]), repository)? {
+        Challenge::Basic => None,
+        Challenge::Bearer(realm) => Some(realm.url.to_string()),
+    })
+}
+
 fn realm_url(text: &str) -> Result<Url, String> {
     if !text.bytes().all(|c| c.is_ascii_graphic()) {
         return Err("has a realm with blanks or control characters".to_owned());
@@ -80,7 +93,6 @@ fn realm_url(text: &str) -> Result<Url, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reqwest::header::HeaderValue;
 
     fn read(text: &str) -> Result<Challenge, Class> {
         let mut headers = HeaderMap::new();

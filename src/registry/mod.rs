@@ -20,6 +20,7 @@ mod proxy;
 mod published;
 mod pull;
 mod push;
+mod service;
 mod session;
 mod space;
 mod stream;
@@ -27,6 +28,7 @@ mod transport;
 mod trouble;
 
 pub use answer::{Absence, Answer};
+pub use challenge::read_challenge;
 pub use config::{Config, Proxies, Times};
 pub use credentials::{Credential, CredentialScope, CredentialSources};
 pub use manifest::{Descriptor, Manifest, ManifestKind};
@@ -180,6 +182,15 @@ impl Client {
     /// `usage`: it is none, or not https and not this machine.
     pub fn check_address(base: &str) -> Result<(), Failure> {
         published::place(base).map(|_| ())
+    }
+
+    /// Asks a service that is no registry, https or on this machine: a JSON document where there is one, else a plain request.
+    /// Returns the status and the body of the answer, whatever the status is.
+    ///
+    /// # Errors
+    /// `usage` for what is no such URL, `net` for no answer or one that says "later", `limit` for more than `cap` bytes.
+    pub async fn question(&self, url: &str, document: Option<&[u8]>, cap: u64) -> Result<(u16, Vec<u8>), Failure> {
+        self.0.question(url, document, cap).await
     }
 
     /// Returns when everything but layer bytes must be done, as of now.

@@ -10,7 +10,7 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use crate::registry::Client;
 use crate::store::Locations;
-use crate::trust::{self, Pieces, TrustedRoot};
+use crate::trust::{self, Pieces, Rejected, TrustedRoot};
 use jiff::Timestamp;
 use sigstore::trust_root::{SIGSTORE_PRODUCTION_TRUSTED_ROOT, SigstoreInstance};
 use std::cell::RefCell;
@@ -108,6 +108,23 @@ impl Roots {
             }
         }
         self.read.borrow().clone()
+    }
+
+    /// Checks something, and where that met an authority or log that its trusted root does not know, once more with a newer one.
+    ///
+    /// # Errors
+    /// Those of the check, with why there is no newer root where that is in the way.
+    pub async fn judge<T>(&self, check: impl AsyncFn() -> Result<T, Rejected>) -> Result<T, Failure> {
+        match check().await {
+            Err(rejected) if rejected.unknown => match self.refresh().await {
+                Refreshed::Newer => check().await.map_err(|rejected| match rejected.unknown {
+                    true => self.explain(&Refreshed::Newer, rejected.failure),
+                    false => rejected.failure,
+                }),
+                refreshed => Err(self.explain(&refreshed, rejected.failure)),
+            },
+            outcome => Ok(outcome?),
+        }
     }
 
     /// Asks for a newer default root than the one that was loaded, once: whoever comes later gets the first one's answer.

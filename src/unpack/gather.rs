@@ -10,7 +10,7 @@ use crate::limits;
 use crate::name::{Digest, Reference, Repository, Subject, Tag};
 use crate::policy::{Evidence, Matched, Memory, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport};
 use crate::registry::{Absence, Answer, Client, Descriptor, Manifest, ManifestKind, Referrers, Role};
-use crate::sigstore::{Refreshed, Roots};
+use crate::sigstore::Roots;
 use crate::trust::{self, CertificateLog, Checker, Rejected, Requirements, VerifiedSignature};
 use crate::wire::{Bundle, BundleSource, Referrer, Signatures};
 use futures_util::stream::{self, StreamExt as _};
@@ -71,20 +71,10 @@ impl Look<'_> {
 
     /// Checks something, and where that met an authority or log that its trusted root does not know, once more with a newer one.
     async fn check<'a, T>(&'a self, checker: &mut Checker<'a>, check: impl Fn(&Checker<'a>) -> Result<T, Rejected>) -> Result<T, Failure> {
-        match check(checker) {
-            Err(rejected) if rejected.unknown => {
-                let refreshed = self.roots.refresh().await;
-                if !matches!(refreshed, Refreshed::Newer) {
-                    return Err(self.roots.explain(&refreshed, rejected.failure));
-                }
-                checker.roots = self.checker().await.roots;
-                check(checker).map_err(|rejected| match rejected.unknown {
-                    true => self.roots.explain(&refreshed, rejected.failure),
-                    false => rejected.failure,
-                })
-            }
-            outcome => Ok(outcome?),
-        }
+        let outcome = self.roots.judge(async || check(&self.checker().await)).await;
+        // What is checked next is checked by what is known now.
+        checker.roots = self.checker().await.roots;
+        outcome
     }
 
     /// Returns whether nothing more has to be found.

@@ -1,0 +1,194 @@
+#!/usr/bin/env bash
+#
+# The bars of keyless signatures, each measured beside its peer, in one run on one machine:
+#
+#   bench/keyless.sh         .ci/tools.sh and .ci/tools.sh sigstore must have run, as root; exit 1 when a bar is missed
+#
+#   BIN=PATH     the program (default: the static release build)
+#   VERIFIES=40  runs of the programs that verify
+#   BLOB_MIB=1024, BLOBS=5  the large file, and how often it is verified
+#
+# The signatures are made first, with a Sigstore of the real programs in a network namespace (.ci/services.sh). Times are
+# medians of interleaved runs, memory is the largest resident set. Ratios are held, not times.
+set -euo pipefail
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+project=$(dirname -- "$here")
+BIN=$(realpath -m -- "${BIN:-$project/target/x86_64-unknown-linux-musl/release/luet-cosign}")
+export BIN
+VERIFIES=${VERIFIES:-40}
+BLOB_MIB=${BLOB_MIB:-1024}
+BLOBS=${BLOBS:-5}
+signer=dev@example.com
+
+# shellcheck source=../.ci/servers.sh
+source "$project/.ci/servers.sh"
+# shellcheck source=../.ci/services.sh
+source "$project/.ci/services.sh"
+
+passed=0
+failed=0
+
+row() { printf '%-64s %14s %14s %12s %12s  %s\n' "$@"; }
+
+# bar NAME OURS THEIRS MEASURED LIMIT: held when MEASURED <= LIMIT, and all that was measured last went well.
+bar() {
+    local verdict=ok
+    if [[ ${codes[*]} =~ ^0( 0)*$ ]] && awk -v measured="$4" -v limit="$5" 'BEGIN { exit !(measured == measured + 0 && measured <= limit) }'; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1)) verdict=MISSED
+    fi
+    row "$1" "$2" "$3" "$4" "<= $5" "$verdict"
+}
+
+# bar_true NAME FOUND COMMAND...: held when the command succeeds.
+bar_true() {
+    local name=$1 found=$2 verdict=ok
+    shift 2
+    if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)) verdict=MISSED; fi
+    row "$name" "$found" "" "" "" "$verdict"
+}
+
+ratio() { awk -v ours="$1" -v theirs="$2" 'BEGIN { printf "%.2f", ours / theirs }'; }
+milliseconds() { awk -v us="$1" 'BEGIN { printf "%.2f ms", us / 1000 }'; }
+mebibytes() { awk -v kib="$1" 'BEGIN { printf "%.1f MiB", kib / 1024 }'; }
+
+# side_by_side RUNS PROGRAM... [-- PROGRAM...]: sets times, peaks and codes, one element for each program.
+side_by_side() {
+    local output time peak code
+    output=$("$work/side_by_side" "$@")
+    times=() peaks=() codes=()
+    while read -r time peak code; do
+        times+=("$time") peaks+=("$peak") codes+=("$code")
+    done <<<"$output"
+}
+
+# --- images ----------------------------------------------------------------------------------------------------------
+
+expected=(--certificate-identity "$signer" --certificate-oidc-issuer "$issuer_url")
+
+# measure_verify NAME IMAGE
+measure_verify() {
+    local root=(--trusted-root "$sigstore_trust/trusted_root.json")
+    side_by_side "$VERIFIES" "$BIN" verify "${expected[@]}" "${root[@]}" "$2" -- \
+        cosign3 verify "${expected[@]}" "${root[@]}" --allow-http-registry "$2"
+    bar_true "keyless verify, $1: both accept" "exit ${codes[0]}, ${codes[1]}" [ "${codes[*]}" = "0 0" ]
+    bar "keyless verify, $1 / cosign 3, time" "$(milliseconds "${times[0]}")" "$(milliseconds "${times[1]}")" \
+        "$(ratio "${times[0]}" "${times[1]}")" 0.25
+    bar "keyless verify, $1 / cosign 3, memory" "$(mebibytes "${peaks[0]}")" "$(mebibytes "${peaks[1]}")" \
+        "$(ratio "${peaks[0]}" "${peaks[1]}")" 0.2
+}
+
+# --- a large file ----------------------------------------------------------------------------------------------------
+
+# Both read the file from the page cache. Ours hashes on one core, as sha256sum does.
+measure_blob() {
+    local root=(--trusted-root "$sigstore_trust/trusted_root.json")
+    cat "$work/blob" >/dev/null
+    side_by_side "$BLOBS" "$BIN" verify-blob "${expected[@]}" "${root[@]}" --bundle "$work/blob.bundle" "$work/blob" -- \
+        sha256sum "$work/blob" -- "$BIN" verify-blob "${expected[@]}" "${root[@]}" --bundle "$work/small.bundle" "$work/small"
+    bar_true "verify-blob, $BLOB_MIB MiB: accepted" "exit ${codes[0]}" [ "${codes[*]}" = "0 0 0" ]
+    bar "verify-blob, $BLOB_MIB MiB / sha256sum, time" "$(milliseconds "${times[0]}")" "$(milliseconds "${times[1]}")" \
+        "$(ratio "${times[0]}" "${times[1]}")" 1.1
+    bar "verify-blob, $BLOB_MIB MiB / the same of 1 KiB, memory" "$(mebibytes "${peaks[0]}")" "$(mebibytes "${peaks[2]}")" \
+        "$(ratio "${peaks[0]}" "${peaks[2]}")" 1.1
+}
+
+# --- trust -----------------------------------------------------------------------------------------------------------
+
+tuf_requests() { grep -c '"GET ' "$SERVERS_DIR/tuf/log" || true; }
+
+# A machine whose trust came by TUF, and was kept, beside one that was given a file.
+measure_cache() {
+    local before with=(env "TUF_MIRROR=$tuf_url" "TUF_ROOT_JSON=$sigstore_trust/tuf/1.root.json" "$BIN" verify "${expected[@]}")
+    before=$(tuf_requests)
+    "${with[@]}" "$1" >/dev/null 2>&1 || true
+    bar_true "trust by TUF: the first verify asks" "$(($(tuf_requests) - before))" [ "$(tuf_requests)" -gt "$before" ]
+    before=$(tuf_requests)
+    side_by_side "$VERIFIES" "${with[@]}" "$1" -- env "TUF_MIRROR=$tuf_url" "TUF_ROOT_JSON=$sigstore_trust/tuf/1.root.json" \
+        "$BIN" verify "${expected[@]}" --trusted-root "$sigstore_trust/trusted_root.json" "$1"
+    bar_true "trust by TUF, kept: both accept" "exit ${codes[0]}, ${codes[1]}" [ "${codes[*]}" = "0 0" ]
+    bar "trust by TUF, kept: requests" "$(($(tuf_requests) - before))" "" "$(($(tuf_requests) - before))" 0
+    bar "trust by TUF, kept - a file: milliseconds" "$(milliseconds "${times[0]}")" "$(milliseconds "${times[1]}")" \
+        "$(awk -v a="${times[0]}" -v b="${times[1]}" 'BEGIN { printf "%.2f", (a - b) / 1000 }')" 1
+}
+
+# With the root that is built in, no home and no network: what the public Sigstore signed is verified.
+measure_built_in() {
+    local beacon=https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon
+    mkdir "$work/empty"
+    HOME=$work/empty XDG_CACHE_HOME=$work/empty/cache XDG_STATE_HOME=$work/empty/state side_by_side "$VERIFIES" \
+        "$BIN" verify-blob --bundle "$here/public-good/bundle.sigstore.json" \
+        --certificate-identity "$beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main" \
+        --certificate-oidc-issuer https://token.actions.githubusercontent.com "$here/public-good/a.txt"
+    bar_true "the public root, built in, off line, empty home: accepted" "exit ${codes[0]}" [ "${codes[0]}" = 0 ]
+}
+
+# --- all of it -------------------------------------------------------------------------------------------------------
+
+# sign_blob FILE
+sign_blob() {
+    cosign3 sign-blob -y --trusted-root "$sigstore_trust/trusted_root.json" --signing-config "$sigstore_trust/rekor2-tsa.json" \
+        --identity-token "$(token "email=$signer")" --bundle "$1.bundle" "$1"
+}
+
+prepare() {
+    local address common=(-y --allow-http-registry --trusted-root "$sigstore_trust/trusted_root.json")
+    cc -O2 -Wall -Wextra -static -o "$work/side_by_side" "$here/side_by_side.c"
+    plain=$(start_docker_registry docker-registry)
+    referrers=$(start_olareg olareg)
+    mkdir "$work/content"
+    echo content >"$work/content/file"
+    tar -C "$work/content" -cf "$work/layer.tar" file
+    for address in "$plain" "$referrers"; do
+        crane append --oci-empty-base -f "$work/layer.tar" -t "$address/legacy/image:1"
+        crane append --oci-empty-base -f "$work/layer.tar" -t "$address/bundle/image:1"
+        cosign2 sign "${common[@]}" --fulcio-url "$fulcio_url" --rekor-url "$rekor1_url" \
+            --identity-token "$(token "email=$signer")" "$address/legacy/image:1"
+        cosign3 sign "${common[@]}" --signing-config "$sigstore_trust/rekor2-tsa.json" \
+            --identity-token "$(token "email=$signer")" "$address/bundle/image:1"
+    done
+    head -c 1024 /dev/urandom >"$work/small"
+    head -c "${BLOB_MIB}M" /dev/urandom >"$work/blob"
+    sign_blob "$work/small"
+    sign_blob "$work/blob"
+}
+
+main() {
+    local program missing
+    in_private_network "$0"
+    for program in cosign2 cosign3 crane docker-registry olareg cc "$BIN"; do
+        command -v "$program" >/dev/null || { echo "$program is missing: run .ci/tools.sh"; exit 1; }
+    done
+    missing=$(services_missing)
+    [ -z "$missing" ] || { echo "missing: $missing: run .ci/tools.sh sigstore, as root"; exit 1; }
+    for variable in "${!COSIGN_@}" "${!LUET_COSIGN_@}" "${!SIGSTORE_@}" "${!TUF_@}" DOCKER_CONFIG REGISTRY_AUTH_FILE \
+        http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY; do
+        [ "$variable" = LUET_COSIGN_TOOLS ] || unset "$variable"
+    done
+    servers_begin
+    work=$SERVERS_DIR/work
+    mkdir -p "$work/home" "$work/cache"
+    install -d -m 700 "$work/state" "$work/runtime"
+    export HOME=$work/home XDG_STATE_HOME=$work/state XDG_RUNTIME_DIR=$work/runtime XDG_CACHE_HOME=$work/cache
+    # Behind `||`, bash would go on after what fails in a function.
+    exec 3>&1
+    set -E
+    trap 'cat "$work/prepared" >&3' ERR
+    start_sigstore >"$work/prepared" 2>&1
+    prepare >"$work/prepared" 2>&1
+    trap - ERR
+    row "bar" ours theirs measured limit ""
+    measure_verify "legacy, docker-registry" "$plain/legacy/image:1"
+    measure_verify "legacy, olareg" "$referrers/legacy/image:1"
+    measure_verify "bundle, docker-registry" "$plain/bundle/image:1"
+    measure_verify "bundle, olareg" "$referrers/bundle/image:1"
+    measure_blob
+    measure_cache "$plain/legacy/image:1"
+    measure_built_in
+    printf '\n%s passed, %s failed\n' "$passed" "$failed"
+    [ "$failed" = 0 ]
+}
+
+main
