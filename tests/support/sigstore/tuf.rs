@@ -47,8 +47,13 @@ pub struct Tuf {
 
 impl Tuf {
     pub fn new(target: &Value) -> Self {
+        Self::with_root_keys(target, 3, 2)
+    }
+
+    /// The same with so many keys of the root, of which so many have to sign. The public repository has 5 and 3.
+    pub fn with_root_keys(target: &Value, keys: usize, threshold: u64) -> Self {
         let mut tuf = Self {
-            root: Role::new(3, 2),
+            root: Role::new(keys, threshold),
             timestamp: Role::new(1, 1),
             snapshot: Role::new(1, 1),
             targets: Role::new(1, 1),
@@ -107,7 +112,8 @@ impl Tuf {
 
     /// Publishes the next root, with new keys, signed by the old ones too.
     pub fn rotate(&mut self) {
-        let before = std::mem::replace(&mut self.root, Role::new(3, 2));
+        let next = Role::new(self.root.keys.len(), self.root.threshold);
+        let before = std::mem::replace(&mut self.root, next);
         self.root.version = before.version + 1;
         self.root.expires = before.expires;
         let root = self.root_by(&before.keys.iter().chain(&self.root.keys).collect::<Vec<_>>());
