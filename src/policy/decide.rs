@@ -12,7 +12,7 @@
 //!
 //! The safe branch is the one that needs no code: what is not listed in the evidence refuses.
 
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Pin};
 use super::matching::{Applies, Effective, Matched, Trust};
 use super::reasons::Reasons;
 use super::{Mode, Policy, refusal, signers};
@@ -108,9 +108,11 @@ impl Provisional {
 
     /// Returns who is the first signer of the repository from now on, where that is what was asked for.
     #[must_use]
-    pub fn pinned(&self) -> Option<String> {
-        let certificate = self.signature().filter(|_| self.pins)?.certificate()?;
-        Some(format!("{} (issuer {})", certificate.lasting_name(), certificate.issuer()))
+    pub fn pinned(&self) -> Option<Pin> {
+        let signature = self.signature().filter(|_| self.pins)?;
+        let certificate = signature.certificate()?;
+        let name = format!("{} (issuer {})", certificate.lasting_name(), certificate.issuer());
+        Some(Pin { fingerprint: *signature.fingerprint(), name })
     }
 
     /// Returns the digest of the tree that as many keys claim as the rule asks for. None where they claim more than one such.
