@@ -89,3 +89,27 @@ fn an_image_by_a_key_does_not_make_room_for_another_first_signer() {
     world.push("2", "2", &[EVE]);
     world.install("2", "2").assert_refused("identity");
 }
+
+#[test]
+fn whoever_signs_beside_a_key_is_remembered_where_both_are_asked_for() {
+    let world = World::new(Some("{all_of: [acme, first]}"));
+    world.push("1", "1", &["key", DEV.0]);
+    assert_eq!(world.install("1", "1").error, "");
+    world.push("2", "2", &["key", EVE]);
+    world.install("2", "2").assert_refused("identity");
+}
+
+/// Somebody who signs beside a key that is enough does not become the first signer by that.
+#[test]
+fn whoever_signs_beside_a_key_that_is_enough_is_nobody() {
+    let world = World::new(Some("[acme, first]"));
+    for signers in [["key", EVE], [EVE, "key"]] {
+        world.push("1", "1", &signers);
+        let reply = world.install("1", "1");
+        assert_eq!((reply.error.as_str(), reply.state.as_str()), ("", ""), "{reply:?}");
+    }
+    world.push("2", "2", &[DEV.0]);
+    assert_eq!(world.install("2", "2").error, "");
+    world.push("3", "3", &[EVE]);
+    world.install("3", "3").assert_refused("identity");
+}
