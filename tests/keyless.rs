@@ -20,6 +20,8 @@ mod identities;
 mod logged_keys;
 #[path = "keyless/mutation.rs"]
 mod mutation;
+#[path = "keyless/pins.rs"]
+mod pins;
 #[path = "keyless/vectors.rs"]
 mod vectors;
 
