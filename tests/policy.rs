@@ -18,6 +18,8 @@ mod bindings;
 mod decisions;
 #[path = "policy/documents.rs"]
 mod documents;
+#[path = "policy/edges.rs"]
+mod edges;
 #[path = "policy/environment.rs"]
 mod environment;
 #[path = "policy/examples.rs"]

@@ -1,0 +1,216 @@
+//! Where a rule of the policy begins and ends: what `cargo mutants` showed that no other test looked at.
+
+use crate::support::{
+    ACME, IMAGE, OTHER, absent, errors, file, image_digest, load, load_at, now, reference, signature, signature_for, warnings, with_rules,
+    with_signatures, word,
+};
+use luet_cosign::class::{Class, Failure};
+use luet_cosign::limits;
+use luet_cosign::name::Digest;
+use luet_cosign::policy::{
+    Decision, Document, EnvironmentFacts, Matched, Origin, PlaceAnswer, PlaceKind, PlaceReport, Policy, Provisional, SignatureReport,
+    decide, decide_without_looking, explain, failure, from_env, lint_json,
+};
+use luet_cosign::wire::Claims;
+use std::collections::BTreeMap;
+
+const HEAD: &str = "version: 1\ndefaults: {unmatched: deny}\n";
+
+fn matched(rule: &str) -> Matched {
+    load(&with_rules(&format!("  - {{name: r, scope: quay.io/acme/packages, {rule}}}\n"))).matching(&reference(IMAGE), now())
+}
+
+fn codes(text: &str) -> Vec<&'static str> {
+    errors(text).into_iter().map(|(code, _)| code).collect()
+}
+
+/// What is verified, where `acme` and `other` claim these trees.
+fn verified(trust: &str, trees: [Option<&str>; 2]) -> Provisional {
+    let claims = trees.map(|tree| Claims { tree: tree.map(|tree| Digest::of(tree.as_bytes())), ..Claims::default() });
+    let image = image_digest();
+    let signatures = [signature_for("acme", &ACME, &image, &claims[0]), signature_for("other", &OTHER, &image, &claims[1])];
+    let matched = matched(&format!("trust: {trust}"));
+    let decision = decide(&matched, &with_signatures(absent(&matched, None), signatures.into_iter().map(Ok).collect()), now());
+    let Decision::Verified(provisional) = decision else { panic!("{decision:?}") };
+    provisional
+}
+
+#[test]
+fn what_is_verified_says_of_which_image_and_which_tree() {
+    let tree = |trust: &str, trees| verified(trust, trees).tree();
+    let (any, all) = ("[acme, other]", "{all_of: [acme, other]}");
+    assert_eq!(verified(any, [None, None]).reference(), Some(&reference(IMAGE)));
+    assert_eq!(verified(any, [None, None]).signed(), Some(&image_digest()));
+    assert_eq!(tree(any, [None, None]), None);
+    assert_eq!(tree(any, [Some("one"), None]), Some(Digest::of(b"one")));
+    assert_eq!(tree(any, [Some("one"), Some("one")]), Some(Digest::of(b"one")));
+    assert_eq!(tree(any, [Some("one"), Some("two")]), None, "they contradict each other");
+    assert_eq!(tree(all, [Some("one"), Some("one")]), Some(Digest::of(b"one")));
+    assert_eq!(tree(all, [Some("one"), None]), None, "one key alone does not say it");
+    assert_eq!(tree(all, [Some("one"), Some("two")]), None);
+}
+
+#[test]
+fn an_image_that_is_not_looked_at_was_signed_by_nobody() {
+    let skipped = matched("trust: skip, reason: x");
+    let Decision::Allowed(provisional) = decide_without_looking(&skipped) else { panic!() };
+    assert_eq!((provisional.signed(), provisional.tree(), provisional.signature()), (None, None, None));
+}
+
+/// A place that answers for an image that nobody asked about must not be passed over where it could not answer.
+#[test]
+fn the_failure_of_a_place_that_nobody_asked_refuses() {
+    let matched = matched("unsigned: allow, reason: x");
+    let mut evidence = absent(&matched, None);
+    assert_eq!(word(&decide(&matched, &evidence, now())), "allowed");
+    let answer = PlaceAnswer::Failed(Failure::new(Class::Net, "reset"));
+    let (repository, subject) = (evidence.places[0].repository.clone(), Digest::of(b"another"));
+    evidence.places.push(PlaceReport { kind: PlaceKind::SigTag, repository, subject, answer });
+    assert_eq!(word(&decide(&matched, &evidence, now())), "net");
+}
+
+#[test]
+fn a_signature_that_was_judged_in_another_place_does_not_count_here() {
+    let matched = matched("unsigned: allow, reason: x");
+    let report = |place, evidence: &luet_cosign::policy::Evidence| SignatureReport {
+        place,
+        repository: evidence.places[0].repository.clone(),
+        subject: evidence.image.digest,
+        format: "legacy".to_owned(),
+        outcome: Err(Failure::new(Class::Identity, "a stranger")),
+    };
+    for (place, expected) in [(PlaceKind::SigTag, "allowed"), (PlaceKind::FallbackTag, "internal")] {
+        let mut evidence = absent(&matched, None);
+        assert_eq!(evidence.places[0].kind, PlaceKind::SigTag);
+        evidence.places[0].answer = PlaceAnswer::There { count: 1 };
+        let report = report(place, &evidence);
+        evidence.signatures.push(report);
+        assert_eq!(word(&decide(&matched, &evidence, now())), expected, "{place:?}");
+    }
+}
+
+#[test]
+fn an_entry_of_a_registry_is_useless_only_where_it_says_nothing() {
+    for (entry, useless) in [("http: true", false), ("ca: ca.pem", false), ("auth_hosts: [auth.lan]", false), ("http: false", true)] {
+        let found = warnings(&format!("{HEAD}registries: [{{host: a.example, {entry}}}]\n"));
+        assert_eq!(found.contains(&("useless-registry", 3)), useless, "{entry}: {found:?}");
+    }
+}
+
+#[test]
+fn problems_are_counted_by_their_kind_and_capped() {
+    let rules: String = (0..2 * limits::POLICY_PROBLEMS).map(|at| format!("  - {{name: r{at}, scope: quay.io/a/r{at}}}\n")).collect();
+    assert_eq!(warnings(&with_rules(&rules)).len(), limits::POLICY_PROBLEMS);
+    let text = with_rules("  - {name: r, scope: '*', unsigned: allow}\n");
+    let problems = load_at(&text, file(), now()).unwrap_err();
+    let lint = lint_json(&problems, &file());
+    let (errors, warnings) = (lint["errors"].as_u64().unwrap(), lint["warnings"].as_u64().unwrap());
+    assert_eq!((errors, errors + warnings), (1, u64::try_from(problems.len()).unwrap()));
+    assert!(warnings > 0);
+}
+
+#[test]
+fn names_and_texts_may_have_their_full_length() {
+    let signer = |length: usize| codes(&format!("{HEAD}signers:\n  {}: {{key: a.pub}}\n", "a".repeat(length)));
+    assert_eq!((signer(128), signer(129)), (vec![], vec!["name"]));
+    let reason = |length: usize| {
+        let rule = format!("  - {{name: r, scope: quay.io/a/b, trust: skip, reason: {}}}\n", "a".repeat(length));
+        codes(&with_rules(&rule)).contains(&"too-large")
+    };
+    assert!(!reason(limits::POLICY_TEXT) && reason(limits::POLICY_TEXT + 1));
+}
+
+/// A value that the reader of YAML refused already is not told again as one of another type.
+#[test]
+fn what_is_refused_once_is_not_refused_twice() {
+    for (text, place) in [("signers: !!map {a: {key: a.pub}}", "a mapping"), ("skip_patterns: !!seq [x]", "a list")] {
+        assert_eq!(codes(&format!("{HEAD}{text}\n")), ["tag"], "{place}");
+    }
+    assert_eq!(codes(&format!("{HEAD}signers: {{a: {{key: !!str a.pub}}}}\n")), ["tag"], "a text");
+}
+
+#[test]
+fn a_suggestion_is_near_and_costs_little() {
+    let suggested = |signers: &[String], trust: &str| {
+        let entries: String = signers.iter().map(|name| format!("  {name}: {{key: {name}.pub}}\n")).collect();
+        let text = format!("{HEAD}signers:\n{entries}repositories: [{{name: r, scope: quay.io/a/b, trust: [{trust}]}}]\n");
+        let problems = load_at(&text, file(), now()).unwrap_err();
+        problems.iter().find(|problem| problem.code == "unknown-signer").unwrap().help.is_some()
+    };
+    let named = |length: usize| vec!["a".repeat(length)];
+    assert!(suggested(&named(32), &("b".to_owned() + &"a".repeat(31))), "32 letters");
+    assert!(!suggested(&named(33), &("b".to_owned() + &"a".repeat(32))), "33 letters");
+    assert!(suggested(&named(34), &"a".repeat(32)), "a known word of 34");
+    let many = |count: usize| (0..count).map(|at| format!("signer{at:03}")).collect::<Vec<_>>();
+    assert!(suggested(&many(limits::POLICY_SUGGESTIONS), "signer0000"));
+    assert!(!suggested(&many(limits::POLICY_SUGGESTIONS + 1), "signer0000"));
+    assert!(!suggested(&["ab".to_owned()], "cd"), "of two letters one may differ");
+    assert!(suggested(&["ab".to_owned()], "ac"));
+}
+
+#[test]
+fn a_rule_that_has_ended_says_what_counts_no_more() {
+    for (lax, what) in [("trust: skip", "trust: skip counts no more"), ("unsigned: warn", "`unsigned` counts no more")] {
+        let text = with_rules(&format!("  - {{name: r, scope: quay.io/a/b, tags: [x], {lax}, reason: x, until: 2026-11-19}}\n"));
+        let (_, warnings) = load_at(&text, file(), now()).unwrap();
+        let ended = warnings.iter().find(|problem| problem.code == "ended").unwrap();
+        assert!(ended.message.contains(what), "{}", ended.message);
+    }
+}
+
+#[test]
+fn a_key_of_the_environment_that_cannot_be_read_is_told_by_its_variable() {
+    let text = from_env(&EnvironmentFacts { key_location: Some("k.pub".to_owned()), ..EnvironmentFacts::default() });
+    let document = Document::parse(&text).unwrap();
+    let unread = |name: &str| (name.to_owned(), Err(Failure::new(Class::Secret, "not PEM")));
+    let keys: BTreeMap<_, _> = document.signers().iter().map(|signer| unread(&signer.name)).collect();
+    let origin = Origin::Environment { experimental: false };
+    let problems = Policy::new(document, origin.clone(), keys, now()).unwrap_err();
+    assert!(failure(&problems, &origin).message().starts_with("COSIGN_PUBLIC_KEY_LOCATION [key] "), "{problems:?}");
+}
+
+#[test]
+fn the_rank_of_a_rule_is_told_part_by_part() {
+    let rank = |pair: &str, image: &str| {
+        let policy = load(&with_rules(&format!("  - {{name: r, {pair}, trust: [acme]}}\n")));
+        explain(&policy, &reference(image), now()).candidates[0].rank.join(", ")
+    };
+    assert_eq!(
+        rank("scope: '*.a.example/x/*', tags: [y]", "b.a.example/x/z:y"),
+        "host suffix of 10 characters, 1 literal segment, has `*`, exact tag"
+    );
+    assert_eq!(rank("scope: a.example/x, tags: ['y*']", "a.example/x:yz").rsplit(", ").next(), Some("tag pattern of 1 literal characters"));
+}
+
+#[test]
+fn how_many_must_have_signed_is_told() {
+    let head = with_rules("").replace("  other:", "  third: {key: third.pub}\n  other:");
+    for (trust, told) in [
+        ("[acme, other]", "any of "),
+        ("{all_of: [acme, other]}", "all of "),
+        ("{at_least: 2, of: [acme, other, third]}", "at least 2 of "),
+    ] {
+        let policy = load(&format!("{head}  - {{name: r, scope: '*', trust: {trust}}}\n"));
+        let settings = explain(&policy, &reference(IMAGE), now()).settings;
+        assert!(settings[0].value.starts_with(told), "{trust}: {}", settings[0].value);
+    }
+}
+
+#[test]
+fn an_explanation_has_no_heading_above_nothing() {
+    let headings = |text: &str| {
+        let text = explain(&load(text), &reference(IMAGE), now()).text();
+        [text.contains("candidates, the most specific first:"), text.contains("settings:")]
+    };
+    assert_eq!(headings(HEAD), [false, false]);
+    assert_eq!(headings(&with_rules("  - {name: r, scope: '*', trust: [acme]}\n")), [true, true]);
+}
+
+#[test]
+fn a_signature_by_a_trusted_key_is_the_first_of_those_that_count() {
+    let matched = matched("trust: [acme, other]");
+    let signatures = [signature("other", &OTHER, &image_digest()), signature("acme", &ACME, &image_digest())];
+    let evidence = with_signatures(absent(&matched, None), signatures.into_iter().map(Ok).collect());
+    let Decision::Verified(provisional) = decide(&matched, &evidence, now()) else { panic!() };
+    assert_eq!(provisional.signature().map(luet_cosign::trust::VerifiedSignature::authority), Some("other"));
+}
