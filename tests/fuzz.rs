@@ -227,7 +227,7 @@ fn events() {
     corpus.recorded = words;
     corpus.feed("event", 1, |bytes| {
         let read = |event| EventPayload::read(event, Some(OsStr::from_bytes(bytes)), None, &environment);
-        Event::ALL.into_iter().filter_map(|event| read(event).ok()).inspect(|payload| named_and_absolute(payload)).count() > 0
+        Event::ALL.into_iter().filter_map(|event| read(event).ok()).inspect(named_and_absolute).count() > 0
     });
 }
 
