@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, missing_docs)]
 
+#[allow(dead_code)]
 #[path = "../tests/support/http.rs"]
 mod http;
 #[path = "../tests/support/sigstore/mod.rs"]
