@@ -232,8 +232,7 @@ impl Roots {
             self.warnings.borrow_mut().push(warning);
             None
         });
-        // What was fetched before this program was made may hold keys that were taken back since.
-        let base = kept.filter(|(fetched, _)| !public || *fetched >= EMBEDDED).map(|(_, base)| base).or_else(|| public.then(embedded));
+        let base = choose(kept, public);
         self.base.borrow_mut().clone_from(&base);
         base
     }
@@ -343,6 +342,13 @@ impl Roots {
     }
 }
 
+/// Returns the newer of what was fetched and what came with the program. What was fetched before the program was made may hold keys
+/// that were taken back since.
+fn choose(kept: Option<(Timestamp, Base)>, public: bool) -> Option<Base> {
+    let newer = kept.filter(|(fetched, _)| !public || *fetched >= EMBEDDED);
+    newer.map(|(_, base)| base).or_else(|| public.then(embedded))
+}
+
 fn public_or(mirror: Option<Mirror>) -> Mirror {
     let public = SigstoreInstance::PublicGood;
     mirror.unwrap_or_else(|| Mirror { url: public.tuf_url().to_owned(), root: public.tuf_root().to_vec() })
@@ -372,5 +378,22 @@ fn missing(mirror: Option<&Mirror>, offline: bool, why: Option<&Failure>) -> Fai
         _ if offline => failure.hint("let it be fetched once without LUET_COSIGN_OFFLINE, or name a document with COSIGN_TRUSTED_ROOT"),
         Some(why) => failure.detail(why.line()).hint(why.the_hint()),
         None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_fetched_before_the_program_was_made_does_not_count() {
+        let kept = |at| Some((at, Base { bytes: Vec::new(), name: "fetched".to_owned() }));
+        let before = EMBEDDED - jiff::SignedDuration::from_secs(1);
+        let name = |kept, public| choose(kept, public).map(|base| base.name);
+        assert_eq!(name(kept(EMBEDDED), true).as_deref(), Some("fetched"));
+        assert_eq!(name(kept(before), true), Some(embedded().name));
+        assert_eq!(name(None, true), Some(embedded().name));
+        assert_eq!(name(kept(before), false).as_deref(), Some("fetched"));
+        assert_eq!(name(None, false), None, "nothing of another repository came with the program");
     }
 }
