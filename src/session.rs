@@ -10,7 +10,7 @@ use crate::name::{Digest, Reference, Registry, Repository};
 use crate::policy::{self, Diagnostic, Document, EnvironmentFacts, Origin, Policy, SignerSource, Wanted};
 use crate::registry::{self, Client, Credential, CredentialScope, CredentialSources, Proxies};
 use crate::sigstore::Roots;
-use crate::store::{Folder, Handoffs, Locations};
+use crate::store::{Handoffs, Locations};
 use crate::trust::{CertificateLog, PublicKey};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
@@ -97,8 +97,8 @@ impl Session {
         let client = Client::new(client_config(environment, &host, &found, &options.http)?);
         watch(client.clone());
         let locations = environment.locations()?;
-        let kept = if options.keep_keys { Handoffs::open(&locations).ok() } else { None };
-        let keys = read_keys(&found, environment, &client, kept.as_ref().map(Handoffs::folder)).await;
+        let keep_in = options.keep_keys.then_some(&locations);
+        let keys = read_keys(&found, environment, &client, keep_in).await;
         let settings = roots::settings(environment, options.trusted_root.as_deref(), &found, &client, now)?;
         let offline = settings.offline;
         let roots = Roots::new(settings);
@@ -345,7 +345,7 @@ async fn read_keys(
     found: &Found,
     environment: &Environment,
     client: &Client,
-    kept: Option<&Folder>,
+    keep_in: Option<&Locations>,
 ) -> BTreeMap<String, Result<PublicKey, Failure>> {
     let mut keys = BTreeMap::new();
     for signer in found.document.signers() {
@@ -360,7 +360,7 @@ async fn read_keys(
             SignerSource::Certificate(_) => continue,
         };
         let key = match location {
-            Ok(location) => read_key(&location, trusted, environment, client, kept).await.and_then(|pem| PublicKey::from_pem(&pem)),
+            Ok(location) => read_key(&location, trusted, environment, client, keep_in).await.and_then(|pem| PublicKey::from_pem(&pem)),
             Err(failure) => Err(failure),
         };
         keys.insert(signer.name.clone(), key);
@@ -373,12 +373,14 @@ async fn read_key(
     trusted: Trusted,
     environment: &Environment,
     client: &Client,
-    kept: Option<&Folder>,
+    keep_in: Option<&Locations>,
 ) -> Result<Zeroizing<Vec<u8>>, Failure> {
     match (location.read(environment, trusted)?, location) {
         (Some(bytes), _) => Ok(bytes),
         (None, KeyLocation::Url(url)) => {
             let name = format!("key-{}", Digest::of(url.as_bytes()).hex());
+            let handoffs = keep_in.and_then(|locations| Handoffs::open(locations).ok());
+            let kept = handoffs.as_ref().map(Handoffs::folder);
             if let Some(bytes) = kept.and_then(|folder| folder.read(&name).ok().flatten()) {
                 return Ok(Zeroizing::new(bytes));
             }
