@@ -108,7 +108,9 @@ impl TrustedRoot {
         let checkpoint = proof.checkpoint.checkpoint().ok_or_else(|| tlog("a proof without a checkpoint"))?;
         let signed_by =
             |log: &&Log| checkpoint.signatures().iter().any(|found| log.key.verify(checkpoint.signed_data(), &found.signature).is_ok());
-        let counted = |log: &Log| log.window.is_none_or(|window| times.iter().all(|time| window.contains(*time)));
+        // Where no time is known, a key that has an end may have been used after it.
+        let dated = |window: &TimeRange| window.end.is_none() || !times.is_empty();
+        let counted = |log: &Log| log.window.is_none_or(|window| dated(&window) && times.iter().all(|time| window.contains(*time)));
         // Of a v2 entry the name of the log is not signed, so it says nothing.
         let is_v1 = entry.kind_version != KindVersion::HashedRekordV002;
         let named = |log: &&Log| !is_v1 || log.id == entry.log_id.key_id.as_bytes();

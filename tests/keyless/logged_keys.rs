@@ -63,3 +63,19 @@ fn keys_and_certificates_do_not_stand_for_each_other() {
         assert_eq!(class(&form.judge(&keyless, &both)), "verified", "{form:?}");
     }
 }
+
+/// T12: the log key may have been stolen after its end, and nobody says when the signature was made.
+#[test]
+fn a_log_that_ended_vouches_for_nothing_that_has_no_time() {
+    let key = Key::p256();
+    let ended = json!((sigstore().now - SignedDuration::from_hours(24 * 30)).to_string());
+    for (tsa, end) in [(true, true), (false, true), (true, false), (false, false)] {
+        let mut judge = Judge::of([authority(&key, true)]);
+        if end {
+            judge.root["tlogs"][1]["publicKey"]["validFor"]["end"] = ended.clone();
+        }
+        let signature = sigstore().sign().keyed(&key).logged_in(&sigstore().rekor2).tsa(tsa).image(IMAGE);
+        let verdict = judge.bundle(&signature.bundle());
+        assert_eq!(class(&verdict), if end { "tlog" } else { "verified" }, "{tsa} {verdict:?}");
+    }
+}
