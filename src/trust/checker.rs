@@ -16,6 +16,7 @@ use crate::name::Digest;
 use crate::wire::{self, Bundle, Claims, Content, Envelope, LegacyCandidate, LogEntry, Material, Payload, Statement};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -260,10 +261,18 @@ fn another(certificate: &Certificate, authorities: &[Authority]) -> Failure {
     let expected: Vec<String> = authorities.iter().filter_map(Authority::identity).map(ToString::to_string).collect();
     Failure::new(Class::Identity, format!("a keyless signature by `{subject}` (issuer `{issuer}`); expected {}", expected.join(", or ")))
         .hint(format!(
-            "to trust that signer: COSIGN_CERTIFICATE_IDENTITY={subject} COSIGN_CERTIFICATE_OIDC_ISSUER={issuer}, or in a policy \
+            "to trust that signer: COSIGN_CERTIFICATE_IDENTITY={} COSIGN_CERTIFICATE_OIDC_ISSUER={}, or in a policy \
              `keyless: {{issuer: {issuer:?}, subject: {:?}}}`",
+            for_shell(subject.as_str()),
+            for_shell(issuer),
             subject.as_str()
         ))
+}
+
+/// Returns a word that a shell reads as this text, and runs nothing of: the stranger chose it, a branch can be called `x;reboot`.
+fn for_shell(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
+    if text.chars().all(plain) { Cow::Borrowed(text) } else { Cow::Owned(format!("'{}'", text.replace('\'', r"'\''"))) }
 }
 
 /// Adds whom a certificate names that nobody vouches for, where it can be read.
