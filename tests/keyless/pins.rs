@@ -136,3 +136,16 @@ fn only_the_ref_of_a_workflow_is_no_part_of_a_name() {
         assert_ne!(fingerprint(one), fingerprint(other), "{one} {other}");
     }
 }
+
+#[test]
+fn forgetting_an_image_by_its_digest_is_not_forgetting_all() {
+    let world = World::new(None);
+    let image = world.push("1", "1", &[DEV.0]);
+    world.push("2", "2", &[EVE]);
+    assert_eq!(world.install("1", "1").error, "");
+    let name = world.registry.name(&format!("{REPO}@{}", image.digest));
+    let output = world.plugin.run(["seen", "forget", &name]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--all"), "{output:?}");
+    world.install("2", "2").assert_refused("identity");
+}
