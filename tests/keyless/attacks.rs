@@ -324,3 +324,20 @@ fn two_logs_may_have_the_same_entry() {
     let verdict = judge.bundle(&bundle);
     assert_eq!(class(&verdict), "verified", "{verdict:?}");
 }
+
+/// S12 of a time stamping authority: its root ended, its own certificate and the trusted root's window did not.
+#[test]
+fn a_time_stamp_under_a_root_that_ended_says_nothing() {
+    let ended = Window { from: sigstore().window.from, until: sigstore().now - hours(24) };
+    for (window, expected) in [(ended, "time"), (sigstore().window, "verified")] {
+        let root = crate::model::Authority::root("CN=test-tsa-root,O=sigstore.test", window);
+        let tsa = Tsa::with(root, &[TIME_STAMPING], sigstore().window);
+        let mut judge = Judge::new();
+        let chain = [tsa.der(), tsa.root.der()].map(|der| json!({"rawBytes": crate::model::b64(&der)}));
+        judge.root["timestampAuthorities"][0]["certChain"]["certificates"] = json!(chain);
+        for form in Form::ALL {
+            let verdict = form.judge(&form.sign(form.signing(sigstore()).tsa(true).stamped_by(&tsa)), &judge);
+            assert_eq!(class(&verdict), expected, "{form:?}: {verdict:?}");
+        }
+    }
+}
