@@ -79,3 +79,20 @@ fn a_log_that_ended_vouches_for_nothing_that_has_no_time() {
         assert_eq!(class(&verdict), if end { "tlog" } else { "verified" }, "{tsa} {verdict:?}");
     }
 }
+
+/// One key under two names, of which one demands a log entry: either is enough, in whatever order they are named.
+#[test]
+fn one_key_can_be_two_signers() {
+    let key = Key::p256();
+    let (strict, lax) = (authority(&key, true), authority(&key, false));
+    for authorities in [[strict.clone(), lax.clone()], [lax, strict.clone()]] {
+        let judge = Judge::of(authorities);
+        for form in Form::ALL {
+            let plain = form.sign(form.signing(sigstore()).keyed(&key).without_log());
+            assert_eq!(class(&form.judge(&plain, &judge)), "verified", "{form:?}");
+        }
+    }
+    let twice = Judge::of([strict.clone(), strict]);
+    let plain = sigstore().sign().keyed(&key).without_log().legacy(IMAGE);
+    assert_eq!(class(&twice.legacy(&layer(&plain), plain.payload())), "tlog");
+}
