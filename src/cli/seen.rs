@@ -2,6 +2,7 @@
 
 use super::arguments::Seen;
 use super::{Outcome, Streams};
+use crate::class::{Class, Failure};
 use crate::config::Environment;
 use crate::name::Reference;
 use crate::store::{self, Memory};
@@ -39,7 +40,15 @@ fn line(seen: &store::Seen) -> String {
 
 fn forget(memory: &Memory, image: &str, all: bool, as_json: bool, streams: &mut Streams) -> Outcome {
     let reference: Reference = image.parse()?;
-    let count = memory.forget(reference.repository(), reference.tag().filter(|_| !all))?;
+    let tag = match reference.tag() {
+        _ if all => None,
+        None => {
+            return Err(Failure::new(Class::Usage, format!("`{reference}` has no tag, and images are remembered by tags"))
+                .hint("name the tag, or with `--all` forget everything of the repository"));
+        }
+        tag => tag,
+    };
+    let count = memory.forget(reference.repository(), tag)?;
     if as_json {
         streams.json(json!({"forgotten": count}))?
     } else {

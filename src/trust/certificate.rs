@@ -107,12 +107,16 @@ impl Certificate {
         self.claims.iter().map(|(number, text)| (*number, text.as_str()))
     }
 
-    /// Returns the signer's name without what changes from one run of a workflow to the next: a workflow's URI without `@ref`.
+    /// Returns the signer's name without what changes from one run of a workflow to the next: a workflow's URI without `@ref`. What
+    /// stands behind another `@` is part of a name: `https://social.example/@alice`.
     #[must_use]
     pub fn lasting_name(&self) -> &str {
-        match &self.subject {
-            SubjectName::Uri(uri) => uri.split_once('@').map_or(uri.as_str(), |(workflow, _)| workflow),
-            other => other.as_str(),
+        let SubjectName::Uri(uri) = &self.subject else { return self.subject.as_str() };
+        let commit = |text: &str| matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match (uri.split_once("@refs/"), uri.rsplit_once('@')) {
+            (Some((workflow, _)), _) => workflow,
+            (None, Some((workflow, on))) if commit(on) => workflow,
+            _ => uri,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::name::Digest;
 use crate::wire::{self, Bundle, Claims, Content, Envelope, LegacyCandidate, LogEntry, Material, Payload, Statement};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -121,11 +122,10 @@ impl<'a> Held<'a> {
     /// look the same. Every class of a keyless signature that does not hold, and of a log entry that has to.
     pub fn check(candidate: &'a LegacyCandidate, checker: &Checker<'a>) -> Result<Self, Rejected> {
         let authorities = checker.authorities;
-        for (authority, key, logged) in keys(authorities) {
-            if key.verify_digest(&candidate.payload, &candidate.signature).is_ok() {
-                let logged = if logged { Some(logged_legacy(candidate, authority, key, checker)?) } else { None };
-                return Ok(Self { candidate, signers: Signers::Proven(authority, Box::new(Made::by_key(key, logged))) });
-            }
+        let theirs = keys(authorities).filter(|(_, key, _)| key.verify_digest(&candidate.payload, &candidate.signature).is_ok());
+        if let Some(made) = first_good(theirs, |authority, key| logged_legacy(candidate, authority, key, checker).map(Some)) {
+            let (authority, made) = made?;
+            return Ok(Self { candidate, signers: Signers::Proven(authority, Box::new(made)) });
         }
         if candidate.evidence.certificate.is_some() {
             let certify = |root: &TrustedRoot| root.certify_legacy(candidate, checker.certificate_log);
@@ -173,10 +173,9 @@ impl<'a> Held<'a> {
                     Signer::Key { key, logged } => Some((authority, key, *logged)),
                     Signer::Certificate(_) => None,
                 });
-                let mut made_it = made_it.filter(|(_, key, _)| key.verify(payload, &self.candidate.signature).is_ok());
-                let (authority, key, logged) = made_it.next().ok_or_else(|| stranger(count))?;
-                let logged = if logged { Some(logged_legacy(self.candidate, authority, key, checker)?) } else { None };
-                (authority, Made::by_key(key, logged))
+                let made_it = made_it.filter(|(_, key, _)| key.verify(payload, &self.candidate.signature).is_ok());
+                first_good(made_it, |authority, key| logged_legacy(self.candidate, authority, key, checker).map(Some))
+                    .ok_or_else(|| stranger(count))??
             }
         };
         // (3) They are the payload of an image signature, of this image.
@@ -195,6 +194,22 @@ fn keys(authorities: &[Authority]) -> impl Iterator<Item = (&Authority, &PublicK
         Signer::Key { key, logged } => Some((authority, key, *logged)),
         Signer::Certificate(_) => None,
     })
+}
+
+/// Returns the first of those whose key made a signature to whom it counts: one key can be several authorities', of which some
+/// demand that it was logged. Else the first refusal; `None` where there are none.
+fn first_good<'a>(
+    theirs: impl Iterator<Item = (&'a Authority, &'a PublicKey, bool)>,
+    entry: impl Fn(&'a Authority, &'a PublicKey) -> Result<Option<(Timestamp, u64)>, Rejected>,
+) -> Option<Result<(&'a Authority, Made), Rejected>> {
+    let mut refused = None;
+    for (authority, key, logged) in theirs {
+        match if logged { entry(authority, key) } else { Ok(None) } {
+            Ok(logged) => return Some(Ok((authority, Made::by_key(key, logged)))),
+            Err(rejected) => refused = refused.or(Some(rejected)),
+        }
+    }
+    refused.map(Err)
 }
 
 /// Checks the log entry beside a legacy signature by a key that must have logged it.
@@ -260,10 +275,18 @@ fn another(certificate: &Certificate, authorities: &[Authority]) -> Failure {
     let expected: Vec<String> = authorities.iter().filter_map(Authority::identity).map(ToString::to_string).collect();
     Failure::new(Class::Identity, format!("a keyless signature by `{subject}` (issuer `{issuer}`); expected {}", expected.join(", or ")))
         .hint(format!(
-            "to trust that signer: COSIGN_CERTIFICATE_IDENTITY={subject} COSIGN_CERTIFICATE_OIDC_ISSUER={issuer}, or in a policy \
+            "to trust that signer: COSIGN_CERTIFICATE_IDENTITY={} COSIGN_CERTIFICATE_OIDC_ISSUER={}, or in a policy \
              `keyless: {{issuer: {issuer:?}, subject: {:?}}}`",
+            for_shell(subject.as_str()),
+            for_shell(issuer),
             subject.as_str()
         ))
+}
+
+/// Returns a word that a shell reads as this text, and runs nothing of: the stranger chose it, a branch can be called `x;reboot`.
+fn for_shell(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
+    if text.chars().all(plain) { Cow::Borrowed(text) } else { Cow::Owned(format!("'{}'", text.replace('\'', r"'\''"))) }
 }
 
 /// Adds whom a certificate names that nobody vouches for, where it can be read.
@@ -308,11 +331,11 @@ pub fn check_bundle(bundle: &Bundle, image: &Digest, checker: &Checker<'_>) -> R
         // The hint names a key and proves nothing: every key is tried.
         Material::PublicKey => {
             let signed = envelope.signed_bytes();
-            let made_it = keys(authorities).find(|(_, key, _)| key.verify(&signed, &envelope.signature).is_ok());
-            let (authority, key, logged) = made_it.ok_or_else(|| stranger(authorities.len()))?;
-            let entry =
-                if logged { checker.roots.get(authority.root.as_ref())?.check_entries(bundle, envelope, image, key.spki())? } else { None };
-            (authority, Made::by_key(key, entry))
+            let made_it = keys(authorities).filter(|(_, key, _)| key.verify(&signed, &envelope.signature).is_ok());
+            first_good(made_it, |authority, key| {
+                checker.roots.get(authority.root.as_ref())?.check_entries(bundle, envelope, image, key.spki())
+            })
+            .ok_or_else(|| stranger(authorities.len()))??
         }
     };
     // (3) They are a statement, about this image, with what was asked for.

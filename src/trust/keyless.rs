@@ -121,14 +121,16 @@ impl TrustedRoot {
         let certificate = bundle.signing_certificate().ok_or_else(|| malformed("no certificate"))?;
         let signature = signature_of(&bundle.content)?;
         let claim = Claim { signed, signature: &signature, verifier: certificate.as_bytes() };
-        let mut bodies = Vec::new();
+        let mut entries = Vec::new();
         for entry in &bundle.verification_material.tlog_entries {
             claim.is_named_in(entry.canonicalized_body.as_bytes())?;
             self.check_log(entry, &times)?;
-            if bodies.contains(&&entry.canonicalized_body) {
+            // Two logs can have the same.
+            let entry = (entry.log_id.key_id.as_bytes(), entry.canonicalized_body.as_bytes());
+            if entries.contains(&entry) {
                 return Err(malformed("one log entry twice").into());
             }
-            bodies.push(&entry.canonicalized_body);
+            entries.push(entry);
         }
         let promised = bundle.verification_material.tlog_entries.iter().find(|entry| entry.inclusion_promise.is_some());
         Ok(Certified {

@@ -13,9 +13,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sigstore::Verifier;
 use sigstore::crypto::{Checkpoint, Keyring, SigningScheme, VerificationKey};
-use sigstore::trust_root::CertificateAuthority;
 use sigstore::types::bundle::TransparencyLogEntry;
-use sigstore::types::{DerPublicKey, KindVersion, Sha256Hash, SignatureBytes, TimeRange};
+use sigstore::types::{DerCertificate, DerPublicKey, KindVersion, Sha256Hash, SignatureBytes, TimeRange};
 use std::collections::BTreeSet;
 use std::fmt;
 use x509_cert::der::Decode as _;
@@ -72,7 +71,12 @@ impl TrustedRoot {
         });
         root.ctlogs.retain(|log| is_known(&log.public_key.raw_bytes) && seen.insert((true, log.log_id.key_id.as_bytes().to_vec())));
         for authority in &mut root.certificate_authorities {
-            narrow(authority).map_err(|problem| error(&problem))?;
+            let chain = authority.cert_chain.certificates.iter().map(|certificate| &certificate.raw_bytes);
+            authority.valid_for = narrow(chain, authority.valid_for, Some(CODE_SIGNING)).map_err(|problem| error(&problem))?;
+        }
+        for authority in &mut root.timestamp_authorities {
+            let chain = authority.cert_chain.certificates.iter().map(|certificate| &certificate.raw_bytes);
+            authority.valid_for = narrow(chain, authority.valid_for, None).map_err(|problem| error(&problem))?;
         }
         let log = |log: &sigstore::trust_root::TransparencyLog| {
             let key = VerificationKey::from_spki(&log.public_key.raw_bytes).ok()?;
@@ -115,7 +119,9 @@ impl TrustedRoot {
     pub(super) fn check_signer(&self, checkpoint: &Checkpoint, name: Option<&[u8]>, times: &[Timestamp]) -> Result<(), Failure> {
         let signed_by =
             |log: &&Log| checkpoint.signatures().iter().any(|found| log.key.verify(checkpoint.signed_data(), &found.signature).is_ok());
-        let counted = |log: &Log| log.window.is_none_or(|window| times.iter().all(|time| window.contains(*time)));
+        // Where no time is known, a key that has an end may have been used after it.
+        let dated = |window: &TimeRange| window.end.is_none() || !times.is_empty();
+        let counted = |log: &Log| log.window.is_none_or(|window| dated(&window) && times.iter().all(|time| window.contains(*time)));
         let named = |log: &&Log| name.is_none_or(|name| log.id == name);
         let mut signers = self.logs.iter().filter(signed_by).filter(named).peekable();
         if signers.peek().is_none() {
@@ -160,22 +166,29 @@ impl TrustedRoot {
     }
 }
 
-/// Makes an authority count only while each of its certificates does, and only for signatures. The crate takes intermediates that
-/// the root names as they are, whatever their dates (cosign CVE-2026-24122; `reference/security.md` S12).
-fn narrow(authority: &mut CertificateAuthority) -> Result<(), String> {
-    for certificate in &authority.cert_chain.certificates {
-        let certificate = x509_cert::Certificate::from_der(certificate.raw_bytes.as_bytes()).map_err(|error| error.to_string())?;
+/// Returns when an authority counts: only while each of its certificates does, where these are for `purpose`. The crate takes those
+/// that it ends a chain at as they are, whatever their dates (cosign CVE-2026-24122; `reference/security.md` S12).
+fn narrow<'a>(
+    chain: impl Iterator<Item = &'a DerCertificate>,
+    known: Option<TimeRange>,
+    purpose: Option<ObjectIdentifier>,
+) -> Result<Option<TimeRange>, String> {
+    let mut narrowed = known;
+    for certificate in chain {
+        let certificate = x509_cert::Certificate::from_der(certificate.as_bytes()).map_err(|error| error.to_string())?;
         let tbs = &certificate.tbs_certificate;
         let time = |time: x509_cert::time::Time| Timestamp::try_from(time.to_system_time()).map_err(|error| error.to_string());
         let (start, end) = (time(tbs.validity.not_before)?, time(tbs.validity.not_after)?);
-        let window = authority.valid_for.unwrap_or_else(|| TimeRange::new(start, Some(end)));
-        authority.valid_for = Some(TimeRange::new(window.start.max(start), Some(window.end.map_or(end, |known| known.min(end)))));
+        let window = narrowed.unwrap_or_else(|| TimeRange::new(start, Some(end)));
+        narrowed = Some(TimeRange::new(window.start.max(start), Some(window.end.map_or(end, |known| known.min(end)))));
         let purposes = tbs.get::<ExtendedKeyUsage>().map_err(|error| error.to_string())?;
-        if purposes.is_some_and(|(_, purposes)| !purposes.0.iter().any(|purpose| [CODE_SIGNING, ANY_PURPOSE].contains(purpose))) {
+        if let (Some(purpose), Some((_, purposes))) = (purpose, purposes)
+            && !purposes.0.iter().any(|found| [purpose, ANY_PURPOSE].contains(found))
+        {
             return Err(format!("an authority whose certificate `{}` is not for signing", tbs.subject));
         }
     }
-    Ok(())
+    Ok(narrowed)
 }
 
 /// Whether signed certificate timestamps by this key can be checked: the old logs have RSA keys.

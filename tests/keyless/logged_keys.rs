@@ -63,3 +63,36 @@ fn keys_and_certificates_do_not_stand_for_each_other() {
         assert_eq!(class(&form.judge(&keyless, &both)), "verified", "{form:?}");
     }
 }
+
+/// T12: the log key may have been stolen after its end, and nobody says when the signature was made.
+#[test]
+fn a_log_that_ended_vouches_for_nothing_that_has_no_time() {
+    let key = Key::p256();
+    let ended = json!((sigstore().now - SignedDuration::from_hours(24 * 30)).to_string());
+    for (tsa, end) in [(true, true), (false, true), (true, false), (false, false)] {
+        let mut judge = Judge::of([authority(&key, true)]);
+        if end {
+            judge.root["tlogs"][1]["publicKey"]["validFor"]["end"] = ended.clone();
+        }
+        let signature = sigstore().sign().keyed(&key).logged_in(&sigstore().rekor2).tsa(tsa).image(IMAGE);
+        let verdict = judge.bundle(&signature.bundle());
+        assert_eq!(class(&verdict), if end { "tlog" } else { "verified" }, "{tsa} {verdict:?}");
+    }
+}
+
+/// One key under two names, of which one demands a log entry: either is enough, in whatever order they are named.
+#[test]
+fn one_key_can_be_two_signers() {
+    let key = Key::p256();
+    let (strict, lax) = (authority(&key, true), authority(&key, false));
+    for authorities in [[strict.clone(), lax.clone()], [lax, strict.clone()]] {
+        let judge = Judge::of(authorities);
+        for form in Form::ALL {
+            let plain = form.sign(form.signing(sigstore()).keyed(&key).without_log());
+            assert_eq!(class(&form.judge(&plain, &judge)), "verified", "{form:?}");
+        }
+    }
+    let twice = Judge::of([strict.clone(), strict]);
+    let plain = sigstore().sign().keyed(&key).without_log().legacy(IMAGE);
+    assert_eq!(class(&twice.legacy(&layer(&plain), plain.payload())), "tlog");
+}

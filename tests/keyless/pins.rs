@@ -113,3 +113,39 @@ fn whoever_signs_beside_a_key_that_is_enough_is_nobody() {
     world.push("3", "3", &[EVE]);
     world.install("3", "3").assert_refused("identity");
 }
+
+#[test]
+fn only_the_ref_of_a_workflow_is_no_part_of_a_name() {
+    let fingerprint = |subject: &str| {
+        let any = Judge::of([Authority::of_identity(Identity::Any)]);
+        *any.bundle(&sigstore().sign().identity(subject).image(IMAGE).bundle()).unwrap().fingerprint()
+    };
+    let workflow = "https://github.com/acme/pkgs/.github/workflows/release.yml";
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    for on in ["refs/tags/v1", "refs/heads/a@b", "refs/heads/x@refs/y", commit] {
+        assert_eq!(fingerprint(&format!("{workflow}@{on}")), fingerprint(workflow), "{on}");
+    }
+    for [one, other] in [
+        ["https://social.example/@alice", "https://social.example/@eve"],
+        ["https://social.example/@alice", "https://social.example/"],
+        [
+            "https://github.com/acme/a/.github/workflows/x@1.yml@refs/heads/main",
+            "https://github.com/acme/a/.github/workflows/x@2.yml@refs/heads/main",
+        ],
+    ] {
+        assert_ne!(fingerprint(one), fingerprint(other), "{one} {other}");
+    }
+}
+
+#[test]
+fn forgetting_an_image_by_its_digest_is_not_forgetting_all() {
+    let world = World::new(None);
+    let image = world.push("1", "1", &[DEV.0]);
+    world.push("2", "2", &[EVE]);
+    assert_eq!(world.install("1", "1").error, "");
+    let name = world.registry.name(&format!("{REPO}@{}", image.digest));
+    let output = world.plugin.run(["seen", "forget", &name]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--all"), "{output:?}");
+    world.install("2", "2").assert_refused("identity");
+}
