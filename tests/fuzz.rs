@@ -17,6 +17,8 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use luet_cosign::config::Environment;
 use luet_cosign::event::{Event, Payload as EventPayload};
 use luet_cosign::name::{Digest, Reference, Repository, Scope, TagGlob};
@@ -346,6 +348,41 @@ fn bundles_are_accepted_only_for_what_was_signed() {
         true
     });
     Corpus::of([statement]).feed("statement", 2, |mutated| Statement::parse(mutated).is_ok());
+}
+
+#[test]
+fn what_lies_beside_a_file_is_read_as_it_is_written() {
+    let pem = pem::encode(&pem::Pem::new("CERTIFICATE", vec![0x30, 0]));
+    let entry = wire::LogEntry { body: b"{}".to_vec(), integrated_time: 1, log_index: 1, log_id: [1; 32], promise: vec![1] };
+    let payload = serde_json::json!({"body": "e30=", "integratedTime": 1, "logIndex": 1, "logID": "01".repeat(32)});
+    let rekor = serde_json::json!({"SignedEntryTimestamp": "AQ==", "Payload": payload});
+    let old = serde_json::json!({"base64Signature": "AQID", "cert": STANDARD.encode(&pem), "rekorBundle": rekor}).to_string();
+    Corpus::of(texts(&[&old])).with_vectors(".json").feed("bundle of a file", 4, |mutated| wire::read_bundle(mutated).is_ok());
+    Corpus::of(texts(&[&pem])).with_vectors(".cert").feed("certificate of a file", 4, |mutated| {
+        let Ok(certificates) = wire::read_certificate_file(mutated) else { return false };
+        assert!(!certificates.is_empty());
+        true
+    });
+    let proof = wire::LogProof { index: 0, size: 1, root: [1; 32], hashes: vec![[1; 32]], checkpoint: "x".to_owned() };
+    let logged = wire::LoggedEntry { entry, proof: Some(proof) };
+    let answer = wire::LogAnswer { uuid: "ab".repeat(32), logged, attestation: None };
+    Corpus::of([answer.to_bytes()]).feed("answer of a log", 4, |mutated| {
+        let Ok(answers) = wire::LogAnswer::parse_all(mutated) else { return false };
+        for answer in answers {
+            let kept = wire::LogAnswer { attestation: None, ..answer };
+            assert_eq!(wire::LogAnswer::parse_all(&kept.to_bytes()).unwrap(), [kept], "what is kept is read as the same");
+        }
+        true
+    });
+    let list = format!("{0}  a\nSHA256 (b) = {0}\n", "0a".repeat(32));
+    Corpus::of([list.into_bytes()]).feed("list of digests", 4, |mutated| {
+        let Ok(list) = luet_cosign::blob::Listed::parse_all(mutated) else { return false };
+        for path in list.iter().map(|listed| listed.path(Path::new("folder"))) {
+            let leads_out = path.components().any(|part| part == std::path::Component::ParentDir);
+            assert!(path.starts_with("folder") && !leads_out, "{}", path.display());
+        }
+        true
+    });
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub use sums::{Listed, check_sums};
 
 use crate::class::{Class, Failure};
 use crate::session::Session;
-use crate::trust::{self, Certificate, Identity, Message, PublicKey, SignedFile, Statements, VerifiedFile, check_made};
+use crate::trust::{self, Certificate, Identity, Message, PublicKey, SignedFile, Statements, VerifiedFile, check_claimed, check_made};
 use crate::wire::FileSignature;
 use log::Log;
 
@@ -100,7 +100,9 @@ pub async fn verify(
     check_made(&signature, &message, request.statements)?;
     let signed = match &signature {
         FileSignature::Detached(detached) if detached.entry.is_none() => {
-            check_claim(&signature, &request.wanted)?;
+            if let Wanted::Identity(identity) = &request.wanted {
+                check_claimed(&signature, identity)?;
+            }
             Log::new(session, request).certify(detached, &message).await?
         }
         _ => certify(session, &signature, &message, request.statements).await?,
@@ -120,17 +122,6 @@ async fn certify(session: &Session, signature: &FileSignature, message: &Message
         roots.get(None).map_err(trust::Rejected::from)?.certify_file(signature, message, statements, session.certificate_log())
     };
     session.roots().judge(check).await
-}
-
-/// A certificate that calls itself somebody else's needs no log to be refused.
-fn check_claim(signature: &FileSignature, wanted: &Wanted) -> Result<(), Failure> {
-    match (wanted, trust::claimed(signature)) {
-        (Wanted::Identity(identity), Some(certificate)) if !identity.fits(&certificate) => Err(Failure::new(
-            Class::Identity,
-            format!("the certificate says `{}` (issuer `{}`); expected {identity}", certificate.subject(), certificate.issuer()),
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// Returns the failure where it was not said whose signature counts. The front adds the command that says it.

@@ -161,9 +161,8 @@ fn leaf(signature: &FileSignature) -> Result<Option<Vec<u8>>, Failure> {
     }
 }
 
-/// Returns who the certificate beside a signature says that signed. Unchecked: for texts, and to see that nobody asked for it.
-#[must_use]
-pub fn claimed(signature: &FileSignature) -> Option<Certificate> {
+/// Returns who the certificate beside a signature says that signed. Nothing is proven by it.
+fn claimed(signature: &FileSignature) -> Option<Certificate> {
     Certificate::parse(&leaf(signature).ok()??).ok()
 }
 
@@ -175,6 +174,25 @@ fn key_of(certificate: &[u8]) -> Result<PublicKey, Failure> {
         Class::Unsupported => failure,
         _ => failure.as_class(Class::Malformed).within("the certificate"),
     })
+}
+
+/// What to do about a file that is somebody else's.
+const ANOTHER: &str =
+    "if that is who releases it, ask for them with --certificate-identity and --certificate-oidc-issuer; if not, do not use the file";
+
+/// Checks that the certificate beside a signature at least calls itself this identity's: where not, nothing more has to be asked.
+///
+/// # Errors
+/// `identity`: it calls itself somebody else's.
+pub fn check_claimed(signature: &FileSignature, identity: &Identity) -> Result<(), Failure> {
+    match claimed(signature) {
+        Some(certificate) if !identity.fits(&certificate) => Err(Failure::new(
+            Class::Identity,
+            format!("the certificate says `{}` (issuer `{}`); expected {identity}", certificate.subject(), certificate.issuer()),
+        )
+        .hint(ANOTHER)),
+        _ => Ok(()),
+    }
 }
 
 /// Where a log has an entry.
@@ -213,7 +231,8 @@ impl SignedFile {
         Err(Failure::new(
             Class::Identity,
             format!("signed by `{}` (issuer `{}`); expected {identity}", certificate.subject(), certificate.issuer()),
-        ))
+        )
+        .hint(ANOTHER))
     }
 
     /// Takes it whoever signed: what cosign 1 did. Proves that the file was signed by somebody, which says little.
@@ -225,6 +244,11 @@ impl SignedFile {
 }
 
 /// Proof: a file with this digest was signed, by whom. Only the checker makes one.
+///
+/// ```compile_fail
+/// // There is no way to write one down:
+/// let forged = luet_cosign::trust::VerifiedFile { times: Vec::new() };
+/// ```
 #[derive(Clone, Debug)]
 pub struct VerifiedFile {
     digest: Digest,

@@ -24,7 +24,7 @@ pub use authority::{Authority, Roots, Signer};
 pub use certificate::{Certificate, SubjectName};
 pub use checker::{Checker, Format, Held, Requirements, VerifiedSignature, check_bundle, check_message};
 pub use entry::MessageDigests;
-pub use file::{LoggedAt, SignedFile, Statements, VerifiedFile, check_made, claimed, needs};
+pub use file::{LoggedAt, SignedFile, Statements, VerifiedFile, check_claimed, check_made, needs};
 pub use identity::{Expected, Forge, Identity};
 pub use key::PublicKey;
 pub use keyless::{CertificateLog, Certified, Rejected};
