@@ -207,6 +207,12 @@ impl Failure {
         format!("{}: {}", self.class(), self.message())
     }
 
+    /// Returns class, message and details in one line, for a list of reasons that has no room below.
+    #[must_use]
+    pub fn full_line(&self) -> String {
+        self.details().fold(self.line(), |line, detail| format!("{line}; {detail}"))
+    }
+
     /// Returns the whole text that a person reads: first line the verdict, then the details, last line the hint.
     #[must_use]
     pub fn text(&self) -> String {

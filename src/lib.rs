@@ -3,6 +3,7 @@
 //! The library exists for the binary, the tests, the fuzz targets and the examples; it is not a stable API.
 //! Rooms and who may call whom: ARCHITECTURE.md; a test (`tests/architecture.rs`) holds them to it.
 
+pub mod blob;
 pub mod class;
 pub mod cli;
 pub mod config;

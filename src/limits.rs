@@ -52,6 +52,20 @@ pub const PAYLOAD_BYTES: u64 = 64 << 10;
 pub const PAYLOADS: usize = 128;
 /// A Sigstore bundle, in bytes.
 pub const BUNDLE_BYTES: u64 = 4 << 20;
+/// A signature or certificate of a file, in bytes.
+pub const SIGNATURE_BYTES: u64 = 64 << 10;
+/// A file that is kept whole because an Ed25519 key may have signed it as it is, in bytes.
+pub const MESSAGE_BYTES: u64 = 256 << 20;
+/// A list of files with their digests (SHA256SUMS), in bytes.
+pub const SUMS_BYTES: u64 = 16 << 20;
+/// Files of such a list.
+pub const SUMS: usize = 100_000;
+/// What is read of a file at once while its digest is computed, in bytes: small enough for the processor's own memory.
+pub const FILE_CHUNK_BYTES: usize = 128 << 10;
+/// An answer of a transparency log, in bytes.
+pub const LOG_ANSWER_BYTES: u64 = 1 << 20;
+/// Entries of a log that are kept, so that it is asked once.
+pub const LOG_KEPT: usize = 1_000;
 /// Subjects of the statement in a bundle (sigstore-go: 1,024).
 pub const SUBJECTS: usize = 1_024;
 /// Digests of one subject in a bundle (sigstore-go: 32).
@@ -62,6 +76,18 @@ pub const BUNDLE_EVIDENCE: usize = 32;
 pub const CHAIN: usize = 10;
 /// A trusted root, in bytes (the public one: 7 KiB).
 pub const ROOT_BYTES: u64 = 1 << 20;
+/// One file of a TUF repository, in bytes (the largest public one: 7 KiB), and what is kept of one repository.
+pub const TUF_FILE_BYTES: u64 = 512 << 10;
+/// What is kept of one TUF repository, in bytes (the public one: 30 KiB).
+pub const TUF_BYTES: u64 = 4 << 20;
+/// Roots of a TUF repository that follow each other (go-tuf and python-tuf: 256).
+pub const TUF_ROOTS: u32 = 256;
+/// Time to make a trusted root newer: what it is for may hold without.
+pub const TUF_TIME: Duration = Duration::from_secs(15);
+/// For how long the outcome of asking for a newer root counts for every process of this user.
+pub const TUF_REST: Duration = Duration::from_secs(60);
+/// How long to wait for another process that asks: as long as it may take, and a little more.
+pub const TUF_LOCK: Duration = Duration::from_secs(20);
 /// A regular expression or pattern for an identity, in bytes.
 pub const EXPRESSION_BYTES: usize = 1 << 10;
 /// What such an expression may be compiled to, in bytes.

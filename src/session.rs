@@ -9,7 +9,7 @@ use crate::luet::{self, CommandLine};
 use crate::name::{Digest, Reference, Registry, Repository};
 use crate::policy::{self, Diagnostic, Document, EnvironmentFacts, Origin, Policy, SignerSource, Wanted};
 use crate::registry::{self, Client, Credential, CredentialScope, CredentialSources, Proxies};
-use crate::sigstore::{self, Roots};
+use crate::sigstore::Roots;
 use crate::store::{Folder, Handoffs, Locations};
 use crate::trust::{CertificateLog, PublicKey};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -19,6 +19,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
+
+mod roots;
+
+pub use roots::describe_root;
 
 /// The policy of the system.
 const SYSTEM_POLICY: &str = "/etc/luet/luet-cosign/policy.yaml";
@@ -63,6 +67,7 @@ pub struct Session {
     client: Client,
     roots: Roots,
     certificate_log: CertificateLog,
+    offline: bool,
     loaded: Loaded,
     locations: Locations,
     now: Timestamp,
@@ -94,7 +99,9 @@ impl Session {
         let locations = environment.locations()?;
         let kept = if options.keep_keys { Handoffs::open(&locations).ok() } else { None };
         let keys = read_keys(&found, environment, &client, kept.as_ref().map(Handoffs::folder)).await;
-        let roots = Roots::new(root_settings(environment, &options, &found)?);
+        let settings = roots::settings(environment, options.trusted_root.as_deref(), &found, &client, now)?;
+        let offline = settings.offline;
+        let roots = Roots::new(settings);
         let certificate_log = match options.certificate_log {
             CertificateLog::Required if !found.is_file() && environment.flag("COSIGN_INSECURE_IGNORE_SCT")? => CertificateLog::Ignored,
             given => given,
@@ -104,7 +111,7 @@ impl Session {
         let (policy, warnings) =
             Policy::new(found.document, found.origin, keys, now).map_err(|problems| policy::failure(&problems, &origin))?;
         let loaded = Loaded { policy, warnings, inert };
-        Ok(Self { environment: environment.clone(), host, client, roots, certificate_log, loaded, locations, now })
+        Ok(Self { environment: environment.clone(), host, client, roots, certificate_log, offline, loaded, locations, now })
     }
 
     /// Returns the environment.
@@ -135,6 +142,12 @@ impl Session {
     #[must_use]
     pub fn certificate_log(&self) -> CertificateLog {
         self.certificate_log
+    }
+
+    /// Whether no service of Sigstore may be asked anything.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.offline
     }
 
     /// Returns the policy in force.
@@ -320,29 +333,6 @@ fn wanted(environment: &Environment, exactly: &str, regexp: &str) -> Result<Opti
         (None, Some(text)) => Ok(Some(Wanted::Regexp(text.to_owned()))),
         (Some(_), Some(_)) => Err(Failure::new(Class::Usage, format!("both {exactly} and {regexp} are set")).hint("unset one of them")),
     }
-}
-
-/// Returns where trusted roots come from: what the command line names, the policy, the environment where that is the policy, and
-/// else the public one.
-fn root_settings(environment: &Environment, options: &Options, found: &Found) -> Result<sigstore::Settings, Failure> {
-    let document = |path: &Path, trusted: Trusted| sigstore::Source::Document {
-        name: path.display().to_string(),
-        bytes: read_file(path, limits::ROOT_BYTES, trusted, Class::Trustroot),
-    };
-    let named = match environment.path("COSIGN_TRUSTED_ROOT")? {
-        Some(path) if !found.is_file() => Some(path),
-        _ => None,
-    };
-    let network = found.document.network();
-    let roots = found.document.signers().iter().filter_map(|signer| signer.trusted_root.as_ref()).chain(network.trusted_root.as_ref());
-    Ok(sigstore::Settings {
-        default: match options.trusted_root.as_ref().or(named.as_ref()) {
-            Some(path) => document(path, Trusted::NotOthers),
-            None => sigstore::Source::Public,
-        },
-        named: roots.map(|path| (path.clone(), document(&found.folder.join(path), found.trusted))).collect(),
-        offline: network.offline || environment.flag("LUET_COSIGN_OFFLINE")?,
-    })
 }
 
 /// Returns the variables that are set but that a policy file makes inert; `COSIGN_REPOSITORY` goes on working for signing.

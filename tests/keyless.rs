@@ -8,6 +8,8 @@ mod model;
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "keyless/advisories.rs"]
+mod advisories;
 #[path = "keyless/attacks.rs"]
 mod attacks;
 #[path = "keyless/events.rs"]
@@ -18,6 +20,8 @@ mod identities;
 mod logged_keys;
 #[path = "keyless/mutation.rs"]
 mod mutation;
+#[path = "keyless/pins.rs"]
+mod pins;
 #[path = "keyless/vectors.rs"]
 mod vectors;
 

@@ -1,5 +1,9 @@
 //! What can be typed. Help texts are part of the interface: imperative first line, an example for each command.
 
+mod files;
+
+pub(super) use files::{Tlog, VerifyBlob, VerifyBundle};
+
 use crate::class::{Class, Failure};
 use crate::trust::{self, CertificateLog, Expected};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -11,6 +15,7 @@ const EXAMPLES: &str = "Examples:
   luet-cosign run -- luet install -y toolchain/yip
   luet-cosign verify --key cosign.pub quay.io/acme/packages:repository.yaml
   luet-cosign check quay.io/acme/packages:repository.yaml
+  luet-cosign verify-blob --bundle FILE.sigstore.json --certificate-identity NAME --certificate-oidc-issuer URL FILE
 
 Exit codes: 0 verified or allowed, 1 this machine's files, 2 usage, 3 policy or key, 10 unsigned,
 11 no such image, 12 signed by nobody who is trusted, 14 broken or about something else,
@@ -85,9 +90,24 @@ pub enum Command {
     /// Print where the signatures of an image lie
     #[command(after_help = "Example:\n  luet-cosign triangulate quay.io/acme/packages:repository.yaml")]
     Triangulate(Triangulate),
+    /// Look at a transparency log
+    Tlog {
+        /// What to do
+        #[command(subcommand)]
+        command: Tlog,
+    },
     /// Verify images by a key, or as the policy says
     #[command(after_help = "Example:\n  luet-cosign verify --key cosign.pub quay.io/acme/packages:repository.yaml | jq")]
     Verify(Verify),
+    /// Verify a file by the signature beside it
+    ///
+    /// The signature, certificate or bundle may be a path, an https URL or env://VAR. Where nothing beside the file says when it was
+    /// signed, the log is asked, once.
+    #[command(after_help = files::VERIFY_BLOB)]
+    VerifyBlob(VerifyBlob),
+    /// Verify a file by a Sigstore bundle, as the conformance suite of Sigstore asks
+    #[command(hide = true)]
+    VerifyBundle(VerifyBundle),
     /// Print the version
     Version,
 }

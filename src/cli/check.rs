@@ -14,16 +14,19 @@ use serde_json::{Value, json};
 pub(super) fn check(command: &Check, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
     let options =
         Options { policy: command.policy.clone(), http: http(&command.images, command.network.allow_http_registry)?, ..Options::default() };
-    let (all, inert) = Session::run(environment, options, async |session| {
+    let (all, inert, warnings) = Session::run(environment, options, async |session| {
         let mut all = Vec::new();
         for image in &command.images {
             session.client().renew();
             all.push((image, unpack::check(session, image, &Requirements::default(), true).await));
         }
-        Ok((all, session.loaded().inert.clone()))
+        Ok((all, session.loaded().inert.clone(), session.roots().warnings()))
     })?;
     let worst = all.iter().filter_map(|(_, result)| refusal(result)).max_by_key(|failure| severity(failure.class()));
     let code = worst.map_or(0, |failure| failure.class().exit());
+    for warning in warnings {
+        streams.note(warning);
+    }
     if as_json {
         let images: Vec<Value> = all.iter().map(|(image, result)| document(image, result)).collect();
         streams.json(json!({"images": images, "ignored_variables": inert}))?;
@@ -106,7 +109,7 @@ fn report(report: &SignatureReport) -> String {
             let name = if name.is_empty() { String::new() } else { format!(", signed as `{name}`") };
             format!("valid, by `{}` (key {}){name}", signature.authority(), signature.fingerprint().short())
         }
-        Err(failure) => failure.line(),
+        Err(failure) => failure.full_line(),
     };
     format!("  signature: {}, {}: {outcome}", report.format, report.place)
 }

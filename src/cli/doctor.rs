@@ -5,11 +5,11 @@
 
 use super::run::{PLUGIN, first_on_path};
 use super::{Outcome, Streams};
-use crate::class::{Failure, counted};
+use crate::class::{Class, Failure, counted};
 use crate::config::{Environment, VARIABLES};
 use crate::luet::{CommandLine, Configuration, cached};
 use crate::policy::Severity;
-use crate::session::{lint, policy_file};
+use crate::session::{describe_root, lint, policy_file};
 use crate::store::{Folder, Memory};
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt as _;
@@ -56,6 +56,7 @@ pub(super) fn doctor(as_json: bool, environment: &Environment, streams: &mut Str
     findings.extend(plugin_on_path(environment));
     findings.extend(plugin_loaded(environment, &configuration)?);
     findings.extend(policy(environment));
+    findings.extend(trusted_root(environment));
     findings.extend(variables(environment)?);
     findings.extend(repositories(&configuration));
     findings.extend(caches(environment, &configuration));
@@ -179,6 +180,19 @@ fn policy(environment: &Environment) -> Vec<Finding> {
                 vec![Finding::fine(format!("the policy ({place}) is in order"))]
             }
         }
+    }
+}
+
+/// Which trusted root is in force, how old it is, and whether it can be made newer. No request is made.
+fn trusted_root(environment: &Environment) -> Vec<Finding> {
+    match describe_root(environment) {
+        Ok((root, warnings)) => {
+            let spoilt = warnings.into_iter().map(|warning| Finding::note(warning, "nothing has to be done: it is fetched again"));
+            std::iter::once(Finding::fine(root)).chain(spoilt).collect()
+        }
+        // A policy with errors is a finding of its own.
+        Err(failure) if failure.class() == Class::Policy => Vec::new(),
+        Err(failure) => vec![Finding::problem(failure.line(), failure.the_hint())],
     }
 }
 

@@ -3,15 +3,18 @@
 //! stdout is the answer, stderr everything else; `--json` is the machine's form. Spellings of cosign 1, 2 and 3 are taken.
 
 mod arguments;
+mod blob;
 mod check;
 mod doctor;
 mod images;
 mod keys;
 mod policy;
+mod progress;
 mod prompt;
 mod run;
 mod seen;
 mod sign;
+mod spelling;
 
 pub use arguments::{Arguments, Command};
 
@@ -51,6 +54,11 @@ impl Streams {
     /// Writes a line of the answer.
     fn say(&mut self, line: impl std::fmt::Display) -> Result<(), Failure> {
         written(writeln!(self.output, "{line}"))
+    }
+
+    /// Writes a part of the answer that ends its lines itself.
+    fn write(&mut self, text: impl std::fmt::Display) -> Result<(), Failure> {
+        written(write!(self.output, "{text}"))
     }
 
     /// Writes a line beside the answer.
@@ -131,18 +139,18 @@ fn dispatch(arguments: Arguments, environment: &Environment, streams: &mut Strea
         Command::Run(command) => run::run(&command, environment, streams),
         Command::Seen { command } => seen::seen(&command, json, environment, streams),
         Command::Sign(command) => sign::sign(&command, json, environment, streams),
+        Command::Tlog { command } => blob::tlog(&command, json, environment, streams),
         Command::Triangulate(command) => images::triangulate(&command, json, environment, streams),
         Command::Verify(command) => images::verify(&command, json, environment, streams),
+        Command::VerifyBlob(command) => blob::verify(&command, json, environment, streams),
+        Command::VerifyBundle(command) => blob::conformance(&command, json, environment, streams),
         Command::Version => version(json, streams),
     }
 }
 
-/// Parses the arguments, in the spellings of cosign 1 too: `-key` for `--key`.
+/// Parses the arguments, in the spellings of cosign 1 too.
 fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
-    let modern = arguments.iter().map(|argument| match argument.to_str() {
-        Some(text) if text == "-key" || text.starts_with("-key=") => OsString::from(format!("-{text}")),
-        _ => argument.clone(),
-    });
+    let modern = spelling::modern(arguments);
     let name = OsString::from("luet-cosign");
     let mut command = Arguments::command();
     let matches = command.try_get_matches_from_mut(std::iter::once(name).chain(modern))?;
@@ -184,7 +192,11 @@ fn metadata() -> Value {
     let classes: Vec<Value> =
         Class::ALL.iter().map(|class| json!({"class": class.word(), "exit": class.exit(), "hint": class.hint()})).collect();
     let events: Vec<&str> = Event::ALL.into_iter().map(Event::name).collect();
-    let commands: Vec<String> = Arguments::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let commands: Vec<String> = Arguments::command()
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set())
+        .map(|command| command.get_name().to_owned())
+        .collect();
     json!({
         "name": "luet-cosign",
         "release": env!("CARGO_PKG_VERSION"),

@@ -19,9 +19,9 @@ impl Answer {
         Self::success(Vec::new(), String::new())
     }
 
-    /// The answer of the pre event of unpacking: it may go on for now.
-    pub(super) fn provisional(provisional: &Provisional, debug: bool) -> Self {
-        let notices = provisional.notices().iter().map(|notice| notice.text.clone()).collect();
+    /// The answer of the pre event of unpacking: it may go on for now. `warnings` are about this machine, not the image.
+    pub(super) fn provisional(provisional: &Provisional, warnings: Vec<String>, debug: bool) -> Self {
+        let notices = provisional.notices().iter().map(|notice| notice.text.clone()).chain(warnings).collect();
         Self::success(notices, if debug { summary(provisional) } else { String::new() })
     }
 

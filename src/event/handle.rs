@@ -12,8 +12,13 @@ pub(super) fn handle(payload: Payload, environment: &Environment) -> Result<Answ
     let options = Options { keep_keys: true, ..Options::default() };
     match payload {
         Payload::PreUnpack(event) => {
-            let provisional = Session::run(environment, options, async |session| unpack::before(session, &event.image, &event.dest).await)?;
-            Ok(Answer::provisional(&provisional, debug))
+            let (provisional, warnings) = Session::run(environment, options, async |session| {
+                let outcome = unpack::before(session, &event.image, &event.dest).await;
+                let warnings = session.roots().warnings();
+                let provisional = outcome.map_err(|failure| warnings.iter().fold(failure, Failure::detail))?;
+                Ok((provisional, warnings))
+            })?;
+            Ok(Answer::provisional(&provisional, warnings, debug))
         }
         Payload::PostUnpack(event) => {
             let unpacked = Session::run(environment, options, async |session| unpack::after(session, &event.image, &event.dest).await)?;

@@ -12,7 +12,7 @@
 //!
 //! The safe branch is the one that needs no code: what is not listed in the evidence refuses.
 
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Pin};
 use super::matching::{Applies, Effective, Matched, Trust};
 use super::reasons::Reasons;
 use super::{Mode, Policy, refusal, signers};
@@ -51,7 +51,7 @@ impl Decision {
 /// ```compile_fail
 /// use luet_cosign::policy::{Grounds, Provisional};
 /// // There is no way to write one down:
-/// let forged = |reference| Provisional { reference, subject: None, grounds: Grounds::LocalFiles { rule: String::new() }, notices: Vec::new(), pins: false };
+/// let forged = |reference| Provisional { reference, subject: None, grounds: Grounds::LocalFiles { rule: String::new() }, notices: Vec::new(), pin: None };
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -60,8 +60,8 @@ pub struct Provisional {
     subject: Option<Subject>,
     grounds: Grounds,
     notices: Vec<Notice>,
-    /// Whether the signer counts because nobody signed before.
-    pins: bool,
+    /// Whose signature counts because nobody else signed before.
+    pin: Option<Pin>,
 }
 
 impl Provisional {
@@ -108,9 +108,8 @@ impl Provisional {
 
     /// Returns who is the first signer of the repository from now on, where that is what was asked for.
     #[must_use]
-    pub fn pinned(&self) -> Option<String> {
-        let certificate = self.signature().filter(|_| self.pins)?.certificate()?;
-        Some(format!("{} (issuer {})", certificate.lasting_name(), certificate.issuer()))
+    pub fn pinned(&self) -> Option<Pin> {
+        self.pin.clone()
     }
 
     /// Returns the digest of the tree that as many keys claim as the rule asks for. None where they claim more than one such.
@@ -198,12 +197,18 @@ pub fn decide(matched: &Matched, evidence: &Evidence, now: Timestamp) -> Decisio
     }
     // (2)
     let counted = signers::count(effective, evidence);
-    if let (true, [first, others @ ..]) = (counted.is_enough(), counted.signatures.as_slice()) {
-        let others = others.iter().map(|signature| (*signature).clone()).collect();
-        let (rule, signature) = (effective.title(), Box::new((*first).clone()));
-        let notices = pinned(&signature, effective, evidence).into_iter().collect();
-        let grounds = Grounds::Signature { rule, signature, others, signed: *counted.signed, needed: counted.needed };
-        return Decision::Verified(provisional(matched, Some(evidence.image.clone()), grounds, notices));
+    if counted.is_enough() {
+        let pin = signers::first_signer(&counted, effective);
+        // Whoever signed beside those who are enough by themselves says nothing.
+        let mut signatures = counted.signatures.iter().filter(|signature| pin.is_some() || !signers::is_by_anybody(signature, effective));
+        if let Some(first) = signatures.next() {
+            let others = signatures.map(|signature| (*signature).clone()).collect();
+            let (rule, signature) = (effective.title(), Box::new((*first).clone()));
+            let notices = pin.and_then(|signature| named(signature, effective, evidence)).into_iter().collect();
+            let grounds = Grounds::Signature { rule, signature, others, signed: *counted.signed, needed: counted.needed };
+            let pin = pin.and_then(pinned);
+            return Decision::Verified(Provisional { pin, ..provisional(matched, Some(evidence.image.clone()), grounds, notices) });
+        }
     }
     // (3)
     let reasons = Reasons::collect(matched, effective, evidence, &counted);
@@ -261,16 +266,22 @@ pub fn decide_local_files(policy: &Policy, now: Timestamp) -> Decision {
                 subject: None,
                 grounds: Grounds::LocalFiles { rule: name },
                 notices,
-                pins: false,
+                pin: None,
             })
         }
         rule => Decision::Refused(refusal::local_files(policy, rule)),
     }
 }
 
+fn pinned(signature: &VerifiedSignature) -> Option<Pin> {
+    let certificate = signature.certificate()?;
+    let name = format!("{} (issuer {})", certificate.lasting_name(), certificate.issuer());
+    Some(Pin { fingerprint: *signature.fingerprint(), name })
+}
+
 /// Names who signed first, each time: somebody may see that it is nobody whom they know.
-fn pinned(signature: &VerifiedSignature, effective: &Effective, evidence: &Evidence) -> Option<Notice> {
-    let certificate = signature.certificate().filter(|_| signers::is_by_anybody(signature, effective))?;
+fn named(signature: &VerifiedSignature, effective: &Effective, evidence: &Evidence) -> Option<Notice> {
+    let certificate = signature.certificate()?;
     let (name, issuer) = (certificate.lasting_name(), certificate.issuer());
     let when = if evidence.memory.pin.is_some() { "who signed this repository first" } else { "the first signer of this repository here" };
     Some(notice(
@@ -280,11 +291,7 @@ fn pinned(signature: &VerifiedSignature, effective: &Effective, evidence: &Evide
 }
 
 fn provisional(matched: &Matched, subject: Option<Subject>, grounds: Grounds, notices: Vec<Notice>) -> Provisional {
-    let pins = match (&grounds, &matched.applies) {
-        (Grounds::Signature { signature, .. }, Applies::Rule(effective)) => signers::is_by_anybody(signature, effective),
-        _ => false,
-    };
-    Provisional { reference: Some(matched.reference.clone()), subject, grounds, notices, pins }
+    Provisional { reference: Some(matched.reference.clone()), subject, grounds, notices, pin: None }
 }
 
 pub(super) fn notice(warning: bool, text: String) -> Notice {

@@ -152,7 +152,12 @@ fn hint(class: Class, matched: &Matched, effective: &Effective, evidence: &Evide
         (Class::Binding, _) if held => {
             format!("{check}; where the repository is a mirror, write a policy file with `mirror_of`; else do not install this")
         }
-        (class, _) => format!("{check}; {}", class.hint()),
+        (class, _) => {
+            // A signature that could not be judged may know better than its class what is in the way: the clock, or a firewall.
+            let failures = evidence.signatures.iter().filter_map(|report| report.outcome.as_ref().err());
+            let own = failures.filter(|failure| failure.class() == class).find_map(Failure::own_hint);
+            format!("{check}; {}", own.as_deref().unwrap_or(class.hint()))
+        }
     }
 }
 
@@ -177,7 +182,7 @@ fn signature_line(report: &SignatureReport, effective: &Effective, evidence: &Ev
                 Err(failure) => format!("{holds}, but {}: it {}", failure.class(), failure.message()),
             }
         }
-        Err(failure) => format!("{what}: {}", failure.line()),
+        Err(failure) => format!("{what}: {}", failure.full_line()),
     }
 }
 

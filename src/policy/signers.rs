@@ -174,6 +174,14 @@ fn check_pin(signature: &VerifiedSignature, effective: &Effective, evidence: &Ev
     }
 }
 
+/// Returns the signature of whoever signed first, where it takes that one to have enough. Others that are there by themselves
+/// must not make somebody the first who only signed beside them.
+pub(super) fn first_signer<'a>(counted: &Counted<'a>, effective: &Effective) -> Option<&'a VerifiedSignature> {
+    let (theirs, others): (Vec<_>, Vec<_>) = counted.signatures.iter().copied().partition(|signature| is_by_anybody(signature, effective));
+    let enough = satisfied(others.into_iter(), counted.authorities).len() >= counted.needed;
+    theirs.first().copied().filter(|_| !enough)
+}
+
 /// Whether a signature counts for nothing else than that anybody's does.
 pub(super) fn is_by_anybody(signature: &VerifiedSignature, effective: &Effective) -> bool {
     let Trust::Signers { authorities, .. } = &effective.authorities else { return false };

@@ -17,8 +17,10 @@ mod file;
 mod helper;
 mod manifest;
 mod proxy;
+mod published;
 mod pull;
 mod push;
+mod service;
 mod session;
 mod space;
 mod stream;
@@ -163,6 +165,32 @@ impl Client {
     /// `usage` for what is no URL, `net` for any answer but the file, `limit` for more than `cap` bytes.
     pub async fn download(&self, url: &str, cap: u64) -> Result<Vec<u8>, Failure> {
         self.0.download(url, cap).await
+    }
+
+    /// Fetches what is published below an address that the user named, until `until` at most; no credentials go along.
+    ///
+    /// # Errors
+    /// `usage` for an address that is none, `malformed` for a name that leads elsewhere, `limit` for more than `cap` bytes, `net`
+    /// for any answer but the file and "not there", which is `None`.
+    pub async fn published(&self, base: &str, path: &str, cap: u64, until: Instant) -> Result<Option<Vec<u8>>, Failure> {
+        self.0.published(base, path, cap, until).await
+    }
+
+    /// Checks the address of what is published.
+    ///
+    /// # Errors
+    /// `usage`: it is none, or not https and not this machine.
+    pub fn check_address(base: &str) -> Result<(), Failure> {
+        published::place(base).map(|_| ())
+    }
+
+    /// Asks a service that is no registry, https or on this machine: a JSON document where there is one, else a plain request.
+    /// Returns the status and the body of the answer, whatever the status is.
+    ///
+    /// # Errors
+    /// `usage` for what is no such URL, `net` for no answer or one that says "later", `limit` for more than `cap` bytes.
+    pub async fn question(&self, url: &str, document: Option<&[u8]>, cap: u64) -> Result<(u16, Vec<u8>), Failure> {
+        self.0.question(url, document, cap).await
     }
 
     /// Returns when everything but layer bytes must be done, as of now.

@@ -1,17 +1,38 @@
 //! The trusted roots of this process: read when the first signature needs one, and at most once made newer.
+//!
+//! The newest verified root comes first: what a TUF repository gave before, else what came with this program. It is made newer only
+//! where a signature meets an authority or a log that it does not know. An older one is never a second try, for it may hold keys
+//! that were taken back. That the metadata of a repository expires limits what may be fetched, not for how long it is used.
 
-use crate::class::Failure;
-use crate::trust::{self, TrustedRoot};
-use sigstore::trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT;
+use super::cache::{Asked, Cache};
+use super::mirror::{Files, Mirror, day};
+use crate::class::{Class, Failure};
+use crate::limits;
+use crate::registry::Client;
+use crate::store::Locations;
+use crate::trust::{self, Pieces, Rejected, TrustedRoot};
+use jiff::Timestamp;
+use sigstore::trust_root::{SIGSTORE_PRODUCTION_TRUSTED_ROOT, SigstoreInstance};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Instant;
+use tokio::sync::OnceCell;
+
+/// When the embedded root was the newest: the day of the crate's release, before which nothing here can have been fetched. A test
+/// pins the root's digest beside it, so that who updates one updates the other.
+pub const EMBEDDED: Timestamp = Timestamp::constant(1_792_713_600, 0);
 
 /// Where a trusted root comes from.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// The public one: the newest that this machine has.
-    Public,
+    /// The public one, or that of another TUF repository, with parts of it replaced.
+    Repository {
+        /// Whose; `None` for the public one. Or why it cannot be used.
+        mirror: Result<Option<Mirror>, Failure>,
+        /// What the user gave in place of parts of it.
+        pieces: Result<Pieces, Failure>,
+    },
     /// A document that the user named.
     Document {
         /// Where it lies, for people.
@@ -21,7 +42,7 @@ pub enum Source {
     },
 }
 
-/// Which trusted roots there are.
+/// Which trusted roots there are, and what it takes to make one newer.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// That of every authority that names none.
@@ -30,12 +51,32 @@ pub struct Settings {
     pub named: BTreeMap<String, Source>,
     /// Whether nothing may be asked for.
     pub offline: bool,
+    /// Who asks.
+    pub client: Client,
+    /// Where what was fetched is kept.
+    pub locations: Locations,
+    /// What this machine's clock says.
+    pub now: Timestamp,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self { default: Source::Public, named: BTreeMap::new(), offline: true }
-    }
+/// What came of asking for a newer root.
+#[derive(Clone, Debug)]
+pub enum Refreshed {
+    /// There is one.
+    Newer,
+    /// There is none.
+    Same,
+    /// It could not be found out.
+    Failed(Failure),
+    /// There is nobody to ask: the root is a document of the user's.
+    Fixed,
+}
+
+/// A trusted root as a document, and where it comes from.
+#[derive(Clone, Debug)]
+struct Base {
+    bytes: Vec<u8>,
+    name: String,
 }
 
 /// The trusted roots of this process.
@@ -43,13 +84,18 @@ impl Default for Settings {
 pub struct Roots {
     settings: Settings,
     read: RefCell<trust::Roots>,
+    /// The newest of the repository, once it is known.
+    base: RefCell<Option<Base>>,
+    refreshed: OnceCell<Refreshed>,
+    warnings: RefCell<Vec<String>>,
 }
 
 impl Roots {
     /// Takes the settings; nothing is read yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings, read: RefCell::default() }
+        let (read, base, warnings) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Self { settings, read, base, refreshed: OnceCell::new(), warnings }
     }
 
     /// Returns the roots of these names, `None` for the default one. One that cannot be had is an error for who needs it.
@@ -57,24 +103,274 @@ impl Roots {
         for name in names {
             let known = self.read.borrow().has(name);
             if !known {
-                let root = self.read_one(name).map(Rc::new);
+                let root = self.read_one(name).await.map(Rc::new);
                 self.read.borrow_mut().insert(name.cloned(), root);
             }
         }
         self.read.borrow().clone()
     }
 
-    /// Asks once for newer roots than those that were loaded. Whether there is one.
-    pub async fn refresh(&self) -> bool {
-        false
+    /// Checks something, and where that met an authority or log that its trusted root does not know, once more with a newer one.
+    ///
+    /// # Errors
+    /// Those of the check, with why there is no newer root where that is in the way.
+    pub async fn judge<T>(&self, check: impl AsyncFn() -> Result<T, Rejected>) -> Result<T, Failure> {
+        match check().await {
+            Err(rejected) if rejected.unknown => match self.refresh().await {
+                Refreshed::Newer => check().await.map_err(|rejected| match rejected.unknown {
+                    true => self.explain(&Refreshed::Newer, rejected.failure),
+                    false => rejected.failure,
+                }),
+                refreshed => Err(self.explain(&refreshed, rejected.failure)),
+            },
+            outcome => Ok(outcome?),
+        }
     }
 
-    fn read_one(&self, name: Option<&String>) -> Result<TrustedRoot, Failure> {
-        let source = name.map_or(Some(&self.settings.default), |name| self.settings.named.get(name));
-        match source {
-            Some(Source::Public) => TrustedRoot::parse(SIGSTORE_PRODUCTION_TRUSTED_ROOT.as_bytes(), "that came with this program"),
-            Some(Source::Document { name, bytes }) => TrustedRoot::parse(&bytes.clone()?, &format!("`{name}`")),
-            None => Err(Failure::new(crate::class::Class::Internal, "a trusted root that nobody named")),
+    /// Asks for a newer default root than the one that was loaded, once: whoever comes later gets the first one's answer.
+    pub async fn refresh(&self) -> Refreshed {
+        let loaded = self.read.borrow().has(None);
+        if !loaded {
+            return Refreshed::Fixed;
         }
+        let refreshed = self.refreshed.get_or_init(|| self.ask()).await;
+        if matches!(refreshed, Refreshed::Newer) {
+            let root = self.read_one(None).await.map(Rc::new);
+            self.read.borrow_mut().insert(None, root);
+        }
+        refreshed.clone()
+    }
+
+    /// Says of a signature whose authority or log is not known why there is no newer root that could know it.
+    #[must_use]
+    pub fn explain(&self, refreshed: &Refreshed, failure: Failure) -> Failure {
+        let root = self.base.borrow().as_ref().map(|base| base.name.clone()).unwrap_or_default();
+        match refreshed {
+            Refreshed::Fixed => failure,
+            Refreshed::Newer | Refreshed::Same => {
+                failure.detail(format!("the trusted root {root} does not know it; there is no newer one"))
+            }
+            Refreshed::Failed(why) => {
+                let detail = format!("the trusted root {root} does not know it, and could not be made newer: {}", why.line());
+                // The hint of a stranger's signature says who made it, which matters more.
+                if failure.own_hint().is_some() { failure.detail(detail) } else { failure.detail(detail).hint(why.the_hint()) }
+            }
+        }
+    }
+
+    /// Returns what is wrong with what is kept, although a root was found.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.borrow().clone()
+    }
+
+    /// Returns which default root is in force, and whether it can be made newer. No request is made.
+    ///
+    /// # Errors
+    /// `trustroot`: there is none.
+    pub fn describe(&self) -> Result<String, Failure> {
+        let Source::Repository { mirror, pieces } = &self.settings.default else {
+            let root = self.read_fixed(&self.settings.default)?;
+            return Ok(format!("the trusted root is {}; nothing makes it newer", root.name()));
+        };
+        let (mirror, pieces) = (mirror.clone()?, pieces.clone()?);
+        if pieces.is_complete() {
+            return Ok(format!("the trusted root is {}; nothing makes it newer", self.assemble(&pieces, None)?.name()));
+        }
+        let base = self.newest(mirror.as_ref()).ok_or_else(|| missing(mirror.as_ref(), self.settings.offline, None))?;
+        let root = self.assemble(&pieces, Some(&base))?;
+        let url = public_or(mirror).url;
+        Ok(if self.settings.offline {
+            format!("the trusted root is the one {}; off line, nothing makes it newer", root.name())
+        } else {
+            format!("the trusted root is the one {}; `{url}` is asked for a newer one where a signature needs it", root.name())
+        })
+    }
+
+    async fn read_one(&self, name: Option<&String>) -> Result<TrustedRoot, Failure> {
+        let source = name.map_or(Some(&self.settings.default), |name| self.settings.named.get(name));
+        let source = source.ok_or_else(|| Failure::new(Class::Internal, "a trusted root that nobody named"))?;
+        let Source::Repository { mirror, pieces } = source else { return self.read_fixed(source) };
+        let (mirror, pieces) = (mirror.clone()?, pieces.clone()?);
+        if pieces.is_complete() {
+            return self.assemble(&pieces, None);
+        }
+        let base = match self.newest(mirror.as_ref()) {
+            Some(base) => base,
+            None => self.first(mirror.as_ref()).await?,
+        };
+        self.assemble(&pieces, Some(&base))
+    }
+
+    fn read_fixed(&self, source: &Source) -> Result<TrustedRoot, Failure> {
+        match source {
+            Source::Document { name, bytes } => TrustedRoot::parse(&bytes.clone()?, &format!("`{name}`")),
+            Source::Repository { .. } => Err(Failure::new(Class::Internal, "a repository is no document")),
+        }
+    }
+
+    /// Puts the root together of what the user gave and what the repository has.
+    fn assemble(&self, pieces: &Pieces, base: Option<&Base>) -> Result<TrustedRoot, Failure> {
+        let name = match (base, pieces.given().as_slice()) {
+            (Some(base), []) => return TrustedRoot::parse(&base.bytes, &base.name),
+            (Some(base), given) => format!("{}, with {}", base.name, given.join(", ")),
+            (None, given) => format!("of {}", given.join(", ")),
+        };
+        TrustedRoot::parse(&pieces.replace(base.map(|base| base.bytes.as_slice()))?, &name)
+    }
+
+    /// Returns the newest root that this machine has of a repository.
+    fn newest(&self, mirror: Option<&Mirror>) -> Option<Base> {
+        let known = self.base.borrow().clone();
+        if known.is_some() {
+            return known;
+        }
+        let public = mirror.is_none();
+        let mirror = public_or(mirror.cloned());
+        let kept = self.kept(&mirror).unwrap_or_else(|failure| {
+            let warning = format!("warning: what was fetched of `{}` is not used: {}", mirror.url, failure.message());
+            self.warnings.borrow_mut().push(warning);
+            None
+        });
+        // What was fetched before this program was made may hold keys that were taken back since.
+        let base = kept.filter(|(fetched, _)| !public || *fetched >= EMBEDDED).map(|(_, base)| base).or_else(|| public.then(embedded));
+        self.base.borrow_mut().clone_from(&base);
+        base
+    }
+
+    /// Reads and proves what is kept of a repository.
+    fn kept(&self, mirror: &Mirror) -> Result<Option<(Timestamp, Base)>, Failure> {
+        let Some(kept) = self.cache(mirror).read()? else { return Ok(None) };
+        let bytes = mirror.prove(&kept.files, kept.fetched)?;
+        TrustedRoot::parse(&bytes, "that is kept")?;
+        Ok(Some((kept.fetched, fetched(bytes, mirror, kept.fetched, self.settings.now))))
+    }
+
+    /// Fetches the first root of a repository of the user's: nothing of it came with this program.
+    async fn first(&self, mirror: Option<&Mirror>) -> Result<Base, Failure> {
+        let refreshed = self.refreshed.get_or_init(|| self.ask()).await;
+        let found = self.base.borrow().clone();
+        found.ok_or_else(|| {
+            let why = if let Refreshed::Failed(why) = refreshed { Some(why) } else { None };
+            missing(mirror, self.settings.offline, why)
+        })
+    }
+
+    async fn ask(&self) -> Refreshed {
+        let Source::Repository { mirror: Ok(mirror), pieces: Ok(pieces) } = &self.settings.default else { return Refreshed::Fixed };
+        if pieces.is_complete() {
+            return Refreshed::Fixed;
+        }
+        if self.settings.offline {
+            return Refreshed::Failed(
+                Failure::new(Class::Trustroot, "LUET_COSIGN_OFFLINE, or the policy, says that nothing is asked")
+                    .hint("let it ask once, or name a newer trusted root"),
+            );
+        }
+        if self.settings.now < EMBEDDED {
+            // Nothing would be out of date for such a clock, so a mirror could show anything that is old.
+            let message = format!("the clock of this machine says {}, which is before this program was made", day(self.settings.now));
+            return Refreshed::Failed(Failure::new(Class::Trustroot, message).hint("set the clock of this machine"));
+        }
+        let mirror = public_or(mirror.clone());
+        match self.ask_mirror(&mirror).await {
+            Ok(true) => Refreshed::Newer,
+            Ok(false) => Refreshed::Same,
+            Err(failure) => Refreshed::Failed(failure),
+        }
+    }
+
+    /// Asks a mirror, or finds what another process was told. Whether there is a newer root.
+    async fn ask_mirror(&self, mirror: &Mirror) -> Result<bool, Failure> {
+        let cache = self.cache(mirror);
+        let lock = {
+            let _pause = self.settings.client.pause();
+            cache.lock()
+        };
+        if lock.is_ok()
+            && let Some(asked) = cache.asked(self.settings.now)
+        {
+            return match asked.failure {
+                Some(why) => Err(why.into()),
+                None => Ok(self.kept(mirror)?.is_some_and(|(_, base)| self.adopt(base))),
+            };
+        }
+        if let Err(failure) = &lock {
+            // It is fetched all the same: no cache is no reason to refuse. It costs requests.
+            self.warn_unkept(failure);
+        }
+        let outcome = self.fetch(mirror, &cache).await;
+        let failure = outcome.as_ref().err().map(Into::into);
+        if lock.is_ok() {
+            cache.note_asked(&Asked { at: self.settings.now, failure });
+        }
+        outcome.map(|base| self.adopt(base))
+    }
+
+    /// Fetches, proves and keeps. Nothing is kept of what does not hold to its end.
+    async fn fetch(&self, mirror: &Mirror, cache: &Cache) -> Result<Base, Failure> {
+        let now = self.settings.now;
+        // Only what holds sets the versions below which nothing is taken.
+        let known = match cache.read() {
+            Ok(Some(kept)) if mirror.prove(&kept.files, kept.fetched).is_ok() => kept.files,
+            _ => Files::new(),
+        };
+        let files = mirror.fetch(&self.settings.client, known, now, Instant::now() + limits::TUF_TIME).await?;
+        let bytes = mirror.prove(&files, now)?;
+        TrustedRoot::parse(&bytes, &format!("of `{}`", mirror.url))?;
+        if let Err(failure) = cache.write(now, &files) {
+            self.warn_unkept(&failure);
+        }
+        Ok(fetched(bytes, mirror, now, now))
+    }
+
+    /// Takes a root as the newest. Whether it is another than the one before.
+    fn adopt(&self, base: Base) -> bool {
+        let before = self.base.borrow_mut().replace(base.clone());
+        before.is_none_or(|before| before.bytes != base.bytes)
+    }
+
+    fn warn_unkept(&self, failure: &Failure) {
+        let warning = format!("warning: the trusted root cannot be kept, and is fetched again when it is needed: {}", failure.message());
+        let mut warnings = self.warnings.borrow_mut();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+
+    fn cache(&self, mirror: &Mirror) -> Cache {
+        Cache::new(&self.settings.locations, mirror.id())
+    }
+}
+
+fn public_or(mirror: Option<Mirror>) -> Mirror {
+    let public = SigstoreInstance::PublicGood;
+    mirror.unwrap_or_else(|| Mirror { url: public.tuf_url().to_owned(), root: public.tuf_root().to_vec() })
+}
+
+fn embedded() -> Base {
+    Base {
+        bytes: SIGSTORE_PRODUCTION_TRUSTED_ROOT.as_bytes().to_vec(),
+        name: format!("that came with this program (of {})", day(EMBEDDED)),
+    }
+}
+
+fn fetched(bytes: Vec<u8>, mirror: &Mirror, at: Timestamp, now: Timestamp) -> Base {
+    let days = at.duration_until(now).as_hours().div_euclid(24);
+    let age = match days {
+        i64::MIN..=0 => "today".to_owned(),
+        1 => "yesterday".to_owned(),
+        days => format!("{days} days ago"),
+    };
+    Base { bytes, name: format!("fetched from `{}` {age}", mirror.url) }
+}
+
+fn missing(mirror: Option<&Mirror>, offline: bool, why: Option<&Failure>) -> Failure {
+    let url = public_or(mirror.cloned()).url;
+    let failure = Failure::new(Class::Trustroot, format!("there is no trusted root of `{url}` on this machine yet"));
+    match why {
+        _ if offline => failure.hint("let it be fetched once without LUET_COSIGN_OFFLINE, or name a document with COSIGN_TRUSTED_ROOT"),
+        Some(why) => failure.detail(why.line()).hint(why.the_hint()),
+        None => failure,
     }
 }

@@ -5,6 +5,7 @@
 
 use super::Locations;
 use super::folder::{Folder, bytes_of, name_of};
+use super::memory::FirstSigner;
 use super::run::Run;
 use crate::class::{Class, Failure};
 use crate::dest::Identity;
@@ -44,8 +45,8 @@ pub struct Verified {
     pub fingerprint: Digest,
     /// Whether the signature claims repository and tag.
     pub binds: bool,
-    /// The signer, where the first one of the repository is to be the only one.
-    pub pinned: Option<String>,
+    /// Who of the signers is the first one of the repository, where that one is to be the only one.
+    pub pinned: Option<FirstSigner>,
     /// The digest of the tree that the signature claims.
     pub tree: Option<Digest>,
 }

@@ -29,9 +29,9 @@ pub struct Seen {
     pub fingerprint: Digest,
     /// Whether the signature claimed repository and tag.
     pub binds: bool,
-    /// The signer, where the first one of the repository is to be the only one.
+    /// Who of the signers is the first one of the repository, where that one is to be the only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pinned: Option<String>,
+    pub pinned: Option<FirstSigner>,
     /// The highest revision, where the image is the description of a luet repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
@@ -39,11 +39,28 @@ pub struct Seen {
     pub seconds: i64,
 }
 
-/// A line: something that was seen, or the wish to forget.
+/// The first signer of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstSigner {
+    /// What stands for the signer.
+    pub fingerprint: Digest,
+    /// Who it is, for people.
+    pub name: String,
+}
+
+/// What the file of a repository says. The first signer is the repository's and no tag's: no later image takes its place.
+#[derive(Debug, Default)]
+struct Known {
+    seen: Vec<Seen>,
+    first: Option<FirstSigner>,
+}
+
+/// A line: something that was seen, who was the first signer in lines that are gone, or the wish to forget.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Line {
     Seen(Seen),
+    First(FirstSigner),
     Forget { tag: Option<String> },
 }
 
@@ -79,7 +96,15 @@ impl Memory {
     /// # Errors
     /// `state`: the file cannot be read, or was not written by this program.
     pub fn of(&self, repository: &Repository) -> Result<Vec<Seen>, Failure> {
-        self.read(&file_name(repository))
+        Ok(self.read(&file_name(repository))?.seen)
+    }
+
+    /// Returns the first signer of a repository, where that one alone counts.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn first_signer(&self, repository: &Repository) -> Result<Option<FirstSigner>, Failure> {
+        Ok(self.read(&file_name(repository))?.first)
     }
 
     /// Returns everything that is known.
@@ -92,7 +117,7 @@ impl Memory {
         names.sort();
         let mut all = Vec::new();
         for name in names {
-            all.extend(self.read(&name)?);
+            all.extend(self.read(&name)?.seen);
         }
         Ok(all)
     }
@@ -105,10 +130,11 @@ impl Memory {
     pub fn remember(&self, repository: &Repository, seen: &Seen) -> Result<(), Failure> {
         let name = file_name(repository);
         let _lock = self.folder.lock(&lock_name(&name), limits::LOCK)?;
-        let known = self.read(&name)?;
-        let another = |known: &&Seen| known.pinned.is_some() && known.fingerprint != seen.fingerprint;
-        if let (Some(found), Some(first)) = (&seen.pinned, known.iter().find(another)) {
-            let first = first.pinned.as_deref().unwrap_or_default();
+        let Known { seen: known, first } = self.read(&name)?;
+        if let (Some(found), Some(first)) = (&seen.pinned, &first)
+            && found.fingerprint != first.fingerprint
+        {
+            let (found, first) = (&found.name, &first.name);
             return Err(Failure::new(
                 Class::Identity,
                 format!("signed by `{found}`, but the first signer of `{repository}` here was `{first}`"),
@@ -120,45 +146,40 @@ impl Memory {
         if known.iter().any(|known| Seen { seconds: seen.seconds, ..known.clone() } == *seen) {
             return Ok(());
         }
-        self.write(&name, &Line::Seen(seen.clone()), known, |known| !same_place(known, seen), Some(seen))
+        let kept = known.into_iter().filter(|known| !same_place(known, seen)).chain([seen.clone()]).collect();
+        let first = first.or_else(|| seen.pinned.clone());
+        self.write(&name, &Line::Seen(seen.clone()), Known { seen: kept, first })
     }
 
-    /// Forgets a tag, or with `None` everything of a repository. Returns how much that was.
+    /// Forgets a tag, or with `None` everything of a repository, its first signer among it. Returns how many images that was.
     ///
     /// # Errors
     /// As [`Self::remember`].
     pub fn forget(&self, repository: &Repository, tag: Option<&Tag>) -> Result<usize, Failure> {
         let name = file_name(repository);
         let _lock = self.folder.lock(&lock_name(&name), limits::LOCK)?;
-        let known = self.read(&name)?;
+        let mut known = self.read(&name)?;
         let tag = tag.map(ToString::to_string);
-        let count = known.iter().filter(|known| tag.is_none() || known.tag == tag).count();
-        if count > 0 {
-            let keeps = |known: &Seen| tag.is_some() && known.tag != tag;
-            self.write(&name, &Line::Forget { tag: tag.clone() }, known, keeps, None)?;
+        let before = known.seen.len();
+        let first = known.first.take_if(|_| tag.is_none());
+        known.seen.retain(|known| tag.is_some() && known.tag != tag);
+        let count = before - known.seen.len();
+        if count > 0 || first.is_some() {
+            self.write(&name, &Line::Forget { tag }, known)?;
         }
         Ok(count)
     }
 
-    /// Appends a line; where the file would grow too large, writes it anew without what is out of date, the oldest first.
-    fn write(
-        &self,
-        name: &str,
-        line: &Line,
-        known: Vec<Seen>,
-        keeps: impl Fn(&Seen) -> bool,
-        newest: Option<&Seen>,
-    ) -> Result<(), Failure> {
+    /// Appends a line; where the file would grow too large, writes it anew: what is known with the line, without the oldest.
+    fn write(&self, name: &str, line: &Line, known: Known) -> Result<(), Failure> {
         let line = to_json(line)?;
         let size = self.folder.read_up_to(name, limits::MEMORY_BYTES)?.map_or(0, |bytes| bytes.len());
         let limit = usize::try_from(limits::MEMORY_BYTES).unwrap_or(usize::MAX);
         if size + line.len() < limit {
             return self.folder.append(name, &line);
         }
-        let mut lines: Vec<String> = Vec::new();
-        for seen in known.into_iter().filter(keeps).chain(newest.cloned()) {
-            lines.push(to_json(&Line::Seen(seen))?);
-        }
+        let first = known.first.map(|first| to_json(&Line::First(first))).transpose()?;
+        let lines: Vec<String> = known.seen.into_iter().map(|seen| to_json(&Line::Seen(seen))).collect::<Result<_, _>>()?;
         // Half of it, so that the next write is an append again.
         let mut total: usize = lines.iter().map(|line| line.len() + 1).sum();
         let mut from = 0;
@@ -166,11 +187,11 @@ impl Memory {
             total -= lines.get(from).map_or(0, |line| line.len() + 1);
             from += 1;
         }
-        let text: String = lines.iter().skip(from).map(|line| format!("{line}\n")).collect();
+        let text: String = first.iter().chain(lines.iter().skip(from)).map(|line| format!("{line}\n")).collect();
         self.folder.replace(name, text.as_bytes())
     }
 
-    fn read(&self, name: &str) -> Result<Vec<Seen>, Failure> {
+    fn read(&self, name: &str) -> Result<Known, Failure> {
         let broken = |what: &str| {
             Failure::new(Class::State, format!("`{}` {what}", self.folder.path().join(name).display()))
                 .hint("see what is remembered with `luet-cosign seen list`; remove the file to forget all of it")
@@ -179,14 +200,17 @@ impl Memory {
         // What stands behind the last line end was never finished.
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let text = std::str::from_utf8(bytes.get(..whole).unwrap_or_default()).map_err(|_| broken("is not UTF-8"))?;
-        let mut known: Vec<Seen> = Vec::new();
+        let mut known = Known::default();
         for line in text.lines() {
             match serde_json::from_str(line).map_err(|error| broken(&format!("has a line that is none of ours: {error}")))? {
                 Line::Seen(seen) => {
-                    known.retain(|known| !same_place(known, &seen));
-                    known.push(seen);
+                    known.seen.retain(|known| !same_place(known, &seen));
+                    known.first = known.first.or_else(|| seen.pinned.clone());
+                    known.seen.push(seen);
                 }
-                Line::Forget { tag } => known.retain(|known| tag.is_some() && known.tag != tag),
+                Line::First(first) => known.first = Some(first),
+                Line::Forget { tag: None } => known = Known::default(),
+                Line::Forget { tag } => known.seen.retain(|known| known.tag != tag),
             }
         }
         Ok(known)
@@ -204,7 +228,7 @@ fn to_json(line: &Line) -> Result<String, Failure> {
 
 /// Returns where the memory lies, or will: the first place that is this user's own. Whether it can be used, or is there at all,
 /// does not matter: passing over one that cannot be used would forget what is in it.
-fn place(locations: &Locations) -> Option<&Path> {
+pub(super) fn place(locations: &Locations) -> Option<&Path> {
     let user = rustix::process::geteuid().as_raw();
     locations.state.iter().map(PathBuf::as_path).find(|path| {
         let owner = path.ancestors().map(Path::metadata).find(|found| !found.as_ref().is_err_and(is_absent));
@@ -297,6 +321,35 @@ mod tests {
             assert_eq!(memory.of(&repository).map_err(|failure| failure.class()), Err(Class::State));
             assert!(memory.remember(&repository, &seen("a", "1")).is_err());
         }
+    }
+
+    #[test]
+    fn the_first_signer_stays_until_all_is_forgotten() {
+        let (_top, memory, repository) = setup();
+        let signer = |name: &str| FirstSigner { fingerprint: Digest::of(name.as_bytes()), name: name.to_owned() };
+        let by = |name: &str, tag: &str| Seen { pinned: Some(signer(name)), ..seen(tag, name) };
+        memory.remember(&repository, &by("alice", "a")).unwrap();
+        memory.remember(&repository, &seen("a", "by a key")).unwrap();
+        memory.forget(&repository, Some(&"a".parse().unwrap())).unwrap();
+        // So many that the file is written anew.
+        let room = usize::try_from(limits::MEMORY_BYTES).unwrap();
+        for round in ["1", "2"] {
+            let mut text = memory.folder.read_up_to(&file_name(&repository), limits::MEMORY_BYTES).unwrap().unwrap();
+            let lines = (0..4_000).map(|number| to_json(&Line::Seen(seen(&format!("t{number}"), round))).unwrap() + "\n");
+            lines.for_each(|line| {
+                if text.len() + line.len() < room {
+                    text.extend(line.bytes())
+                }
+            });
+            memory.folder.replace(&file_name(&repository), &text).unwrap();
+            memory.remember(&repository, &seen("newest", round)).unwrap();
+            assert!(!memory.of(&repository).unwrap().contains(&seen("t0", round)), "it was written anew");
+        }
+        assert_eq!(memory.first_signer(&repository).unwrap(), Some(signer("alice")));
+        assert_eq!(memory.remember(&repository, &by("eve", "b")).map_err(|failure| failure.class()), Err(Class::Identity));
+        memory.forget(&repository, None).unwrap();
+        assert_eq!(memory.first_signer(&repository).unwrap(), None);
+        memory.remember(&repository, &by("eve", "b")).unwrap();
     }
 
     #[test]

@@ -11,10 +11,10 @@ mod run;
 
 pub use folder::{Folder, Lock};
 pub use handoff::{Grounds, Handoff, Handoffs, Verified};
-pub use memory::{Memory, Seen};
+pub use memory::{FirstSigner, Memory, Seen};
 pub use run::Run;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where files may lie: the first folder that can be used is.
 #[derive(Clone, Debug)]
@@ -23,4 +23,12 @@ pub struct Locations {
     pub state: Vec<PathBuf>,
     /// What is kept for one run of the host: handoffs, the mark of a preflight.
     pub runs: Vec<PathBuf>,
+}
+
+impl Locations {
+    /// Returns where state lies, or will: the first place that is this user's own, whether it can be used or not.
+    #[must_use]
+    pub fn state_place(&self) -> Option<&Path> {
+        memory::place(self)
+    }
 }

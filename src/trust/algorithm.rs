@@ -3,8 +3,10 @@
 //! The list is the table of `docs/keys.md`. A scheme over SHA-256 can be checked where only the payload's digest is known;
 //! the others need the payload itself. Nothing in a signature chooses a scheme: the key does.
 
+use super::message::{Message, Needs};
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
+use ed25519_dalek::Digest as _;
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -31,7 +33,11 @@ pub enum KeyAlgorithm {
 enum Scheme {
     /// Over the SHA-256 of the message.
     Sha256(&'static dyn VerificationAlgorithm),
-    /// Over something else of the message.
+    /// Over its SHA-384.
+    Sha384(&'static dyn VerificationAlgorithm),
+    /// Over its SHA-512.
+    Sha512(&'static dyn VerificationAlgorithm),
+    /// Over the message itself.
     Whole(&'static dyn VerificationAlgorithm),
     /// Ed25519ph of RFC 8032 section 5.1, without a context: over the SHA-512 of the message.
     Ed25519ph,
@@ -39,8 +45,8 @@ enum Scheme {
 
 // cosign 1.0 to 2.5 and skopeo sign with SHA-256 whatever the curve is; cosign 2.6 and 3 with the hash of the curve.
 static P256: &[Scheme] = &[Scheme::Sha256(&signature::ECDSA_P256_SHA256_ASN1)];
-static P384: &[Scheme] = &[Scheme::Sha256(&signature::ECDSA_P384_SHA256_ASN1), Scheme::Whole(&signature::ECDSA_P384_SHA384_ASN1)];
-static P521: &[Scheme] = &[Scheme::Sha256(&signature::ECDSA_P521_SHA256_ASN1), Scheme::Whole(&signature::ECDSA_P521_SHA512_ASN1)];
+static P384: &[Scheme] = &[Scheme::Sha256(&signature::ECDSA_P384_SHA256_ASN1), Scheme::Sha384(&signature::ECDSA_P384_SHA384_ASN1)];
+static P521: &[Scheme] = &[Scheme::Sha256(&signature::ECDSA_P521_SHA256_ASN1), Scheme::Sha512(&signature::ECDSA_P521_SHA512_ASN1)];
 // cosign before 2.6, and skopeo, sign plainly; cosign 2.6 and 3 with Ed25519ph.
 static ED25519: &[Scheme] = &[Scheme::Whole(&signature::ED25519), Scheme::Ed25519ph];
 // cosign with a key file uses PKCS#1 v1.5, with a key service of AWS or Google PSS as well.
@@ -79,26 +85,52 @@ impl KeyAlgorithm {
     pub(super) fn verifies_digest(self, key: &[u8], message: &digest::Digest, signature: &[u8]) -> bool {
         self.schemes().iter().any(|scheme| match scheme {
             Scheme::Sha256(algorithm) => UnparsedPublicKey::new(*algorithm, key).verify_digest(message, signature).is_ok(),
-            Scheme::Whole(_) | Scheme::Ed25519ph => false,
+            Scheme::Sha384(_) | Scheme::Sha512(_) | Scheme::Whole(_) | Scheme::Ed25519ph => false,
+        })
+    }
+
+    /// Returns what of a message its signatures can be over, beside the SHA-256.
+    pub(super) fn needs(self) -> Needs {
+        let any = |wanted: fn(&Scheme) -> bool| self.schemes().iter().any(wanted);
+        Needs {
+            sha384: any(|scheme| matches!(scheme, Scheme::Sha384(_))),
+            sha512: any(|scheme| matches!(scheme, Scheme::Sha512(_))),
+            whole: any(|scheme| matches!(scheme, Scheme::Whole(_) | Scheme::Ed25519ph)),
+        }
+    }
+
+    /// Whether `key` made `signature` over a message that was hashed, by any scheme of the list for which enough of it is known.
+    pub(super) fn verifies_hashed(self, key: &[u8], message: &Message, signature: &[u8]) -> bool {
+        let over = |scheme: &'static dyn VerificationAlgorithm, bytes: Option<&[u8]>, algorithm: &'static digest::Algorithm| {
+            let digest = bytes.and_then(|bytes| digest::Digest::import_less_safe(bytes, algorithm).ok());
+            digest.is_some_and(|digest| UnparsedPublicKey::new(scheme, key).verify_digest(&digest, signature).is_ok())
+        };
+        let digests = message.digests();
+        self.schemes().iter().any(|scheme| match *scheme {
+            Scheme::Sha256(scheme) => over(scheme, Some(digests.sha256.bytes()), &digest::SHA256),
+            Scheme::Sha384(scheme) => over(scheme, digests.sha384.as_ref().map(<[u8; 48]>::as_slice), &digest::SHA384),
+            Scheme::Sha512(scheme) => over(scheme, digests.sha512.as_ref().map(<[u8; 64]>::as_slice), &digest::SHA512),
+            Scheme::Whole(scheme) => {
+                message.whole().is_some_and(|whole| UnparsedPublicKey::new(scheme, key).verify(whole, signature).is_ok())
+            }
+            Scheme::Ed25519ph => message.hasher().is_some_and(|hasher| verifies_prehashed(key, hasher, signature)),
         })
     }
 
     /// Whether `key` made `signature` over `message`, by any scheme of the list.
     pub(super) fn verifies(self, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
         self.schemes().iter().any(|scheme| match scheme {
-            Scheme::Sha256(algorithm) | Scheme::Whole(algorithm) => {
+            Scheme::Sha256(algorithm) | Scheme::Sha384(algorithm) | Scheme::Sha512(algorithm) | Scheme::Whole(algorithm) => {
                 UnparsedPublicKey::new(*algorithm, key).verify(message, signature).is_ok()
             }
-            Scheme::Ed25519ph => verifies_ed25519ph(key, message, signature),
+            Scheme::Ed25519ph => verifies_prehashed(key, ed25519_dalek::Sha512::new().chain_update(message), signature),
         })
     }
 }
 
-fn verifies_ed25519ph(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    use ed25519_dalek::Digest as _;
+fn verifies_prehashed(key: &[u8], message: ed25519_dalek::Sha512, signature: &[u8]) -> bool {
     let key = <[u8; 32]>::try_from(key).ok().and_then(|key| ed25519_dalek::VerifyingKey::from_bytes(&key).ok());
     let signature = ed25519_dalek::Signature::from_slice(signature).ok();
-    let message = ed25519_dalek::Sha512::new().chain_update(message);
     // Strict: no points of small order (`reference/security.md` S22).
     matches!((key, signature), (Some(key), Some(signature)) if key.verify_prehashed_strict(message, None, &signature).is_ok())
 }

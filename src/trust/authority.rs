@@ -135,7 +135,9 @@ impl Roots {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Proven {
     Key(Digest),
-    Certificate(Box<Certificate>),
+    /// A certificate, and the trusted roots under which it holds: another one can know another authority, whose word is nothing
+    /// to whoever names this one.
+    Certificate(Box<Certificate>, Vec<Option<String>>),
 }
 
 impl Proven {
@@ -143,7 +145,7 @@ impl Proven {
     pub(super) fn fingerprint(&self) -> Digest {
         match self {
             Self::Key(fingerprint) => *fingerprint,
-            Self::Certificate(certificate) => certificate.fingerprint(),
+            Self::Certificate(certificate, _) => certificate.fingerprint(),
         }
     }
 
@@ -151,7 +153,9 @@ impl Proven {
     pub(super) fn is(&self, authority: &Authority) -> bool {
         match (self, &authority.signer) {
             (Self::Key(fingerprint), Signer::Key { key, .. }) => key.fingerprint() == fingerprint,
-            (Self::Certificate(certificate), Signer::Certificate(identity)) => identity.fits(certificate),
+            (Self::Certificate(certificate, roots), Signer::Certificate(identity)) => {
+                roots.contains(&authority.root) && identity.fits(certificate)
+            }
             _ => false,
         }
     }

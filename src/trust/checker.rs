@@ -226,14 +226,17 @@ fn by_certificate<'a>(
     if identities.peek().is_none() {
         return Err(Failure::new(Class::Identity, "a keyless signature, where only keys are trusted").into());
     }
+    // All of them, for one signature can be by several authorities.
+    for root in identities.clone().map(|authority| authority.root.as_ref()) {
+        checked.entry(root).or_insert_with(|| checker.roots.get(root).map_err(Rejected::from).and_then(&certify));
+    }
     for authority in identities {
-        let root = authority.root.as_ref();
-        let certified = checked.entry(root).or_insert_with(|| checker.roots.get(root).map_err(Rejected::from).and_then(&certify));
-        if let (Ok(certified), Some(identity)) = (certified, authority.identity())
+        if let (Some(Ok(certified)), Some(identity)) = (checked.get(&authority.root.as_ref()), authority.identity())
             && identity.fits(&certified.certificate)
         {
+            let held = checked.iter().filter(|(_, outcome)| outcome.is_ok()).map(|(root, _)| root.cloned());
             let made = Made {
-                by: Proven::Certificate(Box::new(certified.certificate.clone())),
+                by: Proven::Certificate(Box::new(certified.certificate.clone()), held.collect()),
                 times: certified.times.clone(),
                 log_index: certified.log_index,
             };
@@ -395,7 +398,7 @@ impl VerifiedSignature {
     pub fn certificate(&self) -> Option<&Certificate> {
         match &self.made.by {
             Proven::Key(_) => None,
-            Proven::Certificate(certificate) => Some(certificate),
+            Proven::Certificate(certificate, _) => Some(certificate),
         }
     }
 

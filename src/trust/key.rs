@@ -1,6 +1,7 @@
 //! Public keys.
 
 use super::algorithm::KeyAlgorithm;
+use super::message::{Message, Needs};
 use crate::class::{Class, Failure};
 use crate::name::Digest;
 use aws_lc_rs::{digest, signature};
@@ -99,6 +100,28 @@ impl PublicKey {
     /// `signature`: it does not hold.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), Failure> {
         if self.algorithm.verifies(&self.key, message, signature) { Ok(()) } else { Err(self.not_ours()) }
+    }
+
+    /// Checks a signature over a message that was hashed: by every scheme for which enough of it is known.
+    ///
+    /// # Errors
+    /// `signature`: it does not hold. `limit`: the key signs messages as they are, and this one was too long to be kept.
+    pub fn verify_hashed(&self, message: &Message, signature: &[u8]) -> Result<(), Failure> {
+        if self.algorithm.verifies_hashed(&self.key, message, signature) {
+            return Ok(());
+        }
+        if self.algorithm.needs().whole && message.whole().is_none() {
+            let limit = crate::limits::MESSAGE_BYTES;
+            return Err(Failure::new(Class::Limit, format!("an {} signature over a file that is not at hand whole", self.algorithm))
+                .hint(format!("Ed25519 signs files as they are: up to {limit} bytes are read, and a digest is not enough")));
+        }
+        Err(self.not_ours())
+    }
+
+    /// Returns what of a message is needed to check signatures of this key.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        self.algorithm.needs()
     }
 
     /// Checks a signature over a message of which only the SHA-256 is known.

@@ -9,12 +9,12 @@ use super::entry::{Claim, MessageDigests, Signed};
 use super::root::{TrustedRoot, malformed, tlog};
 use crate::class::{Class, Failure};
 use crate::name::Digest;
-use crate::wire::{Bundle, Content, Envelope, LegacyCandidate, LogEntry, json, read_certificates, read_timestamp};
+use crate::wire::{Bundle, Content, Envelope, LegacyCandidate, LogEntry, LoggedEntry, json, read_certificates, read_timestamp};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sigstore::types::bundle::{
-    InclusionPromise, MessageDigest, MessageSignature, Rfc3161Timestamp, TimestampVerificationData, TransparencyLogEntry,
-    VerificationMaterial, VerificationMaterialContent, X509Certificate,
+    CheckpointData, InclusionPromise, InclusionProof, MessageDigest, MessageSignature, Rfc3161Timestamp, TimestampVerificationData,
+    TransparencyLogEntry, VerificationMaterial, VerificationMaterialContent, X509Certificate,
 };
 use sigstore::types::{
     Artifact, ArtifactDigest, Bundle as SigstoreBundle, CanonicalizedBody, DerCertificate, DerPublicKey, HashAlgorithm, KindVersion, LogId,
@@ -87,7 +87,7 @@ impl TrustedRoot {
     /// # Errors
     /// Every class of a signature that does not hold.
     pub fn certify_bundle(&self, bundle: &Bundle, subject: &MessageDigests, sct: CertificateLog) -> Result<Certified, Rejected> {
-        let theirs = SigstoreBundle::from_json(bundle.evidence()?).map_err(|error| malformed(format!("a Sigstore bundle: {error}")))?;
+        let theirs = read(bundle)?;
         refuse_root_in_chain(&theirs)?;
         let artifact = artifact(&theirs, subject)?;
         match &bundle.content {
@@ -96,7 +96,7 @@ impl TrustedRoot {
         }
     }
 
-    fn certify(
+    pub(super) fn certify(
         &self,
         mut bundle: SigstoreBundle,
         artifact: Artifact<'_>,
@@ -150,7 +150,7 @@ impl TrustedRoot {
         subject: &Digest,
         spki: &[u8],
     ) -> Result<Option<(Timestamp, u64)>, Rejected> {
-        let theirs = SigstoreBundle::from_json(bundle.evidence()?).map_err(|error| malformed(format!("a Sigstore bundle: {error}")))?;
+        let theirs = read(bundle)?;
         let entries = &theirs.verification_material.tlog_entries;
         if entries.is_empty() {
             return Err(tlog("there is no log entry beside the signature").into());
@@ -183,10 +183,27 @@ fn refuse_root_in_chain(bundle: &SigstoreBundle) -> Result<(), Failure> {
 
 /// Returns the signer's certificate, unchecked.
 pub(super) fn leaf(bundle: &Bundle) -> Option<Vec<u8>> {
-    SigstoreBundle::from_json(bundle.evidence().ok()?).ok()?.signing_certificate().map(|certificate| certificate.as_bytes().to_vec())
+    read_leaf(bundle).ok()
 }
 
-fn x509(der: &[u8]) -> Result<x509_cert::Certificate, Failure> {
+/// # Errors
+/// `malformed`: there is none, or what lies beside it cannot be read.
+pub(super) fn read_leaf(bundle: &Bundle) -> Result<Vec<u8>, Failure> {
+    let certificate = read(bundle)?.signing_certificate().map(|certificate| certificate.as_bytes().to_vec());
+    certificate.ok_or_else(|| malformed("a Sigstore bundle without a certificate"))
+}
+
+fn read(bundle: &Bundle) -> Result<SigstoreBundle, Failure> {
+    SigstoreBundle::from_json(bundle.evidence()?).map_err(|error| malformed(format!("a Sigstore bundle: {error}")))
+}
+
+/// Returns the body of the entry that the log promised, unchecked.
+pub(super) fn promised_body(bundle: &Bundle) -> Option<Vec<u8>> {
+    let entries = read(bundle).ok()?.verification_material.tlog_entries;
+    entries.iter().find(|entry| entry.inclusion_promise.is_some()).map(|entry| entry.canonicalized_body.as_bytes().to_vec())
+}
+
+pub(super) fn x509(der: &[u8]) -> Result<x509_cert::Certificate, Failure> {
     use x509_cert::der::Decode as _;
     x509_cert::Certificate::from_der(der).map_err(|error| malformed(format!("a certificate that cannot be read: {error}")))
 }
@@ -267,6 +284,20 @@ pub(super) fn log_entry(entry: &LogEntry) -> Result<TransparencyLogEntry, Failur
     )
     .with_integrated_time(Timestamp::from_second(entry.integrated_time).map_err(|error| bad(&error))?)
     .with_inclusion_promise(InclusionPromise::new(SignedTimestamp::new(entry.promise.clone()))))
+}
+
+/// Returns an entry as the log's API gave it: with its proof, where there is one.
+pub(super) fn logged_entry(logged: &LoggedEntry) -> Result<TransparencyLogEntry, Failure> {
+    let entry = log_entry(&logged.entry)?;
+    let Some(proof) = &logged.proof else { return Ok(entry) };
+    let bad = |error: &dyn std::fmt::Display| tlog(format!("a proof that cannot be: {error}"));
+    Ok(entry.with_inclusion_proof(InclusionProof::new(
+        LogIndex::new(proof.index).map_err(|error| bad(&error))?,
+        Sha256Hash::from(proof.root),
+        proof.size,
+        proof.hashes.iter().copied().map(Sha256Hash::from).collect(),
+        CheckpointData::new(proof.checkpoint.clone()).map_err(|error| bad(&error))?,
+    )))
 }
 
 fn signature_of(content: &SignatureContent) -> Result<Vec<u8>, Failure> {

@@ -12,7 +12,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sigstore::Verifier;
-use sigstore::crypto::{Keyring, SigningScheme, VerificationKey};
+use sigstore::crypto::{Checkpoint, Keyring, SigningScheme, VerificationKey};
 use sigstore::trust_root::CertificateAuthority;
 use sigstore::types::bundle::TransparencyLogEntry;
 use sigstore::types::{DerPublicKey, KindVersion, Sha256Hash, SignatureBytes, TimeRange};
@@ -106,12 +106,17 @@ impl TrustedRoot {
             return if entry.inclusion_promise.is_some() { Ok(()) } else { Err(tlog("a log entry that nothing proves")) };
         };
         let checkpoint = proof.checkpoint.checkpoint().ok_or_else(|| tlog("a proof without a checkpoint"))?;
+        // Of a v2 entry the name of the log is not signed, so it says nothing.
+        let is_v1 = entry.kind_version != KindVersion::HashedRekordV002;
+        self.check_signer(checkpoint, is_v1.then_some(entry.log_id.key_id.as_bytes()), times)
+    }
+
+    /// Checks that the head of a tree is signed by a log, by the one of this name where there is one, whose key counted then.
+    pub(super) fn check_signer(&self, checkpoint: &Checkpoint, name: Option<&[u8]>, times: &[Timestamp]) -> Result<(), Failure> {
         let signed_by =
             |log: &&Log| checkpoint.signatures().iter().any(|found| log.key.verify(checkpoint.signed_data(), &found.signature).is_ok());
         let counted = |log: &Log| log.window.is_none_or(|window| times.iter().all(|time| window.contains(*time)));
-        // Of a v2 entry the name of the log is not signed, so it says nothing.
-        let is_v1 = entry.kind_version != KindVersion::HashedRekordV002;
-        let named = |log: &&Log| !is_v1 || log.id == entry.log_id.key_id.as_bytes();
+        let named = |log: &&Log| name.is_none_or(|name| log.id == name);
         let mut signers = self.logs.iter().filter(signed_by).filter(named).peekable();
         if signers.peek().is_none() {
             return Err(tlog("a checkpoint by another log than the entry names"));
@@ -125,6 +130,13 @@ impl TrustedRoot {
     /// # Errors
     /// `tlog`: it did not, or the entry is about something else. `time`: a log whose key did not count then.
     pub(super) fn check_promise(&self, entry: &LogEntry, claim: &Claim<'_>) -> Result<(Timestamp, u64), Rejected> {
+        let time = self.check_promised(entry)?;
+        claim.is_named_in(&entry.body)?;
+        Ok((time, entry.log_index))
+    }
+
+    /// Checks that a log promised to have an entry, whatever it is about. Returns when.
+    pub(super) fn check_promised(&self, entry: &LogEntry) -> Result<Timestamp, Rejected> {
         let time = Timestamp::from_second(entry.integrated_time).map_err(|_| malformed("a log entry with a time that cannot be"))?;
         // RFC 8785 by hand: the four keys in order, and no character in them that is escaped.
         let log_id: String = entry.log_id.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -144,8 +156,7 @@ impl TrustedRoot {
         self.keys
             .verify_with_key_id_at(&id, time, payload.to_string(), &SignatureBytes::new(entry.promise.clone()))
             .map_err(|error| tlog(format!("the log did not promise this entry: {error}")))?;
-        claim.is_named_in(&entry.body)?;
-        Ok((time, entry.log_index))
+        Ok(time)
     }
 }
 

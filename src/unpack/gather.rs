@@ -71,13 +71,10 @@ impl Look<'_> {
 
     /// Checks something, and where that met an authority or log that its trusted root does not know, once more with a newer one.
     async fn check<'a, T>(&'a self, checker: &mut Checker<'a>, check: impl Fn(&Checker<'a>) -> Result<T, Rejected>) -> Result<T, Failure> {
-        match check(checker) {
-            Err(rejected) if rejected.unknown && self.roots.refresh().await => {
-                checker.roots = self.checker().await.roots;
-                Ok(check(checker)?)
-            }
-            outcome => Ok(outcome?),
-        }
+        let outcome = self.roots.judge(async || check(&self.checker().await)).await;
+        // What is checked next is checked by what is known now.
+        checker.roots = self.checker().await.roots;
+        outcome
     }
 
     /// Returns whether nothing more has to be found.

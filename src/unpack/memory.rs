@@ -31,7 +31,7 @@ pub(super) fn recall(session: &Session, matched: &Matched) -> Result<policy::Mem
         tag_verified: known.iter().rev().find(|seen| tag.is_some() && seen.tag == tag).map(fact),
         repository_verified: known.last().map(fact),
         binders: known.iter().filter(|seen| seen.binds).map(|seen| seen.fingerprint).collect(),
-        pin: known.iter().find_map(|seen| Some(Pin { fingerprint: seen.fingerprint, name: seen.pinned.clone()? })),
+        pin: memory.first_signer(reference.repository())?.map(|first| Pin { fingerprint: first.fingerprint, name: first.name }),
         durable,
     })
 }

@@ -174,7 +174,7 @@ fn verified(provisional: &Provisional) -> Option<Verified> {
         authority: signature.authority().to_owned(),
         fingerprint: *signature.fingerprint(),
         binds: claims.repository.is_some() && claims.tag.is_some(),
-        pinned: provisional.pinned(),
+        pinned: provisional.pinned().map(|pin| store::FirstSigner { fingerprint: pin.fingerprint, name: pin.name }),
         tree: provisional.tree(),
     })
 }

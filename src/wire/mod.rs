@@ -4,18 +4,22 @@
 //! Formats: `reference/cosign.md` section 1; cosign `specs/SIGNATURE_SPEC.md`.
 
 mod bundle;
+mod detached;
 mod evidence;
 mod fallback;
 pub mod json;
 mod payload;
 mod referrer;
+mod rekor;
 mod signatures;
 mod statement;
 
 pub use bundle::{BUNDLE_TYPE, Bundle, BundleSource, Content, Envelope, Material, STATEMENT_TYPE, statement_to_sign, write_bundle};
+pub use detached::{Detached, FileSignature, read_bundle, read_certificate_file, read_signature};
 pub use evidence::{LegacyEvidence, LogEntry, read_certificates, read_timestamp};
 pub use fallback::FallbackIndex;
 pub use payload::{Claims, Payload};
 pub use referrer::{EMPTY_CONFIG, Referrer, SubjectDescriptor, write_referrer};
+pub use rekor::{LogAnswer, LogProof, LoggedEntry, hashedrekord, leaf_hash};
 pub use signatures::{LegacyCandidate, Signatures};
 pub use statement::{SIGN_PREDICATE, Statement, predicate, write_statement};

@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 /// The predicate of an image signature; everything else in a bundle is an attestation.
 pub const SIGN_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+/// The version before, which attestations still have.
+const OLD_STATEMENT: &str = "https://in-toto.io/Statement/v0.1";
 
 /// A statement that is a signature of images.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,22 @@ impl Statement {
         if text("predicateType") != SIGN_PREDICATE {
             return Err(malformed(format!("has the predicate `{}`; expected `{SIGN_PREDICATE}`", text("predicateType"))));
         }
+        Self::read(&value)
+    }
+
+    /// Parses a statement with any predicate, for callers that only ask what it is about.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], but for the predicate, and version 0.1 counts as well.
+    pub fn parse_any(payload: &[u8]) -> Result<Self, Failure> {
+        let value = json::parse(payload).map_err(|failure| failure.within("the signed statement"))?;
+        match value.get("_type").and_then(Value::as_str).unwrap_or_default() {
+            STATEMENT | OLD_STATEMENT => Self::read(&value),
+            other => Err(malformed(format!("is of type `{other}`; expected `{STATEMENT}`"))),
+        }
+    }
+
+    fn read(value: &Value) -> Result<Self, Failure> {
         let subjects = value.get("subject").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         match subjects.len() {
             0 => Err(malformed("has no subject")),

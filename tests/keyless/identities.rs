@@ -123,3 +123,26 @@ fn the_owner_of_a_name_is_who_the_registry_says() {
         assert_eq!(owner(elsewhere), Identity::Unnamed, "{elsewhere}");
     }
 }
+
+/// Each signer is under one trusted root: what another root's authority says of whom this one names is nothing.
+#[test]
+fn a_signer_counts_only_under_the_root_that_it_names() {
+    let private = Sigstore::new();
+    let under =
+        |root: Option<&str>, identity: Identity| Authority { root: root.map(ToOwned::to_owned), ..Authority::of_identity(identity) };
+    let wide = Identity::Named { issuer: Expected::Exact(DEV.1.to_owned()), subject: Expected::glob("*@example.com").unwrap() };
+    let authorities = [under(Some("private"), wide.clone()), under(None, named(DEV)), under(Some("same"), wide)];
+    let requirements = Requirements::default();
+    let mut roots = Roots::default();
+    for (name, root) in [(None, sigstore()), (Some("private"), &private), (Some("same"), &private)] {
+        let root = TrustedRoot::parse(root.trusted_root().to_string().as_bytes(), "of the test").map(Rc::new);
+        roots.insert(name.map(ToOwned::to_owned), root);
+    }
+    let checker = Checker { roots, ..Checker::new(&authorities, &requirements) };
+    for (signer, expected) in [(&private, [true, false, true]), (sigstore(), [false, true, false])] {
+        let bundle = signer.sign().image(IMAGE).bundle().to_string();
+        let bundle = Bundle::parse(bundle.as_bytes(), BundleSource::Registry).unwrap();
+        let verified = check_bundle(&bundle, &image(), &checker).unwrap().unwrap();
+        assert_eq!(authorities.each_ref().map(|authority| verified.is_by(authority)), expected);
+    }
+}

@@ -98,7 +98,12 @@ impl Plugin {
     }
 
     pub fn raw(&self) -> Command {
-        let mut command = Command::new(&self.program);
+        self.raw_of(&self.program)
+    }
+
+    /// Another program, in the same environment.
+    pub fn raw_of(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
         command.env_clear().envs(&self.environment).current_dir(self.folder.path()).stdin(Stdio::null());
         command
     }

@@ -32,6 +32,7 @@ pub mod oidc;
 pub mod served;
 pub mod sign;
 pub mod tsa;
+pub mod tuf;
 
 pub use body::Kind;
 pub use bundle::Version;
@@ -42,6 +43,7 @@ pub use log::{Entry, Log, LogKind, Proof};
 pub use oidc::Issuer;
 pub use sign::{Content, Signature, Signer, Signing};
 pub use tsa::{Stamp, Tsa};
+pub use tuf::Tuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

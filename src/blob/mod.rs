@@ -1,0 +1,141 @@
+//! Files: is this what somebody released, and who was it? (`verify-blob`)
+//!
+//! Read from top to bottom: what lies beside the file is fetched, the file is read once, its signature is checked; only then, and
+//! only where nothing beside it says when it was made, the log is asked for its entry. Policies are about images and say nothing
+//! here. Sources: `reference/cosign.md` 1d, 1e; docs/files.md.
+
+mod content;
+mod log;
+mod sources;
+mod sums;
+
+pub use content::{Progress, Subject};
+pub use log::{EntryName, print_entry};
+pub use sources::Sources;
+pub use sums::{Listed, check_sums};
+
+use crate::class::{Class, Failure};
+use crate::session::Session;
+use crate::trust::{self, Certificate, Identity, Message, PublicKey, SignedFile, Statements, VerifiedFile, check_made};
+use crate::wire::FileSignature;
+use log::Log;
+
+/// What is asked of the signature of a file.
+#[derive(Debug)]
+pub struct Request {
+    /// Whose signature counts.
+    pub wanted: Wanted,
+    /// Which statements count.
+    pub statements: Statements,
+    /// The log that is asked for missing entries; the public one where none is given.
+    pub log: Option<String>,
+    /// Whether nothing may be asked for.
+    pub offline: bool,
+}
+
+/// Whose signature counts.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// A key's.
+    Key(PublicKey),
+    /// Somebody's, by a certificate.
+    Identity(Identity),
+    /// Anybody's who has a certificate: cosign 1, with `COSIGN_EXPERIMENTAL=1`.
+    Anybody,
+    /// Nobody said whose: it is found out who signed, and refused.
+    Nobody,
+}
+
+/// What became of a file whose signature holds.
+#[derive(Debug)]
+pub enum Answer {
+    /// Who was asked for signed it.
+    Verified(VerifiedFile),
+    /// Nobody was asked for. It is signed by the owner of this certificate, which is no success.
+    Unasked(Certificate),
+}
+
+impl Answer {
+    /// Takes success for an answer, and nothing else.
+    ///
+    /// # Errors
+    /// `identity`: nobody was asked for.
+    pub fn verified(self) -> Result<VerifiedFile, Failure> {
+        match self {
+            Self::Verified(verified) => Ok(verified),
+            Self::Unasked(certificate) => Err(unasked(&certificate)),
+        }
+    }
+}
+
+/// Checks the signature of a file.
+///
+/// # Errors
+/// `signature`: the file is not what was signed. `identity`: somebody else signed it. `time`, `tlog`,
+/// `malformed`, `binding`, `unsupported`: the signature does not hold. `not-found`: there is no such file. `net`: the log, or what
+/// lies behind a URL, could not be had. `secret`, `trustroot`, `limit`, `usage`.
+pub async fn verify(
+    session: &Session,
+    subject: &Subject,
+    sources: &Sources,
+    request: &Request,
+    progress: &Progress<'_>,
+) -> Result<Answer, Failure> {
+    // (1) What lies beside the file; it says what of the file has to be known.
+    let signature = sources.load(session).await?;
+    let needs = match &request.wanted {
+        Wanted::Key(key) => key.needs(),
+        _ => trust::needs(&signature),
+    };
+    // (2) The file, once. It takes as long as it takes.
+    let message = {
+        let _pause = session.client().pause();
+        subject.read(needs, progress)?
+    };
+    // (3) By a key that is all there is to check.
+    if let Wanted::Key(key) = &request.wanted {
+        return key.check_file(&signature, &message, request.statements).map(Answer::Verified);
+    }
+    // (4) By a certificate: the signature first. Nobody learns what lies here before it holds.
+    check_made(&signature, &message, request.statements)?;
+    let signed = match &signature {
+        FileSignature::Detached(detached) if detached.entry.is_none() => {
+            check_claim(&signature, &request.wanted)?;
+            Log::new(session, request).certify(detached, &message).await?
+        }
+        _ => certify(session, &signature, &message, request.statements).await?,
+    };
+    // (5) Who it was, now that it is proven.
+    match &request.wanted {
+        Wanted::Identity(identity) => signed.by(identity).map(Answer::Verified),
+        Wanted::Anybody => Ok(Answer::Verified(signed.by_anybody())),
+        Wanted::Key(_) | Wanted::Nobody => Ok(Answer::Unasked(signed.certificate().clone())),
+    }
+}
+
+/// Checks a signature by the trusted root, and where that does not know an authority or log, once more by a newer one.
+async fn certify(session: &Session, signature: &FileSignature, message: &Message, statements: Statements) -> Result<SignedFile, Failure> {
+    let check = async || {
+        let roots = session.roots().load([None]).await;
+        roots.get(None).map_err(trust::Rejected::from)?.certify_file(signature, message, statements, session.certificate_log())
+    };
+    session.roots().judge(check).await
+}
+
+/// A certificate that calls itself somebody else's needs no log to be refused.
+fn check_claim(signature: &FileSignature, wanted: &Wanted) -> Result<(), Failure> {
+    match (wanted, trust::claimed(signature)) {
+        (Wanted::Identity(identity), Some(certificate)) if !identity.fits(&certificate) => Err(Failure::new(
+            Class::Identity,
+            format!("the certificate says `{}` (issuer `{}`); expected {identity}", certificate.subject(), certificate.issuer()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the failure where it was not said whose signature counts. The front adds the command that says it.
+#[must_use]
+pub fn unasked(certificate: &Certificate) -> Failure {
+    let (subject, issuer) = (certificate.subject(), certificate.issuer());
+    Failure::new(Class::Identity, format!("signed by `{subject}` (issuer `{issuer}`), and nobody said whose signature counts"))
+}

@@ -1,0 +1,130 @@
+//! A list of files with their digests (`SHA256SUMS`), whose signature held: are they what it says?
+//!
+//! Form: GNU coreutils `sha256sum`, and its `--tag`. Every file of the list is read, several at the same time.
+
+use super::content::{self, Progress};
+use crate::class::{Class, Failure};
+use crate::limits;
+use crate::name::Digest;
+use crate::session::Session;
+use crate::trust::Needs;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A file of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name, as the list has it.
+    pub name: String,
+    /// What it has to be.
+    pub digest: Digest,
+}
+
+impl Listed {
+    /// Parses a list.
+    ///
+    /// # Errors
+    /// `malformed`: a line that is none of such a list, a name that leads elsewhere, nothing at all. `unsupported`: digests of
+    /// another kind. `limit`: more than [`limits::SUMS`] files.
+    pub fn parse_all(list: &[u8]) -> Result<Vec<Self>, Failure> {
+        let text = std::str::from_utf8(list).map_err(|_| Failure::new(Class::Malformed, "the list is not UTF-8"))?;
+        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let found = lines.map(|(number, line)| Self::parse(line).map_err(|failure| failure.within(format!("line {}", number + 1))));
+        let found = found.take(limits::SUMS + 1).collect::<Result<Vec<_>, _>>()?;
+        match found.len() {
+            0 => Err(Failure::new(Class::Malformed, "the list is empty")),
+            1..=limits::SUMS => Ok(found),
+            _ => Err(Failure::new(Class::Limit, format!("the list has more than {} files", limits::SUMS))),
+        }
+    }
+
+    fn parse(line: &str) -> Result<Self, Failure> {
+        let expected = || Failure::new(Class::Malformed, "no line of a list of digests; expected `HEX  NAME`, as sha256sum writes it");
+        let tagged = line.strip_prefix("SHA256 (").and_then(|rest| rest.rsplit_once(") = ")).map(|(name, hex)| (hex, name));
+        let plain = || line.split_once("  ").or_else(|| line.split_once(" *"));
+        let (hex, name) = tagged.or_else(plain).ok_or_else(expected)?;
+        if hex.len() != 64 && matches!(hex.len(), 32 | 40 | 96 | 128) {
+            return Err(
+                Failure::new(Class::Unsupported, format!("a digest of {} digits", hex.len())).hint("use the publisher's list of SHA-256")
+            );
+        }
+        let digest = format!("sha256:{}", hex.to_ascii_lowercase()).parse().map_err(|_| expected())?;
+        let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        if name.is_empty() || !inside {
+            return Err(Failure::new(Class::Malformed, format!("the name `{name}`, which leads out of the list's folder")));
+        }
+        Ok(Self { name: name.to_owned(), digest })
+    }
+
+    /// Returns where the file lies: beside the list.
+    #[must_use]
+    pub fn path(&self, folder: &Path) -> PathBuf {
+        folder.join(&self.name)
+    }
+
+    fn check(&self, folder: &Path, progress: &Progress<'_>) -> Result<(), Failure> {
+        let found = content::read(&self.path(folder), Needs::default(), progress)?.digests().sha256;
+        if found == self.digest {
+            return Ok(());
+        }
+        Err(Failure::new(Class::Digest, format!("`{}` is `{found}`; the signed list says `{}`", self.name, self.digest))
+            .hint("the file is not what was released: download it again"))
+    }
+}
+
+/// Reads files of a list, as many at the same time as there are processors, and says of each whether it is what the list says.
+#[must_use]
+pub fn check_sums(session: &Session, list: &[Listed], folder: &Path, progress: &Progress<'_>) -> Vec<Result<(), Failure>> {
+    // It takes as long as it takes.
+    let _pause = session.client().pause();
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(list.len());
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<Option<Result<(), Failure>>>> = Mutex::new(vec![None; list.len()]);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(listed) = list.get(at) else { return };
+                    let result = listed.check(folder, progress);
+                    let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    if let Some(slot) = results.get_mut(at) {
+                        *slot = Some(result);
+                    }
+                }
+            });
+        }
+    });
+    let unread = || Err(Failure::new(Class::Internal, "a file of the list was not read"));
+    let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    results.into_iter().map(|result| result.unwrap_or_else(unread)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_read_as_sha256sum_writes_them() {
+        let hex = "0a".repeat(32);
+        let names = |text: String| {
+            Listed::parse_all(text.as_bytes())
+                .map(|list| list.into_iter().map(|listed| listed.name).collect::<Vec<_>>())
+                .map_err(|failure| failure.class())
+        };
+        assert_eq!(
+            names(format!("{hex}  a b\n\n{hex} *./c/d\r\nSHA256 (e) = {hex}\n")),
+            Ok(vec!["a b".into(), "./c/d".into(), "e".into()])
+        );
+        for (text, class) in [
+            (String::new(), Class::Malformed),
+            ("hello".to_owned(), Class::Malformed),
+            (format!("{hex}  ../x"), Class::Malformed),
+            (format!("{hex}  /etc/passwd"), Class::Malformed),
+            (format!("{}  x", "0a".repeat(20)), Class::Unsupported),
+        ] {
+            assert_eq!(names(text.clone()), Err(class), "{text}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What can be typed about files and logs.
+
+use super::Identity;
+use clap::{ArgGroup, Args, Subcommand};
+use std::path::PathBuf;
+
+pub(super) const VERIFY_BLOB: &str = "Examples:
+  luet-cosign verify-blob --certificate kubectl.cert --signature kubectl.sig \\
+    --certificate-identity krel-staging@k8s-releng-prod.iam.gserviceaccount.com \\
+    --certificate-oidc-issuer https://accounts.google.com kubectl
+  luet-cosign verify-blob --bundle FILE.sigstore.json --certificate-identity NAME --certificate-oidc-issuer URL FILE
+  luet-cosign verify-blob --key cosign.pub --signature FILE.sig FILE
+  luet-cosign verify-blob --key cosign.pub --signature SHA256SUMS.sig --all SHA256SUMS
+  COSIGN_EXPERIMENTAL=1 luet-cosign verify-blob --cert FILE.pem --signature FILE.sig FILE   (anybody's: see docs/files.md)";
+
+/// `verify-blob`
+#[derive(Clone, Debug, Default, Args)]
+#[command(group(ArgGroup::new("subject").required(true).args(["file", "all"])))]
+pub struct VerifyBlob {
+    /// The file, `-` for standard input, or `sha256:HEX` of a file that is elsewhere
+    pub file: Option<String>,
+    /// The signature is of this list of digests (SHA256SUMS, FILE.sha256): verify it, and every file in it
+    #[arg(long, value_name = "LIST")]
+    pub all: Option<PathBuf>,
+    /// Pass over files of the list that are not there
+    #[arg(long, requires = "all")]
+    pub ignore_missing: bool,
+    /// The public key: a path, https://... or env://VAR
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["certificate", "certificate_identity", "certificate_identity_regexp"])]
+    pub key: Option<String>,
+    /// The signature: a path, https://..., env://VAR, or the base64 itself
+    #[arg(long, value_name = "SIGNATURE")]
+    pub signature: Option<String>,
+    /// The signer's certificate, PEM or base64 of it: a path, https://... or env://VAR
+    #[arg(long, alias = "cert", value_name = "CERTIFICATE")]
+    pub certificate: Option<String>,
+    /// Certificates between that and an authority of the trusted root; none of them is trusted for being named here
+    #[arg(long, alias = "cert-chain", value_name = "CERTIFICATES")]
+    pub certificate_chain: Option<String>,
+    /// All of it in one file: a Sigstore bundle, or that of cosign 1 and 2
+    #[arg(long, value_name = "BUNDLE")]
+    pub bundle: Option<String>,
+    /// A timestamp beside the signature, as cosign writes it
+    #[arg(long, value_name = "FILE")]
+    pub rfc3161_timestamp: Option<String>,
+    /// The log that is asked where nothing says when it was signed (default: COSIGN_REKOR_URL, else the public one)
+    #[arg(long, value_name = "URL")]
+    pub rekor_url: Option<String>,
+    /// Ask nobody
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
+    pub offline: bool,
+    /// Whose keyless signatures count
+    #[command(flatten)]
+    pub identity: Identity,
+    /// What cosign takes and means nothing here
+    #[command(flatten)]
+    pub ignored: Ignored,
+}
+
+/// Options of cosign that say what is done here in any case.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Ignored {
+    /// cosign 1: demand that the certificate was logged, which is always demanded here
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, hide = true)]
+    pub enforce_sct: bool,
+    /// cosign 2: which form the bundle has, which shows in the bundle
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, hide = true)]
+    pub new_bundle_format: bool,
+    /// cosign 2 and 3: need no log, which a key does not here
+    #[arg(long, alias = "private-infrastructure", num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, hide = true)]
+    pub insecure_ignore_tlog: bool,
+    /// cosign 2 and 3: take times of timestamp authorities, which count here where they are there
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, hide = true)]
+    pub use_signed_timestamps: bool,
+}
+
+/// `verify-bundle`: the protocol of sigstore-conformance (`docs/cli_protocol.md` there).
+#[derive(Clone, Debug, Args)]
+pub struct VerifyBundle {
+    /// The file, or `sha256:HEX`
+    pub file: String,
+    /// The bundle
+    #[arg(long)]
+    pub bundle: String,
+    /// The public key
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Whose signature counts
+    #[command(flatten)]
+    pub identity: Identity,
+    /// The staging instance, which is not known here: give its --trusted-root
+    #[arg(long)]
+    pub staging: bool,
+}
+
+/// `tlog ...`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Tlog {
+    /// Print an entry as `rekor-cli get` does, once promise, proof and checkpoint hold
+    #[command(
+        after_help = "Example:\n  luet-cosign tlog get --log-index 8173886",
+        group(ArgGroup::new("entry").required(true).args(["uuid", "log_index"]))
+    )]
+    Get {
+        /// The entry's name, with or without the tree in front
+        #[arg(long, value_name = "HEX")]
+        uuid: Option<String>,
+        /// The entry's position
+        #[arg(long, value_name = "NUMBER")]
+        log_index: Option<u64>,
+        /// The log (default: COSIGN_REKOR_URL, else the public one)
+        #[arg(long, alias = "rekor_server", value_name = "URL")]
+        rekor_url: Option<String>,
+        /// Judge by this trusted root (trusted_root.json)
+        #[arg(long, value_name = "FILE")]
+        trusted_root: Option<PathBuf>,
+    },
+}

@@ -1,0 +1,244 @@
+//! `verify-blob`, `tlog get`, and `verify-bundle` for the conformance suite.
+//!
+//! `verify-blob` says what cosign says, where it says it: `Verified OK` on stderr, nothing on stdout.
+
+use super::arguments::{Identity as IdentityArguments, Tlog, VerifyBlob, VerifyBundle};
+use super::progress::Bar;
+use super::{Outcome, Streams};
+use crate::blob::{self, Answer, EntryName, Listed, Request, Sources, Subject, Wanted};
+use crate::class::{Class, Failure};
+use crate::config::{Environment, KeyLocation};
+use crate::limits;
+use crate::session::{Options, Session};
+use crate::trust::{Certificate, Identity, PublicKey, Statements, VerifiedFile};
+use serde_json::{Value, json};
+use std::path::Path;
+
+pub(super) fn verify(command: &VerifyBlob, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+    // A list is read once: what is verified is what is then followed.
+    let list = command.all.as_deref().map(|path| Subject::whole(path, limits::SUMS_BYTES)).transpose()?;
+    let subject: Subject = match (&list, &command.file) {
+        (Some(bytes), _) => Subject::Read(bytes.clone()),
+        (None, file) => file.as_deref().unwrap_or("-").parse().unwrap_or_else(|never| match never {}),
+    };
+    let (verified, files) = Session::run(environment, options(&command.identity), async |session| {
+        let wanted = wanted(command, session).await?;
+        let request = Request { wanted, statements: Statements::Signatures, log: command.rekor_url.clone(), offline: command.offline };
+        let bar = Bar::new(size(&subject), !as_json);
+        let answer = blob::verify(session, &subject, &sources(command), &request, &|bytes| bar.add(bytes)).await?;
+        let verified = match answer {
+            Answer::Verified(verified) => verified,
+            Answer::Unasked(certificate) => return Err(blob::unasked(&certificate).hint(advice(&certificate, command))),
+        };
+        let files = match (&command.all, &list) {
+            (Some(path), Some(bytes)) => check_list(session, path, bytes, command.ignore_missing, !as_json)?,
+            _ => Vec::new(),
+        };
+        Ok((verified, files))
+    })?;
+    let worst = files.iter().find_map(|(_, result)| result.as_ref().err()).cloned();
+    if as_json {
+        let name = command.file.clone().or_else(|| command.all.as_ref().map(|path| path.display().to_string()));
+        streams.json(document(&name.unwrap_or_default(), &verified, &files))?;
+        return Ok(worst.map_or(0, |failure| failure.class().exit()));
+    }
+    if let Some(logged) = verified.logged() {
+        streams.note(format!("tlog entry verified with uuid: {} index: {}", logged.leaf.hex(), logged.index));
+    }
+    if !is_asked(command, environment)? {
+        streams.note(anybody(&verified));
+    }
+    for (listed, result) in &files {
+        match result {
+            Ok(()) => streams.note(format!("{}: OK", crate::class::printable(&listed.name))),
+            Err(failure) => streams.note(format!("{}: FAILED ({})", crate::class::printable(&listed.name), failure.line())),
+        }
+    }
+    match worst {
+        Some(failure) => Err(failure),
+        None => {
+            streams.note("Verified OK");
+            Ok(0)
+        }
+    }
+}
+
+fn options(identity: &IdentityArguments) -> Options {
+    Options { trusted_root: identity.trusted_root.clone(), certificate_log: identity.certificate_log(), ..Options::default() }
+}
+
+fn sources(command: &VerifyBlob) -> Sources {
+    Sources {
+        signature: command.signature.clone(),
+        certificate: command.certificate.clone(),
+        chain: command.certificate_chain.clone(),
+        bundle: command.bundle.clone(),
+        timestamp: command.rfc3161_timestamp.clone(),
+    }
+}
+
+fn size(subject: &Subject) -> u64 {
+    match subject {
+        Subject::File(path) => path.metadata().map_or(0, |found| found.len()),
+        Subject::Digest(_) | Subject::Read(_) => 0,
+    }
+}
+
+/// Returns whose signature counts: what the options say, else the variables that cosign reads too.
+async fn wanted(command: &VerifyBlob, session: &Session) -> Result<Wanted, Failure> {
+    if let Some(key) = &command.key {
+        return read_key(key, session).await.map(Wanted::Key);
+    }
+    if let Some(identity) = identity(&command.identity, session.environment())? {
+        return Ok(Wanted::Identity(identity));
+    }
+    // cosign 1 knew no identities; what is in the form that only later ones write was never verified by it.
+    let old = command.bundle.is_none() && command.certificate.is_some();
+    Ok(if old && session.environment().flag("COSIGN_EXPERIMENTAL")? { Wanted::Anybody } else { Wanted::Nobody })
+}
+
+async fn read_key(key: &str, session: &Session) -> Result<PublicKey, Failure> {
+    let location: KeyLocation = key.parse()?;
+    let pem = session.read_key(&location).await?;
+    PublicKey::from_pem(&pem).map_err(|failure| failure.within(format!("`{location}`")))
+}
+
+fn identity(options: &IdentityArguments, environment: &Environment) -> Result<Option<Identity>, Failure> {
+    if let Some(identity) = options.identity()? {
+        return Ok(Some(identity));
+    }
+    let text = |name: &str| Ok::<_, Failure>(environment.text(name)?.map(ToOwned::to_owned));
+    let variables = IdentityArguments {
+        certificate_identity: text("COSIGN_CERTIFICATE_IDENTITY")?,
+        certificate_identity_regexp: text("COSIGN_CERTIFICATE_IDENTITY_REGEXP")?,
+        certificate_oidc_issuer: text("COSIGN_CERTIFICATE_OIDC_ISSUER")?,
+        certificate_oidc_issuer_regexp: text("COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP")?,
+        ..IdentityArguments::default()
+    };
+    variables.identity()
+}
+
+fn is_asked(command: &VerifyBlob, environment: &Environment) -> Result<bool, Failure> {
+    Ok(command.key.is_some() || identity(&command.identity, environment)?.is_some())
+}
+
+fn anybody(verified: &VerifiedFile) -> String {
+    let who = verified
+        .certificate()
+        .map_or_else(String::new, |certificate| format!("`{}` (issuer `{}`)", certificate.subject(), certificate.issuer()));
+    let who = crate::class::printable(&who);
+    format!(
+        "WARNING: signed by {who}. Nobody was asked for, so ANYBODY's signature would do: is it theirs? Then say so, for next time:\n  \
+             --certificate-identity NAME --certificate-oidc-issuer URL"
+    )
+}
+
+/// Returns the complete command that asks for whoever signed, where nobody was asked for.
+fn advice(certificate: &Certificate, command: &VerifyBlob) -> String {
+    let (subject, issuer) = (certificate.subject().as_str(), certificate.issuer());
+    let file = command.file.clone().or_else(|| command.all.as_ref().map(|path| format!("--all {}", quoted(&path.display().to_string()))));
+    let options = [
+        ("--signature", &command.signature),
+        ("--certificate", &command.certificate),
+        ("--certificate-chain", &command.certificate_chain),
+        ("--bundle", &command.bundle),
+        ("--rfc3161-timestamp", &command.rfc3161_timestamp),
+        ("--rekor-url", &command.rekor_url),
+    ];
+    let mut words = vec!["luet-cosign verify-blob".to_owned()];
+    words.extend(options.iter().filter_map(|(name, value)| Some(format!("{name} {}", quoted(value.as_ref()?)))));
+    words.extend(command.identity.trusted_root.iter().map(|path| format!("--trusted-root {}", quoted(&path.display().to_string()))));
+    words.push(format!("--certificate-identity {} --certificate-oidc-issuer {}", quoted(subject), quoted(issuer)));
+    words.extend(file.map(|file| if command.all.is_some() { file } else { quoted(&file) }));
+    format!("if that is who releases this file: {}", words.join(" "))
+}
+
+/// Returns a word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+type Checked = Vec<(Listed, Result<(), Failure>)>;
+
+fn check_list(session: &Session, path: &Path, bytes: &[u8], ignore_missing: bool, show: bool) -> Result<Checked, Failure> {
+    let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let mut list = Listed::parse_all(bytes).map_err(|failure| failure.within(format!("`{}`", path.display())))?;
+    if ignore_missing {
+        list.retain(|listed| listed.path(folder).exists());
+        if list.is_empty() {
+            return Err(Failure::new(Class::NotFound, format!("none of the files in `{}` is here", path.display()))
+                .hint("download one of them into the same folder"));
+        }
+    }
+    let total = list.iter().map(|listed| listed.path(folder).metadata().map_or(0, |found| found.len())).sum();
+    let bar = Bar::new(total, show);
+    let results = blob::check_sums(session, &list, folder, &|bytes| bar.add(bytes));
+    Ok(list.into_iter().zip(results).collect())
+}
+
+fn document(name: &str, verified: &VerifiedFile, files: &[(Listed, Result<(), Failure>)]) -> Value {
+    let certificate = verified.certificate();
+    let files: Vec<Value> = files
+        .iter()
+        .map(|(listed, result)| {
+            let error = result.as_ref().err().map(Failure::json);
+            json!({"file": listed.name, "digest": listed.digest.to_string(), "verified": result.is_ok(), "error": error})
+        })
+        .collect();
+    json!({
+        "file": name,
+        "verified": files.iter().all(|file| file["verified"] == true),
+        "digest": verified.digest().to_string(),
+        "key": verified.key().map(ToString::to_string),
+        "signer": certificate.map(|certificate| certificate.subject().as_str()),
+        "issuer": certificate.map(|certificate| certificate.issuer()),
+        "times": verified.times().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "log_index": verified.logged().map(|logged| logged.index),
+        "log_uuid": verified.logged().map(|logged| logged.leaf.hex()),
+        "files": files,
+    })
+}
+
+pub(super) fn tlog(command: &Tlog, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+    let Tlog::Get { uuid, log_index, rekor_url, trusted_root } = command;
+    let name = match (uuid, log_index) {
+        (Some(uuid), _) if matches!(uuid.len(), 64 | 80) && uuid.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) => {
+            EntryName::Uuid(uuid.clone())
+        }
+        (Some(uuid), _) => {
+            return Err(Failure::new(Class::Usage, format!("`{uuid}` is no name of an entry; expected 64 or 80 hexadecimal digits")));
+        }
+        (None, index) => EntryName::Index(index.unwrap_or_default()),
+    };
+    let options = Options { trusted_root: trusted_root.clone(), ..Options::default() };
+    let entry = Session::run(environment, options, async |session| blob::print_entry(session, &name, rekor_url.as_deref()).await)?;
+    if as_json {
+        streams.json(entry.json())?;
+    } else {
+        streams.write(&entry)?;
+    }
+    Ok(0)
+}
+
+pub(super) fn conformance(command: &VerifyBundle, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+    if command.staging && command.identity.trusted_root.is_none() {
+        return Err(Failure::new(Class::Trustroot, "the trusted root of the staging instance is not part of this program")
+            .hint("give it with --trusted-root"));
+    }
+    let subject: Subject = command.file.parse().unwrap_or_else(|never| match never {});
+    let sources = Sources { bundle: Some(command.bundle.clone()), ..Sources::default() };
+    let verified = Session::run(environment, options(&command.identity), async |session| {
+        let wanted = match (&command.key, command.identity.identity()?) {
+            (Some(key), _) => Wanted::Key(read_key(key, session).await?),
+            (None, Some(identity)) => Wanted::Identity(identity),
+            (None, None) => Wanted::Nobody,
+        };
+        let request = Request { wanted, statements: Statements::Any, log: None, offline: false };
+        blob::verify(session, &subject, &sources, &request, &|_| {}).await?.verified()
+    })?;
+    if as_json {
+        streams.json(document(&command.file, &verified, &[]))?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,272 @@
+//! Signatures of files: from what lies beside a file to a [`VerifiedFile`], which nothing else can make.
+//!
+//! The order is fixed: the signature first, for a file that was tampered with is to be called that; then certificate, proof that it
+//! was logged, and the log's entry. Whose signature counts is asked last, of what is proven by then.
+
+use super::authority::Proven;
+use super::certificate::Certificate;
+use super::entry::Signed;
+use super::identity::Identity;
+use super::key::PublicKey;
+use super::keyless::{self, CertificateLog, Certified, Rejected};
+use super::message::{Message, Needs};
+use super::root::TrustedRoot;
+use crate::class::{Class, Failure};
+use crate::name::Digest;
+use crate::wire::{self, Bundle, Content, Detached, Envelope, FileSignature, Material, Statement};
+use jiff::Timestamp;
+use sigstore::types::bundle::Rfc3161Timestamp;
+use sigstore::types::{Artifact, Sha256Hash, TimestampToken};
+use spki::der::Encode as _;
+
+/// Which statements in an envelope count as signatures of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Statements {
+    /// Those with cosign's predicate: an SBOM or a provenance says something about a file, and does not sign it.
+    #[default]
+    Signatures,
+    /// All, as the conformance suite of Sigstore asks.
+    Any,
+}
+
+/// Returns what of the file has to be known, beside its SHA-256, to check a signature by a certificate.
+#[must_use]
+pub fn needs(signature: &FileSignature) -> Needs {
+    leaf(signature).ok().flatten().and_then(|leaf| key_of(&leaf).ok()).map(|key| key.needs()).unwrap_or_default()
+}
+
+/// Checks that the key of the certificate made the signature. Proves nothing yet: anybody can write a certificate.
+///
+/// # Errors
+/// `signature`: it did not. `identity`: there is no certificate. `binding`: an envelope about another file. `malformed`,
+/// `unsupported`: no such envelope or key.
+pub fn check_made(signature: &FileSignature, message: &Message, statements: Statements) -> Result<(), Failure> {
+    let leaf = leaf(signature)?.ok_or_else(|| {
+        Failure::new(Class::Identity, "a signature by a key, which names nobody").hint("say which key made it: --key FILE")
+    })?;
+    check_signature(signature, message, statements, &key_of(&leaf)?)
+}
+
+impl PublicKey {
+    /// Checks that this key signed a file. Log entries and timestamps are not looked at: a key needs none.
+    ///
+    /// # Errors
+    /// As [`check_made`]; `identity`: it is signed by a certificate.
+    pub fn check_file(&self, signature: &FileSignature, message: &Message, statements: Statements) -> Result<VerifiedFile, Failure> {
+        if let FileSignature::Bundle(Bundle { material: Material::Certificate, .. }) = signature {
+            return Err(Failure::new(Class::Identity, "a keyless signature, where a key is trusted")
+                .hint("leave out --key, and say whose certificate counts: --certificate-identity, --certificate-oidc-issuer"));
+        }
+        check_signature(signature, message, statements, self)?;
+        let by = Proven::Key(*self.fingerprint());
+        Ok(VerifiedFile { digest: message.digests().sha256, by, times: Vec::new(), logged: None })
+    }
+}
+
+impl TrustedRoot {
+    /// Checks a signature of a file by a certificate, whoever's it is.
+    ///
+    /// # Errors
+    /// Every class of a signature that does not hold; `time` where nothing lies beside it that says when it was made.
+    pub fn certify_file(
+        &self,
+        signature: &FileSignature,
+        message: &Message,
+        statements: Statements,
+        sct: CertificateLog,
+    ) -> Result<SignedFile, Rejected> {
+        check_made(signature, message, statements)?;
+        let digest = message.digests().sha256;
+        let (certified, body) = match signature {
+            FileSignature::Bundle(bundle) => {
+                (self.certify_bundle(bundle, message.digests(), sct).map_err(about_entry)?, keyless::promised_body(bundle))
+            }
+            FileSignature::Detached(detached) => {
+                (self.certify_detached(detached, message, sct)?, detached.entry.as_ref().map(|logged| logged.entry.body.clone()))
+            }
+        };
+        let logged = certified.log_index.zip(body).map(|(index, body)| LoggedAt { leaf: wire::leaf_hash(&body), index });
+        Ok(SignedFile { digest, certified, logged })
+    }
+
+    fn certify_detached(&self, detached: &Detached, message: &Message, sct: CertificateLog) -> Result<Certified, Rejected> {
+        let Some(logged) = &detached.entry else { return Err(untimed(detached).into()) };
+        let entry = keyless::logged_entry(logged)?;
+        let timestamps = detached.timestamp.iter().map(|token| Rfc3161Timestamp::new(TimestampToken::new(token.clone()))).collect();
+        let digest = message.digests().sha256;
+        let bundle = keyless::message_bundle(detached.certificates.clone(), &detached.signature, &digest, vec![entry], timestamps);
+        let artifact = Artifact::from_digest(Sha256Hash::from(*digest.bytes()));
+        self.certify(bundle, artifact, Signed::Message(message.digests()), sct).map_err(about_entry)
+    }
+}
+
+/// The crate calls it one thing whether the bundle or the log's entry is about something else. The signature held by then, so of
+/// an entry it is the log's evidence that does not hold.
+fn about_entry(rejected: Rejected) -> Rejected {
+    let entry = rejected.failure.class() == Class::Binding && rejected.failure.message().contains("hashedrekord entry");
+    if entry { rejected.map(|failure| failure.as_class(Class::Tlog)) } else { rejected }
+}
+
+fn untimed(detached: &Detached) -> Failure {
+    if detached.timestamp.is_some() {
+        return Failure::new(Class::Tlog, "there is a timestamp beside the signature, and no log entry");
+    }
+    Failure::new(Class::Time, "nothing beside the signature says when it was made, and its certificate was good for minutes")
+        .hint("the log knows: let it be asked (without LUET_COSIGN_OFFLINE and --offline), or take the publisher's bundle with --bundle")
+}
+
+/// Checks the signature over the file, or over an envelope about the file.
+fn check_signature(signature: &FileSignature, message: &Message, statements: Statements, key: &PublicKey) -> Result<(), Failure> {
+    let digest = message.digests().sha256;
+    let raw = match signature {
+        FileSignature::Detached(detached) => &detached.signature,
+        FileSignature::Bundle(bundle) => match &bundle.content {
+            Content::Message { signature } => signature,
+            Content::Envelope(envelope) => return check_envelope(envelope, &digest, statements, key),
+        },
+    };
+    key.verify_hashed(message, raw).map_err(|failure| match failure.class() {
+        Class::Signature => Failure::new(Class::Signature, format!("invalid signature: it is not of this file (`{digest}`)"))
+            .detail(failure.message())
+            .hint("the file is not what was signed: download it again, and its signature with it; if that does not help, do not use it"),
+        _ => failure,
+    })
+}
+
+fn check_envelope(envelope: &Envelope, file: &Digest, statements: Statements, key: &PublicKey) -> Result<(), Failure> {
+    key.verify(&envelope.signed_bytes(), &envelope.signature)
+        .map_err(|failure| Failure::new(Class::Signature, "invalid signature: it is not of this statement").detail(failure.message()))?;
+    if envelope.payload_type != wire::STATEMENT_TYPE {
+        let (found, expected) = (&envelope.payload_type, wire::STATEMENT_TYPE);
+        return Err(Failure::new(Class::Malformed, format!("the signed payload is of type `{found}`; expected `{expected}`")));
+    }
+    let statement = match statements {
+        Statements::Any => Statement::parse_any(&envelope.payload)?,
+        Statements::Signatures => match wire::predicate(&envelope.payload) {
+            Some(predicate) if predicate != wire::SIGN_PREDICATE => {
+                return Err(Failure::new(Class::Identity, format!("an attestation (`{predicate}`), which signs nothing"))
+                    .hint("take the bundle with the file's signature"));
+            }
+            _ => Statement::parse(&envelope.payload)?,
+        },
+    };
+    statement.annotations(file).map(|_| ())
+}
+
+fn leaf(signature: &FileSignature) -> Result<Option<Vec<u8>>, Failure> {
+    match signature {
+        FileSignature::Detached(detached) => Ok(detached.certificates.first().cloned()),
+        FileSignature::Bundle(Bundle { material: Material::PublicKey, .. }) => Ok(None),
+        FileSignature::Bundle(bundle) => keyless::read_leaf(bundle).map(Some),
+    }
+}
+
+/// Returns who the certificate beside a signature says that signed. Unchecked: for texts, and to see that nobody asked for it.
+#[must_use]
+pub fn claimed(signature: &FileSignature) -> Option<Certificate> {
+    Certificate::parse(&leaf(signature).ok()??).ok()
+}
+
+fn key_of(certificate: &[u8]) -> Result<PublicKey, Failure> {
+    let certificate = keyless::x509(certificate)?;
+    let spki = certificate.tbs_certificate.subject_public_key_info.to_der();
+    let spki = spki.map_err(|error| Failure::new(Class::Malformed, format!("a certificate whose key cannot be read: {error}")))?;
+    PublicKey::from_spki(&spki).map_err(|failure| match failure.class() {
+        Class::Unsupported => failure,
+        _ => failure.as_class(Class::Malformed).within("the certificate"),
+    })
+}
+
+/// Where a log has an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoggedAt {
+    /// The hash of the leaf: what cosign prints as uuid.
+    pub leaf: Digest,
+    /// The position.
+    pub index: u64,
+}
+
+/// A file that is signed by a certificate which holds. Whether that is anybody who was asked for, [`Self::by`] says.
+#[derive(Clone, Debug)]
+pub struct SignedFile {
+    digest: Digest,
+    certified: Certified,
+    logged: Option<LoggedAt>,
+}
+
+impl SignedFile {
+    /// Returns the signer's certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.certified.certificate
+    }
+
+    /// Checks that it is of this identity.
+    ///
+    /// # Errors
+    /// `identity`: it is somebody else's.
+    pub fn by(self, identity: &Identity) -> Result<VerifiedFile, Failure> {
+        if identity.fits(&self.certified.certificate) {
+            return Ok(self.by_anybody());
+        }
+        let certificate = &self.certified.certificate;
+        Err(Failure::new(
+            Class::Identity,
+            format!("signed by `{}` (issuer `{}`); expected {identity}", certificate.subject(), certificate.issuer()),
+        ))
+    }
+
+    /// Takes it whoever signed: what cosign 1 did. Proves that the file was signed by somebody, which says little.
+    #[must_use]
+    pub fn by_anybody(self) -> VerifiedFile {
+        let Certified { certificate, times, .. } = self.certified;
+        VerifiedFile { digest: self.digest, by: Proven::Certificate(Box::new(certificate)), times, logged: self.logged }
+    }
+}
+
+/// Proof: a file with this digest was signed, by whom. Only the checker makes one.
+#[derive(Clone, Debug)]
+pub struct VerifiedFile {
+    digest: Digest,
+    by: Proven,
+    times: Vec<Timestamp>,
+    logged: Option<LoggedAt>,
+}
+
+impl VerifiedFile {
+    /// Returns the digest of the file.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Returns the certificate, of a keyless signature.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        match &self.by {
+            Proven::Key(_) => None,
+            Proven::Certificate(certificate) => Some(certificate),
+        }
+    }
+
+    /// Returns the fingerprint of the key, where one signed.
+    #[must_use]
+    pub fn key(&self) -> Option<&Digest> {
+        match &self.by {
+            Proven::Key(fingerprint) => Some(fingerprint),
+            Proven::Certificate(_) => None,
+        }
+    }
+
+    /// Returns when it was signed, by every clock that vouched for it. None of a key.
+    #[must_use]
+    pub fn times(&self) -> &[Timestamp] {
+        &self.times
+    }
+
+    /// Returns where the log has it, where the log signed that.
+    #[must_use]
+    pub fn logged(&self) -> Option<&LoggedAt> {
+        self.logged.as_ref()
+    }
+}

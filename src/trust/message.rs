@@ -1,0 +1,115 @@
+//! A message that is signed and too long to be held: read once, in pieces, keeping what signatures of a key can be over.
+
+use super::entry::MessageDigests;
+use crate::limits;
+use crate::name::Digest;
+use aws_lc_rs::digest::{self, Context};
+use ed25519_dalek::Digest as _;
+use std::fmt;
+
+/// What of a message is needed beside its SHA-256. Each costs time, so only what a key can use is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The SHA-384.
+    pub sha384: bool,
+    /// The SHA-512.
+    pub sha512: bool,
+    /// The message itself, where it is not too long, and the state of SHA-512 that Ed25519ph takes.
+    pub whole: bool,
+}
+
+/// Takes a message piece by piece.
+pub struct Hasher {
+    sha256: Context,
+    sha384: Option<Context>,
+    sha512: Option<Context>,
+    prehash: Option<ed25519_dalek::Sha512>,
+    whole: Option<Vec<u8>>,
+}
+
+impl Hasher {
+    /// Begins a message.
+    #[must_use]
+    pub fn new(needs: Needs) -> Self {
+        Self {
+            sha256: Context::new(&digest::SHA256),
+            sha384: needs.sha384.then(|| Context::new(&digest::SHA384)),
+            sha512: needs.sha512.then(|| Context::new(&digest::SHA512)),
+            prehash: needs.whole.then(ed25519_dalek::Sha512::new),
+            whole: needs.whole.then(Vec::new),
+        }
+    }
+
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.sha256.update(piece);
+        for context in [&mut self.sha384, &mut self.sha512].into_iter().flatten() {
+            context.update(piece);
+        }
+        if let Some(prehash) = &mut self.prehash {
+            prehash.update(piece);
+        }
+        let most = usize::try_from(limits::MESSAGE_BYTES).unwrap_or(usize::MAX);
+        match &mut self.whole {
+            Some(whole) if whole.len() + piece.len() <= most => whole.extend_from_slice(piece),
+            // Too long: what was kept is of no use.
+            kept => *kept = None,
+        }
+    }
+
+    /// Ends the message.
+    #[must_use]
+    pub fn finish(self) -> Message {
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(self.sha256.finish().as_ref());
+        let digests = MessageDigests {
+            sha256: Digest::from_bytes(sha256),
+            sha384: self.sha384.and_then(|context| context.finish().as_ref().try_into().ok()),
+            sha512: self.sha512.and_then(|context| context.finish().as_ref().try_into().ok()),
+        };
+        Message { digests, prehash: self.prehash, whole: self.whole }
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hasher")
+    }
+}
+
+/// What is known of a message.
+#[derive(Clone)]
+pub struct Message {
+    digests: MessageDigests,
+    prehash: Option<ed25519_dalek::Sha512>,
+    whole: Option<Vec<u8>>,
+}
+
+impl Message {
+    /// Returns the digests.
+    #[must_use]
+    pub fn digests(&self) -> &MessageDigests {
+        &self.digests
+    }
+
+    pub(super) fn hasher(&self) -> Option<ed25519_dalek::Sha512> {
+        self.prehash.clone()
+    }
+
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        self.whole.as_deref()
+    }
+}
+
+impl From<Digest> for Message {
+    /// Takes a message of which only the SHA-256 is known.
+    fn from(sha256: Digest) -> Self {
+        Self { digests: sha256.into(), prehash: None, whole: None }
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message({})", self.digests.sha256)
+    }
+}

@@ -1,0 +1,87 @@
+//! Signatures by keys of every type, in every scheme that signers use, and no log.
+
+use super::*;
+use luet_cosign::trust::{Hasher, PublicKey};
+use model::Key;
+
+fn message(key: &PublicKey, bytes: &[u8]) -> luet_cosign::trust::Message {
+    let mut hasher = Hasher::new(key.needs());
+    bytes.chunks(5).for_each(|piece| hasher.update(piece));
+    hasher.finish()
+}
+
+#[test]
+fn a_key_needs_no_log_in_any_form() {
+    let world = World::new();
+    let key = Key::p256();
+    world.plugin.write("k.pub", key.pem());
+    let signature = world.sigstore.sign().keyed(&key).blob(FILE);
+    world.plugin.write("f.sig", signature.detached().0);
+    world.plugin.write("b.json", signature.bundle().to_string());
+    world.plugin.write("old.json", signature.blob_bundle().to_string());
+    let unlogged = world.sigstore.sign().keyed(&key).without_log().blob(FILE);
+    world.plugin.write("bare.json", unlogged.bundle().to_string());
+    for words in [
+        "--key k.pub --signature f.sig f",
+        "-key k.pub -signature f.sig f",
+        "--key k.pub --bundle b.json f",
+        "--key k.pub --bundle old.json f",
+        "--key k.pub --bundle bare.json f",
+        "--key k.pub --offline --insecure-ignore-tlog --bundle bare.json f",
+    ] {
+        world.verify(words).assert_ok();
+    }
+    let document = json_of(&world.verify("--json --key k.pub --signature f.sig f").stdout);
+    assert_eq!(document["key"].as_str(), Some(PublicKey::from_pem(key.pem().as_bytes()).unwrap().fingerprint().to_string().as_str()));
+    assert_eq!((document["signer"].clone(), document["times"].clone()), (Value::Null, Value::Array(Vec::new())));
+    world.plugin.write("other.pub", Key::p256().pem());
+    for words in ["--signature f.sig f", "--bundle b.json f", "--bundle old.json f"] {
+        let said = world.verify(&format!("--key other.pub {words}"));
+        said.assert_refused("signature");
+        assert!(said.stderr.contains("invalid signature"), "{said:?}");
+        world.verify(words).assert_refused("identity");
+    }
+    assert_eq!(world.asked(), 0);
+}
+
+#[test]
+fn a_certificate_is_no_signature_by_a_key() {
+    let world = World::new();
+    let signature = world.signed();
+    world.plugin.write("b.json", signature.bundle().to_string());
+    world.plugin.write("k.pub", Key::p256().pem());
+    world.verify("--key k.pub --bundle b.json f").assert_refused("identity");
+    assert_eq!(world.verify("--key k.pub --certificate f.pem --signature f.sig f").code, 2);
+}
+
+/// Files that cosign 2, cosign 3 and skopeo signed as payloads of images, by each type of key: `src/trust/testdata`.
+#[test]
+fn every_scheme_of_every_key_is_checked_on_a_stream() {
+    for key in [Key::p256(), Key::p384(), Key::ed25519()] {
+        let public = PublicKey::from_pem(key.pem().as_bytes()).unwrap();
+        let good = key.sign(FILE);
+        public.verify_hashed(&message(&public, FILE), &good).unwrap();
+        assert!(public.verify_hashed(&message(&public, b"other"), &good).is_err(), "{public:?}");
+        let digest = luet_cosign::name::Digest::of(FILE).into();
+        let by_digest = public.verify_hashed(&digest, &good).map_err(|failure| failure.class().word());
+        let expected = match key {
+            Key::P256(_) => Ok(()),
+            Key::P384(_) => Err("signature"),
+            Key::Ed25519(_) => Err("limit"),
+        };
+        assert_eq!(by_digest, expected, "only the digest is known: {public:?}");
+    }
+}
+
+#[test]
+fn ed25519_and_p384_sign_files_at_the_program() {
+    let world = World::new();
+    for (name, key) in [("p384", Key::p384()), ("ed", Key::ed25519())] {
+        world.plugin.write(&format!("{name}.pub"), key.pem());
+        world.plugin.write(&format!("{name}.sig"), model::b64(&key.sign(FILE)));
+        world.verify(&format!("--key {name}.pub --signature {name}.sig f")).assert_ok();
+        world.verify(&format!("--key {name}.pub --signature {name}.sig trusted_root.json")).assert_refused("signature");
+    }
+    let digest = luet_cosign::name::Digest::of(FILE);
+    world.verify(&format!("--key ed.pub --signature ed.sig {digest}")).assert_refused("limit");
+}

@@ -1,0 +1,115 @@
+//! Whoever signed first, at the real binary: what is remembered of them, and what does not make it forgotten.
+
+use super::*;
+use crate::model::Key;
+use crate::support::{Image, Plugin, Reply, TestRegistry};
+
+const REPO: &str = "acme/packages";
+
+/// The layer of an image.
+fn files(tag: &str) -> Vec<u8> {
+    crate::support::layer(&[("file", tag.as_bytes())])
+}
+
+/// A registry, a plugin that trusts whoever signed first, and a key that its policy may trust beside.
+struct World {
+    registry: TestRegistry,
+    plugin: Plugin,
+    key: Key,
+}
+
+impl World {
+    /// With the environment as the policy, or a file that trusts these.
+    fn new(trust: Option<&str>) -> Self {
+        let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"));
+        let root = plugin.write("root.json", sigstore().trusted_root().to_string()).display().to_string();
+        let key = Key::p256();
+        plugin.write("acme.pub", key.pem());
+        let mut plugin = plugin.env("COSIGN_EXPERIMENTAL", "1").env("COSIGN_TRUSTED_ROOT", &root).env("LUET_COSIGN_ANY_IDENTITY", "1");
+        if let Some(trust) = trust {
+            let text = format!(
+                "version: 1\ndefaults: {{unmatched: deny}}\nnetwork: {{trusted_root: root.json}}\nsigners:\n  acme: {{key: acme.pub}}\n  first: {{keyless: any}}\nrepositories:\n  - {{name: r, scope: '*', trust: {trust}}}\n"
+            );
+            let policy = plugin.write("policy.yaml", text).display().to_string();
+            plugin.set("LUET_COSIGN_POLICY", &policy);
+        }
+        Self { registry: TestRegistry::start(), plugin, key }
+    }
+
+    /// Pushes an image with legacy signatures by these identities; `key` is the key.
+    fn push(&self, tag: &str, content: &str, signers: &[&str]) -> Image {
+        let image = self.registry.push_image(REPO, tag, &[&files(content)]);
+        let sign = |identity: &&str| {
+            let signature = if *identity == "key" {
+                sigstore().sign().keyed(&self.key).legacy(&image.digest)
+            } else {
+                sigstore().sign().identity(identity).issuer(DEV.1).legacy(&image.digest)
+            };
+            crate::support::Signature { payload: signature.payload().to_vec(), annotations: signature.annotations().into_iter().collect() }
+        };
+        let signatures: Vec<_> = signers.iter().map(sign).collect();
+        self.registry.push_signatures(REPO, &image.digest, &signatures);
+        image
+    }
+
+    /// Both events of an image that is unpacked as it is.
+    fn install(&self, tag: &str, content: &str) -> Reply {
+        let name = self.registry.name(&format!("{REPO}:{tag}"));
+        let dest = self.plugin.dest(&format!("dest{}", std::fs::read_dir(self.plugin.path("")).unwrap().count()));
+        let before = self.plugin.pre_unpack(&name, &dest);
+        if !before.error.is_empty() {
+            return before;
+        }
+        crate::support::unpack(&files(content), &dest);
+        let after = self.plugin.post_unpack(&name, &dest);
+        if after.error.is_empty() { before } else { after }
+    }
+}
+
+const EVE: &str = "eve@example.com";
+
+/// The pin is the repository's, so it does not go with the tag that it came with.
+#[test]
+fn forgetting_a_tag_is_not_forgetting_who_signed_first() {
+    let world = World::new(None);
+    world.push("1", "1", &[DEV.0]);
+    world.push("2", "2", &[EVE]);
+    assert_eq!(world.install("1", "1").error, "");
+    assert!(world.plugin.run(["seen", "forget", &world.registry.name(&format!("{REPO}:1"))]).status.success());
+    world.install("2", "2").assert_refused("identity");
+}
+
+#[test]
+fn an_image_by_a_key_does_not_make_room_for_another_first_signer() {
+    let world = World::new(Some("[acme, first]"));
+    world.push("1", "1", &[DEV.0]);
+    assert_eq!(world.install("1", "1").error, "");
+    world.push("1", "1b", &["key"]);
+    assert_eq!(world.install("1", "1b").error, "");
+    world.push("2", "2", &[EVE]);
+    world.install("2", "2").assert_refused("identity");
+}
+
+#[test]
+fn whoever_signs_beside_a_key_is_remembered_where_both_are_asked_for() {
+    let world = World::new(Some("{all_of: [acme, first]}"));
+    world.push("1", "1", &["key", DEV.0]);
+    assert_eq!(world.install("1", "1").error, "");
+    world.push("2", "2", &["key", EVE]);
+    world.install("2", "2").assert_refused("identity");
+}
+
+/// Somebody who signs beside a key that is enough does not become the first signer by that.
+#[test]
+fn whoever_signs_beside_a_key_that_is_enough_is_nobody() {
+    let world = World::new(Some("[acme, first]"));
+    for signers in [["key", EVE], [EVE, "key"]] {
+        world.push("1", "1", &signers);
+        let reply = world.install("1", "1");
+        assert_eq!((reply.error.as_str(), reply.state.as_str()), ("", ""), "{reply:?}");
+    }
+    world.push("2", "2", &[DEV.0]);
+    assert_eq!(world.install("2", "2").error, "");
+    world.push("3", "3", &[EVE]);
+    world.install("3", "3").assert_refused("identity");
+}
