@@ -220,7 +220,7 @@ impl SignedFile {
     #[must_use]
     pub fn by_anybody(self) -> VerifiedFile {
         let Certified { certificate, times, .. } = self.certified;
-        VerifiedFile { digest: self.digest, by: Proven::Certificate(Box::new(certificate)), times, logged: self.logged }
+        VerifiedFile { digest: self.digest, by: Proven::Certificate(Box::new(certificate), vec![None]), times, logged: self.logged }
     }
 }
 
@@ -245,7 +245,7 @@ impl VerifiedFile {
     pub fn certificate(&self) -> Option<&Certificate> {
         match &self.by {
             Proven::Key(_) => None,
-            Proven::Certificate(certificate) => Some(certificate),
+            Proven::Certificate(certificate, _) => Some(certificate),
         }
     }
 
@@ -254,7 +254,7 @@ impl VerifiedFile {
     pub fn key(&self) -> Option<&Digest> {
         match &self.by {
             Proven::Key(fingerprint) => Some(fingerprint),
-            Proven::Certificate(_) => None,
+            Proven::Certificate(..) => None,
         }
     }
 
