@@ -16,6 +16,8 @@ mod support;
 
 #[path = "keyed/attacks.rs"]
 mod attacks;
+#[path = "keyed/edges.rs"]
+mod edges;
 #[path = "keyed/formats.rs"]
 mod formats;
 #[path = "keyed/keys.rs"]

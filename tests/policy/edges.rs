@@ -8,8 +8,8 @@ use luet_cosign::class::{Class, Failure};
 use luet_cosign::limits;
 use luet_cosign::name::Digest;
 use luet_cosign::policy::{
-    Decision, Document, EnvironmentFacts, Matched, Origin, PlaceAnswer, PlaceKind, PlaceReport, Policy, Provisional, SignatureReport,
-    decide, decide_without_looking, explain, failure, from_env, lint_json,
+    Decision, Document, EnvironmentFacts, Evidence, Matched, Origin, PlaceAnswer, PlaceKind, PlaceReport, Policy, Provisional,
+    SignatureReport, decide, decide_without_looking, explain, failure, from_env, lint_json,
 };
 use luet_cosign::wire::Claims;
 use std::collections::BTreeMap;
@@ -72,7 +72,7 @@ fn the_failure_of_a_place_that_nobody_asked_refuses() {
 #[test]
 fn a_signature_that_was_judged_in_another_place_does_not_count_here() {
     let matched = matched("unsigned: allow, reason: x");
-    let report = |place, evidence: &luet_cosign::policy::Evidence| SignatureReport {
+    let report = |place, evidence: &Evidence| SignatureReport {
         place,
         repository: evidence.places[0].repository.clone(),
         subject: evidence.image.digest,
@@ -126,7 +126,9 @@ fn what_is_refused_once_is_not_refused_twice() {
     for (text, place) in [("signers: !!map {a: {key: a.pub}}", "a mapping"), ("skip_patterns: !!seq [x]", "a list")] {
         assert_eq!(codes(&format!("{HEAD}{text}\n")), ["tag"], "{place}");
     }
-    assert_eq!(codes(&format!("{HEAD}signers: {{a: {{key: !!str a.pub}}}}\n")), ["tag"], "a text");
+    for text in ["signers: {a: {key: !!str a.pub}}", "registries: [{host: a.example, http: !!bool true}]"] {
+        assert_eq!(codes(&format!("{HEAD}{text}\n")), ["tag"], "{text}");
+    }
 }
 
 #[test]
@@ -213,4 +215,92 @@ fn a_signature_by_a_trusted_key_is_the_first_of_those_that_count() {
     let evidence = with_signatures(absent(&matched, None), signatures.into_iter().map(Ok).collect());
     let Decision::Verified(provisional) = decide(&matched, &evidence, now()) else { panic!() };
     assert_eq!(provisional.signature().map(luet_cosign::trust::VerifiedSignature::authority), Some("other"));
+}
+
+/// An index that one signed, and the image in it that another one signed.
+#[test]
+fn the_index_counts_before_the_image_in_it() {
+    let child = Digest::of(b"child");
+    let both = |trust: &str, index: &str, image: &str| {
+        let matched = matched(&format!("trust: {trust}"));
+        let of = |signer: &str, digest: &Digest| Ok(signature(signer, if signer == "acme" { &ACME } else { &OTHER }, digest));
+        let signatures = index.split_whitespace().map(|signer| of(signer, &image_digest()));
+        let signatures = signatures.chain(image.split_whitespace().map(|signer| of(signer, &child))).collect();
+        match decide(&matched, &with_signatures(absent(&matched, Some(child)), signatures), now()) {
+            Decision::Verified(provisional) => {
+                let names = provisional.signatures().map(|signature| signature.authority().to_owned()).collect::<Vec<_>>().join(" ");
+                (provisional.signed() == Some(&child), names)
+            }
+            _ => (false, String::new()),
+        }
+    };
+    let found = |child: bool, names: &str| (child, names.to_owned());
+    assert_eq!(both("[acme, other]", "acme", "other"), found(false, "acme"));
+    assert_eq!(both("[acme, other]", "", "other"), found(true, "other"));
+    assert_eq!(both("{all_of: [acme, other]}", "acme", "other"), found(true, "acme other"));
+    assert_eq!(both("{all_of: [acme, other]}", "acme other", "other"), found(false, "acme other"));
+    assert_eq!(both("{all_of: [acme, other]}", "acme", "acme"), found(false, ""));
+}
+
+fn refusal(matched: &Matched, evidence: &Evidence) -> Failure {
+    let Decision::Refused(failure) = decide(matched, evidence, now()) else { panic!() };
+    failure
+}
+
+#[test]
+fn a_refusal_says_what_the_rule_wants() {
+    let failed = |rule: &str| {
+        let matched = matched(rule);
+        let mut evidence = absent(&matched, None);
+        evidence.places[0].answer = PlaceAnswer::Failed(Failure::new(Class::Net, "reset"));
+        refusal(&matched, &evidence).message().to_owned()
+    };
+    assert!(failed("unsigned: deny").contains("trusts nobody and denies what is unsigned"));
+    assert!(failed("unsigned: allow, reason: x").contains("lets pass only what is proven to be unsigned"));
+}
+
+#[test]
+fn the_hint_is_one_that_helps() {
+    let unsigned = |rule: &str| {
+        let matched = matched(rule);
+        refusal(&matched, &absent(&matched, None)).the_hint().to_owned()
+    };
+    assert!(unsigned("trust: [acme], unsigned: warn, until: 2026-11-19").contains("set another `until`"));
+    assert!(unsigned("trust: [acme]").contains("add `unsigned: allow`"));
+    // `mirror_of` helps where a good signature is for another name, and not where there is none.
+    let elsewhere = Claims { repository: Some("quay.io/other/x".parse().unwrap()), ..Claims::default() };
+    let held = || Ok(signature_for("acme", &ACME, &image_digest(), &elsewhere));
+    let binding = || Err(Failure::new(Class::Binding, "about another image"));
+    let file = matched("trust: [acme]");
+    let facts = EnvironmentFacts { key_location: Some("k".to_owned()), ..EnvironmentFacts::default() };
+    let (policy, _) = load_at(&from_env(&facts), Origin::Environment { experimental: false }, now()).unwrap();
+    let environment = policy.matching(&reference(IMAGE), now());
+    let signer = environment.authorities()[0].name.clone();
+    let own = || Ok(signature_for(&signer, &ACME, &image_digest(), &elsewhere));
+    for (matched, outcome, helps) in
+        [(&file, held(), true), (&file, binding(), false), (&environment, own(), true), (&environment, binding(), false)]
+    {
+        let failure = refusal(matched, &with_signatures(absent(matched, None), vec![outcome]));
+        assert_eq!((failure.class(), failure.the_hint().contains("mirror_of")), (Class::Binding, helps), "{failure}");
+    }
+}
+
+#[test]
+fn limits_of_lists_are_the_last_number_that_is_read() {
+    let patterns = |count: usize| codes(&format!("{HEAD}skip_patterns: [{}]\n", "x, ".repeat(count)));
+    assert_eq!((patterns(limits::SKIP_PATTERNS), patterns(limits::SKIP_PATTERNS + 1)), (vec![], vec!["too-large"]));
+    let pattern = |length: usize| codes(&format!("{HEAD}skip_patterns: ['{}']\n", "a".repeat(length)));
+    assert_eq!((pattern(limits::SKIP_PATTERN_BYTES), pattern(limits::SKIP_PATTERN_BYTES + 1)), (vec![], vec!["too-large"]));
+    let pairs = |count: usize| {
+        let rules: String = (0..count).map(|at| format!("  - {{name: r{at}, scope: quay.io/a/r{at}, trust: [acme]}}\n")).collect();
+        codes(&with_rules(&rules))
+    };
+    assert_eq!((pairs(limits::POLICY_PAIRS), pairs(limits::POLICY_PAIRS + 1)), (vec![], vec!["too-large"]));
+}
+
+#[test]
+fn a_tie_is_told_with_both_pairs() {
+    let rule = |name: &str| format!("  - {{name: {name}, scope: quay.io/a/b, tags: [x], trust: [acme]}}\n");
+    let problems = load_at(&with_rules(&(rule("one") + &rule("two"))), file(), now()).unwrap_err();
+    assert_eq!(problems[0].message.matches("`quay.io/a/b` with tag `x`").count(), 2, "{}", problems[0].message);
 }
