@@ -127,14 +127,19 @@ impl<'a> Held<'a> {
             let (authority, made) = made?;
             return Ok(Self { candidate, signers: Signers::Proven(authority, Box::new(made)) });
         }
-        if candidate.evidence.certificate.is_some() {
-            let certify = |root: &TrustedRoot| root.certify_legacy(candidate, checker.certificate_log);
-            let (authority, made) = by_certificate(checker, certify)
-                .map_err(|rejected| rejected.map(|failure| named(failure, candidate.evidence.certificate.as_deref())))?;
-            return Ok(Self { candidate, signers: Signers::Proven(authority, Box::new(made)) });
-        }
         let possible: Vec<&Authority> =
             keys(authorities).filter(|(_, key, _)| key.may_need_message(&candidate.signature)).map(|(authority, ..)| authority).collect();
+        if candidate.evidence.certificate.is_some() {
+            let certify = |root: &TrustedRoot| root.certify_legacy(candidate, checker.certificate_log);
+            match by_certificate(checker, certify) {
+                Ok((authority, made)) => return Ok(Self { candidate, signers: Signers::Proven(authority, Box::new(made)) }),
+                Err(rejected) if possible.is_empty() => {
+                    return Err(rejected.map(|failure| named(failure, candidate.evidence.certificate.as_deref())));
+                }
+                // Whatever somebody put beside a key's signature, it may be the key's.
+                Err(_) => {}
+            }
+        }
         if possible.is_empty() {
             return Err(stranger(authorities.len()).into());
         }

@@ -30,12 +30,16 @@ impl Expected {
     /// Takes a prefix, which must end where a part of a name ends.
     ///
     /// # Errors
-    /// `policy`: it ends in the middle, so that `https://github.com/acme` would let `https://github.com/acme-evil` in.
+    /// `policy`: it ends in the middle, so that `https://github.com/acme` would let `https://github.com/acme-evil` in, or at the `@` of an
+    /// address, so that `alice@` would let `alice@evil.example` in.
     pub fn prefix(text: &str) -> Result<Self, Failure> {
-        if text.len() > 1 && text.ends_with(['/', '@']) {
+        if text.len() > 1 && (text.ends_with('/') || text.ends_with('@') && text.contains("://")) {
             return Ok(Self::Prefix(text.to_owned()));
         }
-        Err(Failure::new(Class::Policy, format!("the prefix `{text}` ends in the middle of a name; expected `/` or `@` at its end")))
+        Err(Failure::new(
+            Class::Policy,
+            format!("the prefix `{text}` ends in the middle of a name; expected `/` at its end, or the `@` of a URI"),
+        ))
     }
 
     /// Takes a pattern: `*` is any text without `/`, `**` any text.

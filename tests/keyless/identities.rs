@@ -49,7 +49,7 @@ fn expressions_fit_the_whole_name() {
 
 #[test]
 fn expressions_that_let_everybody_in_or_cost_too_much_are_refused() {
-    for prefix in ["https://github.com/acme", "dev", "", "/"] {
+    for prefix in ["https://github.com/acme", "dev", "dev@", "", "/"] {
         assert!(Expected::prefix(prefix).is_err(), "{prefix}");
     }
     for glob in ["*", "**", ""] {

@@ -96,3 +96,17 @@ fn one_key_can_be_two_signers() {
     let plain = sigstore().sign().keyed(&key).without_log().legacy(IMAGE);
     assert_eq!(class(&twice.legacy(&layer(&plain), plain.payload())), "tlog");
 }
+
+/// A stranger who may push puts a certificate beside the signature of a key whose signatures the payload alone can show.
+#[test]
+fn a_certificate_beside_a_key_signature_changes_nothing() {
+    let read = |name: &str| std::fs::read(format!("{}/src/trust/testdata/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let manifest: Value = serde_json::from_slice(&read("peers/ed25519.c2leg/manifest.json")).unwrap();
+    let payload = read("peers/ed25519.c2leg/payload.json");
+    let mut layer = manifest["layers"][0].clone();
+    let stranger = sigstore().sign().identity("eve@example.com").legacy(IMAGE).annotations();
+    layer["annotations"]["dev.sigstore.cosign/certificate"] = json!(stranger["dev.sigstore.cosign/certificate"]);
+    let key = PublicKey::from_pem(&read("keys/ed25519.pub")).unwrap();
+    let judge = Judge::of([Authority::of_key("acme", key), Authority::of_identity(named(DEV))]);
+    assert_eq!(class(&judge.legacy(&layer, &payload)), "verified");
+}

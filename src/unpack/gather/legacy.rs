@@ -45,7 +45,9 @@ impl Look<'_> {
         for group in self.groups(&candidates, &mut checker, &mut found).await {
             if group.is_proven() { first.push(group) } else { later.push(group) }
         }
-        let over = later.split_off(later.len().min(limits::PAYLOADS));
+        // One signature that holds could be listed a thousand times, each with another size of its payload.
+        let mut over = first.split_off(first.len().min(limits::PAYLOADS));
+        over.extend(later.split_off(later.len().min(limits::PAYLOADS)));
         // One of those that hold is enough, so they are not all fetched at once.
         let width = if self.thorough { limits::PARALLEL } else { 1 };
         for (groups, width) in [(first, width), (later, limits::PARALLEL)] {
