@@ -3,7 +3,15 @@
 //! `cargo bench --bench warm_root` prints 5th, 50th and 95th percentiles over many runs, in one process, files in the page cache.
 //! The repository has the shape of the public one: five keys of the root, three of which sign; and some roots that followed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout, missing_docs)]
+#![allow(
+    clippy::as_conversions,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 #[allow(dead_code, unreachable_pub, missing_docs, missing_debug_implementations)]
 #[path = "../tests/support/http.rs"]

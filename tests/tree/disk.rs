@@ -328,10 +328,7 @@ fn u10_depth_is_no_recursion_and_needs_few_descriptors() {
 fn one_thread_and_many_read_the_same() {
     let (_keeper, dir) = fresh();
     for number in 0..30 {
-        make(
-            &dir,
-            &[directory(&format!("d{number}")), file(format!("d{number}/a"), "a"), file(format!("d{number}/b"), vec![b'b'; 90_000])],
-        );
+        make(&dir, &[directory(format!("d{number}")), file(format!("d{number}/a"), "a"), file(format!("d{number}/b"), vec![b'b'; 90_000])]);
     }
     let read = |threads| dest::walk(&open(&dir), &dest::Options { threads: NonZero::new(threads), ..Default::default() }).unwrap().tree;
     let one = read(1);
