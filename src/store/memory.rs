@@ -10,6 +10,8 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Repository, Tag};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashSet};
 use std::io::{Error, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -42,6 +44,57 @@ pub struct Seen {
 enum Line {
     Seen(Seen),
     Forget { tag: Option<String> },
+}
+
+/// A line, read no further than is needed to know which lines count: an event asks about one image, and hundreds may be known.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum LineHead<'a> {
+    #[serde(borrow)]
+    Seen(Head<'a>),
+    Forget {
+        #[serde(borrow)]
+        tag: Option<Text<'a>>,
+    },
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    repository: Text<'a>,
+    #[serde(borrow)]
+    tag: Option<Text<'a>>,
+    #[serde(borrow)]
+    fingerprint: Text<'a>,
+    binds: bool,
+}
+
+impl Head<'_> {
+    fn is_of(&self, repository: &str, tag: Option<&str>) -> bool {
+        self.tag.as_ref().map(|tag| &*tag.0) == tag && self.repository.0 == repository
+    }
+}
+
+/// Borrowed, unless there is something escaped in it.
+#[derive(Clone, Deserialize, PartialEq, Eq, Hash)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A line that counts.
+struct Kept<'a> {
+    head: Head<'a>,
+    line: &'a str,
+}
+
+/// What is known of one repository, as one image needs it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recalled {
+    /// What was seen under the tag.
+    pub tag: Option<Seen>,
+    /// What was seen last in the repository.
+    pub newest: Option<Seen>,
+    /// The fingerprints of those whose signatures claimed repository and tag.
+    pub binders: BTreeSet<Digest>,
 }
 
 /// The memory of this machine, or of this user.
@@ -79,6 +132,27 @@ impl Memory {
         self.read(&file_name(repository))
     }
 
+    /// Returns what is known of a repository and one of its tags.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn recall(&self, repository: &Repository, tag: Option<&Tag>) -> Result<Recalled, Failure> {
+        let name = file_name(repository);
+        let text = self.text(&name)?;
+        let kept = self.kept(&name, &text)?;
+        let whole = |kept: Option<&Kept<'_>>| kept.map(|kept| self.whole(&name, kept)).transpose();
+        let binders: HashSet<&Text<'_>> = kept.iter().filter(|kept| kept.head.binds).map(|kept| &kept.head.fingerprint).collect();
+        let fingerprint = |text: &Text<'_>| text.0.parse().map_err(|failure: Failure| self.broken(&name, &failure.message()));
+        Ok(Recalled {
+            tag: match tag {
+                Some(tag) => whole(find(&kept, &repository.to_string(), Some(tag.as_str())))?,
+                None => None,
+            },
+            newest: whole(kept.last())?,
+            binders: binders.into_iter().map(fingerprint).collect::<Result<_, _>>()?,
+        })
+    }
+
     /// Returns everything that is known.
     ///
     /// # Errors
@@ -102,13 +176,14 @@ impl Memory {
     pub fn remember(&self, repository: &Repository, seen: &Seen) -> Result<(), Failure> {
         let name = file_name(repository);
         let _lock = self.folder.lock(&lock_name(&name), limits::LOCK)?;
-        let known = self.read(&name)?;
-        let highest = known.iter().filter(|known| same_place(known, seen)).filter_map(|known| known.revision).max();
-        let seen = &Seen { revision: seen.revision.max(highest), ..seen.clone() };
-        if known.iter().any(|known| Seen { seconds: seen.seconds, ..known.clone() } == *seen) {
+        let text = self.text(&name)?;
+        let kept = self.kept(&name, &text)?;
+        let known = find(&kept, &seen.repository, seen.tag.as_deref()).map(|kept| self.whole(&name, kept)).transpose()?;
+        let seen = &Seen { revision: seen.revision.max(known.as_ref().and_then(|known| known.revision)), ..seen.clone() };
+        if known.is_some_and(|known| Seen { seconds: seen.seconds, ..known } == *seen) {
             return Ok(());
         }
-        self.write(&name, &Line::Seen(seen.clone()), known, |known| !same_place(known, seen), Some(seen))
+        self.write(&name, &Line::Seen(seen.clone()), |known| !same_place(known, seen), Some(seen))
     }
 
     /// Forgets a tag, or with `None` everything of a repository. Returns how much that was.
@@ -123,20 +198,13 @@ impl Memory {
         let count = known.iter().filter(|known| tag.is_none() || known.tag == tag).count();
         if count > 0 {
             let keeps = |known: &Seen| tag.is_some() && known.tag != tag;
-            self.write(&name, &Line::Forget { tag: tag.clone() }, known, keeps, None)?;
+            self.write(&name, &Line::Forget { tag: tag.clone() }, keeps, None)?;
         }
         Ok(count)
     }
 
     /// Appends a line; where the file would grow too large, writes it anew without what is out of date, the oldest first.
-    fn write(
-        &self,
-        name: &str,
-        line: &Line,
-        known: Vec<Seen>,
-        keeps: impl Fn(&Seen) -> bool,
-        newest: Option<&Seen>,
-    ) -> Result<(), Failure> {
+    fn write(&self, name: &str, line: &Line, keeps: impl Fn(&Seen) -> bool, newest: Option<&Seen>) -> Result<(), Failure> {
         let line = to_json(line)?;
         let size = self.folder.read_up_to(name, limits::MEMORY_BYTES)?.map_or(0, |bytes| bytes.len());
         let limit = usize::try_from(limits::MEMORY_BYTES).unwrap_or(usize::MAX);
@@ -144,7 +212,7 @@ impl Memory {
             return self.folder.append(name, &line);
         }
         let mut lines: Vec<String> = Vec::new();
-        for seen in known.into_iter().filter(keeps).chain(newest.cloned()) {
+        for seen in self.read(name)?.into_iter().filter(keeps).chain(newest.cloned()) {
             lines.push(to_json(&Line::Seen(seen))?);
         }
         // Half of it, so that the next write is an append again.
@@ -159,26 +227,57 @@ impl Memory {
     }
 
     fn read(&self, name: &str) -> Result<Vec<Seen>, Failure> {
-        let broken = |what: &str| {
-            Failure::new(Class::State, format!("`{}` {what}", self.folder.path().join(name).display()))
-                .hint("see what is remembered with `luet-cosign seen list`; remove the file to forget all of it")
-        };
-        let bytes = self.folder.read_up_to(name, limits::MEMORY_BYTES)?.unwrap_or_default();
-        // What stands behind the last line end was never finished.
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let text = std::str::from_utf8(bytes.get(..whole).unwrap_or_default()).map_err(|_| broken("is not UTF-8"))?;
-        let mut known: Vec<Seen> = Vec::new();
-        for line in text.lines() {
-            match serde_json::from_str(line).map_err(|error| broken(&format!("has a line that is none of ours: {error}")))? {
-                Line::Seen(seen) => {
-                    known.retain(|known| !same_place(known, &seen));
-                    known.push(seen);
+        let text = self.text(name)?;
+        self.kept(name, &text)?.iter().map(|kept| self.whole(name, kept)).collect()
+    }
+
+    /// Returns the lines of a file. What stands behind the last line end was never finished.
+    fn text(&self, name: &str) -> Result<String, Failure> {
+        let mut bytes = self.folder.read_up_to(name, limits::MEMORY_BYTES)?.unwrap_or_default();
+        bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
+        String::from_utf8(bytes).map_err(|_| self.broken(name, "is not UTF-8"))
+    }
+
+    /// Returns the lines that count, the oldest first: the newest of each tag, unless it was forgotten since.
+    fn kept<'a>(&self, name: &str, text: &'a str) -> Result<Vec<Kept<'a>>, Failure> {
+        let (mut kept, mut seen, mut forgotten, mut all_forgotten) = (Vec::new(), HashSet::new(), HashSet::new(), false);
+        for line in text.lines().rev() {
+            let head = match self.parse(name, line)? {
+                LineHead::Seen(head) => head,
+                LineHead::Forget { tag } => {
+                    all_forgotten |= tag.is_none();
+                    forgotten.insert(tag);
+                    continue;
                 }
-                Line::Forget { tag } => known.retain(|known| tag.is_some() && known.tag != tag),
+            };
+            let out_of_date = all_forgotten || forgotten.contains(&head.tag);
+            if seen.insert((head.tag.clone(), head.repository.clone())) && !out_of_date {
+                kept.push(Kept { head, line });
             }
         }
-        Ok(known)
+        kept.reverse();
+        Ok(kept)
     }
+
+    fn whole(&self, name: &str, kept: &Kept<'_>) -> Result<Seen, Failure> {
+        match self.parse(name, kept.line)? {
+            Line::Seen(seen) => Ok(seen),
+            Line::Forget { .. } => Err(self.broken(name, "has a line that is two in one")),
+        }
+    }
+
+    fn parse<'a, T: Deserialize<'a>>(&self, name: &str, line: &'a str) -> Result<T, Failure> {
+        serde_json::from_str(line).map_err(|error| self.broken(name, &format!("has a line that is none of ours: {error}")))
+    }
+
+    fn broken(&self, name: &str, what: &str) -> Failure {
+        Failure::new(Class::State, format!("`{}` {what}", self.folder.path().join(name).display()))
+            .hint("see what is remembered with `luet-cosign seen list`; remove the file to forget all of it")
+    }
+}
+
+fn find<'a, 'b>(kept: &'b [Kept<'a>], repository: &str, tag: Option<&str>) -> Option<&'b Kept<'a>> {
+    kept.iter().find(|kept| kept.head.is_of(repository, tag))
 }
 
 /// Whether the newer takes the place of the older.
@@ -249,6 +348,29 @@ mod tests {
     }
 
     #[test]
+    fn what_one_tag_needs_is_recalled() {
+        let (_top, memory, repository) = setup();
+        let (a, b): (Tag, Tag) = ("a".parse().unwrap(), "b".parse().unwrap());
+        assert_eq!(memory.recall(&repository, Some(&a)).unwrap(), Recalled::default());
+        let other = |tag: &str| Seen { fingerprint: Digest::of(b"other"), ..seen(tag, "1") };
+        let unbound = Seen { binds: false, ..other("b") };
+        for line in [other("a"), seen("a", "2"), unbound.clone()] {
+            memory.remember(&repository, &line).unwrap();
+        }
+        // Of each tag the newest line counts, also for who binds.
+        let binders = BTreeSet::from([Digest::of(b"key")]);
+        let expected = |tag| Recalled { tag, newest: Some(unbound.clone()), binders: binders.clone() };
+        assert_eq!(memory.recall(&repository, Some(&a)).unwrap(), expected(Some(seen("a", "2"))));
+        assert_eq!(memory.recall(&repository, None).unwrap(), expected(None));
+        memory.forget(&repository, Some(&b)).unwrap();
+        let expected = Recalled { tag: None, newest: Some(seen("a", "2")), binders };
+        assert_eq!(memory.recall(&repository, Some(&b)).unwrap(), expected);
+        memory.forget(&repository, None).unwrap();
+        memory.remember(&repository, &other("b")).unwrap();
+        assert_eq!(memory.of(&repository).unwrap(), [other("b")]);
+    }
+
+    #[test]
     fn what_is_forgotten_is_gone() {
         let (_top, memory, repository) = setup();
         memory.remember(&repository, &seen("a", "1")).unwrap();
@@ -282,6 +404,7 @@ mod tests {
         for text in ["x\n", "{}\n", "\u{0}\n"] {
             memory.folder.replace(&file_name(&repository), text.as_bytes()).unwrap();
             assert_eq!(memory.of(&repository).map_err(|failure| failure.class()), Err(Class::State));
+            assert_eq!(memory.recall(&repository, None).map_err(|failure| failure.class()), Err(Class::State));
             assert!(memory.remember(&repository, &seen("a", "1")).is_err());
         }
     }

@@ -19,14 +19,9 @@ const SNAPSHOT: &str = "-repository.yaml";
 /// `state`: there is a memory, and it cannot be read.
 pub(super) fn recall(session: &Session, reference: &Reference) -> Result<policy::Memory, Failure> {
     let Some(memory) = Memory::open_existing(session.locations())? else { return Ok(policy::Memory::default()) };
-    let known = memory.of(reference.repository())?;
-    let fact = |seen: &Seen| SeenFact { signer: seen.signer.clone(), digest: seen.digest, seconds: seen.seconds };
-    let tag = reference.tag().map(ToString::to_string);
-    Ok(policy::Memory {
-        tag_verified: known.iter().rev().find(|seen| tag.is_some() && seen.tag == tag).map(fact),
-        repository_verified: known.last().map(fact),
-        binders: known.iter().filter(|seen| seen.binds).map(|seen| seen.fingerprint).collect(),
-    })
+    let known = memory.recall(reference.repository(), reference.tag())?;
+    let fact = |seen: Seen| SeenFact { signer: seen.signer, digest: seen.digest, seconds: seen.seconds };
+    Ok(policy::Memory { tag_verified: known.tag.map(fact), repository_verified: known.newest.map(fact), binders: known.binders })
 }
 
 /// Judges the revision of a repository's description, then remembers what was verified. Returns what is to be said.
@@ -56,7 +51,7 @@ pub(super) fn remember(session: &Session, image: &str, dest: &Dest, verified: &V
         Err(failure) => return Ok(vec![unremembered(&reference, &failure)]),
     };
     if let Some(found) = revision {
-        let known = memory.of(reference.repository())?.into_iter().find(|known| known.tag == seen.tag).and_then(|known| known.revision);
+        let known = memory.recall(reference.repository(), reference.tag())?.tag.and_then(|known| known.revision);
         let matched = session.policy().matching(&reference, session.now());
         if let Applies::Rule(rule) = matched.applies() {
             notices.extend(policy::judge_revision(rule, &reference, known, found)?.map(|notice| notice.text));
