@@ -9,7 +9,7 @@ use crate::luet::{self, CommandLine};
 use crate::name::{Digest, Reference, Registry, Repository};
 use crate::policy::{self, Diagnostic, Document, EnvironmentFacts, KeySource, Origin, Policy};
 use crate::registry::{self, Client, Credential, CredentialScope, CredentialSources, Proxies};
-use crate::store::{Folder, Handoffs, Locations};
+use crate::store::{Handoffs, Locations};
 use crate::trust::PublicKey;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
@@ -85,8 +85,8 @@ impl Session {
         let client = Client::new(client_config(environment, &host, &found, &options.http)?);
         watch(client.clone());
         let locations = environment.locations()?;
-        let kept = if options.keep_keys { Handoffs::open(&locations).ok() } else { None };
-        let keys = read_keys(&found, environment, &client, kept.as_ref().map(Handoffs::folder)).await;
+        let keep_in = options.keep_keys.then_some(&locations);
+        let keys = read_keys(&found, environment, &client, keep_in).await;
         let inert = if found.is_file() { inert(environment) } else { Vec::new() };
         let origin = found.origin.clone();
         let (policy, warnings) =
@@ -294,7 +294,7 @@ async fn read_keys(
     found: &Found,
     environment: &Environment,
     client: &Client,
-    kept: Option<&Folder>,
+    keep_in: Option<&Locations>,
 ) -> BTreeMap<String, Result<PublicKey, Failure>> {
     let mut keys = BTreeMap::new();
     for signer in found.document.key_sources() {
@@ -308,7 +308,7 @@ async fn read_keys(
             },
         };
         let key = match location {
-            Ok(location) => read_key(&location, trusted, environment, client, kept).await.and_then(|pem| PublicKey::from_pem(&pem)),
+            Ok(location) => read_key(&location, trusted, environment, client, keep_in).await.and_then(|pem| PublicKey::from_pem(&pem)),
             Err(failure) => Err(failure),
         };
         keys.insert(signer.name.clone(), key);
@@ -321,12 +321,14 @@ async fn read_key(
     trusted: Trusted,
     environment: &Environment,
     client: &Client,
-    kept: Option<&Folder>,
+    keep_in: Option<&Locations>,
 ) -> Result<Zeroizing<Vec<u8>>, Failure> {
     match (location.read(environment, trusted)?, location) {
         (Some(bytes), _) => Ok(bytes),
         (None, KeyLocation::Url(url)) => {
             let name = format!("key-{}", Digest::of(url.as_bytes()).hex());
+            let handoffs = keep_in.and_then(|locations| Handoffs::open(locations).ok());
+            let kept = handoffs.as_ref().map(Handoffs::folder);
             if let Some(bytes) = kept.and_then(|folder| folder.read(&name).ok().flatten()) {
                 return Ok(Zeroizing::new(bytes));
             }

@@ -36,7 +36,7 @@ async fn once(folder: Option<&Folder>, mark: &str, does: impl AsyncFnOnce() -> R
     does().await?;
     if let Some(folder) = folder {
         // A mark that cannot be written only means that the next image is proved again.
-        let _ = folder.replace(mark, b"");
+        let _ = folder.mark(mark);
     }
     Ok(())
 }

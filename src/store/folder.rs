@@ -122,7 +122,7 @@ impl Folder {
         if !found.is_file() || found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o022 != 0 {
             return Err(state("is no file that only this user can write".to_owned()));
         }
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(usize::try_from(found.len().min(limit)).unwrap_or_default() + 1);
         file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| state(format!("could not be read: {error}")))?;
         if bytes.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
             return Err(state(format!("is larger than {limit} bytes")));
@@ -148,6 +148,17 @@ impl Folder {
             File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(|error| state(&error))?;
         }
         Ok(())
+    }
+
+    /// Leaves an empty file, which says something by being there; [`Self::read`] finds it.
+    ///
+    /// # Errors
+    /// `state`: it could not be made, or something else lies there.
+    pub fn mark(&self, name: &str) -> Result<(), Failure> {
+        let path = self.path.join(name);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let made = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR);
+        made.map(drop).map_err(|error| Failure::new(Class::State, format!("`{}` could not be written: {error}", path.display())))
     }
 
     /// Adds one line to a file, so that whoever reads sees all of it or nothing, whenever the program is killed. A line that
@@ -301,6 +312,21 @@ mod tests {
         assert_eq!(class(folder.lock("y", Duration::ZERO)), Some(Class::State));
         rustix::fs::mknodat(rustix::fs::CWD, folder.path().join("z"), rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         assert_eq!(class(folder.read("z")), Some(Class::State));
+    }
+
+    #[test]
+    fn a_mark_is_there_once_it_was_left_and_follows_nothing() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = Folder::open(&top.path().join("f")).unwrap();
+        folder.mark("x").unwrap();
+        folder.mark("x").unwrap();
+        assert_eq!(folder.read("x").unwrap(), Some(Vec::new()));
+        let outside = top.path().join("outside");
+        symlink(&outside, folder.path().join("y")).unwrap();
+        assert_eq!(class(folder.mark("y")), Some(Class::State));
+        assert!(!outside.exists());
+        rustix::fs::mknodat(rustix::fs::CWD, folder.path().join("z"), rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        assert_eq!(class(folder.mark("z")), Some(Class::State));
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl Handoffs {
     /// `state`: it could not be written. `tree`, `event`: `dest` is no directory.
     pub fn leave(&self, image: &str, dest: &Path, grounds: Grounds) -> Result<(), Failure> {
         if let Grounds::Verified(_) = grounds {
-            self.folder.replace(&compared_name(dest), b"")?;
+            self.folder.mark(&compared_name(dest))?;
         }
         let handoff = Handoff {
             version: VERSION,
@@ -207,7 +207,7 @@ impl Handoffs {
     /// # Errors
     /// `state`: it could not be written.
     pub fn done(&self, dest: &Path) -> Result<(), Failure> {
-        self.folder.replace(&done_name(dest), b"")
+        self.folder.mark(&done_name(dest))
     }
 }
 
