@@ -11,6 +11,7 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::Digest;
 use crate::tree::{Entry, Kind, Metadata, Terms, Tree, TreePath, Xattr, xattr_counts};
+use rustix::buffer::spare_capacity;
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
@@ -20,16 +21,21 @@ use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread::available_parallelism;
 
 /// Files that one thread takes at once, and bytes of them: enough to keep threads from queueing, too few to leave one alone.
 const BATCH_FILES: usize = 64;
 const BATCH_BYTES: u64 = 4 << 20;
 
+/// What one thread does alone: to start another, and to find out how many may run, takes as long as to read that much.
+const SMALL_ENTRIES: usize = 64;
+const SMALL_BYTES: u64 = 1 << 20;
+
 /// How to walk.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
-    /// Threads that read and hash.
-    pub threads: NonZero<usize>,
+    /// Threads that read and hash, where there is enough for more than one; `None` is one for each core.
+    pub threads: Option<NonZero<usize>>,
     /// Objects that may be there.
     pub entries: usize,
     /// What was there before: left out where it was not touched.
@@ -40,7 +46,7 @@ pub struct Options<'a> {
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { threads: NonZero::<usize>::MIN, entries: limits::TREE_ENTRIES, before: None, progress: None }
+        Self { threads: None, entries: limits::TREE_ENTRIES, before: None, progress: None }
     }
 }
 
@@ -64,18 +70,21 @@ pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
         return Err(Failure::new(Class::Tree, format!("`{dest}` is not the directory that was there before")));
     }
     let queue = Queue::new(Work::Directory(None, dest.status));
-    let walk = Walk { dest, options, queue: &queue, entries: AtomicUsize::new(0) };
-    let mut found = Found::default();
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (1..options.threads.get()).map(|_| scope.spawn(|| walk.run())).collect();
-        found.merge(walk.run());
-        for thread in threads {
-            // One that panicked left its work undone, which the queue reports.
-            if let Ok(more) = thread.join() {
-                found.merge(more);
+    let walk = Walk { dest, options, queue: &queue, entries: AtomicUsize::new(0), bytes: AtomicU64::new(0) };
+    let mut found = walk.run(|| walk.is_small());
+    if !walk.is_small() {
+        let threads = options.threads.or_else(|| available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (1..threads.get()).map(|_| scope.spawn(|| walk.run(|| true))).collect();
+            found.merge(walk.run(|| true));
+            for thread in threads {
+                // One that panicked left its work undone, which the queue reports.
+                if let Ok(more) = thread.join() {
+                    found.merge(more);
+                }
             }
-        }
-    });
+        });
+    }
     queue.finish()?;
     let root = dest.fd.as_fd();
     for (path, then) in &found.directories {
@@ -130,24 +139,35 @@ struct Walk<'a> {
     dest: &'a Dest,
     options: &'a Options<'a>,
     queue: &'a Queue<Work>,
+    /// Objects that were found, and what the files among them hold.
     entries: AtomicUsize,
+    bytes: AtomicU64,
 }
 
-/// What one thread works with.
+/// What one thread works with: room that is filled anew each time, and not touched beyond what was read.
 struct Buffers {
-    chunk: Box<[u8]>,
-    names: Box<[u8]>,
-    value: Box<[u8]>,
+    chunk: Vec<u8>,
+    names: Vec<u8>,
+    value: Vec<u8>,
 }
 
 impl Walk<'_> {
-    /// Does work until there is none.
-    fn run(&self) -> Found {
-        let bytes = |length| vec![0; length].into_boxed_slice();
-        let mut buffers =
-            Buffers { chunk: bytes(limits::HASH_CHUNK_BYTES), names: bytes(limits::XATTR_BYTES), value: bytes(limits::XATTR_BYTES) };
+    /// Whether no more was found yet than one thread reads alone.
+    fn is_small(&self) -> bool {
+        self.entries.load(Ordering::Relaxed) <= SMALL_ENTRIES && self.bytes.load(Ordering::Relaxed) <= SMALL_BYTES
+    }
+
+    /// Does work for as long as there is some and `goes_on` says so.
+    fn run(&self, goes_on: impl Fn() -> bool) -> Found {
+        let mut buffers = Buffers {
+            chunk: Vec::with_capacity(limits::HASH_CHUNK_BYTES),
+            names: Vec::with_capacity(limits::XATTR_BYTES),
+            value: Vec::with_capacity(limits::XATTR_BYTES),
+        };
         let mut found = Found::default();
-        while let Some((work, ticket)) = self.queue.take() {
+        while goes_on()
+            && let Some((work, ticket)) = self.queue.take()
+        {
             let result = match work {
                 Work::Directory(path, status) => self.directory(path, status, &mut found, &mut buffers),
                 Work::Files(directory, files) => self.files(&directory, files, &mut found, &mut buffers).map(|()| Vec::new()),
@@ -177,10 +197,11 @@ impl Walk<'_> {
         let mut hasher = Sha256::new();
         let mut read = 0;
         while read < status.size {
-            match rustix::io::read(fd, &mut *buffers.chunk) {
+            buffers.chunk.clear();
+            match rustix::io::read(fd, spare_capacity(&mut buffers.chunk)) {
                 Ok(0) => return Err(changed(path)),
                 Ok(count) => {
-                    hasher.update(buffers.chunk.get(..count).unwrap_or_default());
+                    hasher.update(&buffers.chunk);
                     let count = u64::try_from(count).unwrap_or(u64::MAX);
                     read = count.saturating_add(read);
                     self.progress(count);
@@ -238,6 +259,8 @@ impl Walk<'_> {
         let (major, minor) = status.node;
         let kind = match status.kind {
             FileType::RegularFile => {
+                // Only a measure of the work: what hostile sizes add up to does not matter.
+                self.bytes.fetch_add(status.size, Ordering::Relaxed);
                 list.files.push((path, status));
                 return Ok(());
             }
@@ -294,15 +317,16 @@ fn metadata(status: &Status) -> Metadata {
 
 /// Reads those attributes of a file or directory that are part of a tree.
 fn xattrs(fd: &OwnedFd, buffers: &mut Buffers) -> Result<Vec<Xattr>, Errno> {
-    let length = match rustix::fs::flistxattr(fd, &mut *buffers.names) {
+    buffers.names.clear();
+    match rustix::fs::flistxattr(fd, spare_capacity(&mut buffers.names)) {
         Err(Errno::NOTSUP) => return Ok(Vec::new()),
         result => result?,
     };
-    let list = buffers.names.get(..length).unwrap_or_default();
     let mut xattrs = Vec::new();
-    for name in list.split(|byte| *byte == 0).filter(|name| xattr_counts(name)) {
-        let length = rustix::fs::fgetxattr(fd, name, &mut *buffers.value)?;
-        xattrs.push(Xattr { name: name.into(), value: buffers.value.get(..length).unwrap_or_default().into() });
+    for name in buffers.names.split(|byte| *byte == 0).filter(|name| xattr_counts(name)) {
+        buffers.value.clear();
+        rustix::fs::fgetxattr(fd, name, spare_capacity(&mut buffers.value))?;
+        xattrs.push(Xattr { name: name.into(), value: buffers.value.as_slice().into() });
     }
     xattrs.sort_unstable();
     Ok(xattrs)

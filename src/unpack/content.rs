@@ -16,8 +16,6 @@ use crate::session::Session;
 use crate::store::Verified;
 use crate::tree::{Accepted, Expected, Meaning};
 use oci_distribution::manifest::OciImageManifest;
-use std::num::NonZero;
-use std::thread::available_parallelism;
 
 /// How it was found out that the content is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +49,8 @@ pub(super) async fn compare(session: &Session, image: &str, dest: &Dest, before:
     if mode == PostUnpack::Off {
         return Ok(Proof::Off);
     }
-    let threads = available_parallelism().unwrap_or(NonZero::<usize>::MIN);
     let pause = session.client().pause();
-    let walked = dest::walk(dest, &dest::Options { threads, before: Some(before), ..dest::Options::default() })?;
+    let walked = dest::walk(dest, &dest::Options { before: Some(before), ..dest::Options::default() })?;
     drop(pause);
     if mode != PostUnpack::Layers
         && let Some(claimed) = verified.tree

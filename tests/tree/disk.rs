@@ -4,6 +4,7 @@ use crate::support::{self, Item, device, directory, fifo, file, fresh, hard_link
 use luet_cosign::class::Class;
 use luet_cosign::dest::{self, Dest, Listing};
 use luet_cosign::tree::{Accepted, Expected, Meaning, Terms};
+use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -324,6 +325,20 @@ fn u10_depth_is_no_recursion_and_needs_few_descriptors() {
 }
 
 #[test]
+fn one_thread_and_many_read_the_same() {
+    let (_keeper, dir) = fresh();
+    for number in 0..30 {
+        make(&dir, &[directory(format!("d{number}")), file(format!("d{number}/a"), "a"), file(format!("d{number}/b"), vec![b'b'; 90_000])]);
+    }
+    let read = |threads| dest::walk(&open(&dir), &dest::Options { threads: NonZero::new(threads), ..Default::default() }).unwrap().tree;
+    let one = read(1);
+    assert_eq!(one.entries().len(), 90);
+    for threads in [2, 8] {
+        assert_eq!(read(threads), one);
+    }
+}
+
+#[test]
 fn u11_changes_during_the_walk_are_noticed_or_did_not_matter() {
     let (_keeper, dir) = fresh();
     let names: Vec<String> = (0..40).map(|i| format!("d{i}")).collect();
@@ -356,7 +371,7 @@ fn u11_changes_during_the_walk_are_noticed_or_did_not_matter() {
         });
         let mut noticed = 0;
         for _ in 0..60 {
-            match dest::walk(&open(&dir), &dest::Options { threads: 2.try_into().unwrap(), ..Default::default() }) {
+            match dest::walk(&open(&dir), &dest::Options { threads: NonZero::new(2), ..Default::default() }) {
                 // Either what was there all the time, or with one link in it that was there when it was looked at: that is
                 // another tree, which the comparison refuses. What the link leads to is never in it.
                 Ok(walked) => {

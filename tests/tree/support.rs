@@ -6,6 +6,7 @@ use luet_cosign::name::Digest;
 use luet_cosign::tree::{self, Entry, Kind, Layer, Limits, Metadata, Terms, Tree, TreePath, Xattr};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, XattrFlags};
 use std::ffi::OsStr;
+use std::num::NonZero;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -196,7 +197,7 @@ pub(crate) fn open(dir: &Path) -> Dest {
 }
 
 pub(crate) fn walk(dir: &Path) -> Walked {
-    dest::walk(&open(dir), &dest::Options { threads: 3.try_into().unwrap(), ..Default::default() }).unwrap()
+    dest::walk(&open(dir), &dest::Options { threads: NonZero::new(3), ..Default::default() }).unwrap()
 }
 
 /// A fresh directory on the file system of the build, which keeps attributes; /tmp may not.
