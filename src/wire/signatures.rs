@@ -23,6 +23,8 @@ pub struct LegacyCandidate {
     pub payload: Digest,
     /// The size of the payload, in bytes.
     pub payload_bytes: u64,
+    /// The payload itself, where the manifest carries it (`data` of OCI image-spec 1.1): bytes of that digest and size.
+    pub embedded: Option<Vec<u8>>,
     /// The raw signature.
     pub signature: Vec<u8>,
     /// Whether a certificate is attached: a keyless signature.
@@ -77,6 +79,8 @@ impl Signatures {
             "mediaType": LAYER_TYPE,
             "size": payload.len(),
             "digest": Digest::of(payload).to_string(),
+            // Whoever reads the manifest need not ask for the payload, which is a round trip. It lies in the registry all the same.
+            "data": BASE64_STANDARD.encode(payload),
             "annotations": {SIGNATURE: BASE64_STANDARD.encode(signature)},
         }));
         Ok(())
@@ -114,7 +118,9 @@ impl Signatures {
 fn candidate(layer: &Value) -> Result<LegacyCandidate, Failure> {
     let malformed = |why: String| Failure::new(Class::Malformed, format!("a signature under the `.sig` tag {why}"));
     let annotation = |key: &str| layer.get("annotations").and_then(|annotations| annotations.get(key)).and_then(Value::as_str);
+    let base64 = |text: &str| BASE64_STANDARD.decode(text).map_err(|error| malformed(format!("is not base64: {error}")));
     let digest = layer.get("digest").and_then(Value::as_str).ok_or_else(|| malformed("has no digest".to_owned()))?;
+    let payload: Digest = digest.parse()?;
     let payload_bytes = layer.get("size").and_then(Value::as_u64).ok_or_else(|| malformed("has no size".to_owned()))?;
     if payload_bytes > limits::PAYLOAD_BYTES {
         return Err(Failure::new(
@@ -122,11 +128,20 @@ fn candidate(layer: &Value) -> Result<LegacyCandidate, Failure> {
             format!("a signed payload of {payload_bytes} bytes; at most {} are read", limits::PAYLOAD_BYTES),
         ));
     }
+    let embedded = match layer.get("data") {
+        None | Some(Value::Null) => None,
+        Some(data) => Some(base64(data.as_str().ok_or_else(|| malformed("has `data` that is no text".to_owned()))?)?),
+    };
+    // Of two readers one may take the embedded bytes and one those of the registry, so they are the same or it is no signature.
+    if embedded.as_ref().is_some_and(|bytes| u64::try_from(bytes.len()) != Ok(payload_bytes) || Digest::of(bytes) != payload) {
+        return Err(malformed(format!("carries other bytes than `{payload}`")));
+    }
     let signature = annotation(SIGNATURE).ok_or_else(|| malformed(format!("has no annotation `{SIGNATURE}`")))?;
     Ok(LegacyCandidate {
-        payload: digest.parse()?,
+        payload,
         payload_bytes,
-        signature: BASE64_STANDARD.decode(signature).map_err(|error| malformed(format!("is not base64: {error}")))?,
+        embedded,
+        signature: base64(signature)?,
         keyless: annotation(CERTIFICATE).is_some_and(|certificate| !certificate.is_empty()),
     })
 }
@@ -163,7 +178,8 @@ mod tests {
 
     #[test]
     fn a_candidate_that_cannot_be_read_says_why() {
-        let base = json!({"mediaType": LAYER_TYPE, "size": 1, "digest": Digest::of(b"").to_string(), "annotations": {SIGNATURE: "AA=="}});
+        let base = json!({"mediaType": LAYER_TYPE, "size": 1, "digest": Digest::of(b"a").to_string(), "annotations": {SIGNATURE: "AA=="}});
+        assert_eq!(candidate(&base).unwrap().embedded, None);
         for (pointer, value, class) in [
             ("/digest", json!("sha256:../x"), Class::Malformed),
             ("/digest", json!(7), Class::Malformed),
@@ -172,11 +188,28 @@ mod tests {
             ("/annotations", json!(null), Class::Malformed),
             ("/annotations", json!({SIGNATURE: "AA"}), Class::Malformed),
             ("/annotations", json!({SIGNATURE: "_-8="}), Class::Malformed),
+            ("/data", json!(7), Class::Malformed),
+            ("/data", json!("AA"), Class::Malformed),
+            ("/data", json!(BASE64_STANDARD.encode("b")), Class::Malformed),
+            ("/data", json!(BASE64_STANDARD.encode("ab")), Class::Malformed),
+            ("/data", json!(""), Class::Malformed),
         ] {
             let mut layer = base.clone();
-            *layer.pointer_mut(pointer).unwrap() = value;
+            layer[&pointer[1..]] = value;
             assert_eq!(candidate(&layer).map_err(|failure| failure.class()), Err(class), "{layer}");
         }
+    }
+
+    #[test]
+    fn our_own_carry_their_payload() {
+        let mut signatures = Signatures::default();
+        signatures.push(b"payload", &[1, 2, 3]).unwrap();
+        let read = Signatures::parse(&signatures.manifest()).unwrap();
+        assert_eq!(read.candidates().next().unwrap().unwrap().embedded.as_deref(), Some(b"payload".as_slice()));
+        // The size is held too, not the digest alone.
+        let mut longer = signatures.layers[0].clone();
+        longer["size"] = json!(8);
+        assert_eq!(candidate(&longer).map_err(|failure| failure.class()), Err(Class::Malformed));
     }
 
     #[test]

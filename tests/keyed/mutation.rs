@@ -65,22 +65,34 @@ fn a_legacy_signature_has_no_byte_that_is_not_signed_within_its_layer_and_payloa
         wire::Payload { docker_reference: "quay.io/a/b".to_owned(), manifest_digest: image, annotations: BTreeMap::new() }.to_bytes();
     let mut signatures = Signatures::default();
     signatures.push(&payload, &pair("acme").key.sign(&payload).unwrap()).unwrap();
-    let text = String::from_utf8(signatures.manifest()).unwrap();
+    let ours = String::from_utf8(signatures.manifest()).unwrap();
+    // cosign's do not carry their payload.
+    let data = format!(r#""data":"{}","#, STANDARD.encode(&payload));
+    let theirs = ours.replacen(&data, "", 1);
+    assert_eq!(ours.len(), theirs.len() + data.len());
     let authorities = authorities();
-    let check = |manifest: &[u8], payload: &[u8]| {
+    let check = |manifest: &[u8], fetched: &[u8]| {
         let Ok(signatures) = Signatures::parse(manifest) else { return false };
         signatures.candidates().flatten().any(|candidate| {
-            // As the registry's client does: exactly as many bytes as are named.
+            // As `gather` does: what the manifest carries, else what is fetched, of exactly as many bytes as are named.
+            let payload = candidate.embedded.as_deref().unwrap_or(fetched);
             candidate.payload_bytes == payload.len() as u64
                 && Held::check(&candidate, &authorities)
                     .and_then(|held| held.check_claims(payload, &image, &Requirements::default()))
                     .is_ok()
         })
     };
-    assert_eq!(accepted(&payload, |payload| check(text.as_bytes(), payload)), Vec::<usize>::new());
+    assert_eq!(accepted(&payload, |payload| check(theirs.as_bytes(), payload)), Vec::<usize>::new());
     // Nobody signs the manifest: what is not the layer says nothing about the image, and is not read.
-    let layers = text.find("\"layers\":").unwrap();
-    only_in(&accepted(text.as_bytes(), |manifest| check(manifest, &payload)), &text, std::slice::from_ref(&(0..layers)));
+    let outside = |text: &str| 0..text.find("\"layers\":").unwrap();
+    only_in(&accepted(theirs.as_bytes(), |manifest| check(manifest, &payload)), &theirs, &[outside(&theirs)]);
+    // Where `data` is called otherwise there is none, and the payload is fetched: the same bytes, by their digest. Nothing else
+    // takes its place.
+    let name = span(&ours, &data).start + 1;
+    let changed = accepted(ours.as_bytes(), |manifest| check(manifest, &payload));
+    only_in(&changed, &ours, &[outside(&ours), name..name + "data".len()]);
+    let unfetched = accepted(ours.as_bytes(), |manifest| check(manifest, b"other"));
+    only_in(&unfetched, &ours, &[outside(&ours)]);
 }
 
 /// Every part of one signature with every part of another, both by the same key and both good.

@@ -2,7 +2,8 @@
 //!
 //! The signed payload of a stranger is not fetched where its digest shows that it is a stranger's. With a trusted key that signs
 //! by another hash than SHA-256 the digest shows nothing: then payloads are fetched whose signature has that key's shape, each
-//! once, a few at a time, and at most [`limits::PAYLOADS`] of them; after those that are known to be good.
+//! once, a few at a time, and at most [`limits::PAYLOADS`] of them; after those that are known to be good. A payload that the
+//! manifest carries is not fetched at all.
 
 use super::{Found, Look, Spot, put_signatures};
 use crate::class::{Class, Failure};
@@ -12,6 +13,7 @@ use crate::policy::Evidence;
 use crate::trust::Held;
 use crate::wire::{LegacyCandidate, Signatures};
 use futures_util::stream::{self, StreamExt as _};
+use std::borrow::Cow;
 
 const FORMAT: &str = "legacy";
 
@@ -19,6 +21,7 @@ const FORMAT: &str = "legacy";
 struct Group<'a> {
     payload: Digest,
     bytes: u64,
+    embedded: Option<&'a [u8]>,
     held: Vec<Held<'a>>,
 }
 
@@ -61,10 +64,13 @@ impl Look<'_> {
                     continue;
                 }
             };
-            let (payload, bytes) = (candidate.payload, candidate.payload_bytes);
+            let (payload, bytes, embedded) = (candidate.payload, candidate.payload_bytes, candidate.embedded.as_deref());
             match groups.iter_mut().find(|group| group.payload == payload && group.bytes == bytes) {
-                Some(group) => group.held.push(held),
-                None => groups.push(Group { payload, bytes, held: vec![held] }),
+                Some(group) => {
+                    group.embedded = group.embedded.or(embedded);
+                    group.held.push(held);
+                }
+                None => groups.push(Group { payload, bytes, embedded, held: vec![held] }),
             }
         }
         groups
@@ -73,7 +79,10 @@ impl Look<'_> {
     /// Fetches the payloads and checks them. Whether that is enough.
     async fn open_groups(&self, spot: Spot<'_>, groups: Vec<Group<'_>>, width: usize, evidence: &Evidence, found: &mut Vec<Found>) -> bool {
         let fetch = async |group: Group<'_>| {
-            let payload = self.client.blob(spot.repository, &group.payload, group.bytes, limits::PAYLOAD_BYTES).await;
+            let payload = match group.embedded {
+                Some(payload) => Ok(Cow::Borrowed(payload)),
+                None => self.client.blob(spot.repository, &group.payload, group.bytes, limits::PAYLOAD_BYTES).await.map(Cow::Owned),
+            };
             let check = |held: Held<'_>| match &payload {
                 Ok(payload) => held.check_claims(payload, &spot.subject, self.requirements),
                 Err(failure) => Err(failure.clone()),
