@@ -8,6 +8,11 @@ use std::io::{IsTerminal as _, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
+/// An event lives for milliseconds, and musl's allocator spends many of them on mapping single pages and unmapping them. It is the
+/// more hardened one, so what is written in C (cryptography, zstd) goes on using it.
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     // A panic must stop the host and must not show memory: a fixed text, and an exit code that the host takes for a crash.
     std::panic::set_hook(Box::new(|panic| {
