@@ -9,7 +9,7 @@ use luet_cosign::limits;
 use luet_cosign::name::Digest;
 use luet_cosign::policy::{
     Decision, Document, EnvironmentFacts, Evidence, Matched, Origin, PlaceAnswer, PlaceKind, PlaceReport, Policy, Provisional,
-    SignatureReport, decide, decide_without_looking, explain, failure, from_env, lint_json,
+    SignatureReport, Wanted, decide, decide_without_looking, explain, failure, from_env, lint_json,
 };
 use luet_cosign::wire::Claims;
 use std::collections::BTreeMap;
@@ -171,6 +171,15 @@ fn a_key_of_the_environment_that_cannot_be_read_is_told_by_its_variable() {
     let origin = Origin::Environment { experimental: false };
     let problems = Policy::new(document, origin.clone(), keys, now()).unwrap_err();
     assert!(failure(&problems, &origin).message().starts_with("COSIGN_PUBLIC_KEY_LOCATION [key] "), "{problems:?}");
+}
+
+#[test]
+fn an_identity_of_the_environment_that_cannot_be_read_is_told_by_its_variable() {
+    let wanted = |text: &str| Some(Wanted::Regexp(text.to_owned()));
+    let facts = EnvironmentFacts { experimental: true, identity: wanted("("), issuer: wanted(".+"), ..EnvironmentFacts::default() };
+    let origin = Origin::Environment { experimental: true };
+    let problems = load_at(&from_env(&facts), origin.clone(), now()).unwrap_err();
+    assert!(failure(&problems, &origin).message().starts_with("COSIGN_CERTIFICATE_IDENTITY [identity] "), "{problems:?}");
 }
 
 #[test]
