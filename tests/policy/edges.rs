@@ -9,7 +9,7 @@ use luet_cosign::limits;
 use luet_cosign::name::Digest;
 use luet_cosign::policy::{
     Decision, Document, EnvironmentFacts, Evidence, Matched, Origin, PlaceAnswer, PlaceKind, PlaceReport, Policy, Provisional,
-    SignatureReport, decide, decide_without_looking, explain, failure, from_env, lint_json,
+    SignatureReport, Wanted, decide, decide_without_looking, explain, failure, from_env, lint_json,
 };
 use luet_cosign::wire::Claims;
 use std::collections::BTreeMap;
@@ -123,10 +123,12 @@ fn names_and_texts_may_have_their_full_length() {
 /// A value that the reader of YAML refused already is not told again as one of another type.
 #[test]
 fn what_is_refused_once_is_not_refused_twice() {
-    for (text, place) in [("signers: !!map {a: {key: a.pub}}", "a mapping"), ("skip_patterns: !!seq [x]", "a list")] {
-        assert_eq!(codes(&format!("{HEAD}{text}\n")), ["tag"], "{place}");
-    }
-    for text in ["signers: {a: {key: !!str a.pub}}", "registries: [{host: a.example, http: !!bool true}]"] {
+    for text in [
+        "signers: !!str x",
+        "skip_patterns: !!str x",
+        "signers: {a: {key: !!str a.pub}}",
+        "registries: [{host: a.example, http: !!bool true}]",
+    ] {
         assert_eq!(codes(&format!("{HEAD}{text}\n")), ["tag"], "{text}");
     }
 }
@@ -169,6 +171,15 @@ fn a_key_of_the_environment_that_cannot_be_read_is_told_by_its_variable() {
     let origin = Origin::Environment { experimental: false };
     let problems = Policy::new(document, origin.clone(), keys, now()).unwrap_err();
     assert!(failure(&problems, &origin).message().starts_with("COSIGN_PUBLIC_KEY_LOCATION [key] "), "{problems:?}");
+}
+
+#[test]
+fn an_identity_of_the_environment_that_cannot_be_read_is_told_by_its_variable() {
+    let wanted = |text: &str| Some(Wanted::Regexp(text.to_owned()));
+    let facts = EnvironmentFacts { experimental: true, identity: wanted("("), issuer: wanted(".+"), ..EnvironmentFacts::default() };
+    let origin = Origin::Environment { experimental: true };
+    let problems = load_at(&from_env(&facts), origin.clone(), now()).unwrap_err();
+    assert!(failure(&problems, &origin).message().starts_with("COSIGN_CERTIFICATE_IDENTITY [identity] "), "{problems:?}");
 }
 
 #[test]
@@ -303,4 +314,45 @@ fn a_tie_is_told_with_both_pairs() {
     let rule = |name: &str| format!("  - {{name: {name}, scope: quay.io/a/b, tags: [x], trust: [acme]}}\n");
     let problems = load_at(&with_rules(&(rule("one") + &rule("two"))), file(), now()).unwrap_err();
     assert_eq!(problems[0].message.matches("`quay.io/a/b` with tag `x`").count(), 2, "{}", problems[0].message);
+}
+
+#[test]
+fn what_a_log_has_to_do_with_a_signer_fits_its_kind() {
+    let keyless = "keyless: {issuer: I, subject: S}";
+    for (signer, found) in [
+        (format!("{keyless}, tlog: required"), vec![]),
+        (format!("{keyless}, tlog: optional"), vec!["conflict"]),
+        (format!("{keyless}, trusted_root: r.json"), vec![]),
+        ("key: a.pub, tlog: optional".to_owned(), vec![]),
+        ("key: a.pub, tlog: required, trusted_root: r.json".to_owned(), vec![]),
+        ("key: a.pub, trusted_root: r.json".to_owned(), vec!["conflict"]),
+    ] {
+        assert_eq!(codes(&format!("{HEAD}signers: {{a: {{{signer}}}}}\n")), found, "{signer}");
+    }
+}
+
+#[test]
+fn a_repository_of_github_is_an_owner_and_a_name() {
+    let repository = |text: &str| codes(&format!("{HEAD}signers: {{a: {{github: {{repo: '{text}'}}}}}}\n"));
+    assert_eq!(repository("acme/a_b.c-d"), [""; 0]);
+    for text in ["acme", "acme/", "/a", "acme/a/b", "ac me/a", "acme/*"] {
+        assert_eq!(repository(text), ["value"], "{text}");
+    }
+}
+
+/// What got in the way of one signature is said only where that is why the image is refused.
+#[test]
+fn the_hint_of_a_signature_belongs_to_the_reason() {
+    let matched = matched("trust: [acme]");
+    let hint = |outcomes: Vec<Failure>| {
+        let evidence = with_signatures(absent(&matched, None), outcomes.into_iter().map(Err).collect());
+        refusal(&matched, &evidence).the_hint().to_owned()
+    };
+    let with_hint = |class: Class, hint: &str| Failure::new(class, "x").hint(hint);
+    assert!(hint(vec![with_hint(Class::Identity, "name them")]).contains("name them"));
+    assert!(hint(vec![with_hint(Class::Time, "set the clock")]).contains("set the clock"));
+    let both = hint(vec![with_hint(Class::Identity, "name them"), with_hint(Class::Time, "set the clock")]);
+    assert!(both.contains("set the clock") && !both.contains("name them"), "{both}");
+    let strangers = hint(vec![with_hint(Class::Unsupported, "update"), Failure::new(Class::Malformed, "x")]);
+    assert!(!strangers.contains("update"), "{strangers}");
 }
