@@ -127,10 +127,12 @@ fn what_is_refused_once_is_not_refused_twice() {
         "signers: !!str x",
         "skip_patterns: !!str x",
         "signers: {a: {key: !!str a.pub}}",
+        "signers: {a: {key_env: !!str HOME}}",
         "registries: [{host: a.example, http: !!bool true}]",
     ] {
         assert_eq!(codes(&format!("{HEAD}{text}\n")), ["tag"], "{text}");
     }
+    assert_eq!(codes(&format!("{HEAD}signers: {{a: {{key_env: &a HOME}}}}\n")), ["anchor"]);
 }
 
 #[test]
@@ -355,4 +357,40 @@ fn the_hint_of_a_signature_belongs_to_the_reason() {
     assert!(both.contains("set the clock") && !both.contains("name them"), "{both}");
     let strangers = hint(vec![with_hint(Class::Unsupported, "update"), Failure::new(Class::Malformed, "x")]);
     assert!(!strangers.contains("update"), "{strangers}");
+}
+
+#[test]
+fn a_document_may_have_its_full_size_number_and_depth() {
+    let padded = |length: u64| format!("{HEAD}#{}", "x".repeat(usize::try_from(length).unwrap() - HEAD.len() - 1));
+    assert_eq!((codes(&padded(limits::POLICY_BYTES)), codes(&padded(limits::POLICY_BYTES + 1))), (vec![], vec!["too-large"]));
+    // Nine values stand outside of the list.
+    let values = |count: usize| codes(&format!("{HEAD}x: [{}]\n", "a, ".repeat(count - 9)));
+    assert_eq!((values(limits::POLICY_NODES), values(limits::POLICY_NODES + 1)), (vec!["unknown-key"], vec!["too-large"]));
+    // The document is the first level.
+    let lists = |depth: usize| "[".repeat(depth - 1) + &"]".repeat(depth - 1);
+    let value = |depth: usize| codes(&format!("{HEAD}x: {}\n", lists(depth)));
+    assert_eq!((value(limits::DEPTH), value(limits::DEPTH + 1)), (vec!["unknown-key"], vec!["too-deep"]));
+    let key = |depth: usize| codes(&format!("{HEAD}? {}\n: x\n", lists(depth)));
+    assert_eq!((key(limits::DEPTH), key(limits::DEPTH + 1)), (vec!["type"], vec!["too-deep"]));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_where_it_stands() {
+    for (text, at) in [("version: 1\nab\u{1b}\n", (2, 3)), ("version: 1\nx: *a\n", (2, 4))] {
+        let problems = Document::parse(text).unwrap_err();
+        assert_eq!((problems[0].line, problems[0].column), at, "{text:?}");
+    }
+}
+
+#[test]
+fn a_rule_is_beaten_only_by_one_that_takes_all_of_its_own() {
+    let beaten = |first: &str, second: &str| {
+        let rule = |name: &str, pair: &str| format!("  - {{name: {name}, trust: [acme, other], {pair}}}\n");
+        warnings(&with_rules(&(rule("one", first) + &rule("two", second)))).contains(&("never-matches", 7))
+    };
+    assert!(beaten("scope: quay.io/a/b", "scope: quay.io/a/b, tags: ['*']"));
+    assert!(!beaten("scope: quay.io/a/b", "scope: quay.io/a/b, tags: [x]"));
+    assert!(!beaten("scope: quay.io/a/b", "scope: quay.io/a/c, tags: ['*']"));
+    assert!(!beaten("scope: quay.io/a/b, tags: [x]", "scope: quay.io/a/b, tags: ['*']"));
+    assert!(!beaten("scope: [quay.io/a/b, quay.io/a/c]", "scope: quay.io/a/b, tags: ['*']"));
 }
