@@ -7,7 +7,7 @@
 use luet_cosign::class::Class;
 use luet_cosign::config::VARIABLES;
 use luet_cosign::policy::KEYS;
-use regex::Regex;
+use regex_lite::Regex;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::fs;

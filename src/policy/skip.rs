@@ -8,7 +8,7 @@ use super::fields;
 use super::tree::{Node, Value};
 use crate::limits;
 use crate::name::Reference;
-use regex::bytes::{Regex, RegexBuilder};
+use regex_lite::{Regex, RegexBuilder};
 
 /// Names that only a pattern matches that matches nearly everything.
 const HOSTILE: &[&str] = &["registry.evil.example/acme/packages:latest", "evil.example:8443/x:1"];
@@ -28,7 +28,7 @@ impl SkipPattern {
     pub(super) fn matches(&self, reference: &Reference) -> bool {
         let canonical = reference.to_string();
         let familiar = canonical.strip_prefix("docker.io/").map(|name| name.strip_prefix("library/").unwrap_or(name));
-        self.regex.is_match(canonical.as_bytes()) || familiar.is_some_and(|name| self.regex.is_match(name.as_bytes()))
+        self.regex.is_match(&canonical) || familiar.is_some_and(|name| self.regex.is_match(name))
     }
 }
 
@@ -76,22 +76,15 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<SkipPattern> {
             return None;
         }
     };
-    if HOSTILE.iter().any(|name| regex.is_match(name.as_bytes())) {
+    if HOSTILE.iter().any(|name| regex.is_match(name)) {
         problems.warning(node.at, "wide", format!("`{text}` matches images of any registry")).help("start it with the registry's name");
     }
     Some(SkipPattern { text: text.to_owned(), at: node.at, regex })
 }
 
 /// Compiles a pattern so that it matches whole names only.
-fn compile(text: &str) -> Result<Regex, regex::Error> {
-    let build = |text: &str| {
-        RegexBuilder::new(text)
-            .unicode(false)
-            .size_limit(limits::SKIP_COMPILED_BYTES)
-            .dfa_size_limit(limits::SKIP_COMPILED_BYTES)
-            .nest_limit(32)
-            .build()
-    };
+fn compile(text: &str) -> Result<Regex, regex_lite::Error> {
+    let build = |text: &str| RegexBuilder::new(text).size_limit(limits::SKIP_COMPILED_BYTES).nest_limit(32).build();
     // By itself first: `a)|(.*` would close the group below and escape the anchors.
     build(text)?;
     build(&format!(r"\A(?:{text})\z"))

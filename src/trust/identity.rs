@@ -7,7 +7,7 @@ use super::certificate::{Certificate, SubjectName, claim};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Repository};
-use regex::{Regex, RegexBuilder};
+use regex_lite::{Regex, RegexBuilder};
 use std::fmt;
 
 /// The issuer of GitHub's workflows.
@@ -56,7 +56,7 @@ impl Expected {
             let (piece, length) = match c {
                 '*' if rest.starts_with("**") => (".*".to_owned(), 2),
                 '*' => ("[^/]*".to_owned(), 1),
-                c => (regex::escape(c.encode_utf8(&mut [0; 4])), c.len_utf8()),
+                c => (regex_lite::escape(c.encode_utf8(&mut [0; 4])), c.len_utf8()),
             };
             expression.push_str(&piece);
             rest = rest.get(length..).unwrap_or_default();
