@@ -91,7 +91,7 @@ pub const TUF_LOCK: Duration = Duration::from_secs(20);
 /// A regular expression or pattern for an identity, in bytes.
 pub const EXPRESSION_BYTES: usize = 1 << 10;
 /// What such an expression may be compiled to, in bytes.
-pub const EXPRESSION_SIZE: usize = 1 << 20;
+pub const EXPRESSION_SIZE: usize = 256 << 10;
 /// Requests that look at signatures at the same time.
 pub const PARALLEL: usize = 8;
 /// Rounds of PBKDF2 in an encrypted key that is imported (openssl writes 2,048; guides say up to 1,000,000).
@@ -116,6 +116,10 @@ pub const CONNECT: Duration = Duration::from_secs(5);
 pub const IDLE: Duration = Duration::from_secs(15);
 /// Time for everything but layer bytes and the hashing of `Dest`, unless `LUET_COSIGN_TIMEOUT` says otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(60);
+/// How long after the deadline a process is ended that does not end by itself.
+pub const OVERDUE: Duration = Duration::from_secs(2);
+/// How often it is looked whether the process is overdue.
+pub const WATCH: Duration = Duration::from_millis(250);
 /// What layer bytes must bring within [`PROGRESS_WINDOW`] to count as progress.
 pub const PROGRESS_BYTES: u64 = 30 << 10;
 /// The window of [`PROGRESS_BYTES`]: 1 KiB/s over any 30 s.

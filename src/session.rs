@@ -17,7 +17,6 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 mod roots;
@@ -28,10 +27,6 @@ pub use roots::describe_root;
 const SYSTEM_POLICY: &str = "/etc/luet/luet-cosign/policy.yaml";
 /// The policy that a distribution ships.
 const VENDOR_POLICY: &str = "/usr/share/luet-cosign/policy.yaml";
-
-/// How often it is looked whether the process is overdue, and how long after the deadline it is ended.
-const WATCH: Duration = Duration::from_millis(250);
-const OVERDUE: Duration = Duration::from_secs(2);
 
 /// What a command adds to what the environment says.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +90,6 @@ impl Session {
         let host = rustix::process::getppid().map(|host| CommandLine::of(host.as_raw_nonzero().get().unsigned_abs())).unwrap_or_default();
         let found = read_policy(environment, options.policy.as_deref())?;
         let client = Client::new(client_config(environment, &host, &found, &options.http)?);
-        watch(client.clone());
         let locations = environment.locations()?;
         let keep_in = options.keep_keys.then_some(&locations);
         let keys = read_keys(&found, environment, &client, keep_in).await;
@@ -212,18 +206,12 @@ impl Session {
     }
 }
 
-/// Ends the process when it is overdue, whatever it is doing: a peer can keep the HTTP library busy within one poll, where no
-/// timer is looked at (a flood of 1xx answers), and the host waits for ever. The exit code stops it.
-fn watch(client: Client) {
-    std::thread::spawn(move || {
-        while Instant::now() < client.deadline() + OVERDUE {
-            std::thread::sleep(WATCH);
-        }
-        let failure = Failure::new(Class::Net, "no answer within the deadline (LUET_COSIGN_TIMEOUT)");
-        let _ = writeln!(std::io::stderr(), "{}", failure.text());
-        #[expect(clippy::exit, reason = "nothing else ends a thread that is stuck; the exit code stops the host")]
-        std::process::exit(i32::from(failure.class().exit()));
-    });
+/// Ends the process: a peer keeps it busy beyond the deadline, and the host waits for ever. The exit code stops the host.
+fn end_overdue() {
+    let failure = Failure::new(Class::Net, "no answer within the deadline (LUET_COSIGN_TIMEOUT)");
+    let _ = writeln!(std::io::stderr(), "{}", failure.text());
+    #[expect(clippy::exit, reason = "nothing else ends a thread that is stuck; the exit code stops the host")]
+    std::process::exit(i32::from(failure.class().exit()));
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -401,6 +389,7 @@ fn client_config(environment: &Environment, host: &CommandLine, found: &Found, h
         credentials: credentials(environment, host)?,
         proxies: proxies(environment)?,
         deadline: environment.deadline()?,
+        overdue: Some(end_overdue),
         ..registry::Config::default()
     };
     for settings in found.document.registries() {

@@ -3,7 +3,8 @@
 //! Layers may take longer than everything else together (design.md section 2), so while at least one is being read the
 //! deadline stands still. Monotonic time only.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use crate::limits;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The deadline of one client.
@@ -31,6 +32,16 @@ impl Clock {
     pub(super) fn deadline(&self) -> Instant {
         let state = self.lock();
         if state.streams == 0 { state.deadline } else { state.deadline + state.since.elapsed() }
+    }
+
+    /// Starts a thread that calls `end` when the deadline is long over.
+    pub(super) fn watch(self: Arc<Self>, end: fn()) {
+        std::thread::spawn(move || {
+            while Instant::now() < self.deadline() + limits::OVERDUE {
+                std::thread::sleep(limits::WATCH);
+            }
+            end();
+        });
     }
 
     /// Starts anew: what follows has the whole time again.

@@ -31,6 +31,9 @@ pub struct Config {
     pub version: String,
     /// Names that are not asked from DNS, as with curl's `--resolve`. A port of 0 means the port of the URL.
     pub hosts: BTreeMap<String, Vec<SocketAddr>>,
+    /// Ends the process, called [`limits::OVERDUE`] after the deadline by a thread that begins with the first request. A peer can
+    /// keep the HTTP library busy within one poll, where no timer is looked at (a flood of 1xx answers). `None`: nobody watches.
+    pub overdue: Option<fn()>,
 }
 
 impl Default for Config {
@@ -46,6 +49,7 @@ impl Default for Config {
             times: Times::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             hosts: BTreeMap::new(),
+            overdue: None,
         }
     }
 }

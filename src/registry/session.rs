@@ -93,7 +93,7 @@ pub(super) struct Session {
     pub(super) config: Arc<Config>,
     pub(super) transport: Transport,
     pub(super) passes: Passes,
-    pub(super) clock: Clock,
+    pub(super) clock: Arc<Clock>,
     /// Loopback registries whose scheme is known: whether it is https.
     schemes: Mutex<BTreeMap<Registry, bool>>,
 }
@@ -101,10 +101,11 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(config: Config) -> Self {
         let config = Arc::new(config);
+        let clock = Arc::new(Clock::new(config.deadline));
         Self {
-            transport: Transport::new(Arc::clone(&config)),
+            transport: Transport::new(Arc::clone(&config), Arc::clone(&clock)),
             passes: Passes::default(),
-            clock: Clock::new(config.deadline),
+            clock,
             schemes: Mutex::default(),
             config,
         }

@@ -4,6 +4,7 @@
 //! certificate authorities; the system's are read when the first https request is made (4 ms). A host that a registry sent
 //! us to has a client of its own, whose names may not lead home (`space`). Never decides about credentials.
 
+use super::clock::Clock;
 use super::config::Config;
 use super::proxy::{literal, proxy_for};
 use super::space::Space;
@@ -41,14 +42,15 @@ struct Kind {
 #[derive(Debug)]
 pub(super) struct Transport {
     config: Arc<Config>,
+    clock: Arc<Clock>,
     clients: Mutex<BTreeMap<Kind, reqwest::Client>>,
     tls: Mutex<BTreeMap<Option<Registry>, ClientConfig>>,
     requests: AtomicU64,
 }
 
 impl Transport {
-    pub(super) fn new(config: Arc<Config>) -> Self {
-        Self { config, clients: Mutex::default(), tls: Mutex::default(), requests: AtomicU64::new(0) }
+    pub(super) fn new(config: Arc<Config>, clock: Arc<Clock>) -> Self {
+        Self { config, clock, clients: Mutex::default(), tls: Mutex::default(), requests: AtomicU64::new(0) }
     }
 
     /// Returns how many requests were sent.
@@ -68,7 +70,11 @@ impl Transport {
             Some(_) => deadline,
             None => deadline.min(Instant::now() + self.config.times.idle),
         };
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        if self.requests.fetch_add(1, Ordering::Relaxed) == 0
+            && let Some(end) = self.config.overdue
+        {
+            Arc::clone(&self.clock).watch(end);
+        }
         match tokio::time::timeout_at(limit.into(), client.execute(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(Trouble::from_http(&host, error)),
