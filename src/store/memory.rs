@@ -10,6 +10,7 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Repository, Tag};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::io::{Error, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -48,11 +49,39 @@ pub struct FirstSigner {
     pub name: String,
 }
 
-/// What the file of a repository says. The first signer is the repository's and no tag's: no later image takes its place.
-#[derive(Debug, Default)]
-struct Known {
-    seen: Vec<Seen>,
-    first: Option<FirstSigner>,
+/// What is known of a repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The newest of each tag, in the order in which they were seen.
+    pub seen: Vec<Seen>,
+    /// The first signer, where that one alone counts. It is the repository's and no tag's: no later image takes its place.
+    pub first: Option<FirstSigner>,
+}
+
+impl Known {
+    /// Puts together what lines come to.
+    fn of(lines: Vec<Line>) -> Self {
+        let (mut first, mut from) = (None, 0);
+        for (line, next) in lines.iter().zip(1..) {
+            match line {
+                Line::Seen(seen) => first = first.or_else(|| seen.pinned.clone()),
+                Line::First(signer) => first = Some(signer.clone()),
+                Line::Forget { tag: None } => (first, from) = (None, next),
+                Line::Forget { tag: Some(_) } => {}
+            }
+        }
+        // The last line about a tag counts.
+        let (mut tags, mut seen) = (BTreeSet::new(), Vec::new());
+        for line in lines.into_iter().skip(from).rev() {
+            match line {
+                Line::Seen(found) if tags.insert(found.tag.clone()) => seen.push(found),
+                Line::Forget { tag } => drop(tags.insert(tag)),
+                Line::Seen(_) | Line::First(_) => {}
+            }
+        }
+        seen.reverse();
+        Self { seen, first }
+    }
 }
 
 /// A line: something that was seen, who was the first signer in lines that are gone, or the wish to forget.
@@ -91,20 +120,12 @@ impl Memory {
         }
     }
 
-    /// Returns what is known of a repository: the newest of each tag, in the order in which they were first seen.
+    /// Returns what is known of a repository.
     ///
     /// # Errors
     /// `state`: the file cannot be read, or was not written by this program.
-    pub fn of(&self, repository: &Repository) -> Result<Vec<Seen>, Failure> {
-        Ok(self.read(&file_name(repository))?.seen)
-    }
-
-    /// Returns the first signer of a repository, where that one alone counts.
-    ///
-    /// # Errors
-    /// As [`Self::of`].
-    pub fn first_signer(&self, repository: &Repository) -> Result<Option<FirstSigner>, Failure> {
-        Ok(self.read(&file_name(repository))?.first)
+    pub fn of(&self, repository: &Repository) -> Result<Known, Failure> {
+        self.read(&file_name(repository))
     }
 
     /// Returns everything that is known.
@@ -141,12 +162,12 @@ impl Memory {
             )
             .hint(format!("when this is meant: `luet-cosign seen forget --all {repository}`")));
         }
-        let highest = known.iter().filter(|known| same_place(known, seen)).filter_map(|known| known.revision).max();
+        let highest = known.iter().filter(|known| known.tag == seen.tag).filter_map(|known| known.revision).max();
         let seen = &Seen { revision: seen.revision.max(highest), ..seen.clone() };
         if known.iter().any(|known| Seen { seconds: seen.seconds, ..known.clone() } == *seen) {
             return Ok(());
         }
-        let kept = known.into_iter().filter(|known| !same_place(known, seen)).chain([seen.clone()]).collect();
+        let kept = known.into_iter().filter(|known| known.tag != seen.tag).chain([seen.clone()]).collect();
         let first = first.or_else(|| seen.pinned.clone());
         self.write(&name, &Line::Seen(seen.clone()), Known { seen: kept, first })
     }
@@ -200,26 +221,9 @@ impl Memory {
         // What stands behind the last line end was never finished.
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let text = std::str::from_utf8(bytes.get(..whole).unwrap_or_default()).map_err(|_| broken("is not UTF-8"))?;
-        let mut known = Known::default();
-        for line in text.lines() {
-            match serde_json::from_str(line).map_err(|error| broken(&format!("has a line that is none of ours: {error}")))? {
-                Line::Seen(seen) => {
-                    known.seen.retain(|known| !same_place(known, &seen));
-                    known.first = known.first.or_else(|| seen.pinned.clone());
-                    known.seen.push(seen);
-                }
-                Line::First(first) => known.first = Some(first),
-                Line::Forget { tag: None } => known = Known::default(),
-                Line::Forget { tag } => known.seen.retain(|known| known.tag != tag),
-            }
-        }
-        Ok(known)
+        let parse = |line| serde_json::from_str(line).map_err(|error| broken(&format!("has a line that is none of ours: {error}")));
+        text.lines().map(parse).collect::<Result<_, _>>().map(Known::of)
     }
-}
-
-/// Whether the newer takes the place of the older.
-fn same_place(known: &Seen, seen: &Seen) -> bool {
-    known.repository == seen.repository && known.tag == seen.tag
 }
 
 fn to_json(line: &Line) -> Result<String, Failure> {
@@ -280,8 +284,8 @@ mod tests {
         for (tag, what) in [("a", "1"), ("b", "1"), ("a", "2")] {
             memory.remember(&repository, &seen(tag, what)).unwrap();
         }
-        assert_eq!(memory.of(&repository).unwrap(), [seen("b", "1"), seen("a", "2")]);
-        assert_eq!(memory.of(&"quay.io/a/c".parse().unwrap()).unwrap(), []);
+        assert_eq!(memory.of(&repository).unwrap().seen, [seen("b", "1"), seen("a", "2")]);
+        assert_eq!(memory.of(&"quay.io/a/c".parse().unwrap()).unwrap(), Known::default());
         assert_eq!(memory.all().unwrap().len(), 2);
     }
 
@@ -291,10 +295,10 @@ mod tests {
         memory.remember(&repository, &seen("a", "1")).unwrap();
         memory.remember(&repository, &seen("b", "1")).unwrap();
         assert_eq!(memory.forget(&repository, Some(&"a".parse().unwrap())).unwrap(), 1);
-        assert_eq!(memory.of(&repository).unwrap(), [seen("b", "1")]);
+        assert_eq!(memory.of(&repository).unwrap().seen, [seen("b", "1")]);
         assert_eq!(memory.forget(&repository, None).unwrap(), 1);
         assert_eq!(memory.forget(&repository, None).unwrap(), 0);
-        assert_eq!(memory.of(&repository).unwrap(), []);
+        assert_eq!(memory.of(&repository).unwrap().seen, []);
     }
 
     #[test]
@@ -307,9 +311,9 @@ mod tests {
             let mut bytes = whole.clone();
             bytes.extend_from_slice(&whole[..cut]);
             std::fs::write(&path, &bytes).unwrap();
-            assert_eq!(memory.of(&repository).unwrap(), [seen("a", "1")], "{cut}");
+            assert_eq!(memory.of(&repository).unwrap().seen, [seen("a", "1")], "{cut}");
             memory.remember(&repository, &seen("b", "1")).unwrap();
-            assert_eq!(memory.of(&repository).unwrap().len(), 2, "{cut}");
+            assert_eq!(memory.of(&repository).unwrap().seen.len(), 2, "{cut}");
         }
     }
 
@@ -343,12 +347,12 @@ mod tests {
             });
             memory.folder.replace(&file_name(&repository), &text).unwrap();
             memory.remember(&repository, &seen("newest", round)).unwrap();
-            assert!(!memory.of(&repository).unwrap().contains(&seen("t0", round)), "it was written anew");
+            assert!(!memory.of(&repository).unwrap().seen.contains(&seen("t0", round)), "it was written anew");
         }
-        assert_eq!(memory.first_signer(&repository).unwrap(), Some(signer("alice")));
+        assert_eq!(memory.of(&repository).unwrap().first, Some(signer("alice")));
         assert_eq!(memory.remember(&repository, &by("eve", "b")).map_err(|failure| failure.class()), Err(Class::Identity));
         memory.forget(&repository, None).unwrap();
-        assert_eq!(memory.first_signer(&repository).unwrap(), None);
+        assert_eq!(memory.of(&repository).unwrap().first, None);
         memory.remember(&repository, &by("eve", "b")).unwrap();
     }
 
@@ -360,7 +364,7 @@ mod tests {
         let lines = &lines[..lines[..room - 10].rfind('\n').unwrap() + 1];
         memory.folder.replace(&file_name(&repository), lines.as_bytes()).unwrap();
         memory.remember(&repository, &seen("newest", "1")).unwrap();
-        let known = memory.of(&repository).unwrap();
+        let known = memory.of(&repository).unwrap().seen;
         assert_eq!(known.last(), Some(&seen("newest", "1")));
         assert!(known.len() > 1_000 && known.len() < 3_000, "{}", known.len());
     }

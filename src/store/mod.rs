@@ -11,7 +11,7 @@ mod run;
 
 pub use folder::{Folder, Lock};
 pub use handoff::{Grounds, Handoff, Handoffs, Verified};
-pub use memory::{FirstSigner, Memory, Seen};
+pub use memory::{FirstSigner, Known, Memory, Seen};
 pub use run::Run;
 
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use crate::limits;
 use crate::name::{Reference, Tag};
 use crate::policy::{self, Applies, Matched, Pin, SeenFact};
 use crate::session::Session;
-use crate::store::{Memory, Seen, Verified};
+use crate::store::{Known, Memory, Seen, Verified};
 use std::io::{BufRead as _, BufReader, Read as _};
 
 /// The tag of the description of a luet repository, and the end of those of its snapshots (`reference/hosts.md` section 3).
@@ -24,14 +24,14 @@ pub(super) fn recall(session: &Session, matched: &Matched) -> Result<policy::Mem
     let Some(memory) = Memory::open_existing(session.locations())? else {
         return Ok(policy::Memory { durable, ..policy::Memory::default() });
     };
-    let known = memory.of(reference.repository())?;
+    let Known { seen: known, first } = memory.of(reference.repository())?;
     let fact = |seen: &Seen| SeenFact { signer: seen.signer.clone(), digest: seen.digest, seconds: seen.seconds };
     let tag = reference.tag().map(ToString::to_string);
     Ok(policy::Memory {
         tag_verified: known.iter().rev().find(|seen| tag.is_some() && seen.tag == tag).map(fact),
         repository_verified: known.last().map(fact),
         binders: known.iter().filter(|seen| seen.binds).map(|seen| seen.fingerprint).collect(),
-        pin: memory.first_signer(reference.repository())?.map(|first| Pin { fingerprint: first.fingerprint, name: first.name }),
+        pin: first.map(|first| Pin { fingerprint: first.fingerprint, name: first.name }),
         durable,
     })
 }
@@ -66,7 +66,8 @@ pub(super) fn remember(session: &Session, image: &str, dest: &Dest, verified: &V
         Err(failure) => return Ok(vec![unremembered(&reference, &failure)]),
     };
     if let Some(found) = revision {
-        let known = memory.of(reference.repository())?.into_iter().find(|known| known.tag == seen.tag).and_then(|known| known.revision);
+        let known =
+            memory.of(reference.repository())?.seen.into_iter().find(|known| known.tag == seen.tag).and_then(|known| known.revision);
         let matched = session.policy().matching(&reference, session.now());
         if let Applies::Rule(rule) = matched.applies() {
             notices.extend(policy::judge_revision(rule, &reference, known, found)?.map(|notice| notice.text));
