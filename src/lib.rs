@@ -7,6 +7,7 @@ pub mod blob;
 pub mod class;
 pub mod cli;
 pub mod config;
+mod cores;
 pub mod dest;
 pub mod engine;
 pub mod event;

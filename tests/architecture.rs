@@ -5,10 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Each room with those that it may use. `class` and `limits` are for all.
+/// Each room with those that it may use. `class`, `limits` and `cores` are for all.
 const ROOMS: &[(&str, &[&str])] = &[
     ("class", &[]),
     ("limits", &[]),
+    ("cores", &[]),
     // Pure.
     ("name", &[]),
     ("wire", &["name"]),
@@ -151,7 +152,7 @@ fn rooms_use_only_the_rooms_below_them() {
             continue;
         };
         for other in used(&text) {
-            let fine = other == room || other == "class" || other == "limits" || allowed.contains(&other.as_str());
+            let fine = other == room || ["class", "limits", "cores"].contains(&other.as_str()) || allowed.contains(&other.as_str());
             if rooms.contains_key(other.as_str()) && !fine {
                 wrong.push(format!("{}: `{room}` may not use `{other}`", path.display()));
             }

@@ -33,7 +33,7 @@ use luet_cosign::trust::{
 use luet_cosign::wire::{Bundle, BundleSource, Signatures};
 use model::{LogKind, Signature, Signing, Sigstore};
 use serde_json::{Value, json};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::OnceLock;
 
 /// The image that everything here is about.
@@ -111,7 +111,7 @@ impl Judge {
 
     fn with<T>(&self, check: impl FnOnce(&Checker<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
         let mut roots = Roots::default();
-        roots.insert(None, TrustedRoot::parse(self.root.to_string().as_bytes(), "of the test").map(Rc::new));
+        roots.insert(None, TrustedRoot::parse(self.root.to_string().as_bytes(), "of the test").map(Arc::new));
         let requirements = Requirements::default();
         check(&Checker { roots, certificate_log: self.certificate_log, ..Checker::new(&self.authorities, &requirements) })
     }

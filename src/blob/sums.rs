@@ -1,16 +1,15 @@
 //! A list of files with their digests (`SHA256SUMS`), whose signature held: are they what it says?
 //!
-//! Form: GNU coreutils `sha256sum`, and its `--tag`. Every file of the list is read, several at the same time.
+//! Form: GNU coreutils `sha256sum`, and its `--tag`. Every file of the list is read, on all processors.
 
 use super::content::{self, Progress};
 use crate::class::{Class, Failure};
+use crate::cores;
 use crate::limits;
 use crate::name::Digest;
 use crate::session::Session;
 use crate::trust::Needs;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A file of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,27 +77,7 @@ impl Listed {
 pub fn check_sums(session: &Session, list: &[Listed], folder: &Path, progress: &Progress<'_>) -> Vec<Result<(), Failure>> {
     // It takes as long as it takes.
     let _pause = session.client().pause();
-    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(list.len());
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<Result<(), Failure>>>> = Mutex::new(vec![None; list.len()]);
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(listed) = list.get(at) else { return };
-                    let result = listed.check(folder, progress);
-                    let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    if let Some(slot) = results.get_mut(at) {
-                        *slot = Some(result);
-                    }
-                }
-            });
-        }
-    });
-    let unread = || Err(Failure::new(Class::Internal, "a file of the list was not read"));
-    let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    results.into_iter().map(|result| result.unwrap_or_else(unread)).collect()
+    cores::map(list, 0, |listed| listed.check(folder, progress))
 }
 
 #[cfg(test)]

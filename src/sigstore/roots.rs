@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use sigstore::trust_root::{SIGSTORE_PRODUCTION_TRUSTED_ROOT, SigstoreInstance};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::OnceCell;
 
@@ -103,7 +103,7 @@ impl Roots {
         for name in names {
             let known = self.read.borrow().has(name);
             if !known {
-                let root = self.read_one(name).await.map(Rc::new);
+                let root = self.read_one(name).await.map(Arc::new);
                 self.read.borrow_mut().insert(name.cloned(), root);
             }
         }
@@ -135,7 +135,7 @@ impl Roots {
         }
         let refreshed = self.refreshed.get_or_init(|| self.ask()).await;
         if matches!(refreshed, Refreshed::Newer) {
-            let root = self.read_one(None).await.map(Rc::new);
+            let root = self.read_one(None).await.map(Arc::new);
             self.read.borrow_mut().insert(None, root);
         }
         refreshed.clone()

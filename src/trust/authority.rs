@@ -8,7 +8,7 @@ use crate::class::{Class, Failure};
 use crate::name::{Digest, Repository};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Somebody whose signatures count, under the name that the policy gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,11 +104,11 @@ impl fmt::Display for Signer {
 
 /// The trusted roots at hand, by the name that authorities use for them, or why one is not.
 #[derive(Clone, Debug, Default)]
-pub struct Roots(BTreeMap<Option<String>, Result<Rc<TrustedRoot>, Failure>>);
+pub struct Roots(BTreeMap<Option<String>, Result<Arc<TrustedRoot>, Failure>>);
 
 impl Roots {
     /// Puts a root in.
-    pub fn insert(&mut self, name: Option<String>, root: Result<Rc<TrustedRoot>, Failure>) {
+    pub fn insert(&mut self, name: Option<String>, root: Result<Arc<TrustedRoot>, Failure>) {
         self.0.insert(name, root);
     }
 

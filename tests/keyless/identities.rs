@@ -135,7 +135,7 @@ fn a_signer_counts_only_under_the_root_that_it_names() {
     let requirements = Requirements::default();
     let mut roots = Roots::default();
     for (name, root) in [(None, sigstore()), (Some("private"), &private), (Some("same"), &private)] {
-        let root = TrustedRoot::parse(root.trusted_root().to_string().as_bytes(), "of the test").map(Rc::new);
+        let root = TrustedRoot::parse(root.trusted_root().to_string().as_bytes(), "of the test").map(Arc::new);
         roots.insert(name.map(ToOwned::to_owned), root);
     }
     let checker = Checker { roots, ..Checker::new(&authorities, &requirements) };

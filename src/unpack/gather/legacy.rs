@@ -7,6 +7,7 @@
 
 use super::{Found, Look, Spot, put_signatures};
 use crate::class::{Class, Failure};
+use crate::cores;
 use crate::limits;
 use crate::name::Digest;
 use crate::policy::Evidence;
@@ -16,6 +17,9 @@ use futures_util::stream::{self, StreamExt as _};
 use std::borrow::Cow;
 
 const FORMAT: &str = "legacy";
+
+/// So many signatures are checked on all processors.
+const WORTH_CORES: usize = 8;
 
 /// Signatures over one payload.
 struct Group<'a> {
@@ -62,8 +66,14 @@ impl Look<'_> {
     /// Puts together what is signed over one payload; what nobody trusted can have signed is found to be that.
     async fn groups<'a>(&'a self, candidates: &'a [LegacyCandidate], checker: &mut Checker<'a>, found: &mut Vec<Found>) -> Vec<Group<'a>> {
         let mut groups: Vec<Group<'a>> = Vec::new();
-        for candidate in candidates {
-            let held = match self.check(checker, |checker| Held::check(candidate, checker)).await {
+        let at_hand: &Checker<'a> = checker;
+        let outcomes = cores::map(candidates, WORTH_CORES, |candidate| Held::check(candidate, at_hand));
+        // Where a newer trusted root may know more, one after another: the first brings it for those after it.
+        let newer = outcomes.iter().any(|outcome| outcome.as_ref().is_err_and(|rejected| rejected.unknown));
+        for (candidate, outcome) in candidates.iter().zip(outcomes) {
+            let outcome =
+                if newer { self.check(checker, |checker| Held::check(candidate, checker)).await } else { outcome.map_err(Failure::from) };
+            let held = match outcome {
                 Ok(held) => held,
                 Err(failure) => {
                     found.push((FORMAT, Err(failure)));
