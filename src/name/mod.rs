@@ -10,6 +10,7 @@ mod repository;
 mod scope;
 
 pub use digest::Digest;
+pub(crate) use digest::hex;
 pub use reference::{Reference, Subject, Tag};
 pub use repository::{Registry, Repository};
 pub use scope::{Scope, ScopeRank, TagGlob, TagRank};

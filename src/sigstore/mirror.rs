@@ -5,10 +5,12 @@
 
 use crate::class::{Class, Failure};
 use crate::limits;
-use crate::name::Digest;
+use crate::name::{Digest, hex};
 use crate::registry::Client;
 use jiff::Timestamp;
-use sigstore_tuf::{Error, MetadataStore, Repository, TrustedMetadataSet, Updater, UpdaterConfig, transport::FetchFuture};
+use sigstore_tuf::{Error, Key, MetadataStore, Repository, Root, TrustedMetadataSet, Updater, UpdaterConfig, transport::FetchFuture};
+use spki::der::Decode as _;
+use spki::der::asn1::{AnyRef, BitStringRef};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,8 +60,10 @@ impl Mirror {
         let walk = || -> Result<Vec<u8>, Error> {
             let file = |name: &str| files.get(name).ok_or_else(|| Error::Malformed(format!("there is no {name}")));
             let mut trusted = TrustedMetadataSet::from_root(&self.root)?;
+            check_keys(trusted.root())?;
             while let Some(next) = files.get(&history(trusted.root().version.saturating_add(1))) {
                 trusted.update_root(next)?;
+                check_keys(trusted.root())?;
             }
             trusted.check_root_expired(at)?;
             trusted.update_timestamp(file("timestamp.json")?, at)?;
@@ -93,6 +97,39 @@ impl Mirror {
             }
             _ => failure.hint("do not trust this mirror until whoever runs it explains that"),
         }
+    }
+}
+
+/// Checks that no role has one key under two names: sigstore-tuf counts names, and one key would be enough for two signatures.
+fn check_keys(root: &Root) -> Result<(), Error> {
+    for (role, members) in &root.roles {
+        let mut seen = BTreeMap::new();
+        for name in &members.keyids {
+            if let Some(key) = root.keys.get(name)
+                && seen.insert(material(key), name).is_some_and(|other| other != name)
+            {
+                return Err(Error::DuplicateSignature { role: role.clone(), key_id: name.clone() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns what of a key is the same however it is written: of a point on a curve one coordinate, for the other one says no more
+/// than its sign; and where the key cannot be read, so that nothing is signed with it, its text.
+fn material(key: &Key) -> Vec<u8> {
+    let text = key.keyval.public.trim();
+    let written = || text.to_ascii_lowercase().into_bytes();
+    let Ok(pem) = pem::parse(text) else { return written() };
+    let Ok(info) = spki::SubjectPublicKeyInfo::<AnyRef<'_>, BitStringRef<'_>>::from_der(pem.contents()) else { return written() };
+    let bytes = info.subject_public_key.raw_bytes();
+    match (key.scheme.as_str(), bytes.split_first()) {
+        // Raw keys of Ed25519 are written in hexadecimal as well.
+        ("ed25519", _) => hex(bytes).into_bytes(),
+        // SEC 1, section 2.3.3: both coordinates, or the first one alone.
+        (_, Some((4, point))) => point.get(..point.len() / 2).unwrap_or_default().to_vec(),
+        (_, Some((2 | 3, x))) => x.to_vec(),
+        _ => bytes.to_vec(),
     }
 }
 
@@ -188,4 +225,34 @@ impl fmt::Debug for Shelf {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(scheme: &str, public: &str) -> Vec<u8> {
+        let key = serde_json::json!({"keytype": "any", "scheme": scheme, "keyval": {"public": public}});
+        material(&serde_json::from_value(key).unwrap())
+    }
+
+    fn pem(base64: &str) -> String {
+        format!("-----BEGIN PUBLIC KEY-----\n{base64}\n-----END PUBLIC KEY-----\n")
+    }
+
+    #[test]
+    fn one_key_is_one_however_it_is_written() {
+        let point = pem(
+            "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEOw8bC0A6RMi9/m9/b2+S7qj5XZ0G\n+AGFi3FiKVGk3bhd6QO4+e94QJGYbQF1FjrQVAO3KcHYUfs8Iwa3opC5JA==",
+        );
+        let compressed = pem("MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgACOw8bC0A6RMi9/m9/b2+S7qj5XZ0G+AGFi3FiKVGk3bg=");
+        assert_eq!(key("ecdsa-sha2-nistp256", &point).len(), 32);
+        assert_eq!(key("ecdsa-sha2-nistp256", &point), key("ecdsa-sha2-nistp256", &compressed));
+        let ed25519 = pem("MCowBQYDK2VwAyEA2/Dv45VLc9fFILizetfyCGAbZkKeC31yrol7kV72j/I=");
+        let raw = "dbf0efe3954b73d7c520b8b37ad7f208601b66429e0b7d72ae897b915ef68ff2";
+        assert_eq!(key("ed25519", &ed25519), key("ed25519", raw));
+        assert_eq!(key("ed25519", raw), key("ed25519", &format!(" {}\n", raw.to_uppercase())));
+        assert_ne!(key("ed25519", raw), key("ed25519", &raw.replace('d', "c")));
+        assert_eq!(key("ed25519", "not a key"), b"not a key");
+    }
 }

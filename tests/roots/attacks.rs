@@ -5,7 +5,7 @@ use super::*;
 use luet_cosign::class::Class;
 use model::Key;
 use model::tuf::envelope;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const PAST: &str = "2020-01-01T00:00:00Z";
 
@@ -154,6 +154,25 @@ fn a_threshold_cannot_be_cheated() {
         tuf.root.version = 2;
         tuf.put("2.root.json", tuf.root_by(&[&old[0], &old[0], &tuf.root.keys[0], &tuf.root.keys[1]]));
     });
+    // One key under two names does not either, however it is written.
+    for spelling in [|pem: &str| pem.to_owned(), |pem: &str| format!("\n{}", pem.replace('\n', "\r\n"))] {
+        refused(Class::Trustroot, "duplicate signature key id twin for role root", |tuf, _| {
+            let old = std::mem::replace(&mut tuf.root.keys, vec![Key::p256()]);
+            tuf.root.version = 2;
+            let mut root: Value = serde_json::from_slice(&tuf.root_by(&[])).unwrap();
+            let name = root["signed"]["roles"]["root"]["keyids"][0].as_str().unwrap().to_owned();
+            let mut twin = root["signed"]["keys"][&name].clone();
+            twin["keyval"]["public"] = json!(spelling(twin["keyval"]["public"].as_str().unwrap()));
+            root["signed"]["keys"]["twin"] = twin;
+            root["signed"]["roles"]["root"]["keyids"] = json!([name, "twin"]);
+            let signers: Vec<&Key> = old.iter().chain(&tuf.root.keys).collect();
+            let mut root: Value = serde_json::from_slice(&envelope(root["signed"].take(), &signers)).unwrap();
+            let mut signature = root["signatures"].as_array().unwrap().last().unwrap().clone();
+            signature["keyid"] = json!("twin");
+            root["signatures"].as_array_mut().unwrap().push(signature);
+            tuf.put("2.root.json", root.to_string());
+        });
+    }
     refused(Class::Trustroot, "invalid", |tuf, _| {
         let root = String::from_utf8(tuf.first.clone()).unwrap().replace("\"threshold\":2", "\"threshold\":-1");
         tuf.put("2.root.json", root);
