@@ -16,6 +16,9 @@ const HOSTILE: &[&str] = &[
     "someone-else@evil.example",
 ];
 
+/// An issuer that nobody knows, whose word no expression for an issuer should take.
+const HOSTILE_ISSUER: &str = "https://someone-else.example";
+
 /// Reads `keyless`: a word, or an issuer and a name.
 pub(super) fn keyless(node: &Node, problems: &mut Problems) -> Option<Identity> {
     if let Value::Scalar(text, _) = &node.value {
@@ -46,6 +49,11 @@ pub(super) fn keyless(node: &Node, problems: &mut Problems) -> Option<Identity> 
             problems.warning(node.at, "wide-identity", format!("`keyless` counts signatures by anybody, such as `{hostile}`"));
             break;
         }
+    }
+    if issuer.fits(HOSTILE_ISSUER) {
+        problems
+            .warning(node.at, "wide-issuer", format!("`keyless` takes the word of any issuer, such as `{HOSTILE_ISSUER}`"))
+            .help("name the issuer: another one can vouch for the same name");
     }
     Some(Identity::Named { issuer, subject })
 }

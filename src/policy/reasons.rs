@@ -101,8 +101,11 @@ fn judge(report: &SignatureReport, effective: &Effective, evidence: &Evidence) -
     match &report.outcome {
         Ok(signature) => {
             let failure = signers::weigh(signature, effective, evidence).err()?;
-            let key = signature.fingerprint().short();
-            let message = format!("{what} by `{}` (key {key}) {}", signature.authority(), failure.message());
+            let by = match signature.certificate() {
+                Some(certificate) => format!("`{}`", certificate.subject()),
+                None => format!("key {}", signature.fingerprint().short()),
+            };
+            let message = format!("{what} by `{}` ({by}) {}", signature.authority(), failure.message());
             Some(Failure::new(failure.class(), message))
         }
         Err(failure) if failure.class() == Class::Unsigned => {

@@ -141,7 +141,7 @@ impl<'a> Held<'a> {
             }
         }
         if possible.is_empty() {
-            return Err(stranger(authorities.len()).into());
+            return Err(stranger(keys(authorities).count()).into());
         }
         Ok(Self { candidate, signers: Signers::Possible(possible) })
     }
@@ -270,7 +270,7 @@ fn by_certificate<'a>(
             Ok(certified) => Err(another(&certified.certificate, authorities).into()),
             Err(rejected) => Err(rejected),
         },
-        None => Err(outcomes.into_iter().find_map(Result::err).unwrap_or_else(|| stranger(authorities.len()).into())),
+        None => Err(outcomes.into_iter().find_map(Result::err).unwrap_or_else(|| stranger(keys(authorities).count()).into())),
     }
 }
 
@@ -340,7 +340,7 @@ pub fn check_bundle(bundle: &Bundle, image: &Digest, checker: &Checker<'_>) -> R
             first_good(made_it, |authority, key| {
                 checker.roots.get(authority.root.as_ref())?.check_entries(bundle, envelope, image, key.spki())
             })
-            .ok_or_else(|| stranger(authorities.len()))??
+            .ok_or_else(|| stranger(keys(authorities).count()))??
         }
     };
     // (3) They are a statement, about this image, with what was asked for.
@@ -378,11 +378,17 @@ pub fn check_message<'a>(bundle: &Bundle, authorities: &'a [Authority], message:
         return Err(Failure::new(Class::Identity, "a keyless signature, where only keys are trusted"));
     }
     let mut made_it = keys(authorities).filter(|(_, key, _)| key.verify(message, signature).is_ok());
-    made_it.next().map(|(authority, ..)| authority).ok_or_else(|| stranger(authorities.len()))
+    made_it.next().map(|(authority, ..)| authority).ok_or_else(|| stranger(keys(authorities).count()))
 }
 
-fn stranger(authorities: usize) -> Failure {
-    Failure::new(Class::Identity, format!("a signature that none of the {authorities} trusted keys made"))
+/// The failure for a signature by a key, where so many are trusted.
+fn stranger(keys: usize) -> Failure {
+    let message = match keys {
+        0 => "a signature by a key, where only keyless signers are trusted".to_owned(),
+        1 => "a signature that the trusted key did not make".to_owned(),
+        _ => format!("a signature that none of the {keys} trusted keys made"),
+    };
+    Failure::new(Class::Identity, message)
 }
 
 /// Proof: this authority signed this image. Only the checker makes one.

@@ -70,6 +70,11 @@ impl TrustedRoot {
             VerificationKey::from_spki(&log.public_key.raw_bytes).is_ok() && seen.insert((false, log.log_id.key_id.as_bytes().to_vec()))
         });
         root.ctlogs.retain(|log| is_known(&log.public_key.raw_bytes) && seen.insert((true, log.log_id.key_id.as_bytes().to_vec())));
+        // Without an end a key counts for ever; without a start nobody said that it ever does.
+        let logs = root.tlogs.iter().map(|log| &log.public_key);
+        if logs.chain(root.ctlogs.iter().map(|log| &log.public_key)).any(|key| key.valid_for.is_none()) {
+            return Err(error(&"a key of a log without `validFor`, the time in which it counts"));
+        }
         for authority in &mut root.certificate_authorities {
             let chain = authority.cert_chain.certificates.iter().map(|certificate| &certificate.raw_bytes);
             authority.valid_for = narrow(chain, authority.valid_for, Some(CODE_SIGNING)).map_err(|problem| error(&problem))?;

@@ -163,6 +163,23 @@ fn windows_of_authorities_and_logs_count() {
     check_root("a log that ended", end("tlogs", "/publicKey/validFor"), ["tlog"; 3]);
 }
 
+/// T11: a key of a log counts in a time that the root names; an authority's certificate has one of its own.
+#[test]
+fn a_root_that_does_not_say_when_a_log_counts_is_refused() {
+    for list in ["tlogs", "ctlogs"] {
+        for bad in [None, Some(json!({})), Some(json!({"start": "yesterday"})), Some(json!({"end": "2999-01-01T00:00:00Z"}))] {
+            let change = |root: &mut Value| {
+                let key = root[list][0]["publicKey"].as_object_mut().unwrap();
+                match &bad {
+                    None => drop(key.remove("validFor")),
+                    Some(bad) => drop(key.insert("validFor".to_owned(), bad.clone())),
+                }
+            };
+            check_root(&format!("{list}: {bad:?}"), change, ["trustroot"; 3]);
+        }
+    }
+}
+
 /// S12 (cosign CVE-2026-24122): an intermediate that the root names, and that ended before the signature was made.
 #[test]
 fn an_intermediate_that_ended_signs_nothing() {

@@ -334,6 +334,19 @@ fn what_a_log_has_to_do_with_a_signer_fits_its_kind() {
 }
 
 #[test]
+fn an_identity_that_lets_in_nearly_everybody_is_a_warning() {
+    let found = |identity: &str| {
+        let text = format!("{HEAD}signers: {{a: {{keyless: {{{identity}}}}}}}\nrepositories: [{{name: r, scope: a.example, trust: [a]}}]\n");
+        warnings(&text).into_iter().map(|(code, _)| code).filter(|code| code.starts_with("wide-")).collect::<Vec<_>>()
+    };
+    assert_eq!(found("issuer: I, subject: S"), [""; 0]);
+    assert_eq!(found("issuer: I, subject_regexp: '.*'"), ["wide-identity"]);
+    assert_eq!(found("issuer: I, subject_regexp: '.*@acme\\.example'"), [""; 0]);
+    assert_eq!(found("issuer_regexp: '.*', subject: S"), ["wide-issuer"]);
+    assert_eq!(found("issuer_regexp: 'https://(a|b)\\.example', subject: S"), [""; 0]);
+}
+
+#[test]
 fn a_repository_of_github_is_an_owner_and_a_name() {
     let repository = |text: &str| codes(&format!("{HEAD}signers: {{a: {{github: {{repo: '{text}'}}}}}}\n"));
     assert_eq!(repository("acme/a_b.c-d"), [""; 0]);

@@ -38,14 +38,14 @@ hint: see what there is with `luet-cosign check quay.io/acme/packages:yip-1.0`; 
 fn by_strangers() {
     let matched = matched("");
     let strangers = vec![
-        Err(Failure::new(Class::Identity, "a signature that none of the 1 trusted keys made")),
+        Err(Failure::new(Class::Identity, "a signature that the trusted key did not make")),
         Ok(signature("other", &OTHER, &image_digest())),
     ];
     assert_eq!(
         text(&matched, &with_signatures(absent(&matched, None), strangers)),
         "identity: `quay.io/acme/packages:yip-1.0`: 2 signatures found, all by strangers (3 of 3 places answered); rule `r` [policy.yaml line 7] wants one by `acme`
   image: DIGEST
-  legacy signature, .sig tag in `quay.io/acme/packages`: identity: a signature that none of the 1 trusted keys made
+  legacy signature, .sig tag in `quay.io/acme/packages`: identity: a signature that the trusted key did not make
   legacy signature, .sig tag in `quay.io/acme/packages`: holds, by `other` (key OTHER), but identity: it is by somebody whom the rule does not trust
   .sig tag in `quay.io/acme/packages`: there, with 2 signatures
   referrers API in `quay.io/acme/packages`: not there (404 MANIFEST_UNKNOWN)
