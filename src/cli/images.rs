@@ -9,7 +9,7 @@ use crate::config::{Environment, KeyLocation};
 use crate::name::{Reference, Tag};
 use crate::session::{Options, Session};
 use crate::trust::{Authority, PublicKey, Requirements, VerifiedSignature};
-use crate::unpack;
+use crate::unpack::{self, Provisional};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub(super) fn verify(command: &Verify, as_json: bool, environment: &Environment,
         certificate_log: command.identity.certificate_log(),
         ..Options::default()
     };
-    let images: Vec<(String, Result<Vec<VerifiedSignature>, Failure>)> = Session::run(environment, options, async |session| {
+    let images: Vec<(String, Result<Provisional, Failure>)> = Session::run(environment, options, async |session| {
         let authority = authority(command, session).await?;
         let mut found = Vec::new();
         for image in &command.images {
@@ -43,7 +43,7 @@ pub(super) fn verify(command: &Verify, as_json: bool, environment: &Environment,
     }
     for (image, result) in &images {
         match result {
-            Ok(signatures) => show(image, signatures, command, streams)?,
+            Ok(verified) => show(image, verified, command, streams)?,
             Err(failure) if images.len() > 1 => streams.note(format!("error: {image}: {}", failure.text())),
             Err(_) => {}
         }
@@ -63,7 +63,9 @@ pub(super) fn severity(class: Class) -> u8 {
     }
 }
 
-fn show(image: &str, signatures: &[VerifiedSignature], command: &Verify, streams: &mut Streams) -> Result<(), Failure> {
+fn show(image: &str, verified: &Provisional, command: &Verify, streams: &mut Streams) -> Result<(), Failure> {
+    let signatures: Vec<&VerifiedSignature> = verified.signatures().collect();
+    verified.notices().iter().for_each(|notice| streams.note(&notice.text));
     if signatures.is_empty() {
         streams.note(format!("\nVerification for {image} --\nNothing was verified: the policy lets this image be unsigned."));
         return if command.output == "text" { Ok(()) } else { streams.say("\n[]") };
@@ -89,12 +91,13 @@ fn show(image: &str, signatures: &[VerifiedSignature], command: &Verify, streams
     streams.say(format!("\n{}", Value::Array(payloads)))
 }
 
-fn document(image: &str, result: &Result<Vec<VerifiedSignature>, Failure>) -> Value {
+fn document(image: &str, result: &Result<Provisional, Failure>) -> Value {
     match result {
-        Ok(signatures) => json!({
+        Ok(verified) => json!({
             "image": image,
-            "verified": !signatures.is_empty(),
-            "signatures": signatures.iter().map(|found| signature(found, image)).collect::<Vec<_>>(),
+            "verified": verified.signatures().next().is_some(),
+            "signatures": verified.signatures().map(|found| signature(found, image)).collect::<Vec<_>>(),
+            "notices": verified.notices().iter().map(|notice| &notice.text).collect::<Vec<_>>(),
         }),
         Err(failure) => json!({"image": image, "verified": false, "error": failure.json()}),
     }

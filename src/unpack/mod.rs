@@ -17,7 +17,7 @@ use crate::name::Reference;
 use crate::policy::{self, Decision, Evidence, Grounds, Matched, Policy};
 use crate::session::Session;
 use crate::store::{self, Handoffs, Verified};
-use crate::trust::{Authority, Requirements, VerifiedSignature};
+use crate::trust::{Authority, Requirements};
 use std::path::Path;
 
 /// Proof that an image may stay where it was unpacked. Only [`after`] makes one.
@@ -247,22 +247,18 @@ pub async fn by_authority(
     authority: &Authority,
     option: &str,
     requirements: &Requirements,
-) -> Result<Vec<VerifiedSignature>, Failure> {
+) -> Result<Provisional, Failure> {
     let signatures_from = Session::signature_repository(session.environment())?;
     let policy = Policy::of_authority(authority.clone(), option, signatures_from, session.now());
-    signatures(judge(session, &policy, image, requirements, true).await?)
+    judge(session, &policy, image, requirements, true).await?.decision.into_result()
 }
 
 /// `verify` without a key: the signatures that the policy asks for; none where it lets the image be unsigned.
 ///
 /// # Errors
 /// As [`check`], and the decision where it refuses.
-pub async fn by_policy(session: &Session, image: &str, requirements: &Requirements) -> Result<Vec<VerifiedSignature>, Failure> {
-    signatures(check(session, image, requirements, true).await?)
-}
-
-fn signatures(checked: Checked) -> Result<Vec<VerifiedSignature>, Failure> {
-    Ok(checked.decision.into_result()?.signatures().cloned().collect())
+pub async fn by_policy(session: &Session, image: &str, requirements: &Requirements) -> Result<Provisional, Failure> {
+    check(session, image, requirements, true).await?.decision.into_result()
 }
 
 /// Returns the failure for an image that two readers could take for two.

@@ -96,6 +96,9 @@ fn the_first_signer_is_remembered_and_named_and_nobody_else_counts() {
     for (tag, signers) in [("1", [DEV.0]), ("2", [DEV.0]), ("3", ["eve@example.com"])] {
         world.push(tag, &signers);
     }
+    // To look is not to install: nobody is remembered, and it is said whom nothing was asked of.
+    let shown = world.plugin.run(["verify", &world.registry.name(&format!("{REPO}:3"))]);
+    assert!(shown.status.success() && String::from_utf8_lossy(&shown.stderr).contains("eve@example.com"), "{shown:?}");
     let first = world.install("1");
     assert_eq!((first.error.as_str(), first.state.contains(DEV.0)), ("", true), "{first:?}");
     let second = world.install("2");

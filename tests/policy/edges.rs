@@ -336,7 +336,8 @@ fn what_a_log_has_to_do_with_a_signer_fits_its_kind() {
 #[test]
 fn an_identity_that_lets_in_nearly_everybody_is_a_warning() {
     let found = |identity: &str| {
-        let text = format!("{HEAD}signers: {{a: {{keyless: {{{identity}}}}}}}\nrepositories: [{{name: r, scope: a.example, trust: [a]}}]\n");
+        let text =
+            format!("{HEAD}signers: {{a: {{keyless: {{{identity}}}}}}}\nrepositories: [{{name: r, scope: a.example, trust: [a]}}]\n");
         warnings(&text).into_iter().map(|(code, _)| code).filter(|code| code.starts_with("wide-")).collect::<Vec<_>>()
     };
     assert_eq!(found("issuer: I, subject: S"), [""; 0]);
