@@ -3,6 +3,7 @@
 
 use super::*;
 use luet_cosign::name::Digest;
+use serde_json::Value;
 
 const BEACON: &str = "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main";
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
@@ -43,7 +44,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("rekor2-timestamp-outside-tsa-cert-validity", "time"),
     ("rekor2-timestamp-untrusted-tsa-with-embedded-cert", "time"),
     ("rekor2-timestamp-untrusted-tsa-without-embedded-cert", "time"),
-    // Its base64 is broken into lines, which is another spelling: it is refused before its time is read.
+    // Its base64 is broken into lines, which is another spelling: it is refused before its time is read (which the next test does).
     ("rekor2-timestamp-with-incorrect-time", "malformed"),
     ("set-invalid-signature", "tlog"),
     ("signature-mismatch", "signature"),
@@ -89,4 +90,22 @@ fn every_case_of_the_suite_has_its_verdict_for_its_own_reason() {
         assert!(names.contains(&format!("{name}_fail")), "{name} is not there");
     }
     assert_eq!((names.len(), REFUSED.len()), (names.iter().filter(|name| !name.ends_with("_fail")).count() + REFUSED.len(), 39));
+}
+
+#[test]
+#[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
+fn a_timestamp_of_the_wrong_time_is_that_when_it_is_spelled_right() {
+    let case = std::fs::canonicalize(shared("sigstore-conformance/rekor2-timestamp-with-incorrect-time_fail")).unwrap();
+    let mut bundle: Value = serde_json::from_slice(&std::fs::read(case.join("bundle.sigstore.json")).unwrap()).unwrap();
+    let timestamp = &mut bundle["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"][0]["signedTimestamp"];
+    *timestamp = timestamp.as_str().unwrap().replace('\n', "").into();
+    let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign")).env("LUET_COSIGN_OFFLINE", "1");
+    let bundle = plugin.write("bundle.json", bundle.to_string()).display().to_string();
+    let (root, artifact) = (case.join("trusted_root.json"), case.parent().unwrap().join("a.txt"));
+    let identity = std::fs::read_to_string(case.join("identity")).map_or(BEACON.to_owned(), |text| text.trim().to_owned());
+    let issuer = std::fs::read_to_string(case.join("issuer")).map_or(GITHUB.to_owned(), |text| text.trim().to_owned());
+    let words = ["verify-bundle", "--bundle", &bundle, "--certificate-identity", &identity, "--certificate-oidc-issuer", &issuer];
+    let root = ["--trusted-root".to_owned(), root.display().to_string(), artifact.display().to_string()];
+    let said: Said = plugin.run(words.iter().map(|word| (*word).to_owned()).chain(root)).into();
+    assert_eq!((said.class(), said.code == 0), ("time", false), "{said:?}");
 }
