@@ -67,6 +67,7 @@ impl World {
 }
 
 const EVE: &str = "eve@example.com";
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
 /// The pin is the repository's, so it does not go with the tag that it came with.
 #[test]
@@ -97,6 +98,19 @@ fn whoever_signs_beside_a_key_is_remembered_where_both_are_asked_for() {
     assert_eq!(world.install("1", "1").error, "");
     world.push("2", "2", &["key", EVE]);
     world.install("2", "2").assert_refused("identity");
+}
+
+/// As long as there is no first signer every place is looked at, though one good signature was found: the next may be another's.
+#[test]
+fn nobody_is_the_first_while_another_signed_elsewhere() {
+    let world = World::new(None);
+    let image = world.push("1", "1", &[DEV.0]);
+    let bundle = sigstore().sign().identity(EVE).issuer(DEV.1).image(&image.digest).bundle();
+    world.registry.push_referrer(REPO, &image, BUNDLE, bundle.to_string().as_bytes());
+    world.install("1", "1").assert_refused("identity");
+    world.push("2", "2", &[DEV.0]);
+    assert_eq!(world.install("2", "2").error, "");
+    assert_eq!(world.install("1", "1").error, "", "the first one's signature counts from then on");
 }
 
 /// Somebody who signs beside a key that is enough does not become the first signer by that.
