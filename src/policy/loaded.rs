@@ -7,7 +7,7 @@ use super::rules::{Rule, Target, TrustNames};
 use super::settings::{Downgrade, Mode, PostUnpack};
 use crate::class::Failure;
 use crate::name::{Digest, Repository, Scope};
-use crate::trust::{self, Authority, PublicKey};
+use crate::trust::{self, Authority, Identity, PublicKey};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
@@ -187,14 +187,29 @@ impl Policy {
             Origin::File { path } => format!("{path} line {}", rule.at.line),
             Origin::Option { .. } => String::new(),
             Origin::Environment { .. } if rule.name != environment::CATCH_ALL => environment::ALLOW_UNSIGNED.to_owned(),
-            Origin::Environment { .. } if rule.is_lax(Mode::Deny) => format!("{KEY_VARIABLE}, {}=*", environment::ALLOW_UNSIGNED),
-            Origin::Environment { .. } => KEY_VARIABLE.to_owned(),
+            Origin::Environment { .. } => {
+                let mut variables: Vec<String> = self.document.signers.iter().map(|signer| variable_of(signer).to_owned()).collect();
+                if rule.is_lax(Mode::Deny) {
+                    variables.push(format!("{}=*", environment::ALLOW_UNSIGNED));
+                }
+                variables.join(", ")
+            }
         }
     }
 
     /// Returns whom a rule trusts, for an image of this repository.
     pub(super) fn trusted(&self, names: &[String], repository: &Repository) -> Vec<Authority> {
         names.iter().filter_map(|name| self.authorities.get(name)).map(|authority| authority.of_image(repository)).collect()
+    }
+}
+
+/// Returns the variable that names a signer of the environment.
+fn variable_of(signer: &Signer) -> &'static str {
+    match &signer.source {
+        SignerSource::Certificate(Identity::Any) => "LUET_COSIGN_ANY_IDENTITY",
+        SignerSource::Certificate(Identity::RegistryOwner) => "COSIGN_EXPERIMENTAL",
+        SignerSource::Certificate(_) => "COSIGN_CERTIFICATE_IDENTITY",
+        SignerSource::Environment | SignerSource::File(_) => KEY_VARIABLE,
     }
 }
 

@@ -70,7 +70,13 @@ fn without_an_identity_a_signature_is_refused_with_the_two_lines_to_add() {
     world.push("1", &[DEV.0]);
     let reply = world.before("1");
     reply.assert_refused("identity");
-    for part in [DEV.0, DEV.1, "COSIGN_CERTIFICATE_IDENTITY=dev@example.com", "COSIGN_CERTIFICATE_OIDC_ISSUER=https://issuer.example"] {
+    for part in [
+        "`environment` [COSIGN_EXPERIMENTAL]",
+        DEV.0,
+        DEV.1,
+        "COSIGN_CERTIFICATE_IDENTITY=dev@example.com",
+        "COSIGN_CERTIFICATE_OIDC_ISSUER=https://issuer.example",
+    ] {
         assert!(reply.error.contains(part), "{part}: {}", reply.error);
     }
     let world = World { plugin: world.plugin.env("COSIGN_CERTIFICATE_IDENTITY", DEV.0), ..world };
@@ -85,7 +91,9 @@ fn expressions_of_the_environment_are_anchored() {
     world.push("1", &[DEV.0]);
     let plugin = world.plugin.env("COSIGN_CERTIFICATE_IDENTITY_REGEXP", "dev@").env("COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP", "https://.*");
     let world = World { plugin, ..world };
-    world.before("1").assert_refused("identity");
+    let reply = world.before("1");
+    reply.assert_refused("identity");
+    assert!(reply.error.contains("`environment` [COSIGN_CERTIFICATE_IDENTITY]"), "{}", reply.error);
     let world = World { plugin: world.plugin.env("COSIGN_CERTIFICATE_IDENTITY_REGEXP", "dev@.*"), ..world };
     world.before("1").assert_silent_success();
 }
@@ -101,6 +109,7 @@ fn the_first_signer_is_remembered_and_named_and_nobody_else_counts() {
     assert!(shown.status.success() && String::from_utf8_lossy(&shown.stderr).contains("eve@example.com"), "{shown:?}");
     let first = world.install("1");
     assert_eq!((first.error.as_str(), first.state.contains(DEV.0)), ("", true), "{first:?}");
+    assert!(first.state.contains("`environment` [LUET_COSIGN_ANY_IDENTITY]"), "{first:?}");
     let second = world.install("2");
     assert_eq!((second.error.as_str(), second.state.contains(DEV.0)), ("", true), "{second:?}");
     let third = world.install("3");
