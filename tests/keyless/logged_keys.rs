@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::{Key, Kind, Log};
 use jiff::SignedDuration;
+use luet_cosign::class::Class;
 use luet_cosign::trust::{PublicKey, Signer};
 
 fn authority(key: &Key, logged: bool) -> Authority {
@@ -61,6 +62,24 @@ fn keys_and_certificates_do_not_stand_for_each_other() {
         let both = Judge::of([authority(&key, false), Authority::of_identity(named(DEV))]);
         assert_eq!(class(&form.judge(&keyed, &both)), "verified", "{form:?}");
         assert_eq!(class(&form.judge(&keyless, &both)), "verified", "{form:?}");
+    }
+}
+
+#[test]
+fn a_signature_by_another_key_is_told_by_how_many_are_trusted() {
+    let (key, identity) = (Key::p256(), Authority::of_identity(named(DEV)));
+    let ours = || authority(&Key::p256(), false);
+    for (judges, words) in [
+        (vec![identity.clone()], "a signature by a key, where only keyless signers are trusted"),
+        (vec![identity.clone(), ours()], "a signature that the trusted key did not make"),
+        (vec![ours(), identity, ours()], "a signature that none of the 2 trusted keys made"),
+    ] {
+        let judge = Judge::of(judges);
+        for form in Form::ALL {
+            let signature = form.sign(form.signing(sigstore()).keyed(&key).without_log());
+            let failure = form.judge(&signature, &judge).unwrap_err();
+            assert_eq!((failure.class(), failure.message().as_str()), (Class::Identity, words), "{form:?}");
+        }
     }
 }
 

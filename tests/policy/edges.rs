@@ -182,6 +182,10 @@ fn an_identity_of_the_environment_that_cannot_be_read_is_told_by_its_variable() 
     let origin = Origin::Environment { experimental: true };
     let problems = load_at(&from_env(&facts), origin.clone(), now()).unwrap_err();
     assert!(failure(&problems, &origin).message().starts_with("COSIGN_CERTIFICATE_IDENTITY [identity] "), "{problems:?}");
+    let facts = EnvironmentFacts { identity: wanted("a@b.example"), issuer: wanted(".*"), ..EnvironmentFacts::default() };
+    let (_, warnings) = load_at(&from_env(&facts), origin.clone(), now()).unwrap();
+    let told: Vec<String> = warnings.iter().map(|warning| warning.text(&origin)).collect();
+    assert!(told.iter().any(|text| text.contains("COSIGN_CERTIFICATE_OIDC_ISSUER")), "{told:?}");
 }
 
 #[test]
