@@ -9,6 +9,7 @@ use crate::limits;
 use crate::name::Digest;
 use crate::session::Session;
 use crate::trust::Needs;
+use std::num::NonZero;
 use std::path::{Component, Path, PathBuf};
 
 /// A file of a list.
@@ -77,7 +78,7 @@ impl Listed {
 pub fn check_sums(session: &Session, list: &[Listed], folder: &Path, progress: &Progress<'_>) -> Vec<Result<(), Failure>> {
     // It takes as long as it takes.
     let _pause = session.client().pause();
-    cores::map(list, 0, |listed| listed.check(folder, progress))
+    cores::map(list, NonZero::<usize>::MIN, |listed| listed.check(folder, progress))
 }
 
 #[cfg(test)]

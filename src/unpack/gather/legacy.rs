@@ -15,11 +15,12 @@ use crate::trust::{Checker, Held};
 use crate::wire::{LegacyCandidate, Signatures};
 use futures_util::stream::{self, StreamExt as _};
 use std::borrow::Cow;
+use std::num::NonZero;
 
 const FORMAT: &str = "legacy";
 
-/// So many signatures are checked on all processors.
-const WORTH_CORES: usize = 8;
+/// So many signatures are worth a thread.
+const WORTH_A_THREAD: NonZero<usize> = NonZero::new(8).unwrap();
 
 /// Signatures over one payload.
 struct Group<'a> {
@@ -67,7 +68,7 @@ impl Look<'_> {
     async fn groups<'a>(&'a self, candidates: &'a [LegacyCandidate], checker: &mut Checker<'a>, found: &mut Vec<Found>) -> Vec<Group<'a>> {
         let mut groups: Vec<Group<'a>> = Vec::new();
         let at_hand: &Checker<'a> = checker;
-        let outcomes = cores::map(candidates, WORTH_CORES, |candidate| Held::check(candidate, at_hand));
+        let outcomes = cores::map(candidates, WORTH_A_THREAD, |candidate| Held::check(candidate, at_hand));
         // Where a newer trusted root may know more, one after another: the first brings it for those after it.
         let newer = outcomes.iter().any(|outcome| outcome.as_ref().is_err_and(|rejected| rejected.unknown));
         for (candidate, outcome) in candidates.iter().zip(outcomes) {
