@@ -235,8 +235,9 @@ fn a_hostile_environment_changes_nothing_but_the_text() {
     let data = envelope("image.pre.unpack", &unpack("quay.io/a/b:c", "/tmp"));
     let own = plugin();
     let mut command = own.raw();
-    command.env_clear().args(["image.pre.unpack", &data]).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
-    for name in ["HOME", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME"] {
+    command.args(["image.pre.unpack", &data]).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
+    // Not XDG_RUNTIME_DIR: root would leave something in the /run of this machine. A unit test has that one.
+    for name in ["HOME", "TMPDIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME"] {
         command.env(name, "relative/../x");
     }
     let answer: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();

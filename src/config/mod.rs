@@ -68,6 +68,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn folders_with_relative_names_are_passed_over() {
+        let relative = ["HOME", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"].map(|name| (name, "relative/../x"));
+        let locations = Environment::from_pairs(relative).locations().unwrap();
+        assert!(locations.state.iter().chain(&locations.runs).all(|path| path.is_absolute()), "{locations:?}");
+    }
+
+    #[test]
     fn the_deadline_is_a_sane_number_of_seconds() {
         let deadline =
             |text: &str| Environment::from_pairs([("LUET_COSIGN_TIMEOUT", text)]).deadline().ok().map(|deadline| deadline.as_secs());
