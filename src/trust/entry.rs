@@ -166,3 +166,135 @@ fn decode(text: &str) -> Result<Vec<u8>, Failure> {
 fn tlog(why: impl std::fmt::Display) -> Failure {
     Failure::new(Class::Tlog, format!("a log entry that {why}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// What an entry is made of, and a claim held against it.
+    #[derive(Clone, Copy)]
+    struct Parts {
+        message: &'static [u8],
+        signature: &'static [u8],
+        verifier: &'static [u8],
+    }
+
+    const GOOD: Parts = Parts { message: b"message", signature: b"signature", verifier: b"certificate" };
+
+    impl Parts {
+        fn envelope(self) -> Envelope {
+            Envelope { payload_type: "type".to_owned(), payload: self.message.to_vec(), signature: self.signature.to_vec() }
+        }
+
+        /// Returns an entry of every kind for the signature of a message.
+        fn about_messages(self) -> Vec<Value> {
+            let (hashes, v1) = (hashes(self.message), [("sha256", 0), ("sha384", 1), ("sha512", 2)]);
+            let v1 = v1.into_iter().flat_map(|(algorithm, at)| {
+                let hex: String = hashes[at].iter().map(|byte| format!("{byte:02x}")).collect();
+                ["hashedrekord", "rekord"].map(|kind| {
+                    json!({"kind": kind, "apiVersion": "0.0.1", "spec": {
+                        "data": {"hash": {"algorithm": algorithm, "value": hex}},
+                        "signature": {"content": base64(self.signature), "publicKey": {"content": pem_of("CERTIFICATE", self.verifier)}},
+                    }})
+                })
+            });
+            v1.chain(self.v2(self.message)).collect()
+        }
+
+        /// Returns an entry of every kind for the signature of an envelope.
+        fn about_envelopes(self) -> Vec<Value> {
+            let hash = json!({"algorithm": "sha256", "value": Digest::of(self.message).hex()});
+            let pem = pem_of("PUBLIC KEY", self.verifier);
+            let mut entries = vec![
+                json!({"kind": "dsse", "apiVersion": "0.0.1", "spec": {
+                    "payloadHash": hash,
+                    "signatures": [{"signature": base64(self.signature), "verifier": pem}],
+                }}),
+                json!({"kind": "intoto", "apiVersion": "0.0.2", "spec": {"content": {
+                    "payloadHash": hash,
+                    "envelope": {"signatures": [{"sig": base64(base64(self.signature)), "publicKey": pem}]},
+                }}}),
+            ];
+            entries.extend(self.v2(&self.envelope().signed_bytes()));
+            entries
+        }
+
+        fn v2(self, signed: &[u8]) -> Vec<Value> {
+            let [sha256, sha384, sha512] = hashes(signed);
+            let algorithms = [("SHA2_256", sha256), ("SHA2_384", sha384), ("SHA2_512", sha512)];
+            let entry = |(algorithm, hash): (&str, Vec<u8>)| {
+                ["x509Certificate", "publicKey"].map(|verifier| {
+                    json!({"kind": "hashedrekord", "apiVersion": "0.0.2", "spec": {"hashedRekordV002": {
+                        "data": {"algorithm": algorithm, "digest": base64(&hash)},
+                        "signature": {"content": base64(self.signature), "verifier": {verifier: {"rawBytes": base64(self.verifier)}}},
+                    }}})
+                })
+            };
+            algorithms.into_iter().flat_map(entry).collect()
+        }
+    }
+
+    fn hashes(message: &[u8]) -> [Vec<u8>; 3] {
+        [&digest::SHA256, &digest::SHA384, &digest::SHA512].map(|algorithm| digest::digest(algorithm, message).as_ref().to_vec())
+    }
+
+    fn base64(bytes: impl AsRef<[u8]>) -> String {
+        BASE64_STANDARD.encode(bytes)
+    }
+
+    fn pem_of(tag: &str, contents: &[u8]) -> String {
+        base64(pem::encode(&pem::Pem::new(tag, contents)))
+    }
+
+    /// Holds entries against the good message and against the good envelope: each must have its verdict.
+    fn verdicts(messages: &[Value], envelopes: &[Value], expected: Result<(), Class>) {
+        let (digests, envelope) = (digests_of(GOOD.message), GOOD.envelope());
+        for (entries, signed) in [(messages, Signed::Message(&digests)), (envelopes, Signed::Envelope(&envelope))] {
+            let claim = Claim { signed, signature: GOOD.signature, verifier: GOOD.verifier };
+            for entry in entries {
+                assert_eq!(claim.is_named_in(entry.to_string().as_bytes()).map_err(|failure| failure.class()), expected, "{entry}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_of_any_kind_names_this_digest_this_signature_and_this_certificate() {
+        verdicts(&GOOD.about_messages(), &GOOD.about_envelopes(), Ok(()));
+        for other in [Parts { message: b"other", ..GOOD }, Parts { signature: b"other", ..GOOD }, Parts { verifier: b"other", ..GOOD }] {
+            verdicts(&other.about_messages(), &other.about_envelopes(), Err(Class::Tlog));
+        }
+    }
+
+    #[test]
+    fn a_digest_that_is_not_at_hand_is_not_taken_for_equal() {
+        let digests = MessageDigests::from(Digest::of(GOOD.message));
+        let claim = Claim { signed: Signed::Message(&digests), signature: GOOD.signature, verifier: GOOD.verifier };
+        let verdicts = GOOD.about_messages().into_iter().map(|entry| claim.is_named_in(entry.to_string().as_bytes()));
+        let found: Vec<_> = verdicts.map(|verdict| verdict.map_err(|failure| failure.class())).collect();
+        let unread = Err(Class::Unsupported);
+        assert_eq!(found, [[Ok(()); 2], [unread; 2], [unread; 2], [Ok(()); 2], [unread; 2], [unread; 2]].concat());
+    }
+
+    #[test]
+    fn an_entry_names_one_certificate_or_key_and_nothing_else() {
+        let several = [
+            pem_of("PRIVATE KEY", GOOD.verifier),
+            base64([GOOD.verifier; 2].map(|der| pem::encode(&pem::Pem::new("CERTIFICATE", der))).concat()),
+            base64(""),
+        ];
+        let v1 = several.map(|pem| {
+            let mut entry = GOOD.about_messages().swap_remove(0);
+            entry["spec"]["signature"]["publicKey"]["content"] = json!(pem);
+            entry
+        });
+        verdicts(&v1, &[], Err(Class::Tlog));
+        let raw = json!({"rawBytes": base64(GOOD.verifier)});
+        let v2 = [json!({}), json!({"x509Certificate": raw, "publicKey": raw})].map(|verifier| {
+            let mut entry = GOOD.v2(GOOD.message).swap_remove(0);
+            entry["spec"]["hashedRekordV002"]["signature"]["verifier"] = verifier;
+            entry
+        });
+        verdicts(&v2, &[], Err(Class::Tlog));
+    }
+}

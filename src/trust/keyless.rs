@@ -352,3 +352,57 @@ fn judge(error: Error) -> Rejected {
 fn expired(why: &str) -> bool {
     why.contains("CertExpired") || why.contains("CertNotValidYet") || why.contains("expired") || why.contains("not valid yet")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sigstore::{crypto, trust_root};
+
+    /// The class of a refusal, and whether a newer trusted root could know better: each arm of [`judge`].
+    #[test]
+    fn every_refusal_of_the_crate_has_its_class() {
+        let why = || "why".to_owned();
+        let (time, not_before, not_after) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+        let tls = |why: &str| Error::from(CertificateError::ChainInvalid(why.to_owned()));
+        let log = Error::TransparencyLog;
+        let promise = |why: &str| log(TransparencyLogError::InclusionPromise(why.to_owned()));
+        for (error, class, unknown) in [
+            (Error::SignatureInvalid(why()), Class::Signature, false),
+            (crypto::Error::Verification(why()).into(), Class::Signature, false),
+            (Error::ArtifactMismatch(why()), Class::Binding, false),
+            (tls("CertExpired"), Class::Time, false),
+            (tls("CertNotValidYet"), Class::Time, false),
+            (tls("it has expired"), Class::Time, false),
+            (tls("it is not valid yet"), Class::Time, false),
+            (tls("UnknownIssuer"), Class::Identity, true),
+            (CertificateError::NoValidAuthority { time }.into(), Class::Time, true),
+            (CertificateError::NotYetValid { time, not_before }.into(), Class::Time, false),
+            (CertificateError::Expired { time, not_after }.into(), Class::Time, false),
+            (CertificateError::Sct(why()).into(), Class::Tlog, true),
+            (CertificateError::Malformed(why()).into(), Class::Malformed, false),
+            (log(TransparencyLogError::IntegratedTime("in the future".to_owned())), Class::Time, false),
+            (log(TransparencyLogError::IntegratedTime(why())), Class::Time, false),
+            (log(TransparencyLogError::UnknownLog { log_id: why() }), Class::Tlog, true),
+            (log(TransparencyLogError::Checkpoint(why())), Class::Tlog, true),
+            (promise("No log key valid at"), Class::Tlog, true),
+            (promise("another"), Class::Tlog, false),
+            (log(TransparencyLogError::InclusionProof(why())), Class::Tlog, false),
+            (TimestampError::Invalid(why()).into(), Class::Time, true),
+            (TimestampError::OutsideAuthorityValidity { time }.into(), Class::Time, false),
+            (Error::UnsupportedBundle(why()), Class::Unsupported, false),
+            (Error::UnsupportedArtifact(why()), Class::Unsupported, false),
+            (Error::InvalidTrustRoot(why()), Class::Trustroot, false),
+            (trust_root::Error::InvalidKey(why()).into(), Class::Trustroot, false),
+            (Error::TrustedCertificate(why().into()), Class::Trustroot, false),
+            (sigstore::bundle::Error::MissingCheckpoint.into(), Class::Tlog, false),
+            (Error::InvalidBundle(why()), Class::Malformed, false),
+        ] {
+            let text = error.to_string();
+            let rejected = judge(error);
+            assert_eq!((rejected.failure.class(), rejected.unknown), (class, unknown), "{text}");
+        }
+        let hint = |why: &str| judge(log(TransparencyLogError::IntegratedTime(why.to_owned()))).failure.own_hint();
+        assert!(hint("in the future").is_some_and(|hint| hint.contains("clock")));
+        assert_eq!(hint("before the certificate"), None);
+    }
+}

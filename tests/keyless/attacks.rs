@@ -54,6 +54,8 @@ fn a_certificate_of_another_authority_proves_nothing() {
         let verdict = form.judge(&form.sign(form.signing(&other)), &Judge::new());
         // Whatever is looked at first is of a log or authority that nobody here knows.
         assert!(["identity", "tlog", "time"].contains(&class(&verdict)), "{form:?}: {verdict:?}");
+        let claims = "it claims to be by `dev@example.com` (issuer `https://issuer.example`)";
+        assert!(verdict.unwrap_err().details().any(|line| line == claims), "{form:?}");
     }
     // S15: everything is trusted but the authority, which has the trusted one's name and another key.
     let mut judge = Judge { root: other.trusted_root(), ..Judge::new() };

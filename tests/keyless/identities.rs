@@ -1,7 +1,8 @@
 //! Whose certificates count: expressions, prefixes, patterns, GitHub's workflows, owners of names.
 
 use super::*;
-use crate::model::Leaf;
+use crate::model::{Leaf, San, Signer};
+use luet_cosign::trust::{Certificate, SubjectName};
 
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
 const GITLAB: &str = "https://gitlab.com";
@@ -24,6 +25,12 @@ fn counts(identity: &Identity, subject: &str, issuer: &str, claims: &[(u32, &str
     verdict.is_ok()
 }
 
+/// Reads a certificate that nobody has to believe.
+fn read(change: impl FnOnce(&mut Leaf<'_>)) -> Result<Certificate, Failure> {
+    let Signer::Certificate { leaf, .. } = sigstore().sign().leaf(change).image(IMAGE).signer else { panic!("a certificate") };
+    Certificate::parse(&leaf)
+}
+
 fn subject(expected: Expected) -> Identity {
     Identity::Named { issuer: Expected::Exact("https://i.example".to_owned()), subject: expected }
 }
@@ -41,6 +48,7 @@ fn expressions_fit_the_whole_name() {
     let prefix = subject(Expected::prefix("https://github.com/acme/").unwrap());
     assert!(counts(&prefix, "https://github.com/acme/pkgs/.github/workflows/r.yml@refs/heads/main"));
     assert!(!counts(&prefix, "https://github.com/acme-evil/pkgs/.github/workflows/r.yml@refs/heads/main"));
+    assert!(!counts(&prefix, "https://github.com/acme/"), "a prefix is no name");
     let glob = subject(Expected::glob("https://ci.example/*/release@v*").unwrap());
     assert!(counts(&glob, "https://ci.example/acme/release@v1"));
     assert!(!counts(&glob, "https://ci.example/acme/evil/release@v1") && !counts(&glob, "https://ci.example/acme/release@v1/x"));
@@ -52,6 +60,7 @@ fn expressions_that_let_everybody_in_or_cost_too_much_are_refused() {
     for prefix in ["https://github.com/acme", "dev", "dev@", "", "/"] {
         assert!(Expected::prefix(prefix).is_err(), "{prefix}");
     }
+    assert!(Expected::regexp(&"a".repeat(1024)).is_ok());
     for glob in ["*", "**", ""] {
         assert!(Expected::glob(glob).is_err(), "{glob}");
     }
@@ -160,5 +169,48 @@ fn what_a_stranger_is_called_is_nothing_that_a_shell_runs() {
         let refused = Judge::new().bundle(&sigstore().sign().identity(&subject).image(IMAGE).bundle()).unwrap_err();
         let expected = format!(" COSIGN_CERTIFICATE_IDENTITY={} COSIGN", quoted.replace('%', &subject));
         assert!(refused.the_hint().contains(&expected), "{expected}: {}", refused.the_hint());
+    }
+}
+
+#[test]
+fn a_certificate_has_one_name_that_people_can_read_and_one_issuer() {
+    let email = "dev@example.com".to_owned();
+    for (name, expected) in [
+        (San::Email(email.clone()), SubjectName::Email(email.clone())),
+        (San::Uri(email.clone()), SubjectName::Uri(email.clone())),
+        (San::Other(email.clone()), SubjectName::Username(email)),
+    ] {
+        assert_eq!(read(|leaf| leaf.names = vec![name]).unwrap().subject(), &expected);
+    }
+    for (names, words) in [
+        (vec![San::Dns("example.com".to_owned())], "in a way that is not known"),
+        (vec![San::Email(String::new())], "a name that is none"),
+        (vec![San::Email("dev@example.com\u{1b}[2K".to_owned())], "a name that is none"),
+        (vec![San::Other("dev".to_owned()), San::Other("dev".to_owned())], "several names"),
+    ] {
+        let failure = read(|leaf| leaf.names = names).unwrap_err();
+        assert!(failure.class().word() == "identity" && failure.message().contains(words), "{}", failure.text());
+    }
+    let failure = read(|leaf| [1, 8].into_iter().for_each(|number| leaf.claim(number, ""))).unwrap_err();
+    assert!(failure.message().contains("no issuer"), "{}", failure.text());
+}
+
+/// What is remembered of a signer: a run of a workflow adds a branch, a tag or a commit, and nothing else is cut off.
+#[test]
+fn a_name_lasts_without_what_one_run_of_a_workflow_adds() {
+    let (workflow, commit) = ("https://ci.example/acme/build.yml", "0123456789abcdef".repeat(4));
+    for (added, cut) in [
+        ("@refs/heads/main", true),
+        ("@refs/tags/v1@2", true),
+        (&format!("@{commit}"), true),
+        (&format!("@{}", &commit[..40]), true),
+        (&format!("@{}", &commit[..39]), false),
+        (&format!("@{}", "g".repeat(40)), false),
+        ("@abc", false),
+        ("/@alice", false),
+    ] {
+        let name = format!("{workflow}{added}");
+        let certificate = read(|leaf| leaf.names = vec![San::Uri(name.clone())]).unwrap();
+        assert_eq!(certificate.lasting_name(), if cut { workflow } else { &name }, "{added}");
     }
 }
