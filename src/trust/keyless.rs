@@ -355,8 +355,30 @@ fn expired(why: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::entry::digests_of;
     use super::*;
     use sigstore::{crypto, trust_root};
+
+    #[test]
+    fn the_digest_is_the_one_that_the_bundle_names_where_it_is_at_hand() {
+        let all = digests_of(b"message");
+        let (sha384, sha512) = (all.sha384.unwrap().to_vec(), all.sha512.unwrap().to_vec());
+        let few = MessageDigests::from(all.sha256);
+        for (algorithm, digest, needed) in [
+            (HashAlgorithm::Sha2256, all.sha256.bytes().to_vec(), false),
+            (HashAlgorithm::Sha2384, sha384, true),
+            (HashAlgorithm::Sha2512, sha512, true),
+        ] {
+            let mut bundle = message_bundle(Vec::new(), b"signature", &all.sha256, Vec::new(), Vec::new());
+            let named = MessageDigest::new(algorithm, digest.clone().into());
+            bundle.content =
+                SignatureContent::MessageSignature(MessageSignature::new(SignatureBytes::new(vec![1])).with_message_digest(named));
+            let expected = ArtifactDigest::new(algorithm, digest).unwrap();
+            assert!(matches!(artifact(&bundle, &all).unwrap(), Artifact::Digest(found) if found == expected), "{algorithm}");
+            let unread = artifact(&bundle, &few).map(|_| ()).map_err(|failure| failure.class());
+            assert_eq!(unread, if needed { Err(Class::Unsupported) } else { Ok(()) }, "{algorithm}");
+        }
+    }
 
     /// The class of a refusal, and whether a newer trusted root could know better: each arm of [`judge`].
     #[test]

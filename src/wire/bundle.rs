@@ -414,4 +414,41 @@ mod tests {
         without["verificationMaterial"] = json!({"publicKey": {}, "tlogEntries": null, "timestampVerificationData": null});
         assert!(Bundle::parse(without.to_string().as_bytes(), BundleSource::Registry).is_ok());
     }
+
+    /// What is missing, or too much, is called by its name.
+    #[test]
+    fn who_signed_is_named_once_and_as_the_version_does() {
+        let message = |material: Value| {
+            let mut bundle = good();
+            bundle["verificationMaterial"] = material;
+            Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry).unwrap_err().message()
+        };
+        let chain = json!({"certificates": []});
+        assert!(message(json!({"x509CertificateChain": chain})).contains("of version 0.3 has a certificate chain"));
+        assert!(message(json!({})).contains("neither a key nor a certificate"));
+        assert!(message(json!({"publicKey": {}, "x509CertificateChain": chain})).contains("more than one"));
+    }
+
+    #[test]
+    fn a_log_entry_has_no_key_that_is_not_known_at_any_level() {
+        let evidence = |entry: Value| {
+            let mut bundle = good();
+            bundle["verificationMaterial"]["tlogEntries"] = json!([entry]);
+            let bundle = Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry).unwrap();
+            bundle.evidence().map(|_| ()).map_err(|failure| failure.class())
+        };
+        for part in ["logId", "kindVersion", "inclusionPromise", "inclusionProof"] {
+            assert_eq!(evidence(json!({part: {}})), Ok(()), "{part}");
+            assert_eq!(evidence(json!({part: null})), Ok(()), "{part} that is null");
+            assert_eq!(evidence(json!({part: {"x": 1}})), Err(Class::Malformed), "{part}");
+        }
+        for (checkpoint, expected) in [
+            (json!({"envelope": ""}), Ok(())),
+            (Value::Null, Ok(())),
+            (json!({"x": 1}), Err(Class::Malformed)),
+            (json!("x"), Err(Class::Malformed)),
+        ] {
+            assert_eq!(evidence(json!({"inclusionProof": {"checkpoint": checkpoint}})), expected, "{checkpoint}");
+        }
+    }
 }

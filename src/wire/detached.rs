@@ -175,6 +175,22 @@ mod tests {
     }
 
     #[test]
+    fn a_bundle_is_read_up_to_its_limit_and_as_what_it_says_that_it_is() {
+        let class = |value: &Value, blanks: u64| {
+            let mut text = value.to_string().into_bytes();
+            text.resize(usize::try_from(limits::BUNDLE_BYTES + blanks).unwrap() - 1, b' ');
+            read_bundle(&text).map(|_| ()).map_err(|failure| failure.class())
+        };
+        let old = json!({"base64Signature": "AQID"});
+        assert_eq!([0, 1, 2, 3].map(|blanks| class(&old, blanks)), [Ok(()), Ok(()), Err(Class::Limit), Err(Class::Limit)]);
+        let new = json!({"mediaType": "application/vnd.dev.sigstore.bundle.v0.4+json"});
+        let both = json!({"mediaType": "application/vnd.dev.sigstore.bundle.v0.4+json", "base64Signature": "AQID"});
+        let message = |value: &Value| read_bundle(value.to_string().as_bytes()).unwrap_err().message();
+        assert!(message(&new).contains("v0.4") && message(&both).contains("`base64Signature`"), "{} {}", message(&new), message(&both));
+        assert!(message(&json!({})).contains("media type"), "{}", message(&json!({})));
+    }
+
+    #[test]
     fn an_old_bundle_is_read_to_the_letter() {
         let good = json!({"base64Signature": "AQID", "cert": BASE64_STANDARD.encode(pem_of("CERTIFICATE"))});
         let read = |value: &Value| Detached::parse(value.to_string().as_bytes()).map_err(|failure| failure.class());

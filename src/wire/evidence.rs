@@ -147,6 +147,10 @@ mod tests {
         let entry = LogEntry::parse(&good().to_string()).unwrap();
         let expected = LogEntry { body: b"{}".to_vec(), integrated_time: 7, log_index: 9, log_id: [0x0a; 32], promise: vec![1, 2] };
         assert_eq!(entry, expected);
+        let mut first = good();
+        first["Payload"]["integratedTime"] = json!(0);
+        first["Payload"]["logIndex"] = json!(0);
+        assert_eq!(LogEntry::parse(&first.to_string()), Ok(LogEntry { integrated_time: 0, log_index: 0, ..expected }));
     }
 
     #[test]
@@ -179,12 +183,18 @@ mod tests {
     #[test]
     fn certificates_are_certificates() {
         let block = |tag: &str| pem::encode(&pem::Pem::new(tag, vec![1, 2, 3]));
-        assert_eq!(read_certificates(&block("CERTIFICATE").repeat(2)).unwrap(), vec![vec![1, 2, 3]; 2]);
+        for count in [1, limits::CHAIN] {
+            assert_eq!(read_certificates(&block("CERTIFICATE").repeat(count)).unwrap(), vec![vec![1, 2, 3]; count]);
+        }
+        // PEM may have text in front of it.
+        let padded = |bytes: u64| "x".repeat(usize::try_from(bytes).unwrap() - block("CERTIFICATE").len()) + &block("CERTIFICATE");
+        assert!(read_certificates(&padded(limits::BUNDLE_BYTES)).is_ok());
         for (text, class) in [
             (String::new(), Class::Malformed),
             (block("PUBLIC KEY"), Class::Malformed),
             (block("CERTIFICATE") + &block("PRIVATE KEY"), Class::Malformed),
             (block("CERTIFICATE").repeat(limits::CHAIN + 1), Class::Limit),
+            (padded(limits::BUNDLE_BYTES + 1), Class::Limit),
         ] {
             assert_eq!(read_certificates(&text).map_err(|failure| failure.class()), Err(class));
         }

@@ -161,6 +161,12 @@ mod tests {
     }
 
     #[test]
+    fn a_document_is_read_as_what_it_says() {
+        let text = r#"[null,true,false,-1,1,1.5,"a","\u0041",{"a":[]}]"#;
+        assert_eq!(parse(text.as_bytes()).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+    }
+
+    #[test]
     fn go_escapes_what_html_would_read() {
         let value = serde_json::json!({"a": "<b>&\u{2028}\"é"});
         assert_eq!(String::from_utf8(to_go_bytes(&value)).unwrap(), r#"{"a":"\u003cb\u003e\u0026\u2028\"é"}"#);

@@ -227,6 +227,15 @@ mod tests {
     }
 
     #[test]
+    fn an_attestation_without_data_is_none() {
+        for (data, expected) in [("AQI=", Some(vec![1, 2])), ("", None)] {
+            let mut answer = answer();
+            answer["ab".repeat(32)]["attestation"] = json!({"data": data});
+            assert_eq!(LogAnswer::parse_all(answer.to_string().as_bytes()).unwrap()[0].attestation, expected);
+        }
+    }
+
+    #[test]
     fn an_answer_of_another_shape_says_nothing() {
         for text in [
             "x".to_owned(),

@@ -85,3 +85,16 @@ fn ed25519_and_p384_sign_files_at_the_program() {
     let digest = luet_cosign::name::Digest::of(FILE);
     world.verify(&format!("--key ed.pub --signature ed.sig {digest}")).assert_refused("limit");
 }
+
+/// Known: the crate holds log entries against SHA-256 alone, so what cosign signs with a certificate for P-384 is refused.
+#[test]
+fn a_certificate_for_a_p384_key_is_refused_for_what_its_entry_says() {
+    let world = World::new();
+    let key = Key::p384();
+    for (log, expected) in [(model::LogKind::V1, "unsupported"), (model::LogKind::V2, "tlog")] {
+        let signature = world.sigstore.sign().with_key(&key).log(log).blob(FILE);
+        world.plugin.write("b.json", signature.bundle().to_string());
+        world.verify_dev("--bundle b.json f").assert_refused(expected);
+        world.verify_dev("--bundle b.json trusted_root.json").assert_refused("signature");
+    }
+}

@@ -3,6 +3,10 @@
 use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use luet_cosign::trust::TrustedRoot;
+use luet_cosign::wire::LogAnswer;
+use model::{Content, Entry, Kind};
+use serde_json::json;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -189,4 +193,42 @@ fn tlog_get_prints_nothing_that_the_log_does_not_prove() {
     let uuid = world.sigstore.rekor1.entries().last().unwrap().uuid();
     world.plugin.set("COSIGN_TRUSTED_ROOT", other.plugin.path("trusted_root.json").to_str().unwrap());
     world.run(&["tlog", "get", "--uuid", &uuid]).assert_refused("tlog");
+}
+
+/// The log signed the head: of another tree it says nothing about this entry.
+#[test]
+fn the_head_is_of_the_tree_of_the_proof() {
+    let sigstore = Sigstore::new();
+    let root = TrustedRoot::parse(sigstore.trusted_root().to_string().as_bytes(), "of the test").unwrap();
+    let check = |entry: &Entry| {
+        let answers = LogAnswer::parse_all(entry.answer().to_string().as_bytes()).unwrap();
+        root.check_answer(&answers[0]).map(|_| ()).map_err(|rejected| rejected.failure.message())
+    };
+    let mut entry = sigstore.sign().blob(FILE).entry.unwrap();
+    assert_eq!(check(&entry), Ok(()));
+    let proof = entry.proof.clone().unwrap();
+    for (size, root) in [(proof.size + 1, proof.root), (proof.size, [7; 32])] {
+        entry.proof.as_mut().unwrap().checkpoint = sigstore.rekor1.checkpoint(size, &root);
+        assert_eq!(check(&entry), Err("a checkpoint of another tree than the proof".to_owned()));
+    }
+}
+
+/// What the log keeps beside an entry, it did not sign: it is shown where it is what the entry is about, and steers no terminal.
+#[test]
+fn an_attestation_is_shown_where_the_entry_is_about_it() {
+    let shown = |payload: &str, kept: &str| {
+        let attestation = json!({"data": STANDARD.encode(kept)});
+        let world =
+            lying(move |document| document.as_object_mut().unwrap().values_mut().next().unwrap()["attestation"] = attestation.clone());
+        let content = Content::Envelope { payload_type: "application/vnd.in-toto+json".to_owned(), payload: payload.into() };
+        let entry = world.sigstore.sign().entry(Kind::Intoto).content(content).entry.unwrap();
+        let said = world.run(&["tlog", "get", "--uuid", &entry.uuid()]);
+        assert_eq!(said.code, 0, "{said:?}");
+        said.stdout.split_once("Attestation: ").map(|(_, rest)| rest.split_once("\nIndex: ").unwrap().0.to_owned())
+    };
+    let statement = "{\n\t\"a\": 1\n}";
+    assert_eq!(shown(statement, statement).as_deref(), Some(statement));
+    assert_eq!(shown(statement, "{}"), None, "something else");
+    assert_eq!(shown("\u{1b}[2K", "\u{1b}[2K"), None, "what clears the line");
+    assert_eq!(shown("{}", ""), None, "nothing");
 }
