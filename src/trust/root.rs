@@ -208,3 +208,32 @@ pub(super) fn tlog(why: impl fmt::Display) -> Failure {
 pub(super) fn malformed(why: impl fmt::Display) -> Failure {
     Failure::new(Class::Malformed, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::keyless;
+    use super::*;
+
+    /// What a bundle calls an entry is signed by nobody; the body is.
+    #[test]
+    fn an_entry_is_of_the_kind_and_version_that_it_says() {
+        let root = json!({"mediaType": format!("{MEDIA_TYPE}+json;version=0.1"), "tlogs": [], "ctlogs": [], "certificateAuthorities": []});
+        let root = TrustedRoot::parse(root.to_string().as_bytes(), "of the test").unwrap();
+        let kinds = [
+            ("hashedrekord", "0.0.1", KindVersion::HashedRekordV001),
+            ("hashedrekord", "0.0.2", KindVersion::HashedRekordV002),
+            ("dsse", "0.0.1", KindVersion::DsseV001),
+            ("intoto", "0.0.2", KindVersion::IntotoV002),
+        ];
+        for (kind, version, own) in kinds {
+            let body = json!({"kind": kind, "apiVersion": version}).to_string().into_bytes();
+            let entry = LogEntry { body, integrated_time: 7, log_index: 9, log_id: [0; 32], promise: vec![1] };
+            let mut entry = keyless::log_entry(&entry).unwrap();
+            for (_, _, called) in kinds {
+                entry.kind_version = called;
+                let expected = if called == own { Ok(()) } else { Err(Class::Tlog) };
+                assert_eq!(root.check_log(&entry, &[]).map_err(|failure| failure.class()), expected, "{kind} {version}, {called:?}");
+            }
+        }
+    }
+}

@@ -50,12 +50,15 @@ fn what_is_good_is_accepted_and_says_who_and_when() {
 #[test]
 fn a_certificate_of_another_authority_proves_nothing() {
     let other = Sigstore::new();
+    let claims = |verdict: &Result<VerifiedSignature, Failure>| {
+        let claim = "it claims to be by `dev@example.com` (issuer `https://issuer.example`)";
+        verdict.as_ref().unwrap_err().details().any(|line| line == claim)
+    };
     for form in Form::ALL {
         let verdict = form.judge(&form.sign(form.signing(&other)), &Judge::new());
         // Whatever is looked at first is of a log or authority that nobody here knows.
         assert!(["identity", "tlog", "time"].contains(&class(&verdict)), "{form:?}: {verdict:?}");
-        let claims = "it claims to be by `dev@example.com` (issuer `https://issuer.example`)";
-        assert!(verdict.unwrap_err().details().any(|line| line == claims), "{form:?}");
+        assert!(claims(&verdict), "{form:?}: {verdict:?}");
     }
     // S15: everything is trusted but the authority, which has the trusted one's name and another key.
     let mut judge = Judge { root: other.trusted_root(), ..Judge::new() };
@@ -63,6 +66,10 @@ fn a_certificate_of_another_authority_proves_nothing() {
     for form in Form::ALL {
         let verdict = form.judge(&form.sign(form.signing(&other)), &judge);
         assert_eq!(class(&verdict), "identity", "{form:?}: {verdict:?}");
+        assert!(claims(&verdict), "{form:?}: {verdict:?}");
+        // Who is named as a stranger is not named again.
+        let verdict = form.judge(&form.sign(form.signing(sigstore())), &Judge::of([Authority::of_identity(named(("eve", "x")))]));
+        assert!(class(&verdict) == "identity" && !claims(&verdict), "{form:?}: {verdict:?}");
     }
 }
 
@@ -358,5 +365,62 @@ fn a_time_stamp_under_a_root_that_ended_says_nothing() {
             let verdict = form.judge(&form.sign(form.signing(sigstore()).tsa(true).stamped_by(&tsa)), &judge);
             assert_eq!(class(&verdict), expected, "{form:?}: {verdict:?}");
         }
+    }
+}
+
+/// What a newer trusted root could change is asked for; what none can is not, or a stranger could have it asked for at will.
+#[test]
+fn a_newer_root_is_wanted_only_where_it_could_know_more() {
+    let ended = json!((sigstore().now - hours(24 * 30)).to_string());
+    let wanted = |signature: &Signature, change: &dyn Fn(&mut Value)| {
+        let mut root = sigstore().trusted_root();
+        change(&mut root);
+        let root = TrustedRoot::parse(root.to_string().as_bytes(), "of the test").unwrap();
+        let bundle = Bundle::parse(signature.bundle().to_string().as_bytes(), BundleSource::Registry).unwrap();
+        root.certify_bundle(&bundle, &image().into(), CertificateLog::Required).unwrap_err().unknown
+    };
+    let (good, other) = (sigstore().sign().tsa(true).image(IMAGE), Sigstore::new().trusted_root());
+    assert!(wanted(&good, &|root| root["tlogs"] = other["tlogs"].clone()), "a log that is not known");
+    assert!(wanted(&good, &|root| root["tlogs"][0]["publicKey"]["validFor"]["end"] = ended.clone()), "a log whose key ended");
+    assert!(wanted(&good, &|root| root["ctlogs"] = other["ctlogs"].clone()), "a certificate log that is not known");
+    assert!(
+        wanted(&good, &|root| root["certificateAuthorities"] = other["certificateAuthorities"].clone()),
+        "an authority that is not known"
+    );
+    assert!(wanted(&good, &|root| root["certificateAuthorities"][0]["validFor"]["end"] = ended.clone()), "an authority that ended");
+    let stamped = sigstore().sign().tsa(true).stamped_by(&Tsa::new(sigstore().window)).image(IMAGE);
+    assert!(wanted(&stamped, &|_| ()), "an authority of time stamps that is not known");
+    let mut unpromised = good.clone();
+    unpromised.entry.as_mut().unwrap().promise = sigstore().sign().image(IMAGE).entry.unwrap().promise;
+    assert!(!wanted(&unpromised, &|_| ()), "the promise of another entry");
+    let late = sigstore().sign().integrated_at(sigstore().now).image(IMAGE);
+    assert!(!wanted(&late, &|_| ()), "logged after the certificate ended");
+}
+
+#[test]
+fn a_trusted_root_is_read_up_to_its_limit_and_without_keys_that_nobody_here_knows() {
+    let parse = |bytes: u64| {
+        let mut text = sigstore().trusted_root().to_string().into_bytes();
+        text.resize(usize::try_from(bytes).unwrap(), b' ');
+        TrustedRoot::parse(&text, "of the test").map(|root| root.name().to_owned()).map_err(|failure| failure.class().word())
+    };
+    let most = luet_cosign::limits::ROOT_BYTES;
+    assert_eq!([most, most + 1, most + 2].map(parse), [Ok("of the test".to_owned()), Err("trustroot"), Err("trustroot")]);
+    let unknown = format!("{}/src/trust/testdata/keys/secp256k1_unsupported.pub", env!("CARGO_MANIFEST_DIR"));
+    let unknown = pem::parse(std::fs::read(unknown).unwrap()).unwrap().into_contents();
+    for list in ["tlogs", "ctlogs"] {
+        let add = |change: &dyn Fn(&mut Value)| {
+            let change = |root: &mut Value| {
+                let mut more = root[list][0].clone();
+                change(&mut more);
+                root[list].as_array_mut().unwrap().push(more);
+            };
+            check_root(list, change, ["verified"; 3]);
+        };
+        add(&|_| ());
+        add(&|log| {
+            log["publicKey"]["rawBytes"] = json!(crate::model::b64(&unknown));
+            log["logId"]["keyId"] = json!(crate::model::b64(&[7; 32]));
+        });
     }
 }
