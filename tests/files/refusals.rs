@@ -1,6 +1,11 @@
 //! What is not verified, and what is said of it.
 
 use super::*;
+use luet_cosign::name::Digest;
+use luet_cosign::trust::{Statements, check_made};
+use luet_cosign::wire::{Detached, FileSignature};
+use x509_cert::der::Encode as _;
+use x509_cert::name::Name;
 
 #[test]
 fn a_tampered_file_has_an_invalid_signature_and_nobody_is_asked() {
@@ -115,4 +120,17 @@ fn what_is_missing_is_called_so() {
     assert!(said.stderr.contains("--key"), "{said:?}");
     let said = world.verify_dev("--certificate f.pem --signature f.sig");
     assert_eq!(said.code, 2, "{said:?}");
+}
+
+#[test]
+fn a_certificate_for_a_key_that_nobody_here_reads_is_unsupported_and_for_no_key_malformed() {
+    let sigstore = Sigstore::new();
+    for (name, expected) in [("secp256k1_unsupported", "unsupported"), ("p256.compressed_secret", "malformed")] {
+        let spki = format!("{}/src/trust/testdata/keys/{name}.pub", env!("CARGO_MANIFEST_DIR"));
+        let spki = pem::parse(std::fs::read(spki).unwrap()).unwrap().into_contents();
+        let certificate = sigstore.fulcio.certify(Name::default(), &spki, sigstore.window, Vec::new(), |_| Vec::new());
+        let detached = Detached { signature: vec![1], certificates: vec![certificate.to_der().unwrap()], ..Detached::default() };
+        let made = check_made(&FileSignature::Detached(detached), &Digest::of(FILE).into(), Statements::Signatures);
+        assert_eq!(made.map_err(|failure| failure.class().word()), Err(expected), "{name}");
+    }
 }

@@ -56,6 +56,19 @@ fn expressions_fit_the_whole_name() {
 }
 
 #[test]
+fn what_is_expected_is_the_same_where_it_is_written_the_same() {
+    let expected = || {
+        let (exact, prefix) = (Expected::Exact("https://a.b/".to_owned()), Expected::prefix("https://a.b/").unwrap());
+        [exact, prefix, Expected::glob("https://a.b/").unwrap(), Expected::regexp("https://a.b/").unwrap()]
+    };
+    for (at, one) in expected().iter().enumerate() {
+        for (other_at, other) in expected().iter().enumerate() {
+            assert_eq!(one == other, at == other_at, "{one} {other}");
+        }
+    }
+}
+
+#[test]
 fn expressions_that_let_everybody_in_or_cost_too_much_are_refused() {
     for prefix in ["https://github.com/acme", "dev", "dev@", "", "/"] {
         assert!(Expected::prefix(prefix).is_err(), "{prefix}");

@@ -31,6 +31,13 @@ fn the_three_that_every_signature_needs_are_a_root_by_themselves() {
     assert!(pieces.is_complete());
     let root = parse(&pieces, None).unwrap();
     assert!(believes(&root, &own) && !believes(&root, &other));
+    for two in [
+        Pieces { authorities: None, ..pieces.clone() },
+        Pieces { logs: None, ..pieces.clone() },
+        Pieces { certificate_logs: None, ..pieces.clone() },
+    ] {
+        assert!(!two.is_complete(), "{:?}", two.given());
+    }
 }
 
 #[test]
@@ -90,6 +97,7 @@ fn files_of_the_wrong_kind_are_refused_by_name() {
     let alone = pem("CERTIFICATE", &own.fulcio.der()).into_bytes();
     let broken = pem("CERTIFICATE", b"no certificate").into_bytes();
     let many = key.repeat(11);
+    assert!(Pieces { logs: Some(key.repeat(10)), ..Pieces::default() }.replace(None).is_ok());
     let none = Pieces::default();
     for (variable, words, pieces) in [
         ("SIGSTORE_ROOT_FILE", "expected `CERTIFICATE`", Pieces { authorities: Some(key.clone()), ..none.clone() }),
@@ -105,4 +113,38 @@ fn files_of_the_wrong_kind_are_refused_by_name() {
         assert_eq!(failure.class(), Class::Trustroot);
         assert!(failure.message().contains(variable) && failure.message().contains(words), "{}", failure.text());
     }
+}
+
+/// A chain is of the certificates that issued each other, whatever else is in the file and in whatever order.
+#[test]
+fn a_chain_goes_from_a_certificate_to_its_own_issuers() {
+    let own = Sigstore::new();
+    let stranger = model::Authority::root("CN=another root", own.window);
+    let file = [pem("CERTIFICATE", &stranger.der()).into_bytes(), chain(&own)].concat();
+    let document: Value = serde_json::from_slice(&Pieces { authorities: Some(file), ..complete(&own) }.replace(None).unwrap()).unwrap();
+    let authorities = document["certificateAuthorities"].as_array().unwrap();
+    let lengths: Vec<usize> =
+        authorities.iter().map(|authority| authority["certChain"]["certificates"].as_array().unwrap().len()).collect();
+    assert_eq!(lengths, [1, 2, 1], "the stranger, the intermediate under its root, the root");
+    let root = json!({"rawBytes": model::b64(&own.root.der())});
+    assert_eq!(authorities[1]["certChain"]["certificates"][1], root);
+}
+
+/// Those sign the timestamps that issued no other certificate, be it one that signed itself.
+#[test]
+fn an_authority_of_timestamps_begins_at_the_end_of_its_chain() {
+    let own = Sigstore::new();
+    let root = model::Authority::root("CN=root", own.window);
+    let middle = root.intermediate("CN=middle", &[], own.window);
+    let end = middle.intermediate("CN=end", &[], own.window);
+    let lengths = |file: &[&model::Authority]| {
+        let file: String = file.iter().map(|authority| pem("CERTIFICATE", &authority.der())).collect();
+        let pieces = Pieces { timestamp_authorities: Some(file.into_bytes()), ..complete(&own) };
+        let document: Value = serde_json::from_slice(&pieces.replace(None).unwrap()).unwrap();
+        let chains = document["timestampAuthorities"].as_array().unwrap().clone();
+        chains.iter().map(|authority| authority["certChain"]["certificates"].as_array().unwrap().len()).collect::<Vec<_>>()
+    };
+    assert_eq!(lengths(&[&root]), [1]);
+    assert_eq!(lengths(&[&root, &middle]), [2]);
+    assert_eq!(lengths(&[&root, &middle, &end]), [3]);
 }
