@@ -72,3 +72,18 @@ fn check_cost(kdf: &Kdf<'_>) -> Result<(), Failure> {
 fn secret(why: String) -> Failure {
     Failure::new(Class::Secret, format!("the private key {why}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pkcs8::pkcs5::pbes2::{Pbkdf2Params, Pbkdf2Prf};
+
+    #[test]
+    fn rounds_of_pbkdf2_are_done_up_to_a_limit() {
+        let most = limits::PBKDF2_ITERATIONS;
+        for (iteration_count, expected) in [(1, Ok(())), (most, Ok(())), (most + 1, Err(Class::Limit)), (u32::MAX, Err(Class::Limit))] {
+            let parameters = Pbkdf2Params { salt: b"salt", iteration_count, key_length: None, prf: Pbkdf2Prf::HmacWithSha256 };
+            assert_eq!(check_cost(&parameters.into()).map_err(|failure| failure.class()), expected, "{iteration_count}");
+        }
+    }
+}

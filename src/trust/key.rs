@@ -244,3 +244,15 @@ fn bits(number: &[u8]) -> usize {
         number.len() * 8 - unused
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_as_long_as_from_its_highest_bit() {
+        for (number, expected) in [(&[][..], 0), (&[1], 1), (&[0x7f], 7), (&[0x80], 8), (&[1, 0], 9), (&[0xff, 0xff], 16)] {
+            assert_eq!(bits(number), expected, "{number:?}");
+        }
+    }
+}

@@ -54,7 +54,26 @@ fn a_certificate_is_no_signature_by_a_key() {
     assert_eq!(world.verify("--key k.pub --certificate f.pem --signature f.sig f").code, 2);
 }
 
-/// Files that cosign 2, cosign 3 and skopeo signed as payloads of images, by each type of key: `src/trust/testdata`.
+/// Payloads of images that cosign 2, cosign 3 and skopeo signed, by each type of key, as files: `src/trust/testdata`.
+#[test]
+fn what_real_signers_wrote_with_every_type_of_key_holds_on_a_stream() {
+    let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/trust/testdata");
+    let mut count = 0;
+    for entry in std::fs::read_dir(testdata.join("peers")).unwrap() {
+        let folder = entry.unwrap().path();
+        let Ok(payload) = std::fs::read(folder.join("payload.json")) else { continue };
+        let manifest = json_of(&std::fs::read_to_string(folder.join("manifest.json")).unwrap());
+        let signature = manifest["layers"][0]["annotations"]["dev.cosignproject.cosign/signature"].as_str().unwrap();
+        let signature = luet_cosign::wire::read_signature(signature.as_bytes()).unwrap();
+        let key = testdata.join("keys").join(folder.file_stem().unwrap()).with_extension("pub");
+        let key = PublicKey::from_pem(&std::fs::read(key).unwrap()).unwrap();
+        key.verify_hashed(&message(&key, &payload), &signature).unwrap_or_else(|failure| panic!("{folder:?}: {}", failure.text()));
+        assert!(key.verify_hashed(&message(&key, b"other"), &signature).is_err(), "{folder:?}");
+        count += 1;
+    }
+    assert_eq!(count, 19);
+}
+
 #[test]
 fn every_scheme_of_every_key_is_checked_on_a_stream() {
     for key in [Key::p256(), Key::p384(), Key::ed25519()] {

@@ -50,6 +50,17 @@ fn what_was_not_logged_or_as_something_else_does_not_count() {
     }
 }
 
+/// A root may have to be fetched, which a key that needs no log asks nobody for.
+#[test]
+fn a_root_is_needed_for_logs_and_certificates_alone() {
+    let key = Key::p256();
+    let needed = [authority(&key, false), authority(&key, true), Authority::of_identity(named(DEV))].map(|one| one.needs_root());
+    assert_eq!(needed, [false, true, true]);
+    let mut roots = Roots::default();
+    roots.insert(None, TrustedRoot::parse(b"{}", "of the test").map(Arc::new));
+    assert_eq!([None, Some(&"other".to_owned())].map(|name| roots.has(name)), [true, false], "what became of it is known: it is broken");
+}
+
 /// S17: a certificate is no key, and a key no certificate.
 #[test]
 fn keys_and_certificates_do_not_stand_for_each_other() {
