@@ -113,3 +113,21 @@ impl fmt::Debug for Message {
         write!(f, "Message({})", self.digests.sha256)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is kept would be a file's own choice of how much memory is taken.
+    #[test]
+    fn a_message_is_kept_whole_up_to_a_limit() {
+        let whole = |pieces: &[&[u8]]| {
+            let mut hasher = Hasher::new(Needs { whole: true, ..Needs::default() });
+            pieces.iter().for_each(|piece| hasher.update(piece));
+            hasher.finish().whole().map(<[u8]>::to_vec)
+        };
+        assert_eq!(whole(&[b"a", b"bc"]).as_deref(), Some(&b"abc"[..]));
+        let long = vec![0; usize::try_from(limits::MESSAGE_BYTES).unwrap() + 1];
+        assert!(whole(&[&long]).is_none());
+    }
+}
