@@ -182,6 +182,14 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_is_read_up_to_its_limit() {
+        for (size, expected) in [(limits::PAYLOAD_BYTES, Ok(())), (limits::PAYLOAD_BYTES + 1, Err(Class::Limit))] {
+            let layer = json!({"size": size, "digest": Digest::of(b"payload").to_string(), "annotations": {SIGNATURE: "AA=="}});
+            assert_eq!(candidate(&layer).map(|_| ()).map_err(|failure| failure.class()), expected, "{size} bytes");
+        }
+    }
+
+    #[test]
     fn a_candidate_that_cannot_be_read_says_why() {
         let base = json!({"mediaType": LAYER_TYPE, "size": 1, "digest": Digest::of(b"a").to_string(), "annotations": {SIGNATURE: "AA=="}});
         assert_eq!(candidate(&base).unwrap().embedded, None);

@@ -39,3 +39,22 @@ fn the_costs_of_scrypt_in_a_file_are_bounded() {
         assert_eq!(found, expected, "p = {p}");
     }
 }
+
+/// What cosign never wrote is not opened, not even where it would open.
+#[test]
+fn a_private_key_is_opened_by_cosign_s_ciphers_and_costs_alone() {
+    let sealed = pem::parse(&pair("acme").private_pem).unwrap();
+    for (pointer, value, expected) in [
+        ("/kdf/name", json!("pbkdf2"), Class::Secret),
+        ("/cipher/name", json!("aes-256-gcm"), Class::Secret),
+        ("/kdf/params/N", json!(1 << 18), Class::Limit),
+        ("/kdf/params/r", json!(16), Class::Limit),
+        ("/kdf/params/p", json!(2), Class::Limit),
+    ] {
+        let mut body: Value = serde_json::from_slice(sealed.contents()).unwrap();
+        *body.pointer_mut(pointer).unwrap() = value;
+        let pem = pem::encode(&pem::Pem::new(sealed.tag(), body.to_string()));
+        let failure = PrivateKey::open(pem.as_bytes(), PASSWORD.as_bytes()).unwrap_err();
+        assert_eq!(failure.class(), expected, "{pointer}: {}", failure.text());
+    }
+}
