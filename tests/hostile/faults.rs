@@ -222,7 +222,10 @@ fn signals(cases: &mut Cases) {
                 let held = gate.clone();
                 world.registry.rule("GET", "*", move |call| (call.nth == request).then(|| call.good().hold(&held)));
                 let text = envelope("image.pre.unpack", &json!({"Image": world.name(), "Dest": world.dest()}));
-                let child = world.plugin.raw().args(["image.pre.unpack", &text]).stdout(Stdio::piped()).spawn().unwrap();
+                // What the tests were started with (`nohup`, a shell's `&`) may ignore these, and programs inherit that.
+                let mut command = world.plugin.raw_of("/usr/bin/env");
+                command.args(["--default-signal=TERM,INT,HUP", env!("CARGO_BIN_EXE_luet-cosign"), "image.pre.unpack", &text]);
+                let child = command.stdout(Stdio::piped()).spawn().unwrap();
                 world.registry.server().wait_for(request);
                 let id = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
                 rustix::process::kill_process(id, signal).unwrap();
