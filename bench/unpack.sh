@@ -13,7 +13,7 @@
 # layers    the same with `post_unpack: layers`, held by `gunzip | sha256sum` of the layers
 # install   100 small packages from loopback, with the plugin and without it
 #
-# Times are medians of interleaved runs, with all files in the page cache. Ratios are held, not times. The run's folder of the
+# Times are medians of interleaved runs (of the install: of the ratio of neighbouring runs), with all files in the page cache. Ratios are held, not times. The run's folder of the
 # plugin lies in memory, as /run does; everything else, the memory of what was verified included, on the disk of TMPDIR.
 set -euo pipefail
 
@@ -171,17 +171,18 @@ install_all() {
     rm -rf "$root" "$root.yaml"
 }
 
-# measure_install HOST: sets with and without.
+# measure_install HOST: sets with and without to the pair of neighbouring runs whose ratio is the median. One of these runs takes
+# seconds, over which a virtual machine changes its speed: medians of each side could be of different speeds.
 measure_install() {
     local run
-    : >"$work/with"
-    : >"$work/without"
-    for run in $(seq "$RUNS"); do
-        install_all "$1" >>"$work/without"
-        install_all "$1" --plugin luet-cosign >>"$work/with"
+    : >"$work/pairs"
+    for run in $(seq $((RUNS * 2 - 1))); do
+        without=$(install_all "$1")
+        with=$(install_all "$1" --plugin luet-cosign)
         grep -q 'Enabled plugins' "$work/installed" || { echo "run $run: the plugin was not loaded"; exit 1; }
+        echo "$(ratio "$with" "$without") $with $without" >>"$work/pairs"
     done
-    with=$(median <"$work/with") without=$(median <"$work/without")
+    read -r _ with without < <(sort -n "$work/pairs" | sed -n "${RUNS}p")
 }
 
 # --- all of it -------------------------------------------------------------------------------------------------------

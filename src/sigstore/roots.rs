@@ -77,6 +77,8 @@ pub enum Refreshed {
 struct Base {
     bytes: Vec<u8>,
     name: String,
+    /// The same read, where it had to be read to know that it can be used.
+    root: Option<Arc<TrustedRoot>>,
 }
 
 /// The trusted roots of this process.
@@ -103,7 +105,7 @@ impl Roots {
         for name in names {
             let known = self.read.borrow().has(name);
             if !known {
-                let root = self.read_one(name).await.map(Arc::new);
+                let root = self.read_one(name).await;
                 self.read.borrow_mut().insert(name.cloned(), root);
             }
         }
@@ -135,7 +137,7 @@ impl Roots {
         }
         let refreshed = self.refreshed.get_or_init(|| self.ask()).await;
         if matches!(refreshed, Refreshed::Newer) {
-            let root = self.read_one(None).await.map(Arc::new);
+            let root = self.read_one(None).await;
             self.read.borrow_mut().insert(None, root);
         }
         refreshed.clone()
@@ -187,10 +189,10 @@ impl Roots {
         })
     }
 
-    async fn read_one(&self, name: Option<&String>) -> Result<TrustedRoot, Failure> {
+    async fn read_one(&self, name: Option<&String>) -> Result<Arc<TrustedRoot>, Failure> {
         let source = name.map_or(Some(&self.settings.default), |name| self.settings.named.get(name));
         let source = source.ok_or_else(|| Failure::new(Class::Internal, "a trusted root that nobody named"))?;
-        let Source::Repository { mirror, pieces } = source else { return self.read_fixed(source) };
+        let Source::Repository { mirror, pieces } = source else { return self.read_fixed(source).map(Arc::new) };
         let (mirror, pieces) = (mirror.clone()?, pieces.clone()?);
         if pieces.is_complete() {
             return self.assemble(&pieces, None);
@@ -210,13 +212,14 @@ impl Roots {
     }
 
     /// Puts the root together of what the user gave and what the repository has.
-    fn assemble(&self, pieces: &Pieces, base: Option<&Base>) -> Result<TrustedRoot, Failure> {
+    fn assemble(&self, pieces: &Pieces, base: Option<&Base>) -> Result<Arc<TrustedRoot>, Failure> {
         let name = match (base, pieces.given().as_slice()) {
-            (Some(base), []) => return TrustedRoot::parse(&base.bytes, &base.name),
+            (Some(Base { root: Some(root), .. }), []) => return Ok(Arc::clone(root)),
+            (Some(base), []) => return TrustedRoot::parse(&base.bytes, &base.name).map(Arc::new),
             (Some(base), given) => format!("{}, with {}", base.name, given.join(", ")),
             (None, given) => format!("of {}", given.join(", ")),
         };
-        TrustedRoot::parse(&pieces.replace(base.map(|base| base.bytes.as_slice()))?, &name)
+        TrustedRoot::parse(&pieces.replace(base.map(|base| base.bytes.as_slice()))?, &name).map(Arc::new)
     }
 
     /// Returns the newest root that this machine has of a repository.
@@ -241,8 +244,7 @@ impl Roots {
     fn kept(&self, mirror: &Mirror) -> Result<Option<(Timestamp, Base)>, Failure> {
         let Some(kept) = self.cache(mirror).read()? else { return Ok(None) };
         let bytes = mirror.prove(&kept.files, kept.fetched)?;
-        TrustedRoot::parse(&bytes, "that is kept")?;
-        Ok(Some((kept.fetched, fetched(bytes, mirror, kept.fetched, self.settings.now))))
+        Ok(Some((kept.fetched, fetched(bytes, mirror, kept.fetched, self.settings.now)?)))
     }
 
     /// Fetches the first root of a repository of the user's: nothing of it came with this program.
@@ -316,11 +318,11 @@ impl Roots {
         };
         let files = mirror.fetch(&self.settings.client, known, now, Instant::now() + limits::TUF_TIME).await?;
         let bytes = mirror.prove(&files, now)?;
-        TrustedRoot::parse(&bytes, &format!("of `{}`", mirror.url))?;
+        let base = fetched(bytes, mirror, now, now)?;
         if let Err(failure) = cache.write(now, &files) {
             self.warn_unkept(&failure);
         }
-        Ok(fetched(bytes, mirror, now, now))
+        Ok(base)
     }
 
     /// Takes a root as the newest. Whether it is another than the one before.
@@ -358,17 +360,21 @@ fn embedded() -> Base {
     Base {
         bytes: SIGSTORE_PRODUCTION_TRUSTED_ROOT.as_bytes().to_vec(),
         name: format!("that came with this program (of {})", day(EMBEDDED)),
+        root: None,
     }
 }
 
-fn fetched(bytes: Vec<u8>, mirror: &Mirror, at: Timestamp, now: Timestamp) -> Base {
+/// Reads a root that a repository has proven. What cannot be read is not used, and not kept.
+fn fetched(bytes: Vec<u8>, mirror: &Mirror, at: Timestamp, now: Timestamp) -> Result<Base, Failure> {
     let days = at.duration_until(now).as_hours().div_euclid(24);
     let age = match days {
         i64::MIN..=0 => "today".to_owned(),
         1 => "yesterday".to_owned(),
         days => format!("{days} days ago"),
     };
-    Base { bytes, name: format!("fetched from `{}` {age}", mirror.url) }
+    let name = format!("fetched from `{}` {age}", mirror.url);
+    let root = TrustedRoot::parse(&bytes, &name)?;
+    Ok(Base { bytes, name, root: Some(Arc::new(root)) })
 }
 
 fn missing(mirror: Option<&Mirror>, offline: bool, why: Option<&Failure>) -> Failure {
@@ -387,7 +393,7 @@ mod tests {
 
     #[test]
     fn what_was_fetched_before_the_program_was_made_does_not_count() {
-        let kept = |at| Some((at, Base { bytes: Vec::new(), name: "fetched".to_owned() }));
+        let kept = |at| Some((at, Base { bytes: Vec::new(), name: "fetched".to_owned(), root: None }));
         let before = EMBEDDED - jiff::SignedDuration::from_secs(1);
         let name = |kept, public| choose(kept, public).map(|base| base.name);
         assert_eq!(name(kept(EMBEDDED), true).as_deref(), Some("fetched"));
