@@ -176,13 +176,15 @@ install_all() {
 measure_install() {
     local run
     : >"$work/pairs"
-    for run in $(seq $((RUNS * 2 - 1))); do
+    # What was prepared is written back now, and not while something is measured.
+    sync
+    for run in $(seq $((RUNS * 4 - 1))); do
         without=$(install_all "$1")
         with=$(install_all "$1" --plugin luet-cosign)
         grep -q 'Enabled plugins' "$work/installed" || { echo "run $run: the plugin was not loaded"; exit 1; }
         echo "$(ratio "$with" "$without") $with $without" >>"$work/pairs"
     done
-    read -r _ with without < <(sort -n "$work/pairs" | sed -n "${RUNS}p")
+    read -r _ with without < <(sort -n "$work/pairs" | sed -n "$((RUNS * 2))p")
 }
 
 # --- all of it -------------------------------------------------------------------------------------------------------
