@@ -1,4 +1,5 @@
-//! Says whether the shared vectors lie beside the checkout: tests that read them are ignored, with that reason, where not.
+//! Says whether the shared vectors lie beside the checkout: tests that read them are ignored, with
+//! that reason, where not.
 
 use std::path::Path;
 

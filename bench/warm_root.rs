@@ -1,7 +1,9 @@
-//! How long the first keyless signature of a process waits for its trusted root: embedded, and fetched before, proven anew.
+//! How long the first keyless signature of a process waits for its trusted root: embedded, and
+//! fetched before, proven anew.
 //!
-//! `cargo bench --bench warm_root` prints 5th, 50th and 95th percentiles over many runs, in one process, files in the page cache.
-//! The repository has the shape of the public one: five keys of the root, three of which sign; and some roots that followed.
+//! `cargo bench --bench warm_root` prints 5th, 50th and 95th percentiles over many runs, in one
+//! process, files in the page cache. The repository has the shape of the public one: five keys of
+//! the root, three of which sign; and some roots that followed.
 
 #![allow(
     clippy::as_conversions,
@@ -49,16 +51,26 @@ fn main() {
                 let since = Instant::now();
                 let loaded = runtime.block_on(roots.load([None]));
                 let time = since.elapsed();
-                assert!(loaded.get(None).is_ok() && roots.warnings().is_empty(), "{:?}", roots.warnings());
+                assert!(
+                    loaded.get(None).is_ok() && roots.warnings().is_empty(),
+                    "{:?}",
+                    roots.warnings()
+                );
                 time
             })
             .collect();
         times.sort();
-        println!("{what}: 5% {:?}, median {:?}, 95% {:?}", times[RUNS / 20], times[RUNS / 2], times[RUNS * 95 / 100]);
+        println!(
+            "{what}: 5% {:?}, median {:?}, 95% {:?}",
+            times[RUNS / 20],
+            times[RUNS / 2],
+            times[RUNS * 95 / 100]
+        );
     };
     measure("embedded", &settings(None, true));
     // The public trusted root in a repository of our own, so that both read the same document.
-    let public = serde_json::from_str(sigstore::trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT).unwrap();
+    let public =
+        serde_json::from_str(sigstore::trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT).unwrap();
     for rotations in [0, 1, 3] {
         let mut tuf = Tuf::with_root_keys(&public, 5, 3);
         for _ in 0..rotations {
@@ -67,12 +79,18 @@ fn main() {
         let files = Arc::clone(&tuf.files);
         let server = http::Server::start(move |request| {
             let files = files.lock().unwrap();
-            files
-                .get(request.path().trim_start_matches('/'))
-                .map_or_else(|| http::Answer::new(404), |bytes| http::Answer::new(200).body(bytes.clone()))
+            files.get(request.path().trim_start_matches('/')).map_or_else(
+                || http::Answer::new(404),
+                |bytes| http::Answer::new(200).body(bytes.clone()),
+            )
         });
         let mirror = Mirror { url: format!("http://{}", server.host()), root: tuf.first.clone() };
-        assert!(runtime.block_on(Roots::new(settings(Some(mirror.clone()), false)).load([None])).get(None).is_ok());
+        assert!(
+            runtime
+                .block_on(Roots::new(settings(Some(mirror.clone()), false)).load([None]))
+                .get(None)
+                .is_ok()
+        );
         let asked = server.requests().len();
         measure(&format!("fetched before, {rotations} roots later"), &settings(Some(mirror), true));
         assert_eq!(server.requests().len(), asked, "no request");

@@ -1,11 +1,13 @@
 //! What can go wrong, in one table: the class word, its exit code and its hint.
 //!
-//! Every error of the program is a [`Failure`] of one [`Class`]. The word stands in the `error` that the host prints, in
-//! `--json`, and as a heading in `docs/errors.md`, which a test holds against this table. Design: section 2.
+//! Every error of the program is a [`Failure`] of one [`Class`]. The word stands in the `error`
+//! that the host prints, in `--json`, and as a heading in `docs/errors.md`, which a test holds
+//! against this table. Design: section 2.
 
 use std::fmt;
 
-/// Longest text that a failure may show, in bytes: what comes from a registry must not flood a terminal.
+/// Longest text that a failure may show, in bytes: what comes from a registry must not flood a
+/// terminal.
 const MAX_SHOWN_BYTES: usize = 4096;
 
 macro_rules! classes {
@@ -97,13 +99,15 @@ classes! {
 }
 
 impl Class {
-    /// Returns whether the class means "could not find out", as opposed to "we know that it is bad".
+    /// Returns whether the class means "could not find out", as opposed to "we know that it is
+    /// bad".
     #[must_use]
     pub const fn is_inconclusive(self) -> bool {
         matches!(self, Self::Net | Self::Auth | Self::Registry | Self::Limit)
     }
 
-    /// How much a failure of this class says about a signature, the more the higher: of several, the highest is shown.
+    /// How much a failure of this class says about a signature, the more the higher: of several,
+    /// the highest is shown.
     ///
     /// "Could not find out" comes first, for the good signature may be what could not be asked for.
     #[must_use]
@@ -125,7 +129,8 @@ impl fmt::Display for Class {
     }
 }
 
-/// What went wrong: a class, what was found and expected, at most one hint of its own, and what lies beneath.
+/// What went wrong: a class, what was found and expected, at most one hint of its own, and what
+/// lies beneath.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(Box<Parts>);
 
@@ -138,10 +143,16 @@ struct Parts {
 }
 
 impl Failure {
-    /// Makes a failure. `message` says what was found and what was expected, in lower case, without a full stop.
+    /// Makes a failure. `message` says what was found and what was expected, in lower case, without
+    /// a full stop.
     #[must_use]
     pub fn new(class: Class, message: impl fmt::Display) -> Self {
-        Self(Box::new(Parts { class, message: message.to_string(), hint: None, details: Vec::new() }))
+        Self(Box::new(Parts {
+            class,
+            message: message.to_string(),
+            hint: None,
+            details: Vec::new(),
+        }))
     }
 
     /// Replaces the hint of the class by one that fits this case better.
@@ -207,13 +218,15 @@ impl Failure {
         format!("{}: {}", self.class(), self.message())
     }
 
-    /// Returns class, message and details in one line, for a list of reasons that has no room below.
+    /// Returns class, message and details in one line, for a list of reasons that has no room
+    /// below.
     #[must_use]
     pub fn full_line(&self) -> String {
         self.details().fold(self.line(), |line, detail| format!("{line}; {detail}"))
     }
 
-    /// Returns the whole text that a person reads: first line the verdict, then the details, last line the hint.
+    /// Returns the whole text that a person reads: first line the verdict, then the details, last
+    /// line the hint.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = self.line();
@@ -253,7 +266,8 @@ pub fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// Returns `text` with everything escaped that could steer a terminal or reorder what is read, and cut to 4 KiB.
+/// Returns `text` with everything escaped that could steer a terminal or reorder what is read, and
+/// cut to 4 KiB.
 ///
 /// Text in a failure comes from registries, policies and hosts (`reference/security.md` H14, E06).
 #[must_use]
@@ -281,7 +295,10 @@ mod tests {
 
     #[test]
     fn text_from_outside_cannot_steer_a_terminal() {
-        assert_eq!(printable("a\x1b[31mb\u{202e}c\nd\u{61c}e"), "a\\u{1b}[31mb\\u{202e}c\\u{a}d\\u{61c}e");
+        assert_eq!(
+            printable("a\x1b[31mb\u{202e}c\nd\u{61c}e"),
+            "a\\u{1b}[31mb\\u{202e}c\\u{a}d\\u{61c}e"
+        );
         assert!(printable(&"x".repeat(10_000)).len() < 4200);
     }
 
@@ -294,7 +311,9 @@ mod tests {
 
     #[test]
     fn the_text_starts_with_the_class_and_ends_with_one_hint() {
-        let failure = Failure::new(Class::Unsigned, "no signature on `x`").detail("place: 404").hint("sign it");
+        let failure = Failure::new(Class::Unsigned, "no signature on `x`")
+            .detail("place: 404")
+            .hint("sign it");
         assert_eq!(failure.text(), "unsigned: no signature on `x`\n  place: 404\nhint: sign it");
     }
 }

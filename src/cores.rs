@@ -4,11 +4,17 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{available_parallelism, scope};
 
-/// Does `work` with each of `items`, and returns what came of them, in their order. A thread is started for every `worth` of them
-/// and for no fewer, as far as there are processors: to start one takes as long as some work.
-pub(crate) fn map<'a, T: Sync, R: Send>(items: &'a [T], worth: NonZero<usize>, work: impl Fn(&'a T) -> R + Sync) -> Vec<R> {
+/// Does `work` with each of `items`, and returns what came of them, in their order. A thread is
+/// started for every `worth` of them and for no fewer, as far as there are processors: to start one
+/// takes as long as some work.
+pub(crate) fn map<'a, T: Sync, R: Send>(
+    items: &'a [T],
+    worth: NonZero<usize>,
+    work: impl Fn(&'a T) -> R + Sync,
+) -> Vec<R> {
     let most = items.len() / worth;
-    let threads = if most < 2 { 1 } else { available_parallelism().map_or(1, NonZero::get).min(most) };
+    let threads =
+        if most < 2 { 1 } else { available_parallelism().map_or(1, NonZero::get).min(most) };
     let next = AtomicUsize::new(0);
     let some = || {
         let mut done = Vec::new();
@@ -53,7 +59,8 @@ mod tests {
     fn a_panic_in_one_thread_is_the_callers() {
         let items: Vec<usize> = (0..100).collect();
         for worth in [1, 1_000].map(|worth| NonZero::new(worth).unwrap()) {
-            let found = std::panic::catch_unwind(|| map(&items, worth, |item| assert_ne!(*item, 50)));
+            let found =
+                std::panic::catch_unwind(|| map(&items, worth, |item| assert_ne!(*item, 50)));
             assert!(found.is_err(), "{worth}");
         }
     }

@@ -1,7 +1,8 @@
 //! The layers of an image, streamed once from the registry and read while they arrive.
 //!
-//! Both flows need them: pushing, to know that what lies there is what the engine made, and to claim its tree; unpacking, to
-//! know what should lie in `Dest`. Each layer is checked to its last byte by the registry adapter; nothing is stored.
+//! Both flows need them: pushing, to know that what lies there is what the engine made, and to
+//! claim its tree; unpacking, to know what should lie in `Dest`. Each layer is checked to its last
+//! byte by the registry adapter; nothing is stored.
 
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -14,7 +15,8 @@ use serde_json::Value;
 use std::io::Read;
 use tokio::sync::mpsc;
 
-/// Media types of layers that are read. What a layer really is, its first bytes say; these only keep out what is no layer.
+/// Media types of layers that are read. What a layer really is, its first bytes say; these only
+/// keep out what is no layer.
 const LAYER_TYPES: &[&str] = &[
     "application/vnd.oci.image.layer.v1.tar",
     "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -27,13 +29,22 @@ const LAYER_TYPES: &[&str] = &[
 /// Streams every layer of `image`, the lowest first, and reads what it says.
 ///
 /// # Errors
-/// `unsupported`: a layer that is fetched from elsewhere, encrypted, or no archive. `limit`: too many or too large. `digest`: other
-/// bytes than the manifest names. `malformed`: no archive. `net` and others: it could not be had.
-pub async fn read(client: &Client, repository: &Repository, image: &OciImageManifest) -> Result<Vec<Layer>, Failure> {
+/// `unsupported`: a layer that is fetched from elsewhere, encrypted, or no archive. `limit`: too
+/// many or too large. `digest`: other bytes than the manifest names. `malformed`: no archive. `net`
+/// and others: it could not be had.
+pub async fn read(
+    client: &Client,
+    repository: &Repository,
+    image: &OciImageManifest,
+) -> Result<Vec<Layer>, Failure> {
     if image.layers.len() > limits::LAYERS {
         return Err(Failure::new(
             Class::Limit,
-            format!("the image has {} layers; at most {} are read", image.layers.len(), limits::LAYERS),
+            format!(
+                "the image has {} layers; at most {} are read",
+                image.layers.len(),
+                limits::LAYERS
+            ),
         ));
     }
     let mut layers: Vec<Layer> = Vec::new();
@@ -46,28 +57,46 @@ pub async fn read(client: &Client, repository: &Repository, image: &OciImageMani
             ..Limits::default()
         };
         let layer = read_one(client, repository, descriptor, left).await;
-        layers.push(layer.map_err(|failure| failure.within(format!("layer {} of {}", number + 1, image.layers.len())))?);
+        layers.push(layer.map_err(|failure| {
+            failure.within(format!("layer {} of {}", number + 1, image.layers.len()))
+        })?);
     }
     Ok(layers)
 }
 
-async fn read_one(client: &Client, repository: &Repository, descriptor: &OciDescriptor, limits: Limits) -> Result<Layer, Failure> {
-    if !LAYER_TYPES.contains(&descriptor.media_type.as_str()) || descriptor.urls.as_ref().is_some_and(|urls| !urls.is_empty()) {
-        return Err(Failure::new(Class::Unsupported, format!("`{}` is no layer that this program reads", descriptor.media_type)));
+async fn read_one(
+    client: &Client,
+    repository: &Repository,
+    descriptor: &OciDescriptor,
+    limits: Limits,
+) -> Result<Layer, Failure> {
+    if !LAYER_TYPES.contains(&descriptor.media_type.as_str())
+        || descriptor.urls.as_ref().is_some_and(|urls| !urls.is_empty())
+    {
+        return Err(Failure::new(
+            Class::Unsupported,
+            format!("`{}` is no layer that this program reads", descriptor.media_type),
+        ));
     }
     let digest: Digest = descriptor.digest.parse()?;
-    let size = u64::try_from(descriptor.size).map_err(|_| Failure::new(Class::Malformed, "a layer of negative size"))?;
+    let size = u64::try_from(descriptor.size)
+        .map_err(|_| Failure::new(Class::Malformed, "a layer of negative size"))?;
     let stream = client.blob_stream(repository, &digest, size).await?;
     let (sender, receiver) = mpsc::channel(limits::LAYER_QUEUE);
-    let reader = std::thread::spawn(move || read_layer(Pieces { receiver, piece: Bytes::new() }, limits));
+    let reader =
+        std::thread::spawn(move || read_layer(Pieces { receiver, piece: Bytes::new() }, limits));
     let sent = send(stream, sender).await;
-    let layer = reader.join().map_err(|_| Failure::new(Class::Bug, "the thread that read a layer panicked"))?;
-    // Bytes that are not what the manifest names mean nothing, so that comes first; a reader that gave up is no such failure.
+    let layer = reader
+        .join()
+        .map_err(|_| Failure::new(Class::Bug, "the thread that read a layer panicked"))?;
+    // Bytes that are not what the manifest names mean nothing, so that comes first; a reader that
+    // gave up is no such failure.
     sent?;
     layer
 }
 
-/// Hands every piece on, to the last: only then is the layer what the manifest names. A reader that stopped does not end it.
+/// Hands every piece on, to the last: only then is the layer what the manifest names. A reader that
+/// stopped does not end it.
 async fn send(mut stream: BlobStream, sender: mpsc::Sender<Bytes>) -> Result<(), Failure> {
     while let Some(piece) = stream.next().await? {
         if sender.send(piece).await.is_err() {
@@ -102,11 +131,27 @@ impl Read for Pieces {
 ///
 /// # Errors
 /// `malformed`: it names none. `limit`, `net` and others: it could not be had.
-pub async fn diff_ids(client: &Client, repository: &Repository, image: &OciImageManifest) -> Result<Vec<Digest>, Failure> {
-    let malformed = |what: &str| Failure::new(Class::Malformed, format!("the configuration of the image {what}"));
+pub async fn diff_ids(
+    client: &Client,
+    repository: &Repository,
+    image: &OciImageManifest,
+) -> Result<Vec<Digest>, Failure> {
+    let malformed = |what: &str| {
+        Failure::new(Class::Malformed, format!("the configuration of the image {what}"))
+    };
     let size = u64::try_from(image.config.size).map_err(|_| malformed("has a negative size"))?;
-    let bytes = client.blob(repository, &image.config.digest.parse()?, size, limits::CONFIG_BLOB_BYTES).await?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| malformed(&format!("is not JSON: {error}")))?;
-    let list = value.pointer("/rootfs/diff_ids").and_then(Value::as_array).ok_or_else(|| malformed("names no layers"))?;
-    list.iter().map(|digest| digest.as_str().ok_or_else(|| malformed("names a layer without a digest"))?.parse()).collect()
+    let bytes = client
+        .blob(repository, &image.config.digest.parse()?, size, limits::CONFIG_BLOB_BYTES)
+        .await?;
+    let value: Value = serde_json::from_slice(&bytes)
+        .map_err(|error| malformed(&format!("is not JSON: {error}")))?;
+    let list = value
+        .pointer("/rootfs/diff_ids")
+        .and_then(Value::as_array)
+        .ok_or_else(|| malformed("names no layers"))?;
+    list.iter()
+        .map(|digest| {
+            digest.as_str().ok_or_else(|| malformed("names a layer without a digest"))?.parse()
+        })
+        .collect()
 }

@@ -1,7 +1,9 @@
-//! `luet-cosign`: signs images when a package manager pushes them, verifies them when it unpacks them.
+//! `luet-cosign`: signs images when a package manager pushes them, verifies them when it unpacks
+//! them.
 //!
-//! The library exists for the binary, the tests, the fuzz targets and the examples; it is not a stable API.
-//! Rooms and who may call whom: ARCHITECTURE.md; a test (`tests/architecture.rs`) holds them to it.
+//! The library exists for the binary, the tests, the fuzz targets and the examples; it is not a
+//! stable API. Rooms and who may call whom: ARCHITECTURE.md; a test (`tests/architecture.rs`) holds
+//! them to it.
 
 pub mod blob;
 pub mod class;

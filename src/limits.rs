@@ -1,6 +1,8 @@
-//! Every number that bounds work: bytes, counts, times. One module, so that the documentation can list them.
+//! Every number that bounds work: bytes, counts, times. One module, so that the documentation can
+//! list them.
 //!
-//! Sources: design.md section 2, `reference/security.md` section 6. `docs/limits.md` is held against this file by a test.
+//! Sources: design.md section 2, `reference/security.md` section 6. `docs/limits.md` is held
+//! against this file by a test.
 
 use std::time::Duration;
 
@@ -34,7 +36,8 @@ pub const POLICY_TEXT: usize = 512;
 pub const KEY_BYTES: u64 = 64 << 10;
 /// A file of registry credentials or of luet's configuration, in bytes.
 pub const CONFIG_BYTES: u64 = 4 << 20;
-/// A manifest or index, in bytes (OCI distribution-spec 1.1, "Pushing Manifests": at least 4 MiB should be taken).
+/// A manifest or index, in bytes (OCI distribution-spec 1.1, "Pushing Manifests": at least 4 MiB
+/// should be taken).
 pub const MANIFEST_BYTES: u64 = 4 << 20;
 /// The body of an error or a token answer, in bytes.
 pub const ERROR_BODY_BYTES: u64 = 64 << 10;
@@ -48,7 +51,8 @@ pub const REFERRERS: usize = 128;
 pub const LEGACY_SIGNATURES: usize = 1_000;
 /// The signed payload of a legacy signature, in bytes.
 pub const PAYLOAD_BYTES: u64 = 64 << 10;
-/// Payloads under one `.sig` tag that are fetched because a trusted key may have signed them by another hash than SHA-256.
+/// Payloads under one `.sig` tag that are fetched because a trusted key may have signed them by
+/// another hash than SHA-256.
 pub const PAYLOADS: usize = 128;
 /// A Sigstore bundle, in bytes.
 pub const BUNDLE_BYTES: u64 = 4 << 20;
@@ -60,7 +64,8 @@ pub const MESSAGE_BYTES: u64 = 256 << 20;
 pub const SUMS_BYTES: u64 = 16 << 20;
 /// Files of such a list.
 pub const SUMS: usize = 100_000;
-/// What is read of a file at once while its digest is computed, in bytes: small enough for the processor's own memory.
+/// What is read of a file at once while its digest is computed, in bytes: small enough for the
+/// processor's own memory.
 pub const FILE_CHUNK_BYTES: usize = 128 << 10;
 /// An answer of a transparency log, in bytes.
 pub const LOG_ANSWER_BYTES: u64 = 1 << 20;
@@ -76,7 +81,8 @@ pub const BUNDLE_EVIDENCE: usize = 32;
 pub const CHAIN: usize = 10;
 /// A trusted root, in bytes (the public one: 7 KiB).
 pub const ROOT_BYTES: u64 = 1 << 20;
-/// One file of a TUF repository, in bytes (the largest public one: 7 KiB), and what is kept of one repository.
+/// One file of a TUF repository, in bytes (the largest public one: 7 KiB), and what is kept of one
+/// repository.
 pub const TUF_FILE_BYTES: u64 = 512 << 10;
 /// What is kept of one TUF repository, in bytes (the public one: 30 KiB).
 pub const TUF_BYTES: u64 = 4 << 20;
@@ -94,7 +100,8 @@ pub const EXPRESSION_BYTES: usize = 1 << 10;
 pub const EXPRESSION_SIZE: usize = 256 << 10;
 /// Requests that look at signatures at the same time.
 pub const PARALLEL: usize = 8;
-/// Rounds of PBKDF2 in an encrypted key that is imported (openssl writes 2,048; guides say up to 1,000,000).
+/// Rounds of PBKDF2 in an encrypted key that is imported (openssl writes 2,048; guides say up to
+/// 1,000,000).
 pub const PBKDF2_ITERATIONS: u32 = 10_000_000;
 /// What scrypt may go through in an encrypted key that is imported, in bytes: memory times passes.
 pub const SCRYPT_BYTES: u64 = 256 << 20;
@@ -108,13 +115,15 @@ pub const REDIRECTS: usize = 5;
 pub const TRIES: u32 = 3;
 /// The longest `Retry-After` that is waited for.
 pub const RETRY_AFTER: Duration = Duration::from_secs(30);
-/// The wait before the second try of a request; doubled for the third, and up to half of it added at random.
+/// The wait before the second try of a request; doubled for the third, and up to half of it added
+/// at random.
 pub const BACKOFF: Duration = Duration::from_millis(200);
 /// Time to connect.
 pub const CONNECT: Duration = Duration::from_secs(5);
 /// Time without any byte of an answer.
 pub const IDLE: Duration = Duration::from_secs(15);
-/// Time for everything but layer bytes and the hashing of `Dest`, unless `LUET_COSIGN_TIMEOUT` says otherwise.
+/// Time for everything but layer bytes and the hashing of `Dest`, unless `LUET_COSIGN_TIMEOUT` says
+/// otherwise.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 /// How long after the deadline a process is ended that does not end by itself.
 pub const OVERDUE: Duration = Duration::from_secs(2);
@@ -146,21 +155,26 @@ pub const DEPTH: usize = 32;
 pub const REFERENCE_BYTES: usize = 1024;
 /// Entries of one tree, and of the layers of one image together.
 pub const TREE_ENTRIES: usize = 1_000_000;
-/// Paths, targets of links and attributes of one tree, and of the layers of one image together, in bytes: they are held in memory.
+/// Paths, targets of links and attributes of one tree, and of the layers of one image together, in
+/// bytes: they are held in memory.
 pub const TREE_METADATA_BYTES: usize = 256 << 20;
-/// What an attribute counts there beyond its name and value, in bytes: about what two allocations and their addresses take.
+/// What an attribute counts there beyond its name and value, in bytes: about what two allocations
+/// and their addresses take.
 pub const XATTR_HELD_BYTES: usize = 64;
 /// A path in a tree, in bytes (Linux: PATH_MAX, and the host joins paths).
 pub const PATH_BYTES: usize = 4096;
-/// An extension header of an archive: PAX records, a long name, a map of holes, in bytes (Go archive/tar and libarchive: the same).
+/// An extension header of an archive: PAX records, a long name, a map of holes, in bytes (Go
+/// archive/tar and libarchive: the same).
 pub const TAR_EXTENSION_BYTES: u64 = 1 << 20;
-/// Symbolic links that are followed while one path is resolved inside a tree (containerd, umoci: 255).
+/// Symbolic links that are followed while one path is resolved inside a tree (containerd, umoci:
+/// 255).
 pub const TREE_LINKS: usize = 255;
 /// Paths that are named when a tree is refused.
 pub const REPORT_PATHS: usize = 20;
 /// What is read of a file at once while `Dest` is hashed, in bytes.
 pub const HASH_CHUNK_BYTES: usize = 1 << 20;
-/// The list of names, or the value, of extended attributes on disk; all of one entry of a layer; in bytes (Linux: XATTR_LIST_MAX, XATTR_SIZE_MAX).
+/// The list of names, or the value, of extended attributes on disk; all of one entry of a layer; in
+/// bytes (Linux: XATTR_LIST_MAX, XATTR_SIZE_MAX).
 pub const XATTR_BYTES: usize = 64 << 10;
 /// What a directory that an image is unpacked into may hold before, in objects.
 pub const LISTING_ENTRIES: usize = 200_000;

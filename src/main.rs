@@ -8,16 +8,22 @@ use std::io::{IsTerminal as _, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-/// An event lives for milliseconds, and musl's allocator spends many of them on mapping single pages and unmapping them. It is the
-/// more hardened one, so what is written in C (cryptography, zstd) goes on using it.
+/// An event lives for milliseconds, and musl's allocator spends many of them on mapping single
+/// pages and unmapping them. It is the more hardened one, so what is written in C (cryptography,
+/// zstd) goes on using it.
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
-    // A panic must stop the host and must not show memory: a fixed text, and an exit code that the host takes for a crash.
+    // A panic must stop the host and must not show memory: a fixed text, and an exit code that the
+    // host takes for a crash.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let _ = writeln!(std::io::stderr(), "bug: luet-cosign panicked at {place}; {}", Class::Bug.hint());
+        let _ = writeln!(
+            std::io::stderr(),
+            "bug: luet-cosign panicked at {place}; {}",
+            Class::Bug.hint()
+        );
     }));
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| ExitCode::from(Class::Bug.exit()))
 }
@@ -26,12 +32,17 @@ fn run() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let environment = || Environment::from_pairs(std::env::vars_os());
     match arguments.first() {
-        // luet and other hosts: `luet-cosign image.pre.unpack '{...}'`, or the payload on standard input.
+        // luet and other hosts: `luet-cosign image.pre.unpack '{...}'`, or the payload on standard
+        // input.
         Some(name) if event::is_event(name) => {
             let stdin = std::io::stdin();
             let mut input = event::Input::new(&stdin, limits::EVENT_WAIT);
-            let input: Option<&mut dyn std::io::Read> = if stdin.is_terminal() { None } else { Some(&mut input) };
-            event::answer(event::Call { arguments: &arguments, environment: &environment, input }, &mut std::io::stdout())
+            let input: Option<&mut dyn std::io::Read> =
+                if stdin.is_terminal() { None } else { Some(&mut input) };
+            event::answer(
+                event::Call { arguments: &arguments, environment: &environment, input },
+                &mut std::io::stdout(),
+            )
         }
         // People, and scripts: `luet-cosign verify ...`.
         _ => cli::run(&arguments, &environment(), &mut cli::Streams::standard()),

@@ -1,4 +1,5 @@
-//! What every flow needs, put together once: the policy, the registry client, where files lie, the time.
+//! What every flow needs, put together once: the policy, the registry client, where files lie, the
+//! time.
 //!
 //! Made after the event or command is known, for this is where everything expensive begins.
 
@@ -7,7 +8,9 @@ use crate::config::{Environment, KeyLocation, Trusted, VARIABLES, read_file};
 use crate::limits;
 use crate::luet::{self, CommandLine};
 use crate::name::{Digest, Reference, Registry, Repository};
-use crate::policy::{self, Diagnostic, Document, EnvironmentFacts, Origin, Policy, SignerSource, Wanted};
+use crate::policy::{
+    self, Diagnostic, Document, EnvironmentFacts, Origin, Policy, SignerSource, Wanted,
+};
 use crate::registry::{self, Client, Credential, CredentialScope, CredentialSources, Proxies};
 use crate::sigstore::Roots;
 use crate::store::{Handoffs, Locations};
@@ -39,7 +42,8 @@ pub struct Options {
     pub trusted_root: Option<PathBuf>,
     /// Whether certificates must have been logged.
     pub certificate_log: CertificateLog,
-    /// Whether a key behind a URL may be the one that was fetched in this run of the host: events come by the hundred.
+    /// Whether a key behind a URL may be the one that was fetched in this run of the host: events
+    /// come by the hundred.
     pub keep_keys: bool,
 }
 
@@ -73,7 +77,11 @@ impl Session {
     ///
     /// # Errors
     /// Those of the flow; `policy`, `secret`, `usage` where the session cannot be made.
-    pub fn run<T>(environment: &Environment, options: Options, flow: impl AsyncFnOnce(&Self) -> Result<T, Failure>) -> Result<T, Failure> {
+    pub fn run<T>(
+        environment: &Environment,
+        options: Options,
+        flow: impl AsyncFnOnce(&Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         harden();
         let runtime = runtime()?;
         let result = runtime.block_on(async {
@@ -87,25 +95,42 @@ impl Session {
 
     async fn open(environment: &Environment, options: Options) -> Result<Self, Failure> {
         let now = Timestamp::now();
-        let host = rustix::process::getppid().map(|host| CommandLine::of(host.as_raw_nonzero().get().unsigned_abs())).unwrap_or_default();
+        let host = rustix::process::getppid()
+            .map(|host| CommandLine::of(host.as_raw_nonzero().get().unsigned_abs()))
+            .unwrap_or_default();
         let found = read_policy(environment, options.policy.as_deref())?;
         let client = Client::new(client_config(environment, &host, &found, &options.http)?);
         let locations = environment.locations()?;
         let keep_in = options.keep_keys.then_some(&locations);
         let keys = read_keys(&found, environment, &client, keep_in).await;
-        let settings = roots::settings(environment, options.trusted_root.as_deref(), &found, &client, now)?;
+        let settings =
+            roots::settings(environment, options.trusted_root.as_deref(), &found, &client, now)?;
         let offline = settings.offline;
         let roots = Roots::new(settings);
         let certificate_log = match options.certificate_log {
-            CertificateLog::Required if !found.is_file() && environment.flag("COSIGN_INSECURE_IGNORE_SCT")? => CertificateLog::Ignored,
+            CertificateLog::Required
+                if !found.is_file() && environment.flag("COSIGN_INSECURE_IGNORE_SCT")? =>
+            {
+                CertificateLog::Ignored
+            }
             given => given,
         };
         let inert = if found.is_file() { inert(environment) } else { Vec::new() };
         let origin = found.origin.clone();
-        let (policy, warnings) =
-            Policy::new(found.document, found.origin, keys, now).map_err(|problems| policy::failure(&problems, &origin))?;
+        let (policy, warnings) = Policy::new(found.document, found.origin, keys, now)
+            .map_err(|problems| policy::failure(&problems, &origin))?;
         let loaded = Loaded { policy, warnings, inert };
-        Ok(Self { environment: environment.clone(), host, client, roots, certificate_log, offline, loaded, locations, now })
+        Ok(Self {
+            environment: environment.clone(),
+            host,
+            client,
+            roots,
+            certificate_log,
+            offline,
+            loaded,
+            locations,
+            now,
+        })
     }
 
     /// Returns the environment.
@@ -175,7 +200,9 @@ impl Session {
     pub fn signature_repository(environment: &Environment) -> Result<Option<Repository>, Failure> {
         environment
             .text("COSIGN_REPOSITORY")?
-            .map(|text| text.parse().map_err(|failure: Failure| failure.within("COSIGN_REPOSITORY")))
+            .map(|text| {
+                text.parse().map_err(|failure: Failure| failure.within("COSIGN_REPOSITORY"))
+            })
             .transpose()
     }
 
@@ -183,7 +210,11 @@ impl Session {
     ///
     /// # Errors
     /// `policy`: the rule's `signatures_from` are other repositories.
-    pub fn check_place(&self, image: &Reference, signatures_in: &Repository) -> Result<(), Failure> {
+    pub fn check_place(
+        &self,
+        image: &Reference,
+        signatures_in: &Repository,
+    ) -> Result<(), Failure> {
         let matched = self.policy().matching(image, self.now);
         let places = matched.repositories();
         if !matched.looks() || places.contains(signatures_in) {
@@ -206,11 +237,15 @@ impl Session {
     }
 }
 
-/// Ends the process: a peer keeps it busy beyond the deadline, and the host waits for ever. The exit code stops the host.
+/// Ends the process: a peer keeps it busy beyond the deadline, and the host waits for ever. The
+/// exit code stops the host.
 fn end_overdue() {
     let failure = Failure::new(Class::Net, "no answer within the deadline (LUET_COSIGN_TIMEOUT)");
     let _ = writeln!(std::io::stderr(), "{}", failure.text());
-    #[expect(clippy::exit, reason = "nothing else ends a thread that is stuck; the exit code stops the host")]
+    #[expect(
+        clippy::exit,
+        reason = "nothing else ends a thread that is stuck; the exit code stops the host"
+    )]
     std::process::exit(i32::from(failure.class().exit()));
 }
 
@@ -222,7 +257,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::new(Class::Internal, format!("no runtime: {error}")))
 }
 
-/// Makes this process unreadable to others of the same user, before any secret is read (`reference/security.md` X03).
+/// Makes this process unreadable to others of the same user, before any secret is read
+/// (`reference/security.md` X03).
 fn harden() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
@@ -246,14 +282,18 @@ impl Found {
 /// Reads the policy that is in force.
 fn read_policy(environment: &Environment, named: Option<&Path>) -> Result<Found, Failure> {
     let (text, origin, folder, trusted) = policy_text(environment, named)?;
-    let document = Document::parse(&text).map_err(|problems| policy::failure(&problems, &origin))?;
+    let document =
+        Document::parse(&text).map_err(|problems| policy::failure(&problems, &origin))?;
     Ok(Found { document, origin, folder, trusted })
 }
 
-/// Returns the text of the policy in force, where it comes from, the folder that its paths start in, and who may be able to write
-/// it: the file that was
-/// named, the system's, the user's, the vendor's, or what the environment amounts to.
-fn policy_text(environment: &Environment, named: Option<&Path>) -> Result<(String, Origin, PathBuf, Trusted), Failure> {
+/// Returns the text of the policy in force, where it comes from, the folder that its paths start
+/// in, and who may be able to write it: the file that was named, the system's, the user's, the
+/// vendor's, or what the environment amounts to.
+fn policy_text(
+    environment: &Environment,
+    named: Option<&Path>,
+) -> Result<(String, Origin, PathBuf, Trusted), Failure> {
     let Some((path, trusted)) = policy_file(environment, named)? else {
         let facts = facts(environment)?;
         return Ok((
@@ -264,16 +304,22 @@ fn policy_text(environment: &Environment, named: Option<&Path>) -> Result<(Strin
         ));
     };
     let bytes = read_file(&path, limits::POLICY_BYTES, trusted, Class::Policy)?;
-    let text = String::from_utf8(bytes).map_err(|_| Failure::new(Class::Policy, format!("`{}` is not UTF-8", path.display())))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::new(Class::Policy, format!("`{}` is not UTF-8", path.display())))?;
     let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
     Ok((text, Origin::File { path: path.display().to_string() }, folder, trusted))
 }
 
-/// Returns the policy file in force, and who must have been the only one able to write it (`reference/policy.md` 4.7).
+/// Returns the policy file in force, and who must have been the only one able to write it
+/// (`reference/policy.md` 4.7).
 ///
 /// # Errors
-/// `usage`: a variable is not UTF-8. A file that is named but missing is an error when it is read, never "the next".
-pub fn policy_file(environment: &Environment, named: Option<&Path>) -> Result<Option<(PathBuf, Trusted)>, Failure> {
+/// `usage`: a variable is not UTF-8. A file that is named but missing is an error when it is read,
+/// never "the next".
+pub fn policy_file(
+    environment: &Environment,
+    named: Option<&Path>,
+) -> Result<Option<(PathBuf, Trusted)>, Failure> {
     if let Some(path) = named {
         return Ok(Some((path.to_path_buf(), Trusted::NotOthers)));
     }
@@ -284,11 +330,15 @@ pub fn policy_file(environment: &Environment, named: Option<&Path>) -> Result<Op
     if !rustix::process::geteuid().is_root() {
         let home = environment.path("HOME")?.map(|home| home.join(".config"));
         candidates.extend(
-            environment.path("XDG_CONFIG_HOME")?.or(home).map(|folder| (folder.join("luet-cosign/policy.yaml"), Trusted::NotOthers)),
+            environment
+                .path("XDG_CONFIG_HOME")?
+                .or(home)
+                .map(|folder| (folder.join("luet-cosign/policy.yaml"), Trusted::NotOthers)),
         );
     }
     candidates.push((PathBuf::from(VENDOR_POLICY), Trusted::RootAlone));
-    // Whatever is not plainly "not there" is there: a folder that cannot be entered must not loosen anything.
+    // Whatever is not plainly "not there" is there: a folder that cannot be entered must not loosen
+    // anything.
     let there = |path: &Path| !matches!(path.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound);
     Ok(candidates.into_iter().find(|(path, _)| there(path)))
 }
@@ -302,8 +352,16 @@ pub fn facts(environment: &Environment) -> Result<EnvironmentFacts, Failure> {
     Ok(EnvironmentFacts {
         key_location: text("COSIGN_PUBLIC_KEY_LOCATION")?,
         experimental: environment.flag("COSIGN_EXPERIMENTAL")?,
-        identity: wanted(environment, "COSIGN_CERTIFICATE_IDENTITY", "COSIGN_CERTIFICATE_IDENTITY_REGEXP")?,
-        issuer: wanted(environment, "COSIGN_CERTIFICATE_OIDC_ISSUER", "COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP")?,
+        identity: wanted(
+            environment,
+            "COSIGN_CERTIFICATE_IDENTITY",
+            "COSIGN_CERTIFICATE_IDENTITY_REGEXP",
+        )?,
+        issuer: wanted(
+            environment,
+            "COSIGN_CERTIFICATE_OIDC_ISSUER",
+            "COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP",
+        )?,
         any_identity: environment.flag("LUET_COSIGN_ANY_IDENTITY")?,
         offline: environment.flag("LUET_COSIGN_OFFLINE")?,
         repository: text("COSIGN_REPOSITORY")?,
@@ -314,19 +372,31 @@ pub fn facts(environment: &Environment) -> Result<EnvironmentFacts, Failure> {
     })
 }
 
-fn wanted(environment: &Environment, exactly: &str, regexp: &str) -> Result<Option<Wanted>, Failure> {
+fn wanted(
+    environment: &Environment,
+    exactly: &str,
+    regexp: &str,
+) -> Result<Option<Wanted>, Failure> {
     match (environment.text(exactly)?, environment.text(regexp)?) {
         (None, None) => Ok(None),
         (Some(text), None) => Ok(Some(Wanted::Exactly(text.to_owned()))),
         (None, Some(text)) => Ok(Some(Wanted::Regexp(text.to_owned()))),
-        (Some(_), Some(_)) => Err(Failure::new(Class::Usage, format!("both {exactly} and {regexp} are set")).hint("unset one of them")),
+        (Some(_), Some(_)) => {
+            Err(Failure::new(Class::Usage, format!("both {exactly} and {regexp} are set"))
+                .hint("unset one of them"))
+        }
     }
 }
 
-/// Returns the variables that are set but that a policy file makes inert; `COSIGN_REPOSITORY` goes on working for signing.
+/// Returns the variables that are set but that a policy file makes inert; `COSIGN_REPOSITORY` goes
+/// on working for signing.
 fn inert(environment: &Environment) -> Vec<&'static str> {
     let set: Vec<&str> = environment.names().collect();
-    VARIABLES.iter().filter(|variable| variable.verification && set.contains(&variable.name)).map(|variable| variable.name).collect()
+    VARIABLES
+        .iter()
+        .filter(|variable| variable.verification && set.contains(&variable.name))
+        .map(|variable| variable.name)
+        .collect()
 }
 
 async fn read_keys(
@@ -337,18 +407,26 @@ async fn read_keys(
 ) -> BTreeMap<String, Result<PublicKey, Failure>> {
     let mut keys = BTreeMap::new();
     for signer in found.document.signers() {
-        let trusted = if signer.source == SignerSource::Environment { Trusted::NotOthers } else { found.trusted };
+        let trusted = if signer.source == SignerSource::Environment {
+            Trusted::NotOthers
+        } else {
+            found.trusted
+        };
         let location = match &signer.source {
             SignerSource::File(path) => Ok(KeyLocation::File(found.folder.join(path))),
             SignerSource::Environment => match environment.text("COSIGN_PUBLIC_KEY_LOCATION") {
                 Ok(Some(text)) => text.parse(),
-                Ok(None) => Err(Failure::new(Class::Policy, "COSIGN_PUBLIC_KEY_LOCATION is not set")),
+                Ok(None) => {
+                    Err(Failure::new(Class::Policy, "COSIGN_PUBLIC_KEY_LOCATION is not set"))
+                }
                 Err(failure) => Err(failure),
             },
             SignerSource::Certificate(_) => continue,
         };
         let key = match location {
-            Ok(location) => read_key(&location, trusted, environment, client, keep_in).await.and_then(|pem| PublicKey::from_pem(&pem)),
+            Ok(location) => read_key(&location, trusted, environment, client, keep_in)
+                .await
+                .and_then(|pem| PublicKey::from_pem(&pem)),
             Err(failure) => Err(failure),
         };
         keys.insert(signer.name.clone(), key);
@@ -382,7 +460,12 @@ async fn read_key(
 }
 
 /// Returns what the registry client has to know: rooms below read no environment.
-fn client_config(environment: &Environment, host: &CommandLine, found: &Found, http: &[Registry]) -> Result<registry::Config, Failure> {
+fn client_config(
+    environment: &Environment,
+    host: &CommandLine,
+    found: &Found,
+    http: &[Registry],
+) -> Result<registry::Config, Failure> {
     let mut config = registry::Config {
         http_registries: http.to_vec(),
         ca_file: environment.path("SSL_CERT_FILE")?,
@@ -397,7 +480,12 @@ fn client_config(environment: &Environment, host: &CommandLine, found: &Found, h
             config.http_registries.push(settings.host.clone());
         }
         if let Some(ca) = &settings.ca {
-            let pem = read_file(&found.folder.join(ca), limits::CONFIG_BYTES, found.trusted, Class::Policy)?;
+            let pem = read_file(
+                &found.folder.join(ca),
+                limits::CONFIG_BYTES,
+                found.trusted,
+                Class::Policy,
+            )?;
             config.extra_ca.insert(settings.host.clone(), pem);
         }
         let hosts = settings.auth_hosts.iter().map(ToString::to_string).collect();
@@ -407,7 +495,11 @@ fn client_config(environment: &Environment, host: &CommandLine, found: &Found, h
 }
 
 fn proxies(environment: &Environment) -> Result<Proxies, Failure> {
-    let either = |upper: &str, lower: &str| Ok::<_, Failure>(environment.text(upper)?.or(environment.text(lower)?).map(ToOwned::to_owned));
+    let either = |upper: &str, lower: &str| {
+        Ok::<_, Failure>(
+            environment.text(upper)?.or(environment.text(lower)?).map(ToOwned::to_owned),
+        )
+    };
     Ok(Proxies {
         http: either("HTTP_PROXY", "http_proxy")?,
         https: either("HTTPS_PROXY", "https_proxy")?,
@@ -415,10 +507,17 @@ fn proxies(environment: &Environment) -> Result<Proxies, Failure> {
     })
 }
 
-fn credentials(environment: &Environment, host: &CommandLine) -> Result<CredentialSources, Failure> {
+fn credentials(
+    environment: &Environment,
+    host: &CommandLine,
+) -> Result<CredentialSources, Failure> {
     let home = environment.path("HOME")?;
-    let docker = environment.path("DOCKER_CONFIG")?.or_else(|| home.as_ref().map(|home| home.join(".docker")));
-    let configuration = environment.path("XDG_CONFIG_HOME")?.or_else(|| home.as_ref().map(|home| home.join(".config")));
+    let docker = environment
+        .path("DOCKER_CONFIG")?
+        .or_else(|| home.as_ref().map(|home| home.join(".docker")));
+    let configuration = environment
+        .path("XDG_CONFIG_HOME")?
+        .or_else(|| home.as_ref().map(|home| home.join(".config")));
     let podman = [
         environment.path("REGISTRY_AUTH_FILE")?,
         environment.path("XDG_RUNTIME_DIR")?.map(|folder| folder.join("containers/auth.json")),
@@ -426,11 +525,18 @@ fn credentials(environment: &Environment, host: &CommandLine) -> Result<Credenti
     ];
     let helper = ["HOME", "USER", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "PATH"];
     Ok(CredentialSources {
-        explicit: luet::Configuration::read(host, environment).repositories.iter().flat_map(explicit).collect(),
+        explicit: luet::Configuration::read(host, environment)
+            .repositories
+            .iter()
+            .flat_map(explicit)
+            .collect(),
         docker_config: docker.map(|folder| folder.join("config.json")),
         podman_auth: podman.into_iter().flatten().collect(),
         helper_path: environment.raw("PATH").unwrap_or_default().to_os_string(),
-        helper_env: helper.into_iter().filter_map(|name| Some((name.into(), environment.raw(name)?.to_os_string()))).collect(),
+        helper_env: helper
+            .into_iter()
+            .filter_map(|name| Some((name.into(), environment.raw(name)?.to_os_string())))
+            .collect(),
     })
 }
 
@@ -452,7 +558,10 @@ fn credential(auth: &luet::Auth) -> Option<Credential> {
         return Some(Credential::IdentityToken(token(&auth.identitytoken)));
     }
     if auth.auth.is_empty() {
-        return Some(Credential::Password { username: auth.username.clone(), password: token(&auth.password) });
+        return Some(Credential::Password {
+            username: auth.username.clone(),
+            password: token(&auth.password),
+        });
     }
     let decoded = Zeroizing::new(BASE64_STANDARD.decode(&auth.auth).ok()?);
     let (username, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
@@ -463,7 +572,10 @@ fn credential(auth: &luet::Auth) -> Option<Credential> {
 ///
 /// # Errors
 /// `policy`: the file cannot be read at all; `usage`: a variable makes no sense.
-pub fn lint(environment: &Environment, named: Option<&Path>) -> Result<(Vec<Diagnostic>, Origin), Failure> {
+pub fn lint(
+    environment: &Environment,
+    named: Option<&Path>,
+) -> Result<(Vec<Diagnostic>, Origin), Failure> {
     let (text, origin, folder, trusted) = policy_text(environment, named)?;
     let document = match Document::parse(&text) {
         Ok(document) => document,
@@ -473,7 +585,8 @@ pub fn lint(environment: &Environment, named: Option<&Path>) -> Result<(Vec<Diag
     let host = CommandLine::default();
     let config = client_config(environment, &host, &found, &[])?;
     let runtime = runtime()?;
-    let keys = runtime.block_on(async { read_keys(&found, environment, &Client::new(config), None).await });
+    let keys = runtime
+        .block_on(async { read_keys(&found, environment, &Client::new(config), None).await });
     runtime.shutdown_background();
     match Policy::new(found.document, origin.clone(), keys, Timestamp::now()) {
         Ok((_, problems)) | Err(problems) => Ok((problems, origin)),

@@ -1,6 +1,13 @@
-//! The rooms and who may call whom (ARCHITECTURE.md), and what no room but its own may touch: held against the source.
+//! The rooms and who may call whom (ARCHITECTURE.md), and what no room but its own may touch: held
+//! against the source.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,12 +34,30 @@ const ROOMS: &[(&str, &[&str])] = &[
     // Flows: all above.
     ("layers", &["name", "registry", "tree"]),
     ("session", &["config", "luet", "name", "policy", "registry", "sigstore", "store", "trust"]),
-    ("unpack", &["config", "dest", "layers", "name", "policy", "registry", "session", "sigstore", "store", "tree", "trust", "wire"]),
-    ("push", &["config", "engine", "layers", "name", "policy", "registry", "session", "store", "tree", "trust", "wire"]),
+    (
+        "unpack",
+        &[
+            "config", "dest", "layers", "name", "policy", "registry", "session", "sigstore",
+            "store", "tree", "trust", "wire",
+        ],
+    ),
+    (
+        "push",
+        &[
+            "config", "engine", "layers", "name", "policy", "registry", "session", "store", "tree",
+            "trust", "wire",
+        ],
+    ),
     ("blob", &["config", "name", "session", "sigstore", "store", "trust", "wire"]),
     // Fronts.
     ("event", &["config", "push", "session", "unpack", "wire"]),
-    ("cli", &["blob", "config", "event", "luet", "name", "policy", "push", "registry", "session", "store", "trust", "unpack", "wire"]),
+    (
+        "cli",
+        &[
+            "blob", "config", "event", "luet", "name", "policy", "push", "registry", "session",
+            "store", "trust", "unpack", "wire",
+        ],
+    ),
 ];
 
 /// Rooms without async, clock, environment, files or sockets.
@@ -101,7 +126,10 @@ fn root() -> PathBuf {
 /// The text without its tests and comments.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 /// The room of a file: the first part of its path, or the name of the file.
@@ -152,7 +180,9 @@ fn rooms_use_only_the_rooms_below_them() {
             continue;
         };
         for other in used(&text) {
-            let fine = other == room || ["class", "limits", "cores"].contains(&other.as_str()) || allowed.contains(&other.as_str());
+            let fine = other == room
+                || ["class", "limits", "cores"].contains(&other.as_str())
+                || allowed.contains(&other.as_str());
             if rooms.contains_key(other.as_str()) && !fine {
                 wrong.push(format!("{}: `{room}` may not use `{other}`", path.display()));
             }
@@ -166,7 +196,12 @@ fn pure_rooms_do_not_touch_the_world() {
     let mut wrong = Vec::new();
     for (path, text) in sources() {
         if PURE.contains(&room(&path).as_str()) {
-            wrong.extend(WORLD.iter().filter(|word| text.contains(**word)).map(|word| format!("{}: {word}", path.display())));
+            wrong.extend(
+                WORLD
+                    .iter()
+                    .filter(|word| text.contains(**word))
+                    .map(|word| format!("{}: {word}", path.display())),
+            );
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -189,12 +224,17 @@ fn some_things_have_one_home() {
 #[test]
 fn every_dependency_says_what_it_is_for() {
     let manifest = std::fs::read_to_string(root().join("../Cargo.toml")).unwrap();
-    let tables = manifest.split("\n[").filter(|table| table.starts_with("dependencies]") || table.starts_with("dev-dependencies]"));
+    let tables = manifest.split("\n[").filter(|table| {
+        table.starts_with("dependencies]") || table.starts_with("dev-dependencies]")
+    });
     let mut wrong = Vec::new();
     for table in tables {
         let mut above = "";
         for line in table.lines().skip(1) {
-            let entry = line.split_once('=').map(|(name, _)| name.trim()).filter(|name| !name.is_empty() && !line.starts_with('#'));
+            let entry = line
+                .split_once('=')
+                .map(|(name, _)| name.trim())
+                .filter(|name| !name.is_empty() && !line.starts_with('#'));
             if let Some(name) = entry
                 && !above.starts_with('#')
                 && name != "serde_json"
@@ -210,6 +250,7 @@ fn every_dependency_says_what_it_is_for() {
 #[test]
 fn the_reader_of_rooms_reads_groups() {
     let text = "use crate::{a, b::c, d::{e, f}};\nuse crate::g::h;\nlet x = crate::i::j();";
-    let expected: BTreeSet<String> = ["a", "b", "d", "g", "i"].into_iter().map(ToOwned::to_owned).collect();
+    let expected: BTreeSet<String> =
+        ["a", "b", "d", "g", "i"].into_iter().map(ToOwned::to_owned).collect();
     assert_eq!(used(text), expected);
 }

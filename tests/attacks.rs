@@ -1,7 +1,15 @@
-//! Attacks on the decision whether bytes may be trusted, found by a review that had not seen why the code is as it is. Each
-//! asserts what design.md and `reference/security.md` promise; each succeeded once.
+//! Attacks on the decision whether bytes may be trusted, found by a review that had not seen why
+//! the code is as it is. Each asserts what design.md and `reference/security.md` promise; each
+//! succeeded once.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs
+)]
 
 #[path = "support/mod.rs"]
 mod support;
@@ -42,7 +50,8 @@ fn world(policy: &dyn Fn(&TestRegistry) -> String) -> (TestRegistry, Plugin) {
     (registry, plugin)
 }
 
-/// One rule for the repository of these tests. Both keys are declared; the rule says whom it trusts.
+/// One rule for the repository of these tests. Both keys are declared; the rule says whom it
+/// trusts.
 fn policy(registry: &TestRegistry, rule: &str) -> String {
     format!(
         "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  a: {{key: a.pub}}\n  b: {{key: b.pub}}\nrepositories:\n  - {{name: r, scope: {}, {rule}}}\n",
@@ -63,14 +72,23 @@ fn env_world() -> (TestRegistry, Plugin) {
     (registry, plugin)
 }
 
-fn signature(registry: &TestRegistry, repo: &str, digest: &str, key: usize, optional: &str) -> Signature {
+fn signature(
+    registry: &TestRegistry,
+    repo: &str,
+    digest: &str,
+    key: usize,
+    optional: &str,
+) -> Signature {
     let payload = format!(
         r#"{{"critical":{{"identity":{{"docker-reference":"{}"}},"image":{{"docker-manifest-digest":"{digest}"}},"type":"cosign container image signature"}},"optional":{optional}}}"#,
         registry.name(repo)
     );
     let key = PrivateKey::open(pair(key).private.as_bytes(), PASSWORD.as_bytes()).unwrap();
     let encoded = BASE64_STANDARD.encode(key.sign(payload.as_bytes()).unwrap());
-    Signature { payload: payload.into_bytes(), annotations: vec![("dev.cosignproject.cosign/signature".to_owned(), encoded)] }
+    Signature {
+        payload: payload.into_bytes(),
+        annotations: vec![("dev.cosignproject.cosign/signature".to_owned(), encoded)],
+    }
 }
 
 fn tree_of(layer: &[u8]) -> String {
@@ -84,8 +102,9 @@ fn evil() -> Vec<u8> {
     layer(&[("usr/bin/tool", b"EVIL!!"), ("usr/bin/backdoor", b"x")])
 }
 
-/// Two keys must have signed. `a` (stolen) lies about the tree of the honest manifest; `b` signed the honest manifest.
-/// The registry gives the host other layer bytes. `b` never vouched for what is on disk.
+/// Two keys must have signed. `a` (stolen) lies about the tree of the honest manifest; `b` signed
+/// the honest manifest. The registry gives the host other layer bytes. `b` never vouched for what
+/// is on disk.
 #[test]
 fn threshold_is_not_met_by_one_signers_claim_of_the_tree() {
     let (registry, plugin) = world(&|r| policy(r, "trust: {all_of: [a, b]}"));
@@ -94,7 +113,10 @@ fn threshold_is_not_met_by_one_signers_claim_of_the_tree() {
     registry.push_signatures(
         REPO,
         &image.digest,
-        &[signature(&registry, REPO, &image.digest, 0, &lie), signature(&registry, REPO, &image.digest, 1, "null")],
+        &[
+            signature(&registry, REPO, &image.digest, 0, &lie),
+            signature(&registry, REPO, &image.digest, 1, "null"),
+        ],
     );
     let dest = plugin.dest("d");
     assert_eq!(plugin.pre_unpack(&registry.name(&format!("{REPO}:t")), &dest).error, "");
@@ -103,7 +125,8 @@ fn threshold_is_not_met_by_one_signers_claim_of_the_tree() {
     reply.assert_refused("tree");
 }
 
-/// As above, but both are honest about trees; the two signatures are of two subjects (index, and one child).
+/// As above, but both are honest about trees; the two signatures are of two subjects (index, and
+/// one child).
 #[test]
 fn threshold_is_not_met_by_signatures_of_two_subjects() {
     let (registry, plugin) = world(&|r| policy(r, "trust: {all_of: [a, b]}"));
@@ -111,18 +134,23 @@ fn threshold_is_not_met_by_signatures_of_two_subjects() {
     let arm = registry.push_image(REPO, "arm", &[&evil()]);
     let index = registry.push_index(REPO, "t", &[(&amd, "linux/amd64"), (&arm, "linux/arm64")]);
     registry.push_signatures(REPO, &index, &[signature(&registry, REPO, &index, 0, "null")]);
-    registry.push_signatures(REPO, &amd.digest, &[signature(&registry, REPO, &amd.digest, 1, "null")]);
+    registry.push_signatures(
+        REPO,
+        &amd.digest,
+        &[signature(&registry, REPO, &amd.digest, 1, "null")],
+    );
     let dest = plugin.dest("d");
     let name = registry.name(&format!("{REPO}:t"));
     let data = serde_json::json!({"Image": name, "Dest": dest});
     let content = plugin.dest("content");
     unpack(&evil(), &content);
-    // A host that was started with `--platform linux/arm64` (or an old luet, always amd64, on arm64).
+    // A host that was started with `--platform linux/arm64` (or an old luet, always amd64, on
+    // arm64).
     let command = plugin.raw();
     let program = command.get_program().to_owned();
-    let envs: Vec<_> = command.get_envs().map(|(k, v)| (k.to_owned(), v.unwrap().to_owned())).collect();
-    let script =
-        r#""$PROG" image.pre.unpack "$PRE"; echo; cp -a "$CONTENT"/. "$DEST"/; chmod 700 "$DEST"; "$PROG" image.post.unpack "$POST"; true"#;
+    let envs: Vec<_> =
+        command.get_envs().map(|(k, v)| (k.to_owned(), v.unwrap().to_owned())).collect();
+    let script = r#""$PROG" image.pre.unpack "$PRE"; echo; cp -a "$CONTENT"/. "$DEST"/; chmod 700 "$DEST"; "$PROG" image.post.unpack "$POST"; true"#;
     let out = std::process::Command::new("bash")
         .args(["-c", script, "luet", "install", "--platform", "linux/arm64"])
         .env_clear()
@@ -137,27 +165,39 @@ fn threshold_is_not_met_by_signatures_of_two_subjects() {
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].contains(r#""error":"""#), "{text}");
-    assert!(!lines[1].contains(r#""error":"""#), "b never signed the arm64 image, yet it passed: {text}");
+    assert!(
+        !lines[1].contains(r#""error":"""#),
+        "b never signed the arm64 image, yet it passed: {text}"
+    );
 }
 
-/// The registry that must be signed leaves an evil file and breaks off; the next mirror may be unsigned and is honest.
+/// The registry that must be signed leaves an evil file and breaks off; the next mirror may be
+/// unsigned and is honest.
 #[test]
 fn leftovers_of_a_strict_mirror_do_not_pass_under_an_allowed_one() {
     let (registry, mut plugin) = env_world();
     let image = registry.push_image(REPO, "t", &[&good()]);
-    registry.push_signatures(REPO, &image.digest, &[signature(&registry, REPO, &image.digest, 0, "null")]);
+    registry.push_signatures(
+        REPO,
+        &image.digest,
+        &[signature(&registry, REPO, &image.digest, 0, "null")],
+    );
     registry.push_image("mirror/packages", "t", &[&good()]);
     plugin.set("LUET_COSIGN_ALLOW_UNSIGNED", &registry.name("mirror/packages"));
     let dest = plugin.dest("d");
     assert_eq!(plugin.pre_unpack(&registry.name(&format!("{REPO}:t")), &dest).error, "");
-    // Its layer bytes are evil, and end too early: luet goes on to the next URL, into the same folder.
+    // Its layer bytes are evil, and end too early: luet goes on to the next URL, into the same
+    // folder.
     std::fs::create_dir_all(dest.join("etc/cron.d")).unwrap();
     std::fs::write(dest.join("etc/cron.d/evil"), "* * * * * root sh").unwrap();
     let pre = plugin.pre_unpack(&registry.name("mirror/packages:t"), &dest);
     if pre.error.is_empty() {
         unpack(&good(), &dest);
         let reply = plugin.post_unpack(&registry.name("mirror/packages:t"), &dest);
-        assert!(!reply.error.is_empty() || !dest.join("etc/cron.d/evil").exists(), "the strict mirror's file passed: {reply:?}");
+        assert!(
+            !reply.error.is_empty() || !dest.join("etc/cron.d/evil").exists(),
+            "the strict mirror's file passed: {reply:?}"
+        );
     }
 }
 
@@ -166,7 +206,11 @@ fn leftovers_of_a_strict_mirror_do_not_pass_under_an_allowed_one() {
 fn leftovers_of_an_allowed_mirror_are_not_what_was_there_before() {
     let (registry, mut plugin) = env_world();
     let image = registry.push_image(REPO, "t", &[&good()]);
-    registry.push_signatures(REPO, &image.digest, &[signature(&registry, REPO, &image.digest, 0, "null")]);
+    registry.push_signatures(
+        REPO,
+        &image.digest,
+        &[signature(&registry, REPO, &image.digest, 0, "null")],
+    );
     registry.push_image("mirror/packages", "t", &[&good()]);
     plugin.set("LUET_COSIGN_ALLOW_UNSIGNED", &registry.name("mirror/packages"));
     let dest = plugin.dest("d");
@@ -177,7 +221,8 @@ fn leftovers_of_an_allowed_mirror_are_not_what_was_there_before() {
     plugin.post_unpack(&registry.name(&format!("{REPO}:t")), &dest).assert_refused("tree");
 }
 
-/// `file://**` lets local files pass; `luet util unpack --local quay.io/x` is a remote pull with a post event alone.
+/// `file://**` lets local files pass; `luet util unpack --local quay.io/x` is a remote pull with a
+/// post event alone.
 #[test]
 fn file_scope_does_not_let_a_remote_image_pass() {
     let (registry, mut plugin) = env_world();
@@ -193,9 +238,19 @@ fn file_scope_does_not_let_a_remote_image_pass() {
     );
 }
 
-fn unpack_one(registry: &TestRegistry, plugin: &Plugin, dest: &str, content: &[u8], tag: &str) -> Reply {
+fn unpack_one(
+    registry: &TestRegistry,
+    plugin: &Plugin,
+    dest: &str,
+    content: &[u8],
+    tag: &str,
+) -> Reply {
     let image = registry.push_image(REPO, tag, &[content]);
-    registry.push_signatures(REPO, &image.digest, &[signature(registry, REPO, &image.digest, 0, "null")]);
+    registry.push_signatures(
+        REPO,
+        &image.digest,
+        &[signature(registry, REPO, &image.digest, 0, "null")],
+    );
     let dest = plugin.dest(dest);
     let name = registry.name(&format!("{REPO}:{tag}"));
     let pre = plugin.pre_unpack(&name, &dest);
@@ -208,30 +263,52 @@ fn rollback_policy(r: &TestRegistry, what: &str) -> String {
     policy(r, &format!("trust: [a], rollback: {what}"))
 }
 
-/// `rollback: deny`, and a description without `revision` (Go: `omitempty`, so revision 0): passes, and wipes the memory.
+/// `rollback: deny`, and a description without `revision` (Go: `omitempty`, so revision 0): passes,
+/// and wipes the memory.
 #[test]
 fn a_description_without_a_revision_is_not_a_way_round_rollback() {
     let (registry, plugin) = world(&|r| rollback_policy(r, "deny"));
     let doc = |text: &str| layer(&[("repository.yaml", text.as_bytes())]);
-    assert_eq!(unpack_one(&registry, &plugin, "d1", &doc("name: acme\nrevision: 100\n"), "repository.yaml").error, "");
+    assert_eq!(
+        unpack_one(
+            &registry,
+            &plugin,
+            "d1",
+            &doc("name: acme\nrevision: 100\n"),
+            "repository.yaml"
+        )
+        .error,
+        ""
+    );
     let none = unpack_one(&registry, &plugin, "d2", &doc("name: acme\n"), "repository.yaml");
-    let old = unpack_one(&registry, &plugin, "d3", &doc("name: acme\nrevision: 5\n"), "repository.yaml");
+    let old =
+        unpack_one(&registry, &plugin, "d3", &doc("name: acme\nrevision: 5\n"), "repository.yaml");
     assert!(!none.error.is_empty(), "no revision passed; and then revision 5 after 100: {old:?}");
 }
 
-/// `bind_tag: required` is met by a signature that names no tag, when the registry wraps the image in an index of its own.
+/// `bind_tag: required` is met by a signature that names no tag, when the registry wraps the image
+/// in an index of its own.
 #[test]
 fn an_unsigned_index_does_not_loosen_bind_tag_required() {
     let (registry, plugin) = world(&|r| policy(r, "trust: [a], bind_tag: required"));
     let image = registry.push_image(REPO, "direct", &[&good()]);
     let claim = format!(r#"{{"luet-cosign.repository":"{}"}}"#, registry.name(REPO));
-    registry.push_signatures(REPO, &image.digest, &[signature(&registry, REPO, &image.digest, 0, &claim)]);
-    plugin.pre_unpack(&registry.name(&format!("{REPO}:direct")), &plugin.dest("d1")).assert_refused("binding");
+    registry.push_signatures(
+        REPO,
+        &image.digest,
+        &[signature(&registry, REPO, &image.digest, 0, &claim)],
+    );
+    plugin
+        .pre_unpack(&registry.name(&format!("{REPO}:direct")), &plugin.dest("d1"))
+        .assert_refused("binding");
     registry.push_index(REPO, "wrapped", &[(&image, "linux/amd64")]);
-    plugin.pre_unpack(&registry.name(&format!("{REPO}:wrapped")), &plugin.dest("d2")).assert_refused("binding");
+    plugin
+        .pre_unpack(&registry.name(&format!("{REPO}:wrapped")), &plugin.dest("d2"))
+        .assert_refused("binding");
 }
 
-/// A state folder that exists and cannot be used is passed over, and with it the memory of downgrades.
+/// A state folder that exists and cannot be used is passed over, and with it the memory of
+/// downgrades.
 #[test]
 fn a_memory_that_cannot_be_used_is_not_forgotten() {
     let (registry, plugin) = world(&|r| policy(r, "trust: [a], unsigned: allow, reason: x"));
@@ -240,7 +317,11 @@ fn a_memory_that_cannot_be_used_is_not_forgotten() {
     let name = registry.name(&format!("{REPO}:t"));
     plugin.pre_unpack(&name, &plugin.dest("d2")).assert_refused("rollback");
     // An administrator opens the folder to look at it.
-    std::fs::set_permissions(plugin.path("state/luet-cosign"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(
+        plugin.path("state/luet-cosign"),
+        std::fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
     let reply = plugin.pre_unpack(&name, &plugin.dest("d3"));
     assert!(!reply.error.is_empty(), "the downgrade passed: {reply:?}");
 }
@@ -252,7 +333,11 @@ fn keys_of_a_policy_are_held_to_what_the_policy_is_held_to() {
     std::fs::set_permissions(plugin.path("a.pub"), std::fs::Permissions::from_mode(0o664)).unwrap();
     std::os::unix::fs::chown(plugin.path("a.pub"), Some(0), Some(100)).unwrap();
     let image = registry.push_image(REPO, "t", &[&good()]);
-    registry.push_signatures(REPO, &image.digest, &[signature(&registry, REPO, &image.digest, 0, "null")]);
+    registry.push_signatures(
+        REPO,
+        &image.digest,
+        &[signature(&registry, REPO, &image.digest, 0, "null")],
+    );
     let reply = plugin.pre_unpack(&registry.name(&format!("{REPO}:t")), &plugin.dest("d"));
     assert!(!reply.error.is_empty(), "group `users` can write the key: {reply:?}");
 }
@@ -261,8 +346,14 @@ fn keys_of_a_policy_are_held_to_what_the_policy_is_held_to() {
 #[test]
 fn the_password_of_a_key_url_is_not_shown() {
     let (registry, plugin) = env_world();
-    let out = plugin.run(["verify", "--key", "https://user:canary-secret@127.0.0.1:1/key.pub", &registry.name("acme/packages:t")]);
-    let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    let out = plugin.run([
+        "verify",
+        "--key",
+        "https://user:canary-secret@127.0.0.1:1/key.pub",
+        &registry.name("acme/packages:t"),
+    ]);
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(!text.contains("canary-secret"), "{text}");
     let (_, mut plugin) = env_world();
     plugin.set("COSIGN_PUBLIC_KEY_LOCATION", "https://user:canary-secret@127.0.0.1:1/key.pub");
@@ -286,7 +377,10 @@ fn a_refusal_takes_back_an_earlier_yes() {
     plugin.pre_unpack(&name, &dest).assert_refused("unsigned");
     unpack(&evil(), &dest);
     let reply = plugin.post_unpack(&name, &dest);
-    assert!(!reply.error.is_empty(), "the last pre event refused, and the post event says yes: {reply:?}");
+    assert!(
+        !reply.error.is_empty(),
+        "the last pre event refused, and the post event says yes: {reply:?}"
+    );
 }
 
 fn lax(r: &TestRegistry) -> String {
@@ -302,7 +396,12 @@ fn a_sig_tag_of_unknown_layers_is_not_unsigned() {
     let m = format!(
         r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,"digest":"{blob}"}},"layers":[{{"mediaType":"application/vnd.dev.cosign.simplesigning.v2+json","size":2,"digest":"{blob}","annotations":{{"dev.cosignproject.cosign/signature":"AAAA"}}}}]}}"#
     );
-    registry.push_manifest(REPO, Some(&format!("{}.sig", image.digest.replace(':', "-"))), support::registry::MANIFEST, m.as_bytes());
+    registry.push_manifest(
+        REPO,
+        Some(&format!("{}.sig", image.digest.replace(':', "-"))),
+        support::registry::MANIFEST,
+        m.as_bytes(),
+    );
     let reply = plugin.pre_unpack(&registry.name(&format!("{REPO}:t")), &plugin.dest("d"));
     assert!(!reply.error.is_empty(), "{reply:?}");
 }

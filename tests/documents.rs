@@ -1,8 +1,15 @@
 //! Holds the documents to the program: what they list, quote and link is what the code has.
 //!
-//! Covers README.md, docs/, plugin-manifest/ and examples/. Whoever changes a table of the program changes these with it.
+//! Covers README.md, docs/, plugin-manifest/ and examples/. Whoever changes a table of the program
+//! changes these with it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 
 use luet_cosign::class::Class;
 use luet_cosign::config::VARIABLES;
@@ -41,7 +48,15 @@ fn yaml_file(path: &str) -> Value {
 
 /// Files of the repository, without what is built, fetched or git's own. Paths are relative.
 fn files() -> Vec<PathBuf> {
-    const LEFT_OUT: &[&str] = &[".git", ".ci/cache", "fuzz/artifacts", "fuzz/corpus", "fuzz/coverage", "fuzz/target", "target"];
+    const LEFT_OUT: &[&str] = &[
+        ".git",
+        ".ci/cache",
+        "fuzz/artifacts",
+        "fuzz/corpus",
+        "fuzz/coverage",
+        "fuzz/target",
+        "target",
+    ];
     let mut found = Vec::new();
     let mut folders = vec![top()];
     while let Some(folder) = folders.pop() {
@@ -64,12 +79,16 @@ fn files() -> Vec<PathBuf> {
 }
 
 fn with_extension(extension: &str) -> Vec<PathBuf> {
-    files().into_iter().filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
+    files()
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect()
 }
 
 /// The rows of all tables of a document: the cells, trimmed.
 fn rows(document: &str) -> Vec<Vec<String>> {
-    let row = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+    let row =
+        |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
     document.lines().map(str::trim).filter(|line| line.starts_with('|')).map(row).collect()
 }
 
@@ -82,8 +101,16 @@ fn code(cell: &str) -> Option<&str> {
 fn run(arguments: &[&str], variables: &[(&str, &str)], input: &[u8]) -> (i32, String, String) {
     let scratch = tempfile::tempdir().unwrap();
     let mut command = Command::new(PROGRAM);
-    command.args(arguments).env_clear().current_dir(scratch.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    for (name, folder) in [("HOME", "home"), ("XDG_STATE_HOME", "state"), ("XDG_RUNTIME_DIR", "run")] {
+    command
+        .args(arguments)
+        .env_clear()
+        .current_dir(scratch.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    for (name, folder) in
+        [("HOME", "home"), ("XDG_STATE_HOME", "state"), ("XDG_RUNTIME_DIR", "run")]
+    {
         let folder = scratch.path().join(folder);
         fs::create_dir(&folder).unwrap();
         fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
@@ -121,26 +148,41 @@ fn every_class_has_a_section_with_its_exit_code_and_hint() {
         .map(|(heading, body)| (heading.trim_matches('`'), body))
         .collect();
     let words: Vec<&str> = Class::ALL.iter().map(|class| class.word()).collect();
-    assert_eq!(sections.iter().map(|(word, _)| *word).collect::<Vec<_>>(), words, "one section for each class, in this order");
+    assert_eq!(
+        sections.iter().map(|(word, _)| *word).collect::<Vec<_>>(),
+        words,
+        "one section for each class, in this order"
+    );
     for (class, (word, body)) in Class::ALL.iter().zip(&sections) {
-        let line =
-            |start: &str| body.lines().find_map(|line| line.strip_prefix(start)).unwrap_or_else(|| panic!("`{word}` has no `{start}`"));
+        let line = |start: &str| {
+            body.lines()
+                .find_map(|line| line.strip_prefix(start))
+                .unwrap_or_else(|| panic!("`{word}` has no `{start}`"))
+        };
         assert_eq!(line("Exit code: "), class.exit().to_string(), "{word}");
         assert_eq!(line("Hint: "), class.hint(), "{word}");
     }
     let table = rows(&document);
     for class in Class::ALL {
-        let listed = |row: &&Vec<String>| row.len() == 2 && row[0] == class.exit().to_string() && row[1].contains(&format!("`{class}`"));
+        let listed = |row: &&Vec<String>| {
+            row.len() == 2
+                && row[0] == class.exit().to_string()
+                && row[1].contains(&format!("`{class}`"))
+        };
         assert_eq!(table.iter().filter(listed).count(), 1, "{class} in the table of exit codes");
     }
 }
 
 // ---- docs/limits.md
 
-/// Evaluates what stands behind `=` in src/limits.rs: a number, a shift, or a duration. In bytes, pieces or milliseconds.
+/// Evaluates what stands behind `=` in src/limits.rs: a number, a shift, or a duration. In bytes,
+/// pieces or milliseconds.
 fn evaluate(expression: &str) -> u64 {
-    let number = |text: &str| text.trim().replace('_', "").parse::<u64>().unwrap_or_else(|_| panic!("`{expression}`"));
-    let inside = |start: &str| expression.strip_prefix(start).and_then(|rest| rest.strip_suffix(')'));
+    let number = |text: &str| {
+        text.trim().replace('_', "").parse::<u64>().unwrap_or_else(|_| panic!("`{expression}`"))
+    };
+    let inside =
+        |start: &str| expression.strip_prefix(start).and_then(|rest| rest.strip_suffix(')'));
     if let Some(seconds) = inside("Duration::from_secs(") {
         number(seconds) * 1000
     } else if let Some(milliseconds) = inside("Duration::from_millis(") {
@@ -171,10 +213,19 @@ fn read(value: &str) -> u64 {
 fn every_limit_is_listed_with_its_value() {
     let constant = Regex::new(r"(?m)^pub const ([A-Z0-9_]+): [A-Za-z0-9]+ = (.+);$").unwrap();
     let source = text("src/limits.rs");
-    let limits: Vec<(String, u64)> = constant.captures_iter(&source).map(|found| (found[1].to_owned(), evaluate(&found[2]))).collect();
-    assert_eq!(limits.len(), source.matches("pub const ").count(), "a form of constant that this test does not read");
-    let listed: Vec<(String, u64)> =
-        rows(&text("docs/limits.md")).iter().filter_map(|row| Some((code(row.first()?)?.to_owned(), read(row.get(1)?)))).collect();
+    let limits: Vec<(String, u64)> = constant
+        .captures_iter(&source)
+        .map(|found| (found[1].to_owned(), evaluate(&found[2])))
+        .collect();
+    assert_eq!(
+        limits.len(),
+        source.matches("pub const ").count(),
+        "a form of constant that this test does not read"
+    );
+    let listed: Vec<(String, u64)> = rows(&text("docs/limits.md"))
+        .iter()
+        .filter_map(|row| Some((code(row.first()?)?.to_owned(), read(row.get(1)?))))
+        .collect();
     let sorted = |list: &[(String, u64)]| list.iter().cloned().collect::<BTreeSet<_>>();
     assert_eq!(sorted(&listed), sorted(&limits));
     assert_eq!(listed.len(), limits.len(), "a limit is listed twice");
@@ -185,8 +236,12 @@ fn every_limit_is_listed_with_its_value() {
 #[test]
 fn the_readme_lists_every_variable_and_no_other() {
     let readme = text("README.md");
-    let section = readme.split("\n## ").find(|section| section.starts_with("Variables\n")).expect("a section `Variables`");
-    let listed: Vec<String> = rows(section).iter().filter_map(|row| code(row.first()?).map(ToOwned::to_owned)).collect();
+    let section = readme
+        .split("\n## ")
+        .find(|section| section.starts_with("Variables\n"))
+        .expect("a section `Variables`");
+    let listed: Vec<String> =
+        rows(section).iter().filter_map(|row| code(row.first()?).map(ToOwned::to_owned)).collect();
     let known: Vec<&str> = VARIABLES.iter().map(|variable| variable.name).collect();
     assert_eq!(listed, known, "in the order of the program's table");
 }
@@ -201,12 +256,22 @@ fn the_manifest_says_what_the_program_says() {
     assert_eq!(manifest["metadata"]["description"], env!("CARGO_PKG_DESCRIPTION"));
     assert_eq!(manifest["metadata"]["license"], env!("CARGO_PKG_LICENSE"));
     assert_eq!(manifest["commands"], program["commands"]);
-    let protocols: BTreeSet<&str> = manifest["hosts"].as_array().unwrap().iter().map(|host| host["protocol"].as_str().unwrap()).collect();
+    let protocols: BTreeSet<&str> = manifest["hosts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|host| host["protocol"].as_str().unwrap())
+        .collect();
     assert_eq!(protocols.into_iter().collect::<Vec<_>>(), strings(&program["protocols"]));
 
     let mut events = strings(&program["events"]);
     events.push("*".to_owned());
-    let handled: Vec<&str> = manifest["events"].as_array().unwrap().iter().map(|event| event["name"].as_str().unwrap()).collect();
+    let handled: Vec<&str> = manifest["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["name"].as_str().unwrap())
+        .collect();
     assert_eq!(handled, events);
     for event in manifest["events"].as_array().unwrap() {
         if let Some(schema) = event["payload"].as_str() {
@@ -216,7 +281,8 @@ fn the_manifest_says_what_the_program_says() {
 
     let facts = |variable: &Value| {
         let mut facts = variable.as_object().unwrap().clone();
-        facts.retain(|key, _| ["name", "secret", "verification", "meaning"].contains(&key.as_str()));
+        facts
+            .retain(|key, _| ["name", "secret", "verification", "meaning"].contains(&key.as_str()));
         // Keys in one order, for the two lists are written in two.
         facts.into_iter().collect::<std::collections::BTreeMap<_, _>>()
     };
@@ -227,11 +293,17 @@ fn the_manifest_says_what_the_program_says() {
         .as_array()
         .unwrap()
         .iter()
-        .flat_map(|entry| strings(&entry["classes"]).into_iter().map(|class| (entry["exit"].as_u64().unwrap(), class)))
+        .flat_map(|entry| {
+            strings(&entry["classes"])
+                .into_iter()
+                .map(|class| (entry["exit"].as_u64().unwrap(), class))
+        })
         .collect();
     let classes = program["classes"].as_array().unwrap();
-    let classes: Vec<(u64, String)> =
-        classes.iter().map(|class| (class["exit"].as_u64().unwrap(), class["class"].as_str().unwrap().to_owned())).collect();
+    let classes: Vec<(u64, String)> = classes
+        .iter()
+        .map(|class| (class["exit"].as_u64().unwrap(), class["class"].as_str().unwrap().to_owned()))
+        .collect();
     assert_eq!(codes, classes);
 }
 
@@ -241,7 +313,10 @@ fn the_specifications_for_luet_are_of_this_version() {
     for package in ["luet-cosign", "luet-verify"] {
         let folder = format!("plugin-manifest/luet/{package}");
         let definition = yaml_file(&format!("{folder}/definition.yaml"));
-        assert_eq!((definition["name"].as_str(), definition["version"].as_str()), (Some(package), Some(version)));
+        assert_eq!(
+            (definition["name"].as_str(), definition["version"].as_str()),
+            (Some(package), Some(version))
+        );
         assert_eq!(definition["license"], env!("CARGO_PKG_LICENSE"));
         assert!(yaml_file(&format!("{folder}/build.yaml"))["includes"].is_array());
     }
@@ -251,25 +326,36 @@ fn the_specifications_for_luet_are_of_this_version() {
 #[test]
 fn the_example_of_a_policy_can_be_used() {
     let (code, output, errors) = run(
-        &["policy", "lint", "--strict", "--policy", top().join("plugin-manifest/luet/luet-verify/policy.example.yaml").to_str().unwrap()],
+        &[
+            "policy",
+            "lint",
+            "--strict",
+            "--policy",
+            top().join("plugin-manifest/luet/luet-verify/policy.example.yaml").to_str().unwrap(),
+        ],
         &[("COSIGN_PUBLIC_KEY_LOCATION", "env://KEY"), ("KEY", KEY)],
         b"",
     );
     assert_eq!(code, 0, "{output}{errors}");
-    assert_valid("policy.schema.json", &yaml_file("plugin-manifest/luet/luet-verify/policy.example.yaml"));
+    assert_valid(
+        "policy.schema.json",
+        &yaml_file("plugin-manifest/luet/luet-verify/policy.example.yaml"),
+    );
 }
 
 #[test]
 fn policies_in_the_readme_can_be_used() {
     let readme = text("README.md");
-    let policies: Vec<&str> = readme.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    let policies: Vec<&str> =
+        readme.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
     assert_eq!(policies.len(), 3);
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("acme.pub"), KEY).unwrap();
     for policy in policies {
         let path = folder.path().join("policy.yaml");
         fs::write(&path, policy).unwrap();
-        let (code, output, errors) = run(&["policy", "lint", "--policy", path.to_str().unwrap()], &[], b"");
+        let (code, output, errors) =
+            run(&["policy", "lint", "--policy", path.to_str().unwrap()], &[], b"");
         assert_eq!((code, errors.as_str()), (0, ""), "{output}");
         assert_valid("policy.schema.json", &serde_yaml::from_str(policy).unwrap());
     }
@@ -277,7 +363,9 @@ fn policies_in_the_readme_can_be_used() {
 
 #[test]
 fn examples_of_policies_are_valid_against_the_schema() {
-    for path in files().iter().filter(|path| path.starts_with("examples/policies") && path.extension().is_some_and(|end| end == "yaml")) {
+    for path in files().iter().filter(|path| {
+        path.starts_with("examples/policies") && path.extension().is_some_and(|end| end == "yaml")
+    }) {
         assert_valid("policy.schema.json", &yaml_file(path.to_str().unwrap()));
     }
 }
@@ -311,7 +399,13 @@ fn metadata_and_manifest_are_valid_against_their_schema() {
     assert_valid("metadata.schema.json", &metadata());
     assert_valid("metadata.schema.json", &yaml_file("plugin-manifest/plugin.yaml"));
     assert!(!problems_of("metadata.schema.json", &json!({"name": "luet-cosign"})).is_empty());
-    assert!(!problems_of("policy.schema.json", &json!({"version": 1, "defaults": {"unmatched": "deny"}, "more": 1})).is_empty());
+    assert!(
+        !problems_of(
+            "policy.schema.json",
+            &json!({"version": 1, "defaults": {"unmatched": "deny"}, "more": 1})
+        )
+        .is_empty()
+    );
 }
 
 // ---- examples/events
@@ -324,21 +418,27 @@ fn every_example_of_an_event_is_answered_as_its_table_says() {
         let [file, event, beside, answer, why] = row.as_slice() else { panic!("{row:?}") };
         let file = file.strip_prefix('[').unwrap().split_once(']').unwrap().0;
         let event = code(event).unwrap();
-        let variables: Vec<(&str, &str)> = code(beside).into_iter().map(|set| set.split_once('=').unwrap()).collect();
+        let variables: Vec<(&str, &str)> =
+            code(beside).into_iter().map(|set| set.split_once('=').unwrap()).collect();
         assert!(!why.is_empty() && listed.insert(file.to_owned()), "{file}");
 
         let payload = fs::read(top().join("examples/events").join(file)).unwrap();
         assert_valid("envelope.schema.json", &serde_json::from_slice(&payload).unwrap());
         // In the two forms of the protocol: an argument, and standard input.
         let argument = String::from_utf8(payload.clone()).unwrap();
-        let answers = [run(&[event, &argument], &variables, b""), run(&[event], &variables, &payload)];
+        let answers =
+            [run(&[event, &argument], &variables, b""), run(&[event], &variables, &payload)];
         for (exit, output, errors) in answers {
             assert_eq!((exit, errors.as_str()), (0, ""), "{file}");
             let found: Value = serde_json::from_str(&output).unwrap();
             assert_valid("response.schema.json", &found);
             let error = found["error"].as_str().unwrap();
             match code(answer) {
-                Some(class) => assert_eq!(error.split_once(": ").map(|(class, _)| class), Some(class), "{file}: {error}"),
+                Some(class) => assert_eq!(
+                    error.split_once(": ").map(|(class, _)| class),
+                    Some(class),
+                    "{file}: {error}"
+                ),
                 None => assert_eq!((answer.as_str(), error), ("success", ""), "{file}"),
             }
         }
@@ -356,7 +456,9 @@ fn payloads_of_examples_are_valid_against_the_schema_of_their_event() {
     for path in with_extension("json").iter().filter(|path| path.starts_with("examples/events")) {
         let event = json_file(path.to_str().unwrap());
         // What is wrong on purpose is named for it.
-        let wrong = ["relative-dest", "wrong-name"].iter().any(|mark| path.to_str().unwrap().contains(mark));
+        let wrong = ["relative-dest", "wrong-name"]
+            .iter()
+            .any(|mark| path.to_str().unwrap().contains(mark));
         let data: Value = match &event["data"] {
             Value::String(text) if !text.is_empty() => serde_json::from_str(text).unwrap(),
             data => data.clone(),
@@ -387,10 +489,19 @@ fn every_relative_link_leads_somewhere() {
             if target.contains("://") || target.starts_with("mailto:") {
                 continue;
             }
-            let (file, fragment) = target.split_once('#').map_or((target.as_str(), None), |(file, fragment)| (file, Some(fragment)));
-            let there = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
-            let headings = || fs::read_to_string(top().join(&there)).map(|text| anchors(&text)).unwrap_or_default();
-            if !top().join(&there).exists() || fragment.is_some_and(|fragment| !headings().contains(fragment)) {
+            let (file, fragment) = target
+                .split_once('#')
+                .map_or((target.as_str(), None), |(file, fragment)| (file, Some(fragment)));
+            let there =
+                if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let headings = || {
+                fs::read_to_string(top().join(&there))
+                    .map(|text| anchors(&text))
+                    .unwrap_or_default()
+            };
+            if !top().join(&there).exists()
+                || fragment.is_some_and(|fragment| !headings().contains(fragment))
+            {
                 broken.push(format!("{}: {target}", path.display()));
             }
         }
@@ -406,10 +517,18 @@ fn without_code(document: &str) -> String {
 /// The anchors that GitHub makes of headings.
 fn anchors(document: &str) -> BTreeSet<String> {
     let anchor = |heading: &str| {
-        let kept = heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_')).collect::<String>();
+        let kept = heading
+            .to_lowercase()
+            .chars()
+            .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+            .collect::<String>();
         kept.replace(' ', "-")
     };
-    without_code(document).lines().filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#').trim())).collect()
+    without_code(document)
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| anchor(line.trim_start_matches('#').trim()))
+        .collect()
 }
 
 #[test]
@@ -444,14 +563,23 @@ fn problems_of(schema: &str, value: &Value) -> Vec<String> {
 
 #[test]
 fn every_schema_uses_only_what_is_checked_here() {
-    let schemas: Vec<PathBuf> = with_extension("json").into_iter().filter(|path| path.starts_with("plugin-manifest/schema")).collect();
+    let schemas: Vec<PathBuf> = with_extension("json")
+        .into_iter()
+        .filter(|path| path.starts_with("plugin-manifest/schema"))
+        .collect();
     assert!(schemas.len() > 10);
     for path in schemas {
         let schema = json_file(path.to_str().unwrap());
-        assert!(schema["title"].is_string() && schema["description"].is_string(), "{}", path.display());
+        assert!(
+            schema["title"].is_string() && schema["description"].is_string(),
+            "{}",
+            path.display()
+        );
         // An unknown keyword panics, wherever the value would have led.
         walk(&schema, &mut |schema| {
-            schema.keys().for_each(|keyword| assert!(KEYWORDS.contains(&keyword.as_str()), "{}: {keyword}", path.display()));
+            schema.keys().for_each(|keyword| {
+                assert!(KEYWORDS.contains(&keyword.as_str()), "{}: {keyword}", path.display())
+            });
         });
     }
 }
@@ -488,14 +616,30 @@ fn walk(schema: &Value, visit: &mut dyn FnMut(&Map<String, Value>)) {
         object.get(key).into_iter().for_each(|inner| walk(inner, visit));
     }
     for key in ["$defs", "properties"] {
-        object.get(key).and_then(Value::as_object).into_iter().flatten().for_each(|(_, inner)| walk(inner, visit));
+        object
+            .get(key)
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .for_each(|(_, inner)| walk(inner, visit));
     }
-    object.get("anyOf").and_then(Value::as_array).into_iter().flatten().for_each(|inner| walk(inner, visit));
+    object
+        .get("anyOf")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .for_each(|inner| walk(inner, visit));
 }
 
 fn check(root: &Value, schema: &Value, value: &Value, at: &str, problems: &mut Vec<String>) {
     if let Some(name) = schema["$ref"].as_str() {
-        return check(root, root.pointer(name.strip_prefix('#').unwrap()).unwrap(), value, at, problems);
+        return check(
+            root,
+            root.pointer(name.strip_prefix('#').unwrap()).unwrap(),
+            value,
+            at,
+            problems,
+        );
     }
     if let Some(choices) = schema["anyOf"].as_array() {
         let mut all = Vec::new();
@@ -516,7 +660,11 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, problems: &mut V
         _ => Vec::new(),
     };
     if !kinds.is_empty() && !kinds.iter().any(|kind| kind == kind_of(value)) {
-        return problems.push(format!("{at}: is {}; expected {}", kind_of(value), kinds.join(" or ")));
+        return problems.push(format!(
+            "{at}: is {}; expected {}",
+            kind_of(value),
+            kinds.join(" or ")
+        ));
     }
     if schema.get("const").is_some_and(|expected| expected != value) {
         problems.push(format!("{at}: is {value}; expected {}", schema["const"]));
@@ -555,14 +703,26 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str, problems: &mut V
 
 fn check_text(schema: &Value, text: &str, at: &str, problems: &mut Vec<String>) {
     check_count(schema, "minLength", "maxLength", text.chars().count(), at, problems);
-    if schema["pattern"].as_str().is_some_and(|pattern| !Regex::new(pattern).unwrap().is_match(text)) {
+    if schema["pattern"]
+        .as_str()
+        .is_some_and(|pattern| !Regex::new(pattern).unwrap().is_match(text))
+    {
         problems.push(format!("{at}: `{text}` does not match {}", schema["pattern"]));
     }
 }
 
-fn check_count(schema: &Value, least: &str, most: &str, count: usize, at: &str, problems: &mut Vec<String>) {
+fn check_count(
+    schema: &Value,
+    least: &str,
+    most: &str,
+    count: usize,
+    at: &str,
+    problems: &mut Vec<String>,
+) {
     let count = u64::try_from(count).unwrap();
-    if schema[least].as_u64().is_some_and(|least| count < least) || schema[most].as_u64().is_some_and(|most| count > most) {
+    if schema[least].as_u64().is_some_and(|least| count < least)
+        || schema[most].as_u64().is_some_and(|most| count > most)
+    {
         problems.push(format!("{at}: has {count}"));
     }
 }

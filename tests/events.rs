@@ -1,6 +1,13 @@
 //! The protocol, at the real binary: what hosts sent, and what no host should send.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs
+)]
 
 #[path = "support/mod.rs"]
 mod support;
@@ -13,7 +20,8 @@ use std::process::Stdio;
 use support::{Plugin, Reply, envelope};
 
 const IGNORED: &str = r#"{"state":"","data":"","error":""}"#;
-const OURS: [&str; 4] = ["image.pre.unpack", "image.post.unpack", "image.pre.push", "image.post.push"];
+const OURS: [&str; 4] =
+    ["image.pre.unpack", "image.post.unpack", "image.pre.push", "image.post.push"];
 
 fn plugin() -> Plugin {
     Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"))
@@ -31,15 +39,24 @@ fn check(envelope: &str, class: &str) {
 #[test]
 fn events_that_are_not_ours_are_answered_unread() {
     let plugin = plugin();
-    for event in
-        ["package.install", "image.pre.pull", "image.pre.build", "agent.boot", "init.provider.info", "x.y", "image.pre.unpack.more"]
-    {
+    for event in [
+        "package.install",
+        "image.pre.pull",
+        "image.pre.build",
+        "agent.boot",
+        "init.provider.info",
+        "x.y",
+        "image.pre.unpack.more",
+    ] {
         for payload in ["", "not JSON", "{}", r#"{"name":"other"}"#] {
             assert_eq!(plugin.send(event, payload).stdout, IGNORED, "{event} {payload}");
         }
         assert_eq!(plugin.send_on_input(event, &vec![b'x'; 4 << 20]).stdout, IGNORED, "{event}");
         let without = plugin.raw().arg(event).output().unwrap();
-        assert_eq!((without.status.code(), without.stdout.as_slice()), (Some(0), IGNORED.as_bytes()));
+        assert_eq!(
+            (without.status.code(), without.stdout.as_slice()),
+            (Some(0), IGNORED.as_bytes())
+        );
     }
 }
 
@@ -123,11 +140,21 @@ fn names_from_outside_are_never_read_by_a_shell_or_a_terminal() {
         "http://a/b".to_owned(),
     ] {
         for event in OURS {
-            let data = if event.contains("push") { json!({"ImageName": image}) } else { unpack(&image, "/tmp") };
+            let data = if event.contains("push") {
+                json!({"ImageName": image})
+            } else {
+                unpack(&image, "/tmp")
+            };
             let reply = skipping.send(event, &envelope(event, &data));
             assert_eq!(reply.exit, Some(0), "{reply:?}");
-            assert!(["reference", "policy", "secret"].contains(&reply.class()), "{event} {reply:?}");
-            assert!(!reply.error.contains(['\u{1b}', '\u{202e}']) && reply.error.len() < 10_000, "{reply:?}");
+            assert!(
+                ["reference", "policy", "secret"].contains(&reply.class()),
+                "{event} {reply:?}"
+            );
+            assert!(
+                !reply.error.contains(['\u{1b}', '\u{202e}']) && reply.error.len() < 10_000,
+                "{reply:?}"
+            );
         }
     }
     assert!(!marker.exists());
@@ -143,10 +170,12 @@ fn too_much_on_standard_input_is_refused_and_not_kept() {
     plugin.send_on_input("image.pre.unpack", b"").assert_refused("event");
 }
 
-/// The payload's file, as go-pluggable makes it: private, called `pluggable*`, in the folder for temporary files.
+/// The payload's file, as go-pluggable makes it: private, called `pluggable*`, in the folder for
+/// temporary files.
 fn payload_file(plugin: &Plugin, name: &str, content: &[u8]) -> PathBuf {
     let path = plugin.path("tmp").join(name);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).unwrap();
     file.write_all(content).unwrap();
     path
 }
@@ -181,7 +210,14 @@ fn only_a_file_that_the_host_can_have_made_is_read() {
     let link = tmp.join("pluggable4");
     symlink(&good, &link).unwrap();
     let fifo = tmp.join("pluggable5");
-    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR, 0).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
     let folder = tmp.join("pluggable6");
     std::fs::create_dir(&folder).unwrap();
     let elsewhere = plugin.write("pluggable7", &content);
@@ -225,7 +261,13 @@ fn an_answer_that_cannot_be_written_stops_the_host() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     for event in ["package.install", "image.pre.unpack"] {
         let own = plugin();
-        let status = own.raw().args([event, "{}"]).stdout(full.try_clone().unwrap()).stderr(Stdio::null()).status().unwrap();
+        let status = own
+            .raw()
+            .args([event, "{}"])
+            .stdout(full.try_clone().unwrap())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
         assert_ne!(status.code(), Some(0), "{event}");
     }
 }
@@ -235,14 +277,20 @@ fn a_hostile_environment_changes_nothing_but_the_text() {
     let data = envelope("image.pre.unpack", &unpack("quay.io/a/b:c", "/tmp"));
     let own = plugin();
     let mut command = own.raw();
-    command.args(["image.pre.unpack", &data]).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
-    // Not XDG_RUNTIME_DIR: root would leave something in the /run of this machine. A unit test has that one.
+    command
+        .args(["image.pre.unpack", &data])
+        .env("RUST_LOG", "trace")
+        .env("RUST_BACKTRACE", "full");
+    // Not XDG_RUNTIME_DIR: root would leave something in the /run of this machine. A unit test has
+    // that one.
     for name in ["HOME", "TMPDIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME"] {
         command.env(name, "relative/../x");
     }
     let answer: Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
     assert!(answer["error"].as_str().unwrap().starts_with("policy: "), "{answer}");
-    for (name, value) in [("COSIGN_EXPERIMENTAL", "maybe"), ("LUET_COSIGN_TIMEOUT", "soon"), ("COSIGN_DEBUG", "2")] {
+    for (name, value) in
+        [("COSIGN_EXPERIMENTAL", "maybe"), ("LUET_COSIGN_TIMEOUT", "soon"), ("COSIGN_DEBUG", "2")]
+    {
         let reply = plugin().env(name, value).send("image.pre.unpack", &data);
         reply.assert_refused("usage");
         assert!(reply.error.contains(name));
@@ -269,13 +317,16 @@ fn recorded_calls_of_the_real_luet_are_understood() {
     assert_eq!(calls, 321);
 }
 
-/// Replays one call. Nothing listens where the recorded images lay, so ours end in a refusal that shows they were understood.
+/// Replays one call. Nothing listens where the recorded images lay, so ours end in a refusal that
+/// shows they were understood.
 fn replay(call: &Value) {
-    let plugin = plugin().env("LUET_COSIGN_SIGN", "off").env("COSIGN_SKIP", "localhost:5100/demo/.*");
+    let plugin =
+        plugin().env("LUET_COSIGN_SIGN", "off").env("COSIGN_SKIP", "localhost:5100/demo/.*");
     let event = call["argv"][0].as_str().unwrap();
     let mut payload = call["argv"][1].as_str().unwrap().to_owned();
     if let Some(file) = call.get("file") {
-        let path = payload_file(&plugin, "pluggable42", file["content"].as_str().unwrap().as_bytes());
+        let path =
+            payload_file(&plugin, "pluggable42", file["content"].as_str().unwrap().as_bytes());
         payload = payload.replace(file["path"].as_str().unwrap(), path.to_str().unwrap());
     }
     let mut dest = None;
@@ -296,7 +347,9 @@ fn replay(call: &Value) {
             plugin.send(event, &payload).assert_silent_success();
         }
         "image.pre.unpack" => assert_eq!(plugin.send(event, &payload).error, ""),
-        "image.pre.push" | "image.post.push" => plugin.send(event, &payload).assert_silent_success(),
+        "image.pre.push" | "image.post.push" => {
+            plugin.send(event, &payload).assert_silent_success()
+        }
         _ => assert_eq!(plugin.send(event, &payload).stdout, IGNORED),
     }
 }

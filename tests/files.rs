@@ -1,6 +1,8 @@
-//! Files: every spelling of release pages, what real cosigns wrote, the conformance suite, one bit at a time, and the log.
+//! Files: every spelling of release pages, what real cosigns wrote, the conformance suite, one bit
+//! at a time, and the log.
 //!
-//! At the real binary, with a Sigstore in this process; at the library where bytes are changed by the thousand.
+//! At the real binary, with a Sigstore in this process; at the library where bytes are changed by
+//! the thousand.
 
 #![allow(
     clippy::unwrap_used,
@@ -45,7 +47,12 @@ use std::sync::Arc;
 use support::{Answer, Plugin, Server};
 
 const FILE: &[u8] = b"what was released\n";
-const DEV: [&str; 4] = ["--certificate-identity", "dev@example.com", "--certificate-oidc-issuer", "https://issuer.example"];
+const DEV: [&str; 4] = [
+    "--certificate-identity",
+    "dev@example.com",
+    "--certificate-oidc-issuer",
+    "https://issuer.example",
+];
 
 /// A Sigstore with its log, and a program that trusts it. `f` is a released file.
 struct World {
@@ -65,13 +72,18 @@ struct Said {
 impl Said {
     /// The class of the error: the word behind `error: `.
     fn class(&self) -> &str {
-        let line = self.stderr.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or_default();
+        let line =
+            self.stderr.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or_default();
         line.split(':').next().unwrap_or_default()
     }
 
     #[track_caller]
     fn assert_ok(&self) {
-        assert_eq!((self.code, self.stderr.lines().last(), self.stdout.as_str()), (0, Some("Verified OK"), ""), "{self:?}");
+        assert_eq!(
+            (self.code, self.stderr.lines().last(), self.stdout.as_str()),
+            (0, Some("Verified OK"), ""),
+            "{self:?}"
+        );
     }
 
     #[track_caller]
@@ -85,7 +97,11 @@ impl Said {
 impl From<Output> for Said {
     fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Self {
+            code: output.status.code().unwrap(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 }
 
@@ -97,7 +113,8 @@ fn url(server: &Server, path: &str) -> String {
 fn serve(sigstore: &Arc<Sigstore>) -> Server {
     let sigstore = Arc::clone(sigstore);
     Server::start(move |request| {
-        let (status, document) = sigstore.rekor1.answer(&request.method, &request.target, &request.body);
+        let (status, document) =
+            sigstore.rekor1.answer(&request.method, &request.target, &request.body);
         Answer::new(status).json(&document.to_string())
     })
 }
@@ -133,7 +150,8 @@ impl World {
 
     /// `verify-blob` with words, which are one text where none has a blank.
     fn verify(&self, words: &str) -> Said {
-        let words: Vec<&str> = std::iter::once("verify-blob").chain(words.split_whitespace()).collect();
+        let words: Vec<&str> =
+            std::iter::once("verify-blob").chain(words.split_whitespace()).collect();
         self.run(&words)
     }
 

@@ -1,8 +1,9 @@
-//! A short fuzz: everything that reads bytes from outside is fed what almost is right. Nothing may panic, and what is accepted has
-//! to hold what the target says.
+//! A short fuzz: everything that reads bytes from outside is fed what almost is right. Nothing may
+//! panic, and what is accepted has to hold what the target says.
 //!
-//! `LUET_COSIGN_FUZZ_SECONDS` is how long each target runs (1; CI: 60). Targets start from good inputs of our own and from recorded
-//! ones, where `../shared/vectors` is there. The first inputs are the same in each run. A failure prints its input.
+//! `LUET_COSIGN_FUZZ_SECONDS` is how long each target runs (1; CI: 60). Targets start from good
+//! inputs of our own and from recorded ones, where `../shared/vectors` is there. The first inputs
+//! are the same in each run. A failure prints its input.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,8 +26,12 @@ use luet_cosign::name::{Digest, Reference, Repository, Scope, TagGlob};
 use luet_cosign::policy::{Document, Origin, lint_json};
 use luet_cosign::registry::{Manifest, ManifestKind, read_challenge};
 use luet_cosign::tree::{Expected, Limits, read_layer};
-use luet_cosign::trust::{Authority, Checker, Held, PrivateKey, PublicKey, Requirements, check_bundle};
-use luet_cosign::wire::{self, Bundle, BundleSource, FallbackIndex, Payload, Referrer, Signatures, Statement, json};
+use luet_cosign::trust::{
+    Authority, Checker, Held, PrivateKey, PublicKey, Requirements, check_bundle,
+};
+use luet_cosign::wire::{
+    self, Bundle, BundleSource, FallbackIndex, Payload, Referrer, Signatures, Statement, json,
+};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Read as _;
@@ -136,31 +141,44 @@ impl Corpus {
     /// Adds the files of the vectors whose path ends so, and demands that there are some.
     fn with_vectors(mut self, suffix: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors");
-        let found = files(&folder).into_iter().filter(|path| path.to_string_lossy().ends_with(suffix));
+        let found =
+            files(&folder).into_iter().filter(|path| path.to_string_lossy().ends_with(suffix));
         let before = self.recorded.len();
         self.recorded.extend(found.map(|path| std::fs::read(path).unwrap()));
         assert!(self.recorded.len() > before || cfg!(not(vectors)), "no vector ends in {suffix}");
         self
     }
 
-    /// Feeds `target` for its share of the time: one of so many parts of a test. Says how often, and how much was accepted.
+    /// Feeds `target` for its share of the time: one of so many parts of a test. Says how often,
+    /// and how much was accepted.
     #[track_caller]
     fn feed(self, name: &str, parts: u32, mut target: impl FnMut(&[u8]) -> bool) {
-        let seconds = std::env::var("LUET_COSIGN_FUZZ_SECONDS").ok().map_or(1, |text| text.parse().expect("a number of seconds"));
+        let seconds = std::env::var("LUET_COSIGN_FUZZ_SECONDS")
+            .ok()
+            .map_or(1, |text| text.parse().expect("a number of seconds"));
         let mut run = |bytes: &[u8]| match catch_unwind(AssertUnwindSafe(|| target(bytes))) {
             Ok(good) => good,
             Err(_) => panic!("{name}: input: {}", bytes.escape_ascii()),
         };
-        assert!(self.good.iter().all(|seed| run(seed)), "{name}: every seed of our own is accepted");
+        assert!(
+            self.good.iter().all(|seed| run(seed)),
+            "{name}: every seed of our own is accepted"
+        );
         let recorded = self.recorded.iter().filter(|seed| run(seed)).count();
-        println!("{name}: {} seeds; of {} recorded ones {recorded} are accepted", self.good.len(), self.recorded.len());
+        println!(
+            "{name}: {} seeds; of {} recorded ones {recorded} are accepted",
+            self.good.len(),
+            self.recorded.len()
+        );
         let all: Vec<Vec<u8>> = self.good.iter().chain(&self.recorded).cloned().collect();
         let mut source = Source(0x9e37_79b9_7f4a_7c15);
         let (mut runs, mut accepted) = (0_u64, 0_u64);
         let until = Instant::now() + Duration::from_secs(seconds) / parts;
         while Instant::now() < until || runs < 20 {
-            // Of many recorded ones few are of our keys: every other input starts from what is accepted.
-            accepted += u64::from(run(&source.mutate(if runs % 2 == 0 { &self.good } else { &all })));
+            // Of many recorded ones few are of our keys: every other input starts from what is
+            // accepted.
+            accepted +=
+                u64::from(run(&source.mutate(if runs % 2 == 0 { &self.good } else { &all })));
             runs += 1;
         }
         println!("{name}: {runs} inputs, {accepted} accepted");
@@ -169,8 +187,10 @@ impl Corpus {
 
 /// The files below a folder, in order; none where it is not there.
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
-    let mut found: Vec<PathBuf> = entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect();
+    let entries =
+        std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let mut found: Vec<PathBuf> =
+        entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect();
     found.sort();
     found
 }
@@ -178,7 +198,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// A file of `src/trust/testdata/keys`, and all of them whose name ends so.
 fn key_files(suffix: &str) -> Vec<Vec<u8>> {
     let all = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/trust/testdata/keys"));
-    all.iter().filter(|path| path.to_string_lossy().ends_with(suffix)).map(|path| std::fs::read(path).unwrap()).collect()
+    all.iter()
+        .filter(|path| path.to_string_lossy().ends_with(suffix))
+        .map(|path| std::fs::read(path).unwrap())
+        .collect()
 }
 
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
@@ -192,7 +215,11 @@ fn text<T>(bytes: &[u8], parse: impl Fn(&str) -> Option<T>) -> Option<T> {
 fn key() -> &'static PrivateKey {
     static KEY: OnceLock<PrivateKey> = OnceLock::new();
     KEY.get_or_init(|| {
-        PrivateKey::open(PrivateKey::generate(PASSWORD.as_bytes()).unwrap().private_pem.as_bytes(), PASSWORD.as_bytes()).unwrap()
+        PrivateKey::open(
+            PrivateKey::generate(PASSWORD.as_bytes()).unwrap().private_pem.as_bytes(),
+            PASSWORD.as_bytes(),
+        )
+        .unwrap()
     })
 }
 
@@ -222,14 +249,24 @@ fn events() {
     let mut corpus = Corpus::of(own).with_vectors(".jsonl");
     // A recording is a file of calls; the second word of each is the event.
     let calls = corpus.recorded.iter().flat_map(|file| str::from_utf8(file).unwrap().lines());
-    let words = calls.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["argv"][1].as_str().map(str::to_owned));
+    let words = calls.filter_map(|line| {
+        serde_json::from_str::<serde_json::Value>(line).unwrap()["argv"][1]
+            .as_str()
+            .map(str::to_owned)
+    });
     let mut words: Vec<Vec<u8>> = words.map(String::into_bytes).collect();
     words.sort();
     words.dedup();
     corpus.recorded = words;
     corpus.feed("event", 1, |bytes| {
-        let read = |event| EventPayload::read(event, Some(OsStr::from_bytes(bytes)), None, &environment);
-        Event::ALL.into_iter().filter_map(|event| read(event).ok()).inspect(named_and_absolute).count() > 0
+        let read =
+            |event| EventPayload::read(event, Some(OsStr::from_bytes(bytes)), None, &environment);
+        Event::ALL
+            .into_iter()
+            .filter_map(|event| read(event).ok())
+            .inspect(named_and_absolute)
+            .count()
+            > 0
     });
 }
 
@@ -238,7 +275,9 @@ fn named_and_absolute(payload: &EventPayload) {
         EventPayload::PreUnpack(unpack) | EventPayload::PostUnpack(unpack) => {
             assert!(!unpack.image.is_empty() && unpack.dest.is_absolute())
         }
-        EventPayload::PrePush(push) | EventPayload::PostPush(push) => assert!(!push.image.is_empty()),
+        EventPayload::PrePush(push) | EventPayload::PostPush(push) => {
+            assert!(!push.image.is_empty())
+        }
     }
 }
 
@@ -252,19 +291,30 @@ fn names() {
         "intranet./a/b",
     ]);
     Corpus::of(own).feed("reference", 3, |bytes| {
-        let Some(reference) = text(bytes, |text| text.parse::<Reference>().ok()) else { return false };
-        assert_eq!(reference.to_string().parse::<Reference>().unwrap(), reference, "what is printed is the same name");
+        let Some(reference) = text(bytes, |text| text.parse::<Reference>().ok()) else {
+            return false;
+        };
+        assert_eq!(
+            reference.to_string().parse::<Reference>().unwrap(),
+            reference,
+            "what is printed is the same name"
+        );
         true
     });
-    Corpus::of(texts(&["quay.io/acme/**", "*.example.org/a/*", "quay.io/acme/os", "*"])).feed("scope", 3, |bytes| {
-        let Some(scope) = text(bytes, |text| text.parse::<Scope>().ok()) else { return false };
-        assert_eq!(scope.to_string().parse::<Scope>().unwrap(), scope);
-        let stranger: Repository = "registry.invalid/x/y".parse().unwrap();
-        assert!(!scope.covers(&stranger) || scope.to_string().contains(['*', 'x']), "{scope}");
-        true
+    Corpus::of(texts(&["quay.io/acme/**", "*.example.org/a/*", "quay.io/acme/os", "*"])).feed(
+        "scope",
+        3,
+        |bytes| {
+            let Some(scope) = text(bytes, |text| text.parse::<Scope>().ok()) else { return false };
+            assert_eq!(scope.to_string().parse::<Scope>().unwrap(), scope);
+            let stranger: Repository = "registry.invalid/x/y".parse().unwrap();
+            assert!(!scope.covers(&stranger) || scope.to_string().contains(['*', 'x']), "{scope}");
+            true
+        },
+    );
+    Corpus::of(texts(&["cake-*", "*", "a*b*c"])).feed("pattern of tags", 3, |bytes| {
+        text(bytes, |text| text.parse::<TagGlob>().ok()).is_some()
     });
-    Corpus::of(texts(&["cake-*", "*", "a*b*c"]))
-        .feed("pattern of tags", 3, |bytes| text(bytes, |text| text.parse::<TagGlob>().ok()).is_some());
 }
 
 #[test]
@@ -292,13 +342,23 @@ fn manifests() {
         r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#,
         r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08","size":4},"layers":[]}"#,
     ]);
-    Corpus::of(own).with_vectors("manifest.json").with_vectors("index.json").feed("manifest", 1, |bytes| {
-        let Ok(manifest) = Manifest::parse(bytes.to_vec(), None) else { return false };
-        assert_eq!(manifest.digest, Digest::of(bytes));
-        let index = manifest.media_type.contains("index") || manifest.media_type.contains("list");
-        assert_eq!(index, matches!(manifest.kind, ManifestKind::Index(_)), "{}", manifest.media_type);
-        true
-    });
+    Corpus::of(own).with_vectors("manifest.json").with_vectors("index.json").feed(
+        "manifest",
+        1,
+        |bytes| {
+            let Ok(manifest) = Manifest::parse(bytes.to_vec(), None) else { return false };
+            assert_eq!(manifest.digest, Digest::of(bytes));
+            let index =
+                manifest.media_type.contains("index") || manifest.media_type.contains("list");
+            assert_eq!(
+                index,
+                matches!(manifest.kind, ManifestKind::Index(_)),
+                "{}",
+                manifest.media_type
+            );
+            true
+        },
+    );
 }
 
 #[test]
@@ -313,15 +373,19 @@ fn json_means_what_everybody_else_reads() {
 
 #[test]
 fn legacy_signatures_are_accepted_only_for_what_was_signed() {
-    let (bytes, authorities, requirements) = (payload().to_bytes(), authorities(), Requirements::default());
+    let (bytes, authorities, requirements) =
+        (payload().to_bytes(), authorities(), Requirements::default());
     let checker = Checker::new(&authorities, &requirements);
     let mut signatures = Signatures::default();
     signatures.push(&bytes, &key().sign(&bytes).unwrap()).unwrap();
     let check = |manifest: &[u8], payload: &[u8]| {
-        let candidates: Vec<_> = Signatures::parse(manifest).map(|found| found.candidates().flatten().collect()).unwrap_or_default();
-        candidates
-            .iter()
-            .any(|candidate| Held::check(candidate, &checker).is_ok_and(|held| held.check_claims(payload, &image(), &checker).is_ok()))
+        let candidates: Vec<_> = Signatures::parse(manifest)
+            .map(|found| found.candidates().flatten().collect())
+            .unwrap_or_default();
+        candidates.iter().any(|candidate| {
+            Held::check(candidate, &checker)
+                .is_ok_and(|held| held.check_claims(payload, &image(), &checker).is_ok())
+        })
     };
     let manifest = signatures.manifest();
     let manifests = Corpus::of([manifest.clone()]).with_vectors("sig.manifest.json");
@@ -331,7 +395,9 @@ fn legacy_signatures_are_accepted_only_for_what_was_signed() {
         assert!(!good || mutated == bytes, "another payload was accepted");
         good
     });
-    Corpus::of([bytes]).with_vectors("payload.json").feed("simple signing", 3, |mutated| Payload::parse(mutated).is_ok());
+    Corpus::of([bytes])
+        .with_vectors("payload.json")
+        .feed("simple signing", 3, |mutated| Payload::parse(mutated).is_ok());
 }
 
 #[test]
@@ -342,9 +408,13 @@ fn bundles_are_accepted_only_for_what_was_signed() {
     let (authorities, requirements) = (authorities(), Requirements::default());
     let checker = Checker::new(&authorities, &requirements);
     Corpus::of([bundle]).with_vectors("sigstore.json").feed("bundle (DSSE)", 2, |mutated| {
-        let checked = Bundle::parse(mutated, BundleSource::Registry).and_then(|bundle| Ok(check_bundle(&bundle, &image(), &checker)?));
+        let checked = Bundle::parse(mutated, BundleSource::Registry)
+            .and_then(|bundle| Ok(check_bundle(&bundle, &image(), &checker)?));
         let Ok(Some(signature)) = checked else { return false };
-        assert_eq!((signature.image(), &signature.payload().annotations), (&image(), &payload().annotations));
+        assert_eq!(
+            (signature.image(), &signature.payload().annotations),
+            (&image(), &payload().annotations)
+        );
         true
     });
     Corpus::of([statement]).feed("statement", 2, |mutated| Statement::parse(mutated).is_ok());
@@ -353,24 +423,42 @@ fn bundles_are_accepted_only_for_what_was_signed() {
 #[test]
 fn what_lies_beside_a_file_is_read_as_it_is_written() {
     let pem = pem::encode(&pem::Pem::new("CERTIFICATE", vec![0x30, 0]));
-    let entry = wire::LogEntry { body: b"{}".to_vec(), integrated_time: 1, log_index: 1, log_id: [1; 32], promise: vec![1] };
+    let entry = wire::LogEntry {
+        body: b"{}".to_vec(),
+        integrated_time: 1,
+        log_index: 1,
+        log_id: [1; 32],
+        promise: vec![1],
+    };
     let payload = serde_json::json!({"body": "e30=", "integratedTime": 1, "logIndex": 1, "logID": "01".repeat(32)});
     let rekor = serde_json::json!({"SignedEntryTimestamp": "AQ==", "Payload": payload});
     let old = serde_json::json!({"base64Signature": "AQID", "cert": STANDARD.encode(&pem), "rekorBundle": rekor}).to_string();
-    Corpus::of(texts(&[&old])).with_vectors(".json").feed("bundle of a file", 4, |mutated| wire::read_bundle(mutated).is_ok());
+    Corpus::of(texts(&[&old]))
+        .with_vectors(".json")
+        .feed("bundle of a file", 4, |mutated| wire::read_bundle(mutated).is_ok());
     Corpus::of(texts(&[&pem])).with_vectors(".cert").feed("certificate of a file", 4, |mutated| {
         let Ok(certificates) = wire::read_certificate_file(mutated) else { return false };
         assert!(!certificates.is_empty());
         true
     });
-    let proof = wire::LogProof { index: 0, size: 1, root: [1; 32], hashes: vec![[1; 32]], checkpoint: "x".to_owned() };
+    let proof = wire::LogProof {
+        index: 0,
+        size: 1,
+        root: [1; 32],
+        hashes: vec![[1; 32]],
+        checkpoint: "x".to_owned(),
+    };
     let logged = wire::LoggedEntry { entry, proof: Some(proof) };
     let answer = wire::LogAnswer { uuid: "ab".repeat(32), logged, attestation: None };
     Corpus::of([answer.to_bytes()]).feed("answer of a log", 4, |mutated| {
         let Ok(answers) = wire::LogAnswer::parse_all(mutated) else { return false };
         for answer in answers {
             let kept = wire::LogAnswer { attestation: None, ..answer };
-            assert_eq!(wire::LogAnswer::parse_all(&kept.to_bytes()).unwrap(), [kept], "what is kept is read as the same");
+            assert_eq!(
+                wire::LogAnswer::parse_all(&kept.to_bytes()).unwrap(),
+                [kept],
+                "what is kept is read as the same"
+            );
         }
         true
     });
@@ -387,37 +475,52 @@ fn what_lies_beside_a_file_is_read_as_it_is_written() {
 
 #[test]
 fn referrers() {
-    let subject =
-        wire::SubjectDescriptor { media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(), bytes: 5, digest: image() };
+    let subject = wire::SubjectDescriptor {
+        media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
+        bytes: 5,
+        digest: image(),
+    };
     let manifest = wire::write_referrer(b"{}", &subject, jiff::Timestamp::UNIX_EPOCH);
     let manifests = Corpus::of([manifest]).with_vectors("0.manifest.json");
     manifests.feed("referrer", 2, |mutated| Referrer::parse(mutated, &image()).is_ok());
-    let index = texts(&[r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#]);
-    Corpus::of(index).with_vectors("index.json").feed("fallback index", 2, |mutated| FallbackIndex::parse(mutated).is_ok());
+    let index = texts(&[
+        r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#,
+    ]);
+    Corpus::of(index)
+        .with_vectors("index.json")
+        .feed("fallback index", 2, |mutated| FallbackIndex::parse(mutated).is_ok());
 }
 
 #[test]
 fn policies() {
     let seeds = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/policies"));
-    Corpus::of(seeds.iter().map(|path| std::fs::read(path).unwrap())).feed("policy", 1, |mutated| {
-        text(mutated, |text| match Document::parse(text) {
-            Ok(document) => Some(document.signers().len()),
-            Err(problems) => {
-                assert!(!problems.is_empty(), "a refusal says why");
-                let _ = lint_json(&problems, &Origin::File { path: "policy.yaml".to_owned() });
-                None
-            }
-        })
-        .is_some()
-    });
+    Corpus::of(seeds.iter().map(|path| std::fs::read(path).unwrap())).feed(
+        "policy",
+        1,
+        |mutated| {
+            text(mutated, |text| match Document::parse(text) {
+                Ok(document) => Some(document.signers().len()),
+                Err(problems) => {
+                    assert!(!problems.is_empty(), "a refusal says why");
+                    let _ = lint_json(&problems, &Origin::File { path: "policy.yaml".to_owned() });
+                    None
+                }
+            })
+            .is_some()
+        },
+    );
 }
 
 #[test]
 fn public_keys() {
-    let own = ["p256.pub", "p384.pub", "p521.pub", "ed25519.pub", "rsa2048.pub"].into_iter().flat_map(key_files);
+    let own = ["p256.pub", "p384.pub", "p521.pub", "ed25519.pub", "rsa2048.pub"]
+        .into_iter()
+        .flat_map(key_files);
     let mut corpus = Corpus::of(own).with_vectors(".pub");
     corpus.recorded.extend(key_files(".pub"));
-    let inside = |files: &[Vec<u8>]| files.iter().filter_map(|file| pem::parse(file).ok()).map(pem::Pem::into_contents).collect();
+    let inside = |files: &[Vec<u8>]| {
+        files.iter().filter_map(|file| pem::parse(file).ok()).map(pem::Pem::into_contents).collect()
+    };
     let documents = Corpus { good: inside(&corpus.good), recorded: inside(&corpus.recorded) };
     corpus.feed("public key", 2, |mutated| PublicKey::from_pem(mutated).is_ok());
     documents.feed("public key, DER", 2, |mutated| PublicKey::from_spki(mutated).is_ok());
@@ -429,37 +532,59 @@ fn private_keys() {
     let password = PASSWORD.as_bytes();
     let sealed = PrivateKey::generate(password).unwrap().private_pem;
     let json = pem::parse(sealed.as_bytes()).unwrap().into_contents();
-    let sealed_in = |body: &[u8]| pem::encode(&pem::Pem::new("ENCRYPTED SIGSTORE PRIVATE KEY", body));
-    Corpus::of(texts(&[&sealed])).feed("encrypted key", 4, |mutated| PrivateKey::open(mutated, password).is_ok());
-    Corpus::of([json]).feed("encrypted key, JSON", 4, |mutated| PrivateKey::open(sealed_in(mutated).as_bytes(), password).is_ok());
+    let sealed_in =
+        |body: &[u8]| pem::encode(&pem::Pem::new("ENCRYPTED SIGSTORE PRIVATE KEY", body));
+    Corpus::of(texts(&[&sealed]))
+        .feed("encrypted key", 4, |mutated| PrivateKey::open(mutated, password).is_ok());
+    Corpus::of([json]).feed("encrypted key, JSON", 4, |mutated| {
+        PrivateKey::open(sealed_in(mutated).as_bytes(), password).is_ok()
+    });
     let good = ["p256.pbes2.pem", "ed25519.scrypt.pem"].into_iter().flat_map(key_files);
-    let corpus = || Corpus { good: good.clone().collect(), recorded: key_files("_unsupported.pem") };
+    let corpus =
+        || Corpus { good: good.clone().collect(), recorded: key_files("_unsupported.pem") };
     corpus().feed("key to import", 4, |mutated| PrivateKey::import(mutated, password).is_ok());
-    let encrypted = Corpus::of(corpus().good.iter().map(|file| pem::parse(file).unwrap().into_contents()));
+    let encrypted =
+        Corpus::of(corpus().good.iter().map(|file| pem::parse(file).unwrap().into_contents()));
     encrypted.feed("key to import, DER", 4, |mutated| {
-        PrivateKey::import(pem::encode(&pem::Pem::new("ENCRYPTED PRIVATE KEY", mutated)).as_bytes(), password).is_ok()
+        PrivateKey::import(
+            pem::encode(&pem::Pem::new("ENCRYPTED PRIVATE KEY", mutated)).as_bytes(),
+            password,
+        )
+        .is_ok()
     });
 }
 
 #[test]
 fn archives() {
-    let limits = Limits { entries: 1000, metadata_bytes: 1 << 16, unpacked_bytes: 1 << 20, ..Limits::default() };
+    let limits = Limits {
+        entries: 1000,
+        metadata_bytes: 1 << 16,
+        unpacked_bytes: 1 << 20,
+        ..Limits::default()
+    };
     let read = |bytes: &[u8]| {
         let Ok(layer) = read_layer(bytes, limits) else { return false };
         let _ = Expected::of(&[layer]).digest();
         true
     };
     let good = records(&["mtime=1350244992.023960108", "SCHILY.xattr.user.a=", "path=pax/name"]);
-    let plain = layer(&[("usr/bin/tool", b"a tool"), ("etc/.wh.old", b""), ("usr/lib/.wh..wh..opq", b"")]);
+    let plain =
+        layer(&[("usr/bin/tool", b"a tool"), ("etc/.wh.old", b""), ("usr/lib/.wh..wh..opq", b"")]);
     let seeds = || {
-        let mut corpus = Corpus::of([plain.clone(), with_records(&good), long_names()]).with_vectors("image.layer0");
+        let mut corpus = Corpus::of([plain.clone(), with_records(&good), long_names()])
+            .with_vectors("image.layer0");
         corpus.recorded.iter_mut().for_each(|layer| *layer = unpacked(layer));
         corpus
     };
     seeds().feed("tar", 3, read);
     // A header that was changed is not read at all, unless its checksum is changed as well.
     seeds().feed("tar with right checksums", 3, |mutated| read(&with_checksums(mutated)));
-    let sparse = records(&["GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.realsize=1024", "GNU.sparse.map=0,1,2"]);
+    let sparse = records(&[
+        "GNU.sparse.major=1",
+        "GNU.sparse.minor=0",
+        "GNU.sparse.realsize=1024",
+        "GNU.sparse.map=0,1,2",
+    ]);
     let corpus = Corpus { good: vec![good, Vec::new()], recorded: vec![sparse] };
     corpus.feed("PAX records", 3, |mutated| read(&with_records(mutated)));
 }
@@ -467,7 +592,9 @@ fn archives() {
 /// Records of an extended header; each begins with its own length.
 fn records(texts: &[&str]) -> Vec<u8> {
     let record = |text: &&str| {
-        let length = (1..).find(|length: &usize| length.to_string().len() + text.len() + 2 == *length).unwrap();
+        let length = (1..)
+            .find(|length: &usize| length.to_string().len() + text.len() + 2 == *length)
+            .unwrap();
         format!("{length} {text}\n")
     };
     texts.iter().map(record).collect::<String>().into_bytes()
@@ -476,7 +603,9 @@ fn records(texts: &[&str]) -> Vec<u8> {
 /// An archive of one file with these records before it.
 fn with_records(records: &[u8]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
-    for (kind, name, content) in [(tar::EntryType::XHeader, "pax", records), (tar::EntryType::Regular, "file", b"content")] {
+    for (kind, name, content) in
+        [(tar::EntryType::XHeader, "pax", records), (tar::EntryType::Regular, "file", b"content")]
+    {
         let mut header = tar::Header::new_ustar();
         header.set_entry_type(kind);
         header.set_mode(0o644);

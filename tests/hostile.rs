@@ -1,19 +1,32 @@
-//! A hostile world around the real binary: registries, networks, hosts and disks that do what they must not.
+//! A hostile world around the real binary: registries, networks, hosts and disks that do what they
+//! must not.
 //!
-//! `cases` is the ledger of the attack matrix (`reference/security.md` section 2, families R, N, E, F and L): each case is one
-//! scripted world with the exact class that it must end in, and is counted when it has run. The other tests here are about
-//! numbers of things: answers of real registries, origins that credentials must not reach, outputs that no secret may be in,
-//! processes at once, and faults by a seed.
+//! `cases` is the ledger of the attack matrix (`reference/security.md` section 2, families R, N, E,
+//! F and L): each case is one scripted world with the exact class that it must end in, and is
+//! counted when it has run. The other tests here are about numbers of things: answers of real
+//! registries, origins that credentials must not reach, outputs that no secret may be in, processes
+//! at once, and faults by a seed.
 //!
 //! `HOSTILE=full` runs the two large ones in their full size; `.ci/run` does.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs
+)]
 
 #[path = "support/mod.rs"]
 mod support;
 
 #[path = "registry/fixture.rs"]
-#[allow(dead_code, unreachable_pub, reason = "this is the whole toolbox of tests/registry.rs; a part of it is needed here")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "this is the whole toolbox of tests/registry.rs; a part of it is needed here"
+)]
 mod fixture;
 
 #[path = "hostile/answers.rs"]
@@ -49,12 +62,14 @@ mod sizes;
 #[path = "hostile/world.rs"]
 mod world;
 
-/// Returns how many runs to make: all of them where the environment says so, else a part that `cargo test` has time for.
+/// Returns how many runs to make: all of them where the environment says so, else a part that
+/// `cargo test` has time for.
 fn runs(full: usize, part: usize) -> usize {
     if std::env::var("HOSTILE").is_ok_and(|value| value == "full") { full } else { part }
 }
 
-/// Does work on so many threads, each taking the next number until all are taken. A panic of one is a panic of the test.
+/// Does work on so many threads, each taking the next number until all are taken. A panic of one is
+/// a panic of the test.
 fn in_parallel(threads: usize, count: usize, work: impl Fn(usize) + Sync) {
     let next = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {

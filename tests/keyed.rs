@@ -1,5 +1,6 @@
-//! Key signatures in every form: what cosign 2, cosign 3 and skopeo write is read, what only looks like it is refused, and what
-//! this program writes can be read. At the library where bytes are mutated, else at the real binary and a registry in this process.
+//! Key signatures in every form: what cosign 2, cosign 3 and skopeo write is read, what only looks
+//! like it is refused, and what this program writes can be read. At the library where bytes are
+//! mutated, else at the real binary and a registry in this process.
 
 #![allow(
     clippy::unwrap_used,
@@ -97,7 +98,11 @@ impl World {
         }
         let key = plugin.path("acme.pub").display().to_string();
         let image = registry.push_image(REPO, "1", &[b"layer"]);
-        Self { registry, plugin: plugin.env("COSIGN_PUBLIC_KEY_LOCATION", &key).env("COSIGN_PASSWORD", PASSWORD), image }
+        Self {
+            registry,
+            plugin: plugin.env("COSIGN_PUBLIC_KEY_LOCATION", &key).env("COSIGN_PASSWORD", PASSWORD),
+            image,
+        }
     }
 
     fn name(&self) -> String {
@@ -129,30 +134,37 @@ impl World {
         serde_json::from_slice(&wire::write_statement(&self.digest(), &BTreeMap::new())).unwrap()
     }
 
-    /// Attaches bytes as a bundle; where the registry lists nothing, the fallback index gets everything that was attached.
+    /// Attaches bytes as a bundle; where the registry lists nothing, the fallback index gets
+    /// everything that was attached.
     fn attach(&self, bundle: &[u8]) -> String {
         self.registry.push_referrer(REPO, &self.image, BUNDLE, bundle)
     }
 
     fn fallback(&self, manifests: &[String]) {
         let size = |digest: &String| self.registry.manifest(REPO, digest).unwrap().1.len();
-        let list: Vec<(&str, usize)> = manifests.iter().map(|digest| (digest.as_str(), size(digest))).collect();
+        let list: Vec<(&str, usize)> =
+            manifests.iter().map(|digest| (digest.as_str(), size(digest))).collect();
         self.registry.push_fallback(REPO, &self.image.digest, &list);
     }
 
     /// Signs in the legacy form, straight into the registry's memory.
     fn legacy(&self, signers: &[&str]) {
-        let payload =
-            wire::Payload { docker_reference: self.registry.name(REPO), manifest_digest: self.digest(), annotations: BTreeMap::new() };
+        let payload = wire::Payload {
+            docker_reference: self.registry.name(REPO),
+            manifest_digest: self.digest(),
+            annotations: BTreeMap::new(),
+        };
         let payload = payload.to_bytes();
-        let one = |signer: &&str| legacy_signature(&payload, &pair(signer).key.sign(&payload).unwrap());
+        let one =
+            |signer: &&str| legacy_signature(&payload, &pair(signer).key.sign(&payload).unwrap());
         let signatures: Vec<_> = signers.iter().map(one).collect();
         self.registry.push_signatures(REPO, &self.image.digest, &signatures);
     }
 }
 
 fn legacy_signature(payload: &[u8], signature: &[u8]) -> support::Signature {
-    let annotations = vec![("dev.cosignproject.cosign/signature".to_owned(), STANDARD.encode(signature))];
+    let annotations =
+        vec![("dev.cosignproject.cosign/signature".to_owned(), STANDARD.encode(signature))];
     support::Signature { payload: payload.to_vec(), annotations }
 }
 
@@ -163,7 +175,12 @@ fn bundle(key: &PrivateKey, statement: &Value) -> Value {
 
 fn bundle_of(key: &PrivateKey, payload: &[u8]) -> Value {
     let signature = key.sign(&wire::statement_to_sign(payload)).unwrap();
-    serde_json::from_slice(&wire::write_bundle(payload, &signature, key.public().fingerprint().bytes())).unwrap()
+    serde_json::from_slice(&wire::write_bundle(
+        payload,
+        &signature,
+        key.public().fingerprint().bytes(),
+    ))
+    .unwrap()
 }
 
 /// The exit code of `verify --json`, and what it says of the first image.
@@ -176,7 +193,8 @@ fn document(output: &Output) -> (i32, Value) {
 /// The forms of the signatures that `verify --json` found good, sorted.
 fn formats_of(document: &Value) -> Vec<&str> {
     let signatures = document["signatures"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut formats: Vec<&str> = signatures.iter().filter_map(|signature| signature["format"].as_str()).collect();
+    let mut formats: Vec<&str> =
+        signatures.iter().filter_map(|signature| signature["format"].as_str()).collect();
     formats.sort_unstable();
     formats
 }

@@ -1,7 +1,15 @@
-//! Keyless signatures of images: what cosign writes is read in every form, and what is wrong in one place is refused for that. At
-//! the library with a Sigstore in this process, and at the real binary and a registry in this process.
+//! Keyless signatures of images: what cosign writes is read in every form, and what is wrong in one
+//! place is refused for that. At the library with a Sigstore in this process, and at the real
+//! binary and a registry in this process.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs
+)]
 
 #[path = "support/sigstore/mod.rs"]
 mod model;
@@ -28,7 +36,8 @@ mod vectors;
 use luet_cosign::class::Failure;
 use luet_cosign::name::Digest;
 use luet_cosign::trust::{
-    Authority, CertificateLog, Checker, Expected, Held, Identity, Requirements, Roots, TrustedRoot, VerifiedSignature, check_bundle,
+    Authority, CertificateLog, Checker, Expected, Held, Identity, Requirements, Roots, TrustedRoot,
+    VerifiedSignature, check_bundle,
 };
 use luet_cosign::wire::{Bundle, BundleSource, Signatures};
 use model::{LogKind, Signature, Signing, Sigstore};
@@ -51,7 +60,10 @@ fn image() -> Digest {
 }
 
 fn named((subject, issuer): (&str, &str)) -> Identity {
-    Identity::Named { issuer: Expected::Exact(issuer.to_owned()), subject: Expected::Exact(subject.to_owned()) }
+    Identity::Named {
+        issuer: Expected::Exact(issuer.to_owned()),
+        subject: Expected::Exact(subject.to_owned()),
+    }
 }
 
 /// In which form a signature is served.
@@ -106,20 +118,36 @@ impl Judge {
     }
 
     fn of(authorities: impl Into<Vec<Authority>>) -> Self {
-        Self { authorities: authorities.into(), root: sigstore().trusted_root(), certificate_log: CertificateLog::Required }
+        Self {
+            authorities: authorities.into(),
+            root: sigstore().trusted_root(),
+            certificate_log: CertificateLog::Required,
+        }
     }
 
-    fn with<T>(&self, check: impl FnOnce(&Checker<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+    fn with<T>(
+        &self,
+        check: impl FnOnce(&Checker<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let mut roots = Roots::default();
-        roots.insert(None, TrustedRoot::parse(self.root.to_string().as_bytes(), "of the test").map(Arc::new));
+        roots.insert(
+            None,
+            TrustedRoot::parse(self.root.to_string().as_bytes(), "of the test").map(Arc::new),
+        );
         let requirements = Requirements::default();
-        check(&Checker { roots, certificate_log: self.certificate_log, ..Checker::new(&self.authorities, &requirements) })
+        check(&Checker {
+            roots,
+            certificate_log: self.certificate_log,
+            ..Checker::new(&self.authorities, &requirements)
+        })
     }
 
     fn legacy(&self, layer: &Value, payload: &[u8]) -> Result<VerifiedSignature, Failure> {
         let signatures = Signatures::parse(json!({"layers": [layer]}).to_string().as_bytes())?;
         let candidate = signatures.candidates().next().unwrap()?;
-        self.with(|checker| Held::check(&candidate, checker)?.check_claims(payload, &image(), checker))
+        self.with(|checker| {
+            Held::check(&candidate, checker)?.check_claims(payload, &image(), checker)
+        })
     }
 
     fn bundle(&self, bundle: &Value) -> Result<VerifiedSignature, Failure> {

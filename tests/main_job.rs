@@ -1,14 +1,23 @@
-//! The main job at the real binary, against a registry in this process: sign what is pushed, verify what is unpacked, refuse
-//! what is not signed, and let pass what a rule allows.
+//! The main job at the real binary, against a registry in this process: sign what is pushed, verify
+//! what is unpacked, refuse what is not signed, and let pass what a rule allows.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs
+)]
 
 #[path = "support/mod.rs"]
 mod support;
 
 use serde_json::Value;
 use std::sync::OnceLock;
-use support::{Answer, Auth, Image, Options, PASSWORD, Plugin, Reply, Server, TestRegistry, make_keys};
+use support::{
+    Answer, Auth, Image, Options, PASSWORD, Plugin, Reply, Server, TestRegistry, make_keys,
+};
 
 const REPO: &str = "acme/packages";
 const OTHER: &str = "hobby/packages";
@@ -68,7 +77,11 @@ impl World {
     /// Signs as the host has it signed: by the post event of a push.
     fn sign(&mut self, key: &str, repository: &str, tag: &str) -> Reply {
         let path = self.plugin.path(&format!("{key}.key")).display().to_string();
-        for (name, value) in [("COSIGN_KEY_LOCATION", path.as_str()), ("COSIGN_PASSWORD", PASSWORD), ("LUET_COSIGN_ENGINE", "registry")] {
+        for (name, value) in [
+            ("COSIGN_KEY_LOCATION", path.as_str()),
+            ("COSIGN_PASSWORD", PASSWORD),
+            ("LUET_COSIGN_ENGINE", "registry"),
+        ] {
             self.plugin.set(name, value);
         }
         let reply = self.plugin.post_push(&self.name(repository, tag));
@@ -82,7 +95,13 @@ impl World {
     fn sign_by_digest(&self, repository: &str, image: &Image) {
         let name = self.registry.name(&format!("{repository}@{}", image.digest));
         let key = self.plugin.path("acme.key").display().to_string();
-        let output = self.plugin.raw().env("COSIGN_PASSWORD", PASSWORD).args(["sign", "--key", &key, &name]).output().unwrap();
+        let output = self
+            .plugin
+            .raw()
+            .env("COSIGN_PASSWORD", PASSWORD)
+            .args(["sign", "--key", &key, &name])
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
@@ -99,14 +118,24 @@ impl World {
     }
 
     /// Changes that layer, as whoever may push can.
-    fn change_signature(&self, image: &Image, change: impl FnOnce(&mut serde_json::Map<String, Value>)) {
+    fn change_signature(
+        &self,
+        image: &Image,
+        change: impl FnOnce(&mut serde_json::Map<String, Value>),
+    ) {
         let (media_type, bytes) = self.registry.manifest(REPO, &signature_tag(image)).unwrap();
         let mut manifest: Value = serde_json::from_slice(&bytes).unwrap();
         change(manifest["layers"][0].as_object_mut().unwrap());
-        self.registry.push_manifest(REPO, Some(&signature_tag(image)), &media_type, manifest.to_string().as_bytes());
+        self.registry.push_manifest(
+            REPO,
+            Some(&signature_tag(image)),
+            &media_type,
+            manifest.to_string().as_bytes(),
+        );
     }
 
-    /// Both events of unpacking, with the unpacking of what `tag` holds between them, into a folder of its own.
+    /// Both events of unpacking, with the unpacking of what `tag` holds between them, into a folder
+    /// of its own.
     fn install(&self, repository: &str, tag: &str) -> Reply {
         self.install_content(repository, tag, &content(tag))
     }
@@ -114,7 +143,9 @@ impl World {
     /// The pre event alone, which must refuse.
     #[track_caller]
     fn refused(&self, tag: &str, class: &str) {
-        self.plugin.pre_unpack(&self.name(REPO, tag), &self.plugin.path("tmp")).assert_refused(class);
+        self.plugin
+            .pre_unpack(&self.name(REPO, tag), &self.plugin.path("tmp"))
+            .assert_refused(class);
     }
 
     fn install_content(&self, repository: &str, tag: &str, layer: &[u8]) -> Reply {
@@ -193,7 +224,8 @@ fn one_good_signature_among_strangers_is_enough() {
     assert_eq!(world.sign("acme", REPO, "yip-1.0").error, "");
     world.install(REPO, "yip-1.0").assert_silent_success();
     // What the stranger wrote is still there, byte for byte.
-    let layer = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap()["layers"][0].to_string();
+    let layer =
+        |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap()["layers"][0].to_string();
     let both = world.signatures(REPO, &image).unwrap();
     assert_eq!(layer(&theirs), layer(&both));
     assert!(String::from_utf8(both).unwrap().contains(&layer(&theirs)));
@@ -254,11 +286,17 @@ fn no_answers() -> Vec<(&'static str, Answer, &'static [&'static str])> {
         ("a web page that says 404", Answer::html(404), &["registry"]),
         (
             "garbage",
-            Answer::new(200).header("Content-Type", "application/vnd.oci.image.manifest.v1+json").body("{"),
+            Answer::new(200)
+                .header("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+                .body("{"),
             &["malformed", "registry"],
         ),
         ("a reset", Answer::reset(), &["net"]),
-        ("a redirect to nowhere", Answer::redirect(302, "http://127.0.0.1:1/x"), &["net", "registry"]),
+        (
+            "a redirect to nowhere",
+            Answer::redirect(302, "http://127.0.0.1:1/x"),
+            &["net", "registry"],
+        ),
     ]
 }
 
@@ -301,17 +339,31 @@ fn an_unsigned_repository_is_denied_warned_about_or_allowed_by_rule() {
     for (rule, says) in [
         ("", Err("policy")),
         ("- {name: hobby, scope: HOST/hobby/**, trust: [acme]}", Err("unsigned")),
-        ("- {name: hobby, scope: HOST/hobby/**, trust: [acme], unsigned: warn}", Ok("is not signed")),
-        ("- {name: hobby, scope: HOST/hobby/**, trust: [acme], unsigned: allow, reason: never signed}", Ok("")),
+        (
+            "- {name: hobby, scope: HOST/hobby/**, trust: [acme], unsigned: warn}",
+            Ok("is not signed"),
+        ),
+        (
+            "- {name: hobby, scope: HOST/hobby/**, trust: [acme], unsigned: allow, reason: never signed}",
+            Ok(""),
+        ),
         ("- {name: hobby, scope: HOST/hobby/**, unsigned: allow, reason: never signed}", Ok("")),
         ("- {name: hobby, scope: HOST/hobby/**, trust: skip, reason: never signed}", Ok("")),
-        ("- {name: hobby, scope: HOST/hobby/**, trust: [acme], unsigned: allow, reason: old, until: 2020-01-01}", Err("unsigned")),
-        ("- {name: hobby, scope: HOST/hobby/**, tags: [other-*], trust: [acme], unsigned: allow, reason: never signed}", Err("policy")),
+        (
+            "- {name: hobby, scope: HOST/hobby/**, trust: [acme], unsigned: allow, reason: old, until: 2020-01-01}",
+            Err("unsigned"),
+        ),
+        (
+            "- {name: hobby, scope: HOST/hobby/**, tags: [other-*], trust: [acme], unsigned: allow, reason: never signed}",
+            Err("policy"),
+        ),
     ] {
         world.policy(&format!("{head}{rule}\n"));
         let reply = world.install(OTHER, "game-1.0");
         match says {
-            Ok(text) => assert!(reply.error.is_empty() && reply.state.contains(text), "{rule}: {reply:?}"),
+            Ok(text) => {
+                assert!(reply.error.is_empty() && reply.state.contains(text), "{rule}: {reply:?}")
+            }
             Err(class) => reply.assert_refused(class),
         }
         world.install(REPO, "yip-1.0").assert_silent_success();
@@ -335,7 +387,9 @@ fn a_strangers_signature_counts_only_where_no_signer_is_named() {
     let mut world = world();
     world.signed("stranger", OTHER, "game-1.0");
     let head = "version: 1\ndefaults: {unmatched: deny, unsigned: deny}\nsigners: {acme: {key: acme.pub}}\nrepositories:\n";
-    world.policy(&format!("{head}- {{name: hobby, scope: HOST/hobby/**, trust: [acme], unsigned: allow, reason: r}}\n"));
+    world.policy(&format!(
+        "{head}- {{name: hobby, scope: HOST/hobby/**, trust: [acme], unsigned: allow, reason: r}}\n"
+    ));
     world.install(OTHER, "game-1.0").assert_refused("identity");
     world.policy(&format!(
         "{head}- {{name: hobby, scope: HOST/hobby/**, unsigned: allow, reason: r}}\n- {{name: a, scope: HOST/a/b, trust: [acme]}}\n"
@@ -390,7 +444,8 @@ fn what_one_directory_was_told_another_cannot_use() {
     std::fs::remove_dir(&dest).unwrap();
     std::fs::create_dir(&dest).unwrap();
     let swapped = world.plugin.post_unpack(&image, &dest);
-    // A new directory may get the inode of the old one; then it cannot be told apart, and nothing was in either.
+    // A new directory may get the inode of the old one; then it cannot be told apart, and nothing
+    // was in either.
     assert!(swapped.error.is_empty() || swapped.class() == "tree", "{swapped:?}");
 }
 
@@ -421,7 +476,8 @@ fn a_payload_in_the_manifest_that_is_not_the_one_that_was_signed_is_malformed() 
 
 #[test]
 fn the_places_are_asked_at_the_same_time() {
-    let mut world = with(Options { latency: std::time::Duration::from_millis(60), ..Options::default() });
+    let mut world =
+        with(Options { latency: std::time::Duration::from_millis(60), ..Options::default() });
     let image = world.signed("acme", REPO, "yip-1.0");
     for expected in [2, 3] {
         let before = world.registry.round_trips();
@@ -542,16 +598,23 @@ fn a_registry_that_serves_other_bytes_than_were_written_is_found_out() {
     });
     let reply = world.sign("acme", REPO, "yip-1.0");
     reply.assert_refused("digest");
-    assert!(reply.error.contains("NOT signed") && reply.error.contains("luet-cosign sign "), "{reply:?}");
+    assert!(
+        reply.error.contains("NOT signed") && reply.error.contains("luet-cosign sign "),
+        "{reply:?}"
+    );
 }
 
 #[test]
 fn no_secret_is_ever_shown() {
-    let mut world = with(Options { auth: Auth::token("user", "canary-registry"), ..Options::default() });
+    let mut world =
+        with(Options { auth: Auth::token("user", "canary-registry"), ..Options::default() });
     world.plugin.set("COSIGN_DEBUG", "1");
     world.plugin.write("home/none", "");
     std::fs::create_dir(world.plugin.path("home/.docker")).unwrap();
-    let auth = format!(r#"{{"auths":{{"{}":{{"username":"user","password":"canary-registry"}}}}}}"#, world.registry.host());
+    let auth = format!(
+        r#"{{"auths":{{"{}":{{"username":"user","password":"canary-registry"}}}}}}"#,
+        world.registry.host()
+    );
     world.plugin.write("home/.docker/config.json", auth);
     world.image(REPO, "yip-1.0");
     let mut shown = format!("{:?}", world.sign("acme", REPO, "yip-1.0"));
@@ -579,7 +642,8 @@ fn the_key_may_lie_in_a_variable_or_behind_an_https_url() {
         "/inside" => Answer::redirect(302, "https://127.0.0.1:1/acme.pub"),
         _ => Answer::new(404),
     });
-    let authority = world.plugin.write("authority.pem", support::certificates::AUTHORITY).display().to_string();
+    let authority =
+        world.plugin.write("authority.pem", support::certificates::AUTHORITY).display().to_string();
     let url = |path: &str| format!("https://localhost:{}{path}", server.address().port());
     // An authority that is not trusted, then what the server answers.
     world.plugin.set("COSIGN_PUBLIC_KEY_LOCATION", &url("/acme.pub"));

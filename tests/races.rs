@@ -1,6 +1,13 @@
 //! Many at once, and killed on the way: nothing is lost, nothing is half, no verdict is wrong.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs
+)]
 
 #[path = "support/mod.rs"]
 mod support;
@@ -37,7 +44,10 @@ fn of_fifty_signers_at_once_none_is_lost() {
     let children: Vec<_> = (0..50)
         .map(|number| {
             let mut command = plugin.raw();
-            command.args(["sign", "-a", &format!("number={number}"), &name]).stdout(Stdio::null()).stderr(Stdio::piped());
+            command
+                .args(["sign", "-a", &format!("number={number}"), &name])
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped());
             command.spawn().unwrap()
         })
         .collect();
@@ -77,7 +87,9 @@ fn sixty_four_installs_at_once_half_of_them_hostile_give_no_wrong_verdict() {
                 let dest = plugin.dest(&format!("dest{number}"));
                 match number / 8 {
                     // Not signed at all.
-                    0 => plugin.pre_unpack(&registry.name(&format!("{REPO}:unsigned")), &dest).assert_refused("unsigned"),
+                    0 => plugin
+                        .pre_unpack(&registry.name(&format!("{REPO}:unsigned")), &dest)
+                        .assert_refused("unsigned"),
                     // Unpacked without being asked.
                     1 => plugin.post_unpack(&image, &dest).assert_refused("policy"),
                     kind => {
@@ -87,7 +99,11 @@ fn sixty_four_installs_at_once_half_of_them_hostile_give_no_wrong_verdict() {
                             std::fs::write(dest.join("evil"), "x").unwrap();
                         }
                         let reply = plugin.post_unpack(&image, &dest);
-                        if kind < 4 { reply.assert_refused("tree") } else { assert_eq!(reply.error, "") }
+                        if kind < 4 {
+                            reply.assert_refused("tree")
+                        } else {
+                            assert_eq!(reply.error, "")
+                        }
                     }
                 }
             });
@@ -109,7 +125,13 @@ fn a_signer_that_is_killed_leaves_nothing_half_and_the_next_one_finishes() {
         let held = gate.clone();
         registry.rule("*", "*", move |call| (call.nth == number).then(|| call.good().hold(&held)));
         let before = registry.requests().len();
-        let mut child = plugin.raw().args(["sign", &name]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = plugin
+            .raw()
+            .args(["sign", &name])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let finished = loop {
             if registry.requests().len() >= before + number {
                 break false;
@@ -144,7 +166,10 @@ fn an_event_that_is_killed_decides_nothing_and_the_next_one_is_right() {
         let kill = |event: &str, dest: &Path| {
             let data = serde_json::json!({"Image": image, "Dest": dest});
             let mut command = plugin.raw();
-            command.args([event, &support::envelope(event, &data)]).stdout(Stdio::null()).stderr(Stdio::null());
+            command
+                .args([event, &support::envelope(event, &data)])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
             let mut child = command.spawn().unwrap();
             // Somewhere on its way: after more and more turns of this thread.
             (0..number * 40).for_each(|_| std::thread::yield_now());

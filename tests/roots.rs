@@ -1,7 +1,15 @@
-//! The trusted root: which one is in force, how it is made newer, and what is not believed. A TUF repository in this process is
-//! asked over real sockets, by the library where metadata is spoilt, else by the real binary.
+//! The trusted root: which one is in force, how it is made newer, and what is not believed. A TUF
+//! repository in this process is asked over real sockets, by the library where metadata is spoilt,
+//! else by the real binary.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs
+)]
 
 #[path = "support/sigstore/mod.rs"]
 mod model;
@@ -38,7 +46,9 @@ const IMAGE: &str = "sha256:36909925fd20749255704b523256927a5a2da6584250575b44e1
 /// Answers as a mirror does that has these files.
 fn answer(files: &Shared, request: &Request) -> Answer {
     let files = files.lock().unwrap();
-    files.get(request.path().trim_start_matches('/')).map_or_else(|| Answer::html(404), |bytes| Answer::new(200).body(bytes.clone()))
+    files
+        .get(request.path().trim_start_matches('/'))
+        .map_or_else(|| Answer::html(404), |bytes| Answer::new(200).body(bytes.clone()))
 }
 
 /// Whether a root believes what a Sigstore signed.
@@ -76,11 +86,20 @@ impl World {
         Self::answering(sigstore, answer)
     }
 
-    fn answering(sigstore: &Sigstore, answer: impl Fn(&Shared, &Request) -> Answer + Send + Sync + 'static) -> Self {
+    fn answering(
+        sigstore: &Sigstore,
+        answer: impl Fn(&Shared, &Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let tuf = Tuf::new(&sigstore.trusted_root());
         let files = Arc::clone(&tuf.files);
         let server = Server::start(move |request| answer(&files, request));
-        Self { tuf, server, state: tempfile::tempdir().unwrap(), now: Timestamp::now(), offline: false }
+        Self {
+            tuf,
+            server,
+            state: tempfile::tempdir().unwrap(),
+            now: Timestamp::now(),
+            offline: false,
+        }
     }
 
     fn url(&self) -> String {
@@ -89,13 +108,20 @@ impl World {
 
     fn settings(&self) -> Settings {
         let mirror = Mirror { url: self.url(), root: self.tuf.first.clone() };
-        let times = Times { connect: Duration::from_secs(1), idle: Duration::from_secs(5), ..Times::default() };
+        let times = Times {
+            connect: Duration::from_secs(1),
+            idle: Duration::from_secs(5),
+            ..Times::default()
+        };
         Settings {
             default: Source::Repository { mirror: Ok(Some(mirror)), pieces: Ok(Pieces::default()) },
             named: BTreeMap::new(),
             offline: self.offline,
             client: Client::new(Config { times, ..Config::default() }),
-            locations: Locations { state: vec![self.state.path().join("luet-cosign")], runs: Vec::new() },
+            locations: Locations {
+                state: vec![self.state.path().join("luet-cosign")],
+                runs: Vec::new(),
+            },
             now: self.now,
         }
     }
@@ -112,16 +138,22 @@ impl World {
 
     /// Everything that is kept, by name; without the note of when the mirror was asked.
     fn kept(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        let Ok(entries) = std::fs::read_dir(self.state.path().join("luet-cosign/roots")) else { return BTreeMap::new() };
+        let Ok(entries) = std::fs::read_dir(self.state.path().join("luet-cosign/roots")) else {
+            return BTreeMap::new();
+        };
         let files = entries.map(|entry| entry.unwrap().path());
-        let files = files.filter(|path| !path.file_name().unwrap().to_str().unwrap().starts_with("asked-"));
+        let files =
+            files.filter(|path| !path.file_name().unwrap().to_str().unwrap().starts_with("asked-"));
         files.map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect()
     }
 
     /// The one file of a repository.
     fn file(&self) -> PathBuf {
         let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
-        self.kept().into_keys().find(|path| name(path).starts_with("tuf-") && !name(path).ends_with(".lock")).unwrap()
+        self.kept()
+            .into_keys()
+            .find(|path| name(path).starts_with("tuf-") && !name(path).ends_with(".lock"))
+            .unwrap()
     }
 
     fn asked(&self) -> usize {

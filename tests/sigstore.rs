@@ -1,7 +1,15 @@
-//! The Sigstore of `tests/support/sigstore`, judged by the crate `sigstore-verify` itself: what it calls good is accepted, and
-//! what it spoils is refused for the reason that it was spoilt for. So a test of our own checker that uses it tests the checker.
+//! The Sigstore of `tests/support/sigstore`, judged by the crate `sigstore-verify` itself: what it
+//! calls good is accepted, and what it spoils is refused for the reason that it was spoilt for. So
+//! a test of our own checker that uses it tests the checker.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::type_complexity, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::type_complexity,
+    missing_docs
+)]
 
 #[path = "support/sigstore/mod.rs"]
 mod model;

@@ -1,5 +1,5 @@
-//! Trees: from layers, from directories, their digest and their difference. What real unpackers made of the same layers is
-//! recorded in `tests/tree/recorded.json` (how: `tests/tree/README.md`).
+//! Trees: from layers, from directories, their digest and their difference. What real unpackers
+//! made of the same layers is recorded in `tests/tree/recorded.json` (how: `tests/tree/README.md`).
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,14 @@
-//! What is unpacked is what was verified: the post event at the real binary, against a registry in this process.
+//! What is unpacked is what was verified: the post event at the real binary, against a registry in
+//! this process.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::as_conversions, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs
+)]
 
 #[path = "support/mod.rs"]
 mod support;
@@ -58,11 +66,16 @@ impl World {
             self.registry.name(REPO),
             image.digest
         );
-        let key = luet_cosign::trust::PrivateKey::open(pair().0.as_bytes(), PASSWORD.as_bytes()).unwrap();
+        let key =
+            luet_cosign::trust::PrivateKey::open(pair().0.as_bytes(), PASSWORD.as_bytes()).unwrap();
         let signature = key.sign(payload.as_bytes()).unwrap();
         let encoded = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, signature);
         let annotations = vec![("dev.cosignproject.cosign/signature".to_owned(), encoded)];
-        self.registry.push_signatures(REPO, &image.digest, &[support::Signature { payload: payload.into_bytes(), annotations }]);
+        self.registry.push_signatures(
+            REPO,
+            &image.digest,
+            &[support::Signature { payload: payload.into_bytes(), annotations }],
+        );
         image
     }
 
@@ -116,13 +129,33 @@ fn what_cosign_signed_is_checked_by_its_layers() {
 type Change = (&'static str, fn(&Path), &'static str);
 
 const CHANGES: &[Change] = &[
-    ("an extra file", |dest| std::fs::write(dest.join("usr/bin/extra"), "x").unwrap(), "usr/bin/extra"),
+    (
+        "an extra file",
+        |dest| std::fs::write(dest.join("usr/bin/extra"), "x").unwrap(),
+        "usr/bin/extra",
+    ),
     ("an extra hidden file", |dest| std::fs::write(dest.join(".x"), "x").unwrap(), ".x"),
     ("an extra folder", |dest| std::fs::create_dir(dest.join("new")).unwrap(), "new"),
-    ("a changed file", |dest| std::fs::write(dest.join("usr/bin/tool"), "a t00l").unwrap(), "usr/bin/tool"),
-    ("a longer file", |dest| std::fs::write(dest.join("usr/bin/tool"), "a tool and more").unwrap(), "usr/bin/tool"),
-    ("a missing file", |dest| std::fs::remove_file(dest.join("etc/tool.conf")).unwrap(), "etc/tool.conf"),
-    ("a missing empty file", |dest| std::fs::remove_file(dest.join("usr/lib/empty")).unwrap(), "usr/lib/empty"),
+    (
+        "a changed file",
+        |dest| std::fs::write(dest.join("usr/bin/tool"), "a t00l").unwrap(),
+        "usr/bin/tool",
+    ),
+    (
+        "a longer file",
+        |dest| std::fs::write(dest.join("usr/bin/tool"), "a tool and more").unwrap(),
+        "usr/bin/tool",
+    ),
+    (
+        "a missing file",
+        |dest| std::fs::remove_file(dest.join("etc/tool.conf")).unwrap(),
+        "etc/tool.conf",
+    ),
+    (
+        "a missing empty file",
+        |dest| std::fs::remove_file(dest.join("usr/lib/empty")).unwrap(),
+        "usr/lib/empty",
+    ),
     ("another mode", |dest| mode(&dest.join("usr/bin/tool"), 0o755), "usr/bin/tool"),
     ("setuid", |dest| mode(&dest.join("usr/bin/tool"), 0o4644), "usr/bin/tool"),
     ("another mode of a folder", |dest| mode(&dest.join("etc"), 0o777), "etc"),
@@ -140,7 +173,14 @@ const CHANGES: &[Change] = &[
         |dest| {
             std::fs::remove_file(dest.join("usr/bin/tool")).unwrap();
             let mode = rustix::fs::Mode::from_raw_mode(0o644);
-            rustix::fs::mknodat(rustix::fs::CWD, dest.join("usr/bin/tool"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                dest.join("usr/bin/tool"),
+                rustix::fs::FileType::Fifo,
+                mode,
+                0,
+            )
+            .unwrap();
         },
         "usr/bin/tool",
     ),
@@ -193,7 +233,10 @@ fn what_was_there_before_is_left_out_and_left_alone() {
     std::fs::write(dest.join("opt/evil"), "x").unwrap();
     let reply = world.after("b", &dest);
     reply.assert_refused("tree");
-    assert!(reply.error.contains("opt/evil") && reply.error.contains("was not empty before"), "{reply:?}");
+    assert!(
+        reply.error.contains("opt/evil") && reply.error.contains("was not empty before"),
+        "{reply:?}"
+    );
     assert_eq!(std::fs::read_to_string(dest.join("home/user/letter")).unwrap(), "dear");
 }
 
@@ -202,7 +245,8 @@ fn what_a_failed_mirror_left_is_not_what_was_there_before() {
     let world = world();
     world.signed("a", &[&files()]);
     let dest = world.dest();
-    // The first mirror writes an evil file and breaks off; the host asks again for the second, in the same folder.
+    // The first mirror writes an evil file and breaks off; the host asks again for the second, in
+    // the same folder.
     world.before("a", &dest);
     std::fs::write(dest.join("evil"), "x").unwrap();
     world.before("a", &dest);
@@ -227,10 +271,13 @@ fn a_tag_that_moves_after_the_pre_event_harms_nothing() {
 fn other_layer_bytes_under_the_right_manifest_are_refused() {
     let world = world();
     let image = world.signed_by_cosign("a", &[&files()]);
-    let evil = layer(&[("usr/bin/tool", b"evil!!"), ("etc/tool.conf", b"x = 1"), ("usr/lib/empty", b"")]);
+    let evil =
+        layer(&[("usr/bin/tool", b"evil!!"), ("etc/tool.conf", b"x = 1"), ("usr/lib/empty", b"")]);
     // To the host and to us.
     let bytes = evil.clone();
-    world.registry.rule("GET", &format!("/v2/{REPO}/blobs/{}", image.layers[0]), move |_| Some(Answer::new(200).body(bytes.clone())));
+    world.registry.rule("GET", &format!("/v2/{REPO}/blobs/{}", image.layers[0]), move |_| {
+        Some(Answer::new(200).body(bytes.clone()))
+    });
     let dest = world.dest();
     world.before("a", &dest);
     unpack(&evil, &dest);
@@ -310,14 +357,24 @@ impl World {
 #[test]
 fn a_repository_that_goes_back_is_warned_about_or_denied() {
     let mut world = world();
-    let description = |revision: &str| layer(&[("repository.yaml", format!("name: acme\nrevision: {revision}\nindex: []\n").as_bytes())]);
+    let description = |revision: &str| {
+        layer(&[(
+            "repository.yaml",
+            format!("name: acme\nrevision: {revision}\nindex: []\n").as_bytes(),
+        )])
+    };
     let (old, new) = (description("7"), description("12"));
     let old_image = world.signed("repository.yaml", &[&old]);
     let new_image = world.signed("repository.yaml", &[&new]);
     world.install("repository.yaml", &new).assert_silent_success();
     world.registry.tag(REPO, "repository.yaml", &old_image.digest);
     let reply = world.install("repository.yaml", &old);
-    assert!(reply.error.is_empty() && reply.state.contains("revision 7") && reply.state.contains("revision 12"), "{reply:?}");
+    assert!(
+        reply.error.is_empty()
+            && reply.state.contains("revision 7")
+            && reply.state.contains("revision 12"),
+        "{reply:?}"
+    );
     // What went back and was let pass is not the measure for the next: the highest stays it.
     let reply = world.install("repository.yaml", &old);
     assert!(reply.error.is_empty() && reply.state.contains("revision 12"), "{reply:?}");
@@ -343,7 +400,8 @@ fn a_signed_image_under_another_tag_is_refused_where_its_signer_binds() {
     world.install("other-1.0", &files()).assert_refused("binding");
     world.policy("bind_tag: off");
     world.install("other-1.0", &files()).assert_silent_success();
-    // cosign does not bind: such a signature counts, until the signer is known to bind or is required to.
+    // cosign does not bind: such a signature counts, until the signer is known to bind or is
+    // required to.
     let content = layer(&[("b", b"b")]);
     world.signed_by_cosign("cosigned", &[&content]);
     world.policy("bind_tag: required");
@@ -382,7 +440,11 @@ fn a_memory_that_cannot_be_read_loosens_nothing() {
     world.signed("yip-1.0", &[&files()]);
     world.install("yip-1.0", &files()).assert_silent_success();
     let folder = world.plugin.path("state/luet-cosign/seen");
-    let file = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.extension().is_none()).unwrap();
+    let file = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_none())
+        .unwrap();
     std::fs::write(&file, "not ours\n").unwrap();
     world.install("yip-1.0", &files()).assert_refused("state");
 }

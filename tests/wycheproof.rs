@@ -1,10 +1,18 @@
-//! Project Wycheproof, every vector of the kinds of signature there are, at the public keys of `trust`.
+//! Project Wycheproof, every vector of the kinds of signature there are, at the public keys of
+//! `trust`.
 //!
-//! A key verifies by the fixed schemes of docs/keys.md. So for each set of vectors one of three things is expected: the scheme is
-//! on the list, and every vector has exactly the answer that it names; the key is read but the scheme is not on its list, and
-//! every vector is refused; or the key is not read at all.
+//! A key verifies by the fixed schemes of docs/keys.md. So for each set of vectors one of three
+//! things is expected: the scheme is on the list, and every vector has exactly the answer that it
+//! names; the key is read but the scheme is not on its list, and every vector is refused; or the
+//! key is not read at all.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 use luet_cosign::class::Class;
 use luet_cosign::trust::PublicKey;
@@ -17,7 +25,8 @@ struct Seen {
     refused: usize,
     /// Vectors whose key is not read.
     unread: usize,
-    /// Vectors that are wrong in their set because they are right by another scheme of the list: accepted.
+    /// Vectors that are wrong in their set because they are right by another scheme of the list:
+    /// accepted.
     other: usize,
     /// Vectors that may go either way, and what happened to them: accepted, refused.
     either: (usize, usize),
@@ -66,7 +75,8 @@ struct Vector<'a> {
     expected: TestResult,
 }
 
-/// What Wycheproof says of RSA signatures that are wrong for one scheme and right for another that this key signs with.
+/// What Wycheproof says of RSA signatures that are wrong for one scheme and right for another that
+/// this key signs with.
 const OTHERS: [&str; 6] = [
     "PKCS #1 v1.5 signature with SHA-256",
     "Rsa2048Sha256 257: RSASSA-PSS signature",
@@ -96,11 +106,23 @@ fn ecdsa() {
             let ours = on_the_list && group.test_type == TestGroupTypeId::Ecdsa;
             for test in group.tests {
                 let name = format!("{name:?} {}: {}", test.tc_id, test.comment);
-                seen.judge(&Vector { name, ours, message: &test.msg, signature: &test.sig, expected: test.result }, &key);
+                seen.judge(
+                    &Vector {
+                        name,
+                        ours,
+                        message: &test.msg,
+                        signature: &test.sig,
+                        expected: test.result,
+                    },
+                    &key,
+                );
             }
         }
     }
-    assert_eq!(seen, Seen { accepted: 762, refused: 8_890, unread: 20_251, other: 0, either: (0, 0) });
+    assert_eq!(
+        seen,
+        Seen { accepted: 762, refused: 8_890, unread: 20_251, other: 0, either: (0, 0) }
+    );
 }
 
 #[test]
@@ -113,7 +135,16 @@ fn eddsa() {
             for test in group.tests {
                 let ours = matches!(name, TestName::Ed25519);
                 let name = format!("{name:?} {}: {}", test.tc_id, test.comment);
-                seen.judge(&Vector { name, ours, message: &test.msg, signature: &test.sig, expected: test.result }, &key);
+                seen.judge(
+                    &Vector {
+                        name,
+                        ours,
+                        message: &test.msg,
+                        signature: &test.sig,
+                        expected: test.result,
+                    },
+                    &key,
+                );
             }
         }
     }
@@ -130,11 +161,21 @@ fn rsa_pkcs1() {
             let ours = group.hash == HashFunction::Sha2_256 && group.key_size <= 4096;
             for test in group.tests {
                 let name = format!("{name:?} {}: {}", test.tc_id, test.comment);
-                seen.judge(&Vector { name, ours, message: &test.msg, signature: &test.sig, expected: test.result }, &key);
+                seen.judge(
+                    &Vector {
+                        name,
+                        ours,
+                        message: &test.msg,
+                        signature: &test.sig,
+                        expected: test.result,
+                    },
+                    &key,
+                );
             }
         }
     }
-    // The three are signatures without the NULL after the hash's name, which old signers left out: refused.
+    // The three are signatures without the NULL after the hash's name, which old signers left out:
+    // refused.
     assert_eq!(seen, Seen { accepted: 24, refused: 5_378, unread: 776, other: 21, either: (0, 3) });
 }
 
@@ -145,20 +186,34 @@ fn rsa_pss() {
     for name in TestName::all() {
         for group in TestSet::load(name).unwrap().test_groups {
             let key = key(&group.der);
-            // As Go makes them by default and key services always: the hash everywhere, and salt as long as the hash.
+            // As Go makes them by default and key services always: the hash everywhere, and salt as
+            // long as the hash.
             let scheme = group.hash == HashFunction::Sha2_256
                 && group.mgf == Mgf::Mgf1
                 && group.mgf_hash == Some(HashFunction::Sha2_256)
                 && group.salt_size == 32;
-            // Keys that fix the parameters of PSS in themselves have a type of their own, which no signer here uses.
+            // Keys that fix the parameters of PSS in themselves have a type of their own, which no
+            // signer here uses.
             let ours = scheme && group.key_size <= 4096 && !format!("{name:?}").contains("Params");
             for test in group.tests {
                 let name = format!("{name:?} {}: {}", test.tc_id, test.comment);
-                seen.judge(&Vector { name, ours, message: &test.msg, signature: &test.sig, expected: test.result }, &key);
+                seen.judge(
+                    &Vector {
+                        name,
+                        ours,
+                        message: &test.msg,
+                        signature: &test.sig,
+                        expected: test.result,
+                    },
+                    &key,
+                );
             }
         }
     }
-    assert_eq!(seen, Seen { accepted: 190, refused: 2_198, unread: 1_091, other: 18, either: (0, 0) });
+    assert_eq!(
+        seen,
+        Seen { accepted: 190, refused: 2_198, unread: 1_091, other: 18, either: (0, 0) }
+    );
 }
 
 #[test]
@@ -170,7 +225,16 @@ fn dsa() {
             let key = key(&group.der);
             for test in group.tests {
                 let name = format!("{name:?} {}: {}", test.tc_id, test.comment);
-                seen.judge(&Vector { name, ours: false, message: &test.msg, signature: &test.sig, expected: test.result }, &key);
+                seen.judge(
+                    &Vector {
+                        name,
+                        ours: false,
+                        message: &test.msg,
+                        signature: &test.sig,
+                        expected: test.result,
+                    },
+                    &key,
+                );
             }
         }
     }

@@ -1,8 +1,10 @@
-//! The main job, from end to end, with nothing but what cargo brings: `cargo run --example main-job`.
+//! The main job, from end to end, with nothing but what cargo brings:
+//! `cargo run --example main-job`.
 //!
-//! Starts a registry in this process, makes keys, publishes a small repository as luet does, and then drives the real plugin
-//! binary with luet's own payloads. Each step says what happens and what the plugin answered; a step that goes otherwise than
-//! it should ends the program with an error.
+//! Starts a registry in this process, makes keys, publishes a small repository as luet does, and
+//! then drives the real plugin binary with luet's own payloads. Each step says what happens and
+//! what the plugin answered; a step that goes otherwise than it should ends the program with an
+//! error.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,8 +23,10 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use support::{PASSWORD, Plugin, Reply, TestRegistry, make_keys};
 
-/// What luet pushes for a repository of one package: its description, its tree, its metadata, and the package.
-const TAGS: [&str; 4] = ["repository.yaml", "tree.tar.gz", "repository.meta.yaml.tar", "yip-toolchain-1.0"];
+/// What luet pushes for a repository of one package: its description, its tree, its metadata, and
+/// the package.
+const TAGS: [&str; 4] =
+    ["repository.yaml", "tree.tar.gz", "repository.meta.yaml.tar", "yip-toolchain-1.0"];
 
 fn main() -> ExitCode {
     let mut tour = Tour::begin();
@@ -64,7 +68,11 @@ impl Tour {
 
     /// Prints what was sent and answered, and holds it against what should be.
     fn expect(&mut self, what: &str, reply: &Reply, class: Option<&str>) {
-        let answer = if reply.error.is_empty() { format!("ok {}", reply.state) } else { reply.error.clone() };
+        let answer = if reply.error.is_empty() {
+            format!("ok {}", reply.state)
+        } else {
+            reply.error.clone()
+        };
         println!("   {what}\n      -> {}", answer.trim_end().replace('\n', "\n         "));
         let found = (!reply.error.is_empty()).then(|| reply.class());
         if reply.exit != Some(0) || found != class {
@@ -79,7 +87,14 @@ impl Tour {
     }
 
     /// The same, where the host unpacks `layer`, whatever the registry told us.
-    fn unpack_as(&mut self, repository: &str, tag: &str, layer: &[u8], before: Option<&str>, after: Option<&str>) {
+    fn unpack_as(
+        &mut self,
+        repository: &str,
+        tag: &str,
+        layer: &[u8],
+        before: Option<&str>,
+        after: Option<&str>,
+    ) {
         self.dests += 1;
         let image = self.registry.name(&format!("{repository}:{tag}"));
         let dest = self.plugin.dest(&format!("dest{}", self.dests));
@@ -125,13 +140,23 @@ impl Tour {
 
     fn unsigned(&mut self) {
         self.say("a second repository is not signed: the install stops");
-        self.registry.push_image("hobby/packages", "game-1.0", &[&content("hobby/packages", "game-1.0")]);
+        self.registry.push_image(
+            "hobby/packages",
+            "game-1.0",
+            &[&content("hobby/packages", "game-1.0")],
+        );
         self.unpack("hobby/packages", "game-1.0", Some("unsigned"));
-        self.say("... unless it is allowed to be (LUET_COSIGN_ALLOW_UNSIGNED, or a rule of a policy)");
+        self.say(
+            "... unless it is allowed to be (LUET_COSIGN_ALLOW_UNSIGNED, or a rule of a policy)",
+        );
         self.plugin.set("LUET_COSIGN_ALLOW_UNSIGNED", &self.registry.name("hobby/**"));
         self.unpack("hobby/packages", "game-1.0", None);
         println!("   the first repository stays as strict as it was:");
-        self.registry.push_image("acme/packages", "new-1.0", &[&content("acme/packages", "new-1.0")]);
+        self.registry.push_image(
+            "acme/packages",
+            "new-1.0",
+            &[&content("acme/packages", "new-1.0")],
+        );
         self.unpack("acme/packages", "new-1.0", Some("unsigned"));
     }
 
@@ -143,15 +168,35 @@ impl Tour {
 
     fn tamper(&mut self) {
         self.say("somebody replaces a package under its tag and hangs the old signature on the new image");
-        let old = self.registry.push_image("acme/packages", "yip-toolchain-1.0", &[&content("acme/packages", "yip-toolchain-1.0")]);
-        let new = self.registry.push_image("acme/packages", "yip-toolchain-1.0", &[&content("evil", "yip-toolchain-1.0")]);
+        let old = self.registry.push_image(
+            "acme/packages",
+            "yip-toolchain-1.0",
+            &[&content("acme/packages", "yip-toolchain-1.0")],
+        );
+        let new = self.registry.push_image(
+            "acme/packages",
+            "yip-toolchain-1.0",
+            &[&content("evil", "yip-toolchain-1.0")],
+        );
         let tag = |digest: &str| format!("{}.sig", digest.replace(':', "-"));
-        let (media_type, signature) = self.registry.manifest("acme/packages", &tag(&old.digest)).unwrap();
-        self.registry.push_manifest("acme/packages", Some(&tag(&new.digest)), &media_type, &signature);
+        let (media_type, signature) =
+            self.registry.manifest("acme/packages", &tag(&old.digest)).unwrap();
+        self.registry.push_manifest(
+            "acme/packages",
+            Some(&tag(&new.digest)),
+            &media_type,
+            &signature,
+        );
         self.unpack("acme/packages", "yip-toolchain-1.0", Some("binding"));
         self.say("the registry shows us the signed image, and gives the host another one: the files on disk are what counts");
         self.registry.tag("acme/packages", "yip-toolchain-1.0", &old.digest);
-        self.unpack_as("acme/packages", "yip-toolchain-1.0", &content("evil", "yip-toolchain-1.0"), None, Some("tree"));
+        self.unpack_as(
+            "acme/packages",
+            "yip-toolchain-1.0",
+            &content("evil", "yip-toolchain-1.0"),
+            None,
+            Some("tree"),
+        );
     }
 
     fn end(self) -> ExitCode {
@@ -169,13 +214,21 @@ fn content(repository: &str, tag: &str) -> Vec<u8> {
     support::layer(&[("usr/share/demo/name", format!("{repository} {tag}").as_bytes())])
 }
 
-/// Builds the plugin with the cargo that runs this example, in the same profile, and returns where it is.
+/// Builds the plugin with the cargo that runs this example, in the same profile, and returns where
+/// it is.
 fn build() -> PathBuf {
     let example = std::env::current_exe().unwrap();
     let profile = example.parent().unwrap().parent().unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--bin", "luet-cosign", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
+    command.args([
+        "build",
+        "--quiet",
+        "--bin",
+        "luet-cosign",
+        "--manifest-path",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+    ]);
     command.arg("--target-dir").arg(profile.parent().unwrap());
     if profile.ends_with("release") {
         command.arg("--release");

@@ -45,7 +45,10 @@ impl Subject {
         let mut bytes = Vec::new();
         open(path)?.take(cap + 1).read_to_end(&mut bytes).map_err(|error| unread(path, &error))?;
         if u64::try_from(bytes.len()).map_or(true, |length| length > cap) {
-            return Err(Failure::new(Class::Limit, format!("`{}` is larger than {cap} bytes", path.display())));
+            return Err(Failure::new(
+                Class::Limit,
+                format!("`{}` is larger than {cap} bytes", path.display()),
+            ));
         }
         Ok(bytes)
     }
@@ -89,7 +92,8 @@ fn open(path: &Path) -> Result<File, Failure> {
     let path = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
     let file = File::open(path).map_err(|error| unread(path, &error))?;
     if file.metadata().is_ok_and(|found| found.is_dir()) {
-        return Err(Failure::new(Class::NotFound, format!("`{}` is a folder", path.display())).hint("name the file in it"));
+        return Err(Failure::new(Class::NotFound, format!("`{}` is a folder", path.display()))
+            .hint("name the file in it"));
     }
     let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
     Ok(file)
@@ -98,10 +102,10 @@ fn open(path: &Path) -> Result<File, Failure> {
 fn unread(path: &Path, error: &std::io::Error) -> Failure {
     match error.kind() {
         std::io::ErrorKind::NotFound => {
-            Failure::new(Class::NotFound, format!("there is no file `{}`", path.display())).hint("check its name")
+            Failure::new(Class::NotFound, format!("there is no file `{}`", path.display()))
+                .hint("check its name")
         }
-        _ => {
-            Failure::new(Class::State, format!("`{}` cannot be read: {error}", path.display())).hint("check its permissions, and the disk")
-        }
+        _ => Failure::new(Class::State, format!("`{}` cannot be read: {error}", path.display()))
+            .hint("check its permissions, and the disk"),
     }
 }

@@ -1,7 +1,9 @@
-//! The log, asked: for the entry of a signature beside which none lies, and for an entry by its name.
+//! The log, asked: for the entry of a signature beside which none lies, and for an entry by its
+//! name.
 //!
-//! The body of the entry is rebuilt from what is here, so the log can only confirm it: promise and proof are checked by the trusted
-//! root as if they had lain beside the file. An entry that held is kept, and checked anew whenever it is used.
+//! The body of the entry is rebuilt from what is here, so the log can only confirm it: promise and
+//! proof are checked by the trusted root as if they had lain beside the file. An entry that held is
+//! kept, and checked anew whenever it is used.
 
 use super::{Request, certify};
 use crate::class::{Class, Failure};
@@ -25,9 +27,16 @@ impl<'a> Log<'a> {
         Self { session, request }
     }
 
-    /// Checks a signature by a certificate with the log's entry: the one that is kept here, or else the one that the log has.
-    pub(super) async fn certify(&self, detached: &Detached, message: &Message) -> Result<SignedFile, Failure> {
-        let Some(leaf) = detached.certificates.first() else { return self.judge(detached.clone(), message).await };
+    /// Checks a signature by a certificate with the log's entry: the one that is kept here, or else
+    /// the one that the log has.
+    pub(super) async fn certify(
+        &self,
+        detached: &Detached,
+        message: &Message,
+    ) -> Result<SignedFile, Failure> {
+        let Some(leaf) = detached.certificates.first() else {
+            return self.judge(detached.clone(), message).await;
+        };
         let body = hashedrekord(&message.digests().sha256, &detached.signature, leaf);
         let name = leaf_hash(&body);
         let folder = kept(self.session);
@@ -40,14 +49,20 @@ impl<'a> Log<'a> {
         if self.request.offline || self.session.is_offline() {
             return self.judge(detached.clone(), message).await;
         }
-        let url = self.request.log.as_deref().or(self.session.environment().text("COSIGN_REKOR_URL")?);
+        let url =
+            self.request.log.as_deref().or(self.session.environment().text("COSIGN_REKOR_URL")?);
         let rekor = Rekor::new(self.session.client(), url);
-        let answer = rekor.find(&body).await.map_err(|failure| failure.within("the log could not be asked when it was signed"))?;
+        let answer = rekor
+            .find(&body)
+            .await
+            .map_err(|failure| failure.within("the log could not be asked when it was signed"))?;
         let answer = answer.ok_or_else(|| {
             Failure::new(Class::Tlog, format!("the log `{}` has no entry of this signature", rekor.url()))
                 .hint("it was signed without a log, or logged elsewhere: see --rekor-url, or ask the publisher for a bundle")
         })?;
-        let signed = self.judge(Detached { entry: Some(answer.logged.clone()), ..detached.clone() }, message).await?;
+        let signed = self
+            .judge(Detached { entry: Some(answer.logged.clone()), ..detached.clone() }, message)
+            .await?;
         if let Some(folder) = folder {
             keep(&folder, &name, &answer);
         }
@@ -55,7 +70,8 @@ impl<'a> Log<'a> {
     }
 
     async fn judge(&self, detached: Detached, message: &Message) -> Result<SignedFile, Failure> {
-        certify(self.session, &FileSignature::Detached(detached), message, Statements::Signatures).await
+        certify(self.session, &FileSignature::Detached(detached), message, Statements::Signatures)
+            .await
     }
 }
 
@@ -77,14 +93,24 @@ fn keep(folder: &Folder, name: &Digest, answer: &LogAnswer) {
     let _ = folder.replace(&name.hex(), &answer.to_bytes());
 }
 
-/// Fetches an entry of a log and checks that the log promised it and has it. Returns it as `rekor-cli get` prints it.
+/// Fetches an entry of a log and checks that the log promised it and has it. Returns it as
+/// `rekor-cli get` prints it.
 ///
 /// # Errors
-/// `not-found`: there is none. `tlog`: it does not hold, or the log is none that the trusted root knows. `net`: no answer.
-pub async fn print_entry(session: &Session, name: &EntryName, url: Option<&str>) -> Result<VerifiedEntry, Failure> {
+/// `not-found`: there is none. `tlog`: it does not hold, or the log is none that the trusted root
+/// knows. `net`: no answer.
+pub async fn print_entry(
+    session: &Session,
+    name: &EntryName,
+    url: Option<&str>,
+) -> Result<VerifiedEntry, Failure> {
     let url = url.or(session.environment().text("COSIGN_REKOR_URL")?);
     if session.is_offline() {
-        return Err(Failure::new(Class::Net, "the log is on the network, and LUET_COSIGN_OFFLINE is set").hint("unset LUET_COSIGN_OFFLINE"));
+        return Err(Failure::new(
+            Class::Net,
+            "the log is on the network, and LUET_COSIGN_OFFLINE is set",
+        )
+        .hint("unset LUET_COSIGN_OFFLINE"));
     }
     let answer = Rekor::new(session.client(), url).get(name).await?;
     let check = async || {

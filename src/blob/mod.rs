@@ -1,8 +1,9 @@
 //! Files: is this what somebody released, and who was it? (`verify-blob`)
 //!
-//! Read from top to bottom: what lies beside the file is fetched, the file is read once, its signature is checked; only then, and
-//! only where nothing beside it says when it was made, the log is asked for its entry. Policies are about images and say nothing
-//! here. Sources: `reference/cosign.md` 1d, 1e; docs/files.md.
+//! Read from top to bottom: what lies beside the file is fetched, the file is read once, its
+//! signature is checked; only then, and only where nothing beside it says when it was made, the log
+//! is asked for its entry. Policies are about images and say nothing here. Sources:
+//! `reference/cosign.md` 1d, 1e; docs/files.md.
 
 mod content;
 mod log;
@@ -16,7 +17,10 @@ pub use sums::{Listed, check_sums};
 
 use crate::class::{Class, Failure};
 use crate::session::Session;
-use crate::trust::{self, Certificate, Identity, Message, PublicKey, SignedFile, Statements, VerifiedFile, check_claimed, check_made};
+use crate::trust::{
+    self, Certificate, Identity, Message, PublicKey, SignedFile, Statements, VerifiedFile,
+    check_claimed, check_made,
+};
 use crate::wire::FileSignature;
 use log::Log;
 
@@ -71,9 +75,10 @@ impl Answer {
 /// Checks the signature of a file.
 ///
 /// # Errors
-/// `signature`: the file is not what was signed. `identity`: somebody else signed it. `time`, `tlog`,
-/// `malformed`, `binding`, `unsupported`: the signature does not hold. `not-found`: there is no such file. `net`: the log, or what
-/// lies behind a URL, could not be had. `secret`, `trustroot`, `limit`, `usage`.
+/// `signature`: the file is not what was signed. `identity`: somebody else signed it. `time`,
+/// `tlog`, `malformed`, `binding`, `unsupported`: the signature does not hold. `not-found`: there
+/// is no such file. `net`: the log, or what lies behind a URL, could not be had. `secret`,
+/// `trustroot`, `limit`, `usage`.
 pub async fn verify(
     session: &Session,
     subject: &Subject,
@@ -115,18 +120,35 @@ pub async fn verify(
     }
 }
 
-/// Checks a signature by the trusted root, and where that does not know an authority or log, once more by a newer one.
-async fn certify(session: &Session, signature: &FileSignature, message: &Message, statements: Statements) -> Result<SignedFile, Failure> {
+/// Checks a signature by the trusted root, and where that does not know an authority or log, once
+/// more by a newer one.
+async fn certify(
+    session: &Session,
+    signature: &FileSignature,
+    message: &Message,
+    statements: Statements,
+) -> Result<SignedFile, Failure> {
     let check = async || {
         let roots = session.roots().load([None]).await;
-        roots.get(None).map_err(trust::Rejected::from)?.certify_file(signature, message, statements, session.certificate_log())
+        roots.get(None).map_err(trust::Rejected::from)?.certify_file(
+            signature,
+            message,
+            statements,
+            session.certificate_log(),
+        )
     };
     session.roots().judge(check).await
 }
 
-/// Returns the failure where it was not said whose signature counts. The front adds the command that says it.
+/// Returns the failure where it was not said whose signature counts. The front adds the command
+/// that says it.
 #[must_use]
 pub fn unasked(certificate: &Certificate) -> Failure {
     let (subject, issuer) = (certificate.subject(), certificate.issuer());
-    Failure::new(Class::Identity, format!("signed by `{subject}` (issuer `{issuer}`), and nobody said whose signature counts"))
+    Failure::new(
+        Class::Identity,
+        format!(
+            "signed by `{subject}` (issuer `{issuer}`), and nobody said whose signature counts"
+        ),
+    )
 }

@@ -1,4 +1,5 @@
-//! What lies beside a file, wherever the user says that it does: a path, an https URL, a variable, or the signature itself.
+//! What lies beside a file, wherever the user says that it does: a path, an https URL, a variable,
+//! or the signature itself.
 
 use crate::class::{Class, Failure};
 use crate::config::{Trusted, read_file};
@@ -14,7 +15,8 @@ pub struct Sources {
     pub signature: Option<String>,
     /// `--certificate`
     pub certificate: Option<String>,
-    /// `--certificate-chain`: authorities between the signer's and one of the trusted root. None of them is trusted for standing here.
+    /// `--certificate-chain`: authorities between the signer's and one of the trusted root. None of
+    /// them is trusted for standing here.
     pub chain: Option<String>,
     /// `--bundle`, of either form.
     pub bundle: Option<String>,
@@ -26,27 +28,36 @@ impl Sources {
     /// Fetches all of it.
     ///
     /// # Errors
-    /// `usage`: too little or too much is named. `not-found`: a file is not there. `malformed`: it is not what it should be. `net`:
-    /// it could not be fetched.
+    /// `usage`: too little or too much is named. `not-found`: a file is not there. `malformed`: it
+    /// is not what it should be. `net`: it could not be fetched.
     pub async fn load(&self, session: &Session) -> Result<FileSignature, Failure> {
         let mut found = match &self.bundle {
             Some(place) => {
                 let bytes = fetch(session, place, limits::BUNDLE_BYTES).await?;
                 match wire::read_bundle(&bytes).map_err(|failure| failure.within(shown(place)))? {
                     FileSignature::Detached(detached) => detached,
-                    bundle @ FileSignature::Bundle(_) if self.signature.is_none() && self.certificate.is_none() => return Ok(bundle),
+                    bundle @ FileSignature::Bundle(_)
+                        if self.signature.is_none() && self.certificate.is_none() =>
+                    {
+                        return Ok(bundle);
+                    }
                     FileSignature::Bundle(_) => {
-                        return Err(Failure::new(Class::Usage, "a Sigstore bundle beside --signature or --certificate")
-                            .hint("the bundle holds both: leave the others out"));
+                        return Err(Failure::new(
+                            Class::Usage,
+                            "a Sigstore bundle beside --signature or --certificate",
+                        )
+                        .hint("the bundle holds both: leave the others out"));
                     }
                 }
             }
             None if self.signature.is_none() => {
-                return Err(Failure::new(Class::Usage, "no signature to check").hint("give --signature FILE, or --bundle FILE"));
+                return Err(Failure::new(Class::Usage, "no signature to check")
+                    .hint("give --signature FILE, or --bundle FILE"));
             }
             None => Detached::default(),
         };
-        // cosign's order: what is named by itself is taken before what the bundle has. The entry must name it in any case.
+        // cosign's order: what is named by itself is taken before what the bundle has. The entry
+        // must name it in any case.
         if let Some(place) = &self.signature {
             found.signature = self.read_signature(session, place).await?;
         }
@@ -58,7 +69,9 @@ impl Sources {
         }
         if let Some(place) = &self.timestamp {
             let bytes = fetch(session, place, limits::SIGNATURE_BYTES).await?;
-            let text = String::from_utf8(bytes).map_err(|_| Failure::new(Class::Malformed, format!("{} is not UTF-8", shown(place))))?;
+            let text = String::from_utf8(bytes).map_err(|_| {
+                Failure::new(Class::Malformed, format!("{} is not UTF-8", shown(place)))
+            })?;
             found.timestamp = Some(wire::read_timestamp(&text)?);
         }
         Ok(FileSignature::Detached(found))
@@ -79,7 +92,9 @@ impl Sources {
 fn looks_like_base64(text: &str) -> bool {
     text.len() >= 64
         && text.len().is_multiple_of(4)
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
 }
 
 async fn read_certificates(session: &Session, place: &str) -> Result<Vec<Vec<u8>>, Failure> {
@@ -95,8 +110,10 @@ async fn fetch(session: &Session, place: &str, cap: u64) -> Result<Vec<u8>, Fail
             None => Err(Failure::new(Class::Usage, format!("the variable {name} is not set"))),
         },
         Some(_) => session.client().download(place, cap).await,
-        None if !Path::new(place).exists() => Err(Failure::new(Class::NotFound, format!("there is no file `{place}`"))
-            .hint("download it from where the file came from; it lies beside it there")),
+        None if !Path::new(place).exists() => {
+            Err(Failure::new(Class::NotFound, format!("there is no file `{place}`"))
+                .hint("download it from where the file came from; it lies beside it there"))
+        }
         None => read_file(Path::new(place), cap, Trusted::Anyone, Class::Malformed),
     }
 }

@@ -1,4 +1,5 @@
-//! What can be typed. Help texts are part of the interface: imperative first line, an example for each command.
+//! What can be typed. Help texts are part of the interface: imperative first line, an example for
+//! each command.
 
 mod files;
 
@@ -24,8 +25,8 @@ Exit codes: 0 verified or allowed, 1 this machine's files, 2 usage, 3 policy or 
 
 /// Sign images when a package manager pushes them, verify them when it unpacks them
 ///
-/// As a plugin it is called by the host, once per event: `luet install --plugin luet-cosign ...`. As a command it does the
-/// same by hand.
+/// As a plugin it is called by the host, once per event: `luet install --plugin luet-cosign ...`.
+/// As a command it does the same by hand.
 #[derive(Debug, Parser)]
 #[command(name = "luet-cosign", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct Arguments {
@@ -44,7 +45,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  luet-cosign check quay.io/acme/packages:repository.yaml")]
     Check(Check),
     /// Print completions for a shell
-    #[command(after_help = "Example:\n  luet-cosign completions bash > /etc/bash_completion.d/luet-cosign")]
+    #[command(
+        after_help = "Example:\n  luet-cosign completions bash > /etc/bash_completion.d/luet-cosign"
+    )]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -53,13 +56,19 @@ pub enum Command {
     #[command(after_help = "Example:\n  luet cosign doctor        (luet runs any luet-X on PATH)")]
     Doctor,
     /// Make a key pair: cosign.key, encrypted, and cosign.pub
-    #[command(after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign generate-key-pair --output-key-prefix acme")]
+    #[command(
+        after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign generate-key-pair --output-key-prefix acme"
+    )]
     GenerateKeyPair(GenerateKeyPair),
-    /// Turn a private key of another program into a key pair as cosign keeps it: import-cosign.key, encrypted, and .pub
+    /// Turn a private key of another program into a key pair as cosign keeps it: import-cosign.key,
+    /// encrypted, and .pub
     ///
-    /// Reads PEM: PKCS#8, also openssl's encrypted one, PKCS#1 (RSA) and SEC1 (EC); ECDSA P-256, P-384, P-521, Ed25519, and RSA of
-    /// 2,048 to 4,096 bits. COSIGN_PASSWORD opens the file, where it is encrypted, and encrypts the new key.
-    #[command(after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign import-key-pair --key openssl.pem --output-key-prefix acme")]
+    /// Reads PEM: PKCS#8, also openssl's encrypted one, PKCS#1 (RSA) and SEC1 (EC); ECDSA P-256,
+    /// P-384, P-521, Ed25519, and RSA of 2,048 to 4,096 bits. COSIGN_PASSWORD opens the file, where
+    /// it is encrypted, and encrypts the new key.
+    #[command(
+        after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign import-key-pair --key openssl.pem --output-key-prefix acme"
+    )]
     ImportKeyPair(ImportKeyPair),
     /// Print the manual page
     #[command(after_help = "Example:\n  luet-cosign man | man -l -")]
@@ -85,10 +94,14 @@ pub enum Command {
         command: Seen,
     },
     /// Sign images
-    #[command(after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign sign --key cosign.key quay.io/acme/packages:repository.yaml")]
+    #[command(
+        after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign sign --key cosign.key quay.io/acme/packages:repository.yaml"
+    )]
     Sign(Sign),
     /// Print where the signatures of an image lie
-    #[command(after_help = "Example:\n  luet-cosign triangulate quay.io/acme/packages:repository.yaml")]
+    #[command(
+        after_help = "Example:\n  luet-cosign triangulate quay.io/acme/packages:repository.yaml"
+    )]
     Triangulate(Triangulate),
     /// Look at a transparency log
     Tlog {
@@ -97,12 +110,14 @@ pub enum Command {
         command: Tlog,
     },
     /// Verify images by a key, or as the policy says
-    #[command(after_help = "Example:\n  luet-cosign verify --key cosign.pub quay.io/acme/packages:repository.yaml | jq")]
+    #[command(
+        after_help = "Example:\n  luet-cosign verify --key cosign.pub quay.io/acme/packages:repository.yaml | jq"
+    )]
     Verify(Verify),
     /// Verify a file by the signature beside it
     ///
-    /// The signature, certificate or bundle may be a path, an https URL or env://VAR. Where nothing beside the file says when it was
-    /// signed, the log is asked, once.
+    /// The signature, certificate or bundle may be a path, an https URL or env://VAR. Where nothing
+    /// beside the file says when it was signed, the log is asked, once.
     #[command(after_help = files::VERIFY_BLOB)]
     VerifyBlob(VerifyBlob),
     /// Verify a file by a Sigstore bundle, as the conformance suite of Sigstore asks
@@ -124,13 +139,23 @@ pub struct Network {
 #[derive(Clone, Debug, Default, Args)]
 pub struct Identity {
     /// The name that the signer's certificate must have
-    #[arg(long, alias = "cert-identity", value_name = "NAME", conflicts_with = "certificate_identity_regexp")]
+    #[arg(
+        long,
+        alias = "cert-identity",
+        value_name = "NAME",
+        conflicts_with = "certificate_identity_regexp"
+    )]
     pub certificate_identity: Option<String>,
     /// A regular expression that fits the whole name
     #[arg(long, value_name = "REGEXP")]
     pub certificate_identity_regexp: Option<String>,
     /// Who must have vouched for the name: the URL of an OpenID Connect issuer
-    #[arg(long, alias = "cert-oidc-issuer", value_name = "URL", conflicts_with = "certificate_oidc_issuer_regexp")]
+    #[arg(
+        long,
+        alias = "cert-oidc-issuer",
+        value_name = "URL",
+        conflicts_with = "certificate_oidc_issuer_regexp"
+    )]
     pub certificate_oidc_issuer: Option<String>,
     /// A regular expression that fits the whole URL
     #[arg(long, value_name = "REGEXP")]
@@ -159,9 +184,15 @@ impl Identity {
         match (subject, issuer) {
             (None, None) => Ok(None),
             (Some(subject), Some(issuer)) => Ok(Some(trust::Identity::Named { issuer, subject })),
-            (Some(_), None) => Err(Failure::new(Class::Usage, "--certificate-identity without --certificate-oidc-issuer")
-                .hint("a name says nothing without who vouches for it")),
-            (None, Some(_)) => Err(Failure::new(Class::Usage, "--certificate-oidc-issuer without --certificate-identity")),
+            (Some(_), None) => Err(Failure::new(
+                Class::Usage,
+                "--certificate-identity without --certificate-oidc-issuer",
+            )
+            .hint("a name says nothing without who vouches for it")),
+            (None, Some(_)) => Err(Failure::new(
+                Class::Usage,
+                "--certificate-oidc-issuer without --certificate-identity",
+            )),
         }
     }
 
@@ -203,7 +234,8 @@ pub struct ImportKeyPair {
     /// Name the files PREFIX.key and PREFIX.pub
     #[arg(short, long, default_value = "import-cosign", value_name = "PREFIX")]
     pub output_key_prefix: String,
-    /// Do not ask (cosign's flag; nothing is ever asked, and a file that is there is never overwritten)
+    /// Do not ask (cosign's flag; nothing is ever asked, and a file that is there is never
+    /// overwritten)
     #[arg(short, long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL", hide = true)]
     pub yes: bool,
 }
@@ -222,7 +254,9 @@ pub enum Policy {
         strict: bool,
     },
     /// Say which rule applies to an image, and what it would do
-    #[command(after_help = "Example:\n  luet-cosign policy explain quay.io/acme/packages:repository.yaml")]
+    #[command(
+        after_help = "Example:\n  luet-cosign policy explain quay.io/acme/packages:repository.yaml"
+    )]
     Explain {
         /// The image
         image: String,
@@ -231,7 +265,9 @@ pub enum Policy {
         policy: Option<PathBuf>,
     },
     /// Print the policy that the variables of the environment amount to
-    #[command(after_help = "Example:\n  luet-cosign policy from-env > /etc/luet/luet-cosign/policy.yaml")]
+    #[command(
+        after_help = "Example:\n  luet-cosign policy from-env > /etc/luet/luet-cosign/policy.yaml"
+    )]
     FromEnv,
 }
 
@@ -247,7 +283,12 @@ pub struct PublicKey {
 #[derive(Debug, Args)]
 pub struct Run {
     /// luet and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "LUET ARGUMENTS")]
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "LUET ARGUMENTS"
+    )]
     pub command: Vec<OsString>,
 }
 
@@ -258,7 +299,9 @@ pub enum Seen {
     #[command(after_help = "Example:\n  luet-cosign seen list --json | jq")]
     List,
     /// Forget an image, or with --all everything of its repository
-    #[command(after_help = "Example:\n  luet-cosign seen forget quay.io/acme/packages:repository.yaml")]
+    #[command(
+        after_help = "Example:\n  luet-cosign seen forget quay.io/acme/packages:repository.yaml"
+    )]
     Forget {
         /// The image
         image: String,
@@ -280,7 +323,8 @@ pub struct Sign {
     /// Put an annotation into the signature; repeatable
     #[arg(short = 'a', long = "annotations", value_name = "KEY=VALUE")]
     pub annotations: Vec<String>,
-    /// Which form of signature to write; `auto` is the one that the most verifiers read (docs/keys.md)
+    /// Which form of signature to write; `auto` is the one that the most verifiers read
+    /// (docs/keys.md)
     #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
     pub format: SignFormat,
     /// Write a Sigstore bundle, or with `false` a legacy signature (cosign's flag; see --format)
@@ -289,7 +333,8 @@ pub struct Sign {
     /// Sign every image of an index as well
     #[arg(short, long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub recursive: bool,
-    /// Upload to a transparency log (cosign's flag; only `false`, the default, is possible in this version)
+    /// Upload to a transparency log (cosign's flag; only `false`, the default, is possible in this
+    /// version)
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub tlog_upload: bool,
     /// Do not ask (cosign's flag; nothing is ever asked)

@@ -1,6 +1,7 @@
 //! `verify-blob`, `tlog get`, and `verify-bundle` for the conformance suite.
 //!
-//! `verify-blob` says what cosign says, where it says it: `Verified OK` on stderr, nothing on stdout.
+//! `verify-blob` says what cosign says, where it says it: `Verified OK` on stderr, nothing on
+//! stdout.
 
 use super::arguments::{Identity as IdentityArguments, Tlog, VerifyBlob, VerifyBundle};
 use super::progress::Bar;
@@ -14,36 +15,64 @@ use crate::trust::{Certificate, Identity, PublicKey, Statements, VerifiedFile};
 use serde_json::{Value, json};
 use std::path::Path;
 
-pub(super) fn verify(command: &VerifyBlob, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+pub(super) fn verify(
+    command: &VerifyBlob,
+    as_json: bool,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
     // A list is read once: what is verified is what is then followed.
-    let list = command.all.as_deref().map(|path| Subject::whole(path, limits::SUMS_BYTES)).transpose()?;
+    let list =
+        command.all.as_deref().map(|path| Subject::whole(path, limits::SUMS_BYTES)).transpose()?;
     let subject: Subject = match (&list, &command.file) {
         (Some(bytes), _) => Subject::Read(bytes.clone()),
-        (None, file) => file.as_deref().unwrap_or("-").parse().unwrap_or_else(|never| match never {}),
+        (None, file) => {
+            file.as_deref().unwrap_or("-").parse().unwrap_or_else(|never| match never {})
+        }
     };
-    let (verified, files) = Session::run(environment, options(&command.identity), async |session| {
-        let wanted = wanted(command, session).await?;
-        let request = Request { wanted, statements: Statements::Signatures, log: command.rekor_url.clone(), offline: command.offline };
-        let bar = Bar::new(size(&subject), !as_json);
-        let answer = blob::verify(session, &subject, &sources(command), &request, &|bytes| bar.add(bytes)).await?;
-        let verified = match answer {
-            Answer::Verified(verified) => verified,
-            Answer::Unasked(certificate) => return Err(blob::unasked(&certificate).hint(advice(&certificate, command))),
-        };
-        let files = match (&command.all, &list) {
-            (Some(path), Some(bytes)) => check_list(session, path, bytes, command.ignore_missing, !as_json)?,
-            _ => Vec::new(),
-        };
-        Ok((verified, files))
-    })?;
+    let (verified, files) =
+        Session::run(environment, options(&command.identity), async |session| {
+            let wanted = wanted(command, session).await?;
+            let request = Request {
+                wanted,
+                statements: Statements::Signatures,
+                log: command.rekor_url.clone(),
+                offline: command.offline,
+            };
+            let bar = Bar::new(size(&subject), !as_json);
+            let answer = blob::verify(session, &subject, &sources(command), &request, &|bytes| {
+                bar.add(bytes)
+            })
+            .await?;
+            let verified = match answer {
+                Answer::Verified(verified) => verified,
+                Answer::Unasked(certificate) => {
+                    return Err(blob::unasked(&certificate).hint(advice(&certificate, command)));
+                }
+            };
+            let files = match (&command.all, &list) {
+                (Some(path), Some(bytes)) => {
+                    check_list(session, path, bytes, command.ignore_missing, !as_json)?
+                }
+                _ => Vec::new(),
+            };
+            Ok((verified, files))
+        })?;
     let worst = files.iter().find_map(|(_, result)| result.as_ref().err()).cloned();
     if as_json {
-        let name = command.file.clone().or_else(|| command.all.as_ref().map(|path| path.display().to_string()));
+        let name = command
+            .file
+            .clone()
+            .or_else(|| command.all.as_ref().map(|path| path.display().to_string()));
         streams.json(document(&name.unwrap_or_default(), &verified, &files))?;
         return Ok(worst.map_or(0, |failure| failure.class().exit()));
     }
     if let Some(logged) = verified.logged() {
-        streams.note(format!("tlog entry verified with uuid: {} index: {}", logged.leaf.hex(), logged.index));
+        streams.note(format!(
+            "tlog entry verified with uuid: {} index: {}",
+            logged.leaf.hex(),
+            logged.index
+        ));
     }
     if !is_asked(command, environment)? {
         streams.note(anybody(&verified));
@@ -51,7 +80,11 @@ pub(super) fn verify(command: &VerifyBlob, as_json: bool, environment: &Environm
     for (listed, result) in &files {
         match result {
             Ok(()) => streams.note(format!("{}: OK", crate::class::printable(&listed.name))),
-            Err(failure) => streams.note(format!("{}: FAILED ({})", crate::class::printable(&listed.name), failure.line())),
+            Err(failure) => streams.note(format!(
+                "{}: FAILED ({})",
+                crate::class::printable(&listed.name),
+                failure.line()
+            )),
         }
     }
     match worst {
@@ -64,7 +97,11 @@ pub(super) fn verify(command: &VerifyBlob, as_json: bool, environment: &Environm
 }
 
 fn options(identity: &IdentityArguments) -> Options {
-    Options { trusted_root: identity.trusted_root.clone(), certificate_log: identity.certificate_log(), ..Options::default() }
+    Options {
+        trusted_root: identity.trusted_root.clone(),
+        certificate_log: identity.certificate_log(),
+        ..Options::default()
+    }
 }
 
 fn sources(command: &VerifyBlob) -> Sources {
@@ -92,9 +129,14 @@ async fn wanted(command: &VerifyBlob, session: &Session) -> Result<Wanted, Failu
     if let Some(identity) = identity(&command.identity, session.environment())? {
         return Ok(Wanted::Identity(identity));
     }
-    // cosign 1 knew no identities; what is in the form that only later ones write was never verified by it.
+    // cosign 1 knew no identities; what is in the form that only later ones write was never
+    // verified by it.
     let old = command.bundle.is_none() && command.certificate.is_some();
-    Ok(if old && session.environment().flag("COSIGN_EXPERIMENTAL")? { Wanted::Anybody } else { Wanted::Nobody })
+    Ok(if old && session.environment().flag("COSIGN_EXPERIMENTAL")? {
+        Wanted::Anybody
+    } else {
+        Wanted::Nobody
+    })
 }
 
 async fn read_key(key: &str, session: &Session) -> Result<PublicKey, Failure> {
@@ -103,7 +145,10 @@ async fn read_key(key: &str, session: &Session) -> Result<PublicKey, Failure> {
     PublicKey::from_pem(&pem).map_err(|failure| failure.within(format!("`{location}`")))
 }
 
-fn identity(options: &IdentityArguments, environment: &Environment) -> Result<Option<Identity>, Failure> {
+fn identity(
+    options: &IdentityArguments,
+    environment: &Environment,
+) -> Result<Option<Identity>, Failure> {
     if let Some(identity) = options.identity()? {
         return Ok(Some(identity));
     }
@@ -123,9 +168,9 @@ fn is_asked(command: &VerifyBlob, environment: &Environment) -> Result<bool, Fai
 }
 
 fn anybody(verified: &VerifiedFile) -> String {
-    let who = verified
-        .certificate()
-        .map_or_else(String::new, |certificate| format!("`{}` (issuer `{}`)", certificate.subject(), certificate.issuer()));
+    let who = verified.certificate().map_or_else(String::new, |certificate| {
+        format!("`{}` (issuer `{}`)", certificate.subject(), certificate.issuer())
+    });
     let who = crate::class::printable(&who);
     format!(
         "WARNING: signed by {who}. Nobody was asked for, so ANYBODY's signature would do: is it theirs? Then say so, for next time:\n  \
@@ -136,7 +181,9 @@ fn anybody(verified: &VerifiedFile) -> String {
 /// Returns the complete command that asks for whoever signed, where nobody was asked for.
 fn advice(certificate: &Certificate, command: &VerifyBlob) -> String {
     let (subject, issuer) = (certificate.subject().as_str(), certificate.issuer());
-    let file = command.file.clone().or_else(|| command.all.as_ref().map(|path| format!("--all {}", quoted(&path.display().to_string()))));
+    let file = command.file.clone().or_else(|| {
+        command.all.as_ref().map(|path| format!("--all {}", quoted(&path.display().to_string())))
+    });
     let options = [
         ("--signature", &command.signature),
         ("--certificate", &command.certificate),
@@ -146,9 +193,23 @@ fn advice(certificate: &Certificate, command: &VerifyBlob) -> String {
         ("--rekor-url", &command.rekor_url),
     ];
     let mut words = vec!["luet-cosign verify-blob".to_owned()];
-    words.extend(options.iter().filter_map(|(name, value)| Some(format!("{name} {}", quoted(value.as_ref()?)))));
-    words.extend(command.identity.trusted_root.iter().map(|path| format!("--trusted-root {}", quoted(&path.display().to_string()))));
-    words.push(format!("--certificate-identity {} --certificate-oidc-issuer {}", quoted(subject), quoted(issuer)));
+    words.extend(
+        options
+            .iter()
+            .filter_map(|(name, value)| Some(format!("{name} {}", quoted(value.as_ref()?)))),
+    );
+    words.extend(
+        command
+            .identity
+            .trusted_root
+            .iter()
+            .map(|path| format!("--trusted-root {}", quoted(&path.display().to_string()))),
+    );
+    words.push(format!(
+        "--certificate-identity {} --certificate-oidc-issuer {}",
+        quoted(subject),
+        quoted(issuer)
+    ));
     words.extend(file.map(|file| if command.all.is_some() { file } else { quoted(&file) }));
     format!("if that is who releases this file: {}", words.join(" "))
 }
@@ -156,22 +217,39 @@ fn advice(certificate: &Certificate, command: &VerifyBlob) -> String {
 /// Returns a word as a shell takes it.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 type Checked = Vec<(Listed, Result<(), Failure>)>;
 
-fn check_list(session: &Session, path: &Path, bytes: &[u8], ignore_missing: bool, show: bool) -> Result<Checked, Failure> {
+fn check_list(
+    session: &Session,
+    path: &Path,
+    bytes: &[u8],
+    ignore_missing: bool,
+    show: bool,
+) -> Result<Checked, Failure> {
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let mut list = Listed::parse_all(bytes).map_err(|failure| failure.within(format!("`{}`", path.display())))?;
+    let mut list = Listed::parse_all(bytes)
+        .map_err(|failure| failure.within(format!("`{}`", path.display())))?;
     if ignore_missing {
         list.retain(|listed| listed.path(folder).exists());
         if list.is_empty() {
-            return Err(Failure::new(Class::NotFound, format!("none of the files in `{}` is here", path.display()))
-                .hint("download one of them into the same folder"));
+            return Err(Failure::new(
+                Class::NotFound,
+                format!("none of the files in `{}` is here", path.display()),
+            )
+            .hint("download one of them into the same folder"));
         }
     }
-    let total = list.iter().map(|listed| listed.path(folder).metadata().map_or(0, |found| found.len())).sum();
+    let total = list
+        .iter()
+        .map(|listed| listed.path(folder).metadata().map_or(0, |found| found.len()))
+        .sum();
     let bar = Bar::new(total, show);
     let results = blob::check_sums(session, &list, folder, &|bytes| bar.add(bytes));
     Ok(list.into_iter().zip(results).collect())
@@ -200,19 +278,32 @@ fn document(name: &str, verified: &VerifiedFile, files: &[(Listed, Result<(), Fa
     })
 }
 
-pub(super) fn tlog(command: &Tlog, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+pub(super) fn tlog(
+    command: &Tlog,
+    as_json: bool,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
     let Tlog::Get { uuid, log_index, rekor_url, trusted_root } = command;
     let name = match (uuid, log_index) {
-        (Some(uuid), _) if matches!(uuid.len(), 64 | 80) && uuid.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) => {
+        (Some(uuid), _)
+            if matches!(uuid.len(), 64 | 80)
+                && uuid.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) =>
+        {
             EntryName::Uuid(uuid.clone())
         }
         (Some(uuid), _) => {
-            return Err(Failure::new(Class::Usage, format!("`{uuid}` is no name of an entry; expected 64 or 80 hexadecimal digits")));
+            return Err(Failure::new(
+                Class::Usage,
+                format!("`{uuid}` is no name of an entry; expected 64 or 80 hexadecimal digits"),
+            ));
         }
         (None, index) => EntryName::Index(index.unwrap_or_default()),
     };
     let options = Options { trusted_root: trusted_root.clone(), ..Options::default() };
-    let entry = Session::run(environment, options, async |session| blob::print_entry(session, &name, rekor_url.as_deref()).await)?;
+    let entry = Session::run(environment, options, async |session| {
+        blob::print_entry(session, &name, rekor_url.as_deref()).await
+    })?;
     if as_json {
         streams.json(entry.json())?;
     } else {
@@ -221,10 +312,18 @@ pub(super) fn tlog(command: &Tlog, as_json: bool, environment: &Environment, str
     Ok(0)
 }
 
-pub(super) fn conformance(command: &VerifyBundle, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+pub(super) fn conformance(
+    command: &VerifyBundle,
+    as_json: bool,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
     if command.staging && command.identity.trusted_root.is_none() {
-        return Err(Failure::new(Class::Trustroot, "the trusted root of the staging instance is not part of this program")
-            .hint("give it with --trusted-root"));
+        return Err(Failure::new(
+            Class::Trustroot,
+            "the trusted root of the staging instance is not part of this program",
+        )
+        .hint("give it with --trusted-root"));
     }
     let subject: Subject = command.file.parse().unwrap_or_else(|never| match never {});
     let sources = Sources { bundle: Some(command.bundle.clone()), ..Sources::default() };

@@ -11,9 +11,17 @@ use crate::trust::Requirements;
 use crate::unpack::{self, Checked};
 use serde_json::{Value, json};
 
-pub(super) fn check(command: &Check, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
-    let options =
-        Options { policy: command.policy.clone(), http: http(&command.images, command.network.allow_http_registry)?, ..Options::default() };
+pub(super) fn check(
+    command: &Check,
+    as_json: bool,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
+    let options = Options {
+        policy: command.policy.clone(),
+        http: http(&command.images, command.network.allow_http_registry)?,
+        ..Options::default()
+    };
     let (all, inert, warnings) = Session::run(environment, options, async |session| {
         let mut all = Vec::new();
         for image in &command.images {
@@ -22,13 +30,17 @@ pub(super) fn check(command: &Check, as_json: bool, environment: &Environment, s
         }
         Ok((all, session.loaded().inert.clone(), session.roots().warnings()))
     })?;
-    let worst = all.iter().filter_map(|(_, result)| refusal(result)).max_by_key(|failure| severity(failure.class()));
+    let worst = all
+        .iter()
+        .filter_map(|(_, result)| refusal(result))
+        .max_by_key(|failure| severity(failure.class()));
     let code = worst.map_or(0, |failure| failure.class().exit());
     for warning in warnings {
         streams.note(warning);
     }
     if as_json {
-        let images: Vec<Value> = all.iter().map(|(image, result)| document(image, result)).collect();
+        let images: Vec<Value> =
+            all.iter().map(|(image, result)| document(image, result)).collect();
         streams.json(json!({"images": images, "ignored_variables": inert}))?;
         return Ok(code);
     }
@@ -36,7 +48,10 @@ pub(super) fn check(command: &Check, as_json: bool, environment: &Environment, s
         streams.note("note: not root: after unpacking, owners are not compared");
     }
     if !inert.is_empty() {
-        streams.note(format!("note: a policy file decides, so these variables have no effect: {}", inert.join(", ")));
+        streams.note(format!(
+            "note: a policy file decides, so these variables have no effect: {}",
+            inert.join(", ")
+        ));
     }
     for (image, result) in &all {
         for line in explain(image, result) {
@@ -60,11 +75,14 @@ fn explain(image: &str, result: &Result<Checked, Failure>) -> Vec<String> {
         lines.push(format!("  applies: {}", rule(checked)));
         if let Some(evidence) = &checked.evidence {
             lines.push(format!("  image: {}", evidence.image));
-            lines.extend(evidence.child.iter().map(|child| format!("  image of this platform: {child}")));
+            lines.extend(
+                evidence.child.iter().map(|child| format!("  image of this platform: {child}")),
+            );
             lines.extend(evidence.places.iter().map(place));
             lines.extend(evidence.signatures.iter().map(report));
         }
-        if let Decision::Verified(provisional) | Decision::Allowed(provisional) = &checked.decision {
+        if let Decision::Verified(provisional) | Decision::Allowed(provisional) = &checked.decision
+        {
             lines.extend(provisional.notices().iter().map(|notice| format!("  {}", notice.text)));
         }
     }
@@ -79,7 +97,11 @@ fn word(result: &Result<Checked, Failure>) -> &'static str {
     match result {
         Ok(Checked { decision: Decision::Verified(_), .. }) => "VERIFIED",
         Ok(Checked { decision: Decision::Allowed(_), .. }) => "ALLOWED",
-        Err(failure) | Ok(Checked { decision: Decision::Refused(failure), .. }) if failure.class().is_inconclusive() => "UNKNOWN",
+        Err(failure) | Ok(Checked { decision: Decision::Refused(failure), .. })
+            if failure.class().is_inconclusive() =>
+        {
+            "UNKNOWN"
+        }
         Err(_) | Ok(_) => "DENIED",
     }
 }
@@ -87,7 +109,9 @@ fn word(result: &Result<Checked, Failure>) -> &'static str {
 fn rule(checked: &Checked) -> String {
     match checked.matched.applies() {
         Applies::Rule(rule) => format!("{}, unsigned: {}", rule.title(), rule.unsigned.word()),
-        Applies::Skipped { pattern, place } => format!("the pattern `{pattern}` [{place}] skips it"),
+        Applies::Skipped { pattern, place } => {
+            format!("the pattern `{pattern}` [{place}] skips it")
+        }
         Applies::Unmatched { mode, place } => format!("none; unmatched: {} [{place}]", mode.word()),
     }
 }
@@ -99,15 +123,25 @@ fn place(report: &PlaceReport) -> String {
         PlaceAnswer::NoApi { detail } => format!("the registry has none ({detail})"),
         PlaceAnswer::Failed(failure) => failure.line(),
     };
-    format!("  place: {} of `{}` for {}: {found}", report.kind, report.repository, report.subject.short())
+    format!(
+        "  place: {} of `{}` for {}: {found}",
+        report.kind,
+        report.repository,
+        report.subject.short()
+    )
 }
 
 fn report(report: &SignatureReport) -> String {
     let outcome = match &report.outcome {
         Ok(signature) => {
             let name = &signature.payload().docker_reference;
-            let name = if name.is_empty() { String::new() } else { format!(", signed as `{name}`") };
-            format!("valid, by `{}` (key {}){name}", signature.authority(), signature.fingerprint().short())
+            let name =
+                if name.is_empty() { String::new() } else { format!(", signed as `{name}`") };
+            format!(
+                "valid, by `{}` (key {}){name}",
+                signature.authority(),
+                signature.fingerprint().short()
+            )
         }
         Err(failure) => failure.full_line(),
     };
@@ -128,8 +162,18 @@ fn document(image: &str, result: &Result<Checked, Failure>) -> Value {
             add("places", evidence_places(evidence));
             add("signatures", evidence_signatures(evidence));
         }
-        if let Decision::Verified(provisional) | Decision::Allowed(provisional) = &checked.decision {
-            add("notices", json!(provisional.notices().iter().map(|notice| notice.text.clone()).collect::<Vec<_>>()));
+        if let Decision::Verified(provisional) | Decision::Allowed(provisional) = &checked.decision
+        {
+            add(
+                "notices",
+                json!(
+                    provisional
+                        .notices()
+                        .iter()
+                        .map(|notice| notice.text.clone())
+                        .collect::<Vec<_>>()
+                ),
+            );
         }
     }
     if let Some(failure) = refusal(result) {
@@ -154,8 +198,12 @@ fn evidence_places(evidence: &Evidence) -> Value {
 fn evidence_signatures(evidence: &Evidence) -> Value {
     let image = &evidence.reference.to_string();
     let one = |report: &SignatureReport| match &report.outcome {
-        Ok(good) => json!({"place": report.place.to_string(), "good": true, "signature": signature(good, image)}),
-        Err(failure) => json!({"place": report.place.to_string(), "good": false, "error": failure.json()}),
+        Ok(good) => {
+            json!({"place": report.place.to_string(), "good": true, "signature": signature(good, image)})
+        }
+        Err(failure) => {
+            json!({"place": report.place.to_string(), "good": false, "error": failure.json()})
+        }
     };
     evidence.signatures.iter().map(one).collect()
 }

@@ -1,7 +1,8 @@
-//! `doctor`: what keeps images from being verified on this machine. Asks no registry, changes nothing; of the network only a key that the policy names by URL.
+//! `doctor`: what keeps images from being verified on this machine. Asks no registry, changes
+//! nothing; of the network only a key that the policy names by URL.
 //!
-//! Everything that it names was seen on the real luet to end in an unverified install without a word (`reference/hosts.md`
-//! sections 0, 2.2, 4).
+//! Everything that it names was seen on the real luet to end in an unverified install without a
+//! word (`reference/hosts.md` sections 0, 2.2, 4).
 
 use super::run::{PLUGIN, first_on_path};
 use super::{Outcome, Streams};
@@ -103,11 +104,17 @@ fn plugin_on_path(environment: &Environment) -> Vec<Finding> {
     let same = matches!((&own, &found), (Some(own), Some(found)) if (own.dev(), own.ino()) == (found.dev(), found.ino()));
     let mut findings = Vec::new();
     if same {
-        findings.push(Finding::fine(format!("the first `luet-cosign` on PATH is this one: {}", first.display())));
+        findings.push(Finding::fine(format!(
+            "the first `luet-cosign` on PATH is this one: {}",
+            first.display()
+        )));
     } else {
         findings.push(Finding::problem(
             format!("the first `luet-cosign` on PATH is another program: {}", first.display()),
-            format!("remove it, or put this one before it: {}", std::env::current_exe().unwrap_or_default().display()),
+            format!(
+                "remove it, or put this one before it: {}",
+                std::env::current_exe().unwrap_or_default().display()
+            ),
         ));
     }
     if let Some(found) = found.filter(|found| found.uid() != 0 || found.mode() & 0o022 != 0) {
@@ -124,8 +131,12 @@ fn plugin_on_path(environment: &Environment) -> Vec<Finding> {
     findings
 }
 
-/// Flag before LUET_PLUGIN before configuration; the variable is parted at blanks, the flag at commas.
-fn plugin_loaded(environment: &Environment, configuration: &Configuration) -> Result<Vec<Finding>, Failure> {
+/// Flag before LUET_PLUGIN before configuration; the variable is parted at blanks, the flag at
+/// commas.
+fn plugin_loaded(
+    environment: &Environment,
+    configuration: &Configuration,
+) -> Result<Vec<Finding>, Failure> {
     let mut findings = Vec::new();
     let words = environment.words("LUET_PLUGIN")?;
     if let Some(word) = words.iter().find(|word| word.contains(',')) {
@@ -136,9 +147,11 @@ fn plugin_loaded(environment: &Environment, configuration: &Configuration) -> Re
     }
     let named = |list: &[String]| list.iter().any(|name| name == PLUGIN);
     if named(&words) {
-        findings.push(Finding::fine("LUET_PLUGIN loads the plugin in every luet of this environment"));
+        findings
+            .push(Finding::fine("LUET_PLUGIN loads the plugin in every luet of this environment"));
     } else if words.is_empty() && named(&configuration.plugins) {
-        let file = configuration.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
+        let file =
+            configuration.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
         findings.push(Finding::fine(format!("{file} loads the plugin")));
     } else {
         findings.push(Finding::problem(
@@ -147,7 +160,8 @@ fn plugin_loaded(environment: &Environment, configuration: &Configuration) -> Re
         ));
     }
     if configuration.hides_system() {
-        let file = configuration.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
+        let file =
+            configuration.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
         findings.push(Finding::note(
             format!("luet reads {file} here, and so nothing of /etc/luet/luet.yaml, its `plugin:` included"),
             "use LUET_PLUGIN, which no file hides",
@@ -165,13 +179,24 @@ fn policy(environment: &Environment) -> Vec<Finding> {
     match lint(environment, None) {
         Err(failure) => vec![Finding::problem(failure.line(), failure.the_hint())],
         Ok((problems, _)) => {
-            let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+            let errors =
+                problems.iter().filter(|problem| problem.severity == Severity::Error).count();
             let warnings = problems.len() - errors;
             if errors > 0 {
-                vec![Finding::problem(format!("the policy ({place}) has {}", counted(errors, "error")), "luet-cosign policy lint")]
+                vec![Finding::problem(
+                    format!("the policy ({place}) has {}", counted(errors, "error")),
+                    "luet-cosign policy lint",
+                )]
             } else if warnings > 0 {
-                vec![Finding::note(format!("the policy ({place}) has {}", counted(warnings, "warning")), "luet-cosign policy lint")]
-            } else if place == ENVIRONMENT && environment.raw("COSIGN_PUBLIC_KEY_LOCATION").is_none_or(|value| value.is_empty()) {
+                vec![Finding::note(
+                    format!("the policy ({place}) has {}", counted(warnings, "warning")),
+                    "luet-cosign policy lint",
+                )]
+            } else if place == ENVIRONMENT
+                && environment
+                    .raw("COSIGN_PUBLIC_KEY_LOCATION")
+                    .is_none_or(|value| value.is_empty())
+            {
                 vec![Finding::note(
                     "nobody is trusted: there is no policy file, and COSIGN_PUBLIC_KEY_LOCATION is not set, so every image is refused",
                     "set COSIGN_PUBLIC_KEY_LOCATION, or write /etc/luet/luet-cosign/policy.yaml",
@@ -183,11 +208,14 @@ fn policy(environment: &Environment) -> Vec<Finding> {
     }
 }
 
-/// Which trusted root is in force, how old it is, and whether it can be made newer. No request is made.
+/// Which trusted root is in force, how old it is, and whether it can be made newer. No request is
+/// made.
 fn trusted_root(environment: &Environment) -> Vec<Finding> {
     match describe_root(environment) {
         Ok((root, warnings)) => {
-            let spoilt = warnings.into_iter().map(|warning| Finding::note(warning, "nothing has to be done: it is fetched again"));
+            let spoilt = warnings.into_iter().map(|warning| {
+                Finding::note(warning, "nothing has to be done: it is fetched again")
+            });
             std::iter::once(Finding::fine(root)).chain(spoilt).collect()
         }
         // A policy with errors is a finding of its own.
@@ -196,17 +224,24 @@ fn trusted_root(environment: &Environment) -> Vec<Finding> {
     }
 }
 
-/// Variables that cosign would honour and that have no effect here, and those that a policy file makes inert.
+/// Variables that cosign would honour and that have no effect here, and those that a policy file
+/// makes inert.
 fn variables(environment: &Environment) -> Result<Vec<Finding>, Failure> {
     let known = |name: &str| VARIABLES.iter().any(|variable| variable.name == name);
-    let stray = |name: &&str| (name.starts_with("COSIGN_") || name.starts_with("LUET_COSIGN_")) && !known(name);
+    let stray = |name: &&str| {
+        (name.starts_with("COSIGN_") || name.starts_with("LUET_COSIGN_")) && !known(name)
+    };
     let mut findings: Vec<Finding> = environment
         .names()
         .filter(stray)
-        .map(|name| Finding::note(format!("{name} is set and has no effect"), format!("unset {name}")))
+        .map(|name| {
+            Finding::note(format!("{name} is set and has no effect"), format!("unset {name}"))
+        })
         .collect();
     if policy_file(environment, None)?.is_some() {
-        let inert = |name: &&str| VARIABLES.iter().any(|variable| variable.verification && variable.name == *name);
+        let inert = |name: &&str| {
+            VARIABLES.iter().any(|variable| variable.verification && variable.name == *name)
+        };
         findings.extend(environment.names().filter(inert).map(|name| {
             Finding::note(
                 format!("{name} is set, but a policy file decides what is verified"),
@@ -222,7 +257,10 @@ fn repositories(configuration: &Configuration) -> Vec<Finding> {
     for repository in &configuration.repositories {
         if repository.verify {
             findings.push(Finding::note(
-                format!("the repository `{}` has `verify: true`, which luet ignores", repository.name),
+                format!(
+                    "the repository `{}` has `verify: true`, which luet ignores",
+                    repository.name
+                ),
                 "remove it; what verifies is this plugin",
             ));
         }
@@ -249,7 +287,11 @@ fn caches(environment: &Environment, configuration: &Configuration) -> Vec<Findi
         .and_then(|memory| memory.all().ok());
     let since = first.and_then(|seen| seen.iter().map(|seen| seen.seconds).min());
     let cached = cached(configuration, since);
-    let when = if since.is_some() { "from before anything was verified here" } else { "and nothing was verified here yet" };
+    let when = if since.is_some() {
+        "from before anything was verified here"
+    } else {
+        "and nothing was verified here yet"
+    };
     let mut findings = Vec::new();
     if cached.old_packages > 0 {
         findings.push(Finding::problem(
@@ -278,21 +320,32 @@ fn state(environment: &Environment) -> Vec<Finding> {
     match environment.locations() {
         Err(failure) => findings.push(Finding::problem(failure.line(), failure.the_hint())),
         Ok(locations) => {
-            for (what, candidates) in
-                [("what was verified before", &locations.state), ("what one event leaves for the next", &locations.runs)]
-            {
+            for (what, candidates) in [
+                ("what was verified before", &locations.state),
+                ("what one event leaves for the next", &locations.runs),
+            ] {
                 // Looking must not make anything.
-                let there: Vec<_> = candidates.iter().filter(|path| path.symlink_metadata().is_ok()).cloned().collect();
+                let there: Vec<_> = candidates
+                    .iter()
+                    .filter(|path| path.symlink_metadata().is_ok())
+                    .cloned()
+                    .collect();
                 if there.is_empty() {
-                    let first = candidates.first().map(|path| path.display().to_string()).unwrap_or_default();
+                    let first = candidates
+                        .first()
+                        .map(|path| path.display().to_string())
+                        .unwrap_or_default();
                     findings.push(Finding::fine(format!("{what} will be kept in {first}")));
                     continue;
                 }
                 findings.push(match Folder::first_of(&there) {
-                    Ok(folder) => Finding::fine(format!("{what} is kept in {}", folder.path().display())),
-                    Err(failure) => {
-                        Finding::problem(format!("{what} cannot be kept: {}", failure.text().replace('\n', "; ")), failure.the_hint())
+                    Ok(folder) => {
+                        Finding::fine(format!("{what} is kept in {}", folder.path().display()))
                     }
+                    Err(failure) => Finding::problem(
+                        format!("{what} cannot be kept: {}", failure.text().replace('\n', "; ")),
+                        failure.the_hint(),
+                    ),
                 });
             }
         }

@@ -13,7 +13,12 @@ use crate::unpack::{self, Provisional};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-pub(super) fn verify(command: &Verify, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+pub(super) fn verify(
+    command: &Verify,
+    as_json: bool,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
     let requirements = Requirements { annotations: annotations(&command.annotations)? };
     let options = Options {
         policy: command.policy.clone(),
@@ -22,29 +27,39 @@ pub(super) fn verify(command: &Verify, as_json: bool, environment: &Environment,
         certificate_log: command.identity.certificate_log(),
         ..Options::default()
     };
-    let images: Vec<(String, Result<Provisional, Failure>)> = Session::run(environment, options, async |session| {
-        let authority = authority(command, session).await?;
-        let mut found = Vec::new();
-        for image in &command.images {
-            session.client().renew();
-            let result = match &authority {
-                Some((authority, option)) => unpack::by_authority(session, image, authority, option, &requirements).await,
-                None => unpack::by_policy(session, image, &requirements).await,
-            };
-            found.push((image.clone(), result));
-        }
-        Ok(found)
-    })?;
-    let worst = images.iter().filter_map(|(_, result)| result.as_ref().err()).max_by_key(|failure| severity(failure.class())).cloned();
+    let images: Vec<(String, Result<Provisional, Failure>)> =
+        Session::run(environment, options, async |session| {
+            let authority = authority(command, session).await?;
+            let mut found = Vec::new();
+            for image in &command.images {
+                session.client().renew();
+                let result = match &authority {
+                    Some((authority, option)) => {
+                        unpack::by_authority(session, image, authority, option, &requirements).await
+                    }
+                    None => unpack::by_policy(session, image, &requirements).await,
+                };
+                found.push((image.clone(), result));
+            }
+            Ok(found)
+        })?;
+    let worst = images
+        .iter()
+        .filter_map(|(_, result)| result.as_ref().err())
+        .max_by_key(|failure| severity(failure.class()))
+        .cloned();
     if as_json {
-        let documents: Vec<Value> = images.iter().map(|(image, result)| document(image, result)).collect();
+        let documents: Vec<Value> =
+            images.iter().map(|(image, result)| document(image, result)).collect();
         streams.json(json!({"images": documents}))?;
         return Ok(worst.map_or(0, |failure| failure.class().exit()));
     }
     for (image, result) in &images {
         match result {
             Ok(verified) => show(image, verified, command, streams)?,
-            Err(failure) if images.len() > 1 => streams.note(format!("error: {image}: {}", failure.text())),
+            Err(failure) if images.len() > 1 => {
+                streams.note(format!("error: {image}: {}", failure.text()))
+            }
             Err(_) => {}
         }
     }
@@ -63,7 +78,12 @@ pub(super) fn severity(class: Class) -> u8 {
     }
 }
 
-fn show(image: &str, verified: &Provisional, command: &Verify, streams: &mut Streams) -> Result<(), Failure> {
+fn show(
+    image: &str,
+    verified: &Provisional,
+    command: &Verify,
+    streams: &mut Streams,
+) -> Result<(), Failure> {
     let signatures: Vec<&VerifiedSignature> = verified.signatures().collect();
     verified.notices().iter().for_each(|notice| streams.note(&notice.text));
     if signatures.is_empty() {
@@ -75,7 +95,10 @@ fn show(image: &str, verified: &Provisional, command: &Verify, streams: &mut Str
         streams.note("  - The specified annotations were verified.");
     }
     streams.note("  - The cosign claims were validated");
-    if signatures.iter().any(|signature| signature.log_index().is_some() || signature.certificate().is_some()) {
+    if signatures
+        .iter()
+        .any(|signature| signature.log_index().is_some() || signature.certificate().is_some())
+    {
         streams.note("  - Existence of the claims in the transparency log was verified offline");
     }
     if signatures.iter().any(|signature| signature.certificate().is_none()) {
@@ -84,7 +107,8 @@ fn show(image: &str, verified: &Provisional, command: &Verify, streams: &mut Str
     if signatures.iter().any(|signature| signature.certificate().is_some()) {
         streams.note("  - The code-signing certificate was verified using trusted certificate authority certificates");
     }
-    let payloads: Vec<Value> = signatures.iter().map(|signature| signature.document(image)).collect();
+    let payloads: Vec<Value> =
+        signatures.iter().map(|signature| signature.document(image)).collect();
     if command.output == "text" {
         return payloads.iter().try_for_each(|payload| streams.say(payload));
     }
@@ -119,7 +143,12 @@ pub(super) fn signature(signature: &VerifiedSignature, image: &str) -> Value {
     })
 }
 
-pub(super) fn triangulate(command: &Triangulate, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+pub(super) fn triangulate(
+    command: &Triangulate,
+    as_json: bool,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
     let reference: Reference = command.image.parse()?;
     let options = Options {
         policy: None,
@@ -128,12 +157,15 @@ pub(super) fn triangulate(command: &Triangulate, as_json: bool, environment: &En
     };
     let digest = match reference.digest() {
         Some(digest) => *digest,
-        None => Session::run(environment, options, async |session| Ok(session.client().resolve(&reference).await?.digest))?,
+        None => Session::run(environment, options, async |session| {
+            Ok(session.client().resolve(&reference).await?.digest)
+        })?,
     };
     let place = if command.kind == "digest" {
         format!("{}@{digest}", reference.repository().cosign_name())
     } else {
-        let repository = Session::signature_repository(environment)?.unwrap_or_else(|| reference.repository().clone());
+        let repository = Session::signature_repository(environment)?
+            .unwrap_or_else(|| reference.repository().clone());
         format!("{}:{}", repository.cosign_name(), Tag::of_signatures(&digest))
     };
     if as_json {
@@ -150,24 +182,42 @@ pub(super) fn annotations(pairs: &[String]) -> Result<BTreeMap<String, String>, 
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(Failure::new(Class::Usage, format!("the annotation `{text}` is not KEY=VALUE"))),
     };
-    pairs.iter().flat_map(|text| text.split(',').map(ToOwned::to_owned).collect::<Vec<_>>()).map(|text| pair(&text)).collect()
+    pairs
+        .iter()
+        .flat_map(|text| text.split(',').map(ToOwned::to_owned).collect::<Vec<_>>())
+        .map(|text| pair(&text))
+        .collect()
 }
 
 /// Returns the registries that `--allow-http-registry` is about: those of the images.
-pub(super) fn http(images: &[String], allowed: bool) -> Result<Vec<crate::name::Registry>, Failure> {
+pub(super) fn http(
+    images: &[String],
+    allowed: bool,
+) -> Result<Vec<crate::name::Registry>, Failure> {
     if !allowed {
         return Ok(Vec::new());
     }
-    images.iter().map(|image| Ok(image.parse::<Reference>()?.repository().registry().clone())).collect()
+    images
+        .iter()
+        .map(|image| Ok(image.parse::<Reference>()?.repository().registry().clone()))
+        .collect()
 }
 
-/// Returns whom the options name, with the options as they are to be shown; none leaves it to the policy.
-async fn authority(command: &Verify, session: &Session) -> Result<Option<(Authority, String)>, Failure> {
+/// Returns whom the options name, with the options as they are to be shown; none leaves it to the
+/// policy.
+async fn authority(
+    command: &Verify,
+    session: &Session,
+) -> Result<Option<(Authority, String)>, Failure> {
     if let Some(key) = &command.key {
         let location: KeyLocation = key.parse()?;
         let pem = session.read_key(&location).await?;
-        let key = PublicKey::from_pem(&pem).map_err(|failure| failure.within(format!("`{location}`")))?;
-        return Ok(Some((Authority::of_key(location.to_string(), key), format!("--key {location}"))));
+        let key =
+            PublicKey::from_pem(&pem).map_err(|failure| failure.within(format!("`{location}`")))?;
+        return Ok(Some((
+            Authority::of_key(location.to_string(), key),
+            format!("--key {location}"),
+        )));
     }
     let Some(identity) = command.identity.identity()? else { return Ok(None) };
     let option = format!("--certificate-identity {identity}");

@@ -10,20 +10,29 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-pub(super) fn generate(command: &GenerateKeyPair, environment: &Environment, streams: &mut Streams) -> Outcome {
+pub(super) fn generate(
+    command: &GenerateKeyPair,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
     let files = Files::new(&command.output_key_prefix)?;
     let password = prompt::password(environment, true)?;
     files.write(&trust::PrivateKey::generate(&password)?, streams)
 }
 
-pub(super) fn import(command: &ImportKeyPair, environment: &Environment, streams: &mut Streams) -> Outcome {
+pub(super) fn import(
+    command: &ImportKeyPair,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
     let files = Files::new(&command.output_key_prefix)?;
     let location: KeyLocation = command.key.parse()?;
     let pem = location
         .read(environment, Trusted::NotOthers)?
         .ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
     let password = prompt::password(environment, true)?;
-    let pair = trust::PrivateKey::import(&pem, &password).map_err(|failure| failure.within(format!("`{location}`")))?;
+    let pair = trust::PrivateKey::import(&pem, &password)
+        .map_err(|failure| failure.within(format!("`{location}`")))?;
     files.write(&pair, streams)
 }
 
@@ -34,12 +43,21 @@ struct Files {
 }
 
 impl Files {
-    /// Refuses, before a password is asked for, where one of the two is there: a key is never overwritten.
+    /// Refuses, before a password is asked for, where one of the two is there: a key is never
+    /// overwritten.
     fn new(prefix: &str) -> Result<Self, Failure> {
-        let files = Self { private: PathBuf::from(format!("{prefix}.key")), public: PathBuf::from(format!("{prefix}.pub")) };
-        if let Some(path) = [&files.private, &files.public].into_iter().find(|path| path.symlink_metadata().is_ok()) {
-            return Err(Failure::new(Class::Usage, format!("`{}` is there already", path.display()))
-                .hint("move it away, or use --output-key-prefix"));
+        let files = Self {
+            private: PathBuf::from(format!("{prefix}.key")),
+            public: PathBuf::from(format!("{prefix}.pub")),
+        };
+        if let Some(path) =
+            [&files.private, &files.public].into_iter().find(|path| path.symlink_metadata().is_ok())
+        {
+            return Err(Failure::new(
+                Class::Usage,
+                format!("`{}` is there already", path.display()),
+            )
+            .hint("move it away, or use --output-key-prefix"));
         }
         Ok(files)
     }
@@ -56,16 +74,23 @@ impl Files {
     }
 }
 
-pub(super) fn public_key(command: &PublicKey, environment: &Environment, streams: &mut Streams) -> Outcome {
+pub(super) fn public_key(
+    command: &PublicKey,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
     let location: KeyLocation = command.key.parse()?;
     let pem = location
         .read(environment, Trusted::NotOthers)?
         .ok_or_else(|| Failure::new(Class::Usage, "a key behind a URL is public already"))?;
     let public = match trust::PublicKey::from_pem(&pem) {
         Ok(public) => public,
-        Err(_) => trust::PrivateKey::open(&pem, &prompt::password(environment, false)?)?.public().clone(),
+        Err(_) => {
+            trust::PrivateKey::open(&pem, &prompt::password(environment, false)?)?.public().clone()
+        }
     };
-    write!(streams.output, "{}", public.to_pem()).map_err(|error| Failure::new(Class::Internal, error))?;
+    write!(streams.output, "{}", public.to_pem())
+        .map_err(|error| Failure::new(Class::Internal, error))?;
     Ok(0)
 }
 
@@ -77,5 +102,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
             let _ = std::fs::remove_file(path);
         })
     })
-    .map_err(|error| Failure::new(Class::Usage, format!("`{}` could not be written: {error}", path.display())))
+    .map_err(|error| {
+        Failure::new(Class::Usage, format!("`{}` could not be written: {error}", path.display()))
+    })
 }

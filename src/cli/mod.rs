@@ -1,6 +1,8 @@
-//! The command line: people, scripts, and `luet cosign ...` (luet runs any `luet-X` on PATH as `luet X`).
+//! The command line: people, scripts, and `luet cosign ...` (luet runs any `luet-X` on PATH as
+//! `luet X`).
 //!
-//! stdout is the answer, stderr everything else; `--json` is the machine's form. Spellings of cosign 1, 2 and 3 are taken.
+//! stdout is the answer, stderr everything else; `--json` is the machine's form. Spellings of
+//! cosign 1, 2 and 3 are taken.
 
 mod arguments;
 mod blob;
@@ -160,7 +162,9 @@ fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
 fn version(json: bool, streams: &mut Streams) -> Outcome {
     let version = env!("CARGO_PKG_VERSION");
     if json {
-        streams.json(json!({"name": "luet-cosign", "release": version, "protocols": ["argv", "stdin"]}))?;
+        streams.json(
+            json!({"name": "luet-cosign", "release": version, "protocols": ["argv", "stdin"]}),
+        )?;
     } else {
         streams.say(format!("luet-cosign {version}"))?;
         streams.say("speaks the events of luet 0.14.4 and later (payload in an argument) and of kairos (on standard input)")?;
@@ -183,14 +187,17 @@ fn man(streams: &mut Streams) -> Outcome {
     Ok(0)
 }
 
-/// What `plugin-manifest/plugin.yaml` says by hand, from the tables of the program; a test holds the two together.
+/// What `plugin-manifest/plugin.yaml` says by hand, from the tables of the program; a test holds
+/// the two together.
 fn metadata() -> Value {
     let variables: Vec<Value> = VARIABLES
         .iter()
         .map(|variable| json!({"name": variable.name, "secret": variable.secret, "verification": variable.verification, "meaning": variable.meaning}))
         .collect();
-    let classes: Vec<Value> =
-        Class::ALL.iter().map(|class| json!({"class": class.word(), "exit": class.exit(), "hint": class.hint()})).collect();
+    let classes: Vec<Value> = Class::ALL
+        .iter()
+        .map(|class| json!({"class": class.word(), "exit": class.exit(), "hint": class.hint()}))
+        .collect();
     let events: Vec<&str> = Event::ALL.into_iter().map(Event::name).collect();
     let commands: Vec<String> = Arguments::command()
         .get_subcommands()

@@ -1,4 +1,5 @@
-//! `policy lint`, `policy explain`, `policy from-env`. None of them asks the network, but for a key behind a URL.
+//! `policy lint`, `policy explain`, `policy from-env`. None of them asks the network, but for a key
+//! behind a URL.
 
 use super::arguments::Policy;
 use super::{Outcome, Streams};
@@ -10,15 +11,30 @@ use crate::session::{Options, Session, facts, lint};
 use serde_json::json;
 use std::path::Path;
 
-pub(super) fn policy(command: &Policy, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+pub(super) fn policy(
+    command: &Policy,
+    as_json: bool,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
     match command {
-        Policy::Explain { image, policy } => explain(image, policy.as_deref(), as_json, environment, streams),
+        Policy::Explain { image, policy } => {
+            explain(image, policy.as_deref(), as_json, environment, streams)
+        }
         Policy::FromEnv => from_env(as_json, environment, streams),
-        Policy::Lint { policy, strict } => lint_policy(policy.as_deref(), *strict, as_json, environment, streams),
+        Policy::Lint { policy, strict } => {
+            lint_policy(policy.as_deref(), *strict, as_json, environment, streams)
+        }
     }
 }
 
-fn lint_policy(path: Option<&Path>, strict: bool, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+fn lint_policy(
+    path: Option<&Path>,
+    strict: bool,
+    as_json: bool,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
     let (problems, origin) = lint(environment, path)?;
     if as_json {
         streams.json(policy::lint_json(&problems, &origin))?;
@@ -29,10 +45,18 @@ fn lint_policy(path: Option<&Path>, strict: bool, as_json: bool, environment: &E
     Ok(if bad { Class::Policy.exit() } else { 0 })
 }
 
-fn explain(image: &str, path: Option<&Path>, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+fn explain(
+    image: &str,
+    path: Option<&Path>,
+    as_json: bool,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
     let reference: Reference = image.parse()?;
     let options = Options { policy: path.map(Path::to_path_buf), ..Options::default() };
-    let explanation = Session::run(environment, options, async |session| Ok(policy::explain(session.policy(), &reference, session.now())))?;
+    let explanation = Session::run(environment, options, async |session| {
+        Ok(policy::explain(session.policy(), &reference, session.now()))
+    })?;
     if as_json {
         streams.json(explanation.json())?
     } else {

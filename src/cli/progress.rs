@@ -1,4 +1,5 @@
-//! How far reading is, on a terminal: one line, written over and gone at the end. Elsewhere nothing.
+//! How far reading is, on a terminal: one line, written over and gone at the end. Elsewhere
+//! nothing.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Mutex;
@@ -19,7 +20,11 @@ pub(super) struct Bar {
 impl Bar {
     pub(super) fn new(total: u64, wanted: bool) -> Self {
         let terminal = wanted && std::io::stderr().is_terminal();
-        Self { total, read: AtomicU64::new(0), written: terminal.then(|| Mutex::new(Instant::now())) }
+        Self {
+            total,
+            read: AtomicU64::new(0),
+            written: terminal.then(|| Mutex::new(Instant::now())),
+        }
     }
 
     /// Counts what was read. Called for every piece, by several threads.
@@ -34,11 +39,17 @@ impl Bar {
     }
 }
 
-/// Returns what the line says. Where the whole is not known, as of standard input, only what was read.
+/// Returns what the line says. Where the whole is not known, as of standard input, only what was
+/// read.
 fn line(read: u64, total: u64) -> String {
     match total {
         0 => format!("{} MiB", read >> 20),
-        _ => format!("{} of {} MiB, {} %", read >> 20, total >> 20, (u128::from(read) * 100 / u128::from(total)).min(100)),
+        _ => format!(
+            "{} of {} MiB, {} %",
+            read >> 20,
+            total >> 20,
+            (u128::from(read) * 100 / u128::from(total)).min(100)
+        ),
     }
 }
 

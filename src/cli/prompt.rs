@@ -1,4 +1,5 @@
-//! Passwords: from the environment, from a terminal without echo, or all of standard input. Never in an event.
+//! Passwords: from the environment, from a terminal without echo, or all of standard input. Never
+//! in an event.
 
 use crate::class::{Class, Failure};
 use crate::config::Environment;
@@ -20,11 +21,15 @@ impl Drop for Silent<'_> {
     }
 }
 
-/// Returns the password: `COSIGN_PASSWORD` where it is set, also empty; else asked for, twice where it is a new one.
+/// Returns the password: `COSIGN_PASSWORD` where it is set, also empty; else asked for, twice where
+/// it is a new one.
 ///
 /// # Errors
 /// `secret`: neither variable nor terminal nor input, or the two answers differ.
-pub(super) fn password(environment: &Environment, new: bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub(super) fn password(
+    environment: &Environment,
+    new: bool,
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
     if let Some(password) = environment.raw("COSIGN_PASSWORD") {
         return Ok(Zeroizing::new(password.as_bytes().to_vec()));
     }
@@ -39,7 +44,11 @@ pub(super) fn password(environment: &Environment, new: bool) -> Result<Zeroizing
         }
         return Ok(bytes);
     }
-    let question = if new { "Enter password for private key: " } else { "Enter password for private key (empty for none): " };
+    let question = if new {
+        "Enter password for private key: "
+    } else {
+        "Enter password for private key (empty for none): "
+    };
     let password = ask(question)?;
     if new && *ask("Enter password for private key again: ")? != *password {
         return Err(Failure::new(Class::Secret, "the two passwords differ").hint("run it again"));
@@ -48,9 +57,17 @@ pub(super) fn password(environment: &Environment, new: bool) -> Result<Zeroizing
 }
 
 fn ask(question: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let failed =
-        |error: &dyn std::fmt::Display| Failure::new(Class::Secret, format!("the terminal could not be asked for a password: {error}"));
-    let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(|error| failed(&error))?;
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(
+            Class::Secret,
+            format!("the terminal could not be asked for a password: {error}"),
+        )
+    };
+    let mut terminal = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")
+        .map_err(|error| failed(&error))?;
     let before = tcgetattr(&terminal).map_err(|error| failed(&error))?;
     let mut silent = before.clone();
     silent.local_modes.remove(LocalModes::ECHO);
@@ -60,7 +77,9 @@ fn ask(question: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     {
         let _echo = Silent(&terminal, before);
         tcsetattr(&terminal, OptionalActions::Flush, &silent).map_err(|error| failed(&error))?;
-        BufReader::new(reader.take(MAX_PASSWORD_BYTES)).read_until(b'\n', &mut line).map_err(|error| failed(&error))?;
+        BufReader::new(reader.take(MAX_PASSWORD_BYTES))
+            .read_until(b'\n', &mut line)
+            .map_err(|error| failed(&error))?;
     }
     let _ = terminal.write_all(b"\n");
     while line.last().is_some_and(|last| *last == b'\n' || *last == b'\r') {

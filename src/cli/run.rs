@@ -1,8 +1,9 @@
 //! `run -- luet ...`: luet with this very plugin, or a failure.
 //!
-//! luet says nothing where a plugin is missing and installs everything unverified (`reference/hosts.md` 1.2); it takes the
-//! first program of the plugin's name on PATH. So PATH is made to find this program first, `--plugin` is added, and luet's own
-//! output must name us as enabled.
+//! luet says nothing where a plugin is missing and installs everything unverified
+//! (`reference/hosts.md` 1.2); it takes the first program of the plugin's name on PATH. So PATH is
+//! made to find this program first, `--plugin` is added, and luet's own output must name us as
+//! enabled.
 
 use super::arguments::Run;
 use super::{Outcome, Streams};
@@ -25,8 +26,13 @@ const AT: &[u8] = b" (at ";
 const ENTRY: &[u8] = b" luet-cosign (at ";
 
 pub(super) fn run(command: &Run, environment: &Environment, streams: &mut Streams) -> Outcome {
-    let own = std::env::current_exe().map_err(|error| Failure::new(Class::Internal, format!("this program's own path: {error}")))?;
-    let (program, arguments) = command.command.split_first().ok_or_else(|| Failure::new(Class::Usage, "no command after `run --`"))?;
+    let own = std::env::current_exe().map_err(|error| {
+        Failure::new(Class::Internal, format!("this program's own path: {error}"))
+    })?;
+    let (program, arguments) = command
+        .command
+        .split_first()
+        .ok_or_else(|| Failure::new(Class::Usage, "no command after `run --`"))?;
     let path = environment.raw("PATH").unwrap_or_default().to_os_string();
     // Dropped, and so removed, when luet is done.
     let (path, _link) = find_us_first(&path, &own)?;
@@ -37,11 +43,17 @@ pub(super) fn run(command: &Run, environment: &Environment, streams: &mut Stream
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| Failure::new(Class::Usage, format!("`{}` could not be run: {error}", program.display())))?;
-    let errors = child.stderr.take().map(|from| std::thread::spawn(move || pass(from, &mut std::io::stderr())));
+        .map_err(|error| {
+            Failure::new(Class::Usage, format!("`{}` could not be run: {error}", program.display()))
+        })?;
+    let errors = child
+        .stderr
+        .take()
+        .map(|from| std::thread::spawn(move || pass(from, &mut std::io::stderr())));
     let mut enabled = child.stdout.take().is_some_and(|from| pass(from, &mut streams.output));
     enabled |= errors.is_some_and(|thread| thread.join().unwrap_or(false));
-    let status = child.wait().map_err(|error| Failure::new(Class::Internal, format!("luet: {error}")))?;
+    let status =
+        child.wait().map_err(|error| Failure::new(Class::Internal, format!("luet: {error}")))?;
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     if code != 0 {
         return Ok(u8::try_from(code).unwrap_or(1));
@@ -53,13 +65,20 @@ pub(super) fn run(command: &Run, environment: &Environment, streams: &mut Stream
         .hint("luet names them at log level `info`: run it without --quiet and with `logging.level: info`; a program that is not luet is not wrapped"))
 }
 
-/// Returns the plugin that luet would run: as luet looks, the first name that is there, whatever it is.
+/// Returns the plugin that luet would run: as luet looks, the first name that is there, whatever it
+/// is.
 pub(super) fn first_on_path(path: &OsStr) -> Option<PathBuf> {
-    std::env::split_paths(path).map(|folder| folder.join(PLUGIN)).find(|found| found.symlink_metadata().is_ok())
+    std::env::split_paths(path)
+        .map(|folder| folder.join(PLUGIN))
+        .find(|found| found.symlink_metadata().is_ok())
 }
 
-/// Returns a PATH on which the first `luet-cosign` is this program, and the folder that was made for that where one was needed.
-fn find_us_first(path: &OsStr, own: &Path) -> Result<(OsString, Option<tempfile::TempDir>), Failure> {
+/// Returns a PATH on which the first `luet-cosign` is this program, and the folder that was made
+/// for that where one was needed.
+fn find_us_first(
+    path: &OsStr,
+    own: &Path,
+) -> Result<(OsString, Option<tempfile::TempDir>), Failure> {
     let same = |found: &Path| match (found.metadata(), own.metadata()) {
         (Ok(found), Ok(own)) => (found.dev(), found.ino()) == (own.dev(), own.ino()),
         _ => false,
@@ -67,18 +86,25 @@ fn find_us_first(path: &OsStr, own: &Path) -> Result<(OsString, Option<tempfile:
     if first_on_path(path).is_some_and(|found| same(&found)) {
         return Ok((path.to_os_string(), None));
     }
-    let failed = |error: std::io::Error| Failure::new(Class::State, format!("a folder for this program could not be made: {error}"));
+    let failed = |error: std::io::Error| {
+        Failure::new(Class::State, format!("a folder for this program could not be made: {error}"))
+    };
     let folder = tempfile::Builder::new().prefix("luet-cosign-run-").tempdir().map_err(failed)?;
     symlink(own, folder.path().join(PLUGIN)).map_err(failed)?;
     let all = std::iter::once(PathBuf::from(folder.path())).chain(std::env::split_paths(path));
-    let joined = std::env::join_paths(all).map_err(|error| Failure::new(Class::Usage, format!("PATH: {error}")))?;
+    let joined = std::env::join_paths(all)
+        .map_err(|error| Failure::new(Class::Usage, format!("PATH: {error}")))?;
     Ok((joined, Some(folder)))
 }
 
-/// Adds `--plugin luet-cosign` where neither the arguments nor LUET_PLUGIN (which an argument would replace) name it.
+/// Adds `--plugin luet-cosign` where neither the arguments nor LUET_PLUGIN (which an argument would
+/// replace) name it.
 fn with_plugin(arguments: &[OsString], variable: &str) -> Vec<OsString> {
     let lists_us = |list: &str| list.split(',').any(|name| name == PLUGIN);
-    let mut texts = arguments.iter().map(|argument| argument.to_string_lossy()).take_while(|argument| argument != "--");
+    let mut texts = arguments
+        .iter()
+        .map(|argument| argument.to_string_lossy())
+        .take_while(|argument| argument != "--");
     let mut named = false;
     let mut any = false;
     while let Some(text) = texts.next() {
@@ -98,7 +124,10 @@ fn with_plugin(arguments: &[OsString], variable: &str) -> Vec<OsString> {
         // The flag replaces the variable, so what the variable names comes along.
         if !any {
             all.extend(
-                variable.split_ascii_whitespace().filter(|name| *name != PLUGIN).map(|name| OsString::from(format!("--plugin={name}"))),
+                variable
+                    .split_ascii_whitespace()
+                    .filter(|name| *name != PLUGIN)
+                    .map(|name| OsString::from(format!("--plugin={name}"))),
             );
         }
     }
@@ -176,17 +205,36 @@ mod tests {
 
     fn arguments(line: &str, variable: &str) -> String {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        with_plugin(&arguments, variable).iter().map(|argument| argument.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+        with_plugin(&arguments, variable)
+            .iter()
+            .map(|argument| argument.to_string_lossy().into_owned())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
     fn the_plugin_is_added_once() {
         assert_eq!(arguments("install -y x", ""), "--plugin=luet-cosign install -y x");
-        assert_eq!(arguments("install --plugin luet-cosign x", ""), "install --plugin luet-cosign x");
-        assert_eq!(arguments("install --plugin=a,luet-cosign x", ""), "install --plugin=a,luet-cosign x");
-        assert_eq!(arguments("install --plugin a x", ""), "--plugin=luet-cosign install --plugin a x");
-        assert_eq!(arguments("install -- --plugin luet-cosign", ""), "--plugin=luet-cosign install -- --plugin luet-cosign");
-        assert_eq!(arguments("install x", "mtree luet-cosign"), "--plugin=luet-cosign --plugin=mtree install x");
+        assert_eq!(
+            arguments("install --plugin luet-cosign x", ""),
+            "install --plugin luet-cosign x"
+        );
+        assert_eq!(
+            arguments("install --plugin=a,luet-cosign x", ""),
+            "install --plugin=a,luet-cosign x"
+        );
+        assert_eq!(
+            arguments("install --plugin a x", ""),
+            "--plugin=luet-cosign install --plugin a x"
+        );
+        assert_eq!(
+            arguments("install -- --plugin luet-cosign", ""),
+            "--plugin=luet-cosign install -- --plugin luet-cosign"
+        );
+        assert_eq!(
+            arguments("install x", "mtree luet-cosign"),
+            "--plugin=luet-cosign --plugin=mtree install x"
+        );
     }
 
     fn seen(output: &[u8]) -> bool {
@@ -206,7 +254,9 @@ mod tests {
         assert!(seen(b"\x1b[36m INFO \x1b[0m Enabled plugins:\r\n \x1b[1m luet-cosign (at /x/luet-cosign)\x1b[0m\n"));
         assert!(!seen(b" INFO Enabled plugins:\n INFO  luet-mtree (at /bin/luet-mtree)\nfetching\n luet-cosign (at /x)\n"));
         assert!(!seen(b" luet-cosign (at /bin/luet-cosign)\n"));
-        assert!(!seen(b" INFO Enabled plugins:\n INFO  not-luet-cosign (at /bin/not-luet-cosign)\n"));
+        assert!(!seen(
+            b" INFO Enabled plugins:\n INFO  not-luet-cosign (at /bin/not-luet-cosign)\n"
+        ));
         assert!(!seen(b""));
     }
 }

@@ -10,28 +10,46 @@ use crate::session::{Options, Session};
 use crate::trust::PrivateKey;
 use serde_json::{Value, json};
 
-pub(super) fn sign(command: &Sign, as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+pub(super) fn sign(
+    command: &Sign,
+    as_json: bool,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
     if command.tlog_upload {
-        return Err(
-            Failure::new(Class::Unsupported, "signing into a transparency log is not in this version").hint("leave --tlog-upload away")
-        );
+        return Err(Failure::new(
+            Class::Unsupported,
+            "signing into a transparency log is not in this version",
+        )
+        .hint("leave --tlog-upload away"));
     }
-    let location: KeyLocation = match command.key.as_deref().or(environment.text("COSIGN_KEY_LOCATION")?) {
-        Some(location) => location.parse()?,
-        None => return Err(Failure::new(Class::Secret, "no key to sign with").hint("give --key, or set COSIGN_KEY_LOCATION")),
-    };
+    let location: KeyLocation =
+        match command.key.as_deref().or(environment.text("COSIGN_KEY_LOCATION")?) {
+            Some(location) => location.parse()?,
+            None => {
+                return Err(Failure::new(Class::Secret, "no key to sign with")
+                    .hint("give --key, or set COSIGN_KEY_LOCATION"));
+            }
+        };
     let pem = location
         .read(environment, Trusted::NotOthers)?
         .ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
     let annotations = annotations(&command.annotations)?;
-    let key = PrivateKey::open(&pem, &prompt::password(environment, false)?).map_err(|failure| failure.within(format!("`{location}`")))?;
+    let key = PrivateKey::open(&pem, &prompt::password(environment, false)?)
+        .map_err(|failure| failure.within(format!("`{location}`")))?;
     let format = format(command);
-    let options = Options { policy: None, http: http(&command.images, command.network.allow_http_registry)?, ..Options::default() };
+    let options = Options {
+        policy: None,
+        http: http(&command.images, command.network.allow_http_registry)?,
+        ..Options::default()
+    };
     let attached = Session::run(environment, options, async |session| {
         let mut all = Vec::new();
         for image in &command.images {
             session.client().renew();
-            for attached in push::sign(session, image, &key, &annotations, format, command.recursive).await? {
+            for attached in
+                push::sign(session, image, &key, &annotations, format, command.recursive).await?
+            {
                 all.push((image.clone(), attached));
             }
         }
@@ -41,7 +59,11 @@ pub(super) fn sign(command: &Sign, as_json: bool, environment: &Environment, str
     for (image, attached) in &attached {
         let digest = attached.signature.image();
         let already = attached.already;
-        streams.note(if already { format!("already signed: {image} ({digest})") } else { format!("signed {image} ({digest})") });
+        streams.note(if already {
+            format!("already signed: {image} ({digest})")
+        } else {
+            format!("signed {image} ({digest})")
+        });
         documents.push(json!({"image": image, "already": already, "signature": signature(&attached.signature, image)}));
     }
     if as_json {

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 /// Options of cosign 1 that are options here.
 const OLD: &[&str] = &["bundle", "cert", "key", "signature"];
 
-/// Returns the arguments as they are spelled today. What stands behind `run` is luet's, and behind `--` nobody's options.
+/// Returns the arguments as they are spelled today. What stands behind `run` is luet's, and behind
+/// `--` nobody's options.
 pub(super) fn modern(arguments: &[OsString]) -> Vec<OsString> {
     let mut own = true;
     let mut spelled = Vec::with_capacity(arguments.len());
@@ -29,7 +30,10 @@ mod tests {
             let words: Vec<OsString> = words.split(' ').map(OsString::from).collect();
             modern(&words).iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(spell("verify-blob -key k -signature=s -cert c f"), "verify-blob --key k --signature=s --cert c f");
+        assert_eq!(
+            spell("verify-blob -key k -signature=s -cert c f"),
+            "verify-blob --key k --signature=s --cert c f"
+        );
         assert_eq!(spell("verify -a k=v --key k -k x"), "verify -a k=v --key k -k x");
         assert_eq!(spell("verify-blob -key k -- -key"), "verify-blob --key k -- -key");
         assert_eq!(spell("run -- luet install -key"), "run -- luet install -key");

@@ -11,7 +11,9 @@ pub struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
     /// Takes the environment from pairs; of two with one name the last counts, as in a shell.
-    pub fn from_pairs<K: Into<OsString>, V: Into<OsString>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+    pub fn from_pairs<K: Into<OsString>, V: Into<OsString>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
         Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 
@@ -28,7 +30,10 @@ impl Environment {
     pub fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
         match self.raw(name).filter(|value| !value.is_empty()) {
             None => Ok(None),
-            Some(value) => value.to_str().map(Some).ok_or_else(|| Failure::new(Class::Usage, format!("{name} is not UTF-8"))),
+            Some(value) => value
+                .to_str()
+                .map(Some)
+                .ok_or_else(|| Failure::new(Class::Usage, format!("{name} is not UTF-8"))),
         }
     }
 
@@ -45,7 +50,10 @@ impl Environment {
     /// # Errors
     /// `usage`: it is not UTF-8.
     pub fn words(&self, name: &str) -> Result<Vec<String>, Failure> {
-        Ok(self.text(name)?.map(|text| text.split_ascii_whitespace().map(ToOwned::to_owned).collect()).unwrap_or_default())
+        Ok(self
+            .text(name)?
+            .map(|text| text.split_ascii_whitespace().map(ToOwned::to_owned).collect())
+            .unwrap_or_default())
     }
 
     /// Returns a variable as a boolean, as Go's `strconv.ParseBool` reads it, which cosign uses.
@@ -56,7 +64,9 @@ impl Environment {
         match self.text(name)? {
             None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => Ok(false),
             Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Ok(true),
-            Some(other) => Err(Failure::new(Class::Usage, format!("{name} is `{other}`; expected `1` or `0`"))),
+            Some(other) => {
+                Err(Failure::new(Class::Usage, format!("{name} is `{other}`; expected `1` or `0`")))
+            }
         }
     }
 

@@ -18,26 +18,36 @@ pub enum Trusted {
     RootAlone,
 }
 
-/// Reads a plain file of at most `limit` bytes. Its owner and mode are those of the very file that is read.
+/// Reads a plain file of at most `limit` bytes. Its owner and mode are those of the very file that
+/// is read.
 ///
 /// # Errors
 /// `class`: it cannot be read, is no plain file, is larger, or somebody else could write it.
-pub fn read_file(path: &Path, limit: u64, trusted: Trusted, class: Class) -> Result<Vec<u8>, Failure> {
+pub fn read_file(
+    path: &Path,
+    limit: u64,
+    trusted: Trusted,
+    class: Class,
+) -> Result<Vec<u8>, Failure> {
     let failed = |what: String| Failure::new(class, format!("`{}` {what}", path.display()));
     // O_NONBLOCK: a FIFO must not make an event wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file =
-        rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(|error| failed(format!("could not be opened: {error}")))?;
+    let file = rustix::fs::open(path, flags, Mode::empty())
+        .map(File::from)
+        .map_err(|error| failed(format!("could not be opened: {error}")))?;
     let found = file.metadata().map_err(|error| failed(format!("could not be read: {error}")))?;
     if !found.is_file() {
         return Err(failed("is no plain file".to_owned()));
     }
-    check(&found, trusted).map_err(|why| failed(why).hint(format!("chmod go-w {}", path.display())))?;
+    check(&found, trusted)
+        .map_err(|why| failed(why).hint(format!("chmod go-w {}", path.display())))?;
     if trusted == Trusted::RootAlone {
         check_parents(path).map_err(failed)?;
     }
     let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| failed(format!("could not be read: {error}")))?;
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| failed(format!("could not be read: {error}")))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
         return Err(failed(format!("is larger than {limit} bytes")));
     }
@@ -49,16 +59,24 @@ fn check(found: &Metadata, trusted: Trusted) -> Result<(), String> {
     let user = rustix::process::geteuid().as_raw();
     match trusted {
         Trusted::Anyone => Ok(()),
-        Trusted::NotOthers if mode & 0o002 != 0 => Err(format!("can be written by everybody (mode {mode:o})")),
+        Trusted::NotOthers if mode & 0o002 != 0 => {
+            Err(format!("can be written by everybody (mode {mode:o})"))
+        }
         Trusted::NotOthers if found.uid() != 0 && found.uid() != user => {
             Err(format!("belongs to user {}, neither this one nor root", found.uid()))
         }
         // Debian gives each user a group of that user alone; any other is others.
-        Trusted::NotOthers if mode & 0o020 != 0 && found.gid() != rustix::process::getegid().as_raw() => {
+        Trusted::NotOthers
+            if mode & 0o020 != 0 && found.gid() != rustix::process::getegid().as_raw() =>
+        {
             Err(format!("can be written by the group {} (mode {mode:o})", found.gid()))
         }
-        Trusted::RootAlone if found.uid() != 0 => Err(format!("belongs to user {}; expected root", found.uid())),
-        Trusted::RootAlone if mode & 0o022 != 0 => Err(format!("can be written by others than root (mode {mode:o})")),
+        Trusted::RootAlone if found.uid() != 0 => {
+            Err(format!("belongs to user {}; expected root", found.uid()))
+        }
+        Trusted::RootAlone if mode & 0o022 != 0 => {
+            Err(format!("can be written by others than root (mode {mode:o})"))
+        }
         Trusted::NotOthers | Trusted::RootAlone => Ok(()),
     }
 }
@@ -68,11 +86,16 @@ fn check_parents(path: &Path) -> Result<(), String> {
     let real = path.canonicalize().map_err(|error| format!("could not be resolved: {error}"))?;
     for start in [real.as_path(), path] {
         for folder in start.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()) {
-            let found = folder.metadata().map_err(|error| format!("lies in `{}`, which could not be read: {error}", folder.display()))?;
+            let found = folder.metadata().map_err(|error| {
+                format!("lies in `{}`, which could not be read: {error}", folder.display())
+            })?;
             // A sticky folder lets nobody replace what is another's.
             let open = found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0;
             if found.uid() != 0 || open {
-                return Err(format!("lies in `{}`, which others than root can write", folder.display()));
+                return Err(format!(
+                    "lies in `{}`, which others than root can write",
+                    folder.display()
+                ));
             }
         }
     }
@@ -93,7 +116,8 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("policy.yaml");
         std::fs::write(&path, "x").unwrap();
-        let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let mode =
+            |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         mode(0o644);
         assert_eq!(class(&path, Trusted::NotOthers), None);
         mode(0o666);
@@ -114,7 +138,14 @@ mod tests {
         assert_eq!(class(top.path(), Trusted::Anyone), Some(Class::Policy));
         assert_eq!(class(&top.path().join("missing"), Trusted::Anyone), Some(Class::Policy));
         let fifo = top.path().join("fifo");
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .unwrap();
         assert_eq!(class(&fifo, Trusted::Anyone), Some(Class::Policy));
     }
 }

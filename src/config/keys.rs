@@ -31,27 +31,42 @@ impl FromStr for KeyLocation {
             None => Ok(Self::File(PathBuf::from(text))),
             Some(("env", name)) => Ok(Self::Variable(name.to_owned())),
             Some(("https", _)) => Ok(Self::Url(text.to_owned())),
-            Some(("http", _)) => {
-                Err(Failure::new(Class::Secret, format!("`{}` could be replaced on its way; expected `https://`", without_password(text))))
-            }
-            Some((scheme, _)) => Err(Failure::new(Class::Secret, format!("keys from `{scheme}://` are not supported"))
-                .hint("use a file, `env://VAR`, or for a public key `https://`")),
+            Some(("http", _)) => Err(Failure::new(
+                Class::Secret,
+                format!(
+                    "`{}` could be replaced on its way; expected `https://`",
+                    without_password(text)
+                ),
+            )),
+            Some((scheme, _)) => Err(Failure::new(
+                Class::Secret,
+                format!("keys from `{scheme}://` are not supported"),
+            )
+            .hint("use a file, `env://VAR`, or for a public key `https://`")),
         }
     }
 }
 
 impl KeyLocation {
-    /// Reads the key where it is a file, which only `trusted` may be able to write, or a variable; `None` for a URL, which a network
-    /// adapter reads.
+    /// Reads the key where it is a file, which only `trusted` may be able to write, or a variable;
+    /// `None` for a URL, which a network adapter reads.
     ///
     /// # Errors
     /// `secret`: it cannot be read.
-    pub fn read(&self, environment: &Environment, trusted: Trusted) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    pub fn read(
+        &self,
+        environment: &Environment,
+        trusted: Trusted,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
         match self {
-            Self::File(path) => read_file(path, limits::KEY_BYTES, trusted, Class::Secret).map(|bytes| Some(Zeroizing::new(bytes))),
+            Self::File(path) => read_file(path, limits::KEY_BYTES, trusted, Class::Secret)
+                .map(|bytes| Some(Zeroizing::new(bytes))),
             Self::Variable(name) => match environment.text(name)? {
                 Some(text) => Ok(Some(Zeroizing::new(text.as_bytes().to_vec()))),
-                None => Err(Failure::new(Class::Secret, format!("the variable {name}, which should hold a key, is not set"))),
+                None => Err(Failure::new(
+                    Class::Secret,
+                    format!("the variable {name}, which should hold a key, is not set"),
+                )),
             },
             Self::Url(_) => Ok(None),
         }

@@ -1,4 +1,5 @@
-//! What the user set: the environment, the policy file, keys and where files lie. The one place that reads them.
+//! What the user set: the environment, the policy file, keys and where files lie. The one place
+//! that reads them.
 //!
 //! Values leave this room parsed. Design: sections 3 and 4; the list of variables is closed.
 
@@ -22,7 +23,8 @@ use std::time::Duration;
 const OWN: &str = "luet-cosign";
 
 impl Environment {
-    /// Returns the deadline for everything but layer bytes: `LUET_COSIGN_TIMEOUT`, seconds, or with `s` or `m` behind.
+    /// Returns the deadline for everything but layer bytes: `LUET_COSIGN_TIMEOUT`, seconds, or with
+    /// `s` or `m` behind.
     ///
     /// # Errors
     /// `usage`: not a number from 1 s to 1 h.
@@ -32,7 +34,11 @@ impl Environment {
             Some(number) => (number, 60),
             None => (text.strip_suffix('s').unwrap_or(text), 1),
         };
-        let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit)).filter(|seconds| (1..=3600).contains(seconds));
+        let seconds = number
+            .parse::<u64>()
+            .ok()
+            .and_then(|number| number.checked_mul(unit))
+            .filter(|seconds| (1..=3600).contains(seconds));
         seconds.map(Duration::from_secs).ok_or_else(|| {
             Failure::new(Class::Usage, format!("LUET_COSIGN_TIMEOUT is `{text}`; expected 1 to 3600 seconds, such as `90`, `90s` or `2m`"))
         })
@@ -40,13 +46,15 @@ impl Environment {
 
     /// Returns where files that we keep may lie (design.md section 5, last paragraph).
     ///
-    /// For root an XDG folder counts only where it is set; [`crate::store::Folder`] then refuses it unless root owns it.
+    /// For root an XDG folder counts only where it is set; [`crate::store::Folder`] then refuses it
+    /// unless root owns it.
     ///
     /// # Errors
     /// `usage`: a variable is not UTF-8.
     pub fn locations(&self) -> Result<Locations, Failure> {
         let root = rustix::process::geteuid().is_root();
-        let folder = |name: &str| Ok::<_, Failure>(self.path(name)?.filter(|path| path.is_absolute()));
+        let folder =
+            |name: &str| Ok::<_, Failure>(self.path(name)?.filter(|path| path.is_absolute()));
         let mut state: Vec<PathBuf> = folder("XDG_STATE_HOME")?.into_iter().collect();
         let mut runs: Vec<PathBuf> = folder("XDG_RUNTIME_DIR")?.into_iter().collect();
         if root {
@@ -69,15 +77,23 @@ mod tests {
 
     #[test]
     fn folders_with_relative_names_are_passed_over() {
-        let relative = ["HOME", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"].map(|name| (name, "relative/../x"));
+        let relative = ["HOME", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"]
+            .map(|name| (name, "relative/../x"));
         let locations = Environment::from_pairs(relative).locations().unwrap();
-        assert!(locations.state.iter().chain(&locations.runs).all(|path| path.is_absolute()), "{locations:?}");
+        assert!(
+            locations.state.iter().chain(&locations.runs).all(|path| path.is_absolute()),
+            "{locations:?}"
+        );
     }
 
     #[test]
     fn the_deadline_is_a_sane_number_of_seconds() {
-        let deadline =
-            |text: &str| Environment::from_pairs([("LUET_COSIGN_TIMEOUT", text)]).deadline().ok().map(|deadline| deadline.as_secs());
+        let deadline = |text: &str| {
+            Environment::from_pairs([("LUET_COSIGN_TIMEOUT", text)])
+                .deadline()
+                .ok()
+                .map(|deadline| deadline.as_secs())
+        };
         assert_eq!(deadline("90"), Some(90));
         assert_eq!(deadline("90s"), Some(90));
         assert_eq!(deadline("2m"), Some(120));

@@ -1,4 +1,5 @@
-//! Every variable of the environment that has an effect: one table, which `metadata`, the manual and the README's list come from.
+//! Every variable of the environment that has an effect: one table, which `metadata`, the manual
+//! and the README's list come from.
 
 /// A variable.
 #[derive(Clone, Copy, Debug)]
@@ -23,37 +24,97 @@ const fn works(name: &'static str, meaning: &'static str) -> Variable {
 
 /// The list. Variables of docker, podman, proxies and XDG are read as everywhere.
 pub const VARIABLES: &[Variable] = &[
-    verifies("COSIGN_PUBLIC_KEY_LOCATION", "the public key that must have signed: a path, `https://...` or `env://VAR`"),
-    verifies("COSIGN_EXPERIMENTAL", "`1`: keyless signatures count; with a key beside, only those of an identity that is named"),
-    verifies("COSIGN_CERTIFICATE_IDENTITY", "the name that must stand in the certificate of a keyless signer, exactly"),
-    verifies("COSIGN_CERTIFICATE_IDENTITY_REGEXP", "the same, as a regular expression over the whole name"),
+    verifies(
+        "COSIGN_PUBLIC_KEY_LOCATION",
+        "the public key that must have signed: a path, `https://...` or `env://VAR`",
+    ),
+    verifies(
+        "COSIGN_EXPERIMENTAL",
+        "`1`: keyless signatures count; with a key beside, only those of an identity that is named",
+    ),
+    verifies(
+        "COSIGN_CERTIFICATE_IDENTITY",
+        "the name that must stand in the certificate of a keyless signer, exactly",
+    ),
+    verifies(
+        "COSIGN_CERTIFICATE_IDENTITY_REGEXP",
+        "the same, as a regular expression over the whole name",
+    ),
     verifies("COSIGN_CERTIFICATE_OIDC_ISSUER", "the URL of who vouched for that name, exactly"),
-    verifies("COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP", "the same, as a regular expression over the whole URL"),
-    verifies("LUET_COSIGN_ANY_IDENTITY", "`1`: whoever signs a repository first may sign it, and nobody else later"),
-    verifies("COSIGN_TRUSTED_ROOT", "the path of a `trusted_root.json`, in place of Sigstore's public one"),
-    verifies("SIGSTORE_ROOT_FILE", "certificates of the authorities of signers, PEM, in place of the trusted root's"),
-    verifies("SIGSTORE_REKOR_PUBLIC_KEY", "the public key of Rekor, PEM, in place of the trusted root's"),
-    verifies("SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", "the public key of the log of certificates, PEM, in place of the trusted root's"),
-    verifies("SIGSTORE_TSA_CERTIFICATE_FILE", "certificates of the timestamp authority, PEM, in place of the trusted root's"),
-    verifies("COSIGN_INSECURE_IGNORE_SCT", "`1`: certificates need not have been logged, for authorities of one's own"),
-    verifies("TUF_MIRROR", "the address of a TUF repository that publishes the trusted root; with TUF_ROOT_JSON"),
+    verifies(
+        "COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP",
+        "the same, as a regular expression over the whole URL",
+    ),
+    verifies(
+        "LUET_COSIGN_ANY_IDENTITY",
+        "`1`: whoever signs a repository first may sign it, and nobody else later",
+    ),
+    verifies(
+        "COSIGN_TRUSTED_ROOT",
+        "the path of a `trusted_root.json`, in place of Sigstore's public one",
+    ),
+    verifies(
+        "SIGSTORE_ROOT_FILE",
+        "certificates of the authorities of signers, PEM, in place of the trusted root's",
+    ),
+    verifies(
+        "SIGSTORE_REKOR_PUBLIC_KEY",
+        "the public key of Rekor, PEM, in place of the trusted root's",
+    ),
+    verifies(
+        "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE",
+        "the public key of the log of certificates, PEM, in place of the trusted root's",
+    ),
+    verifies(
+        "SIGSTORE_TSA_CERTIFICATE_FILE",
+        "certificates of the timestamp authority, PEM, in place of the trusted root's",
+    ),
+    verifies(
+        "COSIGN_INSECURE_IGNORE_SCT",
+        "`1`: certificates need not have been logged, for authorities of one's own",
+    ),
+    verifies(
+        "TUF_MIRROR",
+        "the address of a TUF repository that publishes the trusted root; with TUF_ROOT_JSON",
+    ),
     verifies("TUF_ROOT_JSON", "the path of the first root.json of that repository"),
-    works("LUET_COSIGN_OFFLINE", "`1`: nothing but registries is asked; the trusted root is what this machine has"),
+    works(
+        "LUET_COSIGN_OFFLINE",
+        "`1`: nothing but registries is asked; the trusted root is what this machine has",
+    ),
     Variable {
         verification: true,
-        ..works("COSIGN_REPOSITORY", "the repository where signatures lie, in place of the image's own; for signing too")
+        ..works(
+            "COSIGN_REPOSITORY",
+            "the repository where signatures lie, in place of the image's own; for signing too",
+        )
     },
     works("COSIGN_KEY_LOCATION", "the private key to sign with: a path or `env://VAR`"),
-    Variable { secret: true, ..works("COSIGN_PASSWORD", "the password of the private key; may be empty") },
-    verifies("COSIGN_SKIP", "images that are not looked at: blank-separated regular expressions over the whole name"),
+    Variable {
+        secret: true,
+        ..works("COSIGN_PASSWORD", "the password of the private key; may be empty")
+    },
+    verifies(
+        "COSIGN_SKIP",
+        "images that are not looked at: blank-separated regular expressions over the whole name",
+    ),
     works("COSIGN_DEBUG", "`1`: say in the answer what was found, also when all is well"),
-    verifies("LUET_COSIGN_ALLOW_UNSIGNED", "scopes whose images may be unsigned, blank-separated; `file://**` for local files"),
-    verifies("LUET_COSIGN_HTTP_REGISTRIES", "`host:port` of registries that are spoken to in plain http, blank-separated"),
+    verifies(
+        "LUET_COSIGN_ALLOW_UNSIGNED",
+        "scopes whose images may be unsigned, blank-separated; `file://**` for local files",
+    ),
+    verifies(
+        "LUET_COSIGN_HTTP_REGISTRIES",
+        "`host:port` of registries that are spoken to in plain http, blank-separated",
+    ),
     verifies(
         "LUET_COSIGN_POST_UNPACK",
         "`auto` (default), `tree`, `layers` or `off`: how what was unpacked is compared with what was verified",
     ),
-    works("COSIGN_REKOR_URL", "the transparency log that is asked for entries of files (default https://rekor.sigstore.dev)"),
+    works(
+        "COSIGN_REKOR_URL",
+        "the transparency log that is asked for entries of files (default https://rekor.sigstore.dev)",
+    ),
     works("LUET_COSIGN_ENGINE", "`docker`, `buildah` or `registry`: who knows what was pushed"),
     works("LUET_COSIGN_SIGN", "`packages` (default), `all` (build caches too) or `off`"),
     works("LUET_COSIGN_POLICY", "the policy file, in place of /etc/luet/luet-cosign/policy.yaml"),

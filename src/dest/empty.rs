@@ -9,10 +9,12 @@ use rustix::fs::{AtFlags, FileType, Mode};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Removes everything in `dest`, not `dest` itself. No link is followed and nothing on another file system is touched.
+/// Removes everything in `dest`, not `dest` itself. No link is followed and nothing on another file
+/// system is touched.
 ///
 /// # Errors
-/// `tree`: something is mounted inside or can't be removed; it is named, and what came before it is gone.
+/// `tree`: something is mounted inside or can't be removed; it is named, and what came before it is
+/// gone.
 pub fn empty(dest: &Dest) -> Result<(), Failure> {
     let mut directories: Vec<Option<TreePath>> = vec![None];
     let mut visits = 0;
@@ -31,7 +33,8 @@ pub fn empty(dest: &Dest) -> Result<(), Failure> {
             result => result.map_err(|error| unreadable(&name(), error))?,
         };
         if directory.is_some() {
-            // Where we are not root, a directory without write permission keeps its content; unlinking will tell.
+            // Where we are not root, a directory without write permission keeps its content;
+            // unlinking will tell.
             let _ = rustix::fs::fchmod(&fd, Mode::RWXU);
         }
         let mut full = Vec::new();
@@ -58,10 +61,13 @@ fn remove(dest: &Dest, directory: &OwnedFd, name: &[u8], path: &TreePath) -> Res
         result => result.map_err(|error| unreadable(path, error))?,
     };
     status.check_mount(&dest.status, path)?;
-    let flags = if status.kind == FileType::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+    let flags =
+        if status.kind == FileType::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
     match rustix::fs::unlinkat(directory, name, flags) {
         Ok(()) | Err(Errno::NOENT) => Ok(true),
         Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
-        Err(error) => Err(Failure::new(Class::Tree, format!("`{path}` cannot be removed: {error}"))),
+        Err(error) => {
+            Err(Failure::new(Class::Tree, format!("`{path}` cannot be removed: {error}")))
+        }
     }
 }

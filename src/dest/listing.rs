@@ -1,4 +1,5 @@
-//! What a directory held at one moment, cheaply: no file is opened. Taken before the host unpacks, left out afterwards.
+//! What a directory held at one moment, cheaply: no file is opened. Taken before the host unpacks,
+//! left out afterwards.
 
 use super::status::{Status, changed, names, open_directory, unreadable};
 use super::{Dest, Identity};
@@ -66,7 +67,9 @@ impl Listing {
     pub(super) fn relation(&self, path: &TreePath, status: &Status) -> Before {
         let now = Mark::from(status);
         match self.marks.get(path) {
-            Some(then) if then.directory && now.directory && then.inode == now.inode => Before::Directory,
+            Some(then) if then.directory && now.directory && then.inode == now.inode => {
+                Before::Directory
+            }
             Some(then) if *then == now => Before::Untouched,
             _ => Before::Absent,
         }
@@ -76,9 +79,13 @@ impl Listing {
     #[must_use]
     pub fn text(&self) -> String {
         let Identity { device: (major, minor), inode, made } = self.identity;
-        let made = made.map_or_else(|| NOT_SAID.to_owned(), |(seconds, nanoseconds)| format!("{seconds}.{nanoseconds}"));
+        let made = made.map_or_else(
+            || NOT_SAID.to_owned(),
+            |(seconds, nanoseconds)| format!("{seconds}.{nanoseconds}"),
+        );
         let mut text = format!("{HEADER} {major} {minor} {inode} {made}\n");
-        for (path, Mark { directory, inode, size, changed: (seconds, nanoseconds) }) in &self.marks {
+        for (path, Mark { directory, inode, size, changed: (seconds, nanoseconds) }) in &self.marks
+        {
             let letter = if *directory { 'd' } else { 'o' };
             let _ = write!(text, "{letter} {inode} {size} {seconds} {nanoseconds} ");
             path.bytes().iter().for_each(|byte| {
@@ -105,7 +112,11 @@ impl FromStr for Listing {
         let device = (major.parse().map_err(|_| bad())?, minor.parse().map_err(|_| bad())?);
         let made = match *made {
             NOT_SAID => None,
-            made => Some(made.split_once('.').and_then(|(s, n)| Some((s.parse().ok()?, n.parse().ok()?))).ok_or_else(bad)?),
+            made => Some(
+                made.split_once('.')
+                    .and_then(|(s, n)| Some((s.parse().ok()?, n.parse().ok()?)))
+                    .ok_or_else(bad)?,
+            ),
         };
         let identity = Identity { device, inode: inode.parse().map_err(|_| bad())?, made };
         let marks = lines.map(|line| parse_line(line).ok_or_else(bad)).collect::<Result<_, _>>()?;
@@ -124,7 +135,10 @@ fn parse_line(line: &str) -> Option<(TreePath, Mark)> {
     let pair = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
     let path: Vec<u8> = path.as_bytes().chunks(2).map(pair).collect::<Option<_>>()?;
     let changed = (seconds.parse().ok()?, nanoseconds.parse().ok()?);
-    Some((TreePath::new(path).ok()?, Mark { directory, inode: inode.parse().ok()?, size: size.parse().ok()?, changed }))
+    Some((
+        TreePath::new(path).ok()?,
+        Mark { directory, inode: inode.parse().ok()?, size: size.parse().ok()?, changed },
+    ))
 }
 
 /// Lists what `dest` holds, at most `cap` objects.
@@ -136,10 +150,14 @@ pub fn listing(dest: &Dest, cap: usize) -> Result<Listing, Failure> {
     let mut directories: Vec<Option<TreePath>> = vec![None];
     while let Some(directory) = directories.pop() {
         let name = || directory.as_ref().map_or_else(|| dest.to_string(), ToString::to_string);
-        let fd = open_directory(dest.fd.as_fd(), directory.as_ref()).map_err(|error| unreadable(&name(), error))?;
+        let fd = open_directory(dest.fd.as_fd(), directory.as_ref())
+            .map_err(|error| unreadable(&name(), error))?;
         let listed = names(&fd, |entry| {
             if marks.len() >= cap {
-                return Err(Failure::new(Class::Limit, format!("`{dest}` already holds more than {cap} objects")));
+                return Err(Failure::new(
+                    Class::Limit,
+                    format!("`{dest}` already holds more than {cap} objects"),
+                ));
             }
             let path = TreePath::join(directory.as_ref(), entry)?;
             let status = Status::at(&fd, entry).map_err(|error| unreadable(&path, error))?;

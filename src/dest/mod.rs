@@ -1,8 +1,8 @@
 //! The unpacked directory: walked, listed and emptied by descriptors.
 //!
-//! What lies in it is hostile: no symbolic link is followed, nothing but files and directories is ever opened, names are
-//! bytes, another file system mounted inside is refused, and a change while it is read is noticed. The directory itself is
-//! not part of its tree.
+//! What lies in it is hostile: no symbolic link is followed, nothing but files and directories is
+//! ever opened, names are bytes, another file system mounted inside is refused, and a change while
+//! it is read is noticed. The directory itself is not part of its tree.
 
 mod empty;
 mod listing;
@@ -36,15 +36,17 @@ pub struct Dest {
     name: String,
 }
 
-/// Which directory it is, whatever its name. A directory that was made anew is another, although it may get the same inode.
+/// Which directory it is, whatever its name. A directory that was made anew is another, although it
+/// may get the same inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The device, major and minor number.
     pub device: (u32, u32),
     /// The inode on it.
     pub inode: u64,
-    /// When it was made: seconds since 1970 and nanoseconds. `None` where the file system does not say, and on overlayfs,
-    /// where a directory of a lower layer is made anew, by the first write into it, and is the same for everybody.
+    /// When it was made: seconds since 1970 and nanoseconds. `None` where the file system does not
+    /// say, and on overlayfs, where a directory of a lower layer is made anew, by the first write
+    /// into it, and is the same for everybody.
     pub made: Option<(i64, u32)>,
 }
 
@@ -62,15 +64,27 @@ impl Dest {
     /// Opens the directory of an event.
     ///
     /// # Errors
-    /// `event`: not an absolute path, or that of the root directory. `tree`: not there, no directory, a symlink, unreadable.
+    /// `event`: not an absolute path, or that of the root directory. `tree`: not there, no
+    /// directory, a symlink, unreadable.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let name = shown(path.as_os_str().as_bytes());
         if !path.is_absolute() || path.parent().is_none() {
-            return Err(Failure::new(Class::Event, format!("`{name}` is no place to unpack to: expected an absolute path below `/`")));
+            return Err(Failure::new(
+                Class::Event,
+                format!("`{name}` is no place to unpack to: expected an absolute path below `/`"),
+            ));
         }
-        let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|error| Failure::new(Class::Tree, format!("`{name}` cannot be opened as a directory: {error}")))?;
-        let status = Status::of(&fd).map_err(|error| Failure::new(Class::Tree, format!("`{name}` cannot be read: {error}")))?;
+        let fd = rustix::fs::open(
+            path,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(|error| {
+            Failure::new(Class::Tree, format!("`{name}` cannot be opened as a directory: {error}"))
+        })?;
+        let status = Status::of(&fd).map_err(|error| {
+            Failure::new(Class::Tree, format!("`{name}` cannot be read: {error}"))
+        })?;
         if status.kind != FileType::Directory {
             return Err(Failure::new(Class::Tree, format!("`{name}` is no directory")));
         }
@@ -82,7 +96,9 @@ impl Dest {
     /// # Errors
     /// `tree`: it is no plain file, or cannot be opened.
     pub fn file(&self, name: &str) -> Result<Option<File>, Failure> {
-        let bad = |what: String| Failure::new(Class::Tree, format!("`{}` in `{self}` {what}", shown(name.as_bytes())));
+        let bad = |what: String| {
+            Failure::new(Class::Tree, format!("`{}` in `{self}` {what}", shown(name.as_bytes())))
+        };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
@@ -90,7 +106,11 @@ impl Dest {
             Err(error) => return Err(bad(format!("cannot be opened: {error}"))),
         };
         let status = Status::of(&fd).map_err(|error| bad(format!("cannot be read: {error}")))?;
-        if status.kind == FileType::RegularFile { Ok(Some(File::from(fd))) } else { Err(bad("is no plain file".to_owned())) }
+        if status.kind == FileType::RegularFile {
+            Ok(Some(File::from(fd)))
+        } else {
+            Err(bad("is no plain file".to_owned()))
+        }
     }
 
     /// Returns which directory it is.
@@ -99,7 +119,9 @@ impl Dest {
     /// `tree`: the file system does not answer.
     pub fn identity(&self) -> Result<Identity, Failure> {
         let system = rustix::fs::fstatfs(&self.fd);
-        let system = system.map_err(|error| Failure::new(Class::Tree, format!("`{self}` cannot be read: {error}")))?;
+        let system = system.map_err(|error| {
+            Failure::new(Class::Tree, format!("`{self}` cannot be read: {error}"))
+        })?;
         let made = self.status.made.filter(|_| system.f_type != OVERLAYFS);
         Ok(Identity { device: self.status.device, inode: self.status.inode, made })
     }

@@ -9,7 +9,8 @@ pub(super) struct Queue<W> {
     moved: Condvar,
 }
 
-/// A piece of work that was taken. One that is dropped undone, as when its thread panics, counts as failed.
+/// A piece of work that was taken. One that is dropped undone, as when its thread panics, counts as
+/// failed.
 pub(super) struct Ticket<'a, W> {
     queue: &'a Queue<W>,
     result: Option<Result<Vec<W>, Failure>>,
@@ -38,10 +39,14 @@ struct State<W> {
 
 impl<W> Queue<W> {
     pub(super) fn new(first: W) -> Self {
-        Self { state: Mutex::new(State { waiting: vec![first], active: 0, failure: None }), moved: Condvar::new() }
+        Self {
+            state: Mutex::new(State { waiting: vec![first], active: 0, failure: None }),
+            moved: Condvar::new(),
+        }
     }
 
-    /// Takes a piece of work, waiting for one where others may still make some; `None` when all is done or has failed.
+    /// Takes a piece of work, waiting for one where others may still make some; `None` when all is
+    /// done or has failed.
     pub(super) fn take(&self) -> Option<(W, Ticket<'_, W>)> {
         let mut state = self.lock();
         loop {

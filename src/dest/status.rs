@@ -2,7 +2,9 @@
 
 use crate::class::{Class, Failure};
 use crate::tree::TreePath;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxAttributes, StatxFlags};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxAttributes, StatxFlags,
+};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -12,7 +14,8 @@ const LIST_BYTES: usize = 64 << 10;
 /// What the kernel is asked for.
 const ASKED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
 
-/// One object as it was at one moment. Two that are equal say that nothing happened in between (but for reading).
+/// One object as it was at one moment. Two that are equal say that nothing happened in between (but
+/// for reading).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Status {
     pub(super) kind: FileType,
@@ -28,7 +31,8 @@ pub(super) struct Status {
     modified: (i64, u32),
     /// When it was made, where the file system says.
     pub(super) made: Option<(i64, u32)>,
-    /// Whether another file system is mounted here; `None` where the kernel (before 5.8) does not say.
+    /// Whether another file system is mounted here; `None` where the kernel (before 5.8) does not
+    /// say.
     mount: Option<bool>,
 }
 
@@ -46,7 +50,8 @@ impl Status {
 
     /// Returns whether something is mounted here.
     ///
-    /// Devices decide only about directories, and only on old kernels: overlayfs gives files those of its layers.
+    /// Devices decide only about directories, and only on old kernels: overlayfs gives files those
+    /// of its layers.
     pub(super) fn is_mount(&self, root: &Self) -> bool {
         self.mount.unwrap_or(self.kind == FileType::Directory && self.device != root.device)
     }
@@ -56,7 +61,10 @@ impl Status {
         if !self.is_mount(root) {
             return Ok(());
         }
-        Err(Failure::new(Class::Tree, format!("`{path}` is a mount point: what is mounted there was not unpacked")))
+        Err(Failure::new(
+            Class::Tree,
+            format!("`{path}` is a mount point: what is mounted there was not unpacked"),
+        ))
     }
 }
 
@@ -83,7 +91,8 @@ impl From<Statx> for Status {
     }
 }
 
-/// Opens a file or directory for reading without following a link, waiting for a FIFO, or touching its access time.
+/// Opens a file or directory for reading without following a link, waiting for a FIFO, or touching
+/// its access time.
 pub(super) fn open_at(directory: impl AsFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     match rustix::fs::openat(&directory, name, flags | OFlags::NOATIME, Mode::empty()) {
@@ -93,8 +102,12 @@ pub(super) fn open_at(directory: impl AsFd, name: &[u8], flags: OFlags) -> Resul
     }
 }
 
-/// Opens a directory below `root`, no name on the way being a link; `None` is `root` itself, opened anew.
-pub(super) fn open_directory(root: BorrowedFd<'_>, path: Option<&TreePath>) -> Result<OwnedFd, Errno> {
+/// Opens a directory below `root`, no name on the way being a link; `None` is `root` itself, opened
+/// anew.
+pub(super) fn open_directory(
+    root: BorrowedFd<'_>,
+    path: Option<&TreePath>,
+) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let Some(path) = path else { return open_at(root, b".", flags) };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -105,19 +118,31 @@ pub(super) fn open_directory(root: BorrowedFd<'_>, path: Option<&TreePath>) -> R
     }
 }
 
-fn open_directory_stepwise(root: BorrowedFd<'_>, path: &TreePath, flags: OFlags) -> Result<OwnedFd, Errno> {
+fn open_directory_stepwise(
+    root: BorrowedFd<'_>,
+    path: &TreePath,
+    flags: OFlags,
+) -> Result<OwnedFd, Errno> {
     let mut names: Vec<&[u8]> = path.bytes().split(|byte| *byte == b'/').collect();
     let last = names.pop().unwrap_or(b".");
     let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut above: Option<OwnedFd> = None;
     for name in names {
-        above = Some(rustix::fs::openat(above.as_ref().map_or(root, AsFd::as_fd), name, step, Mode::empty())?);
+        above = Some(rustix::fs::openat(
+            above.as_ref().map_or(root, AsFd::as_fd),
+            name,
+            step,
+            Mode::empty(),
+        )?);
     }
     open_at(above.as_ref().map_or(root, AsFd::as_fd), last, flags)
 }
 
 /// Calls `each` with every name in an open directory, until it fails.
-pub(super) fn names(directory: impl AsFd, mut each: impl FnMut(&[u8]) -> Result<(), Failure>) -> Result<Result<(), Failure>, Errno> {
+pub(super) fn names(
+    directory: impl AsFd,
+    mut each: impl FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<Result<(), Failure>, Errno> {
     let mut buffer = Vec::with_capacity(LIST_BYTES);
     let mut list = RawDir::new(directory, buffer.spare_capacity_mut());
     while let Some(entry) = list.next() {
@@ -133,11 +158,21 @@ pub(super) fn names(directory: impl AsFd, mut each: impl FnMut(&[u8]) -> Result<
     Ok(Ok(()))
 }
 
-/// Says what an error of the kernel about `path` means: it is gone or became something else, or it can't be read.
+/// Says what an error of the kernel about `path` means: it is gone or became something else, or it
+/// can't be read.
 pub(super) fn unreadable(path: &dyn std::fmt::Display, error: Errno) -> Failure {
     match error {
-        Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO | Errno::STALE | Errno::NODATA | Errno::RANGE => changed(path),
-        error => Failure::new(Class::Tree, format!("`{path}` cannot be read, so nobody can vouch for it: {error}")),
+        Errno::NOENT
+        | Errno::LOOP
+        | Errno::NOTDIR
+        | Errno::NXIO
+        | Errno::STALE
+        | Errno::NODATA
+        | Errno::RANGE => changed(path),
+        error => Failure::new(
+            Class::Tree,
+            format!("`{path}` cannot be read, so nobody can vouch for it: {error}"),
+        ),
     }
 }
 
@@ -160,8 +195,15 @@ mod tests {
         for (path, good) in [("a/b/c", true), ("a/l/c", false), ("a/l", false), ("a/x", false)] {
             let path = TreePath::new(path.into()).unwrap();
             let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-            for opened in [open_directory(root.as_fd(), Some(&path)), open_directory_stepwise(root.as_fd(), &path, flags)] {
-                assert_eq!(opened.is_ok_and(|fd| Status::of(fd).unwrap().inode == inode), good, "{path}");
+            for opened in [
+                open_directory(root.as_fd(), Some(&path)),
+                open_directory_stepwise(root.as_fd(), &path, flags),
+            ] {
+                assert_eq!(
+                    opened.is_ok_and(|fd| Status::of(fd).unwrap().inode == inode),
+                    good,
+                    "{path}"
+                );
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Reads a directory into a tree: every object's status, every file's content, on all cores.
 //!
-//! Memory: the entries themselves, and one chunk of [`limits::HASH_CHUNK_BYTES`] for each thread. Each object is looked at
-//! before and after it is read, each directory once more at the end; whatever is not the same is an error.
+//! Memory: the entries themselves, and one chunk of [`limits::HASH_CHUNK_BYTES`] for each thread.
+//! Each object is looked at before and after it is read, each directory once more at the end;
+//! whatever is not the same is an error.
 
 use super::listing::Before;
 use super::queue::Queue;
@@ -23,24 +24,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 
-/// Files that one thread takes at once, and bytes of them: enough to keep threads from queueing, too few to leave one alone.
+/// Files that one thread takes at once, and bytes of them: enough to keep threads from queueing,
+/// too few to leave one alone.
 const BATCH_FILES: usize = 64;
 const BATCH_BYTES: u64 = 4 << 20;
 
-/// What one thread does alone: to start another, and to find out how many may run, takes as long as to read that much.
+/// What one thread does alone: to start another, and to find out how many may run, takes as long as
+/// to read that much.
 const SMALL_ENTRIES: usize = 64;
 const SMALL_BYTES: u64 = 1 << 20;
 
 /// How to walk.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
-    /// Threads that read and hash, where there is enough for more than one; `None` is one for each core.
+    /// Threads that read and hash, where there is enough for more than one; `None` is one for each
+    /// core.
     pub threads: Option<NonZero<usize>>,
     /// Objects that may be there.
     pub entries: usize,
     /// What was there before: left out where it was not touched.
     pub before: Option<&'a Listing>,
-    /// Goes up by the bytes that were read, and by one for each object: as long as it moves, so does the walk.
+    /// Goes up by the bytes that were read, and by one for each object: as long as it moves, so
+    /// does the walk.
     pub progress: Option<&'a AtomicU64>,
 }
 
@@ -55,27 +60,42 @@ impl Default for Options<'_> {
 pub struct Walked {
     /// The tree.
     pub tree: Tree,
-    /// How it may be compared: owners where we are root, `user.*` and access lists where the file system keeps them.
+    /// How it may be compared: owners where we are root, `user.*` and access lists where the file
+    /// system keeps them.
     pub terms: Terms,
 }
 
 /// Reads the tree in `dest`.
 ///
 /// # Errors
-/// `tree`: something can't be read, is mounted inside, or changed meanwhile. `limit`: too many objects, or a path too long.
+/// `tree`: something can't be read, is mounted inside, or changed meanwhile. `limit`: too many
+/// objects, or a path too long.
 pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
     if let Some(before) = options.before
         && before.identity() != dest.identity()?
     {
-        return Err(Failure::new(Class::Tree, format!("`{dest}` is not the directory that was there before")));
+        return Err(Failure::new(
+            Class::Tree,
+            format!("`{dest}` is not the directory that was there before"),
+        ));
     }
     let queue = Queue::new(Work::Directory(None, dest.status));
-    let walk = Walk { dest, options, queue: &queue, entries: AtomicUsize::new(0), bytes: AtomicU64::new(0) };
+    let walk = Walk {
+        dest,
+        options,
+        queue: &queue,
+        entries: AtomicUsize::new(0),
+        bytes: AtomicU64::new(0),
+    };
     let mut found = walk.run(|| walk.is_small());
     if !walk.is_small() {
-        let threads = options.threads.or_else(|| available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN);
+        let threads = options
+            .threads
+            .or_else(|| available_parallelism().ok())
+            .unwrap_or(NonZero::<usize>::MIN);
         std::thread::scope(|scope| {
-            let threads: Vec<_> = (1..threads.get()).map(|_| scope.spawn(|| walk.run(|| true))).collect();
+            let threads: Vec<_> =
+                (1..threads.get()).map(|_| scope.spawn(|| walk.run(|| true))).collect();
             found.merge(walk.run(|| true));
             for thread in threads {
                 // One that panicked left its work undone, which the queue reports.
@@ -88,7 +108,8 @@ pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
     queue.finish()?;
     let root = dest.fd.as_fd();
     for (path, then) in &found.directories {
-        let now = path.as_ref().map_or_else(|| Status::of(root), |path| Status::at(root, path.bytes()));
+        let now =
+            path.as_ref().map_or_else(|| Status::of(root), |path| Status::at(root, path.bytes()));
         if now != Ok(*then) {
             return Err(changed(&name(dest, path.as_ref())));
         }
@@ -102,7 +123,9 @@ pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
         setgid,
         before: found.before,
     };
-    let twice = |failure: Failure| failure.as_class(Class::Tree).within(format!("`{dest}` changed while it was read"));
+    let twice = |failure: Failure| {
+        failure.as_class(Class::Tree).within(format!("`{dest}` changed while it was read"))
+    };
     let tree = Tree::new(found.entries).map_err(twice)?;
     Ok(Walked { tree, terms })
 }
@@ -144,7 +167,8 @@ struct Walk<'a> {
     bytes: AtomicU64,
 }
 
-/// What one thread works with: room that is filled anew each time, and not touched beyond what was read.
+/// What one thread works with: room that is filled anew each time, and not touched beyond what was
+/// read.
 struct Buffers {
     chunk: Vec<u8>,
     names: Vec<u8>,
@@ -154,7 +178,8 @@ struct Buffers {
 impl Walk<'_> {
     /// Whether no more was found yet than one thread reads alone.
     fn is_small(&self) -> bool {
-        self.entries.load(Ordering::Relaxed) <= SMALL_ENTRIES && self.bytes.load(Ordering::Relaxed) <= SMALL_BYTES
+        self.entries.load(Ordering::Relaxed) <= SMALL_ENTRIES
+            && self.bytes.load(Ordering::Relaxed) <= SMALL_BYTES
     }
 
     /// Does work for as long as there is some and `goes_on` says so.
@@ -169,31 +194,54 @@ impl Walk<'_> {
             && let Some((work, ticket)) = self.queue.take()
         {
             let result = match work {
-                Work::Directory(path, status) => self.directory(path, status, &mut found, &mut buffers),
-                Work::Files(directory, files) => self.files(&directory, files, &mut found, &mut buffers).map(|()| Vec::new()),
+                Work::Directory(path, status) => {
+                    self.directory(path, status, &mut found, &mut buffers)
+                }
+                Work::Files(directory, files) => {
+                    self.files(&directory, files, &mut found, &mut buffers).map(|()| Vec::new())
+                }
             };
             ticket.done(result);
         }
         found
     }
 
-    fn files(&self, directory: &Open, files: Vec<(TreePath, Status)>, found: &mut Found, buffers: &mut Buffers) -> Result<(), Failure> {
+    fn files(
+        &self,
+        directory: &Open,
+        files: Vec<(TreePath, Status)>,
+        found: &mut Found,
+        buffers: &mut Buffers,
+    ) -> Result<(), Failure> {
         for (path, status) in files {
             let name = path.bytes().get(directory.depth..).unwrap_or_default();
-            let fd = open_at(&directory.fd, name, OFlags::RDONLY).map_err(|error| unreadable(&path, error))?;
+            let fd = open_at(&directory.fd, name, OFlags::RDONLY)
+                .map_err(|error| unreadable(&path, error))?;
             let digest = self.content(&fd, &path, &status, buffers)?;
             let xattrs = xattrs(&fd, buffers).map_err(|error| unreadable(&path, error))?;
-            // What was listed, opened and read is one object that nobody touched: its status is what it was before all that.
+            // What was listed, opened and read is one object that nobody touched: its status is
+            // what it was before all that.
             if Status::of(&fd) != Ok(status) {
                 return Err(changed(&path));
             }
-            found.entries.push(Entry { path, kind: Kind::File { size: status.size, digest }, metadata: Some(metadata(&status)), xattrs });
+            found.entries.push(Entry {
+                path,
+                kind: Kind::File { size: status.size, digest },
+                metadata: Some(metadata(&status)),
+                xattrs,
+            });
         }
         Ok(())
     }
 
     /// Hashes a file that is as long as it was.
-    fn content(&self, fd: &OwnedFd, path: &TreePath, status: &Status, buffers: &mut Buffers) -> Result<Digest, Failure> {
+    fn content(
+        &self,
+        fd: &OwnedFd,
+        path: &TreePath,
+        status: &Status,
+        buffers: &mut Buffers,
+    ) -> Result<Digest, Failure> {
         let mut hasher = Sha256::new();
         let mut read = 0;
         while read < status.size {
@@ -210,7 +258,11 @@ impl Walk<'_> {
                 Err(error) => return Err(unreadable(path, error)),
             }
         }
-        if read == status.size { Ok(Digest::from_bytes(hasher.finalize().into())) } else { Err(changed(path)) }
+        if read == status.size {
+            Ok(Digest::from_bytes(hasher.finalize().into()))
+        } else {
+            Err(changed(path))
+        }
     }
 
     fn progress(&self, count: u64) {
@@ -219,19 +271,34 @@ impl Walk<'_> {
         }
     }
 
-    /// Lists a directory: what is no file becomes an entry at once, files and directories become work.
-    fn directory(&self, path: Option<TreePath>, status: Status, found: &mut Found, buffers: &mut Buffers) -> Result<Vec<Work>, Failure> {
+    /// Lists a directory: what is no file becomes an entry at once, files and directories become
+    /// work.
+    fn directory(
+        &self,
+        path: Option<TreePath>,
+        status: Status,
+        found: &mut Found,
+        buffers: &mut Buffers,
+    ) -> Result<Vec<Work>, Failure> {
         let fail = |error| unreadable(&name(self.dest, path.as_ref()), error);
         let fd = open_directory(self.dest.fd.as_fd(), path.as_ref()).map_err(fail)?;
         if Status::of(&fd).map_err(fail)? != status {
             return Err(changed(&name(self.dest, path.as_ref())));
         }
         let mut list = List { work: Vec::new(), files: Vec::new() };
-        names(&fd, |entry| self.name(&fd, TreePath::join(path.as_ref(), entry)?, entry, &mut list, found)).map_err(fail)??;
+        names(&fd, |entry| {
+            self.name(&fd, TreePath::join(path.as_ref(), entry)?, entry, &mut list, found)
+        })
+        .map_err(fail)??;
         let List { mut work, files } = list;
         if let Some(path) = &path {
             let xattrs = xattrs(&fd, buffers).map_err(fail)?;
-            found.entries.push(Entry { path: path.clone(), kind: Kind::Directory, metadata: Some(metadata(&status)), xattrs });
+            found.entries.push(Entry {
+                path: path.clone(),
+                kind: Kind::Directory,
+                metadata: Some(metadata(&status)),
+                xattrs,
+            });
         }
         let depth = path.as_ref().map_or(0, |path| path.bytes().len() + 1);
         let open = Arc::new(Open { fd, depth });
@@ -241,10 +308,20 @@ impl Walk<'_> {
         Ok(work)
     }
 
-    fn name(&self, directory: &OwnedFd, path: TreePath, name: &[u8], list: &mut List, found: &mut Found) -> Result<(), Failure> {
+    fn name(
+        &self,
+        directory: &OwnedFd,
+        path: TreePath,
+        name: &[u8],
+        list: &mut List,
+        found: &mut Found,
+    ) -> Result<(), Failure> {
         if self.entries.fetch_add(1, Ordering::Relaxed) >= self.options.entries {
             let cap = self.options.entries;
-            return Err(Failure::new(Class::Limit, format!("`{}` holds more than {cap} objects", self.dest)));
+            return Err(Failure::new(
+                Class::Limit,
+                format!("`{}` holds more than {cap} objects", self.dest),
+            ));
         }
         self.progress(1);
         let status = Status::at(directory, name).map_err(|error| unreadable(&path, error))?;
@@ -275,7 +352,12 @@ impl Walk<'_> {
             FileType::Socket => Kind::Socket,
             FileType::Unknown => return Err(changed(&path)),
         };
-        found.entries.push(Entry { path, kind, metadata: Some(metadata(&status)), xattrs: Vec::new() });
+        found.entries.push(Entry {
+            path,
+            kind,
+            metadata: Some(metadata(&status)),
+            xattrs: Vec::new(),
+        });
         Ok(())
     }
 }
@@ -299,11 +381,17 @@ fn batches(files: Vec<(TreePath, Status)>) -> impl Iterator<Item = Vec<(TreePath
     })
 }
 
-fn symlink(directory: &OwnedFd, name: &[u8], path: &TreePath, status: &Status) -> Result<Kind, Failure> {
-    let target = rustix::fs::readlinkat(directory, name, Vec::new()).map_err(|error| match error {
-        Errno::INVAL => changed(path),
-        error => unreadable(path, error),
-    })?;
+fn symlink(
+    directory: &OwnedFd,
+    name: &[u8],
+    path: &TreePath,
+    status: &Status,
+) -> Result<Kind, Failure> {
+    let target =
+        rustix::fs::readlinkat(directory, name, Vec::new()).map_err(|error| match error {
+            Errno::INVAL => changed(path),
+            error => unreadable(path, error),
+        })?;
     if Status::at(directory, name) != Ok(*status) {
         return Err(changed(path));
     }
@@ -332,7 +420,8 @@ fn xattrs(fd: &OwnedFd, buffers: &mut Buffers) -> Result<Vec<Xattr>, Errno> {
     Ok(xattrs)
 }
 
-/// Returns whether the file system can hold attributes like `name`: `user.*` is asked for by one that nobody sets.
+/// Returns whether the file system can hold attributes like `name`: `user.*` is asked for by one
+/// that nobody sets.
 fn keeps(root: BorrowedFd<'_>, name: &CStr) -> bool {
     rustix::fs::fgetxattr(root, name, &mut [0_u8; 1][..]) != Err(Errno::NOTSUP)
 }

@@ -1,7 +1,7 @@
 //! buildah, executed directly: `buildah inspect --type image NAME`.
 //!
-//! `FromImageID` is the digest of the configuration; `FromImageDigest` is not that of the manifest that was pushed (seen on
-//! 1.28.2: `reference/hosts.md` 1.4), so it is not read.
+//! `FromImageID` is the digest of the configuration; `FromImageDigest` is not that of the manifest
+//! that was pushed (seen on 1.28.2: `reference/hosts.md` 1.4), so it is not read.
 
 use super::Known;
 use crate::class::{Class, Failure};
@@ -25,11 +25,13 @@ struct InspectWire {
 /// Returns what buildah knows of `name`, or `None` where it does not hold it.
 ///
 /// # Errors
-/// `not-found`: there is no buildah. `registry`: it failed, took too long, or answered something else.
+/// `not-found`: there is no buildah. `registry`: it failed, took too long, or answered something
+/// else.
 pub(super) fn ask(name: &str, environment: &Environment) -> Result<Option<Known>, Failure> {
     let failed = |what: String| Failure::new(Class::Registry, format!("buildah {what}"));
     let path = environment.raw("PATH").unwrap_or_default();
-    // An image name never starts with `-` (it was parsed as a reference), so it cannot be read as an option.
+    // An image name never starts with `-` (it was parsed as a reference), so it cannot be read as
+    // an option.
     let mut child = Command::new("buildah")
         .args(["inspect", "--type", "image", name])
         .env("PATH", path)
@@ -39,7 +41,9 @@ pub(super) fn ask(name: &str, environment: &Environment) -> Result<Option<Known>
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| Failure::new(Class::NotFound, format!("buildah could not be run: {error}")))?;
+        .map_err(|error| {
+            Failure::new(Class::NotFound, format!("buildah could not be run: {error}"))
+        })?;
     let (mut output, mut errors) = (child.stdout.take(), child.stderr.take());
     let output = std::thread::spawn(move || read(output.as_mut()));
     let errors = std::thread::spawn(move || read(errors.as_mut()));
@@ -51,7 +55,10 @@ pub(super) fn ask(name: &str, environment: &Environment) -> Result<Option<Known>
             Ok(None) | Err(_) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(failed(format!("did not answer within {} s", limits::HELPER.as_secs())));
+                return Err(failed(format!(
+                    "did not answer within {} s",
+                    limits::HELPER.as_secs()
+                )));
             }
         }
     };
@@ -59,9 +66,14 @@ pub(super) fn ask(name: &str, environment: &Environment) -> Result<Option<Known>
     if !status.success() {
         let errors = String::from_utf8_lossy(&errors);
         // buildah's own word for an image that it does not hold; there is no exit code for it.
-        return if errors.contains("image not known") { Ok(None) } else { Err(failed(format!("failed: {}", errors.trim()))) };
+        return if errors.contains("image not known") {
+            Ok(None)
+        } else {
+            Err(failed(format!("failed: {}", errors.trim())))
+        };
     }
-    let wire: InspectWire = serde_json::from_slice(&output).map_err(|error| failed(format!("answered something unexpected: {error}")))?;
+    let wire: InspectWire = serde_json::from_slice(&output)
+        .map_err(|error| failed(format!("answered something unexpected: {error}")))?;
     let text = if wire.id.starts_with("sha256:") { wire.id } else { format!("sha256:{}", wire.id) };
     Ok(Some(Known::Buildah { config: text.parse::<Digest>()? }))
 }

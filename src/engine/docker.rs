@@ -22,10 +22,18 @@ struct InspectWire {
 ///
 /// # Errors
 /// `net`: no answer. `registry`: an unexpected one. `usage`: `DOCKER_HOST` is no local socket.
-pub(super) async fn ask(repository: &Repository, name: &str, environment: &Environment) -> Result<Option<Known>, Failure> {
+pub(super) async fn ask(
+    repository: &Repository,
+    name: &str,
+    environment: &Environment,
+) -> Result<Option<Known>, Failure> {
     let socket = socket(environment)?;
-    let net =
-        |error: &dyn std::fmt::Display| Failure::new(Class::Net, format!("docker at `{}` does not answer: {error}", socket.display()));
+    let net = |error: &dyn std::fmt::Display| {
+        Failure::new(
+            Class::Net,
+            format!("docker at `{}` does not answer: {error}", socket.display()),
+        )
+    };
     let client = reqwest::Client::builder()
         .unix_socket(socket.as_path())
         .no_proxy()
@@ -34,27 +42,43 @@ pub(super) async fn ask(repository: &Repository, name: &str, environment: &Envir
         .timeout(limits::HELPER)
         .build()
         .map_err(|error| net(&error))?;
-    let mut answer = client.get(format!("http://localhost/images/{name}/json")).send().await.map_err(|error| net(&error))?;
+    let mut answer = client
+        .get(format!("http://localhost/images/{name}/json"))
+        .send()
+        .await
+        .map_err(|error| net(&error))?;
     let status = answer.status().as_u16();
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|error| net(&error))? {
         body.extend_from_slice(&chunk);
         if u64::try_from(body.len()).unwrap_or(u64::MAX) > limits::HELPER_BYTES {
-            return Err(Failure::new(Class::Limit, format!("docker's answer is larger than {} bytes", limits::HELPER_BYTES)));
+            return Err(Failure::new(
+                Class::Limit,
+                format!("docker's answer is larger than {} bytes", limits::HELPER_BYTES),
+            ));
         }
     }
     match status {
         200 => parse(&body, repository).map(Some),
         404 => Ok(None),
-        status => Err(Failure::new(Class::Registry, format!("docker at `{}` answered {status}", socket.display()))),
+        status => Err(Failure::new(
+            Class::Registry,
+            format!("docker at `{}` answered {status}", socket.display()),
+        )),
     }
 }
 
 fn parse(body: &[u8], repository: &Repository) -> Result<Known, Failure> {
-    let wire: InspectWire = serde_json::from_slice(body)
-        .map_err(|error| Failure::new(Class::Registry, format!("docker's answer has an unexpected form: {error}")))?;
+    let wire: InspectWire = serde_json::from_slice(body).map_err(|error| {
+        Failure::new(Class::Registry, format!("docker's answer has an unexpected form: {error}"))
+    })?;
     let id: Digest = wire.id.parse()?;
-    let pushed = wire.repo_digests.unwrap_or_default().iter().filter_map(|text| digest_in(text, repository)).collect();
+    let pushed = wire
+        .repo_digests
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|text| digest_in(text, repository))
+        .collect();
     Ok(Known::Docker { pushed, id })
 }
 
@@ -63,8 +87,11 @@ fn socket(environment: &Environment) -> Result<PathBuf, Failure> {
         None => Ok(PathBuf::from(SOCKET)),
         Some(host) => match host.strip_prefix("unix://") {
             Some(path) => Ok(PathBuf::from(path)),
-            None => Err(Failure::new(Class::Usage, format!("DOCKER_HOST is `{host}`; expected `unix://PATH`"))
-                .hint("set LUET_COSIGN_ENGINE=registry to trust the tag that the registry serves")),
+            None => Err(Failure::new(
+                Class::Usage,
+                format!("DOCKER_HOST is `{host}`; expected `unix://PATH`"),
+            )
+            .hint("set LUET_COSIGN_ENGINE=registry to trust the tag that the registry serves")),
         },
     }
 }

@@ -1,8 +1,8 @@
 //! Build engines: what did docker or buildah push under this name?
 //!
-//! The host pushes by running its engine and tells us only the tag, which may be somebody else's by now. The engine still
-//! knows the image at `image.post.push` (`reference/hosts.md` 1.4, section 3): docker the digest that it pushed, buildah only
-//! the digest of the configuration.
+//! The host pushes by running its engine and tells us only the tag, which may be somebody else's by
+//! now. The engine still knows the image at `image.post.push` (`reference/hosts.md` 1.4, section
+//! 3): docker the digest that it pushed, buildah only the digest of the configuration.
 
 mod buildah;
 mod docker;
@@ -33,7 +33,12 @@ impl FromStr for Engine {
             "buildah" | "img" => Ok(Self::Buildah),
             "docker" => Ok(Self::Docker),
             "registry" => Ok(Self::Registry),
-            _ => Err(Failure::new(Class::Usage, format!("the engine `{text}` is unknown; expected `docker`, `buildah` or `registry`"))),
+            _ => Err(Failure::new(
+                Class::Usage,
+                format!(
+                    "the engine `{text}` is unknown; expected `docker`, `buildah` or `registry`"
+                ),
+            )),
         }
     }
 }
@@ -51,11 +56,13 @@ impl fmt::Display for Engine {
 /// What an engine knows of an image that it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// docker: digests under which the repository has it, the image's id, and its layers, uncompressed.
+    /// docker: digests under which the repository has it, the image's id, and its layers,
+    /// uncompressed.
     Docker {
         /// `RepoDigests` of this repository.
         pushed: Vec<Digest>,
-        /// The id: the digest of the configuration, or with the containerd store that of the manifest.
+        /// The id: the digest of the configuration, or with the containerd store that of the
+        /// manifest.
         id: Digest,
     },
     /// buildah: the digest of the configuration.
@@ -69,17 +76,25 @@ pub enum Known {
 ///
 /// # Errors
 /// `registry`, `net`: the chosen engine does not answer. `not-found`: it does not hold the image.
-pub async fn ask(chosen: Option<Engine>, image: &Reference, name: &str, environment: &Environment) -> Result<Vec<Known>, Failure> {
+pub async fn ask(
+    chosen: Option<Engine>,
+    image: &Reference,
+    name: &str,
+    environment: &Environment,
+) -> Result<Vec<Known>, Failure> {
     let missing = |engine: Engine| {
         Failure::new(Class::NotFound, format!("{engine} does not hold `{image}`"))
             .hint("set LUET_COSIGN_ENGINE to the engine that pushed it, or to `registry` to trust the tag")
     };
     match chosen {
         Some(Engine::Registry) => Ok(Vec::new()),
-        Some(Engine::Docker) => {
-            docker::ask(image.repository(), name, environment).await?.map(|known| vec![known]).ok_or_else(|| missing(Engine::Docker))
-        }
-        Some(Engine::Buildah) => buildah::ask(name, environment)?.map(|known| vec![known]).ok_or_else(|| missing(Engine::Buildah)),
+        Some(Engine::Docker) => docker::ask(image.repository(), name, environment)
+            .await?
+            .map(|known| vec![known])
+            .ok_or_else(|| missing(Engine::Docker)),
+        Some(Engine::Buildah) => buildah::ask(name, environment)?
+            .map(|known| vec![known])
+            .ok_or_else(|| missing(Engine::Buildah)),
         None => {
             // Whichever holds the name; one that is not installed, or not running, holds none.
             let docker = docker::ask(image.repository(), name, environment).await.ok().flatten();

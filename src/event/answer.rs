@@ -5,7 +5,8 @@ use crate::push::Pushed;
 use crate::unpack::{Provisional, Unpacked};
 use serde_json::json;
 
-/// One answer. A handler of an event that is ours can only make one from a proof, or from a failure.
+/// One answer. A handler of an event that is ours can only make one from a proof, or from a
+/// failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     state: String,
@@ -19,20 +20,36 @@ impl Answer {
         Self::success(Vec::new(), String::new())
     }
 
-    /// The answer of the pre event of unpacking: it may go on for now. `warnings` are about this machine, not the image.
-    pub(super) fn provisional(provisional: &Provisional, warnings: Vec<String>, debug: bool) -> Self {
-        let notices = provisional.notices().iter().map(|notice| notice.text.clone()).chain(warnings).collect();
+    /// The answer of the pre event of unpacking: it may go on for now. `warnings` are about this
+    /// machine, not the image.
+    pub(super) fn provisional(
+        provisional: &Provisional,
+        warnings: Vec<String>,
+        debug: bool,
+    ) -> Self {
+        let notices = provisional
+            .notices()
+            .iter()
+            .map(|notice| notice.text.clone())
+            .chain(warnings)
+            .collect();
         Self::success(notices, if debug { summary(provisional) } else { String::new() })
     }
 
     /// The answer of the post event of unpacking.
     pub(super) fn unpacked(unpacked: &Unpacked, debug: bool) -> Self {
-        Self::success(unpacked.notices().to_vec(), if debug { unpacked.summary() } else { String::new() })
+        Self::success(
+            unpacked.notices().to_vec(),
+            if debug { unpacked.summary() } else { String::new() },
+        )
     }
 
     /// The answer of an event of pushing.
     pub(super) fn pushed(pushed: &Pushed, debug: bool) -> Self {
-        Self::success(pushed.notices().to_vec(), if debug { pushed.summary() } else { String::new() })
+        Self::success(
+            pushed.notices().to_vec(),
+            if debug { pushed.summary() } else { String::new() },
+        )
     }
 
     /// A refusal: the host prints it and stops.
@@ -66,7 +83,11 @@ impl Answer {
 fn summary(provisional: &Provisional) -> String {
     let what = provisional.subject().map(ToString::to_string).unwrap_or_default();
     match provisional.signature() {
-        Some(signature) => format!("verified {what}, signed by {} (key {})", signature.authority(), signature.fingerprint().short()),
+        Some(signature) => format!(
+            "verified {what}, signed by {} (key {})",
+            signature.authority(),
+            signature.fingerprint().short()
+        ),
         None => format!("not verified: {:?}", provisional.grounds()),
     }
 }

@@ -1,7 +1,8 @@
 //! The envelope of an event, in every form that a host has ever sent.
 //!
-//! `{"name","data","file"}`: `data` is a string that holds JSON, or (in the READMEs of old plugins, and newer hosts) an
-//! object, or null; over 8 KiB it comes through `file`. The envelope is `argv[2]`, or standard input (`reference/hosts.md` 1.1).
+//! `{"name","data","file"}`: `data` is a string that holds JSON, or (in the READMEs of old plugins,
+//! and newer hosts) an object, or null; over 8 KiB it comes through `file`. The envelope is
+//! `argv[2]`, or standard input (`reference/hosts.md` 1.1).
 
 use super::{Event, event_failure};
 use crate::class::{Class, Failure};
@@ -78,15 +79,30 @@ impl Payload {
     ///
     /// # Errors
     /// `event`: none was sent, or it has an unexpected form.
-    pub fn read(event: Event, argument: Option<&OsStr>, input: Option<&mut dyn Read>, environment: &Environment) -> Result<Self, Failure> {
+    pub fn read(
+        event: Event,
+        argument: Option<&OsStr>,
+        input: Option<&mut dyn Read>,
+        environment: &Environment,
+    ) -> Result<Self, Failure> {
         let bytes = match (argument, input) {
             (Some(argument), _) => argument.as_bytes().to_vec(),
             (None, Some(input)) => bounded(input, limits::EVENT_BYTES, "the event")?,
-            (None, None) => return Err(event_failure("no payload: neither a second argument nor standard input")),
+            (None, None) => {
+                return Err(event_failure(
+                    "no payload: neither a second argument nor standard input",
+                ));
+            }
         };
-        let envelope: Envelope = json::parse_as(&bytes).map_err(|failure| failure.as_class(Class::Event).within("the event"))?;
-        if let Some(name) = envelope.name.as_deref().filter(|name| !name.is_empty() && *name != event.name()) {
-            return Err(event_failure(format!("the event is called `{}`, its payload `{name}`", event.name())));
+        let envelope: Envelope = json::parse_as(&bytes)
+            .map_err(|failure| failure.as_class(Class::Event).within("the event"))?;
+        if let Some(name) =
+            envelope.name.as_deref().filter(|name| !name.is_empty() && *name != event.name())
+        {
+            return Err(event_failure(format!(
+                "the event is called `{}`, its payload `{name}`",
+                event.name()
+            )));
         }
         let data = payload(&envelope, environment)?;
         parse(event, data)
@@ -95,31 +111,48 @@ impl Payload {
 
 /// Returns what `data` holds, or the file that stands for it.
 fn payload(envelope: &Envelope, environment: &Environment) -> Result<Value, Failure> {
-    let inner = |bytes: &[u8]| json::parse(bytes).map_err(|failure| failure.as_class(Class::Event).within("the payload"));
+    let inner = |bytes: &[u8]| {
+        json::parse(bytes).map_err(|failure| failure.as_class(Class::Event).within("the payload"))
+    };
     let file = envelope.file.as_deref().filter(|file| !file.is_empty());
     match (&envelope.data, file) {
         (None | Some(Value::Null), None) => Err(event_failure("the event has no payload")),
-        (Some(Value::String(text)), None) if text.is_empty() => Err(event_failure("the event has no payload")),
+        (Some(Value::String(text)), None) if text.is_empty() => {
+            Err(event_failure("the event has no payload"))
+        }
         (Some(Value::String(text)), None) => inner(text.as_bytes()),
         (Some(object @ Value::Object(_)), None) => Ok(object.clone()),
         (Some(_), None) => Err(event_failure("the payload is neither text nor an object")),
         (None | Some(Value::Null), Some(file)) => inner(&read_file(Path::new(file), environment)?),
-        (Some(Value::String(text)), Some(file)) if text.is_empty() => inner(&read_file(Path::new(file), environment)?),
-        (Some(_), Some(_)) => Err(event_failure("the event has a payload and a file; expected one of them")),
+        (Some(Value::String(text)), Some(file)) if text.is_empty() => {
+            inner(&read_file(Path::new(file), environment)?)
+        }
+        (Some(_), Some(_)) => {
+            Err(event_failure("the event has a payload and a file; expected one of them"))
+        }
     }
 }
 
 fn parse(event: Event, data: Value) -> Result<Payload, Failure> {
-    let shape = |error: serde_json::Error| event_failure(format!("the payload of `{}`: {error}", event.name()));
+    let shape = |error: serde_json::Error| {
+        event_failure(format!("the payload of `{}`: {error}", event.name()))
+    };
     Ok(match event {
         Event::PreUnpack | Event::PostUnpack => {
             let wire: UnpackWire = serde_json::from_value(data).map_err(shape)?;
             let unpack = Unpack { image: named(wire.image)?, dest: dest(wire.dest)? };
-            if event == Event::PreUnpack { Payload::PreUnpack(unpack) } else { Payload::PostUnpack(unpack) }
+            if event == Event::PreUnpack {
+                Payload::PreUnpack(unpack)
+            } else {
+                Payload::PostUnpack(unpack)
+            }
         }
         Event::PrePush | Event::PostPush => {
             let wire: PushWire = serde_json::from_value(data).map_err(shape)?;
-            let push = Push { image: named(wire.image)?, build_cache: wire.dockerfile.is_some_and(|name| !name.is_empty()) };
+            let push = Push {
+                image: named(wire.image)?,
+                build_cache: wire.dockerfile.is_some_and(|name| !name.is_empty()),
+            };
             if event == Event::PrePush { Payload::PrePush(push) } else { Payload::PostPush(push) }
         }
     })
@@ -138,18 +171,21 @@ fn dest(text: String) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Reads the file that holds a large payload. Only what the host itself can have made is: a private file of this user
-/// called `pluggable*`, directly in the folder for temporary files. Its content is never shown.
+/// Reads the file that holds a large payload. Only what the host itself can have made is: a private
+/// file of this user called `pluggable*`, directly in the folder for temporary files. Its content
+/// is never shown.
 fn read_file(path: &Path, environment: &Environment) -> Result<Vec<u8>, Failure> {
-    let refused = |why: String| event_failure(format!("the payload's file `{}` {why}", path.display()));
+    let refused =
+        |why: String| event_failure(format!("the payload's file `{}` {why}", path.display()));
     let folder = environment.path("TMPDIR")?.unwrap_or_else(|| PathBuf::from("/tmp"));
     let named = path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"pluggable"));
     if !named || path.parent() != Some(folder.as_path()) {
         return Err(refused(format!("is not `{}/pluggable*`", folder.display())));
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file =
-        rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(|error| refused(format!("could not be opened: {error}")))?;
+    let file = rustix::fs::open(path, flags, Mode::empty())
+        .map(File::from)
+        .map_err(|error| refused(format!("could not be opened: {error}")))?;
     let found = file.metadata().map_err(|error| refused(format!("could not be read: {error}")))?;
     if !found.is_file() || found.nlink() != 1 {
         return Err(refused("is no plain file with one name".to_owned()));
@@ -162,7 +198,10 @@ fn read_file(path: &Path, environment: &Environment) -> Result<Vec<u8>, Failure>
 
 fn bounded(input: &mut dyn Read, limit: u64, what: &str) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    input.take(limit + 1).read_to_end(&mut bytes).map_err(|error| event_failure(format!("{what} could not be read: {error}")))?;
+    input
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| event_failure(format!("{what} could not be read: {error}")))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
         return Err(event_failure(format!("{what} is larger than {limit} bytes")));
     }

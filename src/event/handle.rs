@@ -15,27 +15,34 @@ pub(super) fn handle(payload: Payload, environment: &Environment) -> Result<Answ
             let (provisional, warnings) = Session::run(environment, options, async |session| {
                 let outcome = unpack::before(session, &event.image, &event.dest).await;
                 let warnings = session.roots().warnings();
-                let provisional = outcome.map_err(|failure| warnings.iter().fold(failure, Failure::detail))?;
+                let provisional =
+                    outcome.map_err(|failure| warnings.iter().fold(failure, Failure::detail))?;
                 Ok((provisional, warnings))
             })?;
             Ok(Answer::provisional(&provisional, warnings, debug))
         }
         Payload::PostUnpack(event) => {
-            let unpacked = Session::run(environment, options, async |session| unpack::after(session, &event.image, &event.dest).await)?;
+            let unpacked = Session::run(environment, options, async |session| {
+                unpack::after(session, &event.image, &event.dest).await
+            })?;
             Ok(Answer::unpacked(&unpacked, debug))
         }
         Payload::PrePush(event) => {
             if let Some(pushed) = push::not_signed(event.build_cache, environment)? {
                 return Ok(Answer::pushed(&pushed, debug));
             }
-            let pushed = Session::run(environment, options, async |session| push::before(session, &event.image).await)?;
+            let pushed = Session::run(environment, options, async |session| {
+                push::before(session, &event.image).await
+            })?;
             Ok(Answer::pushed(&pushed, debug))
         }
         Payload::PostPush(event) => {
             if let Some(pushed) = push::not_signed(event.build_cache, environment)? {
                 return Ok(Answer::pushed(&pushed, debug));
             }
-            let pushed = Session::run(environment, options, async |session| push::after(session, &event.image).await)?;
+            let pushed = Session::run(environment, options, async |session| {
+                push::after(session, &event.image).await
+            })?;
             Ok(Answer::pushed(&pushed, debug))
         }
     }

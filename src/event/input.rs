@@ -1,4 +1,5 @@
-//! Standard input with an end to patience: a host that opens a pipe and writes nothing must not keep itself waiting for ever.
+//! Standard input with an end to patience: a host that opens a pipe and writes nothing must not
+//! keep itself waiting for ever.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{Error, ErrorKind, Read, Result};
@@ -23,9 +24,13 @@ impl<R: AsFd> Input<R> {
 impl<R: AsFd> Read for Input<R> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let until = *self.until.get_or_insert_with(|| Instant::now() + self.wait);
-        let left = Timespec::try_from(until.saturating_duration_since(Instant::now())).map_err(|_| Error::from(ErrorKind::InvalidInput))?;
+        let left = Timespec::try_from(until.saturating_duration_since(Instant::now()))
+            .map_err(|_| Error::from(ErrorKind::InvalidInput))?;
         match poll(&mut [PollFd::new(&self.inner, PollFlags::IN)], Some(&left))? {
-            0 => Err(Error::new(ErrorKind::TimedOut, format!("the host wrote nothing for {} s", self.wait.as_secs()))),
+            0 => Err(Error::new(
+                ErrorKind::TimedOut,
+                format!("the host wrote nothing for {} s", self.wait.as_secs()),
+            )),
             // Not by way of a buffer: what lies in one is nothing to wait for.
             _ => Ok(rustix::io::read(&self.inner, buffer)?),
         }
@@ -43,7 +48,10 @@ mod tests {
         writer.write_all(b"{").unwrap();
         let mut input = Input::new(reader, Duration::from_millis(50));
         let mut read = String::new();
-        assert_eq!(input.read_to_string(&mut read).map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
+        assert_eq!(
+            input.read_to_string(&mut read).map_err(|error| error.kind()),
+            Err(ErrorKind::TimedOut)
+        );
         assert_eq!(read, "{", "what came is read, and is not enough");
     }
 
@@ -52,6 +60,9 @@ mod tests {
         let (reader, mut writer) = std::io::pipe().unwrap();
         writer.write_all(b"all").unwrap();
         drop(writer);
-        assert_eq!(std::io::read_to_string(Input::new(reader, Duration::from_secs(5))).unwrap(), "all");
+        assert_eq!(
+            std::io::read_to_string(Input::new(reader, Duration::from_secs(5))).unwrap(),
+            "all"
+        );
     }
 }

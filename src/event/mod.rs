@@ -1,7 +1,8 @@
 //! The host's front: one event in, exactly one JSON object out.
 //!
-//! A refusal is an answer with a non-empty `error` and exit 0: on another exit the host throws the answer away
-//! (`reference/hosts.md` 1.2). An event that is not ours is answered before anything else is looked at.
+//! A refusal is an answer with a non-empty `error` and exit 0: on another exit the host throws the
+//! answer away (`reference/hosts.md` 1.2). An event that is not ours is answered before anything
+//! else is looked at.
 
 mod answer;
 mod envelope;
@@ -59,7 +60,8 @@ pub fn is_event(argument: &OsStr) -> bool {
     bytes.contains(&b'.') && bytes.first() != Some(&b'-') && !bytes.contains(&b'/')
 }
 
-/// What a call of the plugin brings: arguments after the program's name, the environment, and standard input.
+/// What a call of the plugin brings: arguments after the program's name, the environment, and
+/// standard input.
 pub struct Call<'a> {
     /// `argv[1..]`.
     pub arguments: &'a [OsString],
@@ -80,18 +82,27 @@ impl std::fmt::Debug for Call<'_> {
 pub fn answer(call: Call<'_>, output: &mut dyn Write) -> ExitCode {
     let event = call.arguments.first().and_then(|name| Event::named(name));
     let answer = match event {
-        // Not ours: the payload stays unread, for a later host may send events that are not known today.
+        // Not ours: the payload stays unread, for a later host may send events that are not known
+        // today.
         None => Answer::ignored(),
         Some(event) => {
             let environment = (call.environment)();
-            let payload = Payload::read(event, call.arguments.get(1).map(OsString::as_os_str), call.input, &environment);
-            payload.and_then(|payload| handle::handle(payload, &environment)).unwrap_or_else(|failure| Answer::refused(&failure))
+            let payload = Payload::read(
+                event,
+                call.arguments.get(1).map(OsString::as_os_str),
+                call.input,
+                &environment,
+            );
+            payload
+                .and_then(|payload| handle::handle(payload, &environment))
+                .unwrap_or_else(|failure| Answer::refused(&failure))
         }
     };
     write(&answer, output)
 }
 
-/// Writes the answer. Where it cannot be written the exit code stops the host, whatever the answer was.
+/// Writes the answer. Where it cannot be written the exit code stops the host, whatever the answer
+/// was.
 fn write(answer: &Answer, output: &mut dyn Write) -> ExitCode {
     match output.write_all(answer.to_json().as_bytes()).and_then(|()| output.flush()) {
         Ok(()) => ExitCode::SUCCESS,

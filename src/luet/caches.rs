@@ -1,4 +1,5 @@
-//! luet's caches: what it takes from them fires no event, so nothing of it is looked at (`reference/hosts.md` 2.2).
+//! luet's caches: what it takes from them fires no event, so nothing of it is looked at
+//! (`reference/hosts.md` 2.2).
 
 use super::Configuration;
 use std::path::{Path, PathBuf};
@@ -18,14 +19,19 @@ pub struct Cached {
     pub old_repositories: Vec<String>,
 }
 
-/// Returns what is in the caches from before `since`, in seconds since 1970; `None` takes everything for old.
+/// Returns what is in the caches from before `since`, in seconds since 1970; `None` takes
+/// everything for old.
 #[must_use]
 pub fn cached(configuration: &Configuration, since: Option<i64>) -> Cached {
     let packages = configuration.database.join("packages");
-    let old = |path: &Path| since.is_none_or(|since| modified(path).is_none_or(|modified| modified < since));
+    let old = |path: &Path| {
+        since.is_none_or(|since| modified(path).is_none_or(|modified| modified < since))
+    };
     let count = |folder: &Path| -> usize {
         // Two levels: luet spreads its archives over folders.
-        let files = entries(folder).into_iter().flat_map(|path| if path.is_dir() { entries(&path) } else { vec![path] });
+        let files = entries(folder)
+            .into_iter()
+            .flat_map(|path| if path.is_dir() { entries(&path) } else { vec![path] });
         files.filter(|path| path.is_file() && old(path)).count()
     };
     let repositories = configuration.repositories.iter().filter(|repository| repository.cached);
@@ -42,7 +48,9 @@ pub fn cached(configuration: &Configuration, since: Option<i64>) -> Cached {
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder)
-        .map(|entries| entries.take(MAX_ENTRIES).filter_map(|entry| Some(entry.ok()?.path())).collect())
+        .map(|entries| {
+            entries.take(MAX_ENTRIES).filter_map(|entry| Some(entry.ok()?.path())).collect()
+        })
         .unwrap_or_default()
 }
 

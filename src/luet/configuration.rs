@@ -1,8 +1,8 @@
-//! luet's configuration, as far as it matters to us: repositories and how to log in to them, plugins, caches. The events tell
-//! none of it.
+//! luet's configuration, as far as it matters to us: repositories and how to log in to them,
+//! plugins, caches. The events tell none of it.
 //!
-//! Source: luet `cmd/util/config.go`, `pkg/api/core/types/config.go` (`reference/hosts.md` section 4). What luet skips is
-//! skipped: a repository that cannot be read is one that luet does not use.
+//! Source: luet `cmd/util/config.go`, `pkg/api/core/types/config.go` (`reference/hosts.md` section
+//! 4). What luet skips is skipped: a repository that cannot be read is one that luet does not use.
 
 use super::CommandLine;
 use crate::class::Class;
@@ -115,9 +115,11 @@ impl Configuration {
             None if wire.system.rootfs.as_os_str().is_empty() => PathBuf::from("/"),
             None => wire.system.rootfs,
         };
-        let own_root = if wire.config_from_host == Some(false) { root.as_path() } else { Path::new("/") };
+        let own_root =
+            if wire.config_from_host == Some(false) { root.as_path() } else { Path::new("/") };
         let database = line.flag("system-dbpath").map_or(wire.system.database_path, PathBuf::from);
-        let database = if database.as_os_str().is_empty() { PathBuf::from(DATABASE) } else { database };
+        let database =
+            if database.as_os_str().is_empty() { PathBuf::from(DATABASE) } else { database };
         let mut repositories = wire.repositories;
         for folder in wire.repos_confdir.unwrap_or_else(|| vec![PathBuf::from(REPOSITORIES)]) {
             repositories.extend(descriptions(&below(own_root, &folder)));
@@ -126,14 +128,19 @@ impl Configuration {
             file,
             plugins: wire.plugin,
             database: below(&root, &database),
-            repositories: repositories.into_iter().filter(|wire| !wire.urls.is_empty()).map(Repository::from).collect(),
+            repositories: repositories
+                .into_iter()
+                .filter(|wire| !wire.urls.is_empty())
+                .map(Repository::from)
+                .collect(),
         }
     }
 
     /// Returns whether the file that was read hides the system's.
     #[must_use]
     pub fn hides_system(&self) -> bool {
-        self.file.as_deref().is_some_and(|file| file != Path::new(SYSTEM)) && Path::new(SYSTEM).is_file()
+        self.file.as_deref().is_some_and(|file| file != Path::new(SYSTEM))
+            && Path::new(SYSTEM).is_file()
     }
 }
 
@@ -156,7 +163,8 @@ fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// Returns the configuration file that luet reads: `--config`, else `.luet.yaml` here, at home, or /etc/luet/luet.yaml.
+/// Returns the configuration file that luet reads: `--config`, else `.luet.yaml` here, at home, or
+/// /etc/luet/luet.yaml.
 fn file(line: &CommandLine, environment: &Environment) -> Option<PathBuf> {
     if let Some(path) = line.flag("config").filter(|path| !path.is_empty()) {
         return Some(PathBuf::from(path));
@@ -173,8 +181,15 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
 
 fn descriptions(folder: &Path) -> Vec<RepositoryWire> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let yaml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
-    entries.take(MAX_FILES).filter_map(|entry| Some(entry.ok()?.path())).filter(yaml).filter_map(|path| read(&path)).collect()
+    let yaml = |path: &PathBuf| {
+        path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
+    };
+    entries
+        .take(MAX_FILES)
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(yaml)
+        .filter_map(|path| read(&path))
+        .collect()
 }
 
 #[cfg(test)]
@@ -193,14 +208,21 @@ mod tests {
                 top.path().join("repos").display()
             ),
         );
-        write("repos/b.yml", "name: b\ntype: docker\ncached: true\nurls: ['quay.io/b/c']\nauth: {identitytoken: t}\n");
+        write(
+            "repos/b.yml",
+            "name: b\ntype: docker\ncached: true\nurls: ['quay.io/b/c']\nauth: {identitytoken: t}\n",
+        );
         write("repos/broken.yaml", "name: [");
         write("repos/d.txt", "name: d\ntype: docker\nurls: ['quay.io/d/c']\nauth: {username: u}\n");
-        let line = CommandLine::parse_for_tests(&format!("luet\0--config={}\0", top.path().join("luet.yaml").display()));
+        let line = CommandLine::parse_for_tests(&format!(
+            "luet\0--config={}\0",
+            top.path().join("luet.yaml").display()
+        ));
         let found = Configuration::read(&line, &Environment::default());
         assert_eq!(found.plugins, ["luet-cosign"]);
         assert_eq!(found.database, Path::new("/x/var/cache/luet"));
-        let names: Vec<_> = found.repositories.iter().map(|repository| repository.name.as_str()).collect();
+        let names: Vec<_> =
+            found.repositories.iter().map(|repository| repository.name.as_str()).collect();
         assert_eq!(names, ["a", "h", "b"]);
         let [a, h, b] = found.repositories.as_slice() else { panic!("three") };
         assert_eq!(a.auth.as_ref().map(|auth| auth.username.as_str()), Some("u"));

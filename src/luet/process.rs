@@ -19,7 +19,12 @@ impl CommandLine {
     }
 
     fn parse(bytes: &[u8]) -> Self {
-        Self(bytes.split(|byte| *byte == 0).map(|argument| String::from_utf8_lossy(argument).into_owned()).collect())
+        Self(
+            bytes
+                .split(|byte| *byte == 0)
+                .map(|argument| String::from_utf8_lossy(argument).into_owned())
+                .collect(),
+        )
     }
 
     #[cfg(test)]
@@ -27,7 +32,8 @@ impl CommandLine {
         Self::parse(text.as_bytes())
     }
 
-    /// Returns the value of a flag, written `--name VALUE` or `--name=VALUE`; of several the last, as luet reads it.
+    /// Returns the value of a flag, written `--name VALUE` or `--name=VALUE`; of several the last,
+    /// as luet reads it.
     #[must_use]
     pub fn flag(&self, name: &str) -> Option<&str> {
         let long = format!("--{name}");
@@ -36,7 +42,9 @@ impl CommandLine {
         while let Some(argument) = arguments.next() {
             if *argument == long {
                 found = arguments.next().map(String::as_str);
-            } else if let Some(value) = argument.strip_prefix(&long).and_then(|rest| rest.strip_prefix('=')) {
+            } else if let Some(value) =
+                argument.strip_prefix(&long).and_then(|rest| rest.strip_prefix('='))
+            {
                 found = Some(value);
             }
         }

@@ -34,7 +34,8 @@ impl Digest {
         hex(&self.0)
     }
 
-    /// Returns the first 12 hex characters, to be shown where the whole would be too long. Never to be compared.
+    /// Returns the first 12 hex characters, to be shown where the whole would be too long. Never to
+    /// be compared.
     #[must_use]
     pub fn short(&self) -> String {
         self.hex()[..12].to_owned()
@@ -58,8 +59,14 @@ impl FromStr for Digest {
     /// # Errors
     /// `malformed`: another algorithm, length or case.
     fn from_str(text: &str) -> Result<Self, Failure> {
-        let malformed =
-            || Failure::new(Class::Malformed, format!("`{text}` is not a digest: expected `sha256:` and 64 lowercase hex characters"));
+        let malformed = || {
+            Failure::new(
+                Class::Malformed,
+                format!(
+                    "`{text}` is not a digest: expected `sha256:` and 64 lowercase hex characters"
+                ),
+            )
+        };
         let digits = text.strip_prefix("sha256:").ok_or_else(malformed)?.as_bytes();
         if digits.len() != 64 {
             return Err(malformed());
@@ -73,7 +80,8 @@ impl FromStr for Digest {
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
             match pair {
                 [high, low] => {
-                    *byte = nibble(*high).ok_or_else(malformed)? << 4 | nibble(*low).ok_or_else(malformed)?;
+                    *byte = nibble(*high).ok_or_else(malformed)? << 4
+                        | nibble(*low).ok_or_else(malformed)?;
                 }
                 _ => return Err(malformed()),
             }
@@ -114,7 +122,10 @@ mod tests {
     #[test]
     fn a_digest_reads_back_as_written() {
         let digest = Digest::of(b"");
-        assert_eq!(digest.to_string(), "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        assert_eq!(
+            digest.to_string(),
+            "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
         assert_eq!(digest.to_string().parse::<Digest>(), Ok(digest));
     }
 
@@ -124,8 +135,22 @@ mod tests {
         let upper = format!("sha256:{}", hex.to_uppercase());
         let sha512 = format!("sha512:{hex}{hex}");
         let long = format!("sha256:{hex}0");
-        for text in ["", "sha256:", "md5:d41d8cd98f00b204e9800998ecf8427e", "sha256:../x", &hex, &upper, &sha512, &long, "sha256:é"] {
-            assert_eq!(text.parse::<Digest>().map_err(|failure| failure.class()), Err(Class::Malformed), "{text}");
+        for text in [
+            "",
+            "sha256:",
+            "md5:d41d8cd98f00b204e9800998ecf8427e",
+            "sha256:../x",
+            &hex,
+            &upper,
+            &sha512,
+            &long,
+            "sha256:é",
+        ] {
+            assert_eq!(
+                text.parse::<Digest>().map_err(|failure| failure.class()),
+                Err(Class::Malformed),
+                "{text}"
+            );
         }
     }
 }

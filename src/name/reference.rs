@@ -17,14 +17,15 @@ impl Tag {
         &self.0
     }
 
-    /// Returns the tag under which legacy signatures of `digest` lie: `sha256-HEX.sig` (`reference/cosign.md` 1a).
+    /// Returns the tag under which legacy signatures of `digest` lie: `sha256-HEX.sig`
+    /// (`reference/cosign.md` 1a).
     #[must_use]
     pub fn of_signatures(digest: &Digest) -> Self {
         Self(format!("sha256-{}.sig", digest.hex()))
     }
 
-    /// Returns the tag under which the referrers of `digest` are listed where there is no referrers API: `sha256-HEX`
-    /// (OCI distribution-spec 1.1, "Referrers Tag Schema").
+    /// Returns the tag under which the referrers of `digest` are listed where there is no referrers
+    /// API: `sha256-HEX` (OCI distribution-spec 1.1, "Referrers Tag Schema").
     #[must_use]
     pub fn of_referrers(digest: &Digest) -> Self {
         Self(format!("sha256-{}", digest.hex()))
@@ -38,13 +39,19 @@ impl FromStr for Tag {
     /// `reference`: empty, longer than 128 characters, or other characters.
     fn from_str(text: &str) -> Result<Self, Failure> {
         let word = |c: u8| c.is_ascii_alphanumeric() || c == b'_';
-        let ok = (1..=128).contains(&text.len()) && text.bytes().enumerate().all(|(at, c)| word(c) || (at > 0 && (c == b'.' || c == b'-')));
+        let ok = (1..=128).contains(&text.len())
+            && text
+                .bytes()
+                .enumerate()
+                .all(|(at, c)| word(c) || (at > 0 && (c == b'.' || c == b'-')));
         if ok {
             Ok(Self(text.to_owned()))
         } else {
             Err(Failure::new(
                 Class::Reference,
-                format!("`{text}` is not a tag: expected 1 to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`"),
+                format!(
+                    "`{text}` is not a tag: expected 1 to 128 letters, digits, `_`, `.` and `-`, not starting with `.` or `-`"
+                ),
             ))
         }
     }
@@ -56,7 +63,8 @@ impl fmt::Display for Tag {
     }
 }
 
-/// A reference as a host or user wrote it, made canonical. Where a digest is given, the tag is not trusted.
+/// A reference as a host or user wrote it, made canonical. Where a digest is given, the tag is not
+/// trusted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
     repository: Repository,
@@ -83,7 +91,8 @@ impl Reference {
         &self.repository
     }
 
-    /// Returns the tag: what was written, `latest` where neither tag nor digest was, `None` beside a bare digest.
+    /// Returns the tag: what was written, `latest` where neither tag nor digest was, `None` beside
+    /// a bare digest.
     #[must_use]
     pub fn tag(&self) -> Option<&Tag> {
         self.tag.as_ref()
@@ -108,9 +117,12 @@ impl FromStr for Reference {
     /// Parses `[registry/]path[:tag][@sha256:HEX]`.
     ///
     /// # Errors
-    /// `reference`: not ASCII, blanks or control characters, over 1,024 characters, or a part that is not valid.
+    /// `reference`: not ASCII, blanks or control characters, over 1,024 characters, or a part that
+    /// is not valid.
     fn from_str(text: &str) -> Result<Self, Failure> {
-        let bad = |why: &str| Failure::new(Class::Reference, format!("`{text}` is not the name of an image: {why}"));
+        let bad = |why: &str| {
+            Failure::new(Class::Reference, format!("`{text}` is not the name of an image: {why}"))
+        };
         if text.len() > limits::REFERENCE_BYTES {
             return Err(bad("it is longer than 1024 characters"));
         }
@@ -124,10 +136,18 @@ impl FromStr for Reference {
             return Err(bad("it has a scheme; expected only a name"));
         }
         let (name, digest) = match text.split_once('@') {
-            Some((name, digest)) => (name, Some(digest.parse::<Digest>().map_err(|failure| failure.as_class(Class::Reference))?)),
+            Some((name, digest)) => (
+                name,
+                Some(
+                    digest
+                        .parse::<Digest>()
+                        .map_err(|failure| failure.as_class(Class::Reference))?,
+                ),
+            ),
             None => (text, None),
         };
-        // A colon after the last slash starts a tag; one before it belongs to the port of the registry.
+        // A colon after the last slash starts a tag; one before it belongs to the port of the
+        // registry.
         let slash = name.rfind('/').map_or(0, |at| at + 1);
         let (repository, tag) = match name.get(slash..).and_then(|last| last.find(':')) {
             Some(at) => (name.get(..slash + at).unwrap_or(name), name.get(slash + at + 1..)),
@@ -190,7 +210,11 @@ mod tests {
             ("[::1]:5000/x", "[::1]:5000/x:latest"),
             ("a.b/c:d", "a.b/c:d"),
         ] {
-            assert_eq!(text.parse::<Reference>().map(|reference| reference.to_string()), Ok(canonical.to_owned()), "{text}");
+            assert_eq!(
+                text.parse::<Reference>().map(|reference| reference.to_string()),
+                Ok(canonical.to_owned()),
+                "{text}"
+            );
         }
         let pinned = format!("quay.io/a/b@{hex}");
         assert_eq!(pinned.parse::<Reference>().unwrap().tag(), None);
@@ -233,7 +257,11 @@ mod tests {
             "\u{202e}quay.io/a",
             "quay.io:+1/a",
         ] {
-            assert_eq!(text.parse::<Reference>().map_err(|failure| failure.class()), Err(Class::Reference), "{text:?}");
+            assert_eq!(
+                text.parse::<Reference>().map_err(|failure| failure.class()),
+                Err(Class::Reference),
+                "{text:?}"
+            );
         }
         assert!(format!("quay.io/{}", "a".repeat(2000)).parse::<Reference>().is_err());
     }
@@ -252,13 +280,20 @@ mod tests {
             ("localhost.evil.example", false),
             ("quay.io", false),
         ] {
-            assert_eq!(host.parse::<super::super::Registry>().unwrap().is_loopback(), expected, "{host}");
+            assert_eq!(
+                host.parse::<super::super::Registry>().unwrap().is_loopback(),
+                expected,
+                "{host}"
+            );
         }
     }
 
     #[test]
     fn cosign_spells_docker_hub_in_its_own_way() {
-        assert_eq!("alpine".parse::<Repository>().unwrap().cosign_name(), "index.docker.io/library/alpine");
+        assert_eq!(
+            "alpine".parse::<Repository>().unwrap().cosign_name(),
+            "index.docker.io/library/alpine"
+        );
         assert_eq!("quay.io/a/b".parse::<Repository>().unwrap().cosign_name(), "quay.io/a/b");
     }
 }

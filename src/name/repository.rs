@@ -16,7 +16,8 @@ const MAX_HOST_BYTES: usize = 255 + 6;
 /// Longest path of a repository, in bytes (go-containerregistry `pkg/name/repository.go`: 255).
 const MAX_PATH_BYTES: usize = 255;
 
-/// A registry: host in lower case, with its port unless that is 443 and the host has a dot. Docker Hub is `docker.io`.
+/// A registry: host in lower case, with its port unless that is 443 and the host has a dot. Docker
+/// Hub is `docker.io`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Registry(String);
 
@@ -45,13 +46,15 @@ impl Registry {
         if self.0 == HUB { HUB_ENDPOINT } else { &self.0 }
     }
 
-    /// Returns whether the host is this machine, by its name: only `localhost`, 127.0.0.0/8 and `::1` are.
+    /// Returns whether the host is this machine, by its name: only `localhost`, 127.0.0.0/8 and
+    /// `::1` are.
     ///
     /// Names such as `x.localhost` are left out: who answers to them is for a resolver to say.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let host = self.host();
-        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let address =
+            host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 }
@@ -67,13 +70,16 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 impl FromStr for Registry {
     type Err = Failure;
 
-    /// Parses `host[:port]` and makes it canonical: lower case, no trailing dot, no `:443` unless the host has no dot,
-    /// one name for Docker Hub.
+    /// Parses `host[:port]` and makes it canonical: lower case, no trailing dot, no `:443` unless
+    /// the host has no dot, one name for Docker Hub.
     ///
     /// # Errors
-    /// `reference`: characters outside ASCII (internationalised names are written in punycode), an empty label, a bad port.
+    /// `reference`: characters outside ASCII (internationalised names are written in punycode), an
+    /// empty label, a bad port.
     fn from_str(text: &str) -> Result<Self, Failure> {
-        let bad = |why: &str| Failure::new(Class::Reference, format!("`{text}` is not the name of a registry: {why}"));
+        let bad = |why: &str| {
+            Failure::new(Class::Reference, format!("`{text}` is not the name of a registry: {why}"))
+        };
         if text.is_empty() || text.len() > MAX_HOST_BYTES {
             return Err(bad("expected 1 to 261 characters"));
         }
@@ -91,7 +97,9 @@ impl FromStr for Registry {
         let host = host.strip_suffix('.').unwrap_or(host);
         if let Some(address) = host.strip_prefix('[') {
             let address = address.strip_suffix(']').ok_or_else(|| bad("`[` without `]`"))?;
-            address.parse::<std::net::Ipv6Addr>().map_err(|_| bad("expected an IPv6 address between brackets"))?;
+            address
+                .parse::<std::net::Ipv6Addr>()
+                .map_err(|_| bad("expected an IPv6 address between brackets"))?;
         } else {
             let label = |label: &str| {
                 !label.is_empty()
@@ -105,7 +113,8 @@ impl FromStr for Registry {
             }
         }
         let host = if HUB_ALIASES.contains(&host) { HUB } else { host };
-        // `registry/x` is a repository of Docker Hub: what has neither dot nor port reads as a path, so such a host keeps its port.
+        // `registry/x` is a repository of Docker Hub: what has neither dot nor port reads as a
+        // path, so such a host keeps its port.
         let reads_as_host = host.contains('.') || host == "localhost" || host.starts_with('[');
         Ok(match port.unwrap_or("443") {
             "443" if reads_as_host => Self(host.to_owned()),
@@ -140,26 +149,40 @@ impl Repository {
         &self.path
     }
 
-    /// Returns the name as go-containerregistry and cosign write it: Docker Hub is `index.docker.io` there.
+    /// Returns the name as go-containerregistry and cosign write it: Docker Hub is
+    /// `index.docker.io` there.
     ///
     /// That is what stands as `docker-reference` in a signed payload (`reference/cosign.md` 1a).
     #[must_use]
     pub fn cosign_name(&self) -> String {
-        if self.registry.as_str() == HUB { format!("index.docker.io/{}", self.path) } else { self.to_string() }
+        if self.registry.as_str() == HUB {
+            format!("index.docker.io/{}", self.path)
+        } else {
+            self.to_string()
+        }
     }
 }
 
 impl FromStr for Repository {
     type Err = Failure;
 
-    /// Parses `[registry/]path`; a name without a registry is Docker Hub's, one without a slash lies in its `library/`.
+    /// Parses `[registry/]path`; a name without a registry is Docker Hub's, one without a slash
+    /// lies in its `library/`.
     ///
     /// # Errors
-    /// `reference`: a tag or digest, an empty or dotted segment, upper case, anything outside `[a-z0-9._-]`.
+    /// `reference`: a tag or digest, an empty or dotted segment, upper case, anything outside
+    /// `[a-z0-9._-]`.
     fn from_str(text: &str) -> Result<Self, Failure> {
-        let bad = |why: String| Failure::new(Class::Reference, format!("`{text}` is not the name of a repository: {why}"));
+        let bad = |why: String| {
+            Failure::new(
+                Class::Reference,
+                format!("`{text}` is not the name of a repository: {why}"),
+            )
+        };
         let (registry, path) = match text.split_once('/') {
-            Some((first, rest)) if first == "localhost" || first.contains(['.', ':', '[']) => (first.parse()?, rest.to_owned()),
+            Some((first, rest)) if first == "localhost" || first.contains(['.', ':', '[']) => {
+                (first.parse()?, rest.to_owned())
+            }
             Some(_) => (Registry(HUB.to_owned()), text.to_owned()),
             None => (Registry(HUB.to_owned()), format!("library/{text}")),
         };
@@ -168,7 +191,10 @@ impl FromStr for Repository {
             _ => path,
         };
         if path.len() > MAX_PATH_BYTES {
-            return Err(bad(format!("expected a path of at most {MAX_PATH_BYTES} characters, found {}", path.len())));
+            return Err(bad(format!(
+                "expected a path of at most {MAX_PATH_BYTES} characters, found {}",
+                path.len()
+            )));
         }
         for segment in path.split('/') {
             check_segment(segment).map_err(bad)?;
@@ -184,13 +210,22 @@ pub(super) fn check_segment(segment: &str) -> Result<(), String> {
     match (bytes.first(), bytes.last()) {
         (Some(first), Some(last)) if plain(*first) && plain(*last) => {}
         (None, _) | (_, None) => return Err("an empty segment between slashes".to_owned()),
-        _ => return Err(format!("segment `{segment}` must start and end with a lowercase letter or digit")),
+        _ => {
+            return Err(format!(
+                "segment `{segment}` must start and end with a lowercase letter or digit"
+            ));
+        }
     }
     if segment.contains("..") {
         return Err(format!("segment `{segment}` has two dots in a row"));
     }
-    if let Some(c) = segment.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-'))) {
-        return Err(format!("segment `{segment}` has `{c}`; expected lowercase letters, digits, `.`, `_` and `-`"));
+    if let Some(c) = segment
+        .chars()
+        .find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-')))
+    {
+        return Err(format!(
+            "segment `{segment}` has `{c}`; expected lowercase letters, digits, `.`, `_` and `-`"
+        ));
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! Scopes: which repositories a rule is about; and globs over tags.
 //!
-//! `host[:port]/segment/...`: a segment is literal or `*` (one whole segment), a final `**` is one or more segments, the
-//! host is literal or `*.suffix` (one or more labels, no port); a lone `*` is everything. Specificity: `reference/policy.md` 4.5.
+//! `host[:port]/segment/...`: a segment is literal or `*` (one whole segment), a final `**` is one
+//! or more segments, the host is literal or `*.suffix` (one or more labels, no port); a lone `*` is
+//! everything. Specificity: `reference/policy.md` 4.5.
 
 use super::{Registry, Repository, Tag, repository::check_segment};
 use crate::class::{Class, Failure};
@@ -30,7 +31,8 @@ enum Segment {
     Rest,
 }
 
-/// How specific a scope is; the greater wins. Host first, then literal segments, then how the path ends.
+/// How specific a scope is; the greater wins. Host first, then literal segments, then how the path
+/// ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ScopeRank {
     /// 0 for any host, its length for a suffix, the greatest for a literal.
@@ -55,7 +57,11 @@ impl Scope {
             Host::Literal(host) => host == repository.registry(),
             Host::Suffix(suffix) => {
                 repository.registry().port().is_none()
-                    && repository.registry().host().strip_suffix(suffix.as_str()).is_some_and(|rest| !rest.is_empty())
+                    && repository
+                        .registry()
+                        .host()
+                        .strip_suffix(suffix.as_str())
+                        .is_some_and(|rest| !rest.is_empty())
             }
         };
         host && covers_path(&self.segments, &repository.path().split('/').collect::<Vec<_>>())
@@ -75,7 +81,8 @@ impl Scope {
             Segment::Literal(_) => 2,
         };
         let kind = self.segments.iter().map(ends).min().unwrap_or_default();
-        let literals = self.segments.iter().filter(|segment| matches!(segment, Segment::Literal(_))).count();
+        let literals =
+            self.segments.iter().filter(|segment| matches!(segment, Segment::Literal(_))).count();
         ScopeRank { host, literals, kind }
     }
 
@@ -85,9 +92,16 @@ impl Scope {
         let hosts = match (&self.host, &other.host) {
             (Host::Any, _) | (_, Host::Any) => return true,
             (Host::Literal(a), Host::Literal(b)) => a == b,
-            (Host::Suffix(a), Host::Suffix(b)) => a.ends_with(b.as_str()) || b.ends_with(a.as_str()),
-            (Host::Literal(host), Host::Suffix(suffix)) | (Host::Suffix(suffix), Host::Literal(host)) => {
-                host.port().is_none() && host.host().strip_suffix(suffix.as_str()).is_some_and(|rest| !rest.is_empty())
+            (Host::Suffix(a), Host::Suffix(b)) => {
+                a.ends_with(b.as_str()) || b.ends_with(a.as_str())
+            }
+            (Host::Literal(host), Host::Suffix(suffix))
+            | (Host::Suffix(suffix), Host::Literal(host)) => {
+                host.port().is_none()
+                    && host
+                        .host()
+                        .strip_suffix(suffix.as_str())
+                        .is_some_and(|rest| !rest.is_empty())
             }
         };
         hosts && paths_overlap(&self.segments, &other.segments)
@@ -96,7 +110,8 @@ impl Scope {
     /// Returns whether the scope covers more than one repository.
     #[must_use]
     pub fn is_wide(&self) -> bool {
-        !matches!(self.host, Host::Literal(_)) || self.segments.iter().any(|segment| !matches!(segment, Segment::Literal(_)))
+        !matches!(self.host, Host::Literal(_))
+            || self.segments.iter().any(|segment| !matches!(segment, Segment::Literal(_)))
     }
 }
 
@@ -104,7 +119,9 @@ fn covers_path(segments: &[Segment], path: &[&str]) -> bool {
     match (segments, path) {
         ([], []) => true,
         ([Segment::Rest], [_, ..]) => true,
-        ([Segment::Literal(literal), segments @ ..], [first, path @ ..]) => literal == first && covers_path(segments, path),
+        ([Segment::Literal(literal), segments @ ..], [first, path @ ..]) => {
+            literal == first && covers_path(segments, path)
+        }
         ([Segment::One, segments @ ..], [_, path @ ..]) => covers_path(segments, path),
         _ => false,
     }
@@ -114,7 +131,9 @@ fn paths_overlap(a: &[Segment], b: &[Segment]) -> bool {
     match (a, b) {
         ([], []) => true,
         ([Segment::Rest], [_, ..]) | ([_, ..], [Segment::Rest]) => true,
-        ([Segment::Literal(x), a @ ..], [Segment::Literal(y), b @ ..]) => x == y && paths_overlap(a, b),
+        ([Segment::Literal(x), a @ ..], [Segment::Literal(y), b @ ..]) => {
+            x == y && paths_overlap(a, b)
+        }
         ([_, a @ ..], [_, b @ ..]) => paths_overlap(a, b),
         _ => false,
     }
@@ -124,9 +143,11 @@ impl FromStr for Scope {
     type Err = Failure;
 
     /// # Errors
-    /// `reference`: a bare host, a partial wildcard, `**` before the end, or a part that is not valid.
+    /// `reference`: a bare host, a partial wildcard, `**` before the end, or a part that is not
+    /// valid.
     fn from_str(text: &str) -> Result<Self, Failure> {
-        let bad = |why: String| Failure::new(Class::Reference, format!("`{text}` is not a scope: {why}"));
+        let bad =
+            |why: String| Failure::new(Class::Reference, format!("`{text}` is not a scope: {why}"));
         if text == "*" {
             return Ok(Self::everything());
         }
@@ -141,9 +162,13 @@ impl FromStr for Scope {
                 }
                 Host::Suffix(format!(".{}", registry.host()))
             }
-            None if host.contains('*') => return Err(bad("a host is literal or starts with `*.`".to_owned())),
+            None if host.contains('*') => {
+                return Err(bad("a host is literal or starts with `*.`".to_owned()));
+            }
             None if host != "localhost" && !host.contains(['.', ':']) => {
-                return Err(bad(format!("`{host}` is no registry; write `docker.io/{text}` for Docker Hub")));
+                return Err(bad(format!(
+                    "`{host}` is no registry; write `docker.io/{text}` for Docker Hub"
+                )));
             }
             None => Host::Literal(host.parse()?),
         };
@@ -191,7 +216,8 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A glob over a whole tag: `*` stands for any run of characters, also none; everything else for itself.
+/// A glob over a whole tag: `*` stands for any run of characters, also none; everything else for
+/// itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TagGlob(String);
 
@@ -212,7 +238,10 @@ impl TagGlob {
     /// Returns how specific the glob is.
     #[must_use]
     pub fn rank(&self) -> TagRank {
-        TagRank { exact: !self.0.contains('*'), literal_bytes: self.0.bytes().filter(|c| *c != b'*').count() }
+        TagRank {
+            exact: !self.0.contains('*'),
+            literal_bytes: self.0.bytes().filter(|c| *c != b'*').count(),
+        }
     }
 
     /// Returns whether some tag is matched by both globs.
@@ -222,7 +251,8 @@ impl TagGlob {
     }
 }
 
-/// Matches iteratively, going back to the last `*` only: time is the product of the lengths at worst.
+/// Matches iteratively, going back to the last `*` only: time is the product of the lengths at
+/// worst.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {
@@ -286,14 +316,18 @@ impl FromStr for TagGlob {
     /// # Errors
     /// `reference`: empty, over 128 characters, or a character that no tag has.
     fn from_str(text: &str) -> Result<Self, Failure> {
-        let ok =
-            (1..=128).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-' | b'*'));
+        let ok = (1..=128).contains(&text.len())
+            && text
+                .bytes()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-' | b'*'));
         if ok {
             Ok(Self(text.to_owned()))
         } else {
             Err(Failure::new(
                 Class::Reference,
-                format!("`{text}` matches no tag: expected 1 to 128 letters, digits, `_`, `.`, `-` and `*`"),
+                format!(
+                    "`{text}` matches no tag: expected 1 to 128 letters, digits, `_`, `.`, `-` and `*`"
+                ),
             ))
         }
     }
@@ -341,14 +375,38 @@ mod tests {
 
     #[test]
     fn half_wildcards_and_bare_hosts_are_refused() {
-        for text in ["ghcr.io", "ghcr.io/acme*", "ghcr.io/**/x", "gh*.io/x", "ghcr.io/", "acme/x", "", "*.a:5000/x", "ghcr.io/A", "**"] {
-            assert_eq!(text.parse::<Scope>().map_err(|failure| failure.class()), Err(Class::Reference), "{text}");
+        for text in [
+            "ghcr.io",
+            "ghcr.io/acme*",
+            "ghcr.io/**/x",
+            "gh*.io/x",
+            "ghcr.io/",
+            "acme/x",
+            "",
+            "*.a:5000/x",
+            "ghcr.io/A",
+            "**",
+        ] {
+            assert_eq!(
+                text.parse::<Scope>().map_err(|failure| failure.class()),
+                Err(Class::Reference),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn the_more_specific_scope_ranks_higher() {
-        let order = ["*", "*.io/**", "*.ghcr.io/**", "ghcr.io/**", "ghcr.io/*", "ghcr.io/org/**", "ghcr.io/org/*", "ghcr.io/org/x"];
+        let order = [
+            "*",
+            "*.io/**",
+            "*.ghcr.io/**",
+            "ghcr.io/**",
+            "ghcr.io/*",
+            "ghcr.io/org/**",
+            "ghcr.io/org/*",
+            "ghcr.io/org/x",
+        ];
         for pair in order.windows(2) {
             if let [less, more] = pair {
                 let rank = |text: &str| text.parse::<Scope>().unwrap().rank();
@@ -383,9 +441,16 @@ mod tests {
             ("yip", "yip-1", false),
             ("*", "x", true),
         ] {
-            assert_eq!(pattern.parse::<TagGlob>().unwrap().matches(&tag.parse().unwrap()), expected, "{pattern} {tag}");
+            assert_eq!(
+                pattern.parse::<TagGlob>().unwrap().matches(&tag.parse().unwrap()),
+                expected,
+                "{pattern} {tag}"
+            );
         }
-        let overlap = |a: &str, b: &str| a.parse::<TagGlob>().unwrap().overlaps(&b.parse().unwrap());
-        assert!(overlap("a*", "*b") && overlap("*", "x") && !overlap("a*", "b*") && !overlap("ab", "a"));
+        let overlap =
+            |a: &str, b: &str| a.parse::<TagGlob>().unwrap().overlaps(&b.parse().unwrap());
+        assert!(
+            overlap("a*", "*b") && overlap("*", "x") && !overlap("a*", "b*") && !overlap("ab", "a")
+        );
     }
 }

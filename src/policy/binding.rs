@@ -1,8 +1,10 @@
-//! Binding: whether a signature was made for this repository and tag, and not merely for the same content.
+//! Binding: whether a signature was made for this repository and tag, and not merely for the same
+//! content.
 //!
-//! Our signer signs repository and tag with the digest; cosign signs neither in a way that it would check. Without this a
-//! validly signed package could be served under another's name (`reference/security.md` R02, R03). A mirror serves what was signed
-//! under another name: `mirror_of`, mapped component by component, `reference/policy.md` 4.4.
+//! Our signer signs repository and tag with the digest; cosign signs neither in a way that it would
+//! check. Without this a validly signed package could be served under another's name
+//! (`reference/security.md` R02, R03). A mirror serves what was signed under another name:
+//! `mirror_of`, mapped component by component, `reference/policy.md` 4.4.
 
 use super::settings::BindTag;
 use crate::class::{Class, Failure};
@@ -10,7 +12,8 @@ use crate::name::{Reference, Registry, Repository, Scope, Tag};
 use std::fmt;
 use std::str::FromStr;
 
-/// A repository, or what the names of several start with: a registry and any number of whole segments.
+/// A repository, or what the names of several start with: a registry and any number of whole
+/// segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix {
     registry: Registry,
@@ -24,8 +27,9 @@ impl Prefix {
         self.path.is_empty()
     }
 
-    /// Returns the name under which `repository`, which `scope` covers, was signed: what `scope` says literally before its first
-    /// wildcard is replaced, the rest stays. `None` where there is no such name.
+    /// Returns the name under which `repository`, which `scope` covers, was signed: what `scope`
+    /// says literally before its first wildcard is replaced, the rest stays. `None` where there is
+    /// no such name.
     pub(super) fn name_of(&self, repository: &Repository, scope: &Scope) -> Option<Repository> {
         let literals = literals(scope)?;
         let name = repository.to_string();
@@ -33,14 +37,17 @@ impl Prefix {
         if self.is_registry() && rest.peek().is_none() {
             return None;
         }
-        let own = std::iter::once(self.registry.as_str()).chain(self.path.split('/').filter(|segment| !segment.is_empty()));
+        let own = std::iter::once(self.registry.as_str())
+            .chain(self.path.split('/').filter(|segment| !segment.is_empty()));
         own.chain(rest).collect::<Vec<_>>().join("/").parse().ok()
     }
 }
 
-/// Returns how many components of a scope stand before its first wildcard, the host among them; `None` where the host is one.
+/// Returns how many components of a scope stand before its first wildcard, the host among them;
+/// `None` where the host is one.
 pub(super) fn literals(scope: &Scope) -> Option<usize> {
-    let count = scope.to_string().split('/').take_while(|component| !component.starts_with('*')).count();
+    let count =
+        scope.to_string().split('/').take_while(|component| !component.starts_with('*')).count();
     (count > 0).then_some(count)
 }
 
@@ -50,12 +57,15 @@ impl FromStr for Prefix {
     /// Parses `host[:port]` or `host[:port]/segment/...`.
     ///
     /// # Errors
-    /// `reference`: no registry before the first slash, a wildcard, a tag or digest, or a part that is not valid.
+    /// `reference`: no registry before the first slash, a wildcard, a tag or digest, or a part that
+    /// is not valid.
     fn from_str(text: &str) -> Result<Self, Failure> {
         let (host, path) = text.split_once('/').unwrap_or((text, ""));
         let registry: Registry = host.parse()?;
         if text.ends_with('/') || (host != "localhost" && !host.contains(['.', ':'])) {
-            let why = format!("`{text}` is no prefix of repositories: expected `registry` or `registry/path`");
+            let why = format!(
+                "`{text}` is no prefix of repositories: expected `registry` or `registry/path`"
+            );
             return Err(Failure::new(Class::Reference, why));
         }
         if !path.is_empty() {
@@ -67,7 +77,11 @@ impl FromStr for Prefix {
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.path.is_empty() { self.registry.fmt(f) } else { write!(f, "{}/{}", self.registry, self.path) }
+        if self.path.is_empty() {
+            self.registry.fmt(f)
+        } else {
+            write!(f, "{}/{}", self.registry, self.path)
+        }
     }
 }
 
@@ -99,13 +113,19 @@ pub(super) struct Named<'a> {
     pub(super) tag: Option<&'a Tag>,
 }
 
-/// Holds what a signature names against what is expected. `by_a_binder` says that its key is known to name repository and tag.
+/// Holds what a signature names against what is expected. `by_a_binder` says that its key is known
+/// to name repository and tag.
 ///
 /// There is no exception for an image in an index: whoever serves the index decides what is in it.
 ///
 /// # Errors
 /// Why not, as what stands behind "the signature".
-pub(super) fn check(named: Named<'_>, bind_tag: BindTag, by_a_binder: bool, expected: Expected<'_>) -> Result<(), String> {
+pub(super) fn check(
+    named: Named<'_>,
+    bind_tag: BindTag,
+    by_a_binder: bool,
+    expected: Expected<'_>,
+) -> Result<(), String> {
     let must = match bind_tag {
         BindTag::Off => return Ok(()),
         BindTag::IfPresent => by_a_binder,
@@ -116,7 +136,10 @@ pub(super) fn check(named: Named<'_>, bind_tag: BindTag, by_a_binder: bool, expe
     let wrong_tag = named.tag.is_some_and(|found| tag.is_some_and(|tag| tag != found));
     if wrong_repository || wrong_tag {
         let expected = name(Some(expected.repository()), tag);
-        return Err(format!("was made for {}, not for {expected}", name(named.repository, named.tag)));
+        return Err(format!(
+            "was made for {}, not for {expected}",
+            name(named.repository, named.tag)
+        ));
     }
     let lacks_tag = named.tag.is_none() && tag.is_some();
     let missing = match (named.repository.is_none(), lacks_tag) {
@@ -125,7 +148,13 @@ pub(super) fn check(named: Named<'_>, bind_tag: BindTag, by_a_binder: bool, expe
         (true, false) => "no repository",
         (true, true) => "neither repository nor tag",
     };
-    if must { Err(format!("names {missing}; this signer binds its signatures, this one is an older or foreign one")) } else { Ok(()) }
+    if must {
+        Err(format!(
+            "names {missing}; this signer binds its signatures, this one is an older or foreign one"
+        ))
+    } else {
+        Ok(())
+    }
 }
 
 fn name(repository: Option<&Repository>, tag: Option<&Tag>) -> String {
@@ -144,15 +173,55 @@ mod tests {
     #[test]
     fn a_mirror_is_mapped_component_by_component() {
         for (prefix, scope, repository, expected) in [
-            ("ghcr.io/vendor", "registry.lan:5000/vendor/**", "registry.lan:5000/vendor/os", Some("ghcr.io/vendor/os")),
-            ("ghcr.io/vendor", "registry.lan:5000/vendor/**", "registry.lan:5000/vendor/os/extra", Some("ghcr.io/vendor/os/extra")),
-            ("GHCR.io:443/vendor", "registry.lan:5000/**", "registry.lan:5000/vendor/os", Some("ghcr.io/vendor/vendor/os")),
-            ("ghcr.io", "registry.lan:5000/**", "registry.lan:5000/vendor/os", Some("ghcr.io/vendor/os")),
-            ("ghcr.io", "registry.lan:5000/*/os", "registry.lan:5000/vendor/os", Some("ghcr.io/vendor/os")),
+            (
+                "ghcr.io/vendor",
+                "registry.lan:5000/vendor/**",
+                "registry.lan:5000/vendor/os",
+                Some("ghcr.io/vendor/os"),
+            ),
+            (
+                "ghcr.io/vendor",
+                "registry.lan:5000/vendor/**",
+                "registry.lan:5000/vendor/os/extra",
+                Some("ghcr.io/vendor/os/extra"),
+            ),
+            (
+                "GHCR.io:443/vendor",
+                "registry.lan:5000/**",
+                "registry.lan:5000/vendor/os",
+                Some("ghcr.io/vendor/vendor/os"),
+            ),
+            (
+                "ghcr.io",
+                "registry.lan:5000/**",
+                "registry.lan:5000/vendor/os",
+                Some("ghcr.io/vendor/os"),
+            ),
+            (
+                "ghcr.io",
+                "registry.lan:5000/*/os",
+                "registry.lan:5000/vendor/os",
+                Some("ghcr.io/vendor/os"),
+            ),
             ("ghcr.io/vendor/os", "registry.lan/os", "registry.lan/os", Some("ghcr.io/vendor/os")),
-            ("docker.io/mudler", "registry.lan/hub/**", "registry.lan/hub/luet", Some("docker.io/mudler/luet")),
-            ("docker.io/alpine", "registry.lan/alpine", "registry.lan/alpine", Some("docker.io/library/alpine")),
-            ("docker.io", "registry.lan/hub/**", "registry.lan/hub/alpine", Some("docker.io/library/alpine")),
+            (
+                "docker.io/mudler",
+                "registry.lan/hub/**",
+                "registry.lan/hub/luet",
+                Some("docker.io/mudler/luet"),
+            ),
+            (
+                "docker.io/alpine",
+                "registry.lan/alpine",
+                "registry.lan/alpine",
+                Some("docker.io/library/alpine"),
+            ),
+            (
+                "docker.io",
+                "registry.lan/hub/**",
+                "registry.lan/hub/alpine",
+                Some("docker.io/library/alpine"),
+            ),
             ("ghcr.io/library", "docker.io/library/*", "alpine", Some("ghcr.io/library/alpine")),
             ("localhost:5000/a", "registry.lan/*", "registry.lan/b", Some("localhost:5000/a/b")),
             ("ghcr.io", "registry.lan/os", "registry.lan/os", None),
@@ -163,7 +232,11 @@ mod tests {
             let repository: Repository = repository.parse().unwrap();
             assert!(scope.covers(&repository), "{scope} {repository}");
             let found = prefix.parse::<Prefix>().unwrap().name_of(&repository, &scope);
-            assert_eq!(found.map(|found| found.to_string()).as_deref(), expected, "{prefix} {scope} {repository}");
+            assert_eq!(
+                found.map(|found| found.to_string()).as_deref(),
+                expected,
+                "{prefix} {scope} {repository}"
+            );
         }
         let long: Repository = format!("registry.lan/v/{}", "a".repeat(250)).parse().unwrap();
         let prefix: Prefix = "ghcr.io/vendor".parse().unwrap();
@@ -190,7 +263,11 @@ mod tests {
             "ghcr.io/vendor\n",
         ];
         for text in bad {
-            assert_eq!(text.parse::<Prefix>().map_err(|failure| failure.class()), Err(Class::Reference), "{text:?}");
+            assert_eq!(
+                text.parse::<Prefix>().map_err(|failure| failure.class()),
+                Err(Class::Reference),
+                "{text:?}"
+            );
         }
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! The steps of [`decide`]:
 //! 1. the evidence is about this image, else `internal`;
-//! 2. good signatures by so many keys as the rule wants, mostly one, are enough, wherever they lie, whatever else is broken. Good
-//!    is one that holds, is by somebody whom the rule trusts, and was made for this name;
-//! 3. otherwise everything that speaks against the image is collected, and the most telling reason is shown first: could not
-//!    be asked (the good signature may be there), binding, other invalid ones, unsupported, by strangers;
-//! 4. only where nothing speaks against it but absence - every kind of place, in every repository, for every subject, answered
-//!    "not there" - is `unsigned` read. Where the rule names no signer, a stranger's signature is as good as none. What was
-//!    verified here before does not pass so.
+//! 2. good signatures by so many keys as the rule wants, mostly one, are enough, wherever they lie,
+//!    whatever else is broken. Good is one that holds, is by somebody whom the rule trusts, and was
+//!    made for this name;
+//! 3. otherwise everything that speaks against the image is collected, and the most telling reason
+//!    is shown first: could not be asked (the good signature may be there), binding, other invalid
+//!    ones, unsupported, by strangers;
+//! 4. only where nothing speaks against it but absence - every kind of place, in every repository,
+//!    for every subject, answered "not there" - is `unsigned` read. Where the rule names no signer,
+//!    a stranger's signature is as good as none. What was verified here before does not pass so.
 //!
 //! The safe branch is the one that needs no code: what is not listed in the evidence refuses.
 
@@ -46,7 +48,8 @@ impl Decision {
     }
 }
 
-/// Proof that the policy lets this image be unpacked, provided that what is unpacked is this image. Only this module makes one.
+/// Proof that the policy lets this image be unpacked, provided that what is unpacked is this image.
+/// Only this module makes one.
 ///
 /// ```compile_fail
 /// use luet_cosign::policy::{Grounds, Provisional};
@@ -89,15 +92,19 @@ impl Provisional {
         self.signatures().next()
     }
 
-    /// Returns every signature that counts, in the order in which they were found. Also where fewer would have been enough.
+    /// Returns every signature that counts, in the order in which they were found. Also where fewer
+    /// would have been enough.
     pub fn signatures(&self) -> impl Iterator<Item = &VerifiedSignature> {
         match &self.grounds {
-            Grounds::Signature { signature, others, .. } => Some(signature.as_ref()).into_iter().chain(others),
+            Grounds::Signature { signature, others, .. } => {
+                Some(signature.as_ref()).into_iter().chain(others)
+            }
             _ => None.into_iter().chain(&[]),
         }
     }
 
-    /// Returns the manifest that the signatures vouch for: the image, or where that is an index an image in it.
+    /// Returns the manifest that the signatures vouch for: the image, or where that is an index an
+    /// image in it.
     #[must_use]
     pub fn signed(&self) -> Option<&Digest> {
         match &self.grounds {
@@ -106,13 +113,15 @@ impl Provisional {
         }
     }
 
-    /// Returns who is the first signer of the repository from now on, where that is what was asked for.
+    /// Returns who is the first signer of the repository from now on, where that is what was asked
+    /// for.
     #[must_use]
     pub fn pinned(&self) -> Option<Pin> {
         self.pin.clone()
     }
 
-    /// Returns the digest of the tree that as many keys claim as the rule asks for. None where they claim more than one such.
+    /// Returns the digest of the tree that as many keys claim as the rule asks for. None where they
+    /// claim more than one such.
     #[must_use]
     pub fn tree(&self) -> Option<Digest> {
         let Grounds::Signature { needed, .. } = &self.grounds else { return None };
@@ -200,14 +209,29 @@ pub fn decide(matched: &Matched, evidence: &Evidence, now: Timestamp) -> Decisio
     if counted.is_enough() {
         let pin = signers::first_signer(&counted, effective);
         // Whoever signed beside those who are enough by themselves says nothing.
-        let mut signatures = counted.signatures.iter().filter(|signature| pin.is_some() || !signers::is_by_anybody(signature, effective));
+        let mut signatures = counted
+            .signatures
+            .iter()
+            .filter(|signature| pin.is_some() || !signers::is_by_anybody(signature, effective));
         if let Some(first) = signatures.next() {
             let others = signatures.map(|signature| (*signature).clone()).collect();
             let (rule, signature) = (effective.title(), Box::new((*first).clone()));
-            let notices = pin.and_then(|signature| named(signature, effective, evidence)).into_iter().collect();
-            let grounds = Grounds::Signature { rule, signature, others, signed: *counted.signed, needed: counted.needed };
+            let notices = pin
+                .and_then(|signature| named(signature, effective, evidence))
+                .into_iter()
+                .collect();
+            let grounds = Grounds::Signature {
+                rule,
+                signature,
+                others,
+                signed: *counted.signed,
+                needed: counted.needed,
+            };
             let pin = pin.and_then(pinned);
-            return Decision::Verified(Provisional { pin, ..provisional(matched, Some(evidence.image.clone()), grounds, notices) });
+            return Decision::Verified(Provisional {
+                pin,
+                ..provisional(matched, Some(evidence.image.clone()), grounds, notices)
+            });
         }
     }
     // (3)
@@ -219,48 +243,78 @@ pub fn decide(matched: &Matched, evidence: &Evidence, now: Timestamp) -> Decisio
         }
         let grounds = Grounds::Unsigned { rule: effective.title() };
         let notices = refusal::unsigned_notices(effective, evidence, &reasons.strangers);
-        return Decision::Allowed(provisional(matched, Some(evidence.image.clone()), grounds, notices));
+        return Decision::Allowed(provisional(
+            matched,
+            Some(evidence.image.clone()),
+            grounds,
+            notices,
+        ));
     }
-    Decision::Refused(refusal::refused(matched, effective, evidence, reasons.worst(), counted.shortfall()))
+    Decision::Refused(refusal::refused(
+        matched,
+        effective,
+        evidence,
+        reasons.worst(),
+        counted.shortfall(),
+    ))
 }
 
-/// Decides where nothing is to be looked for: `trust: skip`, a skip pattern, no rule, a rule whose day has come.
+/// Decides where nothing is to be looked for: `trust: skip`, a skip pattern, no rule, a rule whose
+/// day has come.
 #[must_use]
 pub fn decide_without_looking(matched: &Matched) -> Decision {
     let reference = &matched.reference;
-    let allowed =
-        |warning: bool, text: String, grounds: Grounds| Decision::Allowed(provisional(matched, None, grounds, vec![notice(warning, text)]));
+    let allowed = |warning: bool, text: String, grounds: Grounds| {
+        Decision::Allowed(provisional(matched, None, grounds, vec![notice(warning, text)]))
+    };
     match &matched.applies {
         Applies::Skipped { pattern, place } => allowed(
             true,
             format!("`{reference}` was not checked: the pattern `{pattern}` skips it [{place}]"),
             Grounds::Skipped { rule: format!("`{pattern}` [{place}]") },
         ),
-        Applies::Unmatched { mode: Mode::Deny, place } => Decision::Refused(refusal::unmatched(matched, place)),
+        Applies::Unmatched { mode: Mode::Deny, place } => {
+            Decision::Refused(refusal::unmatched(matched, place))
+        }
         Applies::Unmatched { mode, place } => allowed(
             *mode == Mode::Warn,
-            format!("`{reference}` was not checked: no rule is about it, and `unmatched` is `{}` [{place}]", mode.word()),
+            format!(
+                "`{reference}` was not checked: no rule is about it, and `unmatched` is `{}` [{place}]",
+                mode.word()
+            ),
             Grounds::Unmatched,
         ),
-        Applies::Rule(effective) if effective.is_over() => Decision::Refused(refusal::ended(matched, effective)),
+        Applies::Rule(effective) if effective.is_over() => {
+            Decision::Refused(refusal::ended(matched, effective))
+        }
         Applies::Rule(effective) if effective.authorities == Trust::Skip => {
             let rule = effective.title();
-            allowed(false, format!("`{reference}` was not checked: {rule} skips it"), Grounds::Skipped { rule })
+            allowed(
+                false,
+                format!("`{reference}` was not checked: {rule} skips it"),
+                Grounds::Skipped { rule },
+            )
         }
         Applies::Rule(_) => {
-            let message = format!("`{reference}` was to be decided without its signatures, which its rule asks for");
+            let message = format!(
+                "`{reference}` was to be decided without its signatures, which its rule asks for"
+            );
             Decision::Refused(Failure::new(Class::Internal, message))
         }
     }
 }
 
-/// Decides about an image that the host unpacked from a file of its own disk, for which no registry can answer.
+/// Decides about an image that the host unpacked from a file of its own disk, for which no registry
+/// can answer.
 #[must_use]
 pub fn decide_local_files(policy: &Policy, now: Timestamp) -> Decision {
     match policy.local_files() {
         Some(rule) if !rule.has_ended(super::loaded::day(now)) => {
             let name = format!("rule `{}` [{}]", rule.name, policy.place_of(rule));
-            let notices = vec![notice(false, format!("an image from a local file was not checked: {name} allows it"))];
+            let notices = vec![notice(
+                false,
+                format!("an image from a local file was not checked: {name} allows it"),
+            )];
             Decision::Allowed(Provisional {
                 reference: None,
                 subject: None,
@@ -280,17 +334,34 @@ fn pinned(signature: &VerifiedSignature) -> Option<Pin> {
 }
 
 /// Names who signed first, each time: somebody may see that it is nobody whom they know.
-fn named(signature: &VerifiedSignature, effective: &Effective, evidence: &Evidence) -> Option<Notice> {
+fn named(
+    signature: &VerifiedSignature,
+    effective: &Effective,
+    evidence: &Evidence,
+) -> Option<Notice> {
     let certificate = signature.certificate()?;
     let (name, issuer) = (certificate.lasting_name(), certificate.issuer());
-    let when = if evidence.memory.pin.is_some() { "who signed this repository first" } else { "the first signer of this repository here" };
+    let when = if evidence.memory.pin.is_some() {
+        "who signed this repository first"
+    } else {
+        "the first signer of this repository here"
+    };
     Some(notice(
         false,
-        format!("`{}` is signed by `{name}` (issuer `{issuer}`), {when}; {} trusts whoever that is", evidence.reference, effective.title()),
+        format!(
+            "`{}` is signed by `{name}` (issuer `{issuer}`), {when}; {} trusts whoever that is",
+            evidence.reference,
+            effective.title()
+        ),
     ))
 }
 
-fn provisional(matched: &Matched, subject: Option<Subject>, grounds: Grounds, notices: Vec<Notice>) -> Provisional {
+fn provisional(
+    matched: &Matched,
+    subject: Option<Subject>,
+    grounds: Grounds,
+    notices: Vec<Notice>,
+) -> Provisional {
     Provisional { reference: Some(matched.reference.clone()), subject, grounds, notices, pin: None }
 }
 
@@ -299,17 +370,22 @@ pub(super) fn notice(warning: bool, text: String) -> Notice {
     Notice { warning, text: crate::class::printable(&text) }
 }
 
-/// Step (1). The evidence must be about what was asked for, and a digest in the reference is the image's.
+/// Step (1). The evidence must be about what was asked for, and a digest in the reference is the
+/// image's.
 fn check_subject(matched: &Matched, evidence: &Evidence) -> Result<(), Failure> {
     let reference = &matched.reference;
     if evidence.reference != *reference || evidence.image.repository != *reference.repository() {
-        let message = format!("evidence of `{}` and `{}` was given for `{reference}`", evidence.reference, evidence.image);
+        let message = format!(
+            "evidence of `{}` and `{}` was given for `{reference}`",
+            evidence.reference, evidence.image
+        );
         return Err(Failure::new(Class::Internal, message));
     }
     match reference.digest() {
-        Some(digest) if *digest != evidence.image.digest => {
-            Err(Failure::new(Class::Digest, format!("`{reference}` was resolved to `{}`", evidence.image.digest)))
-        }
+        Some(digest) if *digest != evidence.image.digest => Err(Failure::new(
+            Class::Digest,
+            format!("`{reference}` was resolved to `{}`", evidence.image.digest),
+        )),
         _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! Problems of a policy: each has a stable code, a position and, where there is one, a way out.
 //!
-//! The codes are the headings of docs/policy.md, "Problems". Positions are written `line 7, column 5`, for the host strips
-//! `:word:` from what it prints.
+//! The codes are the headings of docs/policy.md, "Problems". Positions are written
+//! `line 7, column 5`, for the host strips `:word:` from what it prints.
 
 use super::{Origin, environment};
 use crate::class::{Class, Failure, counted, printable};
@@ -65,7 +65,8 @@ impl Diagnostic {
         Position { line: self.line, column: self.column }
     }
 
-    /// Returns the problem in one line, with the name of the policy, or of the variable that is to blame.
+    /// Returns the problem in one line, with the name of the policy, or of the variable that is to
+    /// blame.
     #[must_use]
     pub fn text(&self, origin: &Origin) -> String {
         let place = match (origin, environment::variable_behind(self.code)) {
@@ -89,7 +90,8 @@ impl Diagnostic {
     }
 }
 
-/// Collects problems, up to a number of each kind that a reader can take in: finding more must not cost more.
+/// Collects problems, up to a number of each kind that a reader can take in: finding more must not
+/// cost more.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     errors: Vec<Diagnostic>,
@@ -100,12 +102,22 @@ pub(super) struct Problems {
 
 impl Problems {
     /// Notes an error.
-    pub(super) fn error(&mut self, at: Position, code: &'static str, message: impl fmt::Display) -> &mut Self {
+    pub(super) fn error(
+        &mut self,
+        at: Position,
+        code: &'static str,
+        message: impl fmt::Display,
+    ) -> &mut Self {
         self.push(Severity::Error, at, code, &message)
     }
 
     /// Notes a warning.
-    pub(super) fn warning(&mut self, at: Position, code: &'static str, message: impl fmt::Display) -> &mut Self {
+    pub(super) fn warning(
+        &mut self,
+        at: Position,
+        code: &'static str,
+        message: impl fmt::Display,
+    ) -> &mut Self {
         self.push(Severity::Warning, at, code, &message)
     }
 
@@ -121,14 +133,27 @@ impl Problems {
         }
     }
 
-    fn push(&mut self, severity: Severity, at: Position, code: &'static str, message: &dyn fmt::Display) -> &mut Self {
+    fn push(
+        &mut self,
+        severity: Severity,
+        at: Position,
+        code: &'static str,
+        message: &dyn fmt::Display,
+    ) -> &mut Self {
         let list = match severity {
             Severity::Error => &mut self.errors,
             Severity::Warning => &mut self.warnings,
         };
         self.last = (list.len() < limits::POLICY_PROBLEMS).then_some(severity);
         if self.last.is_some() {
-            list.push(Diagnostic { severity, code, message: message.to_string(), line: at.line, column: at.column, help: None });
+            list.push(Diagnostic {
+                severity,
+                code,
+                message: message.to_string(),
+                line: at.line,
+                column: at.column,
+                help: None,
+            });
         }
         self
     }
@@ -157,9 +182,11 @@ impl Problems {
     }
 }
 
-/// Returns the failure that stops the host: the first error is its message, the others are its details.
+/// Returns the failure that stops the host: the first error is its message, the others are its
+/// details.
 ///
-/// Its class is `policy`; where the environment is the policy and only its key is bad, it is the class of the key's failure.
+/// Its class is `policy`; where the environment is the policy and only its key is bad, it is the
+/// class of the key's failure.
 #[must_use]
 pub fn failure(problems: &[Diagnostic], origin: &Origin) -> Failure {
     let mut errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
@@ -186,7 +213,12 @@ pub fn lint_text(problems: &[Diagnostic], origin: &Origin) -> String {
         }
     }
     let (errors, warnings) = count(problems);
-    text.push_str(&format!("{}: {}, {}\n", origin.name(), counted(errors, "error"), counted(warnings, "warning")));
+    text.push_str(&format!(
+        "{}: {}, {}\n",
+        origin.name(),
+        counted(errors, "error"),
+        counted(warnings, "warning")
+    ));
     text
 }
 

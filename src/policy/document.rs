@@ -27,7 +27,8 @@ pub(super) struct Defaults {
     pub(super) downgrade_at: Option<Position>,
 }
 
-/// What shows that a signature is a signer's: where the key comes from, or whose certificate it is by.
+/// What shows that a signature is a signer's: where the key comes from, or whose certificate it is
+/// by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignerSource {
     /// A certificate of this identity: keyless.
@@ -60,7 +61,8 @@ pub struct RegistrySettings {
     pub host: Registry,
     /// Whether it is spoken to without TLS.
     pub http: bool,
-    /// A file with certificates of authorities that it may use beside the system's; relative as keys are.
+    /// A file with certificates of authorities that it may use beside the system's; relative as
+    /// keys are.
     pub ca: Option<String>,
     /// Other hosts that may give out tokens for it.
     pub auth_hosts: Vec<Registry>,
@@ -73,11 +75,13 @@ pub struct RegistrySettings {
 pub struct Network {
     /// Whether no request is made but to registries.
     pub offline: bool,
-    /// The trusted root of every signer that names none; the public one where it is not given. A relative path starts as a key's does.
+    /// The trusted root of every signer that names none; the public one where it is not given. A
+    /// relative path starts as a key's does.
     pub trusted_root: Option<String>,
 }
 
-/// A policy without its keys: everything in it is valid by itself. [`super::Policy::new`] makes it usable.
+/// A policy without its keys: everything in it is valid by itself. [`super::Policy::new`] makes it
+/// usable.
 #[derive(Debug)]
 pub struct Document {
     pub(super) defaults: Defaults,
@@ -95,7 +99,8 @@ impl Document {
     /// Reads a policy.
     ///
     /// # Errors
-    /// All problems that can be told apart, errors first, and the warnings behind them. At least one is an error.
+    /// All problems that can be told apart, errors first, and the warnings behind them. At least
+    /// one is an error.
     pub fn parse(text: &str) -> Result<Self, Vec<Diagnostic>> {
         let mut problems = Problems::default();
         let document = tree::read(text, &mut problems).and_then(|root| read(&root, &mut problems));
@@ -131,17 +136,32 @@ fn read(root: &Node, problems: &mut Problems) -> Option<Document> {
     if let Some(version) = version
         && !matches!(&version.value, Value::Scalar(text, true) if text == "1")
     {
-        problems.error(version.at, "version", format!("the version is {}; this program reads `1`", version.kind()));
+        problems.error(
+            version.at,
+            "version",
+            format!("the version is {}; this program reads `1`", version.kind()),
+        );
     }
-    let defaults = fields.required("defaults", "the policy", problems).and_then(|node| read_defaults(node, problems));
-    let signers = fields.optional("signers").map(|node| read_signers(node, problems)).unwrap_or_default();
-    let rules = fields.optional("repositories").map(|node| rules::read(node, problems)).unwrap_or_default();
-    let registries = fields.optional("registries").map(|node| registries::read(node, problems)).unwrap_or_default();
-    let network = fields.optional("network").map(|node| read_network(node, problems)).unwrap_or_default();
-    let skip = fields.optional("skip_patterns").map(|node| skip::read(node, problems)).unwrap_or_default();
+    let defaults = fields
+        .required("defaults", "the policy", problems)
+        .and_then(|node| read_defaults(node, problems));
+    let signers =
+        fields.optional("signers").map(|node| read_signers(node, problems)).unwrap_or_default();
+    let rules =
+        fields.optional("repositories").map(|node| rules::read(node, problems)).unwrap_or_default();
+    let registries = fields
+        .optional("registries")
+        .map(|node| registries::read(node, problems))
+        .unwrap_or_default();
+    let network =
+        fields.optional("network").map(|node| read_network(node, problems)).unwrap_or_default();
+    let skip =
+        fields.optional("skip_patterns").map(|node| skip::read(node, problems)).unwrap_or_default();
     let post_unpack = fields.optional("post_unpack");
     let document = Document {
-        post_unpack: post_unpack.and_then(|node| read_post_unpack(node, problems)).unwrap_or_default(),
+        post_unpack: post_unpack
+            .and_then(|node| read_post_unpack(node, problems))
+            .unwrap_or_default(),
         post_unpack_at: post_unpack.map(|node| node.at),
         defaults: defaults?,
         signers,
@@ -160,7 +180,9 @@ fn read_defaults(node: &Node, problems: &mut Problems) -> Option<Defaults> {
     let unmatched = fields.required("unmatched", "`defaults`", problems);
     let unsigned = fields.optional("unsigned");
     let downgrade = fields.optional("downgrade");
-    let mode = |node: &Node, what: &str, problems: &mut Problems| fields::word(node, what, Mode::WORDS, problems);
+    let mode = |node: &Node, what: &str, problems: &mut Problems| {
+        fields::word(node, what, Mode::WORDS, problems)
+    };
     let unsigned_mode = match unsigned {
         Some(node) => mode(node, "`unsigned`", problems),
         None => Some(Mode::Deny),
@@ -170,20 +192,29 @@ fn read_defaults(node: &Node, problems: &mut Problems) -> Option<Defaults> {
         unmatched_at: unmatched?.at,
         unsigned: unsigned_mode?,
         unsigned_at: unsigned.map(|node| node.at),
-        downgrade: downgrade.and_then(|node| fields::word(node, "`downgrade`", Downgrade::WORDS, problems)).unwrap_or_default(),
+        downgrade: downgrade
+            .and_then(|node| fields::word(node, "`downgrade`", Downgrade::WORDS, problems))
+            .unwrap_or_default(),
         downgrade_at: downgrade.map(|node| node.at),
     })
 }
 
-/// Reads `post_unpack`. Its problem has a code of its own, for an environment variable may be what is wrong.
+/// Reads `post_unpack`. Its problem has a code of its own, for an environment variable may be what
+/// is wrong.
 fn read_post_unpack(node: &Node, problems: &mut Problems) -> Option<PostUnpack> {
     let found = match &node.value {
-        Value::Scalar(text, _) => PostUnpack::WORDS.iter().find(|(word, _)| word == text).map(|(_, value)| *value),
+        Value::Scalar(text, _) => {
+            PostUnpack::WORDS.iter().find(|(word, _)| word == text).map(|(_, value)| *value)
+        }
         _ => None,
     };
     if found.is_none() && !matches!(node.value, Value::Broken) {
         let expected = fields::words_of(PostUnpack::WORDS);
-        problems.error(node.at, "post-unpack", format!("`post_unpack` is {}; expected {expected}", node.kind()));
+        problems.error(
+            node.at,
+            "post-unpack",
+            format!("`post_unpack` is {}; expected {expected}", node.kind()),
+        );
     }
     found
 }
@@ -191,7 +222,9 @@ fn read_post_unpack(node: &Node, problems: &mut Problems) -> Option<PostUnpack> 
 fn read_signers(node: &Node, problems: &mut Problems) -> Vec<Signer> {
     let Some(entries) = fields::mapping(node, "`signers`", problems) else { return Vec::new() };
     if entries.is_empty() {
-        problems.error(node.at, "empty-list", "`signers` is empty").help("remove the key, or name a signer");
+        problems
+            .error(node.at, "empty-list", "`signers` is empty")
+            .help("remove the key, or name a signer");
     }
     let mut signers = Vec::new();
     for entry in entries {
@@ -210,35 +243,56 @@ fn read_signers(node: &Node, problems: &mut Problems) -> Vec<Signer> {
 fn read_signer(name: &str, at: Position, node: &Node, problems: &mut Problems) -> Option<Signer> {
     let what = format!("the signer `{name}`");
     let fields = Fields::open(node, "signers.NAME.", &what, problems)?;
-    let trusted_root =
-        fields.optional("trusted_root").and_then(|node| fields::text(node, "`trusted_root`", problems)).map(ToOwned::to_owned);
-    let tlog = fields.optional("tlog").and_then(|node| Some((fields::word(node, "`tlog`", LOGGED, problems)?, node.at)));
+    let trusted_root = fields
+        .optional("trusted_root")
+        .and_then(|node| fields::text(node, "`trusted_root`", problems))
+        .map(ToOwned::to_owned);
+    let tlog = fields
+        .optional("tlog")
+        .and_then(|node| Some((fields::word(node, "`tlog`", LOGGED, problems)?, node.at)));
     let source = read_source(&what, &fields, problems)?;
     let is_key = !matches!(source, SignerSource::Certificate(_));
     if let Some((false, at)) = tlog
         && !is_key
     {
-        problems.error(at, "conflict", format!("{what} is keyless, and such signatures must be logged")).help("remove `tlog`");
+        problems
+            .error(at, "conflict", format!("{what} is keyless, and such signatures must be logged"))
+            .help("remove `tlog`");
     }
     let logged = tlog.is_some_and(|(logged, _)| logged);
     if is_key && !logged && trusted_root.is_some() {
-        problems.error(at, "conflict", format!("{what} has a `trusted_root`, which nothing is checked by")).help("add `tlog: required`");
+        problems
+            .error(
+                at,
+                "conflict",
+                format!("{what} has a `trusted_root`, which nothing is checked by"),
+            )
+            .help("add `tlog: required`");
     }
     Some(Signer { name: name.to_owned(), source, logged, trusted_root, at })
 }
 
 fn read_network(node: &Node, problems: &mut Problems) -> Network {
-    let Some(fields) = Fields::open(node, "network.", "`network`", problems) else { return Network::default() };
-    let trusted_root = fields.optional("trusted_root").and_then(|node| fields::text(node, "`trusted_root`", problems));
+    let Some(fields) = Fields::open(node, "network.", "`network`", problems) else {
+        return Network::default();
+    };
+    let trusted_root = fields
+        .optional("trusted_root")
+        .and_then(|node| fields::text(node, "`trusted_root`", problems));
     Network {
-        offline: fields.optional("offline").and_then(|node| fields::boolean(node, "`offline`", problems)).unwrap_or(false),
+        offline: fields
+            .optional("offline")
+            .and_then(|node| fields::boolean(node, "`offline`", problems))
+            .unwrap_or(false),
         trusted_root: trusted_root.map(ToOwned::to_owned),
     }
 }
 
 fn read_source(what: &str, fields: &Fields<'_>, problems: &mut Problems) -> Option<SignerSource> {
-    let given: Vec<(&str, &Node)> =
-        ["key", "key_env", "keyless", "github"].into_iter().filter_map(|key| Some((key, fields.optional(key)?))).collect();
+    let given: Vec<(&str, &Node)> = ["key", "key_env", "keyless", "github"]
+        .into_iter()
+        .filter_map(|key| Some((key, fields.optional(key)?)))
+        .collect();
     match given.as_slice() {
         [("key", path)] => read_key_path(path, problems),
         [("keyless", node)] => identities::keyless(node, problems).map(SignerSource::Certificate),
@@ -246,16 +300,26 @@ fn read_source(what: &str, fields: &Fields<'_>, problems: &mut Problems) -> Opti
         [(_, variable)] => {
             let found = fields::text(variable, "`key_env`", problems)?;
             if found != KEY_VARIABLE {
-                problems.error(variable.at, "value", format!("`key_env` is `{found}`; only `{KEY_VARIABLE}` may feed a key"));
+                problems.error(
+                    variable.at,
+                    "value",
+                    format!("`key_env` is `{found}`; only `{KEY_VARIABLE}` may feed a key"),
+                );
             }
             Some(SignerSource::Environment)
         }
         [] => {
-            problems.error(fields.at, "missing-key", format!("{what} has none of `key`, `key_env`, `keyless` and `github`"));
+            problems.error(
+                fields.at,
+                "missing-key",
+                format!("{what} has none of `key`, `key_env`, `keyless` and `github`"),
+            );
             None
         }
         [(first, _), (second, _), ..] => {
-            problems.error(fields.at, "conflict", format!("{what} has both `{first}` and `{second}`")).help("write two signers");
+            problems
+                .error(fields.at, "conflict", format!("{what} has both `{first}` and `{second}`"))
+                .help("write two signers");
             None
         }
     }
@@ -266,7 +330,9 @@ fn read_key_path(node: &Node, problems: &mut Problems) -> Option<SignerSource> {
     if path.contains("://") {
         problems
             .error(node.at, "value", format!("`key` is `{path}`; expected the path of a file"))
-            .help(format!("an address goes into {KEY_VARIABLE}, with `key_env: {KEY_VARIABLE}` here"));
+            .help(format!(
+                "an address goes into {KEY_VARIABLE}, with `key_env: {KEY_VARIABLE}` here"
+            ));
         return None;
     }
     Some(SignerSource::File(path.to_owned()))

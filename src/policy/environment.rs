@@ -1,5 +1,6 @@
-//! The environment as a policy: the variables become the text that `luet-cosign policy from-env` prints, and that text is
-//! read like any other policy. One matcher, one decision, one explanation. Design.md section 3.
+//! The environment as a policy: the variables become the text that `luet-cosign policy from-env`
+//! prints, and that text is read like any other policy. One matcher, one decision, one explanation.
+//! Design.md section 3.
 
 use super::document::KEY_VARIABLE;
 use super::rules::LOCAL_FILES;
@@ -52,7 +53,8 @@ impl Wanted {
     }
 }
 
-/// What the environment says. Whoever reads it splits lists at blanks, and drops empty words and variables.
+/// What the environment says. Whoever reads it splits lists at blanks, and drops empty words and
+/// variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnvironmentFacts {
     /// `COSIGN_PUBLIC_KEY_LOCATION`. Only whether it is set counts here.
@@ -79,16 +81,21 @@ pub struct EnvironmentFacts {
     pub post_unpack: Option<String>,
 }
 
-/// Returns the policy that the environment amounts to. Values are quoted, not checked: [`super::Document::parse`] does that.
+/// Returns the policy that the environment amounts to. Values are quoted, not checked:
+/// [`super::Document::parse`] does that.
 ///
-/// Everything may be unsigned (`*`) beside a key: a signature still must be by that key, for it is trusted for everything.
-/// A repository that may be unsigned by its name trusts nobody; it is looked at like any other, under `COSIGN_REPOSITORY` where that is set: the rule names
-/// no signer, so what is there decides only whether it is proven to be unsigned, or broken.
+/// Everything may be unsigned (`*`) beside a key: a signature still must be by that key, for it is
+/// trusted for everything. A repository that may be unsigned by its name trusts nobody; it is
+/// looked at like any other, under `COSIGN_REPOSITORY` where that is set: the rule names no signer,
+/// so what is there decides only whether it is proven to be unsigned, or broken.
 ///
-/// Keyless without an identity counts only without a key beside it, which it would make worthless (design.md section 3).
+/// Keyless without an identity counts only without a key beside it, which it would make worthless
+/// (design.md section 3).
 #[must_use]
 pub fn from_env(facts: &EnvironmentFacts) -> String {
-    let mut text = String::from("# The environment as a policy, made by `luet-cosign policy from-env`.\nversion: 1\n");
+    let mut text = String::from(
+        "# The environment as a policy, made by `luet-cosign policy from-env`.\nversion: 1\n",
+    );
     text.push_str("defaults: {unmatched: deny, unsigned: deny}\n");
     let keyless = keyless(facts);
     if facts.key_location.is_some() || keyless.is_some() {
@@ -107,7 +114,9 @@ pub fn from_env(facts: &EnvironmentFacts) -> String {
     if let Some(how) = &facts.post_unpack {
         let _ = writeln!(text, "post_unpack: {}", quoted(how));
     }
-    push_list(&mut text, "registries", &facts.http_registries, |host| format!("{{host: {}, http: true}}", quoted(host)));
+    push_list(&mut text, "registries", &facts.http_registries, |host| {
+        format!("{{host: {}, http: true}}", quoted(host))
+    });
     push_list(&mut text, "skip_patterns", &facts.skip, quoted);
     text
 }
@@ -130,11 +139,16 @@ fn keyless(facts: &EnvironmentFacts) -> Option<String> {
 
 fn push_rules(text: &mut String, facts: &EnvironmentFacts, keyless: bool) {
     let signers = [(facts.key_location.is_some(), CATCH_ALL), (keyless, KEYLESS)];
-    let signers: Vec<&str> = signers.into_iter().filter(|(given, _)| *given).map(|(_, name)| name).collect();
+    let signers: Vec<&str> =
+        signers.into_iter().filter(|(given, _)| *given).map(|(_, name)| name).collect();
     let trusts_somebody = !signers.is_empty();
-    let from = facts.repository.as_ref().map_or_else(String::new, |repository| format!("    signatures_from: [{}]\n", quoted(repository)));
-    let (local, scopes): (Vec<&String>, Vec<&String>) = facts.allow_unsigned.iter().partition(|scope| *scope == LOCAL_FILES);
-    let (everything, scopes): (Vec<&String>, Vec<&String>) = scopes.into_iter().partition(|scope| trusts_somebody && *scope == EVERYTHING);
+    let from = facts.repository.as_ref().map_or_else(String::new, |repository| {
+        format!("    signatures_from: [{}]\n", quoted(repository))
+    });
+    let (local, scopes): (Vec<&String>, Vec<&String>) =
+        facts.allow_unsigned.iter().partition(|scope| *scope == LOCAL_FILES);
+    let (everything, scopes): (Vec<&String>, Vec<&String>) =
+        scopes.into_iter().partition(|scope| trusts_somebody && *scope == EVERYTHING);
     if !trusts_somebody && facts.allow_unsigned.is_empty() {
         return;
     }
@@ -142,13 +156,20 @@ fn push_rules(text: &mut String, facts: &EnvironmentFacts, keyless: bool) {
     if trusts_somebody {
         let unsigned = if everything.is_empty() { "deny" } else { "warn" };
         let trust = signers.join(", ");
-        let _ = write!(text, "  - name: {CATCH_ALL}\n    scope: '*'\n    trust: [{trust}]\n    unsigned: {unsigned}\n{from}");
+        let _ = write!(
+            text,
+            "  - name: {CATCH_ALL}\n    scope: '*'\n    trust: [{trust}]\n    unsigned: {unsigned}\n{from}"
+        );
     }
     if !scopes.is_empty() {
         let scopes: Vec<String> = distinct(&scopes).into_iter().map(quoted).collect();
         let scopes = scopes.join(", ");
-        // `warn`, so that each image that passes so is named. One rule, so that scopes that overlap do not tie.
-        let _ = write!(text, "  - name: {ALLOW_UNSIGNED}\n    scope: [{scopes}]\n    unsigned: warn\n{from}");
+        // `warn`, so that each image that passes so is named. One rule, so that scopes that overlap
+        // do not tie.
+        let _ = write!(
+            text,
+            "  - name: {ALLOW_UNSIGNED}\n    scope: [{scopes}]\n    unsigned: warn\n{from}"
+        );
     }
     if !local.is_empty() {
         let reason = format!("{ALLOW_UNSIGNED} names {LOCAL_FILES}");
@@ -171,8 +192,14 @@ fn push_list(text: &mut String, key: &str, values: &[String], item: impl Fn(&str
 /// Returns the scopes without those that are written twice, in whatever spelling.
 fn distinct<'a>(scopes: &[&'a String]) -> Vec<&'a str> {
     let mut seen = std::collections::HashSet::new();
-    let canonical = |text: &str| text.parse::<Scope>().map_or_else(|_| text.to_owned(), |scope| scope.to_string());
-    scopes.iter().filter(|scope| seen.insert(canonical(scope))).map(|scope| scope.as_str()).collect()
+    let canonical = |text: &str| {
+        text.parse::<Scope>().map_or_else(|_| text.to_owned(), |scope| scope.to_string())
+    };
+    scopes
+        .iter()
+        .filter(|scope| seen.insert(canonical(scope)))
+        .map(|scope| scope.as_str())
+        .collect()
 }
 
 /// Returns a YAML scalar that reads back as exactly `text`, whatever is in it.

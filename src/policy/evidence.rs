@@ -1,7 +1,8 @@
-//! Evidence: what was found when signatures of an image were looked for. Facts only; nothing here decides.
+//! Evidence: what was found when signatures of an image were looked for. Facts only; nothing here
+//! decides.
 //!
-//! Whoever gathers it fills it in; [`super::decide`] distrusts it where it is incomplete: a place that is not listed was not
-//! asked, and what was not asked is never "not there".
+//! Whoever gathers it fills it in; [`super::decide`] distrusts it where it is incomplete: a place
+//! that is not listed was not asked, and what was not asked is never "not there".
 
 use super::settings::Downgrade;
 use crate::class::Failure;
@@ -42,16 +43,19 @@ impl Evidence {
         }
     }
 
-    /// Returns the digests whose signatures count: the image's, and that of its manifest for this platform.
+    /// Returns the digests whose signatures count: the image's, and that of its manifest for this
+    /// platform.
     pub fn subjects(&self) -> impl Iterator<Item = Digest> + use<> {
         std::iter::once(self.image.digest).chain(self.child)
     }
 }
 
-/// What was seen here before. A second line of defence: a fresh machine knows nothing, and nothing is lost by that but this line.
+/// What was seen here before. A second line of defence: a fresh machine knows nothing, and nothing
+/// is lost by that but this line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// The last time that this tag of this repository was verified. `None` for an image that is named by digest alone.
+    /// The last time that this tag of this repository was verified. `None` for an image that is
+    /// named by digest alone.
     pub tag_verified: Option<SeenFact>,
     /// The last time that any image of this repository was verified.
     pub repository_verified: Option<SeenFact>,
@@ -136,7 +140,8 @@ pub struct PlaceReport {
 /// An answer of a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlaceAnswer {
-    /// It is there, and gave so many [`SignatureReport`]s of its own. None where all it has is no signature.
+    /// It is there, and gave so many [`SignatureReport`]s of its own. None where all it has is no
+    /// signature.
     There {
         /// How many.
         count: usize,
@@ -146,7 +151,8 @@ pub enum PlaceAnswer {
         /// The answer, for people: `404 MANIFEST_UNKNOWN`.
         detail: String,
     },
-    /// The registry has no such interface. Of the referrers API only; the fallback tag must answer for itself then.
+    /// The registry has no such interface. Of the referrers API only; the fallback tag must answer
+    /// for itself then.
     NoApi {
         /// The answer, for people.
         detail: String,

@@ -1,13 +1,15 @@
 //! Explaining: which rule is about an image, why that one, and what would happen.
 //!
-//! The table of outcomes is not written down here: each row is made by asking [`decide`] about evidence of that kind, so it
-//! cannot say anything else than what happens.
+//! The table of outcomes is not written down here: each row is made by asking [`decide`] about
+//! evidence of that kind, so it cannot say anything else than what happens.
 
 use super::binding::{self, Expected, Named};
 use super::decide::{Decision, decide, decide_without_looking};
 use super::diagnostic::Position;
 use super::environment;
-use super::evidence::{Evidence, Memory, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport};
+use super::evidence::{
+    Evidence, Memory, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport,
+};
 use super::loaded::{Origin, Policy};
 use super::matching::{Applies, Candidate, Effective, Matched, Trust};
 use super::rules::{Rule, TrustNames};
@@ -91,7 +93,9 @@ fn applies(matched: &Matched) -> String {
     match matched.applies() {
         Applies::Rule(effective) => effective.title(),
         Applies::Skipped { pattern, place } => format!("skip pattern `{pattern}` [{place}]"),
-        Applies::Unmatched { mode, place } => format!("no rule; `unmatched: {}` [{place}]", mode.word()),
+        Applies::Unmatched { mode, place } => {
+            format!("no rule; `unmatched: {}` [{place}]", mode.word())
+        }
     }
 }
 
@@ -100,7 +104,9 @@ fn line(policy: &Policy, candidate: &Candidate<'_>) -> CandidateLine {
     let (host, path) = scope.split_once('/').unwrap_or((&scope, "**"));
     let host_kind = match host {
         "*" => "any host".to_owned(),
-        host if host.starts_with("*.") => format!("host suffix of {} characters", host.len().saturating_sub(1)),
+        host if host.starts_with("*.") => {
+            format!("host suffix of {} characters", host.len().saturating_sub(1))
+        }
         _ => "literal host".to_owned(),
     };
     let literals = path.split('/').filter(|segment| !segment.starts_with('*')).count();
@@ -111,7 +117,10 @@ fn line(policy: &Policy, candidate: &Candidate<'_>) -> CandidateLine {
     };
     let tag = match candidate.tag.map(ToString::to_string) {
         None => "any tag".to_owned(),
-        Some(tag) if tag.contains('*') => format!("tag pattern of {} literal characters", tag.chars().filter(|c| *c != '*').count()),
+        Some(tag) if tag.contains('*') => format!(
+            "tag pattern of {} literal characters",
+            tag.chars().filter(|c| *c != '*').count()
+        ),
         Some(_) => "exact tag".to_owned(),
     };
     CandidateLine {
@@ -137,19 +146,40 @@ fn settings(policy: &Policy, rule: &Rule, effective: &Effective) -> Vec<Setting>
     let setting = |key, value: String, from: String| Setting { key, value, from };
     let defaults = &policy.document.defaults;
     let own = effective.signatures_from.is_empty();
-    let repositories = effective.signatures_from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let repositories =
+        effective.signatures_from.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let repositories = if own { "the image's own repository".to_owned() } else { repositories };
     let mut settings = vec![
-        setting("trust", trust(rule, effective), rule.trust_at.map_or_else(|| "not set".to_owned(), at)),
-        setting("unsigned", effective.unsigned.word().to_owned(), or_defaults(rule.unsigned_at, defaults.unsigned_at)),
+        setting(
+            "trust",
+            trust(rule, effective),
+            rule.trust_at.map_or_else(|| "not set".to_owned(), at),
+        ),
+        setting(
+            "unsigned",
+            effective.unsigned.word().to_owned(),
+            or_defaults(rule.unsigned_at, defaults.unsigned_at),
+        ),
         setting("signatures_from", repositories, or_built_in(rule.signatures_from_at)),
     ];
     if let (Some((prefix, found)), Some(name)) = (&rule.mirror_of, &effective.signed_as) {
         settings.push(setting("mirror_of", format!("{prefix}: signed as `{name}`"), at(*found)));
     }
-    settings.push(setting("bind_tag", effective.bind_tag.word().to_owned(), or_built_in(rule.bind_tag.map(|(_, found)| found))));
-    settings.push(setting("rollback", effective.rollback.word().to_owned(), or_built_in(rule.rollback.map(|(_, found)| found))));
-    settings.push(setting("downgrade", effective.downgrade.word().to_owned(), or_defaults(None, defaults.downgrade_at)));
+    settings.push(setting(
+        "bind_tag",
+        effective.bind_tag.word().to_owned(),
+        or_built_in(rule.bind_tag.map(|(_, found)| found)),
+    ));
+    settings.push(setting(
+        "rollback",
+        effective.rollback.word().to_owned(),
+        or_built_in(rule.rollback.map(|(_, found)| found)),
+    ));
+    settings.push(setting(
+        "downgrade",
+        effective.downgrade.word().to_owned(),
+        or_defaults(None, defaults.downgrade_at),
+    ));
     let post_unpack_from = match (&policy.origin, policy.document.post_unpack_at) {
         (Origin::Environment { .. }, Some(_)) => environment::POST_UNPACK.to_owned(),
         (_, found) => or_built_in(found),
@@ -166,7 +196,10 @@ fn settings(policy: &Policy, rule: &Rule, effective: &Effective) -> Vec<Setting>
 fn trust(rule: &Rule, effective: &Effective) -> String {
     match (&effective.authorities, &rule.trust) {
         (Trust::Signers { needed, authorities }, _) => {
-            let names: Vec<String> = authorities.iter().map(|authority| format!("{} ({})", authority.name, authority.signer)).collect();
+            let names: Vec<String> = authorities
+                .iter()
+                .map(|authority| format!("{} ({})", authority.name, authority.signer))
+                .collect();
             let how_many = match *needed {
                 1 => "any".to_owned(),
                 needed if needed == authorities.len() => "all".to_owned(),
@@ -182,7 +215,10 @@ fn trust(rule: &Rule, effective: &Effective) -> String {
 
 fn outcomes(matched: &Matched, now: Timestamp) -> Vec<Outcome> {
     if !matched.looks() {
-        return vec![Outcome { evidence: "nothing is looked for".to_owned(), outcome: outcome(&decide_without_looking(matched)) }];
+        return vec![Outcome {
+            evidence: "nothing is looked for".to_owned(),
+            outcome: outcome(&decide_without_looking(matched)),
+        }];
     }
     let mut outcomes = Vec::new();
     if let Applies::Rule(effective) = matched.applies() {
@@ -192,31 +228,47 @@ fn outcomes(matched: &Matched, now: Timestamp) -> Vec<Outcome> {
     let net = Failure::new(Class::Net, "for example");
     let rows = [
         ("every place answers that there is none", example(matched, None, None)),
-        ("the same, and this tag was verified here before", seen_before(matched, |memory| &mut memory.tag_verified)),
-        ("the same, and another tag of the repository was", seen_before(matched, |memory| &mut memory.repository_verified)),
+        (
+            "the same, and this tag was verified here before",
+            seen_before(matched, |memory| &mut memory.tag_verified),
+        ),
+        (
+            "the same, and another tag of the repository was",
+            seen_before(matched, |memory| &mut memory.repository_verified),
+        ),
         ("only signatures by strangers", example(matched, signature(Class::Identity), None)),
-        ("a signature in a form that this version does not read", example(matched, signature(Class::Unsupported), None)),
+        (
+            "a signature in a form that this version does not read",
+            example(matched, signature(Class::Unsupported), None),
+        ),
         ("a signature that does not hold", example(matched, signature(Class::Malformed), None)),
         ("a signature of something else", example(matched, signature(Class::Binding), None)),
         ("a place that could not be asked", example(matched, None, Some(net))),
     ];
-    outcomes.extend(
-        rows.into_iter().map(|(name, evidence)| Outcome { evidence: name.to_owned(), outcome: outcome(&decide(matched, &evidence, now)) }),
-    );
+    outcomes.extend(rows.into_iter().map(|(name, evidence)| Outcome {
+        evidence: name.to_owned(),
+        outcome: outcome(&decide(matched, &evidence, now)),
+    }));
     outcomes
 }
 
-/// What comes of signatures by those whom the rule trusts. Only the checker can make such evidence; what they name is judged here
-/// by the same table that step (2) of [`decide`] reads.
+/// What comes of signatures by those whom the rule trusts. Only the checker can make such evidence;
+/// what they name is judged here by the same table that step (2) of [`decide`] reads.
 fn outcomes_of_good(effective: &Effective, reference: &Reference) -> Vec<Outcome> {
     let Trust::Signers { needed, .. } = &effective.authorities else { return Vec::new() };
-    let good =
-        if *needed == 1 { "a good signature by a trusted signer".to_owned() } else { format!("good signatures by {needed} trusted keys") };
+    let good = if *needed == 1 {
+        "a good signature by a trusted signer".to_owned()
+    } else {
+        format!("good signatures by {needed} trusted keys")
+    };
     let expected = Expected { reference, signed_as: effective.signed_as.as_ref() };
     let row = |evidence: &str, named, by_a_binder| {
         let bound = binding::check(named, effective.bind_tag, by_a_binder, expected);
         let refused = || format!("refused: {} (exit {})", Class::Binding, Class::Binding.exit());
-        Outcome { evidence: evidence.to_owned(), outcome: bound.map_or_else(|_| refused(), |()| "verified".to_owned()) }
+        Outcome {
+            evidence: evidence.to_owned(),
+            outcome: bound.map_or_else(|_| refused(), |()| "verified".to_owned()),
+        }
     };
     let right = Named { repository: Some(reference.repository()), tag: reference.tag() };
     // A name that no reference has.
@@ -233,12 +285,17 @@ fn outcomes_of_good(effective: &Effective, reference: &Reference) -> Vec<Outcome
 /// Evidence of absence about an image of which this is remembered.
 fn seen_before(matched: &Matched, fact: impl Fn(&mut Memory) -> &mut Option<SeenFact>) -> Evidence {
     let mut evidence = example(matched, None, None);
-    *fact(&mut evidence.memory) = Some(SeenFact { signer: "example".to_owned(), digest: evidence.image.digest, seconds: 0 });
+    *fact(&mut evidence.memory) =
+        Some(SeenFact { signer: "example".to_owned(), digest: evidence.image.digest, seconds: 0 });
     evidence
 }
 
 /// Evidence with at most one signature, and at most one place that failed; all the rest is absent.
-fn example(matched: &Matched, signature: Option<Result<crate::trust::VerifiedSignature, Failure>>, failed: Option<Failure>) -> Evidence {
+fn example(
+    matched: &Matched,
+    signature: Option<Result<crate::trust::VerifiedSignature, Failure>>,
+    failed: Option<Failure>,
+) -> Evidence {
     let reference = matched.reference();
     let digest = reference.digest().copied().unwrap_or_else(|| Digest::of(b""));
     let mut evidence = Evidence::new(reference.clone(), digest, None);
@@ -248,20 +305,37 @@ fn example(matched: &Matched, signature: Option<Result<crate::trust::VerifiedSig
                 Some(failure) if kind == PlaceKind::SigTag => PlaceAnswer::Failed(failure.clone()),
                 _ => PlaceAnswer::Absent { detail: String::new() },
             };
-            evidence.places.push(PlaceReport { kind, repository: repository.clone(), subject: digest, answer });
+            evidence.places.push(PlaceReport {
+                kind,
+                repository: repository.clone(),
+                subject: digest,
+                answer,
+            });
         }
     }
     let (place, repository) = (PlaceKind::SigTag, reference.repository().clone());
-    let report = |outcome| SignatureReport { place, repository, subject: digest, format: String::new(), outcome };
+    let report = |outcome| SignatureReport {
+        place,
+        repository,
+        subject: digest,
+        format: String::new(),
+        outcome,
+    };
     evidence.signatures.extend(signature.map(report));
     evidence
 }
 
 fn outcome(decision: &Decision) -> String {
     match decision {
-        Decision::Allowed(provisional) if provisional.notices().iter().any(|notice| notice.warning) => "allowed, with a warning".to_owned(),
+        Decision::Allowed(provisional)
+            if provisional.notices().iter().any(|notice| notice.warning) =>
+        {
+            "allowed, with a warning".to_owned()
+        }
         Decision::Allowed(_) => "allowed".to_owned(),
-        Decision::Refused(failure) => format!("refused: {} (exit {})", failure.class(), failure.class().exit()),
+        Decision::Refused(failure) => {
+            format!("refused: {} (exit {})", failure.class(), failure.class().exit())
+        }
         Decision::Verified(_) => "verified".to_owned(),
     }
 }
@@ -270,30 +344,44 @@ impl Explanation {
     /// Returns the explanation for people.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut lines = vec![format!("image:   {}", self.image), format!("policy:  {}", self.policy), format!("applies: {}", self.applies)];
+        let mut lines = vec![
+            format!("image:   {}", self.image),
+            format!("policy:  {}", self.policy),
+            format!("applies: {}", self.applies),
+        ];
         if !self.candidates.is_empty() {
             lines.push("candidates, the most specific first:".to_owned());
         }
         for (at, candidate) in self.candidates.iter().enumerate() {
-            let tag = candidate.tag.as_ref().map_or_else(String::new, |tag| format!(" with tag `{tag}`"));
+            let tag =
+                candidate.tag.as_ref().map_or_else(String::new, |tag| format!(" with tag `{tag}`"));
             let CandidateLine { rule, place, scope, rank, .. } = candidate;
             let place = if place.is_empty() { String::new() } else { format!(" [{place}]") };
-            lines.push(format!("  {}. rule `{rule}`{place}: `{scope}`{tag} ({})", at + 1, rank.join(", ")));
+            lines.push(format!(
+                "  {}. rule `{rule}`{place}: `{scope}`{tag} ({})",
+                at + 1,
+                rank.join(", ")
+            ));
         }
         if !self.settings.is_empty() {
             lines.push("settings:".to_owned());
         }
-        lines.extend(self.settings.iter().map(|setting| format!("  {}: {} [{}]", setting.key, setting.value, setting.from)));
+        lines.extend(
+            self.settings
+                .iter()
+                .map(|setting| format!("  {}: {} [{}]", setting.key, setting.value, setting.from)),
+        );
         lines.push("what is found -> what happens:".to_owned());
-        lines.extend(self.outcomes.iter().map(|row| format!("  {} -> {}", row.evidence, row.outcome)));
+        lines.extend(
+            self.outcomes.iter().map(|row| format!("  {} -> {}", row.evidence, row.outcome)),
+        );
         lines.iter().map(|line| printable(line) + "\n").collect()
     }
 
     /// Returns the explanation as `--json` prints it.
     #[must_use]
     pub fn json(&self) -> Value {
-        let candidate =
-            |line: &CandidateLine| json!({"rule": line.rule, "place": line.place, "scope": line.scope, "tag": line.tag, "rank": line.rank});
+        let candidate = |line: &CandidateLine| json!({"rule": line.rule, "place": line.place, "scope": line.scope, "tag": line.tag, "rank": line.rank});
         let setting = |setting: &Setting| json!({"key": setting.key, "value": setting.value, "from": setting.from});
         let outcome = |row: &Outcome| json!({"evidence": row.evidence, "outcome": row.outcome});
         json!({

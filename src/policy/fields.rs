@@ -6,7 +6,8 @@ use crate::limits;
 use std::fmt;
 use std::str::FromStr;
 
-/// Every key of the schema, as `docs/policy.md` names it. A test holds each to a negative test (security.md P09).
+/// Every key of the schema, as `docs/policy.md` names it. A test holds each to a negative test
+/// (security.md P09).
 pub const KEYS: &[&str] = &[
     "version",
     "defaults",
@@ -89,14 +90,27 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// Opens a mapping and reports every key that is not one of the schema's under `prefix`.
-    pub(super) fn open(node: &'a Node, prefix: &str, what: &str, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn open(
+        node: &'a Node,
+        prefix: &str,
+        what: &str,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let entries = mapping(node, what, problems)?;
-        let known: Vec<&str> = KEYS.iter().filter_map(|key| key.strip_prefix(prefix)).filter(|key| !key.contains('.')).collect();
+        let known: Vec<&str> = KEYS
+            .iter()
+            .filter_map(|key| key.strip_prefix(prefix))
+            .filter(|key| !key.contains('.'))
+            .collect();
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             if problems.full() {
                 break;
             }
-            let problem = problems.error(entry.at, "unknown-key", format!("`{}` is no key of {what}", entry.key));
+            let problem = problems.error(
+                entry.at,
+                "unknown-key",
+                format!("`{}` is no key of {what}", entry.key),
+            );
             if LATER.contains(&entry.key.as_str()) {
                 problem.help(NOT_YET);
             } else if let Some(near) = nearest(&entry.key, &known) {
@@ -114,7 +128,12 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns the value of a key that must be there.
-    pub(super) fn required(&self, key: &str, what: &str, problems: &mut Problems) -> Option<&'a Node> {
+    pub(super) fn required(
+        &self,
+        key: &str,
+        what: &str,
+        problems: &mut Problems,
+    ) -> Option<&'a Node> {
         let found = self.optional(key);
         if found.is_none() {
             problems.error(self.at, "missing-key", format!("{what} has no `{key}`"));
@@ -124,27 +143,40 @@ impl<'a> Fields<'a> {
 }
 
 /// Returns the entries of a mapping.
-pub(super) fn mapping<'a>(node: &'a Node, what: &str, problems: &mut Problems) -> Option<&'a [Entry]> {
+pub(super) fn mapping<'a>(
+    node: &'a Node,
+    what: &str,
+    problems: &mut Problems,
+) -> Option<&'a [Entry]> {
     match &node.value {
         Value::Mapping(entries) => return Some(entries),
         Value::Broken => {}
         _ => {
-            problems.error(node.at, "type", format!("{what} is {}; expected a mapping", node.kind()));
+            problems.error(
+                node.at,
+                "type",
+                format!("{what} is {}; expected a mapping", node.kind()),
+            );
         }
     }
     None
 }
 
-/// Returns the elements of a list, which must not be empty: "for all" over nothing must not be a yes.
+/// Returns the elements of a list, which must not be empty: "for all" over nothing must not be a
+/// yes.
 pub(super) fn list<'a>(node: &'a Node, what: &str, problems: &mut Problems) -> &'a [Node] {
     match &node.value {
         Value::Sequence(nodes) if !nodes.is_empty() => return nodes,
         Value::Sequence(_) => {
-            problems.error(node.at, "empty-list", format!("{what} is an empty list")).help("remove the key, or name what it is about");
+            problems
+                .error(node.at, "empty-list", format!("{what} is an empty list"))
+                .help("remove the key, or name what it is about");
         }
         Value::Broken => {}
         _ => {
-            problems.error(node.at, "type", format!("{what} is {}; expected a list", node.kind())).help("write it as `[a, b]`");
+            problems
+                .error(node.at, "type", format!("{what} is {}; expected a list", node.kind()))
+                .help("write it as `[a, b]`");
         }
     }
     &[]
@@ -158,16 +190,25 @@ pub(super) fn one_or_many<'a>(node: &'a Node, what: &str, problems: &mut Problem
     }
 }
 
-/// Returns a text that is not empty, of at most [`limits::POLICY_TEXT`] characters and without control characters.
+/// Returns a text that is not empty, of at most [`limits::POLICY_TEXT`] characters and without
+/// control characters.
 pub(super) fn text<'a>(node: &'a Node, what: &str, problems: &mut Problems) -> Option<&'a str> {
     match &node.value {
         Value::Scalar(text, plain) => {
             if node.kind() == "nothing" || (text.is_empty() && !plain) {
                 problems.error(node.at, "empty", format!("{what} is empty"));
             } else if text.chars().count() > limits::POLICY_TEXT {
-                problems.error(node.at, "too-large", format!("{what} has more than {} characters", limits::POLICY_TEXT));
+                problems.error(
+                    node.at,
+                    "too-large",
+                    format!("{what} has more than {} characters", limits::POLICY_TEXT),
+                );
             } else if let Some(c) = text.chars().find(|c| c.is_control()) {
-                problems.error(node.at, "character", format!("{what} has the character {}", c.escape_unicode()));
+                problems.error(
+                    node.at,
+                    "character",
+                    format!("{what} has the character {}", c.escape_unicode()),
+                );
             } else {
                 return Some(text);
             }
@@ -187,14 +228,23 @@ pub(super) fn boolean(node: &Node, what: &str, problems: &mut Problems) -> Optio
         Value::Scalar(text, true) if text == "false" => Some(false),
         Value::Broken => None,
         _ => {
-            problems.error(node.at, "value", format!("{what} is {}; expected `true` or `false`, unquoted", node.kind()));
+            problems.error(
+                node.at,
+                "value",
+                format!("{what} is {}; expected `true` or `false`, unquoted", node.kind()),
+            );
             None
         }
     }
 }
 
 /// Returns a value of a type that reads itself from text.
-pub(super) fn parsed<T>(node: &Node, what: &str, code: &'static str, problems: &mut Problems) -> Option<T>
+pub(super) fn parsed<T>(
+    node: &Node,
+    what: &str,
+    code: &'static str,
+    problems: &mut Problems,
+) -> Option<T>
 where
     T: FromStr<Err = crate::class::Failure>,
 {
@@ -208,12 +258,21 @@ where
 }
 
 /// Returns which of `words` stands there.
-pub(super) fn word<T: Copy>(node: &Node, what: &str, words: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+pub(super) fn word<T: Copy>(
+    node: &Node,
+    what: &str,
+    words: &[(&str, T)],
+    problems: &mut Problems,
+) -> Option<T> {
     let text = text(node, what, problems)?;
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
         return Some(*value);
     }
-    let problem = problems.error(node.at, "value", format!("{what} is `{text}`; expected {}", words_of(words)));
+    let problem = problems.error(
+        node.at,
+        "value",
+        format!("{what} is `{text}`; expected {}", words_of(words)),
+    );
     if LATER.contains(&text) {
         problem.help(NOT_YET);
     }

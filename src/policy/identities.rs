@@ -7,9 +7,11 @@ use crate::class::Failure;
 use crate::trust::{Expected, Identity};
 
 /// The words that stand in place of an identity.
-const WORDS: &[(&str, Identity)] = &[("any", Identity::Any), ("registry-owner", Identity::RegistryOwner)];
+const WORDS: &[(&str, Identity)] =
+    &[("any", Identity::Any), ("registry-owner", Identity::RegistryOwner)];
 
-/// Names that no pattern for one owner's workflows or addresses should let in (`reference/policy.md` 4.9).
+/// Names that no pattern for one owner's workflows or addresses should let in
+/// (`reference/policy.md` 4.9).
 const HOSTILE: &[&str] = &[
     "https://github.com/someone-else/evil/.github/workflows/release.yml@refs/heads/main",
     "https://gitlab.com/someone-else/evil//.gitlab-ci.yml@refs/heads/main",
@@ -22,20 +24,26 @@ const HOSTILE_ISSUER: &str = "https://someone-else.example";
 /// Reads `keyless`: a word, or an issuer and a name.
 pub(super) fn keyless(node: &Node, problems: &mut Problems) -> Option<Identity> {
     if let Value::Scalar(text, _) = &node.value {
-        let found = WORDS.iter().find(|(word, _)| word == text).map(|(_, identity)| identity.clone());
+        let found =
+            WORDS.iter().find(|(word, _)| word == text).map(|(_, identity)| identity.clone());
         if found.is_none() {
             problems
                 .error(
                     node.at,
                     "value",
-                    format!("`keyless` is {}; expected an issuer and a subject, or {}", node.kind(), fields::words_of(WORDS)),
+                    format!(
+                        "`keyless` is {}; expected an issuer and a subject, or {}",
+                        node.kind(),
+                        fields::words_of(WORDS)
+                    ),
                 )
                 .help("write `{issuer: https://..., subject: ...}`");
         }
         return found;
     }
     let fields = Fields::open(node, "signers.NAME.keyless.", "`keyless`", problems)?;
-    let issuer = one_of(&fields, &[("issuer", exact), ("issuer_regexp", Expected::regexp)], problems);
+    let issuer =
+        one_of(&fields, &[("issuer", exact), ("issuer_regexp", Expected::regexp)], problems);
     let forms: &[(&str, Read)] = &[
         ("subject", exact),
         ("subject_prefix", Expected::prefix),
@@ -46,13 +54,21 @@ pub(super) fn keyless(node: &Node, problems: &mut Problems) -> Option<Identity> 
     let (issuer, subject) = (issuer?, subject?);
     for hostile in HOSTILE {
         if subject.fits(hostile) {
-            problems.warning(node.at, "wide-identity", format!("`keyless` counts signatures by anybody, such as `{hostile}`"));
+            problems.warning(
+                node.at,
+                "wide-identity",
+                format!("`keyless` counts signatures by anybody, such as `{hostile}`"),
+            );
             break;
         }
     }
     if issuer.fits(HOSTILE_ISSUER) {
         problems
-            .warning(node.at, "wide-issuer", format!("`keyless` takes the word of any issuer, such as `{HOSTILE_ISSUER}`"))
+            .warning(
+                node.at,
+                "wide-issuer",
+                format!("`keyless` takes the word of any issuer, such as `{HOSTILE_ISSUER}`"),
+            )
             .help("name the issuer: another one can vouch for the same name");
     }
     Some(Identity::Named { issuer, subject })
@@ -65,15 +81,27 @@ pub(super) fn github(node: &Node, problems: &mut Problems) -> Option<Identity> {
         let text = fields::text(node, "`repo`", problems)?;
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         match text.split('/').collect::<Vec<_>>().as_slice() {
-            [owner, name] if [owner, name].iter().all(|part| !part.is_empty() && part.chars().all(plain)) => Some(text.to_owned()),
+            [owner, name]
+                if [owner, name].iter().all(|part| !part.is_empty() && part.chars().all(plain)) =>
+            {
+                Some(text.to_owned())
+            }
             _ => {
-                problems.error(node.at, "value", format!("`repo` is `{text}`; expected `owner/name`"));
+                problems.error(
+                    node.at,
+                    "value",
+                    format!("`repo` is `{text}`; expected `owner/name`"),
+                );
                 None
             }
         }
     });
-    let workflow = fields.optional("workflow").and_then(|node| fields::text(node, "`workflow`", problems)).map(ToOwned::to_owned);
-    let reference = fields.optional("ref").and_then(|node| expected(node, "ref", Expected::glob, problems));
+    let workflow = fields
+        .optional("workflow")
+        .and_then(|node| fields::text(node, "`workflow`", problems))
+        .map(ToOwned::to_owned);
+    let reference =
+        fields.optional("ref").and_then(|node| expected(node, "ref", Expected::glob, problems));
     Some(Identity::Github { repository: repository?, workflow, reference })
 }
 
@@ -84,18 +112,31 @@ fn exact(text: &str) -> Result<Expected, Failure> {
 }
 
 /// Reads the one of several keys that is there.
-fn one_of(fields: &Fields<'_>, forms: &[(&str, Read)], problems: &mut Problems) -> Option<Expected> {
-    let mut given = forms.iter().filter_map(|(key, read)| Some((*key, *read, fields.optional(key)?)));
+fn one_of(
+    fields: &Fields<'_>,
+    forms: &[(&str, Read)],
+    problems: &mut Problems,
+) -> Option<Expected> {
+    let mut given =
+        forms.iter().filter_map(|(key, read)| Some((*key, *read, fields.optional(key)?)));
     match (given.next(), given.next()) {
         (Some((key, read, node)), None) => expected(node, key, read, problems),
         (Some((first, ..)), Some((second, ..))) => {
-            problems.error(fields.at, "conflict", format!("`keyless` has both `{first}` and `{second}`")).help("write two signers");
+            problems
+                .error(
+                    fields.at,
+                    "conflict",
+                    format!("`keyless` has both `{first}` and `{second}`"),
+                )
+                .help("write two signers");
             None
         }
         (None, _) => {
             let keys: Vec<String> = forms.iter().map(|(key, _)| format!("`{key}`")).collect();
             let message = format!("`keyless` has no {}", keys.join(" or "));
-            problems.error(fields.at, "missing-key", message).help("a name says nothing without who vouches for it, nor the reverse");
+            problems
+                .error(fields.at, "missing-key", message)
+                .help("a name says nothing without who vouches for it, nor the reverse");
             None
         }
     }

@@ -1,7 +1,10 @@
-//! The policy: a document with its keys, on a given day. Everything that it can be asked is answered without asking the world.
+//! The policy: a document with its keys, on a given day. Everything that it can be asked is
+//! answered without asking the world.
 
 use super::diagnostic::{Diagnostic, Position, Problems};
-use super::document::{Defaults, Document, KEY_VARIABLE, Network, RegistrySettings, Signer, SignerSource};
+use super::document::{
+    Defaults, Document, KEY_VARIABLE, Network, RegistrySettings, Signer, SignerSource,
+};
 use super::environment;
 use super::rules::{Rule, Target, TrustNames};
 use super::settings::{Downgrade, Mode, PostUnpack};
@@ -38,11 +41,14 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Returns the name that stands before positions: the path, what the environment amounts to, or an option.
+    /// Returns the name that stands before positions: the path, what the environment amounts to, or
+    /// an option.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {
         match self {
-            Self::Environment { .. } => Cow::Borrowed("environment (as `luet-cosign policy from-env` prints it)"),
+            Self::Environment { .. } => {
+                Cow::Borrowed("environment (as `luet-cosign policy from-env` prints it)")
+            }
             Self::File { path } => Cow::Borrowed(path),
             Self::Option { text } => Cow::Borrowed(text),
         }
@@ -81,12 +87,19 @@ impl Policy {
         Ok((Self { origin, document, authorities }, problems.finish()))
     }
 
-    /// Makes the policy of an option of the command line: it trusts this authority for every image, and denies what is unsigned.
+    /// Makes the policy of an option of the command line: it trusts this authority for every image,
+    /// and denies what is unsigned.
     ///
-    /// `option` is what was typed, as it is to be shown: without a password. `now` is taken for what later versions decide by
-    /// time. Signatures lie in `signatures_from`, else in each image's own repository.
+    /// `option` is what was typed, as it is to be shown: without a password. `now` is taken for
+    /// what later versions decide by time. Signatures lie in `signatures_from`, else in each
+    /// image's own repository.
     #[must_use]
-    pub fn of_authority(authority: Authority, option: &str, signatures_from: Option<Repository>, now: Timestamp) -> Self {
+    pub fn of_authority(
+        authority: Authority,
+        option: &str,
+        signatures_from: Option<Repository>,
+        now: Timestamp,
+    ) -> Self {
         let _ = now;
         let origin = Origin::Option { text: option.to_owned() };
         let location = authority.name.as_str();
@@ -175,20 +188,32 @@ impl Policy {
         self.document.signers.iter().filter_map(|signer| self.authorities.get(&signer.name))
     }
 
-    /// Returns the rule that is about images from local files, ended or not. [`super::decide_local_files`] judges it.
+    /// Returns the rule that is about images from local files, ended or not.
+    /// [`super::decide_local_files`] judges it.
     #[must_use]
     pub fn local_files(&self) -> Option<&Rule> {
-        self.document.rules.iter().find(|rule| rule.targets.iter().any(|(target, _)| *target == Target::LocalFiles))
+        self.document
+            .rules
+            .iter()
+            .find(|rule| rule.targets.iter().any(|(target, _)| *target == Target::LocalFiles))
     }
 
-    /// Returns where a rule stands: file and line, or the variables that made it; nothing, where its name says it.
+    /// Returns where a rule stands: file and line, or the variables that made it; nothing, where
+    /// its name says it.
     pub(super) fn place_of(&self, rule: &Rule) -> String {
         match &self.origin {
             Origin::File { path } => format!("{path} line {}", rule.at.line),
             Origin::Option { .. } => String::new(),
-            Origin::Environment { .. } if rule.name != environment::CATCH_ALL => environment::ALLOW_UNSIGNED.to_owned(),
+            Origin::Environment { .. } if rule.name != environment::CATCH_ALL => {
+                environment::ALLOW_UNSIGNED.to_owned()
+            }
             Origin::Environment { .. } => {
-                let mut variables: Vec<String> = self.document.signers.iter().map(|signer| variable_of(signer).to_owned()).collect();
+                let mut variables: Vec<String> = self
+                    .document
+                    .signers
+                    .iter()
+                    .map(|signer| variable_of(signer).to_owned())
+                    .collect();
                 if rule.is_lax(Mode::Deny) {
                     variables.push(format!("{}=*", environment::ALLOW_UNSIGNED));
                 }
@@ -199,7 +224,11 @@ impl Policy {
 
     /// Returns whom a rule trusts, for an image of this repository.
     pub(super) fn trusted(&self, names: &[String], repository: &Repository) -> Vec<Authority> {
-        names.iter().filter_map(|name| self.authorities.get(name)).map(|authority| authority.of_image(repository)).collect()
+        names
+            .iter()
+            .filter_map(|name| self.authorities.get(name))
+            .map(|authority| authority.of_image(repository))
+            .collect()
     }
 }
 
@@ -229,11 +258,17 @@ fn take_keys(
         let root = signer.trusted_root.clone().or_else(|| document.network.trusted_root.clone());
         let what = match &signer.source {
             SignerSource::Certificate(identity) => {
-                let authority = Authority { name: signer.name.clone(), signer: trust::Signer::Certificate(identity.clone()), root };
+                let authority = Authority {
+                    name: signer.name.clone(),
+                    signer: trust::Signer::Certificate(identity.clone()),
+                    root,
+                };
                 taken.insert(signer.name.clone(), authority);
                 continue;
             }
-            SignerSource::Environment => format!("the key of `{}`, from {KEY_VARIABLE}", signer.name),
+            SignerSource::Environment => {
+                format!("the key of `{}`, from {KEY_VARIABLE}", signer.name)
+            }
             SignerSource::File(path) => format!("the key of `{}`, `{path}`", signer.name),
         };
         match keys.remove(&signer.name) {
@@ -241,32 +276,54 @@ fn take_keys(
                 problems.error(signer.at, "key", format!("{what}, was not read"));
             }
             Some(Err(failure)) => {
-                problems.error(signer.at, "key", format!("{what}: {}", failure.message())).help(failure.the_hint());
+                problems
+                    .error(signer.at, "key", format!("{what}: {}", failure.message()))
+                    .help(failure.the_hint());
             }
             Some(Ok(key)) => {
                 if let Some(first) = seen.insert(*key.fingerprint(), signer)
                     && first.source != signer.source
                 {
-                    let message = format!("`{}` and `{}` on line {} are the same key", signer.name, first.name, first.at.line);
+                    let message = format!(
+                        "`{}` and `{}` on line {} are the same key",
+                        signer.name, first.name, first.at.line
+                    );
                     problems.warning(signer.at, "same-key", message).help("it counts once");
                 }
                 let made = trust::Signer::Key { key, logged: signer.logged };
-                taken.insert(signer.name.clone(), Authority { name: signer.name.clone(), signer: made, root });
+                taken.insert(
+                    signer.name.clone(),
+                    Authority { name: signer.name.clone(), signer: made, root },
+                );
             }
         }
     }
     taken
 }
 
-/// Refuses a rule that more keys must satisfy than it names: nobody could, or, counted by names, one key could alone.
-fn check_thresholds(document: &Document, keys: &HashMap<String, Authority>, problems: &mut Problems) {
+/// Refuses a rule that more keys must satisfy than it names: nobody could, or, counted by names,
+/// one key could alone.
+fn check_thresholds(
+    document: &Document,
+    keys: &HashMap<String, Authority>,
+    problems: &mut Problems,
+) {
     for rule in &document.rules {
         let TrustNames::Signers { needed, names } = &rule.trust else { continue };
-        let Some(taken) = names.iter().map(|name| keys.get(name)).collect::<Option<Vec<&Authority>>>() else { continue };
-        let distinct: HashSet<Digest> = taken.iter().map(|authority| authority.fingerprint()).collect();
+        let Some(taken) =
+            names.iter().map(|name| keys.get(name)).collect::<Option<Vec<&Authority>>>()
+        else {
+            continue;
+        };
+        let distinct: HashSet<Digest> =
+            taken.iter().map(|authority| authority.fingerprint()).collect();
         if *needed > distinct.len() {
             let at = rule.trust_at.unwrap_or(rule.at);
-            let message = format!("`{}` wants signatures by {needed} keys; its signers have {} between them", rule.name, distinct.len());
+            let message = format!(
+                "`{}` wants signatures by {needed} keys; its signers have {} between them",
+                rule.name,
+                distinct.len()
+            );
             problems.error(at, "threshold", message).help("a key under two names counts once");
         }
     }
@@ -278,8 +335,13 @@ fn check_days(document: &Document, today: Date, problems: &mut Problems) {
         let (Some(until), Some(at)) = (rule.until, rule.until_at) else { continue };
         if rule.has_ended(today) {
             let what = if rule.trust == TrustNames::Skip { "trust: skip" } else { "`unsigned`" };
-            let message = format!("`{}` was laxer only until {until}: {what} counts no more, it denies", rule.name);
-            problems.warning(at, "ended", message).help("have the images signed, or set another day");
+            let message = format!(
+                "`{}` was laxer only until {until}: {what} counts no more, it denies",
+                rule.name
+            );
+            problems
+                .warning(at, "ended", message)
+                .help("have the images signed, or set another day");
         } else if until <= soon {
             problems.warning(at, "ends-soon", format!("`{}` denies after {until}", rule.name));
         }

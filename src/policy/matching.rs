@@ -1,7 +1,8 @@
 //! Matching: which one rule is about an image. `reference/policy.md` 4.5.
 //!
-//! Exactly one rule applies, the most specific one; nothing is merged and order does not count. The reference is canonical
-//! already, for [`Reference`] is. A tag counts only where no digest stands beside it: a registry goes by the digest then.
+//! Exactly one rule applies, the most specific one; nothing is merged and order does not count. The
+//! reference is canonical already, for [`Reference`] is. A tag counts only where no digest stands
+//! beside it: a registry goes by the digest then.
 
 use super::evidence::Evidence;
 use super::loaded::{Policy, day};
@@ -35,7 +36,8 @@ pub enum Trust {
 pub struct Effective {
     /// The name of the rule.
     pub rule: String,
-    /// Where it stands: `policy.yaml line 12`, or the name of a variable. Empty where the command line is the rule.
+    /// Where it stands: `policy.yaml line 12`, or the name of a variable. Empty where the command
+    /// line is the rule.
     pub place: String,
     /// The scope that matched.
     pub scope: String,
@@ -118,18 +120,21 @@ impl Matched {
         &self.applies
     }
 
-    /// Returns whether signatures are to be looked for. Where not, [`super::decide_without_looking`] decides, and no request
-    /// is made.
+    /// Returns whether signatures are to be looked for. Where not,
+    /// [`super::decide_without_looking`] decides, and no request is made.
     #[must_use]
     pub fn looks(&self) -> bool {
         matches!(&self.applies, Applies::Rule(effective) if effective.authorities != Trust::Skip && !effective.is_over())
     }
 
-    /// Returns the repositories in which signatures are to be looked for: every one of them, in every place.
+    /// Returns the repositories in which signatures are to be looked for: every one of them, in
+    /// every place.
     #[must_use]
     pub fn repositories(&self) -> Vec<Repository> {
         match &self.applies {
-            Applies::Rule(effective) if !effective.signatures_from.is_empty() => effective.signatures_from.clone(),
+            Applies::Rule(effective) if !effective.signatures_from.is_empty() => {
+                effective.signatures_from.clone()
+            }
             _ => vec![self.reference.repository().clone()],
         }
     }
@@ -138,14 +143,18 @@ impl Matched {
     #[must_use]
     pub fn authorities(&self) -> &[Authority] {
         match &self.applies {
-            Applies::Rule(Effective { authorities: Trust::Signers { authorities, .. }, .. }) => authorities,
+            Applies::Rule(Effective {
+                authorities: Trust::Signers { authorities, .. }, ..
+            }) => authorities,
             _ => &[],
         }
     }
 
-    /// Returns whether the signatures found so far verify the image, so that looking on cannot change the decision.
+    /// Returns whether the signatures found so far verify the image, so that looking on cannot
+    /// change the decision.
     ///
-    /// It is step (2) of [`super::decide`], so `evidence` must have its image, its child and its memory already.
+    /// It is step (2) of [`super::decide`], so `evidence` must have its image, its child and its
+    /// memory already.
     #[must_use]
     pub fn enough(&self, evidence: &Evidence) -> bool {
         match &self.applies {
@@ -169,10 +178,15 @@ impl Effective {
         self.ended.is_some() && !matches!(self.authorities, Trust::Signers { .. })
     }
 
-    /// Returns how the rule is called in messages: ``rule `name` [policy.yaml line 12]``, or `` `--key K` ``.
+    /// Returns how the rule is called in messages: ``rule `name` [policy.yaml line 12]``, or ``
+    /// `--key K` ``.
     #[must_use]
     pub fn title(&self) -> String {
-        if self.place.is_empty() { format!("`{}`", self.rule) } else { format!("rule `{}` [{}]", self.rule, self.place) }
+        if self.place.is_empty() {
+            format!("`{}`", self.rule)
+        } else {
+            format!("rule `{}` [{}]", self.rule, self.place)
+        }
     }
 }
 
@@ -186,13 +200,18 @@ pub(super) struct Candidate<'a> {
 }
 
 impl Policy {
-    /// Returns what applies to `reference`: a skip pattern, else the most specific rule, else `defaults.unmatched`.
+    /// Returns what applies to `reference`: a skip pattern, else the most specific rule, else
+    /// `defaults.unmatched`.
     #[must_use]
     pub fn matching(&self, reference: &Reference, now: Timestamp) -> Matched {
-        let applies = if let Some(pattern) = self.document.skip.iter().find(|pattern| pattern.matches(reference)) {
+        let applies = if let Some(pattern) =
+            self.document.skip.iter().find(|pattern| pattern.matches(reference))
+        {
             let place = match &self.origin {
                 super::Origin::File { path } => format!("{path} line {}", pattern.at.line),
-                super::Origin::Environment { .. } | super::Origin::Option { .. } => super::environment::SKIP.to_owned(),
+                super::Origin::Environment { .. } | super::Origin::Option { .. } => {
+                    super::environment::SKIP.to_owned()
+                }
             };
             Applies::Skipped { pattern: pattern.text.clone(), place }
         } else if let Some(best) = self.candidates(reference).first() {
@@ -201,14 +220,20 @@ impl Policy {
             let place = match &self.origin {
                 super::Origin::Environment { .. } => "environment".to_owned(),
                 super::Origin::Option { .. } => self.origin.name().into_owned(),
-                super::Origin::File { path } => format!("{path} line {}", self.document.defaults.unmatched_at.line),
+                super::Origin::File { path } => {
+                    format!("{path} line {}", self.document.defaults.unmatched_at.line)
+                }
             };
             Applies::Unmatched { mode: self.document.defaults.unmatched, place }
         };
         let asked = match self.origin {
             super::Origin::File { .. } => Asked::ByFile,
             super::Origin::Option { .. } => Asked::ByOption,
-            super::Origin::Environment { .. } if self.authorities.values().any(|authority| authority.key().is_some()) => Asked::Key,
+            super::Origin::Environment { .. }
+                if self.authorities.values().any(|authority| authority.key().is_some()) =>
+            {
+                Asked::Key
+            }
             super::Origin::Environment { experimental: true } => Asked::Keyless,
             super::Origin::Environment { experimental: false } => Asked::Nothing,
         };
@@ -232,14 +257,20 @@ impl Policy {
         candidates
     }
 
-    fn effective(&self, candidate: &Candidate<'_>, reference: &Reference, now: Timestamp) -> Effective {
+    fn effective(
+        &self,
+        candidate: &Candidate<'_>,
+        reference: &Reference,
+        now: Timestamp,
+    ) -> Effective {
         let rule = candidate.rule;
         let default = self.document.defaults.unsigned;
         let ended = rule.until.filter(|_| rule.is_lax(default) && rule.has_ended(day(now)));
         let authorities = match &rule.trust {
-            TrustNames::Signers { needed, names } => {
-                Trust::Signers { needed: *needed, authorities: self.trusted(names, reference.repository()) }
-            }
+            TrustNames::Signers { needed, names } => Trust::Signers {
+                needed: *needed,
+                authorities: self.trusted(names, reference.repository()),
+            },
             // What was skipped until yesterday is trusted by nobody today.
             TrustNames::Skip if ended.is_some() => Trust::Nobody,
             TrustNames::Skip => Trust::Skip,
@@ -254,7 +285,10 @@ impl Policy {
             unsigned: if ended.is_some() { Mode::Deny } else { rule.unsigned.unwrap_or(default) },
             downgrade: self.document.defaults.downgrade,
             signatures_from: rule.signatures_from.clone(),
-            signed_as: rule.mirror_of.as_ref().and_then(|(prefix, _)| prefix.name_of(reference.repository(), candidate.scope)),
+            signed_as: rule
+                .mirror_of
+                .as_ref()
+                .and_then(|(prefix, _)| prefix.name_of(reference.repository(), candidate.scope)),
             bind_tag: rule.binding(),
             rollback: rule.rollback.map(|(rollback, _)| rollback).unwrap_or_default(),
             reason: rule.reason.clone(),
@@ -263,9 +297,19 @@ impl Policy {
     }
 }
 
-fn push<'a>(candidates: &mut Vec<Candidate<'a>>, rule: &'a Rule, scope: &'a Scope, tag: Option<&Tag>) {
+fn push<'a>(
+    candidates: &mut Vec<Candidate<'a>>,
+    rule: &'a Rule,
+    scope: &'a Scope,
+    tag: Option<&Tag>,
+) {
     let mut push = |glob: Option<&'a TagGlob>| {
-        candidates.push(Candidate { rule, scope, tag: glob, rank: (scope.rank(), glob.map(TagGlob::rank)) });
+        candidates.push(Candidate {
+            rule,
+            scope,
+            tag: glob,
+            rank: (scope.rank(), glob.map(TagGlob::rank)),
+        });
     };
     if rule.tags.is_empty() {
         push(None);

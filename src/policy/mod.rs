@@ -1,9 +1,10 @@
 //! The policy: what happens to an image, signed or not.
 //!
-//! Pure. No file, environment, clock or network: text, keys and the time are passed in. In three stages, each a type that only
-//! the one before makes: as written ([`Document::parse`]), with its keys ([`Policy::new`]), decided ([`decide`]). Looking for
-//! signatures is another room's: it fills in [`Evidence`], and one pure table says what that comes to.
-//! Schema and matching: docs/policy.md; design.md sections 3 and 4.
+//! Pure. No file, environment, clock or network: text, keys and the time are passed in. In three
+//! stages, each a type that only the one before makes: as written ([`Document::parse`]), with its
+//! keys ([`Policy::new`]), decided ([`decide`]). Looking for signatures is another room's: it fills
+//! in [`Evidence`], and one pure table says what that comes to. Schema and matching:
+//! docs/policy.md; design.md sections 3 and 4.
 
 mod binding;
 mod checks;
@@ -29,11 +30,15 @@ mod ties;
 mod tree;
 
 pub use binding::Prefix;
-pub use decide::{Decision, Grounds, Notice, Provisional, decide, decide_local_files, decide_without_looking};
+pub use decide::{
+    Decision, Grounds, Notice, Provisional, decide, decide_local_files, decide_without_looking,
+};
 pub use diagnostic::{Diagnostic, Position, Severity, failure, lint_json, lint_text};
 pub use document::{Document, Network, RegistrySettings, Signer, SignerSource};
 pub use environment::{EnvironmentFacts, Wanted, from_env};
-pub use evidence::{Evidence, Memory, Pin, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport};
+pub use evidence::{
+    Evidence, Memory, Pin, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport,
+};
 pub use explain::{CandidateLine, Explanation, Outcome, Setting, explain};
 pub use fields::KEYS;
 pub use loaded::{Origin, Policy};

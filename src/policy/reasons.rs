@@ -1,4 +1,5 @@
-//! Step (3) of the decision: everything that speaks against an image whose signatures are not enough.
+//! Step (3) of the decision: everything that speaks against an image whose signatures are not
+//! enough.
 
 use super::evidence::{Evidence, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport};
 use super::matching::{Effective, Matched, Trust};
@@ -18,21 +19,47 @@ pub(super) struct Reasons {
 }
 
 impl Reasons {
-    pub(super) fn collect(matched: &Matched, effective: &Effective, evidence: &Evidence, counted: &Counted<'_>) -> Self {
+    pub(super) fn collect(
+        matched: &Matched,
+        effective: &Effective,
+        evidence: &Evidence,
+        counted: &Counted<'_>,
+    ) -> Self {
         let mut against = Vec::new();
-        let mut strangers: Vec<Failure> = counted.shortfall().map(|missing| Failure::new(Class::Identity, missing)).into_iter().collect();
+        let mut strangers: Vec<Failure> = counted
+            .shortfall()
+            .map(|missing| Failure::new(Class::Identity, missing))
+            .into_iter()
+            .collect();
         for repository in matched.repositories() {
             for subject in evidence.subjects() {
-                against.extend(PlaceKind::ALL.iter().filter_map(|kind| check_place(*kind, &repository, &subject, evidence).err()));
+                against.extend(
+                    PlaceKind::ALL.iter().filter_map(|kind| {
+                        check_place(*kind, &repository, &subject, evidence).err()
+                    }),
+                );
             }
         }
         // Answers of places that nobody had to ask count as well, where they are no good.
         let extra = |report: &&PlaceReport| {
-            !matched.repositories().contains(&report.repository) || evidence.subjects().all(|subject| subject != report.subject)
+            !matched.repositories().contains(&report.repository)
+                || evidence.subjects().all(|subject| subject != report.subject)
         };
-        against.extend(evidence.places.iter().filter(extra).filter_map(|report| check_answer(report, evidence).err()));
-        for failure in evidence.signatures.iter().filter_map(|report| judge(report, effective, evidence)) {
-            if failure.class() == Class::Identity { strangers.push(failure) } else { against.push(failure) }
+        against.extend(
+            evidence
+                .places
+                .iter()
+                .filter(extra)
+                .filter_map(|report| check_answer(report, evidence).err()),
+        );
+        for failure in
+            evidence.signatures.iter().filter_map(|report| judge(report, effective, evidence))
+        {
+            if failure.class() == Class::Identity {
+                strangers.push(failure)
+            } else {
+                against.push(failure)
+            }
         }
         Self { against, strangers, strangers_are_nobody: effective.authorities == Trust::Nobody }
     }
@@ -49,8 +76,15 @@ impl Reasons {
 }
 
 /// Whether one place is proven to hold no signature that was not judged.
-fn check_place(kind: PlaceKind, repository: &Repository, subject: &Digest, evidence: &Evidence) -> Result<(), Failure> {
-    let here = |report: &&PlaceReport| report.kind == kind && report.repository == *repository && report.subject == *subject;
+fn check_place(
+    kind: PlaceKind,
+    repository: &Repository,
+    subject: &Digest,
+    evidence: &Evidence,
+) -> Result<(), Failure> {
+    let here = |report: &&PlaceReport| {
+        report.kind == kind && report.repository == *repository && report.subject == *subject
+    };
     let mut reports = evidence.places.iter().filter(here).peekable();
     if reports.peek().is_none() {
         let place = refusal::place_of(kind, repository, subject, evidence);
@@ -67,12 +101,23 @@ fn check_answer(report: &PlaceReport, evidence: &Evidence) -> Result<(), Failure
         PlaceAnswer::Absent { .. } => Ok(()),
         PlaceAnswer::There { count } => {
             let judged = |signature: &&SignatureReport| {
-                signature.place == *kind && signature.repository == *repository && signature.subject == *subject
+                signature.place == *kind
+                    && signature.repository == *repository
+                    && signature.subject == *subject
             };
             let judged = evidence.signatures.iter().filter(judged).count();
-            if judged < *count { fault(format!("has {}, of which {judged} were judged", counted(*count, "signature"))) } else { Ok(()) }
+            if judged < *count {
+                fault(format!(
+                    "has {}, of which {judged} were judged",
+                    counted(*count, "signature")
+                ))
+            } else {
+                Ok(())
+            }
         }
-        PlaceAnswer::NoApi { .. } if *kind != PlaceKind::Referrers => fault("cannot lack its interface".to_owned()),
+        PlaceAnswer::NoApi { .. } if *kind != PlaceKind::Referrers => {
+            fault("cannot lack its interface".to_owned())
+        }
         PlaceAnswer::NoApi { detail } => {
             let fallback = |other: &PlaceReport| {
                 other.kind == PlaceKind::FallbackTag
@@ -84,10 +129,14 @@ fn check_answer(report: &PlaceReport, evidence: &Evidence) -> Result<(), Failure
             if evidence.places.iter().any(fallback) {
                 return Ok(());
             }
-            let message = format!("{place} is not offered ({detail}), and the fallback tag did not answer for it");
+            let message = format!(
+                "{place} is not offered ({detail}), and the fallback tag did not answer for it"
+            );
             Err(Failure::new(Class::Registry, message))
         }
-        PlaceAnswer::Failed(failure) if matches!(failure.class(), Class::Unsigned | Class::Identity) => {
+        PlaceAnswer::Failed(failure)
+            if matches!(failure.class(), Class::Unsigned | Class::Identity) =>
+        {
             // These classes could be allowed; a place that failed proves neither.
             fault(format!("failed as `{}`: {}", failure.class(), failure.message()))
         }
@@ -105,12 +154,14 @@ fn judge(report: &SignatureReport, effective: &Effective, evidence: &Evidence) -
                 Some(certificate) => format!("`{}`", certificate.subject()),
                 None => format!("key {}", signature.fingerprint().short()),
             };
-            let message = format!("{what} by `{}` ({by}) {}", signature.authority(), failure.message());
+            let message =
+                format!("{what} by `{}` ({by}) {}", signature.authority(), failure.message());
             Some(Failure::new(failure.class(), message))
         }
-        Err(failure) if failure.class() == Class::Unsigned => {
-            Some(Failure::new(Class::Internal, format!("{what} was judged as `unsigned`: {}", failure.message())))
-        }
+        Err(failure) if failure.class() == Class::Unsigned => Some(Failure::new(
+            Class::Internal,
+            format!("{what} was judged as `unsigned`: {}", failure.message()),
+        )),
         Err(failure) => Some(failure.clone().within(what)),
     }
 }

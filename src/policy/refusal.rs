@@ -1,7 +1,8 @@
-//! The words of a decision: what a refusal says and what the host is to show when something passes that nobody vouches for.
+//! The words of a decision: what a refusal says and what the host is to show when something passes
+//! that nobody vouches for.
 //!
-//! A refusal names the image, what was found and how many places answered, the rule and what it wants; below it the digest, one
-//! line per signature and per place; last one thing to do.
+//! A refusal names the image, what was found and how many places answered, the rule and what it
+//! wants; below it the digest, one line per signature and per place; last one thing to do.
 
 use super::decide::{Notice, notice};
 use super::document::KEY_VARIABLE;
@@ -18,7 +19,8 @@ use jiff::Timestamp;
 /// How many lines of reasons a refusal has at most.
 const MAX_LINES: usize = 40;
 
-/// Returns the name of the image: without its digest, where it has a tag, for the digest stands below.
+/// Returns the name of the image: without its digest, where it has a tag, for the digest stands
+/// below.
 fn image_of(evidence: &Evidence) -> String {
     match evidence.reference.tag() {
         Some(tag) => format!("`{}:{tag}`", evidence.reference.repository()),
@@ -27,12 +29,21 @@ fn image_of(evidence: &Evidence) -> String {
 }
 
 /// Returns ``.sig tag in `REPOSITORY` ``, with the subject where that is not the image.
-pub(super) fn place_of(kind: PlaceKind, repository: &Repository, subject: &Digest, evidence: &Evidence) -> String {
-    if *subject == evidence.image.digest { format!("{kind} in `{repository}`") } else { format!("{kind} of `{subject}` in `{repository}`") }
+pub(super) fn place_of(
+    kind: PlaceKind,
+    repository: &Repository,
+    subject: &Digest,
+    evidence: &Evidence,
+) -> String {
+    if *subject == evidence.image.digest {
+        format!("{kind} in `{repository}`")
+    } else {
+        format!("{kind} of `{subject}` in `{repository}`")
+    }
 }
 
-/// The refusal after looking. `worst` is the most telling reason; none means that all there is is absence. `shortfall` is what
-/// is missing where some signatures count.
+/// The refusal after looking. `worst` is the most telling reason; none means that all there is is
+/// absence. `shortfall` is what is missing where some signatures count.
 pub(super) fn refused(
     matched: &Matched,
     effective: &Effective,
@@ -49,10 +60,15 @@ pub(super) fn refused(
         }
         Some(worst) => format!("{} ({})", worst.message(), answered(evidence)),
     };
-    let message = format!("{}: {found}; {} {}", image_of(evidence), effective.title(), wants(effective));
+    let message =
+        format!("{}: {found}; {} {}", image_of(evidence), effective.title(), wants(effective));
     let missing = shortfall.filter(|_| class != Class::Identity);
     let failure = Failure::new(class, message).hint(hint(class, matched, effective, evidence));
-    let before = evidence.memory.against(Downgrade::Repo).filter(|_| worst.is_none()).map(|seen| format!("before: {}", verified(seen)));
+    let before = evidence
+        .memory
+        .against(Downgrade::Repo)
+        .filter(|_| worst.is_none())
+        .map(|seen| format!("before: {}", verified(seen)));
     with_lines(failure, missing.into_iter().chain(before), effective, evidence)
 }
 
@@ -63,7 +79,11 @@ pub(super) fn downgraded(effective: &Effective, evidence: &Evidence, seen: &Seen
     } else {
         format!("{} ({})", by_strangers(evidence), answered(evidence))
     };
-    let what = if evidence.memory.tag_verified.is_some() { "it" } else { "another image of this repository" };
+    let what = if evidence.memory.tag_verified.is_some() {
+        "it"
+    } else {
+        "another image of this repository"
+    };
     let message = format!(
         "{}: {found}, but {what} {}; `downgrade: {}` refuses what {} would let pass",
         image_of(evidence),
@@ -71,24 +91,38 @@ pub(super) fn downgraded(effective: &Effective, evidence: &Evidence, seen: &Seen
         effective.downgrade.word(),
         effective.title()
     );
-    with_lines(Failure::new(Class::Rollback, message).hint(forget(&evidence.reference)), [], effective, evidence)
+    with_lines(
+        Failure::new(Class::Rollback, message).hint(forget(&evidence.reference)),
+        [],
+        effective,
+        evidence,
+    )
 }
 
 fn verified(seen: &SeenFact) -> String {
-    let day = Timestamp::from_second(seen.seconds).map(|time| format!(" on {}", super::loaded::day(time))).unwrap_or_default();
+    let day = Timestamp::from_second(seen.seconds)
+        .map(|time| format!(" on {}", super::loaded::day(time)))
+        .unwrap_or_default();
     format!("was verified here{day}, signed by `{}`", seen.signer)
 }
 
 /// Adds the digest and one line for each thing that was found.
-fn with_lines(failure: Failure, first: impl IntoIterator<Item = String>, effective: &Effective, evidence: &Evidence) -> Failure {
+fn with_lines(
+    failure: Failure,
+    first: impl IntoIterator<Item = String>,
+    effective: &Effective,
+    evidence: &Evidence,
+) -> Failure {
     let failure = failure.detail(format!("image: {}", evidence.image.digest));
-    let found = evidence.signatures.iter().map(|report| signature_line(report, effective, evidence));
+    let found =
+        evidence.signatures.iter().map(|report| signature_line(report, effective, evidence));
     let places = evidence.places.iter().map(|report| place_line(report, evidence));
     let lines: Vec<String> = first.into_iter().chain(found).chain(places).collect();
     let failure = lines.iter().take(MAX_LINES).fold(failure, |failure, line| failure.detail(line));
     match lines.len().checked_sub(MAX_LINES) {
         None | Some(0) => failure,
-        Some(more) => failure.detail(format!("and {more} more: see `luet-cosign check {}`", evidence.reference)),
+        Some(more) => failure
+            .detail(format!("and {more} more: see `luet-cosign check {}`", evidence.reference)),
     }
 }
 
@@ -104,22 +138,35 @@ fn by_strangers(evidence: &Evidence) -> String {
 }
 
 fn answered(evidence: &Evidence) -> String {
-    let answered = evidence.places.iter().filter(|report| !matches!(report.answer, PlaceAnswer::Failed(_))).count();
+    let answered = evidence
+        .places
+        .iter()
+        .filter(|report| !matches!(report.answer, PlaceAnswer::Failed(_)))
+        .count();
     format!("{answered} of {} places answered", evidence.places.len())
 }
 
 fn wants(effective: &Effective) -> String {
-    let ended = effective.ended.map_or_else(String::new, |day| format!(", and was laxer only until {day}"));
+    let ended =
+        effective.ended.map_or_else(String::new, |day| format!(", and was laxer only until {day}"));
     match &effective.authorities {
         // The option names the key already.
         Trust::Signers { .. } if effective.place.is_empty() => "wants one by that key".to_owned(),
-        Trust::Signers { needed: 1, authorities } => format!("wants one by {}{ended}", signers::names(authorities, "or")),
+        Trust::Signers { needed: 1, authorities } => {
+            format!("wants one by {}{ended}", signers::names(authorities, "or"))
+        }
         Trust::Signers { needed, authorities } if *needed == authorities.len() => {
             format!("wants {needed}, by {}{ended}", signers::names(authorities, "and"))
         }
-        Trust::Signers { needed, authorities } => format!("wants {needed}, by keys of {}{ended}", signers::names(authorities, "or")),
-        Trust::Nobody | Trust::Skip if effective.unsigned == Mode::Deny => format!("trusts nobody and denies what is unsigned{ended}"),
-        Trust::Nobody | Trust::Skip => format!("lets pass only what is proven to be unsigned{ended}"),
+        Trust::Signers { needed, authorities } => {
+            format!("wants {needed}, by keys of {}{ended}", signers::names(authorities, "or"))
+        }
+        Trust::Nobody | Trust::Skip if effective.unsigned == Mode::Deny => {
+            format!("trusts nobody and denies what is unsigned{ended}")
+        }
+        Trust::Nobody | Trust::Skip => {
+            format!("lets pass only what is proven to be unsigned{ended}")
+        }
     }
 }
 
@@ -133,29 +180,47 @@ fn hint(class: Class, matched: &Matched, effective: &Effective, evidence: &Evide
         Ok(signature) => signers::weigh(signature, effective, evidence).err(),
         Err(failure) => Some(failure.clone()),
     });
-    let mut theirs = strangers.filter(|failure| failure.class() == Class::Identity).filter_map(|failure| failure.own_hint());
+    let mut theirs = strangers
+        .filter(|failure| failure.class() == Class::Identity)
+        .filter_map(|failure| failure.own_hint());
     match (class, matched.asked) {
         (Class::Unsigned, Asked::ByOption) => format!("{check}; have it signed by that key"),
         (Class::Unsigned, Asked::Key | Asked::Keyless | Asked::Nothing) => {
-            format!("{check}; to let it pass unsigned, set LUET_COSIGN_ALLOW_UNSIGNED={}", image.repository())
+            format!(
+                "{check}; to let it pass unsigned, set LUET_COSIGN_ALLOW_UNSIGNED={}",
+                image.repository()
+            )
         }
         (Class::Unsigned, Asked::ByFile) if effective.ended.is_some() => {
             format!("{check}; have it signed, or set another `until` in {rule}")
         }
-        (Class::Unsigned, Asked::ByFile) => format!("{check}; to let it pass unsigned, add `unsigned: allow` and a `reason` to {rule}"),
+        (Class::Unsigned, Asked::ByFile) => format!(
+            "{check}; to let it pass unsigned, add `unsigned: allow` and a `reason` to {rule}"
+        ),
         (Class::Identity, _) if let Some(own) = theirs.next() => own,
-        (Class::Identity, Asked::ByFile) => format!("{check}; then trust that signer in {rule}, or do not use this image"),
-        (Class::Identity, _) => format!("{check}; then trust that signer's key, or do not use this image"),
+        (Class::Identity, Asked::ByFile) => {
+            format!("{check}; then trust that signer in {rule}, or do not use this image")
+        }
+        (Class::Identity, _) => {
+            format!("{check}; then trust that signer's key, or do not use this image")
+        }
         (Class::Binding, Asked::ByFile) if held => {
-            format!("{check}; where the repository is a mirror, say so with `mirror_of` in {rule}; else do not install this")
+            format!(
+                "{check}; where the repository is a mirror, say so with `mirror_of` in {rule}; else do not install this"
+            )
         }
         (Class::Binding, _) if held => {
-            format!("{check}; where the repository is a mirror, write a policy file with `mirror_of`; else do not install this")
+            format!(
+                "{check}; where the repository is a mirror, write a policy file with `mirror_of`; else do not install this"
+            )
         }
         (class, _) => {
-            // A signature that could not be judged may know better than its class what is in the way: the clock, or a firewall.
-            let failures = evidence.signatures.iter().filter_map(|report| report.outcome.as_ref().err());
-            let own = failures.filter(|failure| failure.class() == class).find_map(Failure::own_hint);
+            // A signature that could not be judged may know better than its class what is in the
+            // way: the clock, or a firewall.
+            let failures =
+                evidence.signatures.iter().filter_map(|report| report.outcome.as_ref().err());
+            let own =
+                failures.filter(|failure| failure.class() == class).find_map(Failure::own_hint);
             format!("{check}; {}", own.as_deref().unwrap_or(class.hint()))
         }
     }
@@ -165,21 +230,35 @@ fn place_line(report: &PlaceReport, evidence: &Evidence) -> String {
     let place = place_of(report.kind, &report.repository, &report.subject, evidence);
     match &report.answer {
         PlaceAnswer::There { count: 0 } => format!("{place}: there, without any signature"),
-        PlaceAnswer::There { count } => format!("{place}: there, with {}", counted(*count, "signature")),
+        PlaceAnswer::There { count } => {
+            format!("{place}: there, with {}", counted(*count, "signature"))
+        }
         PlaceAnswer::Absent { detail } => format!("{place}: not there ({detail})"),
-        PlaceAnswer::NoApi { detail } => format!("{place}: not offered by this registry ({detail})"),
+        PlaceAnswer::NoApi { detail } => {
+            format!("{place}: not offered by this registry ({detail})")
+        }
         PlaceAnswer::Failed(failure) => format!("{place}: {}", failure.line()),
     }
 }
 
 fn signature_line(report: &SignatureReport, effective: &Effective, evidence: &Evidence) -> String {
-    let what = format!("{} signature, {}", report.format, place_of(report.place, &report.repository, &report.subject, evidence));
+    let what = format!(
+        "{} signature, {}",
+        report.format,
+        place_of(report.place, &report.repository, &report.subject, evidence)
+    );
     match &report.outcome {
         Ok(signature) => {
-            let holds = format!("{what}: holds, by `{}` (key {})", signature.authority(), signature.fingerprint().short());
+            let holds = format!(
+                "{what}: holds, by `{}` (key {})",
+                signature.authority(),
+                signature.fingerprint().short()
+            );
             match signers::weigh(signature, effective, evidence) {
                 Ok(()) => holds,
-                Err(failure) => format!("{holds}, but {}: it {}", failure.class(), failure.message()),
+                Err(failure) => {
+                    format!("{holds}, but {}: it {}", failure.class(), failure.message())
+                }
             }
         }
         Err(failure) => format!("{what}: {}", failure.full_line()),
@@ -187,12 +266,21 @@ fn signature_line(report: &SignatureReport, effective: &Effective, evidence: &Ev
 }
 
 /// What the host shows when an unsigned image passes: one line for it, one for each stranger.
-pub(super) fn unsigned_notices(effective: &Effective, evidence: &Evidence, strangers: &[Failure]) -> Vec<Notice> {
+pub(super) fn unsigned_notices(
+    effective: &Effective,
+    evidence: &Evidence,
+    strangers: &[Failure],
+) -> Vec<Notice> {
     let warn = effective.unsigned == Mode::Warn;
-    let reason = effective.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+    let reason =
+        effective.reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
     let found = if strangers.is_empty() { "is not signed" } else { "is signed by strangers only" };
-    let text = format!("{} {found}; {} lets it pass{reason}", image_of(evidence), effective.title());
-    let strangers = strangers.iter().take(MAX_LINES).map(|stranger| notice(true, format!("a stranger: {}", stranger.message())));
+    let text =
+        format!("{} {found}; {} lets it pass{reason}", image_of(evidence), effective.title());
+    let strangers = strangers
+        .iter()
+        .take(MAX_LINES)
+        .map(|stranger| notice(true, format!("a stranger: {}", stranger.message())));
     std::iter::once(notice(warn, text)).chain(strangers).collect()
 }
 
@@ -218,21 +306,33 @@ pub(super) fn unmatched(matched: &Matched, place: &str) -> Failure {
 pub(super) fn ended(matched: &Matched, effective: &Effective) -> Failure {
     let reference: &Reference = &matched.reference;
     let day = effective.ended.map_or_else(String::new, |day| day.to_string());
-    Failure::new(Class::Policy, format!("`{reference}`: {} let it pass until {day}; it denies now", effective.title()))
-        .hint("have the image signed and name the signer under `trust`, or set another `until`")
+    Failure::new(
+        Class::Policy,
+        format!("`{reference}`: {} let it pass until {day}; it denies now", effective.title()),
+    )
+    .hint("have the image signed and name the signer under `trust`, or set another `until`")
 }
 
 /// The refusal of an image from a local file.
 pub(super) fn local_files(policy: &Policy, rule: Option<&Rule>) -> Failure {
     let hint = match policy.origin() {
-        Origin::Environment { .. } => format!("set LUET_COSIGN_ALLOW_UNSIGNED={LOCAL_FILES} to let local files pass"),
-        Origin::File { .. } | Origin::Option { .. } => format!("add a rule with `scope: {LOCAL_FILES}`, `trust: skip` and a `reason`"),
+        Origin::Environment { .. } => {
+            format!("set LUET_COSIGN_ALLOW_UNSIGNED={LOCAL_FILES} to let local files pass")
+        }
+        Origin::File { .. } | Origin::Option { .. } => {
+            format!("add a rule with `scope: {LOCAL_FILES}`, `trust: skip` and a `reason`")
+        }
     };
     let message = match rule.and_then(|rule| Some((rule, rule.until?))) {
         Some((rule, day)) => {
-            format!("an image from a local file: rule `{}` [{}] let it pass until {day}; it denies now", rule.name, policy.place_of(rule))
+            format!(
+                "an image from a local file: rule `{}` [{}] let it pass until {day}; it denies now",
+                rule.name,
+                policy.place_of(rule)
+            )
         }
-        None => "an image from a local file, which nobody can vouch for, and no rule lets it pass".to_owned(),
+        None => "an image from a local file, which nobody can vouch for, and no rule lets it pass"
+            .to_owned(),
     };
     Failure::new(Class::Policy, message).hint(hint)
 }

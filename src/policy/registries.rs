@@ -26,12 +26,24 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<RegistrySettings> {
     let fields = Fields::open(node, "registries.", "an entry of `registries`", problems)?;
     let host = fields.required("host", "an entry of `registries`", problems);
     let host = host.and_then(|node| fields::parsed(node, "`host`", "host", problems));
-    let http = fields.optional("http").and_then(|node| fields::boolean(node, "`http`", problems)).unwrap_or(false);
-    let ca = fields.optional("ca").and_then(|node| fields::text(node, "`ca`", problems)).map(ToOwned::to_owned);
-    let hosts = fields.optional("auth_hosts").map(|node| fields::list(node, "`auth_hosts`", problems)).unwrap_or_default();
-    let auth_hosts = hosts.iter().filter_map(|node| fields::parsed(node, "a host", "host", problems)).collect();
+    let http = fields
+        .optional("http")
+        .and_then(|node| fields::boolean(node, "`http`", problems))
+        .unwrap_or(false);
+    let ca = fields
+        .optional("ca")
+        .and_then(|node| fields::text(node, "`ca`", problems))
+        .map(ToOwned::to_owned);
+    let hosts = fields
+        .optional("auth_hosts")
+        .map(|node| fields::list(node, "`auth_hosts`", problems))
+        .unwrap_or_default();
+    let auth_hosts =
+        hosts.iter().filter_map(|node| fields::parsed(node, "a host", "host", problems)).collect();
     if http && ca.is_some() {
-        problems.error(fields.at, "conflict", "`ca` means nothing with `http: true`").help("remove one of them");
+        problems
+            .error(fields.at, "conflict", "`ca` means nothing with `http: true`")
+            .help("remove one of them");
     }
     Some(RegistrySettings { host: host?, http, ca, auth_hosts, at: fields.at })
 }

@@ -1,4 +1,5 @@
-//! Rollback: a luet repository whose revision goes back serves an old state of itself, signed as it is (`reference/security.md` R23).
+//! Rollback: a luet repository whose revision goes back serves an old state of itself, signed as it
+//! is (`reference/security.md` R23).
 //!
 //! A luet repository may go back on purpose (`--reset-revision`), so by default it is only said.
 
@@ -8,18 +9,31 @@ use super::settings::Rollback;
 use crate::class::{Class, Failure};
 use crate::name::Reference;
 
-/// Judges the revision of a luet repository against the greatest that was seen here, under this tag.
+/// Judges the revision of a luet repository against the greatest that was seen here, under this
+/// tag.
 ///
 /// # Errors
 /// `rollback`: it went back, and the rule says `rollback: deny`.
-pub fn judge_revision(effective: &Effective, reference: &Reference, known: Option<u64>, found: u64) -> Result<Option<Notice>, Failure> {
+pub fn judge_revision(
+    effective: &Effective,
+    reference: &Reference,
+    known: Option<u64>,
+    found: u64,
+) -> Result<Option<Notice>, Failure> {
     let Some(known) = known.filter(|known| found < *known) else { return Ok(None) };
-    let text = format!("`{reference}` is revision {found}, but revision {known} was seen here before: the repository went back");
+    let text = format!(
+        "`{reference}` is revision {found}, but revision {known} was seen here before: the repository went back"
+    );
     let rule = effective.title();
     match effective.rollback {
         Rollback::Off => Ok(None),
-        Rollback::Warn => Ok(Some(notice(true, format!("{text}; {rule} lets it pass; {}", forget(reference))))),
-        Rollback::Deny => Err(Failure::new(Class::Rollback, format!("{text}; {rule} says `rollback: deny`")).hint(forget(reference))),
+        Rollback::Warn => {
+            Ok(Some(notice(true, format!("{text}; {rule} lets it pass; {}", forget(reference)))))
+        }
+        Rollback::Deny => {
+            Err(Failure::new(Class::Rollback, format!("{text}; {rule} says `rollback: deny`"))
+                .hint(forget(reference)))
+        }
     }
 }
 

@@ -17,7 +17,8 @@ pub(super) const LOCAL_FILES: &str = "file://**";
 /// What a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Images that the host unpacks from its own disk (`file://`, `--local`), which no registry answers for.
+    /// Images that the host unpacks from its own disk (`file://`, `--local`), which no registry
+    /// answers for.
     LocalFiles,
     /// Repositories.
     Scope(Scope),
@@ -105,7 +106,8 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Returns whether the rule lets an image pass that nobody vouches for, given what `defaults.unsigned` says.
+    /// Returns whether the rule lets an image pass that nobody vouches for, given what
+    /// `defaults.unsigned` says.
     #[must_use]
     pub fn is_lax(&self, default: Mode) -> bool {
         self.trust == TrustNames::Skip || self.unsigned.unwrap_or(default) != Mode::Deny
@@ -126,24 +128,44 @@ impl Rule {
 
 /// Reads `repositories`.
 pub(super) fn read(node: &Node, problems: &mut Problems) -> Vec<Rule> {
-    fields::list(node, "`repositories`", problems).iter().filter_map(|node| read_one(node, problems)).collect()
+    fields::list(node, "`repositories`", problems)
+        .iter()
+        .filter_map(|node| read_one(node, problems))
+        .collect()
 }
 
 fn read_one(node: &Node, problems: &mut Problems) -> Option<Rule> {
     let fields = Fields::open(node, "repositories.", "a rule", problems)?;
-    let name = fields.required("name", "a rule", problems).and_then(|node| fields::text(node, "`name`", problems));
+    let name = fields
+        .required("name", "a rule", problems)
+        .and_then(|node| fields::text(node, "`name`", problems));
     let scope = fields.required("scope", "a rule", problems);
-    let scopes = scope.map(|node| fields::one_or_many(node, "`scope`", problems)).unwrap_or_default();
-    let targets = scopes.iter().filter_map(|node| Some((fields::parsed(node, "a scope", "scope", problems)?, node.at))).collect();
-    let tags = fields.optional("tags").map(|node| fields::list(node, "`tags`", problems)).unwrap_or_default();
-    let tags = tags.iter().filter_map(|node| fields::parsed(node, "a tag pattern", "tag", problems)).collect();
+    let scopes =
+        scope.map(|node| fields::one_or_many(node, "`scope`", problems)).unwrap_or_default();
+    let targets = scopes
+        .iter()
+        .filter_map(|node| Some((fields::parsed(node, "a scope", "scope", problems)?, node.at)))
+        .collect();
+    let tags = fields
+        .optional("tags")
+        .map(|node| fields::list(node, "`tags`", problems))
+        .unwrap_or_default();
+    let tags = tags
+        .iter()
+        .filter_map(|node| fields::parsed(node, "a tag pattern", "tag", problems))
+        .collect();
     let trust = fields.optional("trust");
     let unsigned = fields.optional("unsigned");
     let until = fields.optional("until");
     let signatures_from = fields.optional("signatures_from");
-    let repositories = signatures_from.map(|node| fields::list(node, "`signatures_from`", problems)).unwrap_or_default();
+    let repositories = signatures_from
+        .map(|node| fields::list(node, "`signatures_from`", problems))
+        .unwrap_or_default();
     let mut distinct = Vec::new();
-    for repository in repositories.iter().filter_map(|node| fields::parsed(node, "a repository", "repository", problems)) {
+    for repository in repositories
+        .iter()
+        .filter_map(|node| fields::parsed(node, "a repository", "repository", problems))
+    {
         // Named twice, it is still asked once.
         if !distinct.contains(&repository) {
             distinct.push(repository);
@@ -154,7 +176,10 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<Rule> {
         trust_at: trust.map(|node| node.at),
         unsigned: unsigned.and_then(|node| fields::word(node, "`unsigned`", Mode::WORDS, problems)),
         unsigned_at: unsigned.map(|node| node.at),
-        reason: fields.optional("reason").and_then(|node| fields::text(node, "`reason`", problems)).map(ToOwned::to_owned),
+        reason: fields
+            .optional("reason")
+            .and_then(|node| fields::text(node, "`reason`", problems))
+            .map(ToOwned::to_owned),
         until: until.and_then(|node| read_date(node, problems)),
         until_at: until.map(|node| node.at),
         name: name?.to_owned(),
@@ -163,14 +188,24 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<Rule> {
         tags,
         signatures_from: distinct,
         signatures_from_at: signatures_from.map(|node| node.at),
-        mirror_of: placed(&fields, "mirror_of", |node| fields::parsed(node, "`mirror_of`", "mirror", problems)),
-        bind_tag: placed(&fields, "bind_tag", |node| fields::word(node, "`bind_tag`", BindTag::WORDS, problems)),
-        rollback: placed(&fields, "rollback", |node| fields::word(node, "`rollback`", Rollback::WORDS, problems)),
+        mirror_of: placed(&fields, "mirror_of", |node| {
+            fields::parsed(node, "`mirror_of`", "mirror", problems)
+        }),
+        bind_tag: placed(&fields, "bind_tag", |node| {
+            fields::word(node, "`bind_tag`", BindTag::WORDS, problems)
+        }),
+        rollback: placed(&fields, "rollback", |node| {
+            fields::word(node, "`rollback`", Rollback::WORDS, problems)
+        }),
     })
 }
 
 /// Returns the value of a key with where it stands.
-fn placed<T>(fields: &Fields<'_>, key: &str, read: impl FnOnce(&Node) -> Option<T>) -> Option<(T, Position)> {
+fn placed<T>(
+    fields: &Fields<'_>,
+    key: &str,
+    read: impl FnOnce(&Node) -> Option<T>,
+) -> Option<(T, Position)> {
     let node = fields.optional(key)?;
     Some((read(node)?, node.at))
 }
@@ -180,7 +215,11 @@ fn read_trust(node: &Node, problems: &mut Problems) -> TrustNames {
         Value::Scalar(text, _) if text == "skip" => TrustNames::Skip,
         Value::Scalar(text, _) if node.kind() != "nothing" => {
             problems
-                .error(node.at, "value", format!("`trust` is `{text}`; expected a list of signers, or `skip`"))
+                .error(
+                    node.at,
+                    "value",
+                    format!("`trust` is `{text}`; expected a list of signers, or `skip`"),
+                )
                 .help(format!("write `[{text}]`"));
             TrustNames::Nobody
         }
@@ -189,7 +228,8 @@ fn read_trust(node: &Node, problems: &mut Problems) -> TrustNames {
     }
 }
 
-/// Reads `{all_of: [..]}` or `{at_least: K, of: [..]}`. Whether there are so many keys is known once they are read.
+/// Reads `{all_of: [..]}` or `{at_least: K, of: [..]}`. Whether there are so many keys is known
+/// once they are read.
 fn read_threshold(node: &Node, problems: &mut Problems) -> Option<TrustNames> {
     let fields = Fields::open(node, "repositories.trust.", "`trust`", problems)?;
     match (fields.optional("all_of"), fields.optional("at_least"), fields.optional("of")) {
@@ -204,11 +244,15 @@ fn read_threshold(node: &Node, problems: &mut Problems) -> Option<TrustNames> {
         }
         (None, ..) => {
             let message = "`trust` is a mapping without `all_of`, or `at_least` and `of`";
-            problems.error(node.at, "missing-key", message).help("write `{all_of: [a, b]}` or `{at_least: 2, of: [a, b, c]}`");
+            problems
+                .error(node.at, "missing-key", message)
+                .help("write `{all_of: [a, b]}` or `{at_least: 2, of: [a, b, c]}`");
             None
         }
         (Some(_), ..) => {
-            problems.error(node.at, "conflict", "`trust` has `all_of` and `at_least` or `of`").help("remove one of them");
+            problems
+                .error(node.at, "conflict", "`trust` has `all_of` and `at_least` or `of`")
+                .help("remove one of them");
             None
         }
     }
@@ -216,17 +260,29 @@ fn read_threshold(node: &Node, problems: &mut Problems) -> Option<TrustNames> {
 
 fn read_names(node: &Node, what: &str, problems: &mut Problems) -> Vec<String> {
     let nodes = fields::list(node, what, problems);
-    nodes.iter().filter_map(|node| fields::text(node, "a signer", problems)).map(ToOwned::to_owned).collect()
+    nodes
+        .iter()
+        .filter_map(|node| fields::text(node, "a signer", problems))
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 /// Reads how many signatures are needed: digits as they stand, at least 1.
 fn read_number(node: &Node, problems: &mut Problems) -> Option<usize> {
     let number = match &node.value {
-        Value::Scalar(text, true) if text.bytes().all(|c| c.is_ascii_digit()) && !text.starts_with('0') => text.parse().ok(),
+        Value::Scalar(text, true)
+            if text.bytes().all(|c| c.is_ascii_digit()) && !text.starts_with('0') =>
+        {
+            text.parse().ok()
+        }
         _ => None,
     };
     if number.is_none() && !matches!(node.value, Value::Broken) {
-        problems.error(node.at, "threshold", format!("`at_least` is {}; expected a number from 1", node.kind()));
+        problems.error(
+            node.at,
+            "threshold",
+            format!("`at_least` is {}; expected a number from 1", node.kind()),
+        );
     }
     number
 }
@@ -234,10 +290,16 @@ fn read_number(node: &Node, problems: &mut Problems) -> Option<usize> {
 /// Reads a date of the one form `2027-03-31`.
 fn read_date(node: &Node, problems: &mut Problems) -> Option<Date> {
     let text = fields::text(node, "`until`", problems)?;
-    let shape = |(at, c): (usize, u8)| if matches!(at, 4 | 7) { c == b'-' } else { c.is_ascii_digit() };
-    let date = text.parse().ok().filter(|_| text.len() == 10 && text.bytes().enumerate().all(shape));
+    let shape =
+        |(at, c): (usize, u8)| if matches!(at, 4 | 7) { c == b'-' } else { c.is_ascii_digit() };
+    let date =
+        text.parse().ok().filter(|_| text.len() == 10 && text.bytes().enumerate().all(shape));
     if date.is_none() {
-        problems.error(node.at, "date", format!("`until` is `{text}`; expected a day such as `2027-03-31`"));
+        problems.error(
+            node.at,
+            "date",
+            format!("`until` is `{text}`; expected a day such as `2027-03-31`"),
+        );
     }
     date
 }

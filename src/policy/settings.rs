@@ -1,6 +1,7 @@
 //! The settings that are one word of a closed list.
 
-/// What to do with an image. For `defaults.unmatched`: one that no rule is about; for `unsigned`: one without a signature.
+/// What to do with an image. For `defaults.unmatched`: one that no rule is about; for `unsigned`:
+/// one without a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Refuse it.

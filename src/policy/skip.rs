@@ -1,7 +1,9 @@
-//! `skip_patterns`: regular expressions over whole names, here only so that `COSIGN_SKIP` can be expressed.
+//! `skip_patterns`: regular expressions over whole names, here only so that `COSIGN_SKIP` can be
+//! expressed.
 //!
-//! What luet-cosign did and this does not: match anywhere in the name, skip everything on an empty word, ignore a pattern
-//! that cannot be read. The engine is linear, and a pattern is capped before and after it is compiled.
+//! What luet-cosign did and this does not: match anywhere in the name, skip everything on an empty
+//! word, ignore a pattern that cannot be read. The engine is linear, and a pattern is capped before
+//! and after it is compiled.
 
 use super::diagnostic::{Position, Problems};
 use super::fields;
@@ -24,10 +26,13 @@ pub(super) struct SkipPattern {
 impl SkipPattern {
     /// Returns whether the pattern matches the whole of the name, in one of its two spellings.
     ///
-    /// Both are made from the canonical name, so two ways to write one image never get different answers.
+    /// Both are made from the canonical name, so two ways to write one image never get different
+    /// answers.
     pub(super) fn matches(&self, reference: &Reference) -> bool {
         let canonical = reference.to_string();
-        let familiar = canonical.strip_prefix("docker.io/").map(|name| name.strip_prefix("library/").unwrap_or(name));
+        let familiar = canonical
+            .strip_prefix("docker.io/")
+            .map(|name| name.strip_prefix("library/").unwrap_or(name));
         self.regex.is_match(&canonical) || familiar.is_some_and(|name| self.regex.is_match(name))
     }
 }
@@ -36,12 +41,20 @@ impl SkipPattern {
 pub(super) fn read(node: &Node, problems: &mut Problems) -> Vec<SkipPattern> {
     let nodes = fields::list(node, "`skip_patterns`", problems);
     if nodes.len() > limits::SKIP_PATTERNS {
-        problems.error(node.at, "too-large", format!("more than {} patterns", limits::SKIP_PATTERNS));
+        problems.error(
+            node.at,
+            "too-large",
+            format!("more than {} patterns", limits::SKIP_PATTERNS),
+        );
         return Vec::new();
     }
     if !nodes.is_empty() {
         problems
-            .warning(node.at, "deprecated", "`skip_patterns` is deprecated: what it matches is not even looked at")
+            .warning(
+                node.at,
+                "deprecated",
+                "`skip_patterns` is deprecated: what it matches is not even looked at",
+            )
             .help("write a rule with `scope`, `trust: skip` and a `reason`");
     }
     nodes.iter().filter_map(|node| read_one(node, problems)).collect()
@@ -54,7 +67,11 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<SkipPattern> {
             problems.error(
                 node.at,
                 "too-large",
-                format!("a pattern of {} bytes; at most {} are read", text.len(), limits::SKIP_PATTERN_BYTES),
+                format!(
+                    "a pattern of {} bytes; at most {} are read",
+                    text.len(),
+                    limits::SKIP_PATTERN_BYTES
+                ),
             );
             return None;
         }
@@ -71,20 +88,30 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<SkipPattern> {
     let regex = match compile(text) {
         Ok(regex) => regex,
         Err(error) => {
-            let why = error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            let why = error
+                .to_string()
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+                .to_owned();
             problems.error(node.at, "pattern", format!("`{text}` is no pattern: {why}"));
             return None;
         }
     };
     if HOSTILE.iter().any(|name| regex.is_match(name)) {
-        problems.warning(node.at, "wide", format!("`{text}` matches images of any registry")).help("start it with the registry's name");
+        problems
+            .warning(node.at, "wide", format!("`{text}` matches images of any registry"))
+            .help("start it with the registry's name");
     }
     Some(SkipPattern { text: text.to_owned(), at: node.at, regex })
 }
 
 /// Compiles a pattern so that it matches whole names only.
 fn compile(text: &str) -> Result<Regex, regex_lite::Error> {
-    let build = |text: &str| RegexBuilder::new(text).size_limit(limits::SKIP_COMPILED_BYTES).nest_limit(32).build();
+    let build = |text: &str| {
+        RegexBuilder::new(text).size_limit(limits::SKIP_COMPILED_BYTES).nest_limit(32).build()
+    };
     // By itself first: `a)|(.*` would close the group below and escape the anchors.
     build(text)?;
     build(&format!(r"\A(?:{text})\z"))

@@ -1,8 +1,10 @@
-//! A policy as it is written: scalars, lists and mappings, each with its position. Nothing is interpreted here.
+//! A policy as it is written: scalars, lists and mappings, each with its position. Nothing is
+//! interpreted here.
 //!
-//! It is built from the events of serde-saphyr's parser and not through serde, because serde stops at the first problem and
-//! guesses types: here `no`, `1e3` and `2027-01-01` are the characters that stand there. What makes documents ambiguous or
-//! large is refused: anchors, aliases, merge keys, tags, directives, a byte order mark, a second document, duplicate keys.
+//! It is built from the events of serde-saphyr's parser and not through serde, because serde stops
+//! at the first problem and guesses types: here `no`, `1e3` and `2027-01-01` are the characters
+//! that stand there. What makes documents ambiguous or large is refused: anchors, aliases, merge
+//! keys, tags, directives, a byte order mark, a second document, duplicate keys.
 
 use super::diagnostic::{Position, Problems};
 use crate::limits;
@@ -38,7 +40,9 @@ impl Node {
     /// Returns what kind of value this is, for messages.
     pub(super) fn kind(&self) -> Cow<'static, str> {
         match &self.value {
-            Value::Scalar(text, true) if matches!(text.as_str(), "" | "~" | "null") => Cow::Borrowed("nothing"),
+            Value::Scalar(text, true) if matches!(text.as_str(), "" | "~" | "null") => {
+                Cow::Borrowed("nothing")
+            }
             Value::Scalar(text, _) => Cow::Owned(format!("`{text}`")),
             Value::Sequence(_) => Cow::Borrowed("a list"),
             Value::Mapping(_) => Cow::Borrowed("a mapping"),
@@ -47,11 +51,13 @@ impl Node {
     }
 }
 
-/// Reads one document. `None` where it cannot be read to its end; the reason is among the problems then.
+/// Reads one document. `None` where it cannot be read to its end; the reason is among the problems
+/// then.
 pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
     check_characters(text, problems)?;
     let options = options! { disallow_directives: true, emit_comments: false };
-    let mut reader = Reader { parser: Parser::new_from_str_with_options(text, options), nodes: 0, problems };
+    let mut reader =
+        Reader { parser: Parser::new_from_str_with_options(text, options), nodes: 0, problems };
     let node = reader.document();
     node.ok().flatten()
 }
@@ -60,15 +66,25 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Node> {
 fn check_characters(text: &str, problems: &mut Problems) -> Option<()> {
     let start = Position { line: 1, column: 1 };
     if u64::try_from(text.len()).unwrap_or(u64::MAX) > limits::POLICY_BYTES {
-        problems.error(start, "too-large", format!("{} bytes; at most {} are read", text.len(), limits::POLICY_BYTES));
+        problems.error(
+            start,
+            "too-large",
+            format!("{} bytes; at most {} are read", text.len(), limits::POLICY_BYTES),
+        );
         return None;
     }
     let allowed = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
     for (line, content) in text.split('\n').enumerate() {
         let content = content.strip_suffix('\r').unwrap_or(content);
-        if let Some((column, c)) = content.chars().enumerate().find(|(_, c)| !allowed(*c) || matches!(c, '\r' | '\u{feff}')) {
+        if let Some((column, c)) = content
+            .chars()
+            .enumerate()
+            .find(|(_, c)| !allowed(*c) || matches!(c, '\r' | '\u{feff}'))
+        {
             let at = Position { line: line + 1, column: column + 1 };
-            problems.error(at, "character", format!("the character {}", c.escape_unicode())).help("save the file as plain UTF-8");
+            problems
+                .error(at, "character", format!("the character {}", c.escape_unicode()))
+                .help("save the file as plain UTF-8");
             return None;
         }
     }
@@ -96,7 +112,11 @@ where
                 Event::StreamEnd => break,
                 Event::StreamStart | Event::DocumentEnd => {}
                 Event::DocumentStart(..) if root.is_some() => {
-                    self.problems.error(at, "second-document", "a second document; a policy is one");
+                    self.problems.error(
+                        at,
+                        "second-document",
+                        "a second document; a policy is one",
+                    );
                     return Err(Stop);
                 }
                 Event::DocumentStart(..) => {}
@@ -105,14 +125,18 @@ where
         }
         if root.is_none() {
             let at = Position { line: 1, column: 1 };
-            self.problems.error(at, "empty", "the policy is empty").help("a policy starts with `version: 1`; see docs/policy.md");
+            self.problems
+                .error(at, "empty", "the policy is empty")
+                .help("a policy starts with `version: 1`; see docs/policy.md");
         }
         Ok(root)
     }
 
     fn next(&mut self) -> Result<(Event<'input>, Position), Stop> {
         match self.parser.next() {
-            Some(Ok((event, span))) => Ok((event, Position { line: span.start.line(), column: span.start.col() + 1 })),
+            Some(Ok((event, span))) => {
+                Ok((event, Position { line: span.start.line(), column: span.start.col() + 1 }))
+            }
             Some(Err(error)) => {
                 let at = Position { line: error.marker().line(), column: error.marker().col() + 1 };
                 let info = error.info();
@@ -129,7 +153,11 @@ where
     fn node(&mut self, event: Event<'input>, at: Position, depth: usize) -> Result<Node, Stop> {
         self.nodes += 1;
         if self.nodes > limits::POLICY_NODES {
-            self.problems.error(at, "too-large", format!("more than {} values", limits::POLICY_NODES));
+            self.problems.error(
+                at,
+                "too-large",
+                format!("more than {} values", limits::POLICY_NODES),
+            );
             return Err(Stop);
         }
         if depth > limits::DEPTH {
@@ -139,7 +167,11 @@ where
         let value = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
-                if self.is_plain_yaml(at, anchor, tag.is_some()) { Value::Scalar(text.into_owned(), plain) } else { Value::Broken }
+                if self.is_plain_yaml(at, anchor, tag.is_some()) {
+                    Value::Scalar(text.into_owned(), plain)
+                } else {
+                    Value::Broken
+                }
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.is_plain_yaml(at, anchor, tag.is_some());
@@ -193,14 +225,22 @@ where
             let value = self.node(event, at, depth + 1)?;
             let Value::Scalar(name, plain) = key.value else {
                 if !matches!(key.value, Value::Broken) {
-                    self.problems.error(key.at, "type", format!("{} as a key; expected a name", key.kind()));
+                    self.problems.error(
+                        key.at,
+                        "type",
+                        format!("{} as a key; expected a name", key.kind()),
+                    );
                 }
                 continue;
             };
             if plain && name == "<<" {
                 self.problems.error(key.at, "merge-key", "a merge key; write the keys out");
             } else if let Some(first) = seen.insert(name.clone(), key.at) {
-                self.problems.error(key.at, "duplicate-key", format!("`{name}` is already set on line {}", first.line));
+                self.problems.error(
+                    key.at,
+                    "duplicate-key",
+                    format!("`{name}` is already set on line {}", first.line),
+                );
             } else {
                 entries.push(Entry { at: key.at, key: name, value });
             }

@@ -1,8 +1,10 @@
-//! Attaching a legacy signature: read what is there, add ours, write, read back, verify with our own checker.
+//! Attaching a legacy signature: read what is there, add ours, write, read back, verify with our
+//! own checker.
 //!
-//! A registry has no compare-and-swap for a tag: processes of one machine take turns under a lock in the store; between
-//! machines the window from reading to writing stays, and is closed by reading again and, where ours is gone, adding it once more.
-//! Source: `reference/cosign.md` 1a "Several signatures". Bundles, which lie side by side: `bundle`.
+//! A registry has no compare-and-swap for a tag: processes of one machine take turns under a lock
+//! in the store; between machines the window from reading to writing stays, and is closed by
+//! reading again and, where ours is gone, adding it once more. Source: `reference/cosign.md` 1a
+//! "Several signatures". Bundles, which lie side by side: `bundle`.
 
 mod bundle;
 
@@ -44,11 +46,18 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Signs `payload` and attaches it to `subject`, unless the same signer already signed exactly that.
+    /// Signs `payload` and attaches it to `subject`, unless the same signer already signed exactly
+    /// that.
     ///
     /// # Errors
-    /// Those of the registry; `state` where no lock can be had; `registry` where what was written does not come back.
-    pub async fn attach(&self, subject: &Subject, payload: &Payload, key: &PrivateKey) -> Result<Attached, Failure> {
+    /// Those of the registry; `state` where no lock can be had; `registry` where what was written
+    /// does not come back.
+    pub async fn attach(
+        &self,
+        subject: &Subject,
+        payload: &Payload,
+        key: &PrivateKey,
+    ) -> Result<Attached, Failure> {
         let tag = Tag::of_signatures(&subject.digest);
         let _lock = self.lock(&tag)?;
         let (authority, requirements) = ([authority(key)], Requirements::default());
@@ -59,16 +68,36 @@ impl Place<'_> {
         for _ in 0..ROUNDS {
             let mut signatures = self.read(&tag).await?;
             if let Some(candidate) = ours(&signatures, &checker, &bytes, &subject.digest) {
-                // (read back) The payload too comes from the registry, and our own checker has the last word.
-                let payload = self.client.blob(self.repository, &candidate.payload, candidate.payload_bytes, limits::PAYLOAD_BYTES).await?;
-                let signature = Held::check(&candidate, &checker)?.check_claims(&payload, &subject.digest, &checker)?;
+                // (read back) The payload too comes from the registry, and our own checker has the
+                // last word.
+                let payload = self
+                    .client
+                    .blob(
+                        self.repository,
+                        &candidate.payload,
+                        candidate.payload_bytes,
+                        limits::PAYLOAD_BYTES,
+                    )
+                    .await?;
+                let signature = Held::check(&candidate, &checker)?.check_claims(
+                    &payload,
+                    &subject.digest,
+                    &checker,
+                )?;
                 return Ok(Attached { signature, already });
             }
             already = false;
             signatures.push(&bytes, &signature)?;
             self.client.put_blob(self.repository, &bytes).await?;
             self.client.put_blob(self.repository, &signatures.config()).await?;
-            self.client.put_manifest(self.repository, Some(&tag), OCI_IMAGE_MEDIA_TYPE, &signatures.manifest()).await?;
+            self.client
+                .put_manifest(
+                    self.repository,
+                    Some(&tag),
+                    OCI_IMAGE_MEDIA_TYPE,
+                    &signatures.manifest(),
+                )
+                .await?;
         }
         Err(replaced(self.repository, &tag))
     }
@@ -92,11 +121,21 @@ impl Place<'_> {
 }
 
 /// Returns our signature of exactly these bytes, where it is among `signatures`.
-fn ours(signatures: &Signatures, checker: &Checker<'_>, payload: &[u8], image: &Digest) -> Option<LegacyCandidate> {
+fn ours(
+    signatures: &Signatures,
+    checker: &Checker<'_>,
+    payload: &[u8],
+    image: &Digest,
+) -> Option<LegacyCandidate> {
     let digest = Digest::of(payload);
-    let holds =
-        |candidate: &LegacyCandidate| Held::check(candidate, checker).is_ok_and(|held| held.check_claims(payload, image, checker).is_ok());
-    signatures.candidates().flatten().find(|candidate| candidate.payload == digest && holds(candidate))
+    let holds = |candidate: &LegacyCandidate| {
+        Held::check(candidate, checker)
+            .is_ok_and(|held| held.check_claims(payload, image, checker).is_ok())
+    };
+    signatures
+        .candidates()
+        .flatten()
+        .find(|candidate| candidate.payload == digest && holds(candidate))
 }
 
 /// Our own signer, as our own checker knows it.
@@ -105,6 +144,9 @@ fn authority(key: &PrivateKey) -> Authority {
 }
 
 fn replaced(repository: &Repository, tag: &Tag) -> Failure {
-    Failure::new(Class::Registry, format!("our signature under `{repository}:{tag}` was replaced by others {ROUNDS} times"))
-        .hint("run it again; when it stays, let only one machine sign at a time")
+    Failure::new(
+        Class::Registry,
+        format!("our signature under `{repository}:{tag}` was replaced by others {ROUNDS} times"),
+    )
+    .hint("run it again; when it stays, let only one machine sign at a time")
 }

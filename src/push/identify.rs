@@ -1,8 +1,9 @@
 //! What was pushed: the engine's word, held against what the registry serves under the tag.
 //!
-//! The tag may have been moved since, by anybody who can push. So the digest under it is signed only where the engine says
-//! that this is what it pushed: docker knows the digest; buildah only the configuration's, so the layers are held against the
-//! `diff_ids` in it (design.md section 6). The layers are streamed once, for that and for the claim of the tree.
+//! The tag may have been moved since, by anybody who can push. So the digest under it is signed
+//! only where the engine says that this is what it pushed: docker knows the digest; buildah only
+//! the configuration's, so the layers are held against the `diff_ids` in it (design.md section 6).
+//! The layers are streamed once, for that and for the claim of the tree.
 
 use crate::class::{Class, Failure};
 use crate::config::Environment;
@@ -25,7 +26,11 @@ pub(super) struct Identified {
 }
 
 /// Returns what was pushed as `reference`.
-pub(super) async fn identify(session: &Session, reference: &Reference, name: &str) -> Result<Identified, Failure> {
+pub(super) async fn identify(
+    session: &Session,
+    reference: &Reference,
+    name: &str,
+) -> Result<Identified, Failure> {
     let manifest = session.client().resolve(reference).await?;
     let mut config = None;
     let known = engine::ask(engine_of(session)?, reference, name, session.environment()).await?;
@@ -46,27 +51,44 @@ pub(super) async fn identify(session: &Session, reference: &Reference, name: &st
     Ok(Identified { subject: reference.subject(manifest.digest), tree, vouched })
 }
 
-/// Returns the digest of the tree of what lies at the registry, for whoever signs without an engine.
+/// Returns the digest of the tree of what lies at the registry, for whoever signs without an
+/// engine.
 ///
 /// # Errors
 /// Those of the network. What is no image of layers has no tree, which is no error.
-pub(super) async fn tree_of(session: &Session, reference: &Reference, image: &OciImageManifest) -> Result<Option<Digest>, Failure> {
+pub(super) async fn tree_of(
+    session: &Session,
+    reference: &Reference,
+    image: &OciImageManifest,
+) -> Result<Option<Digest>, Failure> {
     read(session, reference, image, false).await
 }
 
-/// Reads the layers; where the engine vouches for the configuration alone, they must be those that it names.
-async fn read(session: &Session, reference: &Reference, image: &OciImageManifest, held: bool) -> Result<Option<Digest>, Failure> {
+/// Reads the layers; where the engine vouches for the configuration alone, they must be those that
+/// it names.
+async fn read(
+    session: &Session,
+    reference: &Reference,
+    image: &OciImageManifest,
+    held: bool,
+) -> Result<Option<Digest>, Failure> {
     let repository = reference.repository();
     let layers = match layers::read(session.client(), repository, image).await {
         Ok(layers) => layers,
         // Not an image that a host unpacks: there is no tree to claim, and nobody asked about one.
-        Err(failure) if !held && matches!(failure.class(), Class::Unsupported | Class::Malformed) => return Ok(None),
+        Err(failure)
+            if !held && matches!(failure.class(), Class::Unsupported | Class::Malformed) =>
+        {
+            return Ok(None);
+        }
         Err(failure) => return Err(failure),
     };
     if held {
         let diff_ids = layers::diff_ids(session.client(), repository, image).await?;
         check_diff_ids(&layers, &diff_ids).map_err(|failure| {
-            failure.within(format!("`{reference}`")).hint("somebody else pushed other layers to this tag: find out who, and push again")
+            failure
+                .within(format!("`{reference}`"))
+                .hint("somebody else pushed other layers to this tag: find out who, and push again")
         })?;
     }
     Ok(Expected::of(&layers).digest())
@@ -76,30 +98,55 @@ async fn read(session: &Session, reference: &Reference, image: &OciImageManifest
 fn engine_of(session: &Session) -> Result<Option<Engine>, Failure> {
     let environment: &Environment = session.environment();
     match environment.text("LUET_COSIGN_ENGINE")? {
-        Some(engine) => engine.parse().map(Some).map_err(|failure: Failure| failure.within("LUET_COSIGN_ENGINE")),
-        // Another backend than those two is none that we know how to ask: every engine is looked at.
+        Some(engine) => engine
+            .parse()
+            .map(Some)
+            .map_err(|failure: Failure| failure.within("LUET_COSIGN_ENGINE")),
+        // Another backend than those two is none that we know how to ask: every engine is looked
+        // at.
         None => Ok(session.host().flag("backend").and_then(|backend| backend.parse().ok())),
     }
 }
 
 fn moved(reference: &Reference, engine: &str, expected: &str, found: &Digest) -> Failure {
-    Failure::new(Class::Digest, format!("`{reference}` is `{found}` at the registry, but {engine} pushed {expected}"))
-        .hint("somebody else pushed to this tag: find out who, and push again")
+    Failure::new(
+        Class::Digest,
+        format!("`{reference}` is `{found}` at the registry, but {engine} pushed {expected}"),
+    )
+    .hint("somebody else pushed to this tag: find out who, and push again")
 }
 
-fn check_docker(manifest: &Manifest, pushed: &[Digest], id: &Digest, reference: &Reference) -> Result<(), Failure> {
+fn check_docker(
+    manifest: &Manifest,
+    pushed: &[Digest],
+    id: &Digest,
+    reference: &Reference,
+) -> Result<(), Failure> {
     // With the containerd image store the id is the manifest's own digest.
     if pushed.contains(&manifest.digest) || *id == manifest.digest {
         return Ok(());
     }
     let known: Vec<String> = pushed.iter().map(|digest| format!("`{digest}`")).collect();
-    let known = if known.is_empty() { format!("an image `{id}` that it never pushed there") } else { known.join(", ") };
+    let known = if known.is_empty() {
+        format!("an image `{id}` that it never pushed there")
+    } else {
+        known.join(", ")
+    };
     Err(moved(reference, "docker", &known, &manifest.digest))
 }
 
-fn check_config(manifest: &Manifest, config: &Digest, reference: &Reference) -> Result<(), Failure> {
+fn check_config(
+    manifest: &Manifest,
+    config: &Digest,
+    reference: &Reference,
+) -> Result<(), Failure> {
     match &manifest.kind {
         ManifestKind::Image(image) if image.config.digest == config.to_string() => Ok(()),
-        _ => Err(moved(reference, "buildah", &format!("an image with the configuration `{config}`"), &manifest.digest)),
+        _ => Err(moved(
+            reference,
+            "buildah",
+            &format!("an image with the configuration `{config}`"),
+            &manifest.digest,
+        )),
     }
 }

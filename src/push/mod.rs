@@ -1,6 +1,7 @@
 //! The flow of pushing: prove before that signing will work, sign after exactly what was pushed.
 //!
-//! Design: section 6. The host tells the tag; what was pushed under it is for the engine to say (`identify`).
+//! Design: section 6. The host tells the tag; what was pushed under it is for the engine to say
+//! (`identify`).
 
 mod attach;
 mod identify;
@@ -19,7 +20,8 @@ use crate::wire::{Claims, Payload, SubjectDescriptor};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 
-/// What an event of pushing may answer success with: it was prepared, signed, or is not for us to sign.
+/// What an event of pushing may answer success with: it was prepared, signed, or is not for us to
+/// sign.
 #[derive(Clone, Debug)]
 pub struct Pushed {
     notices: Vec<String>,
@@ -44,13 +46,15 @@ impl Pushed {
     }
 }
 
-/// In which form to sign. Everybody reads legacy signatures; bundles only cosign 3, and this program (docs/keys.md).
+/// In which form to sign. Everybody reads legacy signatures; bundles only cosign 3, and this
+/// program (docs/keys.md).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SignFormat {
     /// The form that the most verifiers read: legacy, with a key.
     #[default]
     Auto,
-    /// Both. A bundle beside a good legacy signature makes cosign 2.6 without a trusted root refuse the image.
+    /// Both. A bundle beside a good legacy signature makes cosign 2.6 without a trusted root refuse
+    /// the image.
     Both,
     /// A Sigstore bundle in a referrer.
     Bundle,
@@ -73,12 +77,17 @@ fn wanted(build_cache: bool, environment: &Environment) -> Result<Option<Pushed>
         Some("all") => Which::All,
         Some("off") => Which::Off,
         Some(other) => {
-            return Err(Failure::new(Class::Usage, format!("LUET_COSIGN_SIGN is `{other}`; expected `packages`, `all` or `off`")));
+            return Err(Failure::new(
+                Class::Usage,
+                format!("LUET_COSIGN_SIGN is `{other}`; expected `packages`, `all` or `off`"),
+            ));
         }
     };
     Ok(match which {
         Which::Off => Some(Pushed::silently("not signed: LUET_COSIGN_SIGN=off".to_owned())),
-        Which::Packages if build_cache => Some(Pushed::silently("not signed: an image of the build cache".to_owned())),
+        Which::Packages if build_cache => {
+            Some(Pushed::silently("not signed: an image of the build cache".to_owned()))
+        }
         Which::All | Which::Packages => None,
     })
 }
@@ -94,8 +103,8 @@ pub fn not_signed(build_cache: bool, environment: &Environment) -> Result<Option
 /// `image.pre.push`: everything that signing will need is there, or nothing is pushed.
 ///
 /// # Errors
-/// `secret`: no key, or it does not open. `auth`, `net`, `registry`: no right to push, or no registry. `policy`: the policy would
-/// look for the signature elsewhere.
+/// `secret`: no key, or it does not open. `auth`, `net`, `registry`: no right to push, or no
+/// registry. `policy`: the policy would look for the signature elsewhere.
 pub async fn before(session: &Session, image: &str) -> Result<Pushed, Failure> {
     let image: Reference = image.parse()?;
     let signatures_in = signatures_in(session, image.repository())?;
@@ -104,21 +113,27 @@ pub async fn before(session: &Session, image: &str) -> Result<Pushed, Failure> {
     Ok(Pushed::silently(format!("ready to sign {image}")))
 }
 
-/// `image.post.push`: finds what the engine pushed, signs it, and verifies the result with our own checker.
+/// `image.post.push`: finds what the engine pushed, signs it, and verifies the result with our own
+/// checker.
 ///
 /// # Errors
-/// `digest`: the registry serves another image under the tag. `registry`, `net`, `auth`, `secret`, `state`: it could not be signed.
-/// The image is public by then, so every error says how to sign it by hand.
+/// `digest`: the registry serves another image under the tag. `registry`, `net`, `auth`, `secret`,
+/// `state`: it could not be signed. The image is public by then, so every error says how to sign it
+/// by hand.
 pub async fn after(session: &Session, image: &str) -> Result<Pushed, Failure> {
     let reference: Reference = image.parse()?;
     // The image is public already: whatever fails now, what is left to do must be said.
     let retry = |failure: Failure| {
         let failure = failure.within(format!("`{reference}` is pushed and NOT signed"));
-        failure.detail(format!("when the cause is mended, sign it by hand: luet-cosign sign {reference}"))
+        failure.detail(format!(
+            "when the cause is mended, sign it by hand: luet-cosign sign {reference}"
+        ))
     };
     let key = open_key(session).map_err(retry)?;
-    let Identified { subject, tree, vouched } = identify::identify(session, &reference, image).await.map_err(retry)?;
-    let signer = Signer { session, reference: &reference, key: &key, annotations: &BTreeMap::new(), tree };
+    let Identified { subject, tree, vouched } =
+        identify::identify(session, &reference, image).await.map_err(retry)?;
+    let signer =
+        Signer { session, reference: &reference, key: &key, annotations: &BTreeMap::new(), tree };
     let attached = signer.legacy(&subject.digest).await.map_err(retry)?;
     let verb = if attached.already { "was signed already" } else { "signed" };
     if !vouched {
@@ -147,21 +162,28 @@ pub async fn sign(
     let manifest = session.client().resolve(&reference).await?;
     let subject = SubjectDescriptor {
         media_type: manifest.media_type.clone(),
-        bytes: u64::try_from(manifest.bytes.len()).map_err(|error| Failure::new(Class::Internal, error))?,
+        bytes: u64::try_from(manifest.bytes.len())
+            .map_err(|error| Failure::new(Class::Internal, error))?,
         digest: manifest.digest,
     };
     let tree = match &manifest.kind {
         ManifestKind::Image(image) => identify::tree_of(session, &reference, image).await?,
         ManifestKind::Index(_) => None,
     };
-    let mut all = Signer { session, reference: &reference, key, annotations, tree }.sign(&subject, format).await?;
+    let mut all = Signer { session, reference: &reference, key, annotations, tree }
+        .sign(&subject, format)
+        .await?;
     if let (true, ManifestKind::Index(index)) = (recursive, &manifest.kind) {
         for entry in &index.manifests {
             let Descriptor { digest, size, media_type, .. } = Descriptor::try_from(entry)?;
             // A child is not what the tag names, so the tag is not claimed for it.
             let reference = Reference::pinned(reference.repository().clone(), digest);
             let child = SubjectDescriptor { media_type, bytes: size, digest };
-            all.extend(Signer { session, reference: &reference, key, annotations, tree: None }.sign(&child, format).await?);
+            all.extend(
+                Signer { session, reference: &reference, key, annotations, tree: None }
+                    .sign(&child, format)
+                    .await?,
+            );
         }
     }
     Ok(all)
@@ -178,25 +200,36 @@ struct Signer<'a> {
 }
 
 impl Signer<'_> {
-    async fn sign(&self, subject: &SubjectDescriptor, format: SignFormat) -> Result<Vec<Attached>, Failure> {
+    async fn sign(
+        &self,
+        subject: &SubjectDescriptor,
+        format: SignFormat,
+    ) -> Result<Vec<Attached>, Failure> {
         Ok(match format {
             SignFormat::Auto | SignFormat::Legacy => vec![self.legacy(&subject.digest).await?],
             SignFormat::Bundle => vec![self.bundle(subject).await?],
-            SignFormat::Both => vec![self.legacy(&subject.digest).await?, self.bundle(subject).await?],
+            SignFormat::Both => {
+                vec![self.legacy(&subject.digest).await?, self.bundle(subject).await?]
+            }
         })
     }
 
     async fn legacy(&self, image: &Digest) -> Result<Attached, Failure> {
         let subject = self.reference.subject(*image);
-        let payload =
-            Payload { docker_reference: subject.repository.cosign_name(), manifest_digest: *image, annotations: self.all_annotations() };
+        let payload = Payload {
+            docker_reference: subject.repository.cosign_name(),
+            manifest_digest: *image,
+            annotations: self.all_annotations(),
+        };
         let repository = signatures_in(self.session, self.reference.repository())?;
         self.place(&repository).attach(&subject, &payload, self.key).await
     }
 
     async fn bundle(&self, subject: &SubjectDescriptor) -> Result<Attached, Failure> {
         let repository = signatures_in(self.session, self.reference.repository())?;
-        self.place(&repository).attach_bundle(subject, &self.all_annotations(), self.key, self.session.now()).await
+        self.place(&repository)
+            .attach_bundle(subject, &self.all_annotations(), self.key, self.session.now())
+            .await
     }
 
     fn place<'a>(&'a self, repository: &'a Repository) -> Place<'a> {
@@ -205,7 +238,11 @@ impl Signer<'_> {
 
     /// The annotations that were asked for, and our claims, which win.
     fn all_annotations(&self) -> BTreeMap<String, String> {
-        let claims = Claims { repository: Some(self.reference.repository().clone()), tag: self.reference.tag().cloned(), tree: self.tree };
+        let claims = Claims {
+            repository: Some(self.reference.repository().clone()),
+            tag: self.reference.tag().cloned(),
+            tree: self.tree,
+        };
         let mut all = self.annotations.clone();
         all.extend(claims.annotations());
         all
@@ -234,5 +271,6 @@ fn open_key(session: &Session) -> Result<PrivateKey, Failure> {
     let pem = location
         .read(environment, Trusted::NotOthers)?
         .ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
-    PrivateKey::open(&pem, password.as_bytes()).map_err(|failure| failure.within(format!("`{location}`")))
+    PrivateKey::open(&pem, password.as_bytes())
+        .map_err(|failure| failure.within(format!("`{location}`")))
 }

@@ -1,7 +1,8 @@
 //! The preflight: before the first image is pushed, prove that it will be possible to sign.
 //!
-//! Opening the key costs 120 ms and 66 MiB, so what was proved is not proved again in the same run of the host: a mark in the
-//! run's folder says for which key and which repositories. Without a folder for the mark it is simply done each time.
+//! Opening the key costs 120 ms and 66 MiB, so what was proved is not proved again in the same run
+//! of the host: a mark in the run's folder says for which key and which repositories. Without a
+//! folder for the mark it is simply done each time.
 
 use super::open_key;
 use crate::class::Failure;
@@ -11,11 +12,17 @@ use crate::store::{Folder, Handoffs};
 use std::os::unix::ffi::OsStrExt as _;
 
 /// Proves that the key opens and that both repositories may be pushed to.
-pub(super) async fn preflight(session: &Session, image: &Reference, signatures_in: &Repository) -> Result<(), Failure> {
+pub(super) async fn preflight(
+    session: &Session,
+    image: &Reference,
+    signatures_in: &Repository,
+) -> Result<(), Failure> {
     let environment = session.environment();
     let folder = Handoffs::open(session.locations()).ok().map(|handoffs| handoffs.folder().clone());
-    // The password is left out: a run has one, and a hash of it would be a way to guess it without scrypt.
-    let key_mark = mark("key", &[environment.raw("COSIGN_KEY_LOCATION").unwrap_or_default().as_bytes()]);
+    // The password is left out: a run has one, and a hash of it would be a way to guess it without
+    // scrypt.
+    let key_mark =
+        mark("key", &[environment.raw("COSIGN_KEY_LOCATION").unwrap_or_default().as_bytes()]);
     once(folder.as_ref(), &key_mark, async || open_key(session).map(|_| ())).await?;
     let mut repositories = vec![image.repository()];
     if signatures_in != image.repository() {
@@ -29,7 +36,11 @@ pub(super) async fn preflight(session: &Session, image: &Reference, signatures_i
 }
 
 /// Does something unless the mark says that it was done in this run.
-async fn once(folder: Option<&Folder>, mark: &str, does: impl AsyncFnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+async fn once(
+    folder: Option<&Folder>,
+    mark: &str,
+    does: impl AsyncFnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
     if folder.is_some_and(|folder| folder.read(mark).is_ok_and(|found| found.is_some())) {
         return Ok(());
     }

@@ -1,8 +1,10 @@
 //! What an answer of a registry means, status by status.
 //!
-//! "Not there" is said only by an answer that says so (design.md section 4): a 404 whose body names a missing thing, says
-//! nothing, or says something unknown, and whose message does not say the opposite; where the registry sent us to another host, only one with a code. Denials, rate limits,
-//! faults and web pages decide nothing. The list of codes is that of containers/image, from answers recorded at docker-registry, Harbor, Quay, registry.redhat.io and others.
+//! "Not there" is said only by an answer that says so (design.md section 4): a 404 whose body names
+//! a missing thing, says nothing, or says something unknown, and whose message does not say the
+//! opposite; where the registry sent us to another host, only one with a code. Denials, rate
+//! limits, faults and web pages decide nothing. The list of codes is that of containers/image, from
+//! answers recorded at docker-registry, Harbor, Quay, registry.redhat.io and others.
 
 use super::Role;
 use crate::class::{Class, Failure};
@@ -50,24 +52,32 @@ impl Reply {
             let value = value.trim_start().to_ascii_lowercase();
             value.starts_with("text/html") || value.starts_with("application/xhtml")
         });
-        let start: Vec<u8> = self.body.trim_ascii_start().iter().take(14).map(u8::to_ascii_lowercase).collect();
+        let start: Vec<u8> =
+            self.body.trim_ascii_start().iter().take(14).map(u8::to_ascii_lowercase).collect();
         named || start.starts_with(b"<!doctype html") || start.starts_with(b"<html")
     }
 
-    /// Returns the first error code in the body, made of at most 64 letters, digits and underscores.
+    /// Returns the first error code in the body, made of at most 64 letters, digits and
+    /// underscores.
     pub(super) fn code(&self) -> Option<String> {
         let error = self.error()?;
         let code = error.get("code")?;
         let code = code.as_str().map_or_else(|| code.to_string(), ToOwned::to_owned);
-        let plain = code.len() <= 64 && code.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+        let plain =
+            code.len() <= 64 && code.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
         (plain && !code.is_empty()).then_some(code)
     }
 
-    /// Returns whether the body says that there is something, in a form that was not asked for. Google's registries say so under
-    /// the code of absence (`MANIFEST_UNKNOWN`), in their message alone; this program asks for every form that it reads.
+    /// Returns whether the body says that there is something, in a form that was not asked for.
+    /// Google's registries say so under the code of absence (`MANIFEST_UNKNOWN`), in their message
+    /// alone; this program asks for every form that it reads.
     fn has_another_form(&self) -> bool {
         let error = self.error();
-        let message = error.as_ref().and_then(|error| error.get("message")).and_then(Value::as_str).unwrap_or_default();
+        let message = error
+            .as_ref()
+            .and_then(|error| error.get("message"))
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         message.contains("has media type") && message.contains("client accepts")
     }
 
@@ -78,11 +88,17 @@ impl Reply {
 }
 
 /// Reads a 404 as absence, where it says so.
-pub(super) fn absence(reply: &Reply, repository: &Repository, role: Role) -> Result<Absence, Failure> {
+pub(super) fn absence(
+    reply: &Reply,
+    repository: &Repository,
+    role: Role,
+) -> Result<Absence, Failure> {
     if reply.is_html() {
-        return Err(decides_nothing(reply, repository).detail("the answer is a web page: is this a registry?"));
+        return Err(decides_nothing(reply, repository)
+            .detail("the answer is a web page: is this a registry?"));
     }
-    // A store that has lost an object answers 404 as well. One that speaks for the registry (registry.k8s.io has such) says a code.
+    // A store that has lost an object answers 404 as well. One that speaks for the registry
+    // (registry.k8s.io has such) says a code.
     if let (Some(host), None) = (&reply.elsewhere, reply.code()) {
         let said = said(reply);
         return Err(Failure::new(
@@ -93,7 +109,8 @@ pub(super) fn absence(reply: &Reply, repository: &Repository, role: Role) -> Res
         ));
     }
     if reply.has_another_form() {
-        return Err(decides_nothing(reply, repository).detail("its message says that there is a manifest, of a type that is not read here"));
+        return Err(decides_nothing(reply, repository)
+            .detail("its message says that there is a manifest, of a type that is not read here"));
     }
     let code = reply.code();
     match code.as_deref().map(str::to_ascii_uppercase).as_deref() {
@@ -119,11 +136,17 @@ pub(super) fn refusal(reply: &Reply, repository: &Repository) -> Failure {
 }
 
 fn refused(reply: &Reply, repository: &Repository) -> Failure {
-    Failure::new(Class::Auth, format!("`{repository}`: the registry refused access ({})", said(reply)))
+    Failure::new(
+        Class::Auth,
+        format!("`{repository}`: the registry refused access ({})", said(reply)),
+    )
 }
 
 fn decides_nothing(reply: &Reply, repository: &Repository) -> Failure {
-    Failure::new(Class::Registry, format!("`{repository}`: the registry answered {}, which decides nothing", said(reply)))
+    Failure::new(
+        Class::Registry,
+        format!("`{repository}`: the registry answered {}, which decides nothing", said(reply)),
+    )
 }
 
 fn said(reply: &Reply) -> String {

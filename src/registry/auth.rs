@@ -1,8 +1,10 @@
-//! Passes: what a registry is shown, and how it is got. One per repository, shared by all requests to it.
+//! Passes: what a registry is shown, and how it is got. One per repository, shared by all requests
+//! to it.
 //!
-//! A request goes out bare until the registry challenges (Docker Registry v2, "Token Authentication Specification"). The
-//! scope that is asked for is ours, never the challenge's. Credentials go to the registry's own host or to one that the
-//! configuration names, never elsewhere, never in the clear, and never after a redirect (`reference/security.md` N05 to N09).
+//! A request goes out bare until the registry challenges (Docker Registry v2, "Token Authentication
+//! Specification"). The scope that is asked for is ours, never the challenge's. Credentials go to
+//! the registry's own host or to one that the configuration names, never elsewhere, never in the
+//! clear, and never after a redirect (`reference/security.md` N05 to N09).
 
 use super::challenge::{self, Challenge, Realm};
 use super::credentials::Credential;
@@ -30,7 +32,8 @@ struct Slot {
     pass: Option<Pass>,
     /// What the pass is good for.
     access: Access,
-    /// The challenge that was answered with a token, so that a further token needs no refused request.
+    /// The challenge that was answered with a token, so that a further token needs no refused
+    /// request.
     realm: Option<Realm>,
     generation: u64,
     credential: Option<Option<Credential>>,
@@ -51,13 +54,24 @@ struct Token {
 
 impl Passes {
     fn slot(&self, repository: &Repository) -> Arc<tokio::sync::Mutex<Slot>> {
-        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(repository.clone()).or_default())
+        Arc::clone(
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(repository.clone())
+                .or_default(),
+        )
     }
 }
 
 impl Session {
     /// Returns the pass to show at first: the one that is there, or none.
-    pub(super) async fn pass(&self, repository: &Repository, access: Access, url: &Url) -> Result<Option<Pass>, Failure> {
+    pub(super) async fn pass(
+        &self,
+        repository: &Repository,
+        access: Access,
+        url: &Url,
+    ) -> Result<Option<Pass>, Failure> {
         let slot = self.passes.slot(repository);
         let mut slot = slot.lock().await;
         if slot.pass.is_some() && slot.access < access {
@@ -69,7 +83,8 @@ impl Session {
         Ok(slot.pass.clone())
     }
 
-    /// Answers a challenge, made to a request that showed `used`. Of requests that wait, one asks for the token.
+    /// Answers a challenge, made to a request that showed `used`. Of requests that wait, one asks
+    /// for the token.
     pub(super) async fn renew(
         &self,
         repository: &Repository,
@@ -97,13 +112,26 @@ impl Session {
                 slot.put(header, access);
             }
         }
-        slot.pass.clone().ok_or_else(|| Failure::new(Class::Internal, "a pass was got and is not there"))
+        slot.pass
+            .clone()
+            .ok_or_else(|| Failure::new(Class::Internal, "a pass was got and is not there"))
     }
 
-    async fn basic(&self, slot: &mut Slot, repository: &Repository, url: &Url, used: Option<&Pass>) -> Result<HeaderValue, Failure> {
+    async fn basic(
+        &self,
+        slot: &mut Slot,
+        repository: &Repository,
+        url: &Url,
+        used: Option<&Pass>,
+    ) -> Result<HeaderValue, Failure> {
         let credential = self.credential(slot, repository).await?;
         let Some(credential) = credential else {
-            return Err(Failure::new(Class::Auth, format!("`{repository}`: the registry wants a user and a password, and none is stored")));
+            return Err(Failure::new(
+                Class::Auth,
+                format!(
+                    "`{repository}`: the registry wants a user and a password, and none is stored"
+                ),
+            ));
         };
         if used.is_some() {
             return Err(refused_credentials(repository));
@@ -114,15 +142,28 @@ impl Session {
             Credential::RegistryToken(token) => bearer(&token),
             Credential::IdentityToken(_) => Err(Failure::new(
                 Class::Auth,
-                format!("`{repository}`: the registry wants a user and a password, and only an identity token is stored"),
+                format!(
+                    "`{repository}`: the registry wants a user and a password, and only an identity token is stored"
+                ),
             )),
         }
     }
 
-    async fn fetch(&self, slot: &mut Slot, repository: &Repository, access: Access, realm: &Realm, url: &Url) -> Result<(), Failure> {
+    async fn fetch(
+        &self,
+        slot: &mut Slot,
+        repository: &Repository,
+        access: Access,
+        realm: &Realm,
+        url: &Url,
+    ) -> Result<(), Failure> {
         let credential = self.credential(slot, repository).await?;
         let header = match &credential {
-            Some(Credential::RegistryToken(token)) if slot.pass.is_none() || slot.access < access => bearer(token)?,
+            Some(Credential::RegistryToken(token))
+                if slot.pass.is_none() || slot.access < access =>
+            {
+                bearer(token)?
+            }
             Some(Credential::RegistryToken(_)) => return Err(refused_credentials(repository)),
             _ => {
                 let trusted = self.check_realm(repository, realm, url, credential.is_some())?;
@@ -146,13 +187,15 @@ impl Session {
         }
         let scope = format!("repository:{}:{}", repository.path(), access.actions());
         let by_post = matches!(credential, Some(Credential::IdentityToken(_)));
-        let peer = if trusted { Peer::Own(repository.registry()) } else { Peer::Foreign(Space::Public) };
+        let peer =
+            if trusted { Peer::Own(repository.registry()) } else { Peer::Foreign(Space::Public) };
         let reply = self
             .persist(!by_post, async || {
                 let request = token_request(realm, &scope, credential)?;
                 let deadline = self.clock.deadline();
                 let response = self.transport.send(request, peer, deadline).await?;
-                let reply = body::reply(response, body::ERROR, deadline, self.config.times.idle).await?;
+                let reply =
+                    body::reply(response, body::ERROR, deadline, self.config.times.idle).await?;
                 super::session::pass_on(reply, repository)
             })
             .await?;
@@ -160,7 +203,13 @@ impl Session {
     }
 
     /// Returns whether the realm belongs to the registry; fails where nothing may be asked of it.
-    fn check_realm(&self, repository: &Repository, realm: &Realm, endpoint: &Url, has_credential: bool) -> Result<bool, Failure> {
+    fn check_realm(
+        &self,
+        repository: &Repository,
+        realm: &Realm,
+        endpoint: &Url,
+        has_credential: bool,
+    ) -> Result<bool, Failure> {
         let registry = repository.registry();
         let host = realm.url.host_str().unwrap_or("");
         let own = endpoint.host_str() == Some(host);
@@ -168,11 +217,20 @@ impl Session {
         if plain && (endpoint.scheme() == "https" || !own && !self.may_be_plain(&realm.url)) {
             return Err(Failure::new(
                 Class::Auth,
-                format!("`{registry}` wants a token from `{}`, over plain http; expected https", shown(&realm.url)),
+                format!(
+                    "`{registry}` wants a token from `{}`, over plain http; expected https",
+                    shown(&realm.url)
+                ),
             ));
         }
-        let named = self.config.auth_hosts.get(registry).is_some_and(|hosts| hosts.iter().any(|entry| realm.is_at(entry)));
-        let known = challenge::BUILT_IN.iter().any(|(name, host)| *name == registry.as_str() && realm.is_at(host));
+        let named = self
+            .config
+            .auth_hosts
+            .get(registry)
+            .is_some_and(|hosts| hosts.iter().any(|entry| realm.is_at(entry)));
+        let known = challenge::BUILT_IN
+            .iter()
+            .any(|(name, host)| *name == registry.as_str() && realm.is_at(host));
         if own || named || known {
             return Ok(true);
         }
@@ -186,7 +244,11 @@ impl Session {
         Ok(false)
     }
 
-    async fn credential(&self, slot: &mut Slot, repository: &Repository) -> Result<Option<Credential>, Failure> {
+    async fn credential(
+        &self,
+        slot: &mut Slot,
+        repository: &Repository,
+    ) -> Result<Option<Credential>, Failure> {
         if let Some(known) = &slot.credential {
             return Ok(known.clone());
         }
@@ -195,7 +257,9 @@ impl Session {
         // A helper may take seconds; other requests go on.
         let found = tokio::task::spawn_blocking(move || config.credentials.find(&wanted))
             .await
-            .map_err(|error| Failure::new(Class::Internal, format!("looking for credentials failed: {error}")))??;
+            .map_err(|error| {
+            Failure::new(Class::Internal, format!("looking for credentials failed: {error}"))
+        })??;
         slot.credential = Some(found.clone());
         Ok(found)
     }
@@ -222,12 +286,16 @@ impl Slot {
 }
 
 fn refused_credentials(repository: &Repository) -> Failure {
-    Failure::new(Class::Auth, format!("`{repository}`: the registry refused the stored credentials")).hint("log in again")
+    Failure::new(
+        Class::Auth,
+        format!("`{repository}`: the registry refused the stored credentials"),
+    )
+    .hint("log in again")
 }
 
 fn secret_header(text: &Zeroizing<String>) -> Result<HeaderValue, Failure> {
-    let mut header =
-        HeaderValue::from_str(text).map_err(|_| Failure::new(Class::Auth, "a token has characters that no header may have"))?;
+    let mut header = HeaderValue::from_str(text)
+        .map_err(|_| Failure::new(Class::Auth, "a token has characters that no header may have"))?;
     header.set_sensitive(true);
     Ok(header)
 }
@@ -239,18 +307,27 @@ fn basic(username: &str, password: &str) -> Result<HeaderValue, Failure> {
 
 fn bearer(token: &str) -> Result<HeaderValue, Failure> {
     if token.is_empty() || !token.bytes().all(|c| c.is_ascii_graphic()) {
-        return Err(Failure::new(Class::Auth, "a token has blanks or other characters that are not printable ASCII, or is empty"));
+        return Err(Failure::new(
+            Class::Auth,
+            "a token has blanks or other characters that are not printable ASCII, or is empty",
+        ));
     }
     secret_header(&Zeroizing::new(format!("Bearer {token}")))
 }
 
-fn token_request(realm: &Realm, scope: &str, credential: Option<&Credential>) -> Result<Request, Failure> {
+fn token_request(
+    realm: &Realm,
+    scope: &str,
+    credential: Option<&Credential>,
+) -> Result<Request, Failure> {
     let mut url = realm.url.clone();
     let service = realm.service.as_deref();
     let Some(Credential::IdentityToken(secret)) = credential else {
         {
             let mut query = url.query_pairs_mut();
-            query.extend_pairs(service.map(|service| ("service", service))).append_pair("scope", scope);
+            query
+                .extend_pairs(service.map(|service| ("service", service)))
+                .append_pair("scope", scope);
         }
         let mut request = Request::new(Method::GET, url);
         if let Some(Credential::Password { username, password }) = credential {
@@ -258,7 +335,8 @@ fn token_request(realm: &Realm, scope: &str, credential: Option<&Credential>) ->
         }
         return Ok(request);
     };
-    // Docker Registry v2, "Authenticate with OAuth2": the parameters travel in the body, so that no log has them.
+    // Docker Registry v2, "Authenticate with OAuth2": the parameters travel in the body, so that no
+    // log has them.
     let mut form = Url::parse("form:").map_err(|error| Failure::new(Class::Internal, error))?;
     form.query_pairs_mut()
         .append_pair("grant_type", "refresh_token")
@@ -267,22 +345,44 @@ fn token_request(realm: &Realm, scope: &str, credential: Option<&Credential>) ->
         .append_pair("scope", scope)
         .append_pair("refresh_token", secret);
     let mut request = Request::new(Method::POST, url);
-    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    request
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     *request.body_mut() = Some(form.query().unwrap_or("").to_owned().into());
     Ok(request)
 }
 
-fn read_token(reply: &Reply, realm: &Realm, has_credential: bool) -> Result<Zeroizing<String>, Failure> {
+fn read_token(
+    reply: &Reply,
+    realm: &Realm,
+    has_credential: bool,
+) -> Result<Zeroizing<String>, Failure> {
     let from = shown(&realm.url);
     let bad = |why: &str| Failure::new(Class::Auth, format!("the token service `{from}` {why}"));
     match reply.status {
         StatusCode::OK => {}
-        status if status.is_redirection() => return Err(bad(&format!("answered {}; redirects are not followed there", status.as_u16()))),
-        status if has_credential => {
-            return Err(bad(&format!("answered {} to the stored credentials", status.as_u16())).hint("log in again"));
+        status if status.is_redirection() => {
+            return Err(bad(&format!(
+                "answered {}; redirects are not followed there",
+                status.as_u16()
+            )));
         }
-        status => return Err(bad(&format!("answered {}, and no credentials are stored for the registry", status.as_u16()))),
+        status if has_credential => {
+            return Err(bad(&format!("answered {} to the stored credentials", status.as_u16()))
+                .hint("log in again"));
+        }
+        status => {
+            return Err(bad(&format!(
+                "answered {}, and no credentials are stored for the registry",
+                status.as_u16()
+            )));
+        }
     }
-    let token: Token = serde_json::from_slice(&reply.body).map_err(|_| bad("did not answer with a token"))?;
-    token.token.filter(|token| !token.is_empty()).or(token.access_token).ok_or_else(|| bad("answered without a token"))
+    let token: Token =
+        serde_json::from_slice(&reply.body).map_err(|_| bad("did not answer with a token"))?;
+    token
+        .token
+        .filter(|token| !token.is_empty())
+        .or(token.access_token)
+        .ok_or_else(|| bad("answered without a token"))
 }

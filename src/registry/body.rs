@@ -29,7 +29,10 @@ impl Cap {
     }
 
     fn exceeded(self, response: &Response) -> Failure {
-        Failure::new(self.over, format!("`{}` answered with more than {} bytes", shown(response.url()), self.bytes))
+        Failure::new(
+            self.over,
+            format!("`{}` answered with more than {} bytes", shown(response.url()), self.bytes),
+        )
     }
 }
 
@@ -37,7 +40,12 @@ impl Cap {
 pub(super) const ERROR: Cap = Cap::of(limits::ERROR_BODY_BYTES);
 
 /// Reads a whole answer, and stops as soon as it is known to be too long.
-pub(super) async fn reply(mut response: Response, cap: Cap, deadline: Instant, idle: Duration) -> Result<Reply, Trouble> {
+pub(super) async fn reply(
+    mut response: Response,
+    cap: Cap,
+    deadline: Instant,
+    idle: Duration,
+) -> Result<Reply, Trouble> {
     check_encoding(&response)?;
     if response.content_length().is_some_and(|length| length > cap.bytes) {
         return Err(cap.exceeded(&response).into());
@@ -48,10 +56,16 @@ pub(super) async fn reply(mut response: Response, cap: Cap, deadline: Instant, i
         left = left.checked_sub(length(&chunk)).ok_or_else(|| cap.exceeded(&response))?;
         body.extend_from_slice(&chunk);
     }
-    Ok(Reply { status: response.status(), headers: response.headers().clone(), body, elsewhere: None })
+    Ok(Reply {
+        status: response.status(),
+        headers: response.headers().clone(),
+        body,
+        elsewhere: None,
+    })
 }
 
-/// Reads what is left of an answer that says nothing, so that its connection can be used again; gives up where that is not cheap.
+/// Reads what is left of an answer that says nothing, so that its connection can be used again;
+/// gives up where that is not cheap.
 pub(super) async fn drain(mut response: Response, deadline: Instant, idle: Duration) {
     let mut left = limits::ERROR_BODY_BYTES;
     while let Ok(Some(chunk)) = chunk(&mut response, deadline, idle).await {
@@ -63,7 +77,11 @@ pub(super) async fn drain(mut response: Response, deadline: Instant, idle: Durat
 }
 
 /// Waits for the next piece, until `deadline` and no longer than `idle`.
-pub(super) async fn chunk(response: &mut Response, deadline: Instant, idle: Duration) -> Result<Option<Bytes>, Trouble> {
+pub(super) async fn chunk(
+    response: &mut Response,
+    deadline: Instant,
+    idle: Duration,
+) -> Result<Option<Bytes>, Trouble> {
     let limit = deadline.min(Instant::now() + idle);
     match tokio::time::timeout_at(limit.into(), response.chunk()).await {
         Ok(Ok(chunk)) => Ok(chunk),
@@ -73,11 +91,18 @@ pub(super) async fn chunk(response: &mut Response, deadline: Instant, idle: Dura
     }
 }
 
-/// Refuses a body that is compressed on the way: digests are of what is stored, and a bomb needs a decoder (N17).
+/// Refuses a body that is compressed on the way: digests are of what is stored, and a bomb needs a
+/// decoder (N17).
 pub(super) fn check_encoding(response: &Response) -> Result<(), Failure> {
     match response.headers().get(CONTENT_ENCODING) {
         Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            Err(Failure::new(Class::Malformed, format!("`{}` sent `Content-Encoding`, which was not asked for", shown(response.url()))))
+            Err(Failure::new(
+                Class::Malformed,
+                format!(
+                    "`{}` sent `Content-Encoding`, which was not asked for",
+                    shown(response.url())
+                ),
+            ))
         }
         _ => Ok(()),
     }

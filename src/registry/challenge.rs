@@ -1,4 +1,5 @@
-//! `WWW-Authenticate` of a registry, read strictly: which scheme, and whether the realm is a URL that may be asked at all.
+//! `WWW-Authenticate` of a registry, read strictly: which scheme, and whether the realm is a URL
+//! that may be asked at all.
 //!
 //! RFC 9110, section 11.6.1; Docker Registry v2, "Token Authentication Specification". Pure.
 
@@ -8,9 +9,10 @@ use crate::name::Repository;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
-/// Token services that belong to a registry with another host name. Others have theirs on the host itself (`ghcr.io`,
-/// `quay.io`, `gcr.io`, `public.ecr.aws`), or are named by `auth_hosts`.
-pub(super) const BUILT_IN: [(&str, &str); 2] = [("docker.io", "auth.docker.io"), ("registry.gitlab.com", "gitlab.com")];
+/// Token services that belong to a registry with another host name. Others have theirs on the host
+/// itself (`ghcr.io`, `quay.io`, `gcr.io`, `public.ecr.aws`), or are named by `auth_hosts`.
+pub(super) const BUILT_IN: [(&str, &str); 2] =
+    [("docker.io", "auth.docker.io"), ("registry.gitlab.com", "gitlab.com")];
 
 /// What a registry wants.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +35,11 @@ impl Realm {
     pub(super) fn is_at(&self, entry: &str) -> bool {
         let entry = entry.to_ascii_lowercase();
         let Some(host) = self.url.host_str() else { return false };
-        host == entry || self.url.port_or_known_default().is_some_and(|port| format!("{host}:{port}") == entry)
+        host == entry
+            || self
+                .url
+                .port_or_known_default()
+                .is_some_and(|port| format!("{host}:{port}") == entry)
     }
 }
 
@@ -42,17 +48,26 @@ impl Realm {
 /// # Errors
 /// `auth` where there is none that can be answered.
 pub(super) fn of(headers: &HeaderMap, repository: &Repository) -> Result<Challenge, Failure> {
-    let refuse = |why: &str| Failure::new(Class::Auth, format!("`{repository}`: the registry's challenge {why}"));
+    let refuse = |why: &str| {
+        Failure::new(Class::Auth, format!("`{repository}`: the registry's challenge {why}"))
+    };
     let mut basic = false;
     for header in headers.get_all(WWW_AUTHENTICATE) {
         let text = header.to_str().map_err(|_| refuse("is not ASCII"))?;
         for challenge in http_auth::parse_challenges(text).map_err(|_| refuse("cannot be read"))? {
             if challenge.scheme.eq_ignore_ascii_case("Bearer") {
                 let value = |name: &str| {
-                    challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_unescaped())
+                    challenge
+                        .params
+                        .iter()
+                        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                        .map(|(_, value)| value.to_unescaped())
                 };
                 let realm = value("realm").ok_or_else(|| refuse("names no realm"))?;
-                return Ok(Challenge::Bearer(Realm { url: realm_url(&realm).map_err(|why| refuse(&why))?, service: value("service") }));
+                return Ok(Challenge::Bearer(Realm {
+                    url: realm_url(&realm).map_err(|why| refuse(&why))?,
+                    service: value("service"),
+                }));
             }
             basic |= challenge.scheme.eq_ignore_ascii_case("Basic");
         }
@@ -60,13 +75,14 @@ pub(super) fn of(headers: &HeaderMap, repository: &Repository) -> Result<Challen
     if basic { Ok(Challenge::Basic) } else { Err(refuse("is neither `Bearer` nor `Basic`")) }
 }
 
-/// Reads one `WWW-Authenticate`, as an answer may bring it, and returns where a token is to be had; none where a password is asked
-/// for. For the fuzz target: the adapter reads whole answers.
+/// Reads one `WWW-Authenticate`, as an answer may bring it, and returns where a token is to be had;
+/// none where a password is asked for. For the fuzz target: the adapter reads whole answers.
 ///
 /// # Errors
 /// `auth`: it cannot be answered.
 pub fn read_challenge(value: &[u8], repository: &Repository) -> Result<Option<String>, Failure> {
-    let value = HeaderValue::from_bytes(value).map_err(|_| Failure::new(Class::Auth, "no value of a header"))?;
+    let value = HeaderValue::from_bytes(value)
+        .map_err(|_| Failure::new(Class::Auth, "no value of a header"))?;
     Ok(match of(&HeaderMap::from_iter([(WWW_AUTHENTICATE, value)]), repository)? {
         Challenge::Basic => None,
         Challenge::Bearer(realm) => Some(realm.url.to_string()),
@@ -103,11 +119,20 @@ mod tests {
     #[test]
     fn challenges_are_read() {
         let realm = |url: &str, service: Option<&str>| {
-            Ok(Challenge::Bearer(Realm { url: Url::parse(url).unwrap(), service: service.map(ToOwned::to_owned) }))
+            Ok(Challenge::Bearer(Realm {
+                url: Url::parse(url).unwrap(),
+                service: service.map(ToOwned::to_owned),
+            }))
         };
         assert_eq!(read("Basic realm=\"x\""), Ok(Challenge::Basic));
-        assert_eq!(read("bearer REALM=\"https://a/t\",service=\"s\",scope=\"x\""), realm("https://a/t", Some("s")));
-        assert_eq!(read("Basic realm=\"x\", Bearer realm=\"https://a/t\""), realm("https://a/t", None));
+        assert_eq!(
+            read("bearer REALM=\"https://a/t\",service=\"s\",scope=\"x\""),
+            realm("https://a/t", Some("s"))
+        );
+        assert_eq!(
+            read("Basic realm=\"x\", Bearer realm=\"https://a/t\""),
+            realm("https://a/t", None)
+        );
     }
 
     #[test]

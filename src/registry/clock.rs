@@ -1,7 +1,7 @@
 //! The deadline: an instant, moved on by the time that layer bytes take.
 //!
-//! Layers may take longer than everything else together (design.md section 2), so while at least one is being read the
-//! deadline stands still. Monotonic time only.
+//! Layers may take longer than everything else together (design.md section 2), so while at least
+//! one is being read the deadline stands still. Monotonic time only.
 
 use crate::limits;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,7 +48,8 @@ impl Clock {
     pub(super) fn renew(&self, limit: Duration) {
         let mut state = self.lock();
         let now = Instant::now();
-        state.deadline = now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(86_400));
+        state.deadline =
+            now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(86_400));
         state.since = now;
     }
 

@@ -1,4 +1,5 @@
-//! What the adapter has to be told: it never reads the environment, a home folder or a clock of day by itself.
+//! What the adapter has to be told: it never reads the environment, a home folder or a clock of day
+//! by itself.
 
 use super::credentials::CredentialSources;
 use crate::limits;
@@ -11,13 +12,16 @@ use std::time::Duration;
 /// Everything that a [`Client`](super::Client) has to know about the world.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Registries that may be spoken to over plain http. Loopback needs no entry: http is tried there first.
+    /// Registries that may be spoken to over plain http. Loopback needs no entry: http is tried
+    /// there first.
     pub http_registries: Vec<Registry>,
     /// A PEM file that replaces the system's certificate authorities (`SSL_CERT_FILE`).
     pub ca_file: Option<PathBuf>,
-    /// PEM of authorities that are trusted for one registry and its token service, besides the others.
+    /// PEM of authorities that are trusted for one registry and its token service, besides the
+    /// others.
     pub extra_ca: BTreeMap<Registry, Vec<u8>>,
-    /// Hosts (`host` or `host:port`) whose token service may see the credentials of a registry, besides its own host.
+    /// Hosts (`host` or `host:port`) whose token service may see the credentials of a registry,
+    /// besides its own host.
     pub auth_hosts: BTreeMap<Registry, Vec<String>>,
     /// Where credentials are looked for.
     pub credentials: CredentialSources,
@@ -29,10 +33,12 @@ pub struct Config {
     pub times: Times,
     /// The version that the registry sees in `User-Agent`.
     pub version: String,
-    /// Names that are not asked from DNS, as with curl's `--resolve`. A port of 0 means the port of the URL.
+    /// Names that are not asked from DNS, as with curl's `--resolve`. A port of 0 means the port of
+    /// the URL.
     pub hosts: BTreeMap<String, Vec<SocketAddr>>,
-    /// Ends the process, called [`limits::OVERDUE`] after the deadline by a thread that begins with the first request. A peer can
-    /// keep the HTTP library busy within one poll, where no timer is looked at (a flood of 1xx answers). `None`: nobody watches.
+    /// Ends the process, called [`limits::OVERDUE`] after the deadline by a thread that begins with
+    /// the first request. A peer can keep the HTTP library busy within one poll, where no timer is
+    /// looked at (a flood of 1xx answers). `None`: nobody watches.
     pub overdue: Option<fn()>,
 }
 
@@ -63,13 +69,19 @@ pub struct Times {
     pub idle: Duration,
     /// The window within which layer bytes must bring [`limits::PROGRESS_BYTES`].
     pub progress: Duration,
-    /// The wait before the second try; doubled for each further one, up to half of it added at random.
+    /// The wait before the second try; doubled for each further one, up to half of it added at
+    /// random.
     pub backoff: Duration,
 }
 
 impl Default for Times {
     fn default() -> Self {
-        Self { connect: limits::CONNECT, idle: limits::IDLE, progress: limits::PROGRESS_WINDOW, backoff: limits::BACKOFF }
+        Self {
+            connect: limits::CONNECT,
+            idle: limits::IDLE,
+            progress: limits::PROGRESS_WINDOW,
+            backoff: limits::BACKOFF,
+        }
     }
 }
 
@@ -80,7 +92,8 @@ pub struct Proxies {
     pub http: Option<String>,
     /// The proxy for `https` URLs.
     pub https: Option<String>,
-    /// Comma-separated hosts, `.suffixes`, addresses, networks (`10.0.0.0/8`) or `*` that are reached directly.
+    /// Comma-separated hosts, `.suffixes`, addresses, networks (`10.0.0.0/8`) or `*` that are
+    /// reached directly.
     pub no_proxy: Option<String>,
 }
 

@@ -1,8 +1,9 @@
 //! Credentials for one repository, from where docker, podman and luet keep them.
 //!
-//! A credential belongs to exactly the registry that it is stored under, compared as a whole after canonicalisation
-//! (`reference/security.md` N10), and within it to the longest path that covers the repository. Formats: docker's
-//! `config.json` and containers-auth.json(5). Reads only the files that it is told of, and never shows what is in them.
+//! A credential belongs to exactly the registry that it is stored under, compared as a whole after
+//! canonicalisation (`reference/security.md` N10), and within it to the longest path that covers
+//! the repository. Formats: docker's `config.json` and containers-auth.json(5). Reads only the
+//! files that it is told of, and never shows what is in them.
 
 use super::{file, helper};
 use crate::class::{Class, Failure};
@@ -16,18 +17,21 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// Where credentials are looked for, in this order: `explicit`, `docker_config`, each of `podman_auth`.
+/// Where credentials are looked for, in this order: `explicit`, `docker_config`, each of
+/// `podman_auth`.
 #[derive(Clone, Debug, Default)]
 pub struct CredentialSources {
     /// What the host's configuration says, by registry or repository.
     pub explicit: Vec<(CredentialScope, Credential)>,
     /// `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`.
     pub docker_config: Option<PathBuf>,
-    /// `$REGISTRY_AUTH_FILE`, `$XDG_RUNTIME_DIR/containers/auth.json`, `$XDG_CONFIG_HOME/containers/auth.json`.
+    /// `$REGISTRY_AUTH_FILE`, `$XDG_RUNTIME_DIR/containers/auth.json`,
+    /// `$XDG_CONFIG_HOME/containers/auth.json`.
     pub podman_auth: Vec<PathBuf>,
     /// The folders, as in `PATH`, where `docker-credential-*` are looked for.
     pub helper_path: OsString,
-    /// The whole environment that a helper gets; `PATH` is added. The caller leaves its secrets out.
+    /// The whole environment that a helper gets; `PATH` is added. The caller leaves its secrets
+    /// out.
     pub helper_env: Vec<(OsString, OsString)>,
 }
 
@@ -67,14 +71,20 @@ impl fmt::Debug for Credential {
 }
 
 impl Credential {
-    /// Reads what docker stores as a user and a secret, where the user `<token>` marks an identity token.
+    /// Reads what docker stores as a user and a secret, where the user `<token>` marks an identity
+    /// token.
     pub(super) fn from_pair(username: &str, secret: Zeroizing<String>) -> Self {
-        if username == "<token>" { Self::IdentityToken(secret) } else { Self::Password { username: username.to_owned(), password: secret } }
+        if username == "<token>" {
+            Self::IdentityToken(secret)
+        } else {
+            Self::Password { username: username.to_owned(), password: secret }
+        }
     }
 }
 
 impl CredentialSources {
-    /// Returns the credential for `repository`, or nothing. May run a helper, so it may take [`limits::HELPER`](crate::limits::HELPER).
+    /// Returns the credential for `repository`, or nothing. May run a helper, so it may take
+    /// [`limits::HELPER`](crate::limits::HELPER).
     ///
     /// # Errors
     /// `secret` for a file or a helper that cannot be used; its content is not shown.
@@ -95,23 +105,42 @@ impl CredentialSources {
     fn explicit(&self, repository: &Repository) -> Option<Credential> {
         let covering = self.explicit.iter().filter_map(|(scope, credential)| {
             let length = match scope {
-                CredentialScope::Registry(registry) => (registry == repository.registry()).then_some(0),
-                CredentialScope::Repository(below) => {
-                    (below.registry() == repository.registry()).then(|| covered(below.path(), repository.path())).flatten()
+                CredentialScope::Registry(registry) => {
+                    (registry == repository.registry()).then_some(0)
                 }
+                CredentialScope::Repository(below) => (below.registry() == repository.registry())
+                    .then(|| covered(below.path(), repository.path()))
+                    .flatten(),
             };
             length.map(|length| (length, credential))
         });
         // Of equals the first wins, so the later ones are seen first.
-        covering.collect::<Vec<_>>().into_iter().rev().max_by_key(|(length, _)| *length).map(|(_, credential)| credential.clone())
+        covering
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .max_by_key(|(length, _)| *length)
+            .map(|(_, credential)| credential.clone())
     }
 
-    fn within(&self, stored: &Stored, path: &Path, repository: &Repository) -> Result<Option<Credential>, Failure> {
+    fn within(
+        &self,
+        stored: &Stored,
+        path: &Path,
+        repository: &Repository,
+    ) -> Result<Option<Credential>, Failure> {
         let registry = repository.registry();
-        let by_registry = stored.cred_helpers.iter().find(|(key, _)| Key::read(key).is_some_and(|key| key.is_whole(registry)));
-        if let Some(name) = by_registry.map(|(_, name)| name).or(stored.creds_store.as_ref()).filter(|name| !name.is_empty()) {
-            let asked =
-                helper::ask(self, name, server(registry)).map_err(|failure| failure.detail(format!("`{}` names it", path.display())))?;
+        let by_registry = stored
+            .cred_helpers
+            .iter()
+            .find(|(key, _)| Key::read(key).is_some_and(|key| key.is_whole(registry)));
+        if let Some(name) = by_registry
+            .map(|(_, name)| name)
+            .or(stored.creds_store.as_ref())
+            .filter(|name| !name.is_empty())
+        {
+            let asked = helper::ask(self, name, server(registry))
+                .map_err(|failure| failure.detail(format!("`{}` names it", path.display())))?;
             if asked.is_some() {
                 return Ok(asked);
             }
@@ -148,7 +177,8 @@ struct Key {
 }
 
 impl Key {
-    /// Reads `host`, `host/path`, or the URL that old versions of docker wrote, whose path means nothing.
+    /// Reads `host`, `host/path`, or the URL that old versions of docker wrote, whose path means
+    /// nothing.
     fn read(text: &str) -> Option<Self> {
         let url = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
         let (host, path) = url.unwrap_or(text).split_once('/').unwrap_or((url.unwrap_or(text), ""));
@@ -202,7 +232,14 @@ impl Stored {
         }
         // The position is enough to find the fault; the words of the error could quote a secret.
         serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            bad(path, &format!("line {}, column {} is not what a file of credentials has there", error.line(), error.column()))
+            bad(
+                path,
+                &format!(
+                    "line {}, column {} is not what a file of credentials has there",
+                    error.line(),
+                    error.column()
+                ),
+            )
         })
     }
 }
@@ -231,11 +268,17 @@ impl Entry {
         let pair = std::str::from_utf8(&decoded).map_err(|_| not())?;
         let (username, password) = pair.split_once(':').ok_or_else(not)?;
         // docker ends some of them with NUL.
-        Ok(Credential::from_pair(username, Zeroizing::new(password.trim_end_matches('\0').to_owned())))
+        Ok(Credential::from_pair(
+            username,
+            Zeroizing::new(password.trim_end_matches('\0').to_owned()),
+        ))
     }
 }
 
 fn bad(path: &Path, why: &str) -> Failure {
-    Failure::new(Class::Secret, format!("the credentials in `{}` cannot be used: {why}", path.display()))
-        .hint("repair the file, or log in again with `docker login` or `podman login`")
+    Failure::new(
+        Class::Secret,
+        format!("the credentials in `{}` cannot be used: {why}", path.display()),
+    )
+    .hint("repair the file, or log in again with `docker login` or `podman login`")
 }

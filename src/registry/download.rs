@@ -1,4 +1,5 @@
-//! A small file behind an https URL that the user named: a public key. No credentials go along, and redirects stay on https.
+//! A small file behind an https URL that the user named: a public key. No credentials go along, and
+//! redirects stay on https.
 
 use super::body::{self, Cap};
 use super::session::{Session, location};
@@ -12,37 +13,57 @@ use reqwest::{Method, Request, Url};
 
 impl Session {
     pub(super) async fn download(&self, url: &str, cap: u64) -> Result<Vec<u8>, Failure> {
-        let url = Url::parse(url).map_err(|error| Failure::new(Class::Usage, format!("`{}` is no URL: {error}", harmless(url))))?;
+        let url = Url::parse(url).map_err(|error| {
+            Failure::new(Class::Usage, format!("`{}` is no URL: {error}", harmless(url)))
+        })?;
         let host = url.host_str().unwrap_or_default();
-        let named: Registry = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")).parse()?;
+        let named: Registry =
+            url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")).parse()?;
         self.persist(true, async || {
             let mut at = url.clone();
             for hop in 0..=limits::REDIRECTS {
                 if at.scheme() != "https" {
-                    return Err(Failure::new(Class::Net, format!("`{}` is not https", shown(&at))).into());
+                    return Err(
+                        Failure::new(Class::Net, format!("`{}` is not https", shown(&at))).into()
+                    );
                 }
                 let request = Request::new(Method::GET, at.clone());
-                // The user named the first host, which may be in any network; where it sends us must be public.
+                // The user named the first host, which may be in any network; where it sends us
+                // must be public.
                 let peer = if hop == 0 { Peer::Own(&named) } else { Peer::Foreign(Space::Public) };
                 let response = self.transport.send(request, peer, self.clock.deadline()).await?;
                 if response.status().is_redirection() {
                     at = location(&at, &response)?;
                     continue;
                 }
-                let reply = body::reply(response, Cap::of(cap), self.clock.deadline(), self.config.times.idle).await?;
+                let reply = body::reply(
+                    response,
+                    Cap::of(cap),
+                    self.clock.deadline(),
+                    self.config.times.idle,
+                )
+                .await?;
                 return if reply.status.is_success() {
                     Ok(reply.body)
                 } else {
-                    Err(Trouble::Final(Failure::new(Class::Net, format!("`{}` answered {}", shown(&at), reply.status.as_u16()))))
+                    Err(Trouble::Final(Failure::new(
+                        Class::Net,
+                        format!("`{}` answered {}", shown(&at), reply.status.as_u16()),
+                    )))
                 };
             }
-            Err(Failure::new(Class::Net, format!("`{}` redirects more than {} times", shown(&url), limits::REDIRECTS)).into())
+            Err(Failure::new(
+                Class::Net,
+                format!("`{}` redirects more than {} times", shown(&url), limits::REDIRECTS),
+            )
+            .into())
         })
         .await
     }
 }
 
-/// Returns text that is no URL as it may be shown: what may hold a password or a token is left out, its end unknown.
+/// Returns text that is no URL as it may be shown: what may hold a password or a token is left out,
+/// its end unknown.
 fn harmless(text: &str) -> String {
     if !text.contains(['@', '?', '#']) {
         return text.to_owned();

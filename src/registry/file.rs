@@ -1,4 +1,5 @@
-//! Reads a small regular file, whole, under a cap. Never waits: what is no regular file is refused before it is read.
+//! Reads a small regular file, whole, under a cap. Never waits: what is no regular file is refused
+//! before it is read.
 
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -10,10 +11,17 @@ use std::path::Path;
 /// Returns the content of `path`, or nothing where there is no such file.
 ///
 /// # Errors
-/// `secret` for a file that is there and cannot be read, is not regular, or is larger than [`limits::CONFIG_BYTES`].
+/// `secret` for a file that is there and cannot be read, is not regular, or is larger than
+/// [`limits::CONFIG_BYTES`].
 pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
-    let bad = |why: &dyn std::fmt::Display| Failure::new(Class::Secret, format!("`{}` cannot be read: {why}", path.display()));
-    let file = match rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
+    let bad = |why: &dyn std::fmt::Display| {
+        Failure::new(Class::Secret, format!("`{}` cannot be read: {why}", path.display()))
+    };
+    let file = match rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
+        Mode::empty(),
+    ) {
         Ok(file) => File::from(file),
         Err(error) => {
             let error = std::io::Error::from(error);

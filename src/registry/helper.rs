@@ -1,7 +1,9 @@
-//! Runs `docker-credential-NAME get`: no shell, a plain name, a whole environment of our own making, bounded time and output.
+//! Runs `docker-credential-NAME get`: no shell, a plain name, a whole environment of our own
+//! making, bounded time and output.
 //!
-//! Protocol: docker-credential-helpers, "Development": the server on standard input, `{"Username","Secret"}` on standard
-//! output, or `credentials not found` with a failure. Never shows what a helper prints.
+//! Protocol: docker-credential-helpers, "Development": the server on standard input,
+//! `{"Username","Secret"}` on standard output, or `credentials not found` with a failure. Never
+//! shows what a helper prints.
 
 use super::credentials::{Credential, CredentialSources};
 use crate::class::{Class, Failure};
@@ -30,26 +32,41 @@ struct Printed {
 /// Asks the helper `name` for the credential of `server`.
 ///
 /// # Errors
-/// `secret` for a name that is none, a helper that is missing, fails, prints something else or takes too long.
-pub(super) fn ask(sources: &CredentialSources, name: &str, server: &str) -> Result<Option<Credential>, Failure> {
-    let plain =
-        (1..=64).contains(&name.len()) && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_'));
+/// `secret` for a name that is none, a helper that is missing, fails, prints something else or
+/// takes too long.
+pub(super) fn ask(
+    sources: &CredentialSources,
+    name: &str,
+    server: &str,
+) -> Result<Option<Credential>, Failure> {
+    let plain = (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_'));
     if !plain {
         return Err(Failure::new(
             Class::Secret,
-            format!("`{name}` is not the name of a credential helper: expected 1 to 64 of `a-z`, `0-9`, `_` and `-`"),
+            format!(
+                "`{name}` is not the name of a credential helper: expected 1 to 64 of `a-z`, `0-9`, `_` and `-`"
+            ),
         ));
     }
     let program = format!("docker-credential-{name}");
-    let path = find(&sources.helper_path, &program)
-        .ok_or_else(|| broken(&program, "it is not on PATH").hint("install it, or take it out of `credsStore` or `credHelpers`"))?;
+    let path = find(&sources.helper_path, &program).ok_or_else(|| {
+        broken(&program, "it is not on PATH")
+            .hint("install it, or take it out of `credsStore` or `credHelpers`")
+    })?;
     let (status, output) = run(sources, &path, &program, server, limits::HELPER)?;
     let output = std::str::from_utf8(&output).unwrap_or("").trim();
     if !status.success() {
-        return if output.contains(NOT_FOUND) { Ok(None) } else { Err(broken(&program, &format!("it ended with {status}"))) };
+        return if output.contains(NOT_FOUND) {
+            Ok(None)
+        } else {
+            Err(broken(&program, &format!("it ended with {status}")))
+        };
     }
-    let printed: Printed =
-        serde_json::from_str(output).map_err(|_| broken(&program, "it printed something else than a user and a secret"))?;
+    let printed: Printed = serde_json::from_str(output)
+        .map_err(|_| broken(&program, "it printed something else than a user and a secret"))?;
     if printed.secret.is_empty() && printed.username.is_empty() {
         return Ok(None);
     }
@@ -57,12 +74,16 @@ pub(super) fn ask(sources: &CredentialSources, name: &str, server: &str) -> Resu
 }
 
 fn broken(program: &str, why: &str) -> Failure {
-    Failure::new(Class::Secret, format!("credential helper `{program}`: {why}")).hint(format!("run `echo HOST | {program} get` to see why"))
+    Failure::new(Class::Secret, format!("credential helper `{program}`: {why}"))
+        .hint(format!("run `echo HOST | {program} get` to see why"))
 }
 
 /// Looks in absolute folders only: a program from the current folder is never run.
 fn find(path: &OsStr, program: &str) -> Option<PathBuf> {
-    std::env::split_paths(path).filter(|folder| folder.is_absolute()).map(|folder| folder.join(program)).find(|path| path.is_file())
+    std::env::split_paths(path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
 }
 
 fn run(
@@ -98,15 +119,26 @@ fn run(
         });
     }
     let output = match receive.recv_timeout(limit) {
-        Ok(Ok(output)) if u64::try_from(output.len()).unwrap_or(u64::MAX) <= limits::HELPER_BYTES => output,
+        Ok(Ok(output))
+            if u64::try_from(output.len()).unwrap_or(u64::MAX) <= limits::HELPER_BYTES =>
+        {
+            output
+        }
         Ok(Ok(_)) => return Err(stop(&mut child, broken(program, "it prints without end"))),
         Ok(Err(error)) => return Err(stop(&mut child, cannot(error))),
-        Err(_) => return Err(stop(&mut child, broken(program, &format!("it did not answer within {} s", limit.as_secs())))),
+        Err(_) => {
+            return Err(stop(
+                &mut child,
+                broken(program, &format!("it did not answer within {} s", limit.as_secs())),
+            ));
+        }
     };
     loop {
         match child.try_wait().map_err(cannot)? {
             Some(status) => return Ok((status, output)),
-            None if Instant::now() >= until => return Err(stop(&mut child, broken(program, "it answered and did not end"))),
+            None if Instant::now() >= until => {
+                return Err(stop(&mut child, broken(program, "it answered and did not end")));
+            }
             None => std::thread::sleep(Duration::from_millis(1)),
         }
     }
@@ -131,7 +163,8 @@ mod tests {
         let path = folder.path().join("docker-credential-x");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let helper_path = std::env::join_paths([folder.path(), "/usr/bin".as_ref(), "/bin".as_ref()]).unwrap();
+        let helper_path =
+            std::env::join_paths([folder.path(), "/usr/bin".as_ref(), "/bin".as_ref()]).unwrap();
         (folder, CredentialSources { helper_path, ..CredentialSources::default() })
     }
 
@@ -140,12 +173,17 @@ mod tests {
         let (folder, sources) = sources("sleep 60 & echo $! > \"$0.pid\"; wait");
         let path = folder.path().join("docker-credential-x");
         let start = Instant::now();
-        let failure = run(&sources, &path, "docker-credential-x", "quay.io", Duration::from_millis(1500)).unwrap_err();
+        let failure =
+            run(&sources, &path, "docker-credential-x", "quay.io", Duration::from_millis(1500))
+                .unwrap_err();
         assert_eq!(failure.class(), Class::Secret);
         assert!(start.elapsed() < Duration::from_secs(30));
         let pid = std::fs::read_to_string(folder.path().join("docker-credential-x.pid")).unwrap();
         // The kernel takes a moment to end what was killed.
-        let alive = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).is_ok_and(|stat| !stat.contains(") Z "));
+        let alive = || {
+            std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
+                .is_ok_and(|stat| !stat.contains(") Z "))
+        };
         let ended = (0..3_000).any(|_| {
             std::thread::yield_now();
             !alive() || start.elapsed() > Duration::from_secs(20)
@@ -156,12 +194,20 @@ mod tests {
     #[test]
     fn a_helper_gets_the_server_and_no_environment_but_what_it_is_given() {
         // What is left beside these the shell sets itself.
-        let names = "names=$(env | cut -d= -f1 | grep -vxE 'PWD|OLDPWD|SHLVL|_' | sort | tr '\\n' ' ')";
-        let script = format!("read s; {names}; printf '{{\"Username\":\"%s\",\"Secret\":\"%s\"}}' \"$s\" \"$names\"");
+        let names =
+            "names=$(env | cut -d= -f1 | grep -vxE 'PWD|OLDPWD|SHLVL|_' | sort | tr '\\n' ' ')";
+        let script = format!(
+            "read s; {names}; printf '{{\"Username\":\"%s\",\"Secret\":\"%s\"}}' \"$s\" \"$names\""
+        );
         let (_folder, mut sources) = sources(&script);
         sources.helper_env = vec![("HOME".into(), "/home/x".into())];
         let credential = ask(&sources, "x", "https://index.docker.io/v1/").unwrap().unwrap();
-        let Credential::Password { username, password } = credential else { panic!("{credential:?}") };
-        assert_eq!((username.as_str(), password.as_str()), ("https://index.docker.io/v1/", "HOME PATH "));
+        let Credential::Password { username, password } = credential else {
+            panic!("{credential:?}")
+        };
+        assert_eq!(
+            (username.as_str(), password.as_str()),
+            ("https://index.docker.io/v1/", "HOME PATH ")
+        );
     }
 }

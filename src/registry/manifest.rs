@@ -1,16 +1,18 @@
 //! Manifests and indexes as fetched: the bytes, their digest, and the one meaning they can have.
 //!
-//! Three things say what a document is: the `Content-Type`, the `mediaType` inside and its shape. Where two of them
-//! disagree the document is refused, or two readers could see two images in it (CVE-2021-41190; `reference/security.md` R07).
-//! Never judges layer types, and never follows `urls`.
+//! Three things say what a document is: the `Content-Type`, the `mediaType` inside and its shape.
+//! Where two of them disagree the document is refused, or two readers could see two images in it
+//! (CVE-2021-41190; `reference/security.md` R07). Never judges layer types, and never follows
+//! `urls`.
 
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::Digest;
 use crate::wire::json;
 use oci_distribution::manifest::{
-    IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, ImageIndexEntry, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE,
-    OciDescriptor, OciImageIndex, OciImageManifest,
+    IMAGE_MANIFEST_LIST_MEDIA_TYPE, IMAGE_MANIFEST_MEDIA_TYPE, ImageIndexEntry,
+    OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageIndex,
+    OciImageManifest,
 };
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -38,7 +40,10 @@ pub struct Manifest {
 
 /// The two things that a manifest can be.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each fetch, and callers match on it")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each fetch, and callers match on it"
+)]
 pub enum ManifestKind {
     /// An image or an artifact: a configuration and layers.
     Image(OciImageManifest),
@@ -50,8 +55,8 @@ impl Manifest {
     /// Reads a manifest or an index; `content_type` is the header, where there was one.
     ///
     /// # Errors
-    /// `malformed` for what is none, is schema 1, or can be read in two ways; `limit` for too many entries or levels;
-    /// `registry` for a `Content-Type` that is no manifest's.
+    /// `malformed` for what is none, is schema 1, or can be read in two ways; `limit` for too many
+    /// entries or levels; `registry` for a `Content-Type` that is no manifest's.
     pub fn parse(bytes: Vec<u8>, content_type: Option<&str>) -> Result<Self, Failure> {
         let claimed = content_type.map(essence);
         if let Some(claimed) = claimed.as_deref() {
@@ -77,7 +82,8 @@ pub struct Descriptor {
     pub size: u64,
     /// Its media type, as the registry says.
     pub media_type: String,
-    /// The artifact type, where one is named. A hint: registries and clients are known to write wrong ones (cosign #4641).
+    /// The artifact type, where one is named. A hint: registries and clients are known to write
+    /// wrong ones (cosign #4641).
     pub artifact_type: Option<String>,
     /// The annotations.
     pub annotations: BTreeMap<String, String>,
@@ -121,7 +127,8 @@ pub(super) fn essence(content_type: &str) -> String {
 }
 
 fn size(size: i64) -> Result<u64, Failure> {
-    u64::try_from(size).map_err(|_| malformed(format!("a descriptor has size `{size}`; expected 0 or more")))
+    u64::try_from(size)
+        .map_err(|_| malformed(format!("a descriptor has size `{size}`; expected 0 or more")))
 }
 
 fn is_image(media_type: &str) -> bool {
@@ -136,9 +143,13 @@ fn check_type(claimed: &str) -> Result<(), Failure> {
     if is_image(claimed) || is_index(claimed) {
         Ok(())
     } else if claimed.starts_with(SCHEMA_1) {
-        Err(malformed("a manifest of Docker schema 1, which names no verifiable content").hint("push the image again with a current tool"))
+        Err(malformed("a manifest of Docker schema 1, which names no verifiable content")
+            .hint("push the image again with a current tool"))
     } else {
-        Err(Failure::new(Class::Registry, format!("`Content-Type: {claimed}` where a manifest was expected")))
+        Err(Failure::new(
+            Class::Registry,
+            format!("`Content-Type: {claimed}` where a manifest was expected"),
+        ))
     }
 }
 
@@ -150,7 +161,9 @@ fn media_type(document: &Map<String, Value>, claimed: Option<String>) -> Result<
     let inside = match document.get("mediaType") {
         None => None,
         Some(Value::String(inside)) => Some(inside.clone()),
-        Some(other) => return Err(malformed(format!("`mediaType` is `{other}`; expected a string"))),
+        Some(other) => {
+            return Err(malformed(format!("`mediaType` is `{other}`; expected a string")));
+        }
     };
     match (inside, claimed) {
         (Some(inside), Some(claimed)) if inside != claimed => {
@@ -160,7 +173,9 @@ fn media_type(document: &Map<String, Value>, claimed: Option<String>) -> Result<
             check_type(&media_type).map_err(|failure| failure.as_class(Class::Malformed))?;
             Ok(media_type)
         }
-        (None, None) if document.contains_key("manifests") => Ok(OCI_IMAGE_INDEX_MEDIA_TYPE.to_owned()),
+        (None, None) if document.contains_key("manifests") => {
+            Ok(OCI_IMAGE_INDEX_MEDIA_TYPE.to_owned())
+        }
         (None, None) => Ok(OCI_IMAGE_MEDIA_TYPE.to_owned()),
     }
 }
@@ -175,30 +190,58 @@ fn subject(document: &Map<String, Value>) -> Result<Option<Digest>, Failure> {
     }
 }
 
-/// Refuses a descriptor written as a list, which the parser below would read field by field and no other would.
+/// Refuses a descriptor written as a list, which the parser below would read field by field and no
+/// other would.
 fn check_objects(document: &Map<String, Value>, list: &str) -> Result<(), Failure> {
     let listed = document.get(list).and_then(Value::as_array).into_iter().flatten();
-    let single = ["config", "subject"].iter().filter_map(|key| document.get(*key)).filter(|value| !value.is_null());
-    let platforms = document.get("manifests").and_then(Value::as_array).into_iter().flatten().filter_map(|entry| entry.get("platform"));
-    match listed.chain(single).chain(platforms.filter(|value| !value.is_null())).find(|value| !value.is_object()) {
+    let single = ["config", "subject"]
+        .iter()
+        .filter_map(|key| document.get(*key))
+        .filter(|value| !value.is_null());
+    let platforms = document
+        .get("manifests")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.get("platform"));
+    match listed
+        .chain(single)
+        .chain(platforms.filter(|value| !value.is_null()))
+        .find(|value| !value.is_object())
+    {
         Some(_) => Err(malformed("a descriptor in a manifest is not a JSON object")),
         None => Ok(()),
     }
 }
 
-fn kind(document: &Map<String, Value>, media_type: &str, value: &Value) -> Result<ManifestKind, Failure> {
+fn kind(
+    document: &Map<String, Value>,
+    media_type: &str,
+    value: &Value,
+) -> Result<ManifestKind, Failure> {
     let has = |key: &str| document.contains_key(key);
     if has("fsLayers") || has("signatures") {
         return Err(malformed("a manifest has the keys of Docker schema 1"));
     }
-    let (foreign, list): (&[&str], _) =
-        if is_image(media_type) { (&["manifests"], "layers") } else { (&["layers", "config"], "manifests") };
+    let (foreign, list): (&[&str], _) = if is_image(media_type) {
+        (&["manifests"], "layers")
+    } else {
+        (&["layers", "config"], "manifests")
+    };
     if let Some(key) = foreign.iter().find(|key| has(key)) {
-        return Err(malformed(format!("a `{media_type}` has `{key}`, so it can be read in two ways")));
+        return Err(malformed(format!(
+            "a `{media_type}` has `{key}`, so it can be read in two ways"
+        )));
     }
     let entries = document.get(list).and_then(Value::as_array).map_or(0, Vec::len);
     if entries > limits::LEGACY_SIGNATURES {
-        return Err(Failure::new(Class::Limit, format!("`{list}` has {entries} entries; at most {} are read", limits::LEGACY_SIGNATURES)));
+        return Err(Failure::new(
+            Class::Limit,
+            format!(
+                "`{list}` has {entries} entries; at most {} are read",
+                limits::LEGACY_SIGNATURES
+            ),
+        ));
     }
     check_objects(document, list)?;
     let wrong = |error: serde_json::Error| malformed(format!("not a `{media_type}`: {error}"));

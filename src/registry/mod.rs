@@ -1,9 +1,10 @@
 //! The adapter of OCI registries: the only room that speaks to them.
 //!
-//! What it promises: every byte under a cap and a deadline; digests computed from bytes; "not there" only where the
-//! registry said so; credentials only to the registry they are for. It reads no environment and no clock of day, prints
-//! nothing and judges no signature. Specification: OCI distribution-spec 1.1; Docker Registry v2 token authentication.
-//! Why it is not `oci-client`: design.md section 8. The attacks that it resists: `reference/security.md` R, N and F.
+//! What it promises: every byte under a cap and a deadline; digests computed from bytes; "not
+//! there" only where the registry said so; credentials only to the registry they are for. It reads
+//! no environment and no clock of day, prints nothing and judges no signature. Specification: OCI
+//! distribution-spec 1.1; Docker Registry v2 token authentication. Why it is not `oci-client`:
+//! design.md section 8. The attacks that it resists: `reference/security.md` R, N and F.
 
 mod answer;
 mod auth;
@@ -40,7 +41,8 @@ use session::Session;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A client of any number of registries. Cheap to clone; clones share connections, tokens and the deadline.
+/// A client of any number of registries. Cheap to clone; clones share connections, tokens and the
+/// deadline.
 #[derive(Clone, Debug)]
 pub struct Client(Arc<Session>);
 
@@ -56,7 +58,8 @@ pub enum Role {
 /// What the referrers API said.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Referrers {
-    /// Everything that refers to the subject, signatures or not. May be empty, which is an authoritative "none".
+    /// Everything that refers to the subject, signatures or not. May be empty, which is an
+    /// authoritative "none".
     Listed(Vec<Descriptor>),
     /// There is no such API: the fallback tag must be asked.
     NoApi(Absence),
@@ -67,7 +70,8 @@ pub enum Referrers {
 pub struct Pushed {
     /// The digest of the bytes that were sent.
     pub digest: Digest,
-    /// Whether the registry confirmed that it lists the manifest under its subject (`OCI-Subject`); else the fallback tag is ours to write.
+    /// Whether the registry confirmed that it lists the manifest under its subject (`OCI-Subject`);
+    /// else the fallback tag is ours to write.
     pub subject_acknowledged: bool,
 }
 
@@ -81,8 +85,8 @@ impl Client {
     /// Fetches what a reference means. A digest wins over a tag.
     ///
     /// # Errors
-    /// `not-found` where the registry says so, `digest` for other bytes, `malformed`, `limit`; `net`, `auth` and
-    /// `registry` where it could not be found out.
+    /// `not-found` where the registry says so, `digest` for other bytes, `malformed`, `limit`;
+    /// `net`, `auth` and `registry` where it could not be found out.
     pub async fn resolve(&self, reference: &Reference) -> Result<Manifest, Failure> {
         self.0.resolve(reference).await
     }
@@ -91,23 +95,36 @@ impl Client {
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve), but absence is an answer.
-    pub async fn manifest(&self, repository: &Repository, digest: &Digest, cap: u64) -> Result<Answer<Manifest>, Failure> {
+    pub async fn manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        cap: u64,
+    ) -> Result<Answer<Manifest>, Failure> {
         self.0.manifest(repository, digest, cap).await
     }
 
     /// Fetches a manifest by tag: that of signatures, or of the referrers' fallback.
     ///
     /// # Errors
-    /// As [`manifest`](Self::manifest); `registry` for [`Role::Signatures`] in a repository that does not exist.
-    pub async fn by_tag(&self, repository: &Repository, tag: &Tag, role: Role) -> Result<Answer<Manifest>, Failure> {
+    /// As [`manifest`](Self::manifest); `registry` for [`Role::Signatures`] in a repository that
+    /// does not exist.
+    pub async fn by_tag(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        role: Role,
+    ) -> Result<Answer<Manifest>, Failure> {
         self.0.by_tag(repository, tag, role).await
     }
 
-    /// Lists what refers to a subject, all pages. The fallback tag is for the caller to ask, whatever this says.
+    /// Lists what refers to a subject, all pages. The fallback tag is for the caller to ask,
+    /// whatever this says.
     ///
     /// # Errors
     /// `limit` for more than [`limits::REFERRERS`](crate::limits::REFERRERS) entries or
-    /// [`limits::REFERRERS_PAGES`](crate::limits::REFERRERS_PAGES) pages; else as [`by_tag`](Self::by_tag).
+    /// [`limits::REFERRERS_PAGES`](crate::limits::REFERRERS_PAGES) pages; else as
+    /// [`by_tag`](Self::by_tag).
     pub async fn referrers(&self, subject: &Subject, role: Role) -> Result<Referrers, Failure> {
         self.0.referrers(subject, role).await
     }
@@ -115,17 +132,29 @@ impl Client {
     /// Fetches a blob of exactly `size` bytes, whole.
     ///
     /// # Errors
-    /// `limit` where `size` is over `cap` (nothing is asked then), `digest` for another length or digest; `registry` where
-    /// the registry does not have it.
-    pub async fn blob(&self, repository: &Repository, digest: &Digest, size: u64, cap: u64) -> Result<Vec<u8>, Failure> {
+    /// `limit` where `size` is over `cap` (nothing is asked then), `digest` for another length or
+    /// digest; `registry` where the registry does not have it.
+    pub async fn blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: u64,
+        cap: u64,
+    ) -> Result<Vec<u8>, Failure> {
         self.0.blob(repository, digest, size, cap).await
     }
 
-    /// Begins to fetch a blob of exactly `size` bytes, piece by piece. The deadline stands still while the stream lives.
+    /// Begins to fetch a blob of exactly `size` bytes, piece by piece. The deadline stands still
+    /// while the stream lives.
     ///
     /// # Errors
     /// As [`blob`](Self::blob).
-    pub async fn blob_stream(&self, repository: &Repository, digest: &Digest, size: u64) -> Result<BlobStream, Failure> {
+    pub async fn blob_stream(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<BlobStream, Failure> {
         BlobStream::open(Arc::clone(&self.0), repository, digest, size).await
     }
 
@@ -140,7 +169,8 @@ impl Client {
     /// Pushes a blob, unless the registry has it.
     ///
     /// # Errors
-    /// `auth` without the right to push, or where the registry wants it sent elsewhere; `registry` where it is not taken.
+    /// `auth` without the right to push, or where the registry wants it sent elsewhere; `registry`
+    /// where it is not taken.
     pub async fn put_blob(&self, repository: &Repository, bytes: &[u8]) -> Result<Digest, Failure> {
         self.0.put_blob(repository, bytes).await
     }
@@ -162,17 +192,26 @@ impl Client {
     /// Fetches a small file from an https URL that the user named; no credentials go along.
     ///
     /// # Errors
-    /// `usage` for what is no URL, `net` for any answer but the file, `limit` for more than `cap` bytes.
+    /// `usage` for what is no URL, `net` for any answer but the file, `limit` for more than `cap`
+    /// bytes.
     pub async fn download(&self, url: &str, cap: u64) -> Result<Vec<u8>, Failure> {
         self.0.download(url, cap).await
     }
 
-    /// Fetches what is published below an address that the user named, until `until` at most; no credentials go along.
+    /// Fetches what is published below an address that the user named, until `until` at most; no
+    /// credentials go along.
     ///
     /// # Errors
-    /// `usage` for an address that is none, `malformed` for a name that leads elsewhere, `limit` for more than `cap` bytes, `net`
-    /// for any answer but the file and "not there", which is `None`.
-    pub async fn published(&self, base: &str, path: &str, cap: u64, until: Instant) -> Result<Option<Vec<u8>>, Failure> {
+    /// `usage` for an address that is none, `malformed` for a name that leads elsewhere, `limit`
+    /// for more than `cap` bytes, `net` for any answer but the file and "not there", which is
+    /// `None`.
+    pub async fn published(
+        &self,
+        base: &str,
+        path: &str,
+        cap: u64,
+        until: Instant,
+    ) -> Result<Option<Vec<u8>>, Failure> {
         self.0.published(base, path, cap, until).await
     }
 
@@ -184,12 +223,19 @@ impl Client {
         published::place(base).map(|_| ())
     }
 
-    /// Asks a service that is no registry, https or on this machine: a JSON document where there is one, else a plain request.
-    /// Returns the status and the body of the answer, whatever the status is.
+    /// Asks a service that is no registry, https or on this machine: a JSON document where there is
+    /// one, else a plain request. Returns the status and the body of the answer, whatever the
+    /// status is.
     ///
     /// # Errors
-    /// `usage` for what is no such URL, `net` for no answer or one that says "later", `limit` for more than `cap` bytes.
-    pub async fn question(&self, url: &str, document: Option<&[u8]>, cap: u64) -> Result<(u16, Vec<u8>), Failure> {
+    /// `usage` for what is no such URL, `net` for no answer or one that says "later", `limit` for
+    /// more than `cap` bytes.
+    pub async fn question(
+        &self,
+        url: &str,
+        document: Option<&[u8]>,
+        cap: u64,
+    ) -> Result<(u16, Vec<u8>), Failure> {
         self.0.question(url, document, cap).await
     }
 
@@ -199,7 +245,8 @@ impl Client {
         self.0.clock.deadline()
     }
 
-    /// Holds the deadline still while something else takes its time: hashing `Dest`, waiting for a lock.
+    /// Holds the deadline still while something else takes its time: hashing `Dest`, waiting for a
+    /// lock.
     #[must_use]
     pub fn pause(&self) -> Pause {
         Pause::new(Arc::clone(&self.0))
@@ -210,7 +257,8 @@ impl Client {
         self.0.clock.renew(self.0.config.deadline);
     }
 
-    /// Returns how many HTTP requests were made so far, those for tokens, redirects and further tries included.
+    /// Returns how many HTTP requests were made so far, those for tokens, redirects and further
+    /// tries included.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.0.transport.requests()

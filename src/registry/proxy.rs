@@ -1,4 +1,5 @@
-//! Which proxy a URL is reached through. One decision, used both for routing and for keeping credentials out of the clear.
+//! Which proxy a URL is reached through. One decision, used both for routing and for keeping
+//! credentials out of the clear.
 //!
 //! Rules of Go's `httpproxy`, for the host decides so as well. Never asks DNS.
 
@@ -15,14 +16,25 @@ pub(super) fn proxy_for(proxies: &Proxies, url: &Url) -> Option<Url> {
         _ => None,
     }?;
     let host = url.host_str()?;
-    if host == "localhost" || literal(host).is_some_and(|address| Space::of(address) == Space::Loopback) {
+    if host == "localhost"
+        || literal(host).is_some_and(|address| Space::of(address) == Space::Loopback)
+    {
         return None;
     }
     let port = url.port_or_known_default()?;
-    if proxies.no_proxy.as_deref().unwrap_or("").split(',').any(|entry| excludes(entry.trim(), host, port)) {
+    if proxies
+        .no_proxy
+        .as_deref()
+        .unwrap_or("")
+        .split(',')
+        .any(|entry| excludes(entry.trim(), host, port))
+    {
         return None;
     }
-    Url::parse(proxy).ok().filter(|url| url.has_host()).or_else(|| Url::parse(&format!("http://{proxy}")).ok())
+    Url::parse(proxy)
+        .ok()
+        .filter(|url| url.has_host())
+        .or_else(|| Url::parse(&format!("http://{proxy}")).ok())
 }
 
 /// Returns the address that a URL's host is, where it is one.
@@ -48,7 +60,9 @@ fn excludes(entry: &str, host: &str, port: u16) -> bool {
         return literal(host) == Some(address);
     }
     let (entry, only) = match entry.rsplit_once(':') {
-        Some((name, digits)) if !digits.contains(']') => (name.to_owned(), digits.parse::<u16>().ok()),
+        Some((name, digits)) if !digits.contains(']') => {
+            (name.to_owned(), digits.parse::<u16>().ok())
+        }
         _ => (entry, None),
     };
     if only.is_some_and(|only| only != port) {
@@ -105,9 +119,16 @@ mod tests {
             ("", "http://localhost:5000/", true),
             ("", "http://[::1]:5000/", true),
         ] {
-            let proxies =
-                Proxies { http: Some("p.example:3128".into()), https: Some("http://p.example".into()), no_proxy: Some(entries.into()) };
-            assert_eq!(proxy_for(&proxies, &Url::parse(url).unwrap()).is_none(), direct, "{entries} {url}");
+            let proxies = Proxies {
+                http: Some("p.example:3128".into()),
+                https: Some("http://p.example".into()),
+                no_proxy: Some(entries.into()),
+            };
+            assert_eq!(
+                proxy_for(&proxies, &Url::parse(url).unwrap()).is_none(),
+                direct,
+                "{entries} {url}"
+            );
         }
     }
 

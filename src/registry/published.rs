@@ -1,5 +1,6 @@
-//! Files that somebody publishes for everybody, below an address that the user named or that came with this program: a TUF
-//! mirror. No credentials go along. What is not there is an answer, for a TUF client finds the newest root by asking for the next.
+//! Files that somebody publishes for everybody, below an address that the user named or that came
+//! with this program: a TUF mirror. No credentials go along. What is not there is an answer, for a
+//! TUF client finds the newest root by asking for the next.
 
 use super::body::{self, Cap};
 use super::proxy::literal;
@@ -15,7 +16,13 @@ use std::time::Instant;
 
 impl Session {
     /// Fetches `path` below `base`, trying once more where that may help.
-    pub(super) async fn published(&self, base: &str, path: &str, cap: u64, until: Instant) -> Result<Option<Vec<u8>>, Failure> {
+    pub(super) async fn published(
+        &self,
+        base: &str,
+        path: &str,
+        cap: u64,
+        until: Instant,
+    ) -> Result<Option<Vec<u8>>, Failure> {
         let (base, host) = place(base)?;
         let url = below(&base, path)?;
         let until = until.min(self.clock.deadline());
@@ -28,23 +35,36 @@ impl Session {
         }
     }
 
-    async fn published_once(&self, url: &Url, host: &Registry, cap: u64, until: Instant) -> Result<Option<Vec<u8>>, Trouble> {
+    async fn published_once(
+        &self,
+        url: &Url,
+        host: &Registry,
+        cap: u64,
+        until: Instant,
+    ) -> Result<Option<Vec<u8>>, Trouble> {
         let mut at = url.clone();
         for hop in 0..=limits::REDIRECTS {
-            // The user named the first host, which may be in any network; where it sends us must be public.
+            // The user named the first host, which may be in any network; where it sends us must be
+            // public.
             let peer = if hop == 0 { Peer::Own(host) } else { Peer::Foreign(Space::Public) };
-            let response = self.transport.send(Request::new(Method::GET, at.clone()), peer, until).await?;
+            let response =
+                self.transport.send(Request::new(Method::GET, at.clone()), peer, until).await?;
             if response.status().is_redirection() {
                 at = location(&at, &response)?;
                 if at.scheme() != "https" {
-                    return Err(Failure::new(Class::Net, format!("`{}` redirects to what is not https", shown(url))).into());
+                    return Err(Failure::new(
+                        Class::Net,
+                        format!("`{}` redirects to what is not https", shown(url)),
+                    )
+                    .into());
                 }
                 continue;
             }
             let cap = if response.status().is_success() { Cap::of(cap) } else { body::ERROR };
             let reply = body::reply(response, cap, until, self.config.times.idle).await?;
             let status = reply.status.as_u16();
-            let answered = || Failure::new(Class::Net, format!("`{}` answered {status}", shown(&at)));
+            let answered =
+                || Failure::new(Class::Net, format!("`{}` answered {status}", shown(&at)));
             return match status {
                 200 => Ok(Some(reply.body)),
                 // Object stores answer 403 for what is not there.
@@ -53,19 +73,33 @@ impl Session {
                 _ => Err(answered().into()),
             };
         }
-        Err(Failure::new(Class::Net, format!("`{}` redirects more than {} times", shown(url), limits::REDIRECTS)).into())
+        Err(Failure::new(
+            Class::Net,
+            format!("`{}` redirects more than {} times", shown(url), limits::REDIRECTS),
+        )
+        .into())
     }
 }
 
 /// Reads the address of a mirror: https, or http on this machine; no user, no query.
 pub(super) fn place(base: &str) -> Result<(Url, Registry), Failure> {
-    let bad = |why: &str| Failure::new(Class::Usage, format!("the address of a mirror {why}; expected `https://host/path`"));
+    let bad = |why: &str| {
+        Failure::new(
+            Class::Usage,
+            format!("the address of a mirror {why}; expected `https://host/path`"),
+        )
+    };
     let mut url = Url::parse(base).map_err(|error| bad(&format!("is no URL: {error}")))?;
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+    if !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
         return Err(bad("has a user, a query or a fragment"));
     }
     let host = url.host_str().unwrap_or_default();
-    let host: Registry = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")).parse()?;
+    let host: Registry =
+        url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")).parse()?;
     match url.scheme() {
         "https" => {}
         "http" if is_this_machine(&url) => {}
@@ -84,16 +118,23 @@ fn is_this_machine(url: &Url) -> bool {
     literal(host).map_or(host == "localhost", |address| Space::of(address) == Space::Loopback)
 }
 
-/// Puts a name behind an address. The name holds what signed metadata says, and must not lead elsewhere.
+/// Puts a name behind an address. The name holds what signed metadata says, and must not lead
+/// elsewhere.
 fn below(base: &Url, path: &str) -> Result<Url, Failure> {
     let plain = |part: &str| {
-        !part.is_empty() && part != "." && part != ".." && part.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.~%".contains(&c))
+        !part.is_empty()
+            && part != "."
+            && part != ".."
+            && part.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.~%".contains(&c))
     };
-    let dots = path.to_ascii_lowercase().contains("%2e") || path.to_ascii_lowercase().contains("%2f");
+    let dots =
+        path.to_ascii_lowercase().contains("%2e") || path.to_ascii_lowercase().contains("%2f");
     if dots || !path.split('/').all(plain) {
         return Err(Failure::new(Class::Malformed, format!("a mirror names a file `{path}`")));
     }
-    base.join(path).map_err(|error| Failure::new(Class::Malformed, format!("a mirror names a file `{path}`: {error}")))
+    base.join(path).map_err(|error| {
+        Failure::new(Class::Malformed, format!("a mirror names a file `{path}`: {error}"))
+    })
 }
 
 #[cfg(test)]
@@ -125,8 +166,14 @@ mod tests {
     #[test]
     fn no_name_leads_out_of_the_mirror() {
         let (base, _) = place("https://tuf.example/a").unwrap();
-        assert_eq!(below(&base, "2.root.json").unwrap().as_str(), "https://tuf.example/a/2.root.json");
-        assert_eq!(below(&base, "targets/0a.trusted_root.json").unwrap().as_str(), "https://tuf.example/a/targets/0a.trusted_root.json");
+        assert_eq!(
+            below(&base, "2.root.json").unwrap().as_str(),
+            "https://tuf.example/a/2.root.json"
+        );
+        assert_eq!(
+            below(&base, "targets/0a.trusted_root.json").unwrap().as_str(),
+            "https://tuf.example/a/targets/0a.trusted_root.json"
+        );
         for path in [
             "",
             "/etc/x",

@@ -1,6 +1,8 @@
-//! Writing: blobs and manifests. Nothing is sent to a place outside the registry, whatever `Location` says (N13).
+//! Writing: blobs and manifests. Nothing is sent to a place outside the registry, whatever
+//! `Location` says (N13).
 //!
-//! OCI distribution-spec 1.1, "Pushing blobs" (POST, then PUT) and "Pushing Manifests with Subject" (`OCI-Subject`).
+//! OCI distribution-spec 1.1, "Pushing blobs" (POST, then PUT) and "Pushing Manifests with Subject"
+//! (`OCI-Subject`).
 
 use super::Pushed;
 use super::answer::{Reply, refusal};
@@ -18,12 +20,19 @@ const BYTES: &str = "application/octet-stream";
 impl Session {
     pub(super) async fn may_push(&self, repository: &Repository) -> Result<(), Failure> {
         let url = self.persist(true, async || self.begin_upload(repository).await).await?;
-        // Whether the registry can forget an upload says nothing about the right to push; it will expire.
-        let _ = self.ask(&Call::push(repository, Method::DELETE, Target::Given(url)), body::ERROR, false).await;
+        // Whether the registry can forget an upload says nothing about the right to push; it will
+        // expire.
+        let _ = self
+            .ask(&Call::push(repository, Method::DELETE, Target::Given(url)), body::ERROR, false)
+            .await;
         Ok(())
     }
 
-    pub(super) async fn put_blob(&self, repository: &Repository, bytes: &[u8]) -> Result<Digest, Failure> {
+    pub(super) async fn put_blob(
+        &self,
+        repository: &Repository,
+        bytes: &[u8],
+    ) -> Result<Digest, Failure> {
         let digest = Digest::of(bytes);
         // An upload that broke off may have been taken or lost: a further try asks first.
         let upload = async || {
@@ -52,7 +61,8 @@ impl Session {
     ) -> Result<Pushed, Failure> {
         let digest = Digest::of(bytes);
         let name = tag.map_or_else(|| digest.to_string(), ToString::to_string);
-        let mut call = Call::push(repository, Method::PUT, Target::Path(format!("manifests/{name}")));
+        let mut call =
+            Call::push(repository, Method::PUT, Target::Path(format!("manifests/{name}")));
         call.body = Some((media_type, bytes));
         let reply = self.ask(&call, body::ERROR, true).await?;
         if !reply.status.is_success() {
@@ -74,21 +84,27 @@ impl Session {
 
     /// Begins an upload, once. Callers may try again: an upload that is begun and not used expires.
     async fn begin_upload(&self, repository: &Repository) -> Result<Url, Trouble> {
-        let mut call = Call::push(repository, Method::POST, Target::Path("blobs/uploads/".to_owned()));
+        let mut call =
+            Call::push(repository, Method::POST, Target::Path("blobs/uploads/".to_owned()));
         call.body = Some((BYTES, &[]));
         let reply = self.attempt(&call, body::ERROR).await?;
         if reply.status != StatusCode::ACCEPTED {
             return Err(refused(&reply, repository, "an upload").into());
         }
         let base = self.known_base(repository)?;
-        let at = base.join("blobs/uploads/").map_err(|error| Failure::new(Class::Internal, error))?;
+        let at =
+            base.join("blobs/uploads/").map_err(|error| Failure::new(Class::Internal, error))?;
         Ok(upload_url(&at, reply.header(LOCATION), repository)?)
     }
 }
 
 fn upload_url(at: &Url, location: Option<&str>, repository: &Repository) -> Result<Url, Failure> {
-    let bad = |why: &str| Failure::new(Class::Registry, format!("`{repository}`: an upload was accepted {why}"));
-    let mut url = at.join(location.ok_or_else(|| bad("without `Location`"))?).map_err(|_| bad("with a `Location` that is not a URL"))?;
+    let bad = |why: &str| {
+        Failure::new(Class::Registry, format!("`{repository}`: an upload was accepted {why}"))
+    };
+    let mut url = at
+        .join(location.ok_or_else(|| bad("without `Location`"))?)
+        .map_err(|_| bad("with a `Location` that is not a URL"))?;
     url.set_fragment(None);
     let mine = url.origin() == at.origin() && url.username().is_empty() && url.password().is_none();
     if mine {
@@ -102,23 +118,28 @@ fn upload_url(at: &Url, location: Option<&str>, repository: &Repository) -> Resu
 fn refused(reply: &Reply, repository: &Repository, what: &str) -> Failure {
     let failure = refusal(reply, repository).within(format!("{what} was not taken"));
     match reply.status {
-        StatusCode::NOT_FOUND => failure.hint("some registries want a repository to be created before the first push"),
+        StatusCode::NOT_FOUND => {
+            failure.hint("some registries want a repository to be created before the first push")
+        }
         _ => failure,
     }
 }
 
-/// Believes that bytes were stored under their digest, unless the registry says another one (`reference/security.md` G13).
+/// Believes that bytes were stored under their digest, unless the registry says another one
+/// (`reference/security.md` G13).
 fn check_stored(reply: &Reply, digest: &Digest, repository: &Repository) -> Result<(), Failure> {
     match reply.header("docker-content-digest").map(str::parse::<Digest>) {
-        Some(Ok(found)) if found != *digest => {
-            Err(Failure::new(Class::Registry, format!("`{repository}`: sent `{digest}`, and the registry stored `{found}`")))
-        }
+        Some(Ok(found)) if found != *digest => Err(Failure::new(
+            Class::Registry,
+            format!("`{repository}`: sent `{digest}`, and the registry stored `{found}`"),
+        )),
         _ => Ok(()),
     }
 }
 
 fn acknowledged(reply: &Reply, bytes: &[u8]) -> bool {
     let document: Option<Value> = serde_json::from_slice(bytes).ok();
-    let subject = document.as_ref().and_then(|document| document.get("subject")?.get("digest")?.as_str());
+    let subject =
+        document.as_ref().and_then(|document| document.get("subject")?.get("digest")?.as_str());
     subject.is_some() && reply.header("oci-subject") == subject
 }

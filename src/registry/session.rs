@@ -1,8 +1,9 @@
-//! One request to a registry, from its first byte to the last of its answer: scheme, pass, redirects, tries, deadline.
+//! One request to a registry, from its first byte to the last of its answer: scheme, pass,
+//! redirects, tries, deadline.
 //!
-//! The order of things for one try: send, answer one challenge, follow redirects. Credentials stay at the origin where the
-//! request started; once it has left that origin it gets none back (`reference/security.md` N01 to N04). Never interprets
-//! what an answer means.
+//! The order of things for one try: send, answer one challenge, follow redirects. Credentials stay
+//! at the origin where the request started; once it has left that origin it gets none back
+//! (`reference/security.md` N01 to N04). Never interprets what an answer means.
 
 use super::answer::{Reply, refusal};
 use super::auth::{Pass, Passes};
@@ -16,7 +17,9 @@ use super::trouble::{Trouble, late};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Registry, Repository};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
+};
 use reqwest::{Method, Request, Response, StatusCode, Url};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -111,8 +114,14 @@ impl Session {
         }
     }
 
-    /// Makes a request and reads its answer under `cap`; tries again where `again` allows and it may help.
-    pub(super) async fn ask(&self, call: &Call<'_>, cap: Cap, again: bool) -> Result<Reply, Failure> {
+    /// Makes a request and reads its answer under `cap`; tries again where `again` allows and it
+    /// may help.
+    pub(super) async fn ask(
+        &self,
+        call: &Call<'_>,
+        cap: Cap,
+        again: bool,
+    ) -> Result<Reply, Failure> {
         self.persist(again, async || self.attempt(call, cap).await).await
     }
 
@@ -121,14 +130,19 @@ impl Session {
         let response = self.open(call).await?;
         let cap = if response.status().is_success() { cap } else { body::ERROR };
         let answered = response.url().clone();
-        let mut reply = body::reply(response, cap, self.clock.deadline(), self.config.times.idle).await?;
+        let mut reply =
+            body::reply(response, cap, self.clock.deadline(), self.config.times.idle).await?;
         let own = self.known_base(call.repository)?.origin();
         reply.elsewhere = (answered.origin() != own).then(|| shown(&answered));
         pass_on(reply, call.repository)
     }
 
     /// Tries up to [`limits::TRIES`] times, with waits between, within the deadline.
-    pub(super) async fn persist<T>(&self, again: bool, operation: impl AsyncFn() -> Result<T, Trouble>) -> Result<T, Failure> {
+    pub(super) async fn persist<T>(
+        &self,
+        again: bool,
+        operation: impl AsyncFn() -> Result<T, Trouble>,
+    ) -> Result<T, Failure> {
         let tries = if again { limits::TRIES } else { 1 };
         let mut number = 1;
         loop {
@@ -136,10 +150,19 @@ impl Session {
                 Ok(done) => return Ok(done),
                 Err(trouble) => trouble,
             };
-            let Trouble::Passing { failure, after, .. } = trouble else { return Err(trouble.into_failure()) };
-            let wait = after.unwrap_or_default().min(limits::RETRY_AFTER).max(jittered(self.config.times.backoff, number));
+            let Trouble::Passing { failure, after, .. } = trouble else {
+                return Err(trouble.into_failure());
+            };
+            let wait = after
+                .unwrap_or_default()
+                .min(limits::RETRY_AFTER)
+                .max(jittered(self.config.times.backoff, number));
             if number >= tries {
-                return Err(if tries > 1 { failure.detail(format!("tried {tries} times")) } else { failure });
+                return Err(if tries > 1 {
+                    failure.detail(format!("tried {tries} times"))
+                } else {
+                    failure
+                });
             }
             if Instant::now() + wait >= self.clock.deadline() {
                 return Err(failure.detail("there is no time left to try again"));
@@ -179,9 +202,15 @@ impl Session {
 
     /// Returns whether plain http may be spoken to the host of `url`.
     pub(super) fn may_be_plain(&self, url: &Url) -> bool {
-        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return false };
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+            return false;
+        };
         let with_port = format!("{host}:{port}");
-        let named = self.config.http_registries.iter().any(|entry| entry.as_str() == with_port || port == 80 && entry.as_str() == host);
+        let named = self
+            .config
+            .http_registries
+            .iter()
+            .any(|entry| entry.as_str() == with_port || port == 80 && entry.as_str() == host);
         named || host.parse::<Registry>().is_ok_and(|registry| registry.is_loopback())
     }
 
@@ -203,7 +232,9 @@ impl Session {
     async fn follow(&self, call: &Call<'_>, https: bool) -> Result<Response, Trouble> {
         let base = base(call.repository, https)?;
         let url = match &call.target {
-            Target::Path(path) => base.join(path).map_err(|error| Failure::new(Class::Internal, format!("`{path}`: {error}")))?,
+            Target::Path(path) => base
+                .join(path)
+                .map_err(|error| Failure::new(Class::Internal, format!("`{path}`: {error}")))?,
             Target::Given(url) => url.clone(),
         };
         let own = Peer::Own(call.repository.registry());
@@ -212,20 +243,39 @@ impl Session {
         if response.status() == StatusCode::UNAUTHORIZED {
             let headers = response.headers().clone();
             self.drain(response).await;
-            let renewed = self.renew(call.repository, call.access, &url, &headers, pass.as_ref()).await?;
+            let renewed =
+                self.renew(call.repository, call.access, &url, &headers, pass.as_ref()).await?;
             response = self.send(call, &url, Some(&renewed), own).await?;
             if response.status() == StatusCode::UNAUTHORIZED {
                 let repository = call.repository;
-                return Err(Failure::new(Class::Auth, format!("`{repository}`: the registry refused the pass that it gave us")).into());
+                return Err(Failure::new(
+                    Class::Auth,
+                    format!("`{repository}`: the registry refused the pass that it gave us"),
+                )
+                .into());
             }
             pass = Some(renewed);
         }
-        if call.is_read() { self.redirected(call, url, response, pass.as_ref()).await } else { Ok(response) }
+        if call.is_read() {
+            self.redirected(call, url, response, pass.as_ref()).await
+        } else {
+            Ok(response)
+        }
     }
 
-    /// Follows redirects, up to [`limits::REDIRECTS`]; the pass stays behind for good when the origin is left.
-    async fn redirected(&self, call: &Call<'_>, start: Url, first: Response, pass: Option<&Pass>) -> Result<Response, Trouble> {
-        let own = first.remote_addr().filter(|_| !self.transport.is_proxied(&start)).map_or(Space::Public, |peer| Space::of(peer.ip()));
+    /// Follows redirects, up to [`limits::REDIRECTS`]; the pass stays behind for good when the
+    /// origin is left.
+    async fn redirected(
+        &self,
+        call: &Call<'_>,
+        start: Url,
+        first: Response,
+        pass: Option<&Pass>,
+    ) -> Result<Response, Trouble> {
+        let own = first
+            .remote_addr()
+            .filter(|_| !self.transport.is_proxied(&start))
+            .map_or(Space::Public, |peer| Space::of(peer.ip()));
         let mut at = start.clone();
         let mut response = first;
         let mut hops = 0;
@@ -234,7 +284,11 @@ impl Session {
             hops += 1;
             if hops > limits::REDIRECTS {
                 let host = shown(&start);
-                return Err(Failure::new(Class::Net, format!("`{host}`: more than {} redirects", limits::REDIRECTS)).into());
+                return Err(Failure::new(
+                    Class::Net,
+                    format!("`{host}`: more than {} redirects", limits::REDIRECTS),
+                )
+                .into());
             }
             let next = location(&at, &response)?;
             self.check_hop(&at, &next, &start)?;
@@ -246,7 +300,11 @@ impl Session {
                 self.send(call, &next, pass, Peer::Own(call.repository.registry())).await?
             };
             if response.status() == StatusCode::UNAUTHORIZED {
-                return Err(Failure::new(Class::Auth, format!("`{}`, where the registry sent us, wants credentials", shown(&next))).into());
+                return Err(Failure::new(
+                    Class::Auth,
+                    format!("`{}`, where the registry sent us, wants credentials", shown(&next)),
+                )
+                .into());
             }
             at = next;
         }
@@ -254,12 +312,19 @@ impl Session {
     }
 
     fn check_hop(&self, at: &Url, next: &Url, start: &Url) -> Result<(), Failure> {
-        let refuse = |why: &str| Failure::new(Class::Net, format!("`{}` sends us to `{}`{why}", shown(at), shown(next)));
+        let refuse = |why: &str| {
+            Failure::new(Class::Net, format!("`{}` sends us to `{}`{why}", shown(at), shown(next)))
+        };
         match next.scheme() {
             "https" => {}
-            "http" if at.scheme() == "https" || start.scheme() == "https" => return Err(refuse(", from https to plain http")),
+            "http" if at.scheme() == "https" || start.scheme() == "https" => {
+                return Err(refuse(", from https to plain http"));
+            }
             "http" if next.origin() == start.origin() || self.may_be_plain(next) => {}
-            "http" => return Err(refuse(", over plain http").hint("name that host in LUET_COSIGN_HTTP_REGISTRIES to allow it")),
+            "http" => {
+                return Err(refuse(", over plain http")
+                    .hint("name that host in LUET_COSIGN_HTTP_REGISTRIES to allow it"));
+            }
             _ => return Err(refuse("; expected https")),
         }
         if !next.username().is_empty() || next.password().is_some() {
@@ -268,7 +333,13 @@ impl Session {
         Ok(())
     }
 
-    async fn send(&self, call: &Call<'_>, url: &Url, pass: Option<&Pass>, peer: Peer<'_>) -> Result<Response, Trouble> {
+    async fn send(
+        &self,
+        call: &Call<'_>,
+        url: &Url,
+        pass: Option<&Pass>,
+        peer: Peer<'_>,
+    ) -> Result<Response, Trouble> {
         let deadline = self.clock.deadline();
         if Instant::now() >= deadline {
             return Err(late(&shown(url)).into());
@@ -300,36 +371,56 @@ fn base(repository: &Repository, https: bool) -> Result<Url, Failure> {
     let scheme = if https { "https" } else { "http" };
     let endpoint = registry.endpoint();
     let url = Url::parse(&format!("{scheme}://{endpoint}/v2/{}/", repository.path()));
-    // A host such as `0x7f.1` is a name to us and an address to a URL: what was judged must be what is asked.
-    let host = endpoint.rsplit_once(':').filter(|(_, port)| !port.contains(']')).map_or(endpoint, |(host, _)| host);
+    // A host such as `0x7f.1` is a name to us and an address to a URL: what was judged must be what
+    // is asked.
+    let host = endpoint
+        .rsplit_once(':')
+        .filter(|(_, port)| !port.contains(']'))
+        .map_or(endpoint, |(host, _)| host);
     let is_it = |url: &Url| match (url.host_str(), literal(host)) {
         (Some(found), Some(address)) => literal(found) == Some(address),
         (found, None) => found == Some(host),
         (None, Some(_)) => false,
     };
-    url.ok().filter(is_it).ok_or_else(|| Failure::new(Class::Reference, format!("`{registry}` is not the name of a host")))
+    url.ok().filter(is_it).ok_or_else(|| {
+        Failure::new(Class::Reference, format!("`{registry}` is not the name of a host"))
+    })
 }
 
 /// Lets an answer pass, unless it says that another try may help.
 pub(super) fn pass_on(reply: Reply, repository: &Repository) -> Result<Reply, Trouble> {
     if matches!(reply.status.as_u16(), 429 | 500 | 502 | 503 | 504) {
-        let after = reply.header(RETRY_AFTER).and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
-        return Err(Trouble::Passing { failure: refusal(&reply, repository), after, not_http: false });
+        let after = reply
+            .header(RETRY_AFTER)
+            .and_then(|value| value.trim().parse().ok())
+            .map(Duration::from_secs);
+        return Err(Trouble::Passing {
+            failure: refusal(&reply, repository),
+            after,
+            not_http: false,
+        });
     }
     Ok(reply)
 }
 
 fn leads_on(status: StatusCode, keep_see_other: bool) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 307 | 308) || status == StatusCode::SEE_OTHER && !keep_see_other
+    matches!(status.as_u16(), 301 | 302 | 307 | 308)
+        || status == StatusCode::SEE_OTHER && !keep_see_other
 }
 
 fn header(text: &str) -> Result<HeaderValue, Failure> {
-    HeaderValue::from_str(text).map_err(|_| Failure::new(Class::Internal, format!("`{text}` cannot be a header")))
+    HeaderValue::from_str(text)
+        .map_err(|_| Failure::new(Class::Internal, format!("`{text}` cannot be a header")))
 }
 
 /// Resolves the `Location` of an answer; its fragment is dropped.
 pub(super) fn location(at: &Url, response: &Response) -> Result<Url, Failure> {
-    let bad = |why: &str| Failure::new(Class::Registry, format!("`{}` answered {} {why}", shown(at), response.status().as_u16()));
+    let bad = |why: &str| {
+        Failure::new(
+            Class::Registry,
+            format!("`{}` answered {} {why}", shown(at), response.status().as_u16()),
+        )
+    };
     let header = response.headers().get(LOCATION).ok_or_else(|| bad("without `Location`"))?;
     let text = header.to_str().map_err(|_| bad("with a `Location` that is not ASCII"))?;
     let mut url = at.join(text).map_err(|_| bad("with a `Location` that is not a URL"))?;
@@ -337,7 +428,8 @@ pub(super) fn location(at: &Url, response: &Response) -> Result<Url, Failure> {
     Ok(url)
 }
 
-/// Doubles the wait for each try, and adds up to half of it, so that many clients do not come back at once.
+/// Doubles the wait for each try, and adds up to half of it, so that many clients do not come back
+/// at once.
 fn jittered(base: Duration, number: u32) -> Duration {
     let wait = base * 2_u32.saturating_pow(number.saturating_sub(1));
     let mut random = [0; 1];

@@ -1,7 +1,8 @@
 //! Which part of the network an address lies in, and whether a registry may send us there.
 //!
-//! A registry that is somewhere in the world must not make us speak to this machine, its cloud's metadata service or the
-//! network behind it (`reference/security.md` N04; CVE-2026-48978, CVE-2026-33540 of other clients).
+//! A registry that is somewhere in the world must not make us speak to this machine, its cloud's
+//! metadata service or the network behind it (`reference/security.md` N04; CVE-2026-48978,
+//! CVE-2026-33540 of other clients).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -19,7 +20,8 @@ pub(super) enum Space {
 }
 
 impl Space {
-    /// Returns where `address` lies; addresses that carry another one inside lie where that one does.
+    /// Returns where `address` lies; addresses that carry another one inside lie where that one
+    /// does.
     pub(super) fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => Self::of_v4(address),
@@ -54,7 +56,9 @@ impl Space {
         let [a, b, c, d, e, f, g, h] = address.segments();
         let tail = || Self::of_v4(Ipv4Addr::from_bits((u32::from(g) << 16) | u32::from(h)));
         match (a, b) {
-            (0, 0) if (c, d, e, f, g, h) == (0, 0, 0, 0, 0, 1) || address.is_unspecified() => Self::Loopback,
+            (0, 0) if (c, d, e, f, g, h) == (0, 0, 0, 0, 0, 1) || address.is_unspecified() => {
+                Self::Loopback
+            }
             // IPv4-compatible and NAT64 (RFC 6052).
             (0, 0) if (c, d, e, f) == (0, 0, 0, 0) => tail(),
             (0x64, 0xff9b) => tail(),

@@ -1,7 +1,8 @@
 //! A layer, handed on piece by piece while it arrives; its digest and length are judged at the end.
 //!
-//! Not under the deadline: it may take as long as it makes progress (design.md section 2). A connection that breaks on the
-//! way is taken up again where it broke, where the registry allows that. Never holds more than one piece.
+//! Not under the deadline: it may take as long as it makes progress (design.md section 2). A
+//! connection that breaks on the way is taken up again where it broke, where the registry allows
+//! that. Never holds more than one piece.
 
 use super::body::{self, length};
 use super::pull::check_blob;
@@ -17,7 +18,8 @@ use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The bytes of a blob. They are only then what was asked for when [`next`](Self::next) has returned `None`.
+/// The bytes of a blob. They are only then what was asked for when [`next`](Self::next) has
+/// returned `None`.
 #[derive(Debug)]
 pub struct BlobStream {
     session: Arc<Session>,
@@ -57,12 +59,20 @@ impl Drop for Pause {
 }
 
 impl BlobStream {
-    pub(super) async fn open(session: Arc<Session>, repository: &Repository, digest: &Digest, size: u64) -> Result<Self, Failure> {
+    pub(super) async fn open(
+        session: Arc<Session>,
+        repository: &Repository,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<Self, Failure> {
         let pause = Pause::new(Arc::clone(&session));
         let response = request(&session, repository, digest, None).await?;
         if response.content_length().is_some_and(|found| found != size) {
             let found = response.content_length().unwrap_or(0);
-            return Err(Failure::new(Class::Digest, format!("`{repository}@{digest}` has {found} bytes; expected {size}")));
+            return Err(Failure::new(
+                Class::Digest,
+                format!("`{repository}@{digest}` has {found} bytes; expected {size}"),
+            ));
         }
         Ok(Self {
             session,
@@ -81,7 +91,8 @@ impl BlobStream {
     /// Returns the next piece, or `None` when the blob is complete and is what was asked for.
     ///
     /// # Errors
-    /// `digest` for a wrong length or digest, `net` for a connection that breaks or makes no progress.
+    /// `digest` for a wrong length or digest, `net` for a connection that breaks or makes no
+    /// progress.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
             let failure = match self.piece().await {
@@ -101,11 +112,13 @@ impl BlobStream {
             if self.breaks >= limits::TRIES || self.seen == self.size {
                 return Err(failure.detail(format!("after {} of {} bytes", self.seen, self.size)));
             }
-            self.response = request(&self.session, &self.repository, &self.digest, Some(self.seen)).await?;
+            self.response =
+                request(&self.session, &self.repository, &self.digest, Some(self.seen)).await?;
         }
     }
 
-    /// Waits for the next piece. Only time spent waiting counts: a slow reader is no fault of the registry.
+    /// Waits for the next piece. Only time spent waiting counts: a slow reader is no fault of the
+    /// registry.
     async fn piece(&mut self) -> Result<Option<Bytes>, Trouble> {
         let span = self.session.config.times.progress;
         loop {
@@ -136,7 +149,12 @@ impl BlobStream {
         if bytes >= limits::PROGRESS_BYTES {
             return Ok(());
         }
-        let message = format!("`{}@{}`: only {bytes} bytes in {:.1} s", self.repository, self.digest, waited.as_secs_f32());
+        let message = format!(
+            "`{}@{}`: only {bytes} bytes in {:.1} s",
+            self.repository,
+            self.digest,
+            waited.as_secs_f32()
+        );
         Err(Failure::new(Class::Net, message))
     }
 
@@ -145,7 +163,11 @@ impl BlobStream {
             return Err(self.wrong(format!("has {} bytes; expected {}", self.seen, self.size)));
         }
         let found = Digest::from_bytes(std::mem::take(&mut self.hash).finalize().into());
-        if found == self.digest { Ok(()) } else { Err(self.wrong(format!("has the digest `{found}`"))) }
+        if found == self.digest {
+            Ok(())
+        } else {
+            Err(self.wrong(format!("has the digest `{found}`")))
+        }
     }
 
     fn wrong(&self, what: String) -> Failure {
@@ -153,7 +175,12 @@ impl BlobStream {
     }
 }
 
-async fn request(session: &Session, repository: &Repository, digest: &Digest, from: Option<u64>) -> Result<Response, Failure> {
+async fn request(
+    session: &Session,
+    repository: &Repository,
+    digest: &Digest,
+    from: Option<u64>,
+) -> Result<Response, Failure> {
     let mut call = Call::get(repository, format!("blobs/{digest}"), "*/*");
     call.from_byte = from;
     let expected = if from.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
@@ -167,23 +194,36 @@ async fn request(session: &Session, repository: &Repository, digest: &Digest, fr
             }
             if response.status().is_success() {
                 let status = response.status().as_u16();
-                return Err(Failure::new(Class::Net, format!("`{repository}@{digest}`: broke off, and {status} does not go on")).into());
+                return Err(Failure::new(
+                    Class::Net,
+                    format!("`{repository}@{digest}`: broke off, and {status} does not go on"),
+                )
+                .into());
             }
             let deadline = session.clock.deadline();
-            let reply = body::reply(response, body::ERROR, deadline, session.config.times.idle).await?;
+            let reply =
+                body::reply(response, body::ERROR, deadline, session.config.times.idle).await?;
             let reply = pass_on(reply, repository)?;
             check_blob(&reply, repository, digest)?;
-            Err(Failure::new(Class::Registry, format!("`{repository}@{digest}`: answered {}", reply.status.as_u16())).into())
+            Err(Failure::new(
+                Class::Registry,
+                format!("`{repository}@{digest}`: answered {}", reply.status.as_u16()),
+            )
+            .into())
         })
         .await
 }
 
 fn check_range(response: &Response, from: Option<u64>) -> Result<(), Failure> {
     let Some(from) = from else { return Ok(()) };
-    let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let range =
+        response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok()).unwrap_or("");
     if range.starts_with(&format!("bytes {from}-")) {
         Ok(())
     } else {
-        Err(Failure::new(Class::Registry, format!("asked for a blob from byte {from}, got `{range}`")))
+        Err(Failure::new(
+            Class::Registry,
+            format!("asked for a blob from byte {from}, got `{range}`"),
+        ))
     }
 }

@@ -1,8 +1,9 @@
 //! Sockets and TLS: makes the HTTP clients, late and once each, and sends one request.
 //!
-//! HTTP/1.1 only; no redirects, cookies, decompression or retries by the library. A client for plain http has no
-//! certificate authorities; the system's are read when the first https request is made (4 ms). A host that a registry sent
-//! us to has a client of its own, whose names may not lead home (`space`). Never decides about credentials.
+//! HTTP/1.1 only; no redirects, cookies, decompression or retries by the library. A client for
+//! plain http has no certificate authorities; the system's are read when the first https request is
+//! made (4 ms). A host that a registry sent us to has a client of its own, whose names may not lead
+//! home (`space`). Never decides about credentials.
 
 use super::clock::Clock;
 use super::config::Config;
@@ -50,7 +51,13 @@ pub(super) struct Transport {
 
 impl Transport {
     pub(super) fn new(config: Arc<Config>, clock: Arc<Clock>) -> Self {
-        Self { config, clock, clients: Mutex::default(), tls: Mutex::default(), requests: AtomicU64::new(0) }
+        Self {
+            config,
+            clock,
+            clients: Mutex::default(),
+            tls: Mutex::default(),
+            requests: AtomicU64::new(0),
+        }
     }
 
     /// Returns how many requests were sent.
@@ -58,8 +65,14 @@ impl Transport {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Sends one request and waits for the head of its answer, until `deadline`, and no longer than idle time allows.
-    pub(super) async fn send(&self, request: Request, peer: Peer<'_>, deadline: Instant) -> Result<Response, Trouble> {
+    /// Sends one request and waits for the head of its answer, until `deadline`, and no longer than
+    /// idle time allows.
+    pub(super) async fn send(
+        &self,
+        request: Request,
+        peer: Peer<'_>,
+        deadline: Instant,
+    ) -> Result<Response, Trouble> {
         let host = shown(request.url());
         if let Peer::Foreign(own) = peer {
             check_literal(request.url(), own)?;
@@ -92,7 +105,9 @@ impl Transport {
         let kind = Kind {
             tls: url.scheme() == "https",
             authorities: match peer {
-                Peer::Own(registry) if self.config.extra_ca.contains_key(registry) => Some(registry.clone()),
+                Peer::Own(registry) if self.config.extra_ca.contains_key(registry) => {
+                    Some(registry.clone())
+                }
                 Peer::Own(_) | Peer::Foreign(_) => None,
             },
             guard: match peer {
@@ -110,8 +125,14 @@ impl Transport {
     }
 
     fn make(&self, kind: &Kind) -> Result<reqwest::Client, Failure> {
-        let internal = |error: reqwest::Error| Failure::new(Class::Internal, format!("the HTTP client cannot be made: {error}"));
-        let tls = if kind.tls { self.tls_of(kind.authorities.as_ref())? } else { tls_with(RootCertStore::empty())? };
+        let internal = |error: reqwest::Error| {
+            Failure::new(Class::Internal, format!("the HTTP client cannot be made: {error}"))
+        };
+        let tls = if kind.tls {
+            self.tls_of(kind.authorities.as_ref())?
+        } else {
+            tls_with(RootCertStore::empty())?
+        };
         let names = Names { fixed: self.config.hosts.clone(), guard: kind.guard };
         let proxies = self.config.proxies.clone();
         reqwest::Client::builder()
@@ -151,24 +172,40 @@ impl Transport {
         let mut roots = RootCertStore::empty();
         if let Some(path) = &self.config.ca_file {
             let pem = super::file::read(path)
-                .and_then(|pem| pem.ok_or_else(|| Failure::new(Class::Net, format!("`{}` does not exist", path.display()))))
-                .map_err(|failure| failure.as_class(Class::Net).hint("SSL_CERT_FILE must name a readable PEM file"))?;
+                .and_then(|pem| {
+                    pem.ok_or_else(|| {
+                        Failure::new(Class::Net, format!("`{}` does not exist", path.display()))
+                    })
+                })
+                .map_err(|failure| {
+                    failure.as_class(Class::Net).hint("SSL_CERT_FILE must name a readable PEM file")
+                })?;
             add_pem(&mut roots, &pem, &format!("`{}`", path.display()))?;
             return Ok(roots);
         }
-        // One unreadable certificate of a system's hundred and forty is no reason to refuse; none at all shows at the handshake.
+        // One unreadable certificate of a system's hundred and forty is no reason to refuse; none
+        // at all shows at the handshake.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         Ok(roots)
     }
 }
 
 fn add_pem(roots: &mut RootCertStore, pem: &[u8], what: &str) -> Result<(), Failure> {
-    let bad = |why: String| Failure::new(Class::Net, format!("{what} cannot be used: {why}")).hint("expected certificates in PEM");
+    let bad = |why: String| {
+        Failure::new(Class::Net, format!("{what} cannot be used: {why}"))
+            .hint("expected certificates in PEM")
+    };
     let before = roots.len();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots.add(certificate.map_err(|error| bad(error.to_string()))?).map_err(|error| bad(error.to_string()))?;
+        roots
+            .add(certificate.map_err(|error| bad(error.to_string()))?)
+            .map_err(|error| bad(error.to_string()))?;
     }
-    if roots.len() == before { Err(bad("there is no certificate in it".to_owned())) } else { Ok(()) }
+    if roots.len() == before {
+        Err(bad("there is no certificate in it".to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 fn tls_with(roots: RootCertStore) -> Result<ClientConfig, Failure> {
@@ -182,7 +219,8 @@ fn tls_with(roots: RootCertStore) -> Result<ClientConfig, Failure> {
     Ok(tls)
 }
 
-/// Returns scheme, host and port, never the path or query: those of a redirect may hold a signature that is a secret.
+/// Returns scheme, host and port, never the path or query: those of a redirect may hold a signature
+/// that is a secret.
 pub(super) fn shown(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
@@ -199,11 +237,15 @@ fn check_literal(url: &Url, own: Space) -> Result<(), Failure> {
 }
 
 fn forbidden(host: &str) -> Failure {
-    Failure::new(Class::Net, format!("the registry sends us to `{host}`, which is inside this machine or its network"))
-        .hint("a registry that is elsewhere has no business there: do not use it")
+    Failure::new(
+        Class::Net,
+        format!("the registry sends us to `{host}`, which is inside this machine or its network"),
+    )
+    .hint("a registry that is elsewhere has no business there: do not use it")
 }
 
-/// Resolves names, and refuses those that lead where a registry must not send us. What was checked is what is connected to.
+/// Resolves names, and refuses those that lead where a registry must not send us. What was checked
+/// is what is connected to.
 struct Names {
     fixed: BTreeMap<String, Vec<SocketAddr>>,
     guard: Option<Space>,

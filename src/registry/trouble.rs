@@ -53,7 +53,10 @@ impl Trouble {
 
     /// Nothing came for as long as may be.
     pub(super) fn silent(host: &str, idle: Duration) -> Self {
-        Self::passing(Failure::new(Class::Net, format!("`{host}`: no answer for {} s", idle.as_secs_f32())))
+        Self::passing(Failure::new(
+            Class::Net,
+            format!("`{host}`: no answer for {} s", idle.as_secs_f32()),
+        ))
     }
 
     /// The deadline passed.
@@ -78,5 +81,7 @@ pub(super) fn late(host: &str) -> Failure {
 fn is_tls(error: &(dyn Error + 'static)) -> bool {
     // An I/O error holds what it wraps, but does not call it its source.
     let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>() || held.is_some_and(|held| is_tls(held)) || error.source().is_some_and(is_tls)
+    error.is::<rustls::Error>()
+        || held.is_some_and(|held| is_tls(held))
+        || error.source().is_some_and(is_tls)
 }

@@ -1,5 +1,5 @@
-//! Which trusted roots there are: what the command line names, the policy, the environment where that is the policy, and else the
-//! public one.
+//! Which trusted roots there are: what the command line names, the policy, the environment where
+//! that is the policy, and else the public one.
 
 use super::{Found, client_config, read_policy};
 use crate::class::{Class, Failure};
@@ -28,13 +28,22 @@ pub(super) fn settings(
         (Some(path), _) => document(path, Trusted::NotOthers),
         // A policy file makes the variables inert.
         (None, true) => Source::Repository { mirror: Ok(None), pieces: Ok(Pieces::default()) },
-        (None, false) => Source::Repository { mirror: mirror(environment), pieces: pieces(environment) },
+        (None, false) => {
+            Source::Repository { mirror: mirror(environment), pieces: pieces(environment) }
+        }
     };
     let network = found.document.network();
-    let roots = found.document.signers().iter().filter_map(|signer| signer.trusted_root.as_ref()).chain(network.trusted_root.as_ref());
+    let roots = found
+        .document
+        .signers()
+        .iter()
+        .filter_map(|signer| signer.trusted_root.as_ref())
+        .chain(network.trusted_root.as_ref());
     Ok(Settings {
         default,
-        named: roots.map(|path| (path.clone(), document(&found.folder.join(path), found.trusted))).collect(),
+        named: roots
+            .map(|path| (path.clone(), document(&found.folder.join(path), found.trusted)))
+            .collect(),
         offline: network.offline || environment.flag("LUET_COSIGN_OFFLINE")?,
         client: client.clone(),
         locations: environment.locations()?,
@@ -42,20 +51,24 @@ pub(super) fn settings(
     })
 }
 
-/// Reads `TUF_MIRROR` and `TUF_ROOT_JSON`, which mean something together only: a mirror of one's own has a root of its own, for
-/// the public one must not vouch for what it serves (cosign asks for both as well).
+/// Reads `TUF_MIRROR` and `TUF_ROOT_JSON`, which mean something together only: a mirror of one's
+/// own has a root of its own, for the public one must not vouch for what it serves (cosign asks for
+/// both as well).
 fn mirror(environment: &Environment) -> Result<Option<Mirror>, Failure> {
     let alone = |set: &str, missing: &str| {
-        Err(Failure::new(Class::Trustroot, format!("{set} is set, and {missing} is not"))
-            .hint("set both: the address of the TUF repository, and the path of its first root.json"))
+        Err(Failure::new(Class::Trustroot, format!("{set} is set, and {missing} is not")).hint(
+            "set both: the address of the TUF repository, and the path of its first root.json",
+        ))
     };
     match (environment.text("TUF_MIRROR")?, environment.path("TUF_ROOT_JSON")?) {
         (None, None) => Ok(None),
         (Some(_), None) => alone("TUF_MIRROR", "TUF_ROOT_JSON"),
         (None, Some(_)) => alone("TUF_ROOT_JSON", "TUF_MIRROR"),
         (Some(url), Some(path)) => {
-            Client::check_address(url).map_err(|failure| failure.within("TUF_MIRROR").as_class(Class::Trustroot))?;
-            let root = read_file(&path, limits::TUF_FILE_BYTES, Trusted::NotOthers, Class::Trustroot)?;
+            Client::check_address(url)
+                .map_err(|failure| failure.within("TUF_MIRROR").as_class(Class::Trustroot))?;
+            let root =
+                read_file(&path, limits::TUF_FILE_BYTES, Trusted::NotOthers, Class::Trustroot)?;
             Ok(Some(Mirror { url: url.to_owned(), root }))
         }
     }
@@ -64,7 +77,8 @@ fn mirror(environment: &Environment) -> Result<Option<Mirror>, Failure> {
 fn pieces(environment: &Environment) -> Result<Pieces, Failure> {
     let file = |name: &str| -> Result<Option<Vec<u8>>, Failure> {
         let read = |path: std::path::PathBuf| {
-            read_file(&path, limits::ROOT_BYTES, Trusted::NotOthers, Class::Trustroot).map_err(|failure| failure.within(name))
+            read_file(&path, limits::ROOT_BYTES, Trusted::NotOthers, Class::Trustroot)
+                .map_err(|failure| failure.within(name))
         };
         environment.path(name)?.map(read).transpose()
     };
@@ -76,7 +90,8 @@ fn pieces(environment: &Environment) -> Result<Pieces, Failure> {
     })
 }
 
-/// Returns which trusted root is in force, how old it is, and whether it can be made newer. No request is made.
+/// Returns which trusted root is in force, how old it is, and whether it can be made newer. No
+/// request is made.
 ///
 /// # Errors
 /// `trustroot`: there is none. Those of the policy.

@@ -1,8 +1,9 @@
-//! What was fetched of a TUF repository, kept for every process of this user: one file, replaced whole, so that a reader sees one
-//! fetch and never parts of two. Nothing in it is believed: whoever reads it proves it anew from the pinned root.
+//! What was fetched of a TUF repository, kept for every process of this user: one file, replaced
+//! whole, so that a reader sees one fetch and never parts of two. Nothing in it is believed:
+//! whoever reads it proves it anew from the pinned root.
 //!
-//! Beside it lies a note of when a mirror was asked last and what came of it. Sixty-four processes that meet the same unknown key
-//! ask once: one holds the lock, and the others find its note.
+//! Beside it lies a note of when a mirror was asked last and what came of it. Sixty-four processes
+//! that meet the same unknown key ask once: one holds the lock, and the others find its note.
 
 use super::mirror::Files;
 use crate::class::{Class, Failure};
@@ -50,13 +51,21 @@ pub(super) struct Why {
 
 impl From<&Failure> for Why {
     fn from(failure: &Failure) -> Self {
-        Self { class: failure.class().word().to_owned(), message: failure.message(), hint: failure.the_hint() }
+        Self {
+            class: failure.class().word().to_owned(),
+            message: failure.message(),
+            hint: failure.the_hint(),
+        }
     }
 }
 
 impl From<Why> for Failure {
     fn from(why: Why) -> Self {
-        let class = Class::ALL.iter().copied().find(|class| class.word() == why.class).unwrap_or(Class::Net);
+        let class = Class::ALL
+            .iter()
+            .copied()
+            .find(|class| class.word() == why.class)
+            .unwrap_or(Class::Net);
         Self::new(class, why.message).hint(why.hint)
     }
 }
@@ -79,7 +88,9 @@ impl Cache {
     /// `state`: something is there and cannot be read.
     pub(super) fn read(&self) -> Result<Option<Kept>, Failure> {
         let Some(folder) = self.existing()? else { return Ok(None) };
-        let Some(bytes) = folder.read_up_to(&self.file(), limits::TUF_BYTES)? else { return Ok(None) };
+        let Some(bytes) = folder.read_up_to(&self.file(), limits::TUF_BYTES)? else {
+            return Ok(None);
+        };
         let wire: KeptWire = serde_json::from_slice(&bytes).map_err(|error| damaged(&error))?;
         if wire.version != VERSION {
             return Err(damaged(&format!("version {}; expected {VERSION}", wire.version)));
@@ -93,11 +104,17 @@ impl Cache {
     /// # Errors
     /// `state`: it cannot be kept.
     pub(super) fn write(&self, fetched: Timestamp, files: &Files) -> Result<(), Failure> {
-        let text = |(name, bytes): (&String, &Vec<u8>)| Some((name.clone(), String::from_utf8(bytes.clone()).ok()?));
-        let wire = KeptWire { version: VERSION, fetched, files: files.iter().filter_map(text).collect() };
+        let text = |(name, bytes): (&String, &Vec<u8>)| {
+            Some((name.clone(), String::from_utf8(bytes.clone()).ok()?))
+        };
+        let wire =
+            KeptWire { version: VERSION, fetched, files: files.iter().filter_map(text).collect() };
         let bytes = serde_json::to_vec(&wire).map_err(|error| damaged(&error))?;
         if u64::try_from(bytes.len()).map_or(true, |length| length > limits::TUF_BYTES) {
-            return Err(Failure::new(Class::State, format!("{} bytes; at most {} are kept", bytes.len(), limits::TUF_BYTES)));
+            return Err(Failure::new(
+                Class::State,
+                format!("{} bytes; at most {} are kept", bytes.len(), limits::TUF_BYTES),
+            ));
         }
         self.folder()?.replace(&self.file(), &bytes)
     }
@@ -112,13 +129,15 @@ impl Cache {
 
     /// Returns what came of asking, where that was so shortly before `now` that it still counts.
     pub(super) fn asked(&self, now: Timestamp) -> Option<Asked> {
-        let asked: Asked = serde_json::from_slice(&self.existing().ok()??.read(&self.note()).ok()??).ok()?;
+        let asked: Asked =
+            serde_json::from_slice(&self.existing().ok()??.read(&self.note()).ok()??).ok()?;
         let rest = SignedDuration::try_from(limits::TUF_REST).ok()?;
         // Of a clock that was set back nothing counts.
         (asked.at.duration_until(now).abs() < rest).then_some(asked)
     }
 
-    /// Notes what came of asking. Where that cannot be noted the next one asks again, which costs time and nothing else.
+    /// Notes what came of asking. Where that cannot be noted the next one asks again, which costs
+    /// time and nothing else.
     pub(super) fn note_asked(&self, asked: &Asked) {
         let noted = serde_json::to_vec(asked).map_err(|error| damaged(&error));
         let _ = noted.and_then(|bytes| self.folder()?.replace(&self.note(), &bytes));
@@ -133,7 +152,9 @@ impl Cache {
     }
 
     fn folder(&self) -> Result<Folder, Failure> {
-        let state = self.state.as_ref().ok_or_else(|| Failure::new(Class::State, "this user has no folder to keep state in"))?;
+        let state = self.state.as_ref().ok_or_else(|| {
+            Failure::new(Class::State, "this user has no folder to keep state in")
+        })?;
         Folder::open(state)?.within(FOLDER)
     }
 

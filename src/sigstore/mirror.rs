@@ -1,14 +1,19 @@
-//! A TUF repository: what is asked of its mirror, and how what was fetched is held against the root that is pinned.
+//! A TUF repository: what is asked of its mirror, and how what was fetched is held against the root
+//! that is pinned.
 //!
-//! The rules of The Update Framework are sigstore-tuf's; the network is the room `registry`'s, with its caps, deadline, proxies
-//! and certificates. What a mirror gave is a map of names to bytes, never a path: no name in signed metadata can lead anywhere.
+//! The rules of The Update Framework are sigstore-tuf's; the network is the room `registry`'s, with
+//! its caps, deadline, proxies and certificates. What a mirror gave is a map of names to bytes,
+//! never a path: no name in signed metadata can lead anywhere.
 
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, hex};
 use crate::registry::Client;
 use jiff::Timestamp;
-use sigstore_tuf::{Error, Key, MetadataStore, Repository, Root, TrustedMetadataSet, Updater, UpdaterConfig, transport::FetchFuture};
+use sigstore_tuf::{
+    Error, Key, MetadataStore, Repository, Root, TrustedMetadataSet, Updater, UpdaterConfig,
+    transport::FetchFuture,
+};
 use spki::der::Decode as _;
 use spki::der::asn1::{AnyRef, BitStringRef};
 use std::collections::BTreeMap;
@@ -32,19 +37,33 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// Returns a name for what is kept of it. Another pinned root is another repository, whatever its address.
+    /// Returns a name for what is kept of it. Another pinned root is another repository, whatever
+    /// its address.
     pub(super) fn id(&self) -> String {
         let url = self.url.trim_end_matches('/');
         Digest::of(format!("{url}\n{}", Digest::of(&self.root)).as_bytes()).hex()
     }
 
-    /// Asks the mirror for what is newer than `known`, and returns everything that it takes to prove the newest trusted root.
-    pub(super) async fn fetch(&self, client: &Client, known: Files, now: Timestamp, until: Instant) -> Result<Files, Failure> {
+    /// Asks the mirror for what is newer than `known`, and returns everything that it takes to
+    /// prove the newest trusted root.
+    pub(super) async fn fetch(
+        &self,
+        client: &Client,
+        known: Files,
+        now: Timestamp,
+        until: Instant,
+    ) -> Result<Files, Failure> {
         let trouble = Arc::new(Mutex::new(None));
         let files = Shelf(Arc::new(Mutex::new(known)));
-        let web = Web { client: client.clone(), url: self.url.clone(), until, trouble: Arc::clone(&trouble) };
+        let web = Web {
+            client: client.clone(),
+            url: self.url.clone(),
+            until,
+            trouble: Arc::clone(&trouble),
+        };
         let update = async {
-            let mut updater = Updater::new(web, &self.root)?.with_config(bounds()).with_store(files.clone());
+            let mut updater =
+                Updater::new(web, &self.root)?.with_config(bounds()).with_store(files.clone());
             updater.refresh(now).await?;
             updater.get_target(TARGET, now).await
         };
@@ -55,10 +74,13 @@ impl Mirror {
         }
     }
 
-    /// Proves the trusted root that `files` hold, as it was at the time `at`, and returns it. No request is made.
+    /// Proves the trusted root that `files` hold, as it was at the time `at`, and returns it. No
+    /// request is made.
     pub(super) fn prove(&self, files: &Files, at: Timestamp) -> Result<Vec<u8>, Failure> {
         let walk = || -> Result<Vec<u8>, Error> {
-            let file = |name: &str| files.get(name).ok_or_else(|| Error::Malformed(format!("there is no {name}")));
+            let file = |name: &str| {
+                files.get(name).ok_or_else(|| Error::Malformed(format!("there is no {name}")))
+            };
             let mut trusted = TrustedMetadataSet::from_root(&self.root)?;
             check_keys(trusted.root())?;
             while let Some(next) = files.get(&history(trusted.root().version.saturating_add(1))) {
@@ -69,10 +91,17 @@ impl Mirror {
             trusted.update_timestamp(file("timestamp.json")?, at)?;
             trusted.update_snapshot(file("snapshot.json")?, at)?;
             let targets = trusted.update_targets(file("targets.json")?, at)?;
-            let wanted = targets.targets.get(TARGET).ok_or_else(|| Error::TargetNotFound(TARGET.to_owned()))?;
+            let wanted = targets
+                .targets
+                .get(TARGET)
+                .ok_or_else(|| Error::TargetNotFound(TARGET.to_owned()))?;
             let found = file(&target())?;
-            if u64::try_from(found.len()) != Ok(wanted.length) || wanted.hashes.get("sha256") != Some(&Digest::of(found).hex()) {
-                return Err(Error::IntegrityMismatch(format!("{TARGET} is not the one that was signed")));
+            if u64::try_from(found.len()) != Ok(wanted.length)
+                || wanted.hashes.get("sha256") != Some(&Digest::of(found).hex())
+            {
+                return Err(Error::IntegrityMismatch(format!(
+                    "{TARGET} is not the one that was signed"
+                )));
             }
             Ok(found.clone())
         };
@@ -86,7 +115,8 @@ impl Mirror {
             text = format!("{text}: {next}");
             cause = next.source();
         }
-        let failure = Failure::new(Class::Trustroot, format!("the TUF repository `{}`: {text}", self.url));
+        let failure =
+            Failure::new(Class::Trustroot, format!("the TUF repository `{}`: {text}", self.url));
         match error {
             Error::Expired { .. } => failure.hint(format!(
                 "the clock of this machine says {}: set it where that is wrong; else the mirror is out of date, or somebody holds back what is newer",
@@ -100,7 +130,8 @@ impl Mirror {
     }
 }
 
-/// Checks that no role has one key under two names: sigstore-tuf counts names, and one key would be enough for two signatures.
+/// Checks that no role has one key under two names: sigstore-tuf counts names, and one key would be
+/// enough for two signatures.
 fn check_keys(root: &Root) -> Result<(), Error> {
     for (role, members) in &root.roles {
         let mut seen = BTreeMap::new();
@@ -115,13 +146,18 @@ fn check_keys(root: &Root) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns what of a key is the same however it is written: of a point on a curve one coordinate, for the other one says no more
-/// than its sign; and where the key cannot be read, so that nothing is signed with it, its text.
+/// Returns what of a key is the same however it is written: of a point on a curve one coordinate,
+/// for the other one says no more than its sign; and where the key cannot be read, so that nothing
+/// is signed with it, its text.
 fn material(key: &Key) -> Vec<u8> {
     let text = key.keyval.public.trim();
     let written = || text.to_ascii_lowercase().into_bytes();
     let Ok(pem) = pem::parse(text) else { return written() };
-    let Ok(info) = spki::SubjectPublicKeyInfo::<AnyRef<'_>, BitStringRef<'_>>::from_der(pem.contents()) else { return written() };
+    let Ok(info) =
+        spki::SubjectPublicKeyInfo::<AnyRef<'_>, BitStringRef<'_>>::from_der(pem.contents())
+    else {
+        return written();
+    };
     let bytes = info.subject_public_key.raw_bytes();
     match (key.scheme.as_str(), bytes.split_first()) {
         // Raw keys of Ed25519 are written in hexadecimal as well.
@@ -232,7 +268,8 @@ mod tests {
     use super::*;
 
     fn key(scheme: &str, public: &str) -> Vec<u8> {
-        let key = serde_json::json!({"keytype": "any", "scheme": scheme, "keyval": {"public": public}});
+        let key =
+            serde_json::json!({"keytype": "any", "scheme": scheme, "keyval": {"public": public}});
         material(&serde_json::from_value(key).unwrap())
     }
 
@@ -245,7 +282,8 @@ mod tests {
         let point = pem(
             "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEOw8bC0A6RMi9/m9/b2+S7qj5XZ0G\n+AGFi3FiKVGk3bhd6QO4+e94QJGYbQF1FjrQVAO3KcHYUfs8Iwa3opC5JA==",
         );
-        let compressed = pem("MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgACOw8bC0A6RMi9/m9/b2+S7qj5XZ0G+AGFi3FiKVGk3bg=");
+        let compressed =
+            pem("MDkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDIgACOw8bC0A6RMi9/m9/b2+S7qj5XZ0G+AGFi3FiKVGk3bg=");
         assert_eq!(key("ecdsa-sha2-nistp256", &point).len(), 32);
         assert_eq!(key("ecdsa-sha2-nistp256", &point), key("ecdsa-sha2-nistp256", &compressed));
         let ed25519 = pem("MCowBQYDK2VwAyEA2/Dv45VLc9fFILizetfyCGAbZkKeC31yrol7kV72j/I=");

@@ -1,5 +1,5 @@
-//! A transparency log with the API of Rekor v1: entries by what is in them, by name, by position. What it answers is checked by
-//! nobody here: `trust` does that.
+//! A transparency log with the API of Rekor v1: entries by what is in them, by name, by position.
+//! What it answers is checked by nobody here: `trust` does that.
 
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -39,8 +39,8 @@ impl<'a> Rekor<'a> {
         &self.url
     }
 
-    /// Looks for an entry with this body. The log may answer with others, which are left out, and never in another form than it was
-    /// asked for.
+    /// Looks for an entry with this body. The log may answer with others, which are left out, and
+    /// never in another form than it was asked for.
     ///
     /// # Errors
     /// `net`: no answer, or another than a list. `tlog`: an answer that cannot be read.
@@ -48,8 +48,14 @@ impl<'a> Rekor<'a> {
         let proposed: serde_json::Value = crate::wire::json::parse(body)?;
         let question = json!({"entries": [proposed]}).to_string();
         let url = format!("{}/api/v1/log/entries/retrieve", self.url);
-        match self.client.question(&url, Some(question.as_bytes()), limits::LOG_ANSWER_BYTES).await? {
-            (200, answer) => Ok(LogAnswer::parse_all(&answer)?.into_iter().find(|answer| answer.logged.entry.body == body)),
+        match self
+            .client
+            .question(&url, Some(question.as_bytes()), limits::LOG_ANSWER_BYTES)
+            .await?
+        {
+            (200, answer) => Ok(LogAnswer::parse_all(&answer)?
+                .into_iter()
+                .find(|answer| answer.logged.entry.body == body)),
             (404, _) => Ok(None),
             (status, _) => Err(self.refused(status)),
         }
@@ -62,7 +68,9 @@ impl<'a> Rekor<'a> {
     pub async fn get(&self, name: &EntryName) -> Result<LogAnswer, Failure> {
         let (path, what) = match name {
             EntryName::Uuid(uuid) => (format!("/{uuid}"), format!("the name `{uuid}`")),
-            EntryName::Index(index) => (format!("?logIndex={index}"), format!("the position {index}")),
+            EntryName::Index(index) => {
+                (format!("?logIndex={index}"), format!("the position {index}"))
+            }
         };
         let none = || {
             Failure::new(Class::NotFound, format!("`{}` has no entry of {what}", self.url))
@@ -70,7 +78,10 @@ impl<'a> Rekor<'a> {
         };
         let url = format!("{}/api/v1/log/entries{path}", self.url);
         match self.client.question(&url, None, limits::LOG_ANSWER_BYTES).await? {
-            (200, answer) => LogAnswer::parse_all(&answer)?.into_iter().find(|answer| name.is_of(answer)).ok_or_else(none),
+            (200, answer) => LogAnswer::parse_all(&answer)?
+                .into_iter()
+                .find(|answer| name.is_of(answer))
+                .ok_or_else(none),
             (404, _) => Err(none()),
             (status, _) => Err(self.refused(status)),
         }
@@ -85,7 +96,9 @@ impl<'a> Rekor<'a> {
 impl EntryName {
     fn is_of(&self, answer: &LogAnswer) -> bool {
         match self {
-            Self::Uuid(uuid) => answer.uuid.ends_with(uuid.get(uuid.len().saturating_sub(64)..).unwrap_or(uuid)),
+            Self::Uuid(uuid) => {
+                answer.uuid.ends_with(uuid.get(uuid.len().saturating_sub(64)..).unwrap_or(uuid))
+            }
             Self::Index(index) => answer.logged.entry.log_index == *index,
         }
     }

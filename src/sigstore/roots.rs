@@ -1,8 +1,10 @@
-//! The trusted roots of this process: read when the first signature needs one, and at most once made newer.
+//! The trusted roots of this process: read when the first signature needs one, and at most once
+//! made newer.
 //!
-//! The newest verified root comes first: what a TUF repository gave before, else what came with this program. It is made newer only
-//! where a signature meets an authority or a log that it does not know. An older one is never a second try, for it may hold keys
-//! that were taken back. That the metadata of a repository expires limits what may be fetched, not for how long it is used.
+//! The newest verified root comes first: what a TUF repository gave before, else what came with
+//! this program. It is made newer only where a signature meets an authority or a log that it does
+//! not know. An older one is never a second try, for it may hold keys that were taken back. That
+//! the metadata of a repository expires limits what may be fetched, not for how long it is used.
 
 use super::cache::{Asked, Cache};
 use super::mirror::{Files, Mirror, day};
@@ -19,8 +21,9 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::OnceCell;
 
-/// When the embedded root was the newest: the day of the crate's release, before which nothing here can have been fetched. A test
-/// pins the root's digest beside it, so that who updates one updates the other.
+/// When the embedded root was the newest: the day of the crate's release, before which nothing here
+/// can have been fetched. A test pins the root's digest beside it, so that who updates one updates
+/// the other.
 pub const EMBEDDED: Timestamp = Timestamp::constant(1_792_713_600, 0);
 
 /// Where a trusted root comes from.
@@ -100,8 +103,12 @@ impl Roots {
         Self { settings, read, base, refreshed: OnceCell::new(), warnings }
     }
 
-    /// Returns the roots of these names, `None` for the default one. One that cannot be had is an error for who needs it.
-    pub async fn load<'a>(&self, names: impl IntoIterator<Item = Option<&'a String>>) -> trust::Roots {
+    /// Returns the roots of these names, `None` for the default one. One that cannot be had is an
+    /// error for who needs it.
+    pub async fn load<'a>(
+        &self,
+        names: impl IntoIterator<Item = Option<&'a String>>,
+    ) -> trust::Roots {
         for name in names {
             let known = self.read.borrow().has(name);
             if !known {
@@ -112,11 +119,15 @@ impl Roots {
         self.read.borrow().clone()
     }
 
-    /// Checks something, and where that met an authority or log that its trusted root does not know, once more with a newer one.
+    /// Checks something, and where that met an authority or log that its trusted root does not
+    /// know, once more with a newer one.
     ///
     /// # Errors
     /// Those of the check, with why there is no newer root where that is in the way.
-    pub async fn judge<T>(&self, check: impl AsyncFn() -> Result<T, Rejected>) -> Result<T, Failure> {
+    pub async fn judge<T>(
+        &self,
+        check: impl AsyncFn() -> Result<T, Rejected>,
+    ) -> Result<T, Failure> {
         match check().await {
             Err(rejected) if rejected.unknown => match self.refresh().await {
                 Refreshed::Newer => check().await.map_err(|rejected| match rejected.unknown {
@@ -129,7 +140,8 @@ impl Roots {
         }
     }
 
-    /// Asks for a newer default root than the one that was loaded, once: whoever comes later gets the first one's answer.
+    /// Asks for a newer default root than the one that was loaded, once: whoever comes later gets
+    /// the first one's answer.
     pub async fn refresh(&self) -> Refreshed {
         let loaded = self.read.borrow().has(None);
         if !loaded {
@@ -143,19 +155,26 @@ impl Roots {
         refreshed.clone()
     }
 
-    /// Says of a signature whose authority or log is not known why there is no newer root that could know it.
+    /// Says of a signature whose authority or log is not known why there is no newer root that
+    /// could know it.
     #[must_use]
     pub fn explain(&self, refreshed: &Refreshed, failure: Failure) -> Failure {
         let root = self.base.borrow().as_ref().map(|base| base.name.clone()).unwrap_or_default();
         match refreshed {
             Refreshed::Fixed => failure,
-            Refreshed::Newer | Refreshed::Same => {
-                failure.detail(format!("the trusted root {root} does not know it; there is no newer one"))
-            }
+            Refreshed::Newer | Refreshed::Same => failure
+                .detail(format!("the trusted root {root} does not know it; there is no newer one")),
             Refreshed::Failed(why) => {
-                let detail = format!("the trusted root {root} does not know it, and could not be made newer: {}", why.line());
+                let detail = format!(
+                    "the trusted root {root} does not know it, and could not be made newer: {}",
+                    why.line()
+                );
                 // The hint of a stranger's signature says who made it, which matters more.
-                if failure.own_hint().is_some() { failure.detail(detail) } else { failure.detail(detail).hint(why.the_hint()) }
+                if failure.own_hint().is_some() {
+                    failure.detail(detail)
+                } else {
+                    failure.detail(detail).hint(why.the_hint())
+                }
             }
         }
     }
@@ -166,7 +185,8 @@ impl Roots {
         self.warnings.borrow().clone()
     }
 
-    /// Returns which default root is in force, and whether it can be made newer. No request is made.
+    /// Returns which default root is in force, and whether it can be made newer. No request is
+    /// made.
     ///
     /// # Errors
     /// `trustroot`: there is none.
@@ -177,22 +197,34 @@ impl Roots {
         };
         let (mirror, pieces) = (mirror.clone()?, pieces.clone()?);
         if pieces.is_complete() {
-            return Ok(format!("the trusted root is {}; nothing makes it newer", self.assemble(&pieces, None)?.name()));
+            return Ok(format!(
+                "the trusted root is {}; nothing makes it newer",
+                self.assemble(&pieces, None)?.name()
+            ));
         }
-        let base = self.newest(mirror.as_ref()).ok_or_else(|| missing(mirror.as_ref(), self.settings.offline, None))?;
+        let base = self
+            .newest(mirror.as_ref())
+            .ok_or_else(|| missing(mirror.as_ref(), self.settings.offline, None))?;
         let root = self.assemble(&pieces, Some(&base))?;
         let url = public_or(mirror).url;
         Ok(if self.settings.offline {
             format!("the trusted root is the one {}; off line, nothing makes it newer", root.name())
         } else {
-            format!("the trusted root is the one {}; `{url}` is asked for a newer one where a signature needs it", root.name())
+            format!(
+                "the trusted root is the one {}; `{url}` is asked for a newer one where a signature needs it",
+                root.name()
+            )
         })
     }
 
     async fn read_one(&self, name: Option<&String>) -> Result<Arc<TrustedRoot>, Failure> {
-        let source = name.map_or(Some(&self.settings.default), |name| self.settings.named.get(name));
-        let source = source.ok_or_else(|| Failure::new(Class::Internal, "a trusted root that nobody named"))?;
-        let Source::Repository { mirror, pieces } = source else { return self.read_fixed(source).map(Arc::new) };
+        let source =
+            name.map_or(Some(&self.settings.default), |name| self.settings.named.get(name));
+        let source = source
+            .ok_or_else(|| Failure::new(Class::Internal, "a trusted root that nobody named"))?;
+        let Source::Repository { mirror, pieces } = source else {
+            return self.read_fixed(source).map(Arc::new);
+        };
         let (mirror, pieces) = (mirror.clone()?, pieces.clone()?);
         if pieces.is_complete() {
             return self.assemble(&pieces, None);
@@ -206,8 +238,12 @@ impl Roots {
 
     fn read_fixed(&self, source: &Source) -> Result<TrustedRoot, Failure> {
         match source {
-            Source::Document { name, bytes } => TrustedRoot::parse(&bytes.clone()?, &format!("`{name}`")),
-            Source::Repository { .. } => Err(Failure::new(Class::Internal, "a repository is no document")),
+            Source::Document { name, bytes } => {
+                TrustedRoot::parse(&bytes.clone()?, &format!("`{name}`"))
+            }
+            Source::Repository { .. } => {
+                Err(Failure::new(Class::Internal, "a repository is no document"))
+            }
         }
     }
 
@@ -219,7 +255,8 @@ impl Roots {
             (Some(base), given) => format!("{}, with {}", base.name, given.join(", ")),
             (None, given) => format!("of {}", given.join(", ")),
         };
-        TrustedRoot::parse(&pieces.replace(base.map(|base| base.bytes.as_slice()))?, &name).map(Arc::new)
+        TrustedRoot::parse(&pieces.replace(base.map(|base| base.bytes.as_slice()))?, &name)
+            .map(Arc::new)
     }
 
     /// Returns the newest root that this machine has of a repository.
@@ -231,7 +268,11 @@ impl Roots {
         let public = mirror.is_none();
         let mirror = public_or(mirror.cloned());
         let kept = self.kept(&mirror).unwrap_or_else(|failure| {
-            let warning = format!("warning: what was fetched of `{}` is not used: {}", mirror.url, failure.message());
+            let warning = format!(
+                "warning: what was fetched of `{}` is not used: {}",
+                mirror.url,
+                failure.message()
+            );
             self.warnings.borrow_mut().push(warning);
             None
         });
@@ -258,20 +299,32 @@ impl Roots {
     }
 
     async fn ask(&self) -> Refreshed {
-        let Source::Repository { mirror: Ok(mirror), pieces: Ok(pieces) } = &self.settings.default else { return Refreshed::Fixed };
+        let Source::Repository { mirror: Ok(mirror), pieces: Ok(pieces) } = &self.settings.default
+        else {
+            return Refreshed::Fixed;
+        };
         if pieces.is_complete() {
             return Refreshed::Fixed;
         }
         if self.settings.offline {
             return Refreshed::Failed(
-                Failure::new(Class::Trustroot, "LUET_COSIGN_OFFLINE, or the policy, says that nothing is asked")
-                    .hint("let it ask once, or name a newer trusted root"),
+                Failure::new(
+                    Class::Trustroot,
+                    "LUET_COSIGN_OFFLINE, or the policy, says that nothing is asked",
+                )
+                .hint("let it ask once, or name a newer trusted root"),
             );
         }
         if self.settings.now < EMBEDDED {
-            // Nothing would be out of date for such a clock, so a mirror could show anything that is old.
-            let message = format!("the clock of this machine says {}, which is before this program was made", day(self.settings.now));
-            return Refreshed::Failed(Failure::new(Class::Trustroot, message).hint("set the clock of this machine"));
+            // Nothing would be out of date for such a clock, so a mirror could show anything that
+            // is old.
+            let message = format!(
+                "the clock of this machine says {}, which is before this program was made",
+                day(self.settings.now)
+            );
+            return Refreshed::Failed(
+                Failure::new(Class::Trustroot, message).hint("set the clock of this machine"),
+            );
         }
         let mirror = public_or(mirror.clone());
         match self.ask_mirror(&mirror).await {
@@ -316,7 +369,9 @@ impl Roots {
             Ok(Some(kept)) if mirror.prove(&kept.files, kept.fetched).is_ok() => kept.files,
             _ => Files::new(),
         };
-        let files = mirror.fetch(&self.settings.client, known, now, Instant::now() + limits::TUF_TIME).await?;
+        let files = mirror
+            .fetch(&self.settings.client, known, now, Instant::now() + limits::TUF_TIME)
+            .await?;
         let bytes = mirror.prove(&files, now)?;
         let base = fetched(bytes, mirror, now, now)?;
         if let Err(failure) = cache.write(now, &files) {
@@ -332,7 +387,10 @@ impl Roots {
     }
 
     fn warn_unkept(&self, failure: &Failure) {
-        let warning = format!("warning: the trusted root cannot be kept, and is fetched again when it is needed: {}", failure.message());
+        let warning = format!(
+            "warning: the trusted root cannot be kept, and is fetched again when it is needed: {}",
+            failure.message()
+        );
         let mut warnings = self.warnings.borrow_mut();
         if !warnings.contains(&warning) {
             warnings.push(warning);
@@ -344,8 +402,8 @@ impl Roots {
     }
 }
 
-/// Returns the newer of what was fetched and what came with the program. What was fetched before the program was made may hold keys
-/// that were taken back since.
+/// Returns the newer of what was fetched and what came with the program. What was fetched before
+/// the program was made may hold keys that were taken back since.
 fn choose(kept: Option<(Timestamp, Base)>, public: bool) -> Option<Base> {
     let newer = kept.filter(|(fetched, _)| !public || *fetched >= EMBEDDED);
     newer.map(|(_, base)| base).or_else(|| public.then(embedded))
@@ -353,7 +411,10 @@ fn choose(kept: Option<(Timestamp, Base)>, public: bool) -> Option<Base> {
 
 fn public_or(mirror: Option<Mirror>) -> Mirror {
     let public = SigstoreInstance::PublicGood;
-    mirror.unwrap_or_else(|| Mirror { url: public.tuf_url().to_owned(), root: public.tuf_root().to_vec() })
+    mirror.unwrap_or_else(|| Mirror {
+        url: public.tuf_url().to_owned(),
+        root: public.tuf_root().to_vec(),
+    })
 }
 
 fn embedded() -> Base {
@@ -365,7 +426,12 @@ fn embedded() -> Base {
 }
 
 /// Reads a root that a repository has proven. What cannot be read is not used, and not kept.
-fn fetched(bytes: Vec<u8>, mirror: &Mirror, at: Timestamp, now: Timestamp) -> Result<Base, Failure> {
+fn fetched(
+    bytes: Vec<u8>,
+    mirror: &Mirror,
+    at: Timestamp,
+    now: Timestamp,
+) -> Result<Base, Failure> {
     let days = at.duration_until(now).as_hours().div_euclid(24);
     let age = match days {
         i64::MIN..=0 => "today".to_owned(),
@@ -379,7 +445,10 @@ fn fetched(bytes: Vec<u8>, mirror: &Mirror, at: Timestamp, now: Timestamp) -> Re
 
 fn missing(mirror: Option<&Mirror>, offline: bool, why: Option<&Failure>) -> Failure {
     let url = public_or(mirror.cloned()).url;
-    let failure = Failure::new(Class::Trustroot, format!("there is no trusted root of `{url}` on this machine yet"));
+    let failure = Failure::new(
+        Class::Trustroot,
+        format!("there is no trusted root of `{url}` on this machine yet"),
+    );
     match why {
         _ if offline => failure.hint("let it be fetched once without LUET_COSIGN_OFFLINE, or name a document with COSIGN_TRUSTED_ROOT"),
         Some(why) => failure.detail(why.line()).hint(why.the_hint()),
@@ -393,7 +462,8 @@ mod tests {
 
     #[test]
     fn what_was_fetched_before_the_program_was_made_does_not_count() {
-        let kept = |at| Some((at, Base { bytes: Vec::new(), name: "fetched".to_owned(), root: None }));
+        let kept =
+            |at| Some((at, Base { bytes: Vec::new(), name: "fetched".to_owned(), root: None }));
         let before = EMBEDDED - jiff::SignedDuration::from_secs(1);
         let name = |kept, public| choose(kept, public).map(|base| base.name);
         assert_eq!(name(kept(EMBEDDED), true).as_deref(), Some("fetched"));

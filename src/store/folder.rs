@@ -55,7 +55,9 @@ impl Folder {
         if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(path) {
             return Err(state(&format!("could not be made: {error}")));
         }
-        let found = path.symlink_metadata().map_err(|error| state(&format!("could not be read: {error}")))?;
+        let found = path
+            .symlink_metadata()
+            .map_err(|error| state(&format!("could not be read: {error}")))?;
         if !found.is_dir() {
             return Err(state("is a link or no directory"));
         }
@@ -63,10 +65,15 @@ impl Folder {
             return Err(state(&format!("belongs to user {}, not to this one", found.uid())));
         }
         if found.mode() & 0o077 != 0 {
-            return Err(state(&format!("is open to others (mode {:o}); expected 700", found.mode() & 0o7777)));
+            return Err(state(&format!(
+                "is open to others (mode {:o}); expected 700",
+                found.mode() & 0o7777
+            )));
         }
         if let Some(parent) = path.parent() {
-            let above = parent.metadata().map_err(|error| state(&format!("lies in a folder that could not be read: {error}")))?;
+            let above = parent.metadata().map_err(|error| {
+                state(&format!("lies in a folder that could not be read: {error}"))
+            })?;
             // Whoever owns the folder above could put another in this one's place.
             let theirs = above.uid() != 0 && above.uid() != found.uid();
             if theirs || (above.mode() & 0o022 != 0 && above.mode() & 0o1000 == 0) {
@@ -76,7 +83,8 @@ impl Folder {
         Ok(Self { path: path.to_owned(), durable: false })
     }
 
-    /// Returns the folder as one whose files survive a crash of the machine. Without, they survive one of the program.
+    /// Returns the folder as one whose files survive a crash of the machine. Without, they survive
+    /// one of the program.
     #[must_use]
     pub fn durable(mut self) -> Self {
         self.durable = true;
@@ -111,41 +119,59 @@ impl Folder {
     /// As [`Self::read`].
     pub fn read_up_to(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
         let path = self.path.join(name);
-        let state = |what: String| Failure::new(Class::State, format!("`{}` {what}", path.display()));
+        let state =
+            |what: String| Failure::new(Class::State, format!("`{}` {what}", path.display()));
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::open(&path, flags, Mode::empty()) {
             Ok(descriptor) => File::from(descriptor),
             Err(rustix::io::Errno::NOENT) => return Ok(None),
             Err(error) => return Err(state(format!("could not be opened: {error}"))),
         };
-        let found = file.metadata().map_err(|error| state(format!("could not be read: {error}")))?;
-        if !found.is_file() || found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o022 != 0 {
+        let found =
+            file.metadata().map_err(|error| state(format!("could not be read: {error}")))?;
+        if !found.is_file()
+            || found.uid() != rustix::process::geteuid().as_raw()
+            || found.mode() & 0o022 != 0
+        {
             return Err(state("is no file that only this user can write".to_owned()));
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(found.len().min(limit)).unwrap_or_default() + 1);
-        file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| state(format!("could not be read: {error}")))?;
+        let mut bytes =
+            Vec::with_capacity(usize::try_from(found.len().min(limit)).unwrap_or_default() + 1);
+        file.take(limit + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| state(format!("could not be read: {error}")))?;
         if bytes.len() > usize::try_from(limit).unwrap_or(usize::MAX) {
             return Err(state(format!("is larger than {limit} bytes")));
         }
         Ok(Some(bytes))
     }
 
-    /// Replaces a file whole: whoever reads sees the old bytes or the new, whenever the program is killed.
+    /// Replaces a file whole: whoever reads sees the old bytes or the new, whenever the program is
+    /// killed.
     ///
     /// # Errors
     /// `state`: it could not be written; the old file is as it was.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         let path = self.path.join(name);
-        let state =
-            |error: &dyn std::fmt::Display| Failure::new(Class::State, format!("`{}` could not be written: {error}", path.display()));
-        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.path).map_err(|error| state(&error))?;
+        let state = |error: &dyn std::fmt::Display| {
+            Failure::new(
+                Class::State,
+                format!("`{}` could not be written: {error}", path.display()),
+            )
+        };
+        let mut file = tempfile::Builder::new()
+            .prefix(".new-")
+            .tempfile_in(&self.path)
+            .map_err(|error| state(&error))?;
         file.write_all(bytes).map_err(|error| state(&error))?;
         if self.durable {
             file.as_file().sync_all().map_err(|error| state(&error))?;
         }
         file.persist(&path).map_err(|error| state(&error.error))?;
         if self.durable {
-            File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(|error| state(&error))?;
+            File::open(&self.path)
+                .and_then(|folder| folder.sync_all())
+                .map_err(|error| state(&error))?;
         }
         Ok(())
     }
@@ -156,28 +182,45 @@ impl Folder {
     /// `state`: it could not be made, or something else lies there.
     pub fn mark(&self, name: &str) -> Result<(), Failure> {
         let path = self.path.join(name);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let made = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR);
-        made.map(drop).map_err(|error| Failure::new(Class::State, format!("`{}` could not be written: {error}", path.display())))
+        made.map(drop).map_err(|error| {
+            Failure::new(
+                Class::State,
+                format!("`{}` could not be written: {error}", path.display()),
+            )
+        })
     }
 
-    /// Adds one line to a file, so that whoever reads sees all of it or nothing, whenever the program is killed. A line that
-    /// an earlier kill left unfinished is dropped first. Callers hold the lock on `name`.
+    /// Adds one line to a file, so that whoever reads sees all of it or nothing, whenever the
+    /// program is killed. A line that an earlier kill left unfinished is dropped first. Callers
+    /// hold the lock on `name`.
     ///
     /// # Errors
     /// `state`: it could not be written.
     pub fn append(&self, name: &str, line: &str) -> Result<(), Failure> {
         let path = self.path.join(name);
-        let state =
-            |error: &dyn std::fmt::Display| Failure::new(Class::State, format!("`{}` could not be written: {error}", path.display()));
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map(File::from).map_err(|error| state(&error))?;
+        let state = |error: &dyn std::fmt::Display| {
+            Failure::new(
+                Class::State,
+                format!("`{}` could not be written: {error}", path.display()),
+            )
+        };
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
+            .map(File::from)
+            .map_err(|error| state(&error))?;
         let found = file.metadata().map_err(|error| state(&error))?;
         if !found.is_file() || found.uid() != rustix::process::geteuid().as_raw() {
             return Err(state(&"it is no file of this user"));
         }
         let mut bytes = Vec::new();
-        (&mut file).take(limits::MEMORY_BYTES * 2).read_to_end(&mut bytes).map_err(|error| state(&error))?;
+        (&mut file)
+            .take(limits::MEMORY_BYTES * 2)
+            .read_to_end(&mut bytes)
+            .map_err(|error| state(&error))?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let whole = u64::try_from(whole).map_err(|error| state(&error))?;
         file.set_len(whole).map_err(|error| state(&error))?;
@@ -196,21 +239,30 @@ impl Folder {
     pub fn remove(&self, name: &str) -> Result<(), Failure> {
         let path = self.path.join(name);
         match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Failure::new(Class::State, format!("`{}` could not be removed: {error}", path.display())))
-            }
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::new(
+                Class::State,
+                format!("`{}` could not be removed: {error}", path.display()),
+            )),
             _ => Ok(()),
         }
     }
 
-    /// Returns the names in the folder, at most `most` of them; names that are not UTF-8 are none of ours.
+    /// Returns the names in the folder, at most `most` of them; names that are not UTF-8 are none
+    /// of ours.
     ///
     /// # Errors
     /// `state`: it could not be read.
     pub fn names(&self, most: usize) -> Result<Vec<String>, Failure> {
-        let entries = std::fs::read_dir(&self.path)
-            .map_err(|error| Failure::new(Class::State, format!("`{}` could not be read: {error}", self.path.display())))?;
-        Ok(entries.take(most).filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+        let entries = std::fs::read_dir(&self.path).map_err(|error| {
+            Failure::new(
+                Class::State,
+                format!("`{}` could not be read: {error}", self.path.display()),
+            )
+        })?;
+        Ok(entries
+            .take(most)
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect())
     }
 
     /// Takes the lock on `name`, waiting at most `patience`.
@@ -219,17 +271,24 @@ impl Folder {
     /// `state`: somebody else held it all the time, or it could not be made.
     pub fn lock(&self, name: &str, patience: Duration) -> Result<Lock, Failure> {
         let path = self.path.join(format!("{name}.lock"));
-        let state = |what: String| Failure::new(Class::State, format!("`{}` {what}", path.display()));
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let state =
+            |what: String| Failure::new(Class::State, format!("`{}` {what}", path.display()));
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map(File::from);
         let file = file.map_err(|error| state(format!("could not be opened: {error}")))?;
         let since = Instant::now();
         loop {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Lock { _file: file }),
-                Err(rustix::io::Errno::WOULDBLOCK) if since.elapsed() < patience => std::thread::sleep(LOCK_PAUSE),
+                Err(rustix::io::Errno::WOULDBLOCK) if since.elapsed() < patience => {
+                    std::thread::sleep(LOCK_PAUSE)
+                }
                 Err(rustix::io::Errno::WOULDBLOCK) => {
-                    return Err(state(format!("was held by another process for {} s", patience.as_secs())));
+                    return Err(state(format!(
+                        "was held by another process for {} s",
+                        patience.as_secs()
+                    )));
                 }
                 Err(error) => return Err(state(format!("could not be locked: {error}"))),
             }
@@ -245,7 +304,8 @@ impl Folder {
     }
 }
 
-/// Returns a name for a file, from what it is about: 64 hex characters, so that no name from outside becomes a path.
+/// Returns a name for a file, from what it is about: 64 hex characters, so that no name from
+/// outside becomes a path.
 pub(super) fn name_of(parts: &[&[u8]]) -> String {
     let mut bytes = Vec::new();
     for part in parts {
@@ -310,7 +370,14 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&outside).unwrap(), "precious");
         symlink(&outside, folder.path().join("y.lock")).unwrap();
         assert_eq!(class(folder.lock("y", Duration::ZERO)), Some(Class::State));
-        rustix::fs::mknodat(rustix::fs::CWD, folder.path().join("z"), rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            folder.path().join("z"),
+            rustix::fs::FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .unwrap();
         assert_eq!(class(folder.read("z")), Some(Class::State));
     }
 
@@ -325,7 +392,14 @@ mod tests {
         symlink(&outside, folder.path().join("y")).unwrap();
         assert_eq!(class(folder.mark("y")), Some(Class::State));
         assert!(!outside.exists());
-        rustix::fs::mknodat(rustix::fs::CWD, folder.path().join("z"), rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            folder.path().join("z"),
+            rustix::fs::FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .unwrap();
         assert_eq!(class(folder.mark("z")), Some(Class::State));
     }
 

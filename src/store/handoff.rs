@@ -1,7 +1,8 @@
 //! What the pre event of an image leaves for its post event.
 //!
-//! A handoff counts only for the same run of the host, the same image and the same `Dest` (the same directory, not one that
-//! took its place). Whatever is not exactly that is no handoff, and the post event then has nothing to say yes with.
+//! A handoff counts only for the same run of the host, the same image and the same `Dest` (the same
+//! directory, not one that took its place). Whatever is not exactly that is no handoff, and the
+//! post event then has nothing to say yes with.
 
 use super::Locations;
 use super::folder::{Folder, bytes_of, name_of};
@@ -128,14 +129,16 @@ impl Handoffs {
             identity: Identity::of(dest)?,
             grounds,
         };
-        let bytes = serde_json::to_vec(&handoff).map_err(|error| Failure::new(Class::Internal, format!("a handoff: {error}")))?;
+        let bytes = serde_json::to_vec(&handoff)
+            .map_err(|error| Failure::new(Class::Internal, format!("a handoff: {error}")))?;
         self.folder.replace(&name(image, dest), &bytes)
     }
 
-    /// Returns what `dest` held at the first pre event of this run for it, or what `list` finds now where this is the first.
+    /// Returns what `dest` held at the first pre event of this run for it, or what `list` finds now
+    /// where this is the first.
     ///
-    /// Only the first counts: a mirror that failed leaves files, and those are not "what was there before". `list` returns
-    /// text; text of another directory, by `still_valid`, is replaced.
+    /// Only the first counts: a mirror that failed leaves files, and those are not "what was there
+    /// before". `list` returns text; text of another directory, by `still_valid`, is replaced.
     ///
     /// # Errors
     /// `state`: it cannot be kept. Those of `list`.
@@ -164,7 +167,8 @@ impl Handoffs {
         Ok(text)
     }
 
-    /// Returns whether an image was let into `dest` whose files are to be compared, and that was not found right yet.
+    /// Returns whether an image was let into `dest` whose files are to be compared, and that was
+    /// not found right yet.
     ///
     /// # Errors
     /// `state`: it cannot be read.
@@ -179,7 +183,12 @@ impl Handoffs {
     pub fn listing(&self, dest: &Path) -> Result<String, Failure> {
         let bytes = self.folder.read_up_to(&listing_name(dest), limits::LISTING_BYTES)?;
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        text.ok_or_else(|| Failure::new(Class::State, format!("what `{}` held before unpacking was not kept", dest.display())))
+        text.ok_or_else(|| {
+            Failure::new(
+                Class::State,
+                format!("what `{}` held before unpacking was not kept", dest.display()),
+            )
+        })
     }
 
     /// Returns the handoff for `image` into `dest`, if there is one of this run.
@@ -188,24 +197,32 @@ impl Handoffs {
     /// `state`: it cannot be read. `tree`: `dest` is another directory than at the pre event.
     pub fn find(&self, image: &str, dest: &Path) -> Result<Option<Handoff>, Failure> {
         let Some(bytes) = self.folder.read(&name(image, dest))? else { return Ok(None) };
-        let handoff: Handoff = serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::new(Class::State, format!("a handoff has an unexpected form: {error}")))?;
+        let handoff: Handoff = serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::new(Class::State, format!("a handoff has an unexpected form: {error}"))
+        })?;
         let same = handoff.version == VERSION
             && handoff.run == self.run.name()
             && handoff.image == image
             && handoff.dest == bytes_of(&dest.as_os_str().to_owned());
         if !same {
-            return Err(Failure::new(Class::State, "a handoff of another run or image lies in the place of this one"));
+            return Err(Failure::new(
+                Class::State,
+                "a handoff of another run or image lies in the place of this one",
+            ));
         }
         if Identity::of(dest)? != handoff.identity {
-            return Err(Failure::new(Class::Tree, format!("`{}` is another directory than before unpacking", dest.display())));
+            return Err(Failure::new(
+                Class::Tree,
+                format!("`{}` is another directory than before unpacking", dest.display()),
+            ));
         }
         Ok(Some(handoff))
     }
 
     /// Notes that what lies in `dest` was found right: the next image into it starts anew.
     ///
-    /// The handoff stays until the run is over, for old hosts call a plugin twice for one event where PATH finds it twice.
+    /// The handoff stays until the run is over, for old hosts call a plugin twice for one event
+    /// where PATH finds it twice.
     ///
     /// # Errors
     /// `state`: it could not be written.
@@ -251,12 +268,18 @@ mod tests {
         let dest = top.path().join("dest");
         std::fs::create_dir(&dest).unwrap();
         handoffs.leave("a:1", &dest, allowed()).unwrap();
-        assert_eq!(handoffs.find("a:1", &dest).unwrap().map(|handoff| handoff.grounds().clone()), Some(allowed()));
+        assert_eq!(
+            handoffs.find("a:1", &dest).unwrap().map(|handoff| handoff.grounds().clone()),
+            Some(allowed())
+        );
         assert_eq!(handoffs.find("a:2", &dest).unwrap(), None);
         assert_eq!(handoffs.find("a:1", top.path()).unwrap(), None);
         std::fs::rename(&dest, top.path().join("old")).unwrap();
         std::fs::create_dir(&dest).unwrap();
-        assert_eq!(handoffs.find("a:1", &dest).map_err(|failure| failure.class()), Err(Class::Tree));
+        assert_eq!(
+            handoffs.find("a:1", &dest).map_err(|failure| failure.class()),
+            Err(Class::Tree)
+        );
     }
 
     #[test]
@@ -265,10 +288,16 @@ mod tests {
         handoffs.leave("a:1", top.path(), allowed()).unwrap();
         let bytes = handoffs.folder.read(&name("a:1", top.path())).unwrap().unwrap();
         handoffs.folder.replace(&name("b:1", top.path()), &bytes).unwrap();
-        assert_eq!(handoffs.find("b:1", top.path()).map_err(|failure| failure.class()), Err(Class::State));
+        assert_eq!(
+            handoffs.find("b:1", top.path()).map_err(|failure| failure.class()),
+            Err(Class::State)
+        );
         for bytes in [&bytes[..bytes.len() - 1], b"{}", b""] {
             handoffs.folder.replace(&name("a:1", top.path()), bytes).unwrap();
-            assert_eq!(handoffs.find("a:1", top.path()).map_err(|failure| failure.class()), Err(Class::State));
+            assert_eq!(
+                handoffs.find("a:1", top.path()).map_err(|failure| failure.class()),
+                Err(Class::State)
+            );
         }
     }
 
@@ -277,7 +306,8 @@ mod tests {
         let (top, handoffs) = setup();
         let runs = Folder::open(&top.path().join("runs")).unwrap();
         runs.within("run-1-0-x").unwrap().replace("handoff-x", b"old").unwrap();
-        Handoffs::open(&Locations { state: Vec::new(), runs: vec![top.path().join("runs")] }).unwrap();
+        Handoffs::open(&Locations { state: Vec::new(), runs: vec![top.path().join("runs")] })
+            .unwrap();
         assert_eq!(runs.names(10).unwrap(), [handoffs.run().name()]);
     }
 }

@@ -1,8 +1,9 @@
 //! What was verified here before: one line for each image, kept for longer than a run.
 //!
-//! It is a second line of defence (the policy is the first): a tag that was verified and is now unsigned, a signer that used
-//! to bind its signatures and now shows one that does not, a repository whose revision goes back. One file for each
-//! repository, appended to under a lock, bounded; a fresh machine has no memory. Source: `reference/policy.md` 4.7.
+//! It is a second line of defence (the policy is the first): a tag that was verified and is now
+//! unsigned, a signer that used to bind its signatures and now shows one that does not, a
+//! repository whose revision goes back. One file for each repository, appended to under a lock,
+//! bounded; a fresh machine has no memory. Source: `reference/policy.md` 4.7.
 
 use super::Locations;
 use super::folder::{Folder, name_of};
@@ -54,7 +55,8 @@ pub struct FirstSigner {
 pub struct Known {
     /// The newest of each tag, in the order in which they were seen.
     pub seen: Vec<Seen>,
-    /// The first signer, where that one alone counts. It is the repository's and no tag's: no later image takes its place.
+    /// The first signer, where that one alone counts. It is the repository's and no tag's: no later
+    /// image takes its place.
     pub first: Option<FirstSigner>,
 }
 
@@ -84,7 +86,8 @@ impl Known {
     }
 }
 
-/// A line: something that was seen, who was the first signer in lines that are gone, or the wish to forget.
+/// A line: something that was seen, who was the first signer in lines that are gone, or the wish to
+/// forget.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Line {
@@ -105,7 +108,9 @@ impl Memory {
     /// # Errors
     /// `state`: no folder can be used.
     pub fn open(locations: &Locations) -> Result<Self, Failure> {
-        let place = place(locations).ok_or_else(|| Failure::new(Class::State, "this user has no folder to keep state in"))?;
+        let place = place(locations).ok_or_else(|| {
+            Failure::new(Class::State, "this user has no folder to keep state in")
+        })?;
         Ok(Self { folder: Folder::open(place)?.within("seen")?.durable() })
     }
 
@@ -115,7 +120,9 @@ impl Memory {
     /// `state`: there is one, and it cannot be used: what it knows must not be forgotten.
     pub fn open_existing(locations: &Locations) -> Result<Option<Self>, Failure> {
         match place(locations) {
-            Some(place) if !place.symlink_metadata().as_ref().is_err_and(is_absent) => Self::open(locations).map(Some),
+            Some(place) if !place.symlink_metadata().as_ref().is_err_and(is_absent) => {
+                Self::open(locations).map(Some)
+            }
             _ => Ok(None),
         }
     }
@@ -143,11 +150,13 @@ impl Memory {
         Ok(all)
     }
 
-    /// Remembers something. What is known already, but for the time, is not written again. Of the revisions the highest
-    /// stays: one that went back, and was let pass, does not become the measure for the next.
+    /// Remembers something. What is known already, but for the time, is not written again. Of the
+    /// revisions the highest stays: one that went back, and was let pass, does not become the
+    /// measure for the next.
     ///
     /// # Errors
-    /// `state`: it could not be written; nothing is lost of what was there. `identity`: another signer was pinned meanwhile.
+    /// `state`: it could not be written; nothing is lost of what was there. `identity`: another
+    /// signer was pinned meanwhile.
     pub fn remember(&self, repository: &Repository, seen: &Seen) -> Result<(), Failure> {
         let name = file_name(repository);
         let _lock = self.folder.lock(&lock_name(&name), limits::LOCK)?;
@@ -158,21 +167,29 @@ impl Memory {
             let (found, first) = (&found.name, &first.name);
             return Err(Failure::new(
                 Class::Identity,
-                format!("signed by `{found}`, but the first signer of `{repository}` here was `{first}`"),
+                format!(
+                    "signed by `{found}`, but the first signer of `{repository}` here was `{first}`"
+                ),
             )
             .hint(format!("when this is meant: `luet-cosign seen forget --all {repository}`")));
         }
-        let highest = known.iter().filter(|known| known.tag == seen.tag).filter_map(|known| known.revision).max();
+        let highest = known
+            .iter()
+            .filter(|known| known.tag == seen.tag)
+            .filter_map(|known| known.revision)
+            .max();
         let seen = &Seen { revision: seen.revision.max(highest), ..seen.clone() };
         if known.iter().any(|known| Seen { seconds: seen.seconds, ..known.clone() } == *seen) {
             return Ok(());
         }
-        let kept = known.into_iter().filter(|known| known.tag != seen.tag).chain([seen.clone()]).collect();
+        let kept =
+            known.into_iter().filter(|known| known.tag != seen.tag).chain([seen.clone()]).collect();
         let first = first.or_else(|| seen.pinned.clone());
         self.write(&name, &Line::Seen(seen.clone()), Known { seen: kept, first })
     }
 
-    /// Forgets a tag, or with `None` everything of a repository, its first signer among it. Returns how many images that was.
+    /// Forgets a tag, or with `None` everything of a repository, its first signer among it. Returns
+    /// how many images that was.
     ///
     /// # Errors
     /// As [`Self::remember`].
@@ -191,16 +208,22 @@ impl Memory {
         Ok(count)
     }
 
-    /// Appends a line; where the file would grow too large, writes it anew: what is known with the line, without the oldest.
+    /// Appends a line; where the file would grow too large, writes it anew: what is known with the
+    /// line, without the oldest.
     fn write(&self, name: &str, line: &Line, known: Known) -> Result<(), Failure> {
         let line = to_json(line)?;
-        let size = self.folder.read_up_to(name, limits::MEMORY_BYTES)?.map_or(0, |bytes| bytes.len());
+        let size =
+            self.folder.read_up_to(name, limits::MEMORY_BYTES)?.map_or(0, |bytes| bytes.len());
         let limit = usize::try_from(limits::MEMORY_BYTES).unwrap_or(usize::MAX);
         if size + line.len() < limit {
             return self.folder.append(name, &line);
         }
         let first = known.first.map(|first| to_json(&Line::First(first))).transpose()?;
-        let lines: Vec<String> = known.seen.into_iter().map(|seen| to_json(&Line::Seen(seen))).collect::<Result<_, _>>()?;
+        let lines: Vec<String> = known
+            .seen
+            .into_iter()
+            .map(|seen| to_json(&Line::Seen(seen)))
+            .collect::<Result<_, _>>()?;
         // Half of it, so that the next write is an append again.
         let mut total: usize = lines.iter().map(|line| line.len() + 1).sum();
         let mut from = 0;
@@ -208,7 +231,8 @@ impl Memory {
             total -= lines.get(from).map_or(0, |line| line.len() + 1);
             from += 1;
         }
-        let text: String = first.iter().chain(lines.iter().skip(from)).map(|line| format!("{line}\n")).collect();
+        let text: String =
+            first.iter().chain(lines.iter().skip(from)).map(|line| format!("{line}\n")).collect();
         self.folder.replace(name, text.as_bytes())
     }
 
@@ -220,22 +244,31 @@ impl Memory {
         let bytes = self.folder.read_up_to(name, limits::MEMORY_BYTES)?.unwrap_or_default();
         // What stands behind the last line end was never finished.
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let text = std::str::from_utf8(bytes.get(..whole).unwrap_or_default()).map_err(|_| broken("is not UTF-8"))?;
-        let parse = |line| serde_json::from_str(line).map_err(|error| broken(&format!("has a line that is none of ours: {error}")));
+        let text = std::str::from_utf8(bytes.get(..whole).unwrap_or_default())
+            .map_err(|_| broken("is not UTF-8"))?;
+        let parse = |line| {
+            serde_json::from_str(line)
+                .map_err(|error| broken(&format!("has a line that is none of ours: {error}")))
+        };
         text.lines().map(parse).collect::<Result<_, _>>().map(Known::of)
     }
 }
 
 fn to_json(line: &Line) -> Result<String, Failure> {
-    serde_json::to_string(line).map_err(|error| Failure::new(Class::Internal, format!("a line of memory: {error}")))
+    serde_json::to_string(line)
+        .map_err(|error| Failure::new(Class::Internal, format!("a line of memory: {error}")))
 }
 
-/// Returns where the memory lies, or will: the first place that is this user's own. Whether it can be used, or is there at all,
-/// does not matter: passing over one that cannot be used would forget what is in it.
+/// Returns where the memory lies, or will: the first place that is this user's own. Whether it can
+/// be used, or is there at all, does not matter: passing over one that cannot be used would forget
+/// what is in it.
 pub(super) fn place(locations: &Locations) -> Option<&Path> {
     let user = rustix::process::geteuid().as_raw();
     locations.state.iter().map(PathBuf::as_path).find(|path| {
-        let owner = path.ancestors().map(Path::metadata).find(|found| !found.as_ref().is_err_and(is_absent));
+        let owner = path
+            .ancestors()
+            .map(Path::metadata)
+            .find(|found| !found.as_ref().is_err_and(is_absent));
         owner.is_some_and(|found| !found.is_ok_and(|found| found.uid() != user))
     })
 }
@@ -260,7 +293,9 @@ mod tests {
 
     fn setup() -> (tempfile::TempDir, Memory, Repository) {
         let top = tempfile::tempdir().unwrap();
-        let memory = Memory::open(&Locations { state: vec![top.path().join("state")], runs: Vec::new() }).unwrap();
+        let memory =
+            Memory::open(&Locations { state: vec![top.path().join("state")], runs: Vec::new() })
+                .unwrap();
         (top, memory, "quay.io/a/b".parse().unwrap())
     }
 
@@ -322,7 +357,10 @@ mod tests {
         let (_top, memory, repository) = setup();
         for text in ["x\n", "{}\n", "\u{0}\n"] {
             memory.folder.replace(&file_name(&repository), text.as_bytes()).unwrap();
-            assert_eq!(memory.of(&repository).map_err(|failure| failure.class()), Err(Class::State));
+            assert_eq!(
+                memory.of(&repository).map_err(|failure| failure.class()),
+                Err(Class::State)
+            );
             assert!(memory.remember(&repository, &seen("a", "1")).is_err());
         }
     }
@@ -330,7 +368,10 @@ mod tests {
     #[test]
     fn the_first_signer_stays_until_all_is_forgotten() {
         let (_top, memory, repository) = setup();
-        let signer = |name: &str| FirstSigner { fingerprint: Digest::of(name.as_bytes()), name: name.to_owned() };
+        let signer = |name: &str| FirstSigner {
+            fingerprint: Digest::of(name.as_bytes()),
+            name: name.to_owned(),
+        };
         let by = |name: &str, tag: &str| Seen { pinned: Some(signer(name)), ..seen(tag, name) };
         memory.remember(&repository, &by("alice", "a")).unwrap();
         memory.remember(&repository, &seen("a", "by a key")).unwrap();
@@ -338,8 +379,14 @@ mod tests {
         // So many that the file is written anew.
         let room = usize::try_from(limits::MEMORY_BYTES).unwrap();
         for round in ["1", "2"] {
-            let mut text = memory.folder.read_up_to(&file_name(&repository), limits::MEMORY_BYTES).unwrap().unwrap();
-            let lines = (0..4_000).map(|number| to_json(&Line::Seen(seen(&format!("t{number}"), round))).unwrap() + "\n");
+            let mut text = memory
+                .folder
+                .read_up_to(&file_name(&repository), limits::MEMORY_BYTES)
+                .unwrap()
+                .unwrap();
+            let lines = (0..4_000).map(|number| {
+                to_json(&Line::Seen(seen(&format!("t{number}"), round))).unwrap() + "\n"
+            });
             lines.for_each(|line| {
                 if text.len() + line.len() < room {
                     text.extend(line.bytes())
@@ -347,10 +394,16 @@ mod tests {
             });
             memory.folder.replace(&file_name(&repository), &text).unwrap();
             memory.remember(&repository, &seen("newest", round)).unwrap();
-            assert!(!memory.of(&repository).unwrap().seen.contains(&seen("t0", round)), "it was written anew");
+            assert!(
+                !memory.of(&repository).unwrap().seen.contains(&seen("t0", round)),
+                "it was written anew"
+            );
         }
         assert_eq!(memory.of(&repository).unwrap().first, Some(signer("alice")));
-        assert_eq!(memory.remember(&repository, &by("eve", "b")).map_err(|failure| failure.class()), Err(Class::Identity));
+        assert_eq!(
+            memory.remember(&repository, &by("eve", "b")).map_err(|failure| failure.class()),
+            Err(Class::Identity)
+        );
         memory.forget(&repository, None).unwrap();
         assert_eq!(memory.of(&repository).unwrap().first, None);
         memory.remember(&repository, &by("eve", "b")).unwrap();
@@ -359,7 +412,9 @@ mod tests {
     #[test]
     fn memory_stays_bounded_and_keeps_the_newest() {
         let (_top, memory, repository) = setup();
-        let lines: String = (0..4_000).map(|number| to_json(&Line::Seen(seen(&format!("t{number}"), "1"))).unwrap() + "\n").collect();
+        let lines: String = (0..4_000)
+            .map(|number| to_json(&Line::Seen(seen(&format!("t{number}"), "1"))).unwrap() + "\n")
+            .collect();
         let room = usize::try_from(limits::MEMORY_BYTES).unwrap();
         let lines = &lines[..lines[..room - 10].rfind('\n').unwrap() + 1];
         memory.folder.replace(&file_name(&repository), lines.as_bytes()).unwrap();

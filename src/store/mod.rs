@@ -1,8 +1,9 @@
 //! Files that we keep: one kind, used for everything.
 //!
-//! A [`Folder`] is private (0700, ours); a file in it is replaced whole or not at all, read under a cap, and changed under a
-//! lock that dies with its holder. State that cannot be written never loosens anything: callers get `state` and refuse.
-//! Design: section 5 last paragraph; attacks: `reference/security.md` matrix L.
+//! A [`Folder`] is private (0700, ours); a file in it is replaced whole or not at all, read under a
+//! cap, and changed under a lock that dies with its holder. State that cannot be written never
+//! loosens anything: callers get `state` and refuse. Design: section 5 last paragraph; attacks:
+//! `reference/security.md` matrix L.
 
 mod folder;
 mod handoff;
@@ -26,7 +27,8 @@ pub struct Locations {
 }
 
 impl Locations {
-    /// Returns where state lies, or will: the first place that is this user's own, whether it can be used or not.
+    /// Returns where state lies, or will: the first place that is this user's own, whether it can
+    /// be used or not.
     #[must_use]
     pub fn state_place(&self) -> Option<&Path> {
         memory::place(self)

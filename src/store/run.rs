@@ -1,8 +1,9 @@
 //! The run of the host: which luet is it that called us?
 //!
-//! One run of luet calls the plugin many times; what one call leaves for another counts only within that run. A process
-//! number comes back, and containers that share a folder have the same ones, so the run is the parent's number, the moment it
-//! started, the boot that it started in, and the namespace that the number is of (pid_namespaces(7)).
+//! One run of luet calls the plugin many times; what one call leaves for another counts only within
+//! that run. A process number comes back, and containers that share a folder have the same ones, so
+//! the run is the parent's number, the moment it started, the boot that it started in, and the
+//! namespace that the number is of (pid_namespaces(7)).
 
 use crate::class::{Class, Failure};
 use std::os::unix::fs::MetadataExt as _;
@@ -21,8 +22,12 @@ impl Run {
     /// # Errors
     /// `state`: there is no parent in this process namespace, or no `/proc`.
     pub fn current() -> Result<Self, Failure> {
-        let parent = rustix::process::getppid()
-            .ok_or_else(|| Failure::new(Class::State, "the host that called is not visible from here (another process namespace)"))?;
+        let parent = rustix::process::getppid().ok_or_else(|| {
+            Failure::new(
+                Class::State,
+                "the host that called is not visible from here (another process namespace)",
+            )
+        })?;
         Self::of(parent.as_raw_nonzero().get().unsigned_abs())
     }
 
@@ -34,8 +39,13 @@ impl Run {
             })
         };
         let stat = read(&format!("/proc/{process}/stat"))?;
-        let started = started(&stat).ok_or_else(|| Failure::new(Class::State, format!("`/proc/{process}/stat` has an unexpected form")))?;
-        let boot: String = read("/proc/sys/kernel/random/boot_id")?.chars().filter(char::is_ascii_alphanumeric).collect();
+        let started = started(&stat).ok_or_else(|| {
+            Failure::new(Class::State, format!("`/proc/{process}/stat` has an unexpected form"))
+        })?;
+        let boot: String = read("/proc/sys/kernel/random/boot_id")?
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .collect();
         Ok(Self { name: format!("run-{process}-{started}-{boot}-{}", namespace()?), process })
     }
 
@@ -51,15 +61,23 @@ impl Run {
         self.process
     }
 
-    /// Returns whether the run that is called `name` is over: its process is gone, or is another. Nothing is known of the runs of
-    /// another namespace, so those are not over before the next boot.
+    /// Returns whether the run that is called `name` is over: its process is gone, or is another.
+    /// Nothing is known of the runs of another namespace, so those are not over before the next
+    /// boot.
     #[must_use]
     pub fn is_over(&self, name: &str) -> bool {
         let fields: Vec<&str> = name.split('-').collect();
         let ours: Vec<&str> = self.name.split('-').collect();
-        let (Some([boot, namespace]), ["run", process, _, ..]) = (fields.get(3..), fields.as_slice()) else { return true };
+        let (Some([boot, namespace]), ["run", process, _, ..]) =
+            (fields.get(3..), fields.as_slice())
+        else {
+            return true;
+        };
         let Ok(process) = process.parse() else { return true };
-        let gone = || Self::of(process).is_ok_and(|run| run.name != name) || !Path::new(&format!("/proc/{process}")).exists();
+        let gone = || {
+            Self::of(process).is_ok_and(|run| run.name != name)
+                || !Path::new(&format!("/proc/{process}")).exists()
+        };
         ours.get(3) != Some(boot) || (ours.get(4) == Some(namespace) && gone())
     }
 }
@@ -67,12 +85,15 @@ impl Run {
 /// Returns the number of the namespace that process numbers are of.
 fn namespace() -> Result<u64, Failure> {
     let found = std::fs::metadata("/proc/self/ns/pid");
-    found.map(|found| found.ino()).map_err(|error| Failure::new(Class::State, format!("`/proc/self/ns/pid` could not be read: {error}")))
+    found.map(|found| found.ino()).map_err(|error| {
+        Failure::new(Class::State, format!("`/proc/self/ns/pid` could not be read: {error}"))
+    })
 }
 
 /// Returns the start time in `/proc/PID/stat`: field 22, in clock ticks since boot (proc(5)).
 ///
-/// Field 2 is the program's name in parentheses and may hold anything, also parentheses: fields count from the last one.
+/// Field 2 is the program's name in parentheses and may hold anything, also parentheses: fields
+/// count from the last one.
 fn started(stat: &str) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
 }
@@ -93,7 +114,8 @@ mod tests {
     fn a_run_is_over_when_its_process_is_gone_or_another() {
         let run = Run::current().unwrap();
         assert!(!run.is_over(run.name()));
-        let (_, rest) = run.name().strip_prefix("run-").and_then(|rest| rest.split_once('-')).unwrap();
+        let (_, rest) =
+            run.name().strip_prefix("run-").and_then(|rest| rest.split_once('-')).unwrap();
         let (_, place) = rest.split_once('-').unwrap();
         assert!(run.is_over(&format!("run-{}-1-{place}", run.process())));
         assert!(run.is_over(&format!("run-4194305-1-{place}")), "more than Linux counts to");

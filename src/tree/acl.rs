@@ -1,7 +1,9 @@
-//! POSIX access lists as the kernel keeps them: what a layer says, after the mode of its object was set.
+//! POSIX access lists as the kernel keeps them: what a layer says, after the mode of its object was
+//! set.
 //!
-//! Format: Linux `include/uapi/linux/posix_acl_xattr.h`, version 2: four bytes, then eight for each entry. A list that says
-//! no more than a mode is not kept, and a later chmod(2) changes what it says of owner, group or mask, and others.
+//! Format: Linux `include/uapi/linux/posix_acl_xattr.h`, version 2: four bytes, then eight for each
+//! entry. A list that says no more than a mode is not kept, and a later chmod(2) changes what it
+//! says of owner, group or mask, and others.
 
 const ACCESS: &[u8] = b"system.posix_acl_access";
 const DEFAULT: &[u8] = b"system.posix_acl_default";
@@ -17,7 +19,8 @@ pub(super) fn is_access_list(name: &[u8]) -> bool {
     name == ACCESS || name == DEFAULT
 }
 
-/// Returns what is kept of the attribute `name` on an object of `mode`; `None`: nothing. What is no access list is kept as it is.
+/// Returns what is kept of the attribute `name` on an object of `mode`; `None`: nothing. What is no
+/// access list is kept as it is.
 pub(super) fn kept(name: &[u8], value: &[u8], mode: u16) -> Option<Box<[u8]>> {
     let entries = match value.strip_prefix(&VERSION) {
         Some(entries) if is_access_list(name) => entries.as_chunks::<8>().0,
@@ -31,7 +34,8 @@ pub(super) fn kept(name: &[u8], value: &[u8], mode: u16) -> Option<Box<[u8]>> {
     let mut kept = VERSION.to_vec();
     for entry in entries {
         let [_, _, low, high, id @ ..] = *entry;
-        // A chmod reaches the access list only; the group's part of a mode is the mask where there is one.
+        // A chmod reaches the access list only; the group's part of a mode is the mask where there
+        // is one.
         let permissions = match tag(entry) {
             OWNER if name == ACCESS => mode >> 6 & 7,
             MASK if name == ACCESS => mode >> 3 & 7,
@@ -53,7 +57,9 @@ mod tests {
     fn list(entries: &[(u16, u16, u32)]) -> Vec<u8> {
         let mut bytes = VERSION.to_vec();
         for (tag, permissions, id) in entries {
-            bytes.extend([&tag.to_le_bytes()[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat());
+            bytes.extend(
+                [&tag.to_le_bytes()[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat(),
+            );
         }
         bytes
     }
@@ -63,9 +69,18 @@ mod tests {
     #[test]
     fn a_list_follows_the_mode_and_one_that_is_a_mode_is_none() {
         let given = list(&[(OWNER, 7, 0), (USER, 7, 5), (4, 7, NONE), (MASK, 7, 0), (OTHER, 7, 0)]);
-        let wanted = list(&[(OWNER, 6, NONE), (USER, 7, 5), (4, 7, NONE), (MASK, 4, NONE), (OTHER, 0, NONE)]);
+        let wanted = list(&[
+            (OWNER, 6, NONE),
+            (USER, 7, 5),
+            (4, 7, NONE),
+            (MASK, 4, NONE),
+            (OTHER, 0, NONE),
+        ]);
         assert_eq!(kept(ACCESS, &given, 0o640).as_deref(), Some(&wanted[..]));
-        assert_eq!(kept(ACCESS, &list(&[(OWNER, 6, NONE), (4, 4, NONE), (OTHER, 0, NONE)]), 0o640), None);
+        assert_eq!(
+            kept(ACCESS, &list(&[(OWNER, 6, NONE), (4, 4, NONE), (OTHER, 0, NONE)]), 0o640),
+            None
+        );
         let default = list(&[(OWNER, 7, NONE), (4, 5, NONE), (OTHER, 5, NONE)]);
         assert_eq!(kept(DEFAULT, &default, 0o700).as_deref(), Some(&default[..]));
         assert_eq!(kept(DEFAULT, &list(&[]), 0o700), None);

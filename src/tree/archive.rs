@@ -1,8 +1,10 @@
-//! Tar archives, entry by entry, framed exactly as the host frames them (Go archive/tar 1.26, `reader.go`).
+//! Tar archives, entry by entry, framed exactly as the host frames them (Go archive/tar 1.26,
+//! `reader.go`).
 //!
-//! The tar crate decodes the blocks; how they follow one another is decided here, because the crate takes another path in
-//! three places (PAX records with newlines, data after links and directories, old sparse files), and a difference between
-//! two readers is a place to hide an entry (CVE-2025-62518, `TARmageddon`). What readers disagree on is refused.
+//! The tar crate decodes the blocks; how they follow one another is decided here, because the crate
+//! takes another path in three places (PAX records with newlines, data after links and directories,
+//! old sparse files), and a difference between two readers is a place to hide an entry
+//! (CVE-2025-62518, `TARmageddon`). What readers disagree on is refused.
 
 use super::entry::shown;
 use super::header::{Body, Extensions, Header, Member, MemberKind, malformed, set_once, until_nul};
@@ -44,7 +46,11 @@ impl<R: Read> Archive<R> {
             self.skip(self.padding)?;
             self.begin(0);
             let Some(block) = self.header_block()? else {
-                return if extensions.any() { Err(malformed("an extension header has no entry")) } else { Ok(None) };
+                return if extensions.any() {
+                    Err(malformed("an extension header has no entry"))
+                } else {
+                    Ok(None)
+                };
             };
             let header = Header::parse(block)?;
             match header.letter() {
@@ -95,7 +101,8 @@ impl<R: Read> Archive<R> {
             self.begin(stored);
             (self.size, self.sparse) = (logical, sparse);
         } else if stored != 0 || sparse.is_some() {
-            // The host ends the whole unpacking here, without an error; other readers skip the data, or read it as headers.
+            // The host ends the whole unpacking here, without an error; other readers skip the
+            // data, or read it as headers.
             return Err(malformed(&format!("`{}` is no file and has data", shown(&header.name))));
         }
         header.member(kind, extensions)
@@ -171,7 +178,11 @@ impl<R: Read> Archive<R> {
         if header.size > limits::TAR_EXTENSION_BYTES {
             return Err(Failure::new(
                 Class::Limit,
-                format!("an extension header has {} bytes; the most is {}", header.size, limits::TAR_EXTENSION_BYTES),
+                format!(
+                    "an extension header has {} bytes; the most is {}",
+                    header.size,
+                    limits::TAR_EXTENSION_BYTES
+                ),
             ));
         }
         self.begin(header.size);
@@ -186,7 +197,10 @@ impl<R: Read> Archive<R> {
         let mut text = Vec::new();
         let mut newlines = 0;
         loop {
-            if self.stored < BLOCK_U64 || u64::try_from(text.len()).is_ok_and(|length| length >= limits::TAR_EXTENSION_BYTES) {
+            if self.stored < BLOCK_U64
+                || u64::try_from(text.len())
+                    .is_ok_and(|length| length >= limits::TAR_EXTENSION_BYTES)
+            {
                 return Err(malformed("the map of a sparse file does not end"));
             }
             let mut block = [0; BLOCK];

@@ -7,7 +7,8 @@ use crate::limits;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-/// What the host gives a directory that no layer lists (containerd 1.7.27 `mkparent`). A tighter mode is as good: umoci heeds the umask.
+/// What the host gives a directory that no layer lists (containerd 1.7.27 `mkparent`). A tighter
+/// mode is as good: umoci heeds the umask.
 const IMPLIED_MODE: u16 = 0o755;
 const SETGID: u16 = 0o2000;
 
@@ -16,19 +17,27 @@ const SETGID: u16 = 0o2000;
 pub struct Terms {
     /// Whether owners are: a host that is not root can't set them.
     pub owners: bool,
-    /// Whether attributes in `user.*` are: not every file system keeps them, and the host goes on without.
+    /// Whether attributes in `user.*` are: not every file system keeps them, and the host goes on
+    /// without.
     pub user_xattrs: bool,
     /// Whether access lists are: as for `user.*`.
     pub access_lists: bool,
     /// Whether the directory itself is setgid: a directory that is made in it inherits that.
     pub setgid: bool,
-    /// Directories that were there before the host began: they may be there, with nothing expected of them.
+    /// Directories that were there before the host began: they may be there, with nothing expected
+    /// of them.
     pub before: BTreeSet<TreePath>,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { owners: true, user_xattrs: true, access_lists: true, setgid: false, before: BTreeSet::new() }
+        Self {
+            owners: true,
+            user_xattrs: true,
+            access_lists: true,
+            setgid: false,
+            before: BTreeSet::new(),
+        }
     }
 }
 
@@ -100,14 +109,25 @@ impl std::fmt::Display for Differs {
             Self::Type { expected, found } => write!(f, "a {found}, expected a {expected}"),
             Self::Size { expected, found } => write!(f, "{found} bytes, expected {expected}"),
             Self::Content => f.write_str("other content"),
-            Self::Target { expected, found } => write!(f, "leads to `{}`, expected `{}`", shown(found), shown(expected)),
-            Self::Device => f.write_str("another device number"),
-            Self::Mode { expected, found } => write!(f, "mode {found:04o}, expected {expected:04o}"),
-            Self::Implied { found } => {
-                write!(f, "mode {found:04o} of a directory that no layer lists, expected at most {IMPLIED_MODE:04o}")
+            Self::Target { expected, found } => {
+                write!(f, "leads to `{}`, expected `{}`", shown(found), shown(expected))
             }
-            Self::ImpliedOwner { found } => write!(f, "owner {found} of a directory that no layer lists, expected 0"),
-            Self::Owner { expected, found } => write!(f, "owner {}:{}, expected {}:{}", found.0, found.1, expected.0, expected.1),
+            Self::Device => f.write_str("another device number"),
+            Self::Mode { expected, found } => {
+                write!(f, "mode {found:04o}, expected {expected:04o}")
+            }
+            Self::Implied { found } => {
+                write!(
+                    f,
+                    "mode {found:04o} of a directory that no layer lists, expected at most {IMPLIED_MODE:04o}"
+                )
+            }
+            Self::ImpliedOwner { found } => {
+                write!(f, "owner {found} of a directory that no layer lists, expected 0")
+            }
+            Self::Owner { expected, found } => {
+                write!(f, "owner {}:{}, expected {}:{}", found.0, found.1, expected.0, expected.1)
+            }
             Self::Xattr(name) => write!(f, "other attribute `{}`", shown(name)),
         }
     }
@@ -133,7 +153,8 @@ impl Difference {
 
     /// Returns whether an access list is among the first differences.
     pub(super) fn has_access_list(&self) -> bool {
-        let is_one = |differs: &Differs| matches!(differs, Differs::Xattr(name) if is_access_list(name));
+        let is_one =
+            |differs: &Differs| matches!(differs, Differs::Xattr(name) if is_access_list(name));
         self.first.iter().any(|(_, differs)| differs.iter().any(is_one))
     }
 
@@ -165,9 +186,13 @@ pub fn difference(expected: &Tree, found: &Tree, terms: &Terms) -> Difference {
         let left = if order.is_le() { expected.next() } else { None };
         let right = if order.is_ge() { found.next() } else { None };
         match (left, right) {
-            (Some(expected), Some(found)) => difference.add(&found.path, compare(expected, found, tree, terms)),
+            (Some(expected), Some(found)) => {
+                difference.add(&found.path, compare(expected, found, tree, terms))
+            }
             (Some(expected), None) => difference.add(&expected.path, vec![Differs::Missing]),
-            (None, Some(found)) if !terms.before.contains(&found.path) => difference.add(&found.path, vec![Differs::Extra]),
+            (None, Some(found)) if !terms.before.contains(&found.path) => {
+                difference.add(&found.path, vec![Differs::Extra])
+            }
             _ => {}
         }
     }
@@ -182,14 +207,17 @@ fn compare(expected: &Entry, found: &Entry, tree: &Tree, terms: &Terms) -> Vec<D
         (Some(wanted), Some(got)) => differs.extend(metadata(wanted, got, terms)),
         // What was there before has the mode, owner and attributes that its owner gave it.
         (None, _) if terms.before.contains(&found.path) => return differs,
-        (None, Some(got)) => differs.extend(implied(got, inherits_setgid(&found.path, tree, terms), terms)),
+        (None, Some(got)) => {
+            differs.extend(implied(got, inherits_setgid(&found.path, tree, terms), terms))
+        }
         (_, None) => {}
     }
     differs.extend(xattrs(expected, found, terms));
     differs
 }
 
-/// Compares a directory that no layer lists with what an unpacker makes; other layer bytes could have listed it, writable for all.
+/// Compares a directory that no layer lists with what an unpacker makes; other layer bytes could
+/// have listed it, writable for all.
 ///
 /// Its group is free, for a setgid parent hands it down and it may not write.
 fn implied(found: Metadata, setgid: bool, terms: &Terms) -> Vec<Differs> {
@@ -204,36 +232,49 @@ fn implied(found: Metadata, setgid: bool, terms: &Terms) -> Vec<Differs> {
     differs
 }
 
-/// Returns whether a directory is made in one that is setgid. Whether that one may be is found out where it is compared itself.
+/// Returns whether a directory is made in one that is setgid. Whether that one may be is found out
+/// where it is compared itself.
 fn inherits_setgid(path: &TreePath, tree: &Tree, terms: &Terms) -> bool {
     match split(path.bytes()).0 {
         [] => terms.setgid,
-        above => tree.get(above).and_then(|entry| entry.metadata).is_some_and(|metadata| metadata.mode & SETGID != 0),
+        above => tree
+            .get(above)
+            .and_then(|entry| entry.metadata)
+            .is_some_and(|metadata| metadata.mode & SETGID != 0),
     }
 }
 
 fn xattrs(expected: &Entry, found: &Entry, terms: &Terms) -> Vec<Differs> {
-    let counts =
-        |xattr: &&Xattr| (terms.user_xattrs || !xattr.name.starts_with(b"user.")) && (terms.access_lists || !is_access_list(&xattr.name));
+    let counts = |xattr: &&Xattr| {
+        (terms.user_xattrs || !xattr.name.starts_with(b"user."))
+            && (terms.access_lists || !is_access_list(&xattr.name))
+    };
     let got: BTreeSet<&Xattr> = found.xattrs.iter().filter(counts).collect();
-    // `trusted.*` may be missing, for containerd sets none of them, but not be there without a layer that says so.
-    let set = |xattr: &&Xattr| !xattr.name.starts_with(b"trusted.") || got.iter().any(|found| found.name == xattr.name);
+    // `trusted.*` may be missing, for containerd sets none of them, but not be there without a
+    // layer that says so.
+    let set = |xattr: &&Xattr| {
+        !xattr.name.starts_with(b"trusted.") || got.iter().any(|found| found.name == xattr.name)
+    };
     let wanted: BTreeSet<&Xattr> = expected.xattrs.iter().filter(counts).filter(set).collect();
-    let names: BTreeSet<&[u8]> = wanted.symmetric_difference(&got).map(|xattr| &*xattr.name).collect();
+    let names: BTreeSet<&[u8]> =
+        wanted.symmetric_difference(&got).map(|xattr| &*xattr.name).collect();
     names.into_iter().map(|name| Differs::Xattr(name.into())).collect()
 }
 
 fn kinds(expected: &Kind, found: &Kind) -> Vec<Differs> {
     match (expected, found) {
         _ if expected == found => Vec::new(),
-        (Kind::File { size: expected, .. }, Kind::File { size: found, .. }) if expected != found => {
+        (Kind::File { size: expected, .. }, Kind::File { size: found, .. })
+            if expected != found =>
+        {
             vec![Differs::Size { expected: *expected, found: *found }]
         }
         (Kind::File { .. }, Kind::File { .. }) => vec![Differs::Content],
         (Kind::Symlink { target: expected }, Kind::Symlink { target: found }) => {
             vec![Differs::Target { expected: expected.clone(), found: found.clone() }]
         }
-        (Kind::CharDevice { .. }, Kind::CharDevice { .. }) | (Kind::BlockDevice { .. }, Kind::BlockDevice { .. }) => {
+        (Kind::CharDevice { .. }, Kind::CharDevice { .. })
+        | (Kind::BlockDevice { .. }, Kind::BlockDevice { .. }) => {
             vec![Differs::Device]
         }
         _ => vec![Differs::Type { expected: expected.word(), found: found.word() }],

@@ -1,4 +1,5 @@
-//! The digest of a tree, version 1: one strict text form and the SHA-256 of it. Specification: `docs/tree-digest.md`.
+//! The digest of a tree, version 1: one strict text form and the SHA-256 of it. Specification:
+//! `docs/tree-digest.md`.
 
 use super::entry::{Entry, Kind, Metadata, Tree, Xattr, in_digest};
 use crate::name::Digest;
@@ -11,8 +12,9 @@ const HEADER: &str = "luet-cosign-tree-v1\n";
 impl Tree {
     /// Returns the digest of the tree, version 1.
     ///
-    /// `None` where the form can't say what is there: a directory that no layer lists has no mode to write down, a socket is
-    /// not something that an image can hold, and of attributes only `security.capability` and `user.*` have a place in it.
+    /// `None` where the form can't say what is there: a directory that no layer lists has no mode
+    /// to write down, a socket is not something that an image can hold, and of attributes only
+    /// `security.capability` and `user.*` have a place in it.
     #[must_use]
     pub fn digest(&self) -> Option<Digest> {
         let mut hasher = Sha256::new();
@@ -26,7 +28,8 @@ impl Tree {
         Some(Digest::from_bytes(hasher.finalize().into()))
     }
 
-    /// Returns the text that [`Tree::digest`] hashes: for tests and for `diff`. `None` where there is none.
+    /// Returns the text that [`Tree::digest`] hashes: for tests and for `diff`. `None` where there
+    /// is none.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         let mut text = HEADER.to_owned();
@@ -81,7 +84,8 @@ fn write_line(line: &mut String, entry: &Entry) -> Option<()> {
     Some(())
 }
 
-/// Appends bytes: `A-Z a-z 0-9 - . _ ~ /` as they are, any other as `%` and two upper-case hex digits.
+/// Appends bytes: `A-Z a-z 0-9 - . _ ~ /` as they are, any other as `%` and two upper-case hex
+/// digits.
 fn escape(line: &mut String, bytes: &[u8]) {
     for byte in bytes {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(byte) {
@@ -114,7 +118,14 @@ mod tests {
         file.xattrs = vec![Xattr { name: (*b"user.=").into(), value: (*b"\0%").into() }];
         let link = entry(b"l", Kind::Symlink { target: (*b"../x y").into() });
         let null = entry(b"null", Kind::CharDevice { major: 1, minor: 3 });
-        let tree = Tree::new(vec![null, file, link, entry(b"p", Kind::Fifo), entry(b"d", Kind::Directory)]).unwrap();
+        let tree = Tree::new(vec![
+            null,
+            file,
+            link,
+            entry(b"p", Kind::Fifo),
+            entry(b"d", Kind::Directory),
+        ])
+        .unwrap();
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         let expected = format!(
             "luet-cosign-tree-v1\nf a%20b%0A 4755 0 4294967294 0 {empty} user.%3D=%00%25\nd d 4755 0 4294967294\n\
@@ -131,7 +142,8 @@ mod tests {
         assert_eq!(Tree::new(vec![implied]).unwrap().digest(), None);
         assert_eq!(Tree::new(vec![entry(b"s", Kind::Socket)]).unwrap().text(), None);
         let mut listed = entry(b"d", Kind::Directory);
-        listed.xattrs = vec![Xattr { name: (*b"system.posix_acl_access").into(), value: (*b"x").into() }];
+        listed.xattrs =
+            vec![Xattr { name: (*b"system.posix_acl_access").into(), value: (*b"x").into() }];
         assert_eq!(Tree::new(vec![listed]).unwrap().digest(), None);
     }
 }

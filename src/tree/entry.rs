@@ -1,4 +1,5 @@
-//! The objects of a tree and the tree itself. A [`TreePath`] is always relative and clean, a [`Tree`] always sorted.
+//! The objects of a tree and the tree itself. A [`TreePath`] is always relative and clean, a
+//! [`Tree`] always sorted.
 
 use super::acl::is_access_list;
 use crate::class::{Class, Failure};
@@ -6,7 +7,8 @@ use crate::limits;
 use crate::name::Digest;
 use std::fmt;
 
-/// A path inside a tree: names joined by `/`, none of them empty, `.` or `..`, no NUL. Bytes, for names are bytes.
+/// A path inside a tree: names joined by `/`, none of them empty, `.` or `..`, no NUL. Bytes, for
+/// names are bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreePath(Box<[u8]>);
 
@@ -20,12 +22,20 @@ impl TreePath {
             let start = bytes.get(..64).unwrap_or_default();
             return Err(Failure::new(
                 Class::Limit,
-                format!("a path of {} bytes: `{}...`; the most is {}", bytes.len(), shown(start), limits::PATH_BYTES - 1),
+                format!(
+                    "a path of {} bytes: `{}...`; the most is {}",
+                    bytes.len(),
+                    shown(start),
+                    limits::PATH_BYTES - 1
+                ),
             ));
         }
         let bad = |name: &[u8]| matches!(name, b"" | b"." | b"..") || name.contains(&0);
         if bytes.split(|byte| *byte == b'/').any(bad) {
-            return Err(Failure::new(Class::Malformed, format!("`{}` is not a path inside a tree", shown(&bytes))));
+            return Err(Failure::new(
+                Class::Malformed,
+                format!("`{}` is not a path inside a tree", shown(&bytes)),
+            ));
         }
         Ok(Self(bytes.into()))
     }
@@ -63,13 +73,20 @@ impl fmt::Debug for TreePath {
     }
 }
 
-/// Returns bytes as text for a person: UTF-8 as it is, every other byte as `\xNN`. [`Failure`] escapes what steers terminals.
+/// Returns bytes as text for a person: UTF-8 as it is, every other byte as `\xNN`. [`Failure`]
+/// escapes what steers terminals.
 #[must_use]
 pub fn shown(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
-        text.extend(chunk.invalid().iter().flat_map(|byte| std::ascii::escape_default(*byte)).map(char::from));
+        text.extend(
+            chunk
+                .invalid()
+                .iter()
+                .flat_map(|byte| std::ascii::escape_default(*byte))
+                .map(char::from),
+        );
     }
     text
 }
@@ -126,7 +143,8 @@ impl Kind {
         }
     }
 
-    /// Returns whether extended attributes of it are part of the tree: files and directories, as `user.*` allows no others.
+    /// Returns whether extended attributes of it are part of the tree: files and directories, as
+    /// `user.*` allows no others.
     #[must_use]
     pub fn has_xattrs(&self) -> bool {
         matches!(self, Self::Directory | Self::File { .. })
@@ -136,7 +154,8 @@ impl Kind {
 /// Mode and owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// The low 12 bits: permissions, setuid, setgid, sticky. 0o777 for every symlink, which has none of its own.
+    /// The low 12 bits: permissions, setuid, setgid, sticky. 0o777 for every symlink, which has
+    /// none of its own.
     pub mode: u16,
     /// The user, a number.
     pub uid: u32,
@@ -153,14 +172,17 @@ pub struct Xattr {
     pub value: Box<[u8]>,
 }
 
-/// Returns whether the attribute `name` is part of a tree: `security.capability`, `user.*`, access lists and `trusted.*`.
+/// Returns whether the attribute `name` is part of a tree: `security.capability`, `user.*`, access
+/// lists and `trusted.*`.
 ///
-/// Others (security labels, what file systems add) are the machine's, not the image's. So are overlayfs' own notes, and the
-/// second names that XFS gives access lists.
+/// Others (security labels, what file systems add) are the machine's, not the image's. So are
+/// overlayfs' own notes, and the second names that XFS gives access lists.
 #[must_use]
 pub fn xattr_counts(name: &[u8]) -> bool {
     match name.strip_prefix(b"trusted.") {
-        Some(rest) => !rest.starts_with(b"overlay.") && !matches!(rest, b"SGI_ACL_FILE" | b"SGI_ACL_DEFAULT"),
+        Some(rest) => {
+            !rest.starts_with(b"overlay.") && !matches!(rest, b"SGI_ACL_FILE" | b"SGI_ACL_DEFAULT")
+        }
         None => is_access_list(name) || in_digest(name),
     }
 }
@@ -177,13 +199,15 @@ pub struct Entry {
     pub path: TreePath,
     /// What it is.
     pub kind: Kind,
-    /// Its mode and owner. `None`: a directory that no layer lists, which has what whoever unpacks gives it.
+    /// Its mode and owner. `None`: a directory that no layer lists, which has what whoever unpacks
+    /// gives it.
     pub metadata: Option<Metadata>,
     /// Those attributes that [`xattr_counts`], sorted by name.
     pub xattrs: Vec<Xattr>,
 }
 
-/// A tree: its entries sorted by the bytes of their paths, each path once. The root itself is not in it.
+/// A tree: its entries sorted by the bytes of their paths, each path once. The root itself is not
+/// in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree(Vec<Entry>);
 
@@ -196,7 +220,10 @@ impl Tree {
         entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         let twice = entries.iter().zip(entries.iter().skip(1)).find(|(a, b)| a.path == b.path);
         match twice {
-            Some((entry, _)) => Err(Failure::new(Class::Malformed, format!("`{}` is twice in one tree", entry.path))),
+            Some((entry, _)) => Err(Failure::new(
+                Class::Malformed,
+                format!("`{}` is twice in one tree", entry.path),
+            )),
             None => Ok(Self(entries)),
         }
     }
@@ -223,20 +250,41 @@ mod tests {
         for good in [&b"a"[..], b"a/b", b"a b/\xff\n", b".a/..b", b"\xc3\xa9"] {
             assert!(TreePath::new(good.to_vec()).is_ok(), "{}", shown(good));
         }
-        for bad in [&b""[..], b"/", b"/a", b"a/", b"a//b", b".", b"a/.", b"..", b"a/../b", b"a\0b"] {
-            assert_eq!(TreePath::new(bad.to_vec()).map_err(|failure| failure.class()), Err(Class::Malformed), "{}", shown(bad));
+        for bad in [&b""[..], b"/", b"/a", b"a/", b"a//b", b".", b"a/.", b"..", b"a/../b", b"a\0b"]
+        {
+            assert_eq!(
+                TreePath::new(bad.to_vec()).map_err(|failure| failure.class()),
+                Err(Class::Malformed),
+                "{}",
+                shown(bad)
+            );
         }
         assert!(TreePath::new(vec![b'a'; limits::PATH_BYTES - 1]).is_ok());
-        assert_eq!(TreePath::new(vec![b'a'; limits::PATH_BYTES]).map_err(|failure| failure.class()), Err(Class::Limit));
+        assert_eq!(
+            TreePath::new(vec![b'a'; limits::PATH_BYTES]).map_err(|failure| failure.class()),
+            Err(Class::Limit)
+        );
     }
 
     #[test]
     fn attributes_that_give_rights_count_and_those_of_the_machine_do_not() {
-        for name in ["security.capability", "user.x", "system.posix_acl_access", "system.posix_acl_default", "trusted.x", "trusted.overlay"]
-        {
+        for name in [
+            "security.capability",
+            "user.x",
+            "system.posix_acl_access",
+            "system.posix_acl_default",
+            "trusted.x",
+            "trusted.overlay",
+        ] {
             assert!(xattr_counts(name.as_bytes()), "{name}");
         }
-        for name in ["security.selinux", "system.nfs4_acl", "trusted.overlay.opaque", "trusted.SGI_ACL_FILE", "btrfs.compression"] {
+        for name in [
+            "security.selinux",
+            "system.nfs4_acl",
+            "trusted.overlay.opaque",
+            "trusted.SGI_ACL_FILE",
+            "btrfs.compression",
+        ] {
             assert!(!xattr_counts(name.as_bytes()), "{name}");
         }
     }

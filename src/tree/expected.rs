@@ -19,7 +19,8 @@ pub enum Meaning {
 /// Returns the tree that the layers make, the lowest first.
 ///
 /// # Errors
-/// `malformed`: the layers can't be unpacked in this meaning, or only in ways on which unpackers disagree.
+/// `malformed`: the layers can't be unpacked in this meaning, or only in ways on which unpackers
+/// disagree.
 pub fn flatten(layers: &[Layer], meaning: Meaning) -> Result<Tree, Failure> {
     match meaning {
         Meaning::Host => host::flatten(layers),
@@ -35,14 +36,28 @@ pub fn check_diff_ids(layers: &[Layer], diff_ids: &[Digest]) -> Result<(), Failu
     if layers.len() != diff_ids.len() {
         return Err(Failure::new(
             Class::Digest,
-            format!("the manifest has {} layers, the configuration {} `diff_ids`", layers.len(), diff_ids.len()),
+            format!(
+                "the manifest has {} layers, the configuration {} `diff_ids`",
+                layers.len(),
+                diff_ids.len()
+            ),
         ));
     }
-    match layers.iter().map(Layer::diff_id).zip(diff_ids).enumerate().find(|(_, (found, listed))| found != *listed) {
+    match layers
+        .iter()
+        .map(Layer::diff_id)
+        .zip(diff_ids)
+        .enumerate()
+        .find(|(_, (found, listed))| found != *listed)
+    {
         None => Ok(()),
-        Some((number, (found, listed))) => {
-            Err(Failure::new(Class::Digest, format!("layer {} is {found} uncompressed, the configuration says {listed}", number + 1)))
-        }
+        Some((number, (found, listed))) => Err(Failure::new(
+            Class::Digest,
+            format!(
+                "layer {} is {found} uncompressed, the configuration says {listed}",
+                number + 1
+            ),
+        )),
     }
 }
 
@@ -81,7 +96,8 @@ impl Expected {
         .map_err(Clone::clone)
     }
 
-    /// Returns the digest that a signer may claim: of the one tree that the layers make, whoever unpacks them.
+    /// Returns the digest that a signer may claim: of the one tree that the layers make, whoever
+    /// unpacks them.
     ///
     /// `None`: the meanings differ, or the tree has no digest ([`Tree::digest`]).
     #[must_use]
@@ -95,8 +111,8 @@ impl Expected {
     /// Decides whether what was found is what the layers say, in either meaning.
     ///
     /// # Errors
-    /// `tree`: it is neither; the text names the first paths that differ from the nearer one. What [`flatten`] says where
-    /// the layers have no meaning at all.
+    /// `tree`: it is neither; the text names the first paths that differ from the nearer one. What
+    /// [`flatten`] says where the layers have no meaning at all.
     pub fn accepts(&self, found: &Tree, terms: &Terms) -> Result<Accepted, Failure> {
         let (host, oci) = match (&self.host, &self.oci) {
             (Err(_), Err(failure)) => return Err(failure.clone()),
@@ -104,15 +120,25 @@ impl Expected {
         };
         let host = host.map(|tree| difference(tree, found, terms));
         let oci = oci.map(|tree| difference(tree, found, terms));
-        let equal = |side: &Option<super::Difference>| side.as_ref().is_some_and(|difference| difference.total == 0);
+        let equal = |side: &Option<super::Difference>| {
+            side.as_ref().is_some_and(|difference| difference.total == 0)
+        };
         match (equal(&host), equal(&oci)) {
             (true, true) => return Ok(Accepted::Both),
             (true, false) => return Ok(Accepted::Only(Meaning::Host)),
             (false, true) => return Ok(Accepted::Only(Meaning::Oci)),
             (false, false) => {}
         }
-        let nearer = host.into_iter().chain(oci).min_by_key(|difference| difference.total).unwrap_or_default();
-        let differing = if nearer.total == 1 { "1 path differs".to_owned() } else { format!("{} paths differ", nearer.total) };
+        let nearer = host
+            .into_iter()
+            .chain(oci)
+            .min_by_key(|difference| difference.total)
+            .unwrap_or_default();
+        let differing = if nearer.total == 1 {
+            "1 path differs".to_owned()
+        } else {
+            format!("{} paths differ", nearer.total)
+        };
         let message = format!("what was unpacked is not what was verified: {}", differing);
         let mut failure = Failure::new(Class::Tree, message);
         for line in nearer.lines() {

@@ -1,4 +1,5 @@
-//! A file system in memory: what an unpacker would have on disk after the entries so far. Never touches a file.
+//! A file system in memory: what an unpacker would have on disk after the entries so far. Never
+//! touches a file.
 //!
 //! Paths are clean and relative; the root is the empty path. Names of one hard link share an inode.
 
@@ -17,7 +18,8 @@ pub(super) struct Files {
     inodes: Vec<Inode>,
     /// Bytes of the paths of directories that no entry lists: one deep path makes many.
     implied: usize,
-    /// The directory that was resolved last, as written and as found: entries of one directory follow one another.
+    /// The directory that was resolved last, as written and as found: entries of one directory
+    /// follow one another.
     last: Option<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -63,17 +65,22 @@ impl Files {
         path.is_empty() || self.get(path).is_some_and(|inode| inode.kind == Kind::Directory)
     }
 
-    /// Resolves every link in `path`, inside the root; names that are not there stand for themselves.
+    /// Resolves every link in `path`, inside the root; names that are not there stand for
+    /// themselves.
     ///
-    /// As containerd's `fs.RootPath` and umoci's `SecureJoin`, but what would lead out of the root is refused, not bent back.
+    /// As containerd's `fs.RootPath` and umoci's `SecureJoin`, but what would lead out of the root
+    /// is refused, not bent back.
     pub(super) fn resolve(&self, path: &[u8]) -> Result<Vec<u8>, Failure> {
-        let mut rest: Vec<Vec<u8>> = path.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec).collect();
+        let mut rest: Vec<Vec<u8>> =
+            path.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec).collect();
         let mut done: Vec<u8> = Vec::new();
         let mut links = 0;
         while let Some(name) = rest.pop() {
             match name.as_slice() {
                 b"" | b"." => continue,
-                b".." if done.is_empty() => return Err(malformed(path, "leads out of the root through a symlink")),
+                b".." if done.is_empty() => {
+                    return Err(malformed(path, "leads out of the root through a symlink"));
+                }
                 b".." => {
                     done.truncate(split(&done).0.len());
                     continue;
@@ -85,7 +92,9 @@ impl Files {
                 done.push(b'/');
             }
             done.extend_from_slice(&name);
-            let Some(Inode { kind: Kind::Symlink { target }, .. }) = self.get(&done) else { continue };
+            let Some(Inode { kind: Kind::Symlink { target }, .. }) = self.get(&done) else {
+                continue;
+            };
             links += 1;
             if links > limits::TREE_LINKS {
                 return Err(malformed(path, "leads through too many symlinks"));
@@ -98,7 +107,9 @@ impl Files {
 
     /// Resolves a directory in which something is to be made or removed.
     pub(super) fn resolve_parent(&mut self, directory: &[u8]) -> Result<Vec<u8>, Failure> {
-        if let Some((written, found)) = self.last.as_ref().filter(|(written, _)| written == directory) {
+        if let Some((written, found)) =
+            self.last.as_ref().filter(|(written, _)| written == directory)
+        {
             debug_assert_eq!(self.resolve(written).as_ref(), Ok(found));
             return Ok(found.clone());
         }
@@ -165,7 +176,8 @@ impl Files {
         self.names.remove(path);
     }
 
-    /// Removes what lies below a directory and was not made by `layer`, and the directory itself where `whole` and not either.
+    /// Removes what lies below a directory and was not made by `layer`, and the directory itself
+    /// where `whole` and not either.
     pub(super) fn remove_lower(&mut self, path: &[u8], layer: usize, whole: bool) {
         self.remove_below(path, |name| name.layer != layer);
         if whole && self.names.get(path).is_some_and(|name| name.layer != layer) {
@@ -177,8 +189,11 @@ impl Files {
         self.last = None;
         // Below `a` is what starts with `a/`, and `0` follows `/`.
         let edge = |last: u8| [path, &[last]].concat();
-        let range =
-            if path.is_empty() { (Bound::Unbounded, Bound::Unbounded) } else { (Bound::Excluded(edge(b'/')), Bound::Excluded(edge(b'0'))) };
+        let range = if path.is_empty() {
+            (Bound::Unbounded, Bound::Unbounded)
+        } else {
+            (Bound::Excluded(edge(b'/')), Bound::Excluded(edge(b'0')))
+        };
         self.names.extract_if(range, |_, name| gone(name)).for_each(drop);
     }
 
@@ -187,7 +202,9 @@ impl Files {
         let Self { names, inodes, .. } = self;
         let mut left = limits::TREE_METADATA_BYTES;
         let entry = |(path, name): (Vec<u8>, Name)| {
-            let inode = inodes.get(name.inode).ok_or_else(|| Failure::new(Class::Internal, "a name without an inode"))?;
+            let inode = inodes
+                .get(name.inode)
+                .ok_or_else(|| Failure::new(Class::Internal, "a name without an inode"))?;
             // Each name of a hard link has a copy.
             left = left.checked_sub(path.len() + inode.bytes()).ok_or_else(too_much_metadata)?;
             let inode = inode.clone();
@@ -196,7 +213,9 @@ impl Files {
                 xattrs.clear();
             }
             let mode = metadata.map_or(0, |metadata| metadata.mode);
-            let kept = |Xattr { name, value }| Some(Xattr { value: acl::kept(&name, &value, mode)?, name });
+            let kept = |Xattr { name, value }| {
+                Some(Xattr { value: acl::kept(&name, &value, mode)?, name })
+            };
             let xattrs = xattrs.into_iter().filter_map(kept).collect();
             Ok(Entry { path: TreePath::new(path)?, kind, metadata, xattrs })
         };

@@ -1,13 +1,15 @@
 //! One header of a tar archive: what its fields and the extension headers before it say together.
 //!
-//! Fields are read as Go's archive/tar reads them (`reader.go`, `strconv.go`); the tar crate knows where they are.
+//! Fields are read as Go's archive/tar reads them (`reader.go`, `strconv.go`); the tar crate knows
+//! where they are.
 
 use super::entry::{Xattr, shown};
 use super::pax::Records;
 use super::sparse::{self, Sparse};
 use crate::class::{Class, Failure};
 
-/// The largest size that a header can hold in octal digits; larger ones need a PAX record beside a zero.
+/// The largest size that a header can hold in octal digits; larger ones need a PAX record beside a
+/// zero.
 const OCTAL_MAX: u64 = 0o777_7777_7777;
 
 /// One entry as the archive describes it.
@@ -98,23 +100,29 @@ impl Header {
             (Some(ustar), _) => {
                 check_number(&ustar.dev_major)?;
                 check_number(&ustar.dev_minor)?;
-                // The header of star is that of ustar with a shorter prefix; its last four bytes tell.
+                // The header of star is that of ustar with a shorter prefix; its last four bytes
+                // tell.
                 let star = bytes.ends_with(b"tar\0");
-                let prefix = c_string(ustar.prefix.get(..if star { 131 } else { 155 }).unwrap_or_default());
+                let prefix =
+                    c_string(ustar.prefix.get(..if star { 131 } else { 155 }).unwrap_or_default());
                 if prefix.is_empty() { name } else { [prefix, name].join(&b'/') }
             }
             (None, Some(gnu)) => {
-                // Times that are none were once read as the start of the name: golang.org/issues/21005.
+                // Times that are none were once read as the start of the name:
+                // golang.org/issues/21005.
                 for field in [&gnu.dev_major[..], &gnu.dev_minor, &gnu.atime, &gnu.ctime] {
                     check_number(field)?;
                 }
                 name
             }
-            (None, None) if magic == b"ustar" => return Err(malformed(&format!("`{}` is in no known format", shown(&name)))),
+            (None, None) if magic == b"ustar" => {
+                return Err(malformed(&format!("`{}` is in no known format", shown(&name))));
+            }
             (None, None) => name,
         };
         let link = c_string(&fields.linkname);
-        let size = number(&fields.size).map_err(|failure| failure.within(format!("`{}`", shown(&name))))?;
+        let size = number(&fields.size)
+            .map_err(|failure| failure.within(format!("`{}`", shown(&name))))?;
         Ok(Self { block, name, link, size })
     }
 
@@ -149,7 +157,11 @@ impl Header {
             _ => {
                 return Err(Failure::new(
                     Class::Unsupported,
-                    format!("`{}` is of type `{}`, which the host cannot unpack", shown(&self.name), letter.escape_ascii()),
+                    format!(
+                        "`{}` is of type `{}`, which the host cannot unpack",
+                        shown(&self.name),
+                        letter.escape_ascii()
+                    ),
                 ));
             }
         })
@@ -157,11 +169,16 @@ impl Header {
 
     /// Returns how much data follows, and of what.
     pub(super) fn body(&self, extensions: &Extensions) -> Result<Body, Failure> {
-        let Some(records) = &extensions.records else { return Ok(Body { stored: self.size, logical: self.size, sparse: None }) };
-        let stored = pax_size(self.size, records.number("size")?).map_err(|failure| failure.within(format!("`{}`", shown(&self.name))))?;
+        let Some(records) = &extensions.records else {
+            return Ok(Body { stored: self.size, logical: self.size, sparse: None });
+        };
+        let stored = pax_size(self.size, records.number("size")?)
+            .map_err(|failure| failure.within(format!("`{}`", shown(&self.name))))?;
         let sparse = sparse::sparse(records)?;
         let logical = match sparse {
-            Some(_) => records.number("GNU.sparse.size")?.or(records.number("GNU.sparse.realsize")?),
+            Some(_) => {
+                records.number("GNU.sparse.size")?.or(records.number("GNU.sparse.realsize")?)
+            }
             None => None,
         };
         Ok(Body { stored, logical: logical.unwrap_or(stored), sparse })
@@ -173,24 +190,35 @@ impl Header {
             (_, Some(gnu)) => (gnu.dev_major, gnu.dev_minor),
             _ => return Ok((0, 0)),
         };
-        // Linux has 12 bits for the major and 20 for the minor number; larger ones would be cut to fit.
+        // Linux has 12 bits for the major and 20 for the minor number; larger ones would be cut to
+        // fit.
         let part = |field: &[u8], most: u32| {
-            u32::try_from(number(field)?).ok().filter(|part| *part <= most).ok_or_else(|| malformed("a device number is too large"))
+            u32::try_from(number(field)?)
+                .ok()
+                .filter(|part| *part <= most)
+                .ok_or_else(|| malformed("a device number is too large"))
         };
         Ok((part(&fields.0, 0xfff)?, part(&fields.1, 0xf_ffff)?))
     }
 
-    /// Returns the name with what extensions say; the order is Go's, and two that disagree are refused.
+    /// Returns the name with what extensions say; the order is Go's, and two that disagree are
+    /// refused.
     fn full_name(&self, extensions: &Extensions) -> Result<Vec<u8>, Failure> {
         let records = extensions.records.as_ref();
         let path = records.map(|records| records.name("path")).transpose()?.flatten();
         let name = agreed(path, extensions.name.as_deref(), &self.name)?;
-        let holes = records.filter(|records| sparse::sparse(records).is_ok_and(|sparse| sparse.is_some()));
-        let sparse_name = holes.map(|records| records.name("GNU.sparse.name")).transpose()?.flatten();
+        let holes =
+            records.filter(|records| sparse::sparse(records).is_ok_and(|sparse| sparse.is_some()));
+        let sparse_name =
+            holes.map(|records| records.name("GNU.sparse.name")).transpose()?.flatten();
         Ok(sparse_name.map_or(name, <[u8]>::to_vec))
     }
 
-    pub(super) fn member(self, kind: MemberKind, extensions: Extensions) -> Result<Member, Failure> {
+    pub(super) fn member(
+        self,
+        kind: MemberKind,
+        extensions: Extensions,
+    ) -> Result<Member, Failure> {
         let name = self.full_name(&extensions)?;
         let records = extensions.records.unwrap_or_default();
         let link = agreed(records.name("linkpath")?, extensions.link.as_deref(), &self.link)?;
@@ -198,15 +226,22 @@ impl Header {
         let owner = |record: Option<u64>, field: &[u8]| -> Result<u32, Failure> {
             let owner = record.map_or_else(|| number(field), Ok)?;
             // The largest number means "leave it" to chown.
-            u32::try_from(owner).ok().filter(|owner| *owner != u32::MAX).ok_or_else(|| malformed("an owner is too large"))
+            u32::try_from(owner)
+                .ok()
+                .filter(|owner| *owner != u32::MAX)
+                .ok_or_else(|| malformed("an owner is too large"))
         };
-        let mode = number(&fields.mode).map_err(|failure| failure.within(format!("`{}`", shown(&name))))? & 0o7777;
+        let mode = number(&fields.mode)
+            .map_err(|failure| failure.within(format!("`{}`", shown(&name))))?
+            & 0o7777;
         Ok(Member {
             link,
             kind,
             mode: u16::try_from(mode).unwrap_or_default(),
-            uid: owner(records.number("uid")?, &fields.uid).map_err(|failure| failure.within(format!("`{}`", shown(&name))))?,
-            gid: owner(records.number("gid")?, &fields.gid).map_err(|failure| failure.within(format!("`{}`", shown(&name))))?,
+            uid: owner(records.number("uid")?, &fields.uid)
+                .map_err(|failure| failure.within(format!("`{}`", shown(&name))))?,
+            gid: owner(records.number("gid")?, &fields.gid)
+                .map_err(|failure| failure.within(format!("`{}`", shown(&name))))?,
             xattrs: records.xattrs(),
             name,
         })
@@ -216,7 +251,9 @@ impl Header {
 /// Returns what a PAX record, a GNU extension and the header say together.
 fn agreed(record: Option<&[u8]>, long: Option<&[u8]>, header: &[u8]) -> Result<Vec<u8>, Failure> {
     match (record, long.filter(|long| !long.is_empty())) {
-        (Some(record), Some(long)) if record != long => Err(malformed(&format!("`{}` is also called `{}`", shown(record), shown(long)))),
+        (Some(record), Some(long)) if record != long => {
+            Err(malformed(&format!("`{}` is also called `{}`", shown(record), shown(long))))
+        }
         (record, long) => Ok(long.or(record).unwrap_or(header).to_vec()),
     }
 }
@@ -226,14 +263,21 @@ fn pax_size(header: u64, record: Option<u64>) -> Result<u64, Failure> {
     match record {
         None => Ok(header),
         Some(size) if size == header || (header == 0 && size > OCTAL_MAX) => Ok(size),
-        Some(size) => Err(malformed(&format!("the header says {header} bytes, the PAX record {size}"))),
+        Some(size) => {
+            Err(malformed(&format!("the header says {header} bytes, the PAX record {size}")))
+        }
     }
 }
 
 fn check_sum(block: &tar::Header) -> Result<(), Failure> {
     let sum = |byte: fn(u8) -> i64| -> i64 {
         let field = 148..156;
-        block.as_bytes().iter().enumerate().map(|(at, c)| if field.contains(&at) { byte(b' ') } else { byte(*c) }).sum()
+        block
+            .as_bytes()
+            .iter()
+            .enumerate()
+            .map(|(at, c)| if field.contains(&at) { byte(b' ') } else { byte(*c) })
+            .sum()
     };
     let said = i64::try_from(number(&block.as_old().cksum)?).unwrap_or(-1);
     // Some old writers summed signed bytes.
@@ -243,7 +287,8 @@ fn check_sum(block: &tar::Header) -> Result<(), Failure> {
     Err(malformed("the checksum of a header is wrong"))
 }
 
-/// Reads a number as Go does: octal digits between spaces and NULs, or base 256. Negative ones are refused.
+/// Reads a number as Go does: octal digits between spaces and NULs, or base 256. Negative ones are
+/// refused.
 fn number(field: &[u8]) -> Result<u64, Failure> {
     let bad = || malformed("a number in a header is none");
     if let Some((first, rest)) = field.split_first().filter(|(first, _)| **first & 0x80 != 0) {
@@ -251,8 +296,13 @@ fn number(field: &[u8]) -> Result<u64, Failure> {
             return Err(malformed("a number in a header is negative"));
         }
         let start = u64::from(first & 0x3f);
-        let add = |value: u64, byte: &u8| value.checked_mul(256).map(|value| value + u64::from(*byte));
-        return rest.iter().try_fold(start, add).filter(|value| i64::try_from(*value).is_ok()).ok_or_else(bad);
+        let add =
+            |value: u64, byte: &u8| value.checked_mul(256).map(|value| value + u64::from(*byte));
+        return rest
+            .iter()
+            .try_fold(start, add)
+            .filter(|value| i64::try_from(*value).is_ok())
+            .ok_or_else(bad);
     }
     let blank = |byte: &u8| matches!(byte, b' ' | 0);
     let start = field.iter().position(|byte| !blank(byte)).unwrap_or(field.len());
@@ -265,7 +315,8 @@ fn number(field: &[u8]) -> Result<u64, Failure> {
     digits.iter().try_fold(0, octal).ok_or_else(bad)
 }
 
-/// Refuses a field that is no number, though nothing depends on it: the host stops there. Negative times are numbers.
+/// Refuses a field that is no number, though nothing depends on it: the host stops there. Negative
+/// times are numbers.
 fn check_number(field: &[u8]) -> Result<(), Failure> {
     let base_256 = field.first().is_some_and(|first| first & 0x80 != 0);
     if base_256 { Ok(()) } else { number(field).map(|_| ()) }

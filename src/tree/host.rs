@@ -1,8 +1,10 @@
-//! What the host makes of layers: go-containerregistry 0.20.6 `mutate.Extract`, then containerd 1.7.27 `archive.Apply`.
+//! What the host makes of layers: go-containerregistry 0.20.6 `mutate.Extract`, then containerd
+//! 1.7.27 `archive.Apply`.
 //!
-//! Extract goes from the top layer down and lets the first entry of a name through, so that of two in one layer the first
-//! wins and a lower directory comes after what the upper layers put in it. An opaque whiteout removes nothing. Apply then
-//! unpacks the one archive that this makes. Recorded from the real libraries: `tests/tree/`.
+//! Extract goes from the top layer down and lets the first entry of a name through, so that of two
+//! in one layer the first wins and a lower directory comes after what the upper layers put in it.
+//! An opaque whiteout removes nothing. Apply then unpacks the one archive that this makes. Recorded
+//! from the real libraries: `tests/tree/`.
 
 use super::entry::{Kind, Metadata, Tree, Xattr};
 use super::files::{Files, Inode, malformed};
@@ -31,13 +33,17 @@ pub(super) fn flatten(layers: &[Layer]) -> Result<Tree, Failure> {
     for path in directories {
         // Apply sets the times of directories at the end and fails where one is gone.
         if !files.is_directory(path) && files.get(&files.resolve(path)?).is_none() {
-            return Err(malformed(path, "is a directory that a later entry replaces, which the host cannot unpack"));
+            return Err(malformed(
+                path,
+                "is a directory that a later entry replaces, which the host cannot unpack",
+            ));
         }
     }
     files.into_tree()
 }
 
-/// The names that Extract has handled, as written, and whether each hides what lower layers have below it.
+/// The names that Extract has handled, as written, and whether each hides what lower layers have
+/// below it.
 #[derive(Default)]
 struct Seen<'a> {
     relative: HashMap<Cow<'a, [u8]>, bool>,
@@ -96,7 +102,10 @@ fn apply(files: &mut Files, record: &Record) -> Result<(), Failure> {
         What::Link(target) => {
             let target = resolve_target(files, target)?;
             if !files.link(&target, &path, ONE_LAYER) {
-                return Err(malformed(&record.path, "is a hard link to what the host does not have yet"));
+                return Err(malformed(
+                    &record.path,
+                    "is a hard link to what the host does not have yet",
+                ));
             }
         }
         What::Note => return Ok(()),
@@ -107,9 +116,11 @@ fn apply(files: &mut Files, record: &Record) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sets owner, attributes and mode in the order of Apply; a hard link's change the object that it names.
+/// Sets owner, attributes and mode in the order of Apply; a hard link's change the object that it
+/// names.
 fn set_attributes(inode: &mut Inode, record: &Record) {
-    let mode = if matches!(inode.kind, Kind::Symlink { .. }) { 0o777 } else { record.metadata.mode };
+    let mode =
+        if matches!(inode.kind, Kind::Symlink { .. }) { 0o777 } else { record.metadata.mode };
     inode.metadata = Some(Metadata { mode, ..record.metadata });
     if inode.kind != Kind::Directory {
         // chown(2) drops the capabilities of a file, to the same owner too.

@@ -1,7 +1,8 @@
 //! One layer: its entries in their order, with the digests of their contents, nothing unpacked.
 //!
-//! Names are cleaned as the host cleans them (Go `filepath.Clean`): `./a`, `a//b`, `a/` and `x/../a` are what they say, a
-//! leading `/` stands for the root. A name that leads out of the root is refused.
+//! Names are cleaned as the host cleans them (Go `filepath.Clean`): `./a`, `a//b`, `a/` and
+//! `x/../a` are what they say, a leading `/` stands for the root. A name that leads out of the root
+//! is refused.
 
 use super::archive::Archive;
 use super::entry::{Kind, Metadata, Xattr, shown};
@@ -21,7 +22,8 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 pub struct Limits {
     /// Entries that may still come, of all layers of the image together.
     pub entries: usize,
-    /// Bytes of paths, targets and attributes that may still come, of all layers of the image together.
+    /// Bytes of paths, targets and attributes that may still come, of all layers of the image
+    /// together.
     pub metadata_bytes: usize,
     /// Bytes that a layer may unpack to.
     pub unpacked_bytes: u64,
@@ -51,7 +53,8 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Returns the digest of the uncompressed layer, which the image's configuration lists under `diff_ids`.
+    /// Returns the digest of the uncompressed layer, which the image's configuration lists under
+    /// `diff_ids`.
     #[must_use]
     pub fn diff_id(&self) -> Digest {
         self.diff_id
@@ -132,28 +135,37 @@ impl Record {
 /// Splits a clean path into the directory, empty for the root, and the name in it.
 pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
-        Some(slash) => (path.get(..slash).unwrap_or_default(), path.get(slash + 1..).unwrap_or_default()),
+        Some(slash) => {
+            (path.get(..slash).unwrap_or_default(), path.get(slash + 1..).unwrap_or_default())
+        }
         None => (&[], path),
     }
 }
 
-/// Reads one layer to its last byte: uncompressed, gzip or zstd, told by its first bytes as the host tells it.
+/// Reads one layer to its last byte: uncompressed, gzip or zstd, told by its first bytes as the
+/// host tells it.
 ///
-/// The digest of the bytes as they come is the caller's to check. An error of `reader` that holds a [`Failure`] is passed on.
+/// The digest of the bytes as they come is the caller's to check. An error of `reader` that holds a
+/// [`Failure`] is passed on.
 ///
 /// # Errors
-/// `malformed`: not an archive, or one that two readers would read differently, or a name that leads out of the root.
-/// `unsupported`: a type of entry that the host cannot unpack. `limit`: more than `limits` allow.
+/// `malformed`: not an archive, or one that two readers would read differently, or a name that
+/// leads out of the root. `unsupported`: a type of entry that the host cannot unpack. `limit`: more
+/// than `limits` allow.
 pub fn read_layer(reader: impl Read, limits: Limits) -> Result<Layer, Failure> {
     let mut archive = Archive::new(Stream::new(reader, limits)?);
     let mut records = Vec::new();
     let mut left = limits.metadata_bytes;
     while let Some(member) = archive.next()? {
         if records.len() >= limits.entries {
-            return Err(Failure::new(Class::Limit, format!("the layers have more than {} entries", limits::TREE_ENTRIES)));
+            return Err(Failure::new(
+                Class::Limit,
+                format!("the layers have more than {} entries", limits::TREE_ENTRIES),
+            ));
         }
         if let Some(record) = record(&mut archive, member)? {
-            // Held before the digest of the layer is known: what compresses well must not fill the memory.
+            // Held before the digest of the layer is known: what compresses well must not fill the
+            // memory.
             left = left.checked_sub(record.bytes()).ok_or_else(too_much_metadata)?;
             records.push(record);
         }
@@ -167,30 +179,43 @@ fn record<R: Read>(archive: &mut Archive<R>, member: Member) -> Result<Option<Re
     if path.is_empty() {
         // To the host, anything but a directory in place of the root hides all that follows.
         let root = member.kind == MemberKind::Directory && !member.name.is_empty();
-        return if root { Ok(None) } else { Err(refuse(&member.name, "stands for the root and is no directory")) };
+        return if root {
+            Ok(None)
+        } else {
+            Err(refuse(&member.name, "stands for the root and is no directory"))
+        };
     }
     check_length(&path)?;
     check_length(&member.link)?;
     let what = match member.kind {
         MemberKind::Directory => What::Object(Kind::Directory),
         MemberKind::File => {
-            let (size, digest) = archive.content().map_err(|failure| failure.within(format!("`{}`", shown(&member.name))))?;
+            let (size, digest) = archive
+                .content()
+                .map_err(|failure| failure.within(format!("`{}`", shown(&member.name))))?;
             What::Object(Kind::File { size, digest })
         }
-        MemberKind::Symlink if member.link.is_empty() => return Err(refuse(&member.name, "is a link to nothing")),
+        MemberKind::Symlink if member.link.is_empty() => {
+            return Err(refuse(&member.name, "is a link to nothing"));
+        }
         MemberKind::Symlink => What::Object(Kind::Symlink { target: member.link.into() }),
         MemberKind::HardLink => match clean(&member.link)?.1 {
-            target if target.is_empty() => return Err(refuse(&member.name, "is a hard link to nothing")),
+            target if target.is_empty() => {
+                return Err(refuse(&member.name, "is a hard link to nothing"));
+            }
             target => What::Link(target.into()),
         },
         MemberKind::CharDevice { major, minor } => What::Object(Kind::CharDevice { major, minor }),
-        MemberKind::BlockDevice { major, minor } => What::Object(Kind::BlockDevice { major, minor }),
+        MemberKind::BlockDevice { major, minor } => {
+            What::Object(Kind::BlockDevice { major, minor })
+        }
         MemberKind::Fifo => What::Object(Kind::Fifo),
         MemberKind::Global => What::Note,
     };
     let mode = if matches!(what, What::Object(Kind::Symlink { .. })) { 0o777 } else { member.mode };
     let metadata = Metadata { mode, uid: member.uid, gid: member.gid };
-    // Those of a link are its target's, as the host sees it; those of other kinds are compared nowhere.
+    // Those of a link are its target's, as the host sees it; those of other kinds are compared
+    // nowhere.
     let compared = match &what {
         What::Object(kind) => kind.has_xattrs(),
         What::Link(_) => true,
@@ -199,7 +224,10 @@ fn record<R: Read>(archive: &mut Archive<R>, member: Member) -> Result<Option<Re
     let xattrs = if compared { member.xattrs } else { Vec::new() };
     if xattr_bytes(&xattrs) > limits::XATTR_BYTES {
         let (name, cap) = (shown(&member.name), limits::XATTR_BYTES);
-        return Err(Failure::new(Class::Limit, format!("`{name}` has more than {cap} bytes of attributes")));
+        return Err(Failure::new(
+            Class::Limit,
+            format!("`{name}` has more than {cap} bytes of attributes"),
+        ));
     }
     let record = Record { path: path.into(), rooted, what, metadata, xattrs };
     if let Some(Whiteout::Name(b"" | b"." | b"..")) = record.whiteout() {
@@ -234,7 +262,10 @@ pub(super) fn held_bytes(xattrs: &[Xattr]) -> usize {
 
 pub(super) fn too_much_metadata() -> Failure {
     let cap = limits::TREE_METADATA_BYTES;
-    Failure::new(Class::Limit, format!("the layers have more than {cap} bytes of paths, targets of links and attributes"))
+    Failure::new(
+        Class::Limit,
+        format!("the layers have more than {cap} bytes of paths, targets of links and attributes"),
+    )
 }
 
 fn check_length(path: &[u8]) -> Result<(), Failure> {
@@ -242,7 +273,14 @@ fn check_length(path: &[u8]) -> Result<(), Failure> {
         return Ok(());
     }
     let start = shown(path.get(..64).unwrap_or_default());
-    Err(Failure::new(Class::Limit, format!("a path of {} bytes: `{start}...`; the most is {}", path.len(), limits::PATH_BYTES - 1)))
+    Err(Failure::new(
+        Class::Limit,
+        format!(
+            "a path of {} bytes: `{start}...`; the most is {}",
+            path.len(),
+            limits::PATH_BYTES - 1
+        ),
+    ))
 }
 
 fn refuse(name: &[u8], why: &str) -> Failure {

@@ -1,7 +1,8 @@
-//! The OCI meaning of layers: from the lowest up, the last entry of a name wins, whiteouts remove what lower layers made.
+//! The OCI meaning of layers: from the lowest up, the last entry of a name wins, whiteouts remove
+//! what lower layers made.
 //!
-//! OCI image-spec 1.1, layer.md, "Applying Changesets"; where it is silent, as umoci 0.4.7 (`oci/layer/tar_extract.go`),
-//! against which it is recorded in `tests/tree/`.
+//! OCI image-spec 1.1, layer.md, "Applying Changesets"; where it is silent, as umoci 0.4.7
+//! (`oci/layer/tar_extract.go`), against which it is recorded in `tests/tree/`.
 
 use super::entry::{Kind, Tree};
 use super::files::{Files, Inode, malformed};

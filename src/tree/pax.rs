@@ -1,14 +1,17 @@
-//! PAX extended headers: records of `LENGTH KEY=VALUE\n`. Format: POSIX.1-2017 `pax`, "pax Extended Header".
+//! PAX extended headers: records of `LENGTH KEY=VALUE\n`. Format: POSIX.1-2017 `pax`, "pax Extended
+//! Header".
 //!
-//! The tar crate splits them at newlines, which a name and a capability may hold, so they are read here by their lengths,
-//! as Go's archive/tar does. What readers disagree on (a key twice, a sign before a number) is refused.
+//! The tar crate splits them at newlines, which a name and a capability may hold, so they are read
+//! here by their lengths, as Go's archive/tar does. What readers disagree on (a key twice, a sign
+//! before a number) is refused.
 
 use crate::class::{Class, Failure};
 use crate::tree::entry::{Xattr, shown, xattr_counts};
 use std::collections::BTreeMap;
 
 const XATTR: &[u8] = b"SCHILY.xattr.";
-/// Keys that other readers apply to the entries after a *global* header, while the host ignores them.
+/// Keys that other readers apply to the entries after a *global* header, while the host ignores
+/// them.
 const LASTING: [&[u8]; 5] = [b"gid", b"linkpath", b"path", b"size", b"uid"];
 
 /// The records of one extended header.
@@ -21,12 +24,18 @@ impl Records {
         let mut records = BTreeMap::new();
         let mut holes: Vec<&[u8]> = Vec::new();
         while !data.is_empty() {
-            let (key, value, rest) = record(data).ok_or_else(|| malformed("is not `LENGTH KEY=VALUE` and a newline"))?;
+            let (key, value, rest) =
+                record(data).ok_or_else(|| malformed("is not `LENGTH KEY=VALUE` and a newline"))?;
             data = rest;
             match key {
-                // Sparse format 0.0 repeats its keys; they become the map of 0.1, as in Go's parsePAX.
+                // Sparse format 0.0 repeats its keys; they become the map of 0.1, as in Go's
+                // parsePAX.
                 b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => {
-                    let turn: &[u8] = if holes.len().is_multiple_of(2) { b"GNU.sparse.offset" } else { b"GNU.sparse.numbytes" };
+                    let turn: &[u8] = if holes.len().is_multiple_of(2) {
+                        b"GNU.sparse.offset"
+                    } else {
+                        b"GNU.sparse.numbytes"
+                    };
                     if key != turn || value.contains(&b',') {
                         return Err(malformed("has a map of holes that is out of order"));
                     }
@@ -38,7 +47,9 @@ impl Records {
                 _ => {}
             }
         }
-        if !holes.is_empty() && records.insert(b"GNU.sparse.map".to_vec(), holes.join(&b',')).is_some() {
+        if !holes.is_empty()
+            && records.insert(b"GNU.sparse.map".to_vec(), holes.join(&b',')).is_some()
+        {
             return Err(malformed("has two maps of holes"));
         }
         Ok(Self(records))
@@ -51,7 +62,11 @@ impl Records {
 
     /// Returns the value of `key`, a decimal number.
     pub(super) fn number(&self, key: &str) -> Result<Option<u64>, Failure> {
-        self.bytes(key).map(|value| decimal(value).ok_or_else(|| malformed(&format!("has no number in `{key}`")))).transpose()
+        self.bytes(key)
+            .map(|value| {
+                decimal(value).ok_or_else(|| malformed(&format!("has no number in `{key}`")))
+            })
+            .transpose()
     }
 
     /// Returns a name, which must hold no NUL.
@@ -71,11 +86,17 @@ impl Records {
         self.0.iter().filter_map(counted).collect()
     }
 
-    /// Refuses a global header that says anything about the entries after it: Go reads on without it, GNU tar does not.
+    /// Refuses a global header that says anything about the entries after it: Go reads on without
+    /// it, GNU tar does not.
     pub(super) fn check_global(&self) -> Result<(), Failure> {
-        let lasting = |key: &[u8]| LASTING.contains(&key) || key.starts_with(XATTR) || key.starts_with(b"GNU.sparse.");
+        let lasting = |key: &[u8]| {
+            LASTING.contains(&key) || key.starts_with(XATTR) || key.starts_with(b"GNU.sparse.")
+        };
         match self.0.keys().find(|key| lasting(key)) {
-            Some(key) => Err(malformed(&format!("is global and sets `{}`, on which readers disagree", shown(key)))),
+            Some(key) => Err(malformed(&format!(
+                "is global and sets `{}`, on which readers disagree",
+                shown(key)
+            ))),
             None => Ok(()),
         }
     }
@@ -133,7 +154,12 @@ mod tests {
             b"23 GNU.sparse.offset=1\n20 GNU.sparse.map=1\n",
         ];
         for data in bad {
-            assert_eq!(Records::parse(data).err().map(|failure| failure.class()), Some(Class::Malformed), "{}", shown(data));
+            assert_eq!(
+                Records::parse(data).err().map(|failure| failure.class()),
+                Some(Class::Malformed),
+                "{}",
+                shown(data)
+            );
         }
         assert!(Records::parse(b"11 size=+1\n").unwrap().number("size").is_err());
         assert!(Records::parse(b"11 path=\0a\n").unwrap().name("path").is_err());

@@ -1,7 +1,8 @@
 //! The bytes of one layer, decompressed under caps, with the digest of what came out.
 //!
-//! How a layer is compressed is told by its first bytes, not by its media type: the host does the same
-//! (go-containerregistry, `pkg/v1/partial/compressed.go`), and two answers would be two layers.
+//! How a layer is compressed is told by its first bytes, not by its media type: the host does the
+//! same (go-containerregistry, `pkg/v1/partial/compressed.go`), and two answers would be two
+//! layers.
 
 use super::layer::Limits;
 use crate::class::{Class, Failure};
@@ -36,7 +37,8 @@ enum Decoder<R: Read> {
     Zstd(zstd::Decoder<'static, BufReader<Source<R>>>),
 }
 
-/// Counts what is read, hands out the first bytes twice, and keeps a failure of the reader apart from one of the decoder.
+/// Counts what is read, hands out the first bytes twice, and keeps a failure of the reader apart
+/// from one of the decoder.
 struct Source<R> {
     inner: R,
     /// The first bytes, which were looked at and are still to be handed out.
@@ -54,8 +56,11 @@ impl<R: Read> Source<R> {
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
             Err(error) => {
-                let told = error.get_ref().and_then(|inner| inner.downcast_ref::<Failure>()).cloned();
-                self.failure = Some(told.unwrap_or_else(|| Failure::new(Class::Net, format!("the layer broke off: {error}"))));
+                let told =
+                    error.get_ref().and_then(|inner| inner.downcast_ref::<Failure>()).cloned();
+                self.failure = Some(told.unwrap_or_else(|| {
+                    Failure::new(Class::Net, format!("the layer broke off: {error}"))
+                }));
                 Err(error)
             }
         }
@@ -86,7 +91,16 @@ impl<R: Read> Stream<R> {
             _ => Decoder::None(source),
         };
         let chunk = vec![0; CHUNK_BYTES].into();
-        Ok(Self { decoder, chunk, start: 0, end: 0, ended: false, hasher: Sha256::new(), produced: 0, limits })
+        Ok(Self {
+            decoder,
+            chunk,
+            start: 0,
+            end: 0,
+            ended: false,
+            hasher: Sha256::new(),
+            produced: 0,
+            limits,
+        })
     }
 
     /// Returns the next bytes that were not consumed yet; empty at the end.
@@ -150,7 +164,13 @@ impl<R: Read> Stream<R> {
         }
         // The message of ZSTD_error_frameParameter_windowTooLarge: the crate passes on no code.
         if error.to_string().contains("requires too much memory") {
-            return Failure::new(Class::Limit, format!("a zstd layer wants a window over {} bytes", 1_u64 << limits::ZSTD_WINDOW_LOG));
+            return Failure::new(
+                Class::Limit,
+                format!(
+                    "a zstd layer wants a window over {} bytes",
+                    1_u64 << limits::ZSTD_WINDOW_LOG
+                ),
+            );
         }
         Failure::new(Class::Malformed, format!("the compressed layer is broken: {error}"))
     }
@@ -159,11 +179,17 @@ impl<R: Read> Stream<R> {
     fn check_size(&self) -> Result<(), Failure> {
         let Limits { unpacked_bytes, ratio, ratio_free_bytes, .. } = self.limits;
         if self.produced > unpacked_bytes {
-            return Err(Failure::new(Class::Limit, format!("a layer unpacks to more than {unpacked_bytes} bytes")));
+            return Err(Failure::new(
+                Class::Limit,
+                format!("a layer unpacks to more than {unpacked_bytes} bytes"),
+            ));
         }
         let read = self.source().read;
         if self.produced > ratio_free_bytes && self.produced > read.saturating_mul(ratio) {
-            return Err(Failure::new(Class::Limit, format!("a layer unpacks {read} bytes to {} and more", self.produced)));
+            return Err(Failure::new(
+                Class::Limit,
+                format!("a layer unpacks {read} bytes to {} and more", self.produced),
+            ));
         }
         Ok(())
     }
@@ -178,14 +204,21 @@ fn look<R: Read>(source: &mut Source<R>) -> Result<(), Failure> {
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(source.failure.clone().unwrap_or_else(|| Failure::new(Class::Net, error))),
+            Err(error) => {
+                return Err(source
+                    .failure
+                    .clone()
+                    .unwrap_or_else(|| Failure::new(Class::Net, error)));
+            }
         }
     }
     source.head = head.get(..filled).unwrap_or_default().to_vec();
     Ok(())
 }
 
-fn zstd_decoder<R: Read>(source: BufReader<Source<R>>) -> Result<zstd::Decoder<'static, BufReader<Source<R>>>, Failure> {
+fn zstd_decoder<R: Read>(
+    source: BufReader<Source<R>>,
+) -> Result<zstd::Decoder<'static, BufReader<Source<R>>>, Failure> {
     let failure = |error| Failure::new(Class::Internal, format!("zstd: {error}"));
     let mut decoder = zstd::Decoder::with_buffer(source).map_err(failure)?;
     decoder.window_log_max(limits::ZSTD_WINDOW_LOG).map_err(failure)?;

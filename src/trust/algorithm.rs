@@ -1,7 +1,8 @@
 //! Types of keys, and for each the fixed list of signature schemes that a real signer uses with it.
 //!
-//! The list is the table of `docs/keys.md`. A scheme over SHA-256 can be checked where only the payload's digest is known;
-//! the others need the payload itself. Nothing in a signature chooses a scheme: the key does.
+//! The list is the table of `docs/keys.md`. A scheme over SHA-256 can be checked where only the
+//! payload's digest is known; the others need the payload itself. Nothing in a signature chooses a
+//! scheme: the key does.
 
 use super::message::{Message, Needs};
 use aws_lc_rs::digest;
@@ -43,14 +44,24 @@ enum Scheme {
     Ed25519ph,
 }
 
-// cosign 1.0 to 2.5 and skopeo sign with SHA-256 whatever the curve is; cosign 2.6 and 3 with the hash of the curve.
+// cosign 1.0 to 2.5 and skopeo sign with SHA-256 whatever the curve is; cosign 2.6 and 3 with the
+// hash of the curve.
 static P256: &[Scheme] = &[Scheme::Sha256(&signature::ECDSA_P256_SHA256_ASN1)];
-static P384: &[Scheme] = &[Scheme::Sha256(&signature::ECDSA_P384_SHA256_ASN1), Scheme::Sha384(&signature::ECDSA_P384_SHA384_ASN1)];
-static P521: &[Scheme] = &[Scheme::Sha256(&signature::ECDSA_P521_SHA256_ASN1), Scheme::Sha512(&signature::ECDSA_P521_SHA512_ASN1)];
+static P384: &[Scheme] = &[
+    Scheme::Sha256(&signature::ECDSA_P384_SHA256_ASN1),
+    Scheme::Sha384(&signature::ECDSA_P384_SHA384_ASN1),
+];
+static P521: &[Scheme] = &[
+    Scheme::Sha256(&signature::ECDSA_P521_SHA256_ASN1),
+    Scheme::Sha512(&signature::ECDSA_P521_SHA512_ASN1),
+];
 // cosign before 2.6, and skopeo, sign plainly; cosign 2.6 and 3 with Ed25519ph.
 static ED25519: &[Scheme] = &[Scheme::Whole(&signature::ED25519), Scheme::Ed25519ph];
 // cosign with a key file uses PKCS#1 v1.5, with a key service of AWS or Google PSS as well.
-static RSA: &[Scheme] = &[Scheme::Sha256(&signature::RSA_PKCS1_2048_8192_SHA256), Scheme::Sha256(&signature::RSA_PSS_2048_8192_SHA256)];
+static RSA: &[Scheme] = &[
+    Scheme::Sha256(&signature::RSA_PKCS1_2048_8192_SHA256),
+    Scheme::Sha256(&signature::RSA_PSS_2048_8192_SHA256),
+];
 
 impl KeyAlgorithm {
     fn schemes(self) -> &'static [Scheme] {
@@ -63,8 +74,8 @@ impl KeyAlgorithm {
         }
     }
 
-    /// Returns the lengths that a signature of such a key has, in bytes. Two integers in DER are shorter than the least given
-    /// here once in 2^100 signatures.
+    /// Returns the lengths that a signature of such a key has, in bytes. Two integers in DER are
+    /// shorter than the least given here once in 2^100 signatures.
     fn signature_bytes(self) -> RangeInclusive<usize> {
         match self {
             Self::EcdsaP256 => 8..=72,
@@ -75,16 +86,25 @@ impl KeyAlgorithm {
         }
     }
 
-    /// Whether such a key could have made the signature by a scheme that needs the message. Says nothing about trust: it keeps
-    /// the payloads of strangers from being fetched.
+    /// Whether such a key could have made the signature by a scheme that needs the message. Says
+    /// nothing about trust: it keeps the payloads of strangers from being fetched.
     pub(super) fn may_need_message(self, signature: &[u8]) -> bool {
-        self.signature_bytes().contains(&signature.len()) && self.schemes().iter().any(|scheme| !matches!(scheme, Scheme::Sha256(_)))
+        self.signature_bytes().contains(&signature.len())
+            && self.schemes().iter().any(|scheme| !matches!(scheme, Scheme::Sha256(_)))
     }
 
-    /// Whether `key` made `signature` over a message with this SHA-256, by a scheme that sees no more of it.
-    pub(super) fn verifies_digest(self, key: &[u8], message: &digest::Digest, signature: &[u8]) -> bool {
+    /// Whether `key` made `signature` over a message with this SHA-256, by a scheme that sees no
+    /// more of it.
+    pub(super) fn verifies_digest(
+        self,
+        key: &[u8],
+        message: &digest::Digest,
+        signature: &[u8],
+    ) -> bool {
         self.schemes().iter().any(|scheme| match scheme {
-            Scheme::Sha256(algorithm) => UnparsedPublicKey::new(*algorithm, key).verify_digest(message, signature).is_ok(),
+            Scheme::Sha256(algorithm) => {
+                UnparsedPublicKey::new(*algorithm, key).verify_digest(message, signature).is_ok()
+            }
             Scheme::Sha384(_) | Scheme::Sha512(_) | Scheme::Whole(_) | Scheme::Ed25519ph => false,
         })
     }
@@ -99,37 +119,58 @@ impl KeyAlgorithm {
         }
     }
 
-    /// Whether `key` made `signature` over a message that was hashed, by any scheme of the list for which enough of it is known.
+    /// Whether `key` made `signature` over a message that was hashed, by any scheme of the list for
+    /// which enough of it is known.
     pub(super) fn verifies_hashed(self, key: &[u8], message: &Message, signature: &[u8]) -> bool {
-        let over = |scheme: &'static dyn VerificationAlgorithm, bytes: Option<&[u8]>, algorithm: &'static digest::Algorithm| {
-            let digest = bytes.and_then(|bytes| digest::Digest::import_less_safe(bytes, algorithm).ok());
-            digest.is_some_and(|digest| UnparsedPublicKey::new(scheme, key).verify_digest(&digest, signature).is_ok())
+        let over = |scheme: &'static dyn VerificationAlgorithm,
+                    bytes: Option<&[u8]>,
+                    algorithm: &'static digest::Algorithm| {
+            let digest =
+                bytes.and_then(|bytes| digest::Digest::import_less_safe(bytes, algorithm).ok());
+            digest.is_some_and(|digest| {
+                UnparsedPublicKey::new(scheme, key).verify_digest(&digest, signature).is_ok()
+            })
         };
         let digests = message.digests();
         self.schemes().iter().any(|scheme| match *scheme {
             Scheme::Sha256(scheme) => over(scheme, Some(digests.sha256.bytes()), &digest::SHA256),
-            Scheme::Sha384(scheme) => over(scheme, digests.sha384.as_ref().map(<[u8; 48]>::as_slice), &digest::SHA384),
-            Scheme::Sha512(scheme) => over(scheme, digests.sha512.as_ref().map(<[u8; 64]>::as_slice), &digest::SHA512),
-            Scheme::Whole(scheme) => {
-                message.whole().is_some_and(|whole| UnparsedPublicKey::new(scheme, key).verify(whole, signature).is_ok())
+            Scheme::Sha384(scheme) => {
+                over(scheme, digests.sha384.as_ref().map(<[u8; 48]>::as_slice), &digest::SHA384)
             }
-            Scheme::Ed25519ph => message.hasher().is_some_and(|hasher| verifies_prehashed(key, hasher, signature)),
+            Scheme::Sha512(scheme) => {
+                over(scheme, digests.sha512.as_ref().map(<[u8; 64]>::as_slice), &digest::SHA512)
+            }
+            Scheme::Whole(scheme) => message.whole().is_some_and(|whole| {
+                UnparsedPublicKey::new(scheme, key).verify(whole, signature).is_ok()
+            }),
+            Scheme::Ed25519ph => {
+                message.hasher().is_some_and(|hasher| verifies_prehashed(key, hasher, signature))
+            }
         })
     }
 
     /// Whether `key` made `signature` over `message`, by any scheme of the list.
     pub(super) fn verifies(self, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
         self.schemes().iter().any(|scheme| match scheme {
-            Scheme::Sha256(algorithm) | Scheme::Sha384(algorithm) | Scheme::Sha512(algorithm) | Scheme::Whole(algorithm) => {
+            Scheme::Sha256(algorithm)
+            | Scheme::Sha384(algorithm)
+            | Scheme::Sha512(algorithm)
+            | Scheme::Whole(algorithm) => {
                 UnparsedPublicKey::new(*algorithm, key).verify(message, signature).is_ok()
             }
-            Scheme::Ed25519ph => verifies_prehashed(key, ed25519_dalek::Sha512::new().chain_update(message), signature),
+            Scheme::Ed25519ph => verifies_prehashed(
+                key,
+                ed25519_dalek::Sha512::new().chain_update(message),
+                signature,
+            ),
         })
     }
 }
 
 fn verifies_prehashed(key: &[u8], message: ed25519_dalek::Sha512, signature: &[u8]) -> bool {
-    let key = <[u8; 32]>::try_from(key).ok().and_then(|key| ed25519_dalek::VerifyingKey::from_bytes(&key).ok());
+    let key = <[u8; 32]>::try_from(key)
+        .ok()
+        .and_then(|key| ed25519_dalek::VerifyingKey::from_bytes(&key).ok());
     let signature = ed25519_dalek::Signature::from_slice(signature).ok();
     // Strict: no points of small order (`reference/security.md` S22).
     matches!((key, signature), (Some(key), Some(signature)) if key.verify_prehashed_strict(message, None, &signature).is_ok())

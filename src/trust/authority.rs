@@ -17,7 +17,8 @@ pub struct Authority {
     pub name: String,
     /// What shows that a signature is theirs.
     pub signer: Signer,
-    /// Which trusted root knows the authorities and logs behind their signatures: none for the default one.
+    /// Which trusted root knows the authorities and logs behind their signatures: none for the
+    /// default one.
     pub root: Option<String>,
 }
 
@@ -86,7 +87,9 @@ impl Authority {
     pub fn of_image(&self, repository: &Repository) -> Self {
         match &self.signer {
             Signer::Key { .. } => self.clone(),
-            Signer::Certificate(identity) => Self { signer: Signer::Certificate(identity.of_image(repository)), ..self.clone() },
+            Signer::Certificate(identity) => {
+                Self { signer: Signer::Certificate(identity.of_image(repository)), ..self.clone() }
+            }
         }
     }
 }
@@ -96,7 +99,9 @@ impl fmt::Display for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key { key, logged: false } => write!(f, "key {}", key.fingerprint().short()),
-            Self::Key { key, logged: true } => write!(f, "key {}, logged", key.fingerprint().short()),
+            Self::Key { key, logged: true } => {
+                write!(f, "key {}, logged", key.fingerprint().short())
+            }
             Self::Certificate(identity) => identity.fmt(f),
         }
     }
@@ -126,7 +131,10 @@ impl Roots {
         match self.0.get(&name.cloned()) {
             Some(Ok(root)) => Ok(root),
             Some(Err(failure)) => Err(failure.clone()),
-            None => Err(Failure::new(Class::Internal, "a signature was checked without its trusted root")),
+            None => Err(Failure::new(
+                Class::Internal,
+                "a signature was checked without its trusted root",
+            )),
         }
     }
 }
@@ -135,8 +143,8 @@ impl Roots {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Proven {
     Key(Digest),
-    /// A certificate, and the trusted roots under which it holds: another one can know another authority, whose word is nothing
-    /// to whoever names this one.
+    /// A certificate, and the trusted roots under which it holds: another one can know another
+    /// authority, whose word is nothing to whoever names this one.
     Certificate(Box<Certificate>, Vec<Option<String>>),
 }
 

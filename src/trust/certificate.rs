@@ -1,8 +1,10 @@
-//! What a certificate of a certificate authority for signing (Fulcio) says: who signed, and where that was built.
+//! What a certificate of a certificate authority for signing (Fulcio) says: who signed, and where
+//! that was built.
 //!
-//! Read only here, and only from certificates that were verified, or to name a stranger. Sources: fulcio `docs/oid-info.md`,
-//! `docs/certificate-specification.md`; RFC 5280 section 4.2.1.6. The crate reads the first name only and no `otherName`
-//! (`reference/crates.md` section 1); a certificate with two names would let one of them be checked and the other be shown.
+//! Read only here, and only from certificates that were verified, or to name a stranger. Sources:
+//! fulcio `docs/oid-info.md`, `docs/certificate-specification.md`; RFC 5280 section 4.2.1.6. The
+//! crate reads the first name only and no `otherName` (`reference/crates.md` section 1); a
+//! certificate with two names would let one of them be checked and the other be shown.
 
 use crate::class::{Class, Failure};
 use crate::name::Digest;
@@ -68,17 +70,22 @@ impl Certificate {
     /// Reads a certificate.
     ///
     /// # Errors
-    /// `malformed`: no certificate, or an extension of Fulcio's that is broken or there twice. `identity`: it has no name, several,
-    /// no issuer, or two that are not the same: it does not say who signed.
+    /// `malformed`: no certificate, or an extension of Fulcio's that is broken or there twice.
+    /// `identity`: it has no name, several, no issuer, or two that are not the same: it does not
+    /// say who signed.
     pub fn parse(der: &[u8]) -> Result<Self, Failure> {
-        let certificate = x509_cert::Certificate::from_der(der).map_err(|error| malformed(format!("no certificate: {error}")))?;
+        let certificate = x509_cert::Certificate::from_der(der)
+            .map_err(|error| malformed(format!("no certificate: {error}")))?;
         let tbs = &certificate.tbs_certificate;
         let mut claims = BTreeMap::new();
         for extension in tbs.extensions.iter().flatten() {
             let Some(number) = fulcio_number(&extension.extn_id) else { continue };
             let Some(text) = read_claim(number, extension.extn_value.as_bytes())? else { continue };
             if claims.insert(number, text).is_some() {
-                return Err(malformed(format!("a certificate with the extension {} twice", extension.extn_id)));
+                return Err(malformed(format!(
+                    "a certificate with the extension {} twice",
+                    extension.extn_id
+                )));
             }
         }
         Ok(Self { subject: subject(tbs)?, issuer: issuer(&claims)?, claims })
@@ -107,12 +114,15 @@ impl Certificate {
         self.claims.iter().map(|(number, text)| (*number, text.as_str()))
     }
 
-    /// Returns the signer's name without what changes from one run of a workflow to the next: a workflow's URI without `@ref`. What
-    /// stands behind another `@` is part of a name: `https://social.example/@alice`.
+    /// Returns the signer's name without what changes from one run of a workflow to the next: a
+    /// workflow's URI without `@ref`. What stands behind another `@` is part of a name:
+    /// `https://social.example/@alice`.
     #[must_use]
     pub fn lasting_name(&self) -> &str {
         let SubjectName::Uri(uri) = &self.subject else { return self.subject.as_str() };
-        let commit = |text: &str| matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let commit = |text: &str| {
+            matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
         match (uri.split_once("@refs/"), uri.rsplit_once('@')) {
             (Some((workflow, _)), _) => workflow,
             (None, Some((workflow, on))) if commit(on) => workflow,
@@ -120,7 +130,8 @@ impl Certificate {
         }
     }
 
-    /// Returns what stands for the signer where signers are counted and remembered: the digest of issuer and lasting name.
+    /// Returns what stands for the signer where signers are counted and remembered: the digest of
+    /// issuer and lasting name.
     #[must_use]
     pub fn fingerprint(&self) -> Digest {
         Digest::of(format!("keyless\n{}\n{}", self.issuer, self.lasting_name()).as_bytes())
@@ -140,9 +151,12 @@ fn fulcio_number(oid: &ObjectIdentifier) -> Option<u32> {
     if oid.parent()? == FULCIO { oid.arcs().last() } else { None }
 }
 
-/// Reads the value of one of Fulcio's extensions: up to 6 the bare text, from 8 on a DER `UTF8String`. Others are not known.
+/// Reads the value of one of Fulcio's extensions: up to 6 the bare text, from 8 on a DER
+/// `UTF8String`. Others are not known.
 fn read_claim(number: u32, value: &[u8]) -> Result<Option<String>, Failure> {
-    let broken = |why: &dyn fmt::Display| malformed(format!("a certificate whose extension {FULCIO}.{number} is {why}"));
+    let broken = |why: &dyn fmt::Display| {
+        malformed(format!("a certificate whose extension {FULCIO}.{number} is {why}"))
+    };
     match number {
         1..=6 => {
             let text = std::str::from_utf8(value).map_err(|_| broken(&"not UTF-8"))?;
@@ -158,15 +172,21 @@ fn read_claim(number: u32, value: &[u8]) -> Result<Option<String>, Failure> {
 
 /// Returns the one name. Fulcio gives one; with several it would be open which of them was checked.
 fn subject(tbs: &x509_cert::TbsCertificate) -> Result<SubjectName, Failure> {
-    let names = tbs.get::<SubjectAltName>().map_err(|error| malformed(format!("a certificate with broken names: {error}")))?;
+    let names = tbs
+        .get::<SubjectAltName>()
+        .map_err(|error| malformed(format!("a certificate with broken names: {error}")))?;
     let mut found = Vec::new();
     for name in names.map(|(_, names)| names.0).unwrap_or_default() {
         match name {
             GeneralName::Rfc822Name(email) => found.push(SubjectName::Email(email.to_string())),
-            GeneralName::UniformResourceIdentifier(uri) => found.push(SubjectName::Uri(uri.to_string())),
+            GeneralName::UniformResourceIdentifier(uri) => {
+                found.push(SubjectName::Uri(uri.to_string()))
+            }
             GeneralName::OtherName(OtherName { type_id: USERNAME, value }) => {
                 let text = value.decode_as::<Utf8StringRef<'_>>();
-                let text = text.map_err(|error| malformed(format!("a certificate with a broken user name: {error}")))?;
+                let text = text.map_err(|error| {
+                    malformed(format!("a certificate with a broken user name: {error}"))
+                })?;
                 found.push(SubjectName::Username(text.as_str().to_owned()));
             }
             _ => return Err(identity("names its owner in a way that is not known")),
@@ -174,7 +194,9 @@ fn subject(tbs: &x509_cert::TbsCertificate) -> Result<SubjectName, Failure> {
     }
     match (found.pop(), found.is_empty()) {
         (None, _) => Err(identity("has no name")),
-        (Some(name), _) if name.as_str().is_empty() || name.as_str().chars().any(char::is_control) => {
+        (Some(name), _)
+            if name.as_str().is_empty() || name.as_str().chars().any(char::is_control) =>
+        {
             Err(identity("has a name that is none"))
         }
         (Some(name), true) => Ok(name),
@@ -184,7 +206,9 @@ fn subject(tbs: &x509_cert::TbsCertificate) -> Result<SubjectName, Failure> {
 
 fn issuer(claims: &BTreeMap<u32, String>) -> Result<String, Failure> {
     match (claims.get(&claim::ISSUER), claims.get(&claim::ISSUER_V2)) {
-        (Some(old), Some(new)) if old != new => Err(identity(format!("has the issuers `{old}` and `{new}`"))),
+        (Some(old), Some(new)) if old != new => {
+            Err(identity(format!("has the issuers `{old}` and `{new}`")))
+        }
         (_, Some(issuer)) | (Some(issuer), None) if !issuer.is_empty() => Ok(issuer.clone()),
         _ => Err(identity("has no issuer")),
     }

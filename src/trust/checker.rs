@@ -1,9 +1,11 @@
-//! The checker: from a candidate, which anybody may claim, to a [`VerifiedSignature`], which nothing else can make.
+//! The checker: from a candidate, which anybody may claim, to a [`VerifiedSignature`], which
+//! nothing else can make.
 //!
-//! One authority must have signed exactly the payload, by its key or by a certificate of its identity, and the payload must name
-//! exactly this image. A legacy signature is checked first, against the payload's digest in the signature manifest, so that a
-//! stranger's payload is never even fetched; where a trusted key signs by another hash than SHA-256, payloads of that key's shape
-//! of signature are fetched first.
+//! One authority must have signed exactly the payload, by its key or by a certificate of its
+//! identity, and the payload must name exactly this image. A legacy signature is checked first,
+//! against the payload's digest in the signature manifest, so that a stranger's payload is never
+//! even fetched; where a trusted key signs by another hash than SHA-256, payloads of that key's
+//! shape of signature are fetched first.
 
 use super::authority::{Authority, Proven, Roots, Signer};
 use super::certificate::Certificate;
@@ -13,7 +15,10 @@ use super::keyless::{self, CertificateLog, Certified, Rejected};
 use super::root::TrustedRoot;
 use crate::class::{Class, Failure};
 use crate::name::Digest;
-use crate::wire::{self, Bundle, Claims, Content, Envelope, LegacyCandidate, LogEntry, Material, Payload, Statement};
+use crate::wire::{
+    self, Bundle, Claims, Content, Envelope, LegacyCandidate, LogEntry, Material, Payload,
+    Statement,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -38,7 +43,8 @@ impl fmt::Display for Format {
     }
 }
 
-/// What is asked of a signature beside that it holds: annotations that the signed payload must carry.
+/// What is asked of a signature beside that it holds: annotations that the signed payload must
+/// carry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requirements {
     /// Key and value, both compared exactly.
@@ -51,7 +57,10 @@ impl Requirements {
             let found = annotations.get(key);
             if found != Some(expected) {
                 let found = found.map_or("nothing".to_owned(), |found| format!("`{found}`"));
-                return Err(Failure::new(Class::Binding, format!("the annotation `{key}` is {found}; expected `{expected}`")));
+                return Err(Failure::new(
+                    Class::Binding,
+                    format!("the annotation `{key}` is {found}; expected `{expected}`"),
+                ));
             }
         }
         Ok(())
@@ -72,14 +81,21 @@ pub struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    /// Makes a checker without trusted roots, which is all that keys need whose signatures need not have been logged.
+    /// Makes a checker without trusted roots, which is all that keys need whose signatures need not
+    /// have been logged.
     #[must_use]
     pub fn new(authorities: &'a [Authority], requirements: &'a Requirements) -> Self {
-        Self { authorities, requirements, roots: Roots::default(), certificate_log: CertificateLog::default() }
+        Self {
+            authorities,
+            requirements,
+            roots: Roots::default(),
+            certificate_log: CertificateLog::default(),
+        }
     }
 }
 
-/// A legacy signature that is worth fetching its payload for: a known authority made it, or only the payload can show who did.
+/// A legacy signature that is worth fetching its payload for: a known authority made it, or only
+/// the payload can show who did.
 #[derive(Debug)]
 pub struct Held<'a> {
     candidate: &'a LegacyCandidate,
@@ -114,27 +130,41 @@ impl Made {
 }
 
 impl<'a> Held<'a> {
-    /// Checks a legacy signature: against the keys of the authorities, one after another, and where a certificate lies beside it
-    /// against their identities.
+    /// Checks a legacy signature: against the keys of the authorities, one after another, and where
+    /// a certificate lies beside it against their identities.
     ///
     /// # Errors
-    /// `identity`: no key opens it, and no identity fits; a legacy key signature names no key, so "damaged" and "by a stranger"
-    /// look the same. Every class of a keyless signature that does not hold, and of a log entry that has to.
+    /// `identity`: no key opens it, and no identity fits; a legacy key signature names no key, so
+    /// "damaged" and "by a stranger" look the same. Every class of a keyless signature that does
+    /// not hold, and of a log entry that has to.
     pub fn check(candidate: &'a LegacyCandidate, checker: &Checker<'a>) -> Result<Self, Rejected> {
         let authorities = checker.authorities;
-        let theirs = keys(authorities).filter(|(_, key, _)| key.verify_digest(&candidate.payload, &candidate.signature).is_ok());
-        if let Some(made) = first_good(theirs, |authority, key| logged_legacy(candidate, authority, key, checker).map(Some)) {
+        let theirs = keys(authorities).filter(|(_, key, _)| {
+            key.verify_digest(&candidate.payload, &candidate.signature).is_ok()
+        });
+        if let Some(made) = first_good(theirs, |authority, key| {
+            logged_legacy(candidate, authority, key, checker).map(Some)
+        }) {
             let (authority, made) = made?;
             return Ok(Self { candidate, signers: Signers::Proven(authority, Box::new(made)) });
         }
-        let possible: Vec<&Authority> =
-            keys(authorities).filter(|(_, key, _)| key.may_need_message(&candidate.signature)).map(|(authority, ..)| authority).collect();
+        let possible: Vec<&Authority> = keys(authorities)
+            .filter(|(_, key, _)| key.may_need_message(&candidate.signature))
+            .map(|(authority, ..)| authority)
+            .collect();
         if candidate.evidence.certificate.is_some() {
-            let certify = |root: &TrustedRoot| root.certify_legacy(candidate, checker.certificate_log);
+            let certify =
+                |root: &TrustedRoot| root.certify_legacy(candidate, checker.certificate_log);
             match by_certificate(checker, certify) {
-                Ok((authority, made)) => return Ok(Self { candidate, signers: Signers::Proven(authority, Box::new(made)) }),
+                Ok((authority, made)) => {
+                    return Ok(Self {
+                        candidate,
+                        signers: Signers::Proven(authority, Box::new(made)),
+                    });
+                }
                 Err(rejected) if possible.is_empty() => {
-                    return Err(rejected.map(|failure| named(failure, candidate.evidence.certificate.as_deref())));
+                    return Err(rejected
+                        .map(|failure| named(failure, candidate.evidence.certificate.as_deref())));
                 }
                 // Whatever somebody put beside a key's signature, it may be the key's.
                 Err(_) => {}
@@ -146,7 +176,8 @@ impl<'a> Held<'a> {
         Ok(Self { candidate, signers: Signers::Possible(possible) })
     }
 
-    /// Whether the signature holds already; where not, only [`Self::check_claims`] shows that somebody trusted made it.
+    /// Whether the signature holds already; where not, only [`Self::check_claims`] shows that
+    /// somebody trusted made it.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         matches!(self.signers, Signers::Proven(..))
@@ -161,32 +192,48 @@ impl<'a> Held<'a> {
     /// Reads the payload and holds it against the image.
     ///
     /// # Errors
-    /// `digest`: not the payload that was signed. `identity`: none of those who might have signed it did. `malformed`: no payload
-    /// of an image signature. `binding`: it names another image, or lacks an annotation that is required.
-    pub fn check_claims(self, payload: &[u8], image: &Digest, checker: &Checker<'_>) -> Result<VerifiedSignature, Failure> {
+    /// `digest`: not the payload that was signed. `identity`: none of those who might have signed
+    /// it did. `malformed`: no payload of an image signature. `binding`: it names another image, or
+    /// lacks an annotation that is required.
+    pub fn check_claims(
+        self,
+        payload: &[u8],
+        image: &Digest,
+        checker: &Checker<'_>,
+    ) -> Result<VerifiedSignature, Failure> {
         // (1) The bytes are those whose digest was signed.
         let found = Digest::of(payload);
         if found != self.candidate.payload {
-            return Err(Failure::new(Class::Digest, format!("the signed payload is `{found}`; expected `{}`", self.candidate.payload)));
+            return Err(Failure::new(
+                Class::Digest,
+                format!("the signed payload is `{found}`; expected `{}`", self.candidate.payload),
+            ));
         }
         // (2) An authority signed them, where their digest did not show it.
         let (authority, made) = match self.signers {
             Signers::Proven(authority, made) => (authority, *made),
             Signers::Possible(authorities) => {
                 let count = authorities.len();
-                let made_it = authorities.into_iter().filter_map(|authority| match &authority.signer {
-                    Signer::Key { key, logged } => Some((authority, key, *logged)),
-                    Signer::Certificate(_) => None,
-                });
-                let made_it = made_it.filter(|(_, key, _)| key.verify(payload, &self.candidate.signature).is_ok());
-                first_good(made_it, |authority, key| logged_legacy(self.candidate, authority, key, checker).map(Some))
-                    .ok_or_else(|| stranger(count))??
+                let made_it =
+                    authorities.into_iter().filter_map(|authority| match &authority.signer {
+                        Signer::Key { key, logged } => Some((authority, key, *logged)),
+                        Signer::Certificate(_) => None,
+                    });
+                let made_it = made_it
+                    .filter(|(_, key, _)| key.verify(payload, &self.candidate.signature).is_ok());
+                first_good(made_it, |authority, key| {
+                    logged_legacy(self.candidate, authority, key, checker).map(Some)
+                })
+                .ok_or_else(|| stranger(count))??
             }
         };
         // (3) They are the payload of an image signature, of this image.
         let payload = Payload::parse(payload)?;
         if payload.manifest_digest != *image {
-            return Err(Failure::new(Class::Binding, format!("`{}` signed `{}`, not `{image}`", authority.name, payload.manifest_digest)));
+            return Err(Failure::new(
+                Class::Binding,
+                format!("`{}` signed `{}`, not `{image}`", authority.name, payload.manifest_digest),
+            ));
         }
         // (4) They carry what was asked for.
         checker.requirements.check(&payload.annotations)?;
@@ -201,8 +248,9 @@ fn keys(authorities: &[Authority]) -> impl Iterator<Item = (&Authority, &PublicK
     })
 }
 
-/// Returns the first of those whose key made a signature to whom it counts: one key can be several authorities', of which some
-/// demand that it was logged. Else the first refusal; `None` where there are none.
+/// Returns the first of those whose key made a signature to whom it counts: one key can be several
+/// authorities', of which some demand that it was logged. Else the first refusal; `None` where
+/// there are none.
 fn first_good<'a>(
     theirs: impl Iterator<Item = (&'a Authority, &'a PublicKey, bool)>,
     entry: impl Fn(&'a Authority, &'a PublicKey) -> Result<Option<(Timestamp, u64)>, Rejected>,
@@ -226,7 +274,11 @@ fn logged_legacy(
 ) -> Result<(Timestamp, u64), Rejected> {
     let text = candidate.evidence.bundle.as_deref().ok_or_else(|| unlogged(authority))?;
     let digests = candidate.payload.into();
-    let claim = Claim { signed: Signed::Message(&digests), signature: &candidate.signature, verifier: key.spki() };
+    let claim = Claim {
+        signed: Signed::Message(&digests),
+        signature: &candidate.signature,
+        verifier: key.spki(),
+    };
     checker.roots.get(authority.root.as_ref())?.check_promise(&LogEntry::parse(text)?, &claim)
 }
 
@@ -235,26 +287,38 @@ fn unlogged(authority: &Authority) -> Failure {
         .hint("have it signed with the log (`cosign sign --tlog-upload`), or drop `tlog: required` from the signer")
 }
 
-/// Checks a keyless signature by each trusted root that an identity is under, and finds the identity that its certificate is of.
+/// Checks a keyless signature by each trusted root that an identity is under, and finds the
+/// identity that its certificate is of.
 fn by_certificate<'a>(
     checker: &Checker<'a>,
     certify: impl Fn(&TrustedRoot) -> Result<Certified, Rejected>,
 ) -> Result<(&'a Authority, Made), Rejected> {
     let authorities = checker.authorities;
     let mut checked: BTreeMap<Option<&String>, Result<Certified, Rejected>> = BTreeMap::new();
-    let mut identities = authorities.iter().filter(|authority| authority.identity().is_some()).peekable();
+    let mut identities =
+        authorities.iter().filter(|authority| authority.identity().is_some()).peekable();
     if identities.peek().is_none() {
-        return Err(Failure::new(Class::Identity, "a keyless signature, where only keys are trusted").into());
+        return Err(Failure::new(
+            Class::Identity,
+            "a keyless signature, where only keys are trusted",
+        )
+        .into());
     }
     // All of them, for one signature can be by several authorities.
     for root in identities.clone().map(|authority| authority.root.as_ref()) {
-        checked.entry(root).or_insert_with(|| checker.roots.get(root).map_err(Rejected::from).and_then(&certify));
+        checked
+            .entry(root)
+            .or_insert_with(|| checker.roots.get(root).map_err(Rejected::from).and_then(&certify));
     }
     for authority in identities {
-        if let (Some(Ok(certified)), Some(identity)) = (checked.get(&authority.root.as_ref()), authority.identity())
+        if let (Some(Ok(certified)), Some(identity)) =
+            (checked.get(&authority.root.as_ref()), authority.identity())
             && identity.fits(&certified.certificate)
         {
-            let held = checked.iter().filter(|(_, outcome)| outcome.is_ok()).map(|(root, _)| root.cloned());
+            let held = checked
+                .iter()
+                .filter(|(_, outcome)| outcome.is_ok())
+                .map(|(root, _)| root.cloned());
             let made = Made {
                 by: Proven::Certificate(Box::new(certified.certificate.clone()), held.collect()),
                 times: certified.times.clone(),
@@ -270,14 +334,19 @@ fn by_certificate<'a>(
             Ok(certified) => Err(another(&certified.certificate, authorities).into()),
             Err(rejected) => Err(rejected),
         },
-        None => Err(outcomes.into_iter().find_map(Result::err).unwrap_or_else(|| stranger(keys(authorities).count()).into())),
+        None => Err(outcomes
+            .into_iter()
+            .find_map(Result::err)
+            .unwrap_or_else(|| stranger(keys(authorities).count()).into())),
     }
 }
 
-/// The failure for a keyless signature that holds, by somebody else: who, and what would have to be written to trust them.
+/// The failure for a keyless signature that holds, by somebody else: who, and what would have to be
+/// written to trust them.
 fn another(certificate: &Certificate, authorities: &[Authority]) -> Failure {
     let (subject, issuer) = (certificate.subject(), certificate.issuer());
-    let expected: Vec<String> = authorities.iter().filter_map(Authority::identity).map(ToString::to_string).collect();
+    let expected: Vec<String> =
+        authorities.iter().filter_map(Authority::identity).map(ToString::to_string).collect();
     Failure::new(Class::Identity, format!("a keyless signature by `{subject}` (issuer `{issuer}`); expected {}", expected.join(", or ")))
         .hint(format!(
             "to trust that signer: COSIGN_CERTIFICATE_IDENTITY={} COSIGN_CERTIFICATE_OIDC_ISSUER={}, or in a policy \
@@ -288,57 +357,90 @@ fn another(certificate: &Certificate, authorities: &[Authority]) -> Failure {
         ))
 }
 
-/// Returns a word that a shell reads as this text, and runs nothing of: the stranger chose it, a branch can be called `x;reboot`.
+/// Returns a word that a shell reads as this text, and runs nothing of: the stranger chose it, a
+/// branch can be called `x;reboot`.
 fn for_shell(text: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
-    if text.chars().all(plain) { Cow::Borrowed(text) } else { Cow::Owned(format!("'{}'", text.replace('\'', r"'\''"))) }
+    if text.chars().all(plain) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
+    }
 }
 
 /// Adds whom a certificate names that nobody vouches for, where it can be read.
 fn named(failure: Failure, certificate: Option<&str>) -> Failure {
-    let certificate = certificate.and_then(|pem| wire::read_certificates(pem).ok()?.into_iter().next());
+    let certificate =
+        certificate.and_then(|pem| wire::read_certificates(pem).ok()?.into_iter().next());
     claimed(failure, certificate.as_deref())
 }
 
 fn claimed(failure: Failure, certificate: Option<&[u8]>) -> Failure {
     match certificate.and_then(|der| Certificate::parse(der).ok()) {
-        Some(certificate) if failure.class() != Class::Identity || !failure.message().contains(certificate.subject().as_str()) => {
-            failure.detail(format!("it claims to be by `{}` (issuer `{}`)", certificate.subject(), certificate.issuer()))
+        Some(certificate)
+            if failure.class() != Class::Identity
+                || !failure.message().contains(certificate.subject().as_str()) =>
+        {
+            failure.detail(format!(
+                "it claims to be by `{}` (issuer `{}`)",
+                certificate.subject(),
+                certificate.issuer()
+            ))
         }
         _ => failure,
     }
 }
 
-/// Checks a bundle that was found at an image: a statement by one of the authorities that this image is signed. `None`: it is an
-/// attestation, true or not, and so no signature. Log entries and timestamps beside a key are looked at only where the key's
-/// policy demands an entry.
+/// Checks a bundle that was found at an image: a statement by one of the authorities that this
+/// image is signed. `None`: it is an attestation, true or not, and so no signature. Log entries and
+/// timestamps beside a key are looked at only where the key's policy demands an entry.
 ///
 /// # Errors
-/// `identity`: none of the authorities signed it. `unsupported`: the signature of a message. `malformed`: an authority signed
-/// something that is no statement. `binding`: it is about another image, or lacks an annotation that is required. Every class of
-/// a keyless signature that does not hold.
-pub fn check_bundle(bundle: &Bundle, image: &Digest, checker: &Checker<'_>) -> Result<Option<VerifiedSignature>, Rejected> {
+/// `identity`: none of the authorities signed it. `unsupported`: the signature of a message.
+/// `malformed`: an authority signed something that is no statement. `binding`: it is about another
+/// image, or lacks an annotation that is required. Every class of a keyless signature that does not
+/// hold.
+pub fn check_bundle(
+    bundle: &Bundle,
+    image: &Digest,
+    checker: &Checker<'_>,
+) -> Result<Option<VerifiedSignature>, Rejected> {
     let authorities = checker.authorities;
     let Content::Envelope(envelope) = &bundle.content else {
-        return Err(Failure::new(Class::Unsupported, "a bundle with the signature of a message, which no image has").into());
+        return Err(Failure::new(
+            Class::Unsupported,
+            "a bundle with the signature of a message, which no image has",
+        )
+        .into());
     };
     // (1) What calls itself something else than a signature is not judged at all.
-    if wire::predicate(&envelope.payload).is_some_and(|predicate| predicate != wire::SIGN_PREDICATE) {
+    if wire::predicate(&envelope.payload).is_some_and(|predicate| predicate != wire::SIGN_PREDICATE)
+    {
         return Ok(None);
     }
     // (2) An authority signed these bytes, as what they are.
     let (authority, made) = match bundle.material {
         Material::Certificate => {
             let digests = (*image).into();
-            by_certificate(checker, |root| root.certify_bundle(bundle, &digests, checker.certificate_log))
-                .map_err(|rejected| rejected.map(|failure| claimed(failure, keyless::leaf(bundle).as_deref())))?
+            by_certificate(checker, |root| {
+                root.certify_bundle(bundle, &digests, checker.certificate_log)
+            })
+            .map_err(|rejected| {
+                rejected.map(|failure| claimed(failure, keyless::leaf(bundle).as_deref()))
+            })?
         }
         // The hint names a key and proves nothing: every key is tried.
         Material::PublicKey => {
             let signed = envelope.signed_bytes();
-            let made_it = keys(authorities).filter(|(_, key, _)| key.verify(&signed, &envelope.signature).is_ok());
+            let made_it = keys(authorities)
+                .filter(|(_, key, _)| key.verify(&signed, &envelope.signature).is_ok());
             first_good(made_it, |authority, key| {
-                checker.roots.get(authority.root.as_ref())?.check_entries(bundle, envelope, image, key.spki())
+                checker.roots.get(authority.root.as_ref())?.check_entries(
+                    bundle,
+                    envelope,
+                    image,
+                    key.spki(),
+                )
             })
             .ok_or_else(|| stranger(keys(authorities).count()))??
         }
@@ -369,16 +471,31 @@ fn annotations(envelope: &Envelope, image: &Digest) -> Result<BTreeMap<String, S
 /// Checks a bundle with the signature of a message by a key, which is what blobs have.
 ///
 /// # Errors
-/// `identity`: none of the authorities signed it, or it is keyless. `malformed`: it holds a statement.
-pub fn check_message<'a>(bundle: &Bundle, authorities: &'a [Authority], message: &[u8]) -> Result<&'a Authority, Failure> {
+/// `identity`: none of the authorities signed it, or it is keyless. `malformed`: it holds a
+/// statement.
+pub fn check_message<'a>(
+    bundle: &Bundle,
+    authorities: &'a [Authority],
+    message: &[u8],
+) -> Result<&'a Authority, Failure> {
     let Content::Message { signature } = &bundle.content else {
-        return Err(Failure::new(Class::Malformed, "a bundle with a statement; expected the signature of a message"));
+        return Err(Failure::new(
+            Class::Malformed,
+            "a bundle with a statement; expected the signature of a message",
+        ));
     };
     if bundle.material == Material::Certificate {
-        return Err(Failure::new(Class::Identity, "a keyless signature, where only keys are trusted"));
+        return Err(Failure::new(
+            Class::Identity,
+            "a keyless signature, where only keys are trusted",
+        ));
     }
-    let mut made_it = keys(authorities).filter(|(_, key, _)| key.verify(message, signature).is_ok());
-    made_it.next().map(|(authority, ..)| authority).ok_or_else(|| stranger(keys(authorities).count()))
+    let mut made_it =
+        keys(authorities).filter(|(_, key, _)| key.verify(message, signature).is_ok());
+    made_it
+        .next()
+        .map(|(authority, ..)| authority)
+        .ok_or_else(|| stranger(keys(authorities).count()))
 }
 
 /// The failure for a signature by a key, where so many are trusted.
@@ -409,10 +526,24 @@ pub struct VerifiedSignature {
 }
 
 impl VerifiedSignature {
-    fn new(authority: &Authority, made: Made, image: Digest, payload: Payload, format: Format) -> Result<Self, Failure> {
+    fn new(
+        authority: &Authority,
+        made: Made,
+        image: Digest,
+        payload: Payload,
+        format: Format,
+    ) -> Result<Self, Failure> {
         let claims = Claims::read(&payload.annotations)?;
         let fingerprint = made.by.fingerprint();
-        Ok(Self { authority: authority.name.clone(), made, fingerprint, image, payload, claims, format })
+        Ok(Self {
+            authority: authority.name.clone(),
+            made,
+            fingerprint,
+            image,
+            payload,
+            claims,
+            format,
+        })
     }
 
     /// Returns the name that the policy gives to who signed.
@@ -421,7 +552,8 @@ impl VerifiedSignature {
         &self.authority
     }
 
-    /// Whether it is by this authority: its key, or a certificate of its identity. One signature can be by several.
+    /// Whether it is by this authority: its key, or a certificate of its identity. One signature
+    /// can be by several.
     #[must_use]
     pub fn is_by(&self, authority: &Authority) -> bool {
         self.made.by.is(authority)
@@ -436,7 +568,8 @@ impl VerifiedSignature {
         }
     }
 
-    /// Returns when it was made, by every clock that vouched for it. None of a key that was not logged.
+    /// Returns when it was made, by every clock that vouched for it. None of a key that was not
+    /// logged.
     #[must_use]
     pub fn times(&self) -> &[Timestamp] {
         &self.made.times
@@ -460,17 +593,20 @@ impl VerifiedSignature {
         &self.image
     }
 
-    /// Returns what was signed. A bundle has no `docker-reference`: it is the repository of our claims there, or empty.
+    /// Returns what was signed. A bundle has no `docker-reference`: it is the repository of our
+    /// claims there, or empty.
     #[must_use]
     pub fn payload(&self) -> &Payload {
         &self.payload
     }
 
-    /// Returns what `cosign verify` prints of a signature. `asked` is the name that was verified, which cosign shows for a bundle.
+    /// Returns what `cosign verify` prints of a signature. `asked` is the name that was verified,
+    /// which cosign shows for a bundle.
     #[must_use]
     pub fn document(&self, asked: &str) -> Value {
         let mut document = self.payload_document(asked);
-        if let (Some(certificate), Some(document)) = (self.certificate(), document.as_object_mut()) {
+        if let (Some(certificate), Some(document)) = (self.certificate(), document.as_object_mut())
+        {
             let optional = document.entry("optional").or_insert(Value::Null);
             if optional.is_null() {
                 *optional = json!({});

@@ -1,6 +1,7 @@
-//! What an entry of a transparency log is about. One function for every form of entry and of signature: the entry must name this
-//! digest, this signature and this certificate or key. An entry that agrees on two of the three is somebody else's
-//! (cosign CVE-2022-23649, CVE-2022-36056, CVE-2026-22703; `reference/security.md` S04, S05, S28).
+//! What an entry of a transparency log is about. One function for every form of entry and of
+//! signature: the entry must name this digest, this signature and this certificate or key. An entry
+//! that agrees on two of the three is somebody else's (cosign CVE-2022-23649, CVE-2022-36056,
+//! CVE-2026-22703; `reference/security.md` S04, S05, S28).
 //!
 //! Formats: rekor `pkg/types/*`, rekor-tiles `hashedrekord 0.0.2`; `reference/cosign.md` 1d.
 
@@ -11,7 +12,8 @@ use aws_lc_rs::digest;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
 
-/// What a signature is over, by its digests. Those other than SHA-256 are known only where the message was read.
+/// What a signature is over, by its digests. Those other than SHA-256 are known only where the
+/// message was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageDigests {
     /// SHA-256.
@@ -50,21 +52,33 @@ impl Claim<'_> {
     /// # Errors
     /// `tlog`: it names another, or is broken. `unsupported`: an entry of another kind.
     pub(super) fn is_named_in(&self, body: &[u8]) -> Result<(), Failure> {
-        let body = json::parse(body).map_err(|failure| failure.within("a log entry").as_class(Class::Tlog))?;
-        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let body = json::parse(body)
+            .map_err(|failure| failure.within("a log entry").as_class(Class::Tlog))?;
+        let text =
+            |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         match (text("/kind"), text("/apiVersion"), self.signed) {
             // One shape: `rekord` says more, which is not asked for.
             ("hashedrekord" | "rekord", "0.0.1", Signed::Message(digests)) => {
-                self.digest(text("/spec/data/hash/algorithm"), text("/spec/data/hash/value"), digests)?;
+                self.digest(
+                    text("/spec/data/hash/algorithm"),
+                    text("/spec/data/hash/value"),
+                    digests,
+                )?;
                 self.signature(text("/spec/signature/content"))?;
                 self.pem_verifier(text("/spec/signature/publicKey/content"))
             }
             ("hashedrekord", "0.0.2", _) => self.v2(&body),
             ("dsse", "0.0.1", Signed::Envelope(envelope)) => {
                 payload_digest(&body, "/spec/payloadHash", envelope)?;
-                let [signature] = list(&body, "/spec/signatures") else { return Err(tlog("has another number of signatures than one")) };
-                self.signature(signature.get("signature").and_then(Value::as_str).unwrap_or_default())?;
-                self.pem_verifier(signature.get("verifier").and_then(Value::as_str).unwrap_or_default())
+                let [signature] = list(&body, "/spec/signatures") else {
+                    return Err(tlog("has another number of signatures than one"));
+                };
+                self.signature(
+                    signature.get("signature").and_then(Value::as_str).unwrap_or_default(),
+                )?;
+                self.pem_verifier(
+                    signature.get("verifier").and_then(Value::as_str).unwrap_or_default(),
+                )
             }
             ("intoto", "0.0.2", Signed::Envelope(envelope)) => {
                 payload_digest(&body, "/spec/content/payloadHash", envelope)?;
@@ -72,33 +86,55 @@ impl Claim<'_> {
                     return Err(tlog("has another number of signatures than one"));
                 };
                 // The signature is base64 of base64 there.
-                let text = decode(signature.get("sig").and_then(Value::as_str).unwrap_or_default())?;
+                let text =
+                    decode(signature.get("sig").and_then(Value::as_str).unwrap_or_default())?;
                 self.signature(std::str::from_utf8(&text).unwrap_or_default())?;
-                self.pem_verifier(signature.get("publicKey").and_then(Value::as_str).unwrap_or_default())
+                self.pem_verifier(
+                    signature.get("publicKey").and_then(Value::as_str).unwrap_or_default(),
+                )
             }
-            ("hashedrekord" | "rekord" | "dsse" | "intoto", ..) | ("", ..) => {
-                Err(tlog(format!("is a `{}` {}, which does not log such a signature", text("/kind"), text("/apiVersion"))))
-            }
-            (kind, version, _) => Err(Failure::new(Class::Unsupported, format!("a log entry of the kind `{kind}` {version}"))),
+            ("hashedrekord" | "rekord" | "dsse" | "intoto", ..) | ("", ..) => Err(tlog(format!(
+                "is a `{}` {}, which does not log such a signature",
+                text("/kind"),
+                text("/apiVersion")
+            ))),
+            (kind, version, _) => Err(Failure::new(
+                Class::Unsupported,
+                format!("a log entry of the kind `{kind}` {version}"),
+            )),
         }
     }
 
     fn v2(&self, body: &Value) -> Result<(), Failure> {
-        let spec = body.pointer("/spec/hashedRekordV002").ok_or_else(|| tlog("has no `hashedRekordV002`"))?;
-        let text = |pointer: &str| spec.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let spec = body
+            .pointer("/spec/hashedRekordV002")
+            .ok_or_else(|| tlog("has no `hashedRekordV002`"))?;
+        let text =
+            |pointer: &str| spec.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let algorithm = match text("/data/algorithm") {
             "SHA2_256" => "sha256",
             "SHA2_384" => "sha384",
             "SHA2_512" => "sha512",
-            other => return Err(Failure::new(Class::Unsupported, format!("a log entry with a digest of the type `{other}`"))),
+            other => {
+                return Err(Failure::new(
+                    Class::Unsupported,
+                    format!("a log entry with a digest of the type `{other}`"),
+                ));
+            }
         };
-        let digest: String = decode(text("/data/digest"))?.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String =
+            decode(text("/data/digest"))?.iter().map(|byte| format!("{byte:02x}")).collect();
         match self.signed {
             Signed::Message(digests) => self.digest(algorithm, &digest, digests)?,
-            Signed::Envelope(envelope) => self.digest(algorithm, &digest, &digests_of(&envelope.signed_bytes()))?,
+            Signed::Envelope(envelope) => {
+                self.digest(algorithm, &digest, &digests_of(&envelope.signed_bytes()))?
+            }
         }
         self.signature(text("/signature/content"))?;
-        let (certificate, key) = (text("/signature/verifier/x509Certificate/rawBytes"), text("/signature/verifier/publicKey/rawBytes"));
+        let (certificate, key) = (
+            text("/signature/verifier/x509Certificate/rawBytes"),
+            text("/signature/verifier/publicKey/rawBytes"),
+        );
         match (certificate.is_empty(), key.is_empty()) {
             (false, true) => self.verifier(&decode(certificate)?),
             (true, false) => self.verifier(&decode(key)?),
@@ -107,19 +143,33 @@ impl Claim<'_> {
     }
 
     fn digest(&self, algorithm: &str, hex: &str, digests: &MessageDigests) -> Result<(), Failure> {
-        let unknown = || Failure::new(Class::Unsupported, format!("a log entry with a digest of the type `{algorithm}`"));
-        let hex_of = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let unknown = || {
+            Failure::new(
+                Class::Unsupported,
+                format!("a log entry with a digest of the type `{algorithm}`"),
+            )
+        };
+        let hex_of =
+            |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let expected = match algorithm {
             "sha256" => digests.sha256.hex(),
             "sha384" => hex_of(digests.sha384.as_ref().ok_or_else(unknown)?),
             "sha512" => hex_of(digests.sha512.as_ref().ok_or_else(unknown)?),
             _ => return Err(unknown()),
         };
-        if hex == expected { Ok(()) } else { Err(tlog(format!("is about `{algorithm}:{hex}`, not `{algorithm}:{expected}`"))) }
+        if hex == expected {
+            Ok(())
+        } else {
+            Err(tlog(format!("is about `{algorithm}:{hex}`, not `{algorithm}:{expected}`")))
+        }
     }
 
     fn signature(&self, base64: &str) -> Result<(), Failure> {
-        if decode(base64)? == self.signature { Ok(()) } else { Err(tlog("is about another signature")) }
+        if decode(base64)? == self.signature {
+            Ok(())
+        } else {
+            Err(tlog("is about another signature"))
+        }
     }
 
     fn verifier(&self, der: &[u8]) -> Result<(), Failure> {
@@ -129,7 +179,9 @@ impl Claim<'_> {
     fn pem_verifier(&self, base64: &str) -> Result<(), Failure> {
         let text = decode(base64)?;
         match pem::parse_many(&text).unwrap_or_default().as_slice() {
-            [block] if matches!(block.tag(), "CERTIFICATE" | "PUBLIC KEY") => self.verifier(block.contents()),
+            [block] if matches!(block.tag(), "CERTIFICATE" | "PUBLIC KEY") => {
+                self.verifier(block.contents())
+            }
             _ => Err(tlog("does not name one certificate or key")),
         }
     }
@@ -180,16 +232,22 @@ mod tests {
         verifier: &'static [u8],
     }
 
-    const GOOD: Parts = Parts { message: b"message", signature: b"signature", verifier: b"certificate" };
+    const GOOD: Parts =
+        Parts { message: b"message", signature: b"signature", verifier: b"certificate" };
 
     impl Parts {
         fn envelope(self) -> Envelope {
-            Envelope { payload_type: "type".to_owned(), payload: self.message.to_vec(), signature: self.signature.to_vec() }
+            Envelope {
+                payload_type: "type".to_owned(),
+                payload: self.message.to_vec(),
+                signature: self.signature.to_vec(),
+            }
         }
 
         /// Returns an entry of every kind for the signature of a message.
         fn about_messages(self) -> Vec<Value> {
-            let (hashes, v1) = (hashes(self.message), [("sha256", 0), ("sha384", 1), ("sha512", 2)]);
+            let (hashes, v1) =
+                (hashes(self.message), [("sha256", 0), ("sha384", 1), ("sha512", 2)]);
             let v1 = v1.into_iter().flat_map(|(algorithm, at)| {
                 let hex: String = hashes[at].iter().map(|byte| format!("{byte:02x}")).collect();
                 ["hashedrekord", "rekord"].map(|kind| {
@@ -236,7 +294,8 @@ mod tests {
     }
 
     fn hashes(message: &[u8]) -> [Vec<u8>; 3] {
-        [&digest::SHA256, &digest::SHA384, &digest::SHA512].map(|algorithm| digest::digest(algorithm, message).as_ref().to_vec())
+        [&digest::SHA256, &digest::SHA384, &digest::SHA512]
+            .map(|algorithm| digest::digest(algorithm, message).as_ref().to_vec())
     }
 
     fn base64(bytes: impl AsRef<[u8]>) -> String {
@@ -247,13 +306,22 @@ mod tests {
         base64(pem::encode(&pem::Pem::new(tag, contents)))
     }
 
-    /// Holds entries against the good message and against the good envelope: each must have its verdict.
+    /// Holds entries against the good message and against the good envelope: each must have its
+    /// verdict.
     fn verdicts(messages: &[Value], envelopes: &[Value], expected: Result<(), Class>) {
         let (digests, envelope) = (digests_of(GOOD.message), GOOD.envelope());
-        for (entries, signed) in [(messages, Signed::Message(&digests)), (envelopes, Signed::Envelope(&envelope))] {
+        for (entries, signed) in
+            [(messages, Signed::Message(&digests)), (envelopes, Signed::Envelope(&envelope))]
+        {
             let claim = Claim { signed, signature: GOOD.signature, verifier: GOOD.verifier };
             for entry in entries {
-                assert_eq!(claim.is_named_in(entry.to_string().as_bytes()).map_err(|failure| failure.class()), expected, "{entry}");
+                assert_eq!(
+                    claim
+                        .is_named_in(entry.to_string().as_bytes())
+                        .map_err(|failure| failure.class()),
+                    expected,
+                    "{entry}"
+                );
             }
         }
     }
@@ -261,7 +329,11 @@ mod tests {
     #[test]
     fn an_entry_of_any_kind_names_this_digest_this_signature_and_this_certificate() {
         verdicts(&GOOD.about_messages(), &GOOD.about_envelopes(), Ok(()));
-        for other in [Parts { message: b"other", ..GOOD }, Parts { signature: b"other", ..GOOD }, Parts { verifier: b"other", ..GOOD }] {
+        for other in [
+            Parts { message: b"other", ..GOOD },
+            Parts { signature: b"other", ..GOOD },
+            Parts { verifier: b"other", ..GOOD },
+        ] {
             verdicts(&other.about_messages(), &other.about_envelopes(), Err(Class::Tlog));
         }
     }
@@ -269,18 +341,33 @@ mod tests {
     #[test]
     fn a_digest_that_is_not_at_hand_is_not_taken_for_equal() {
         let digests = MessageDigests::from(Digest::of(GOOD.message));
-        let claim = Claim { signed: Signed::Message(&digests), signature: GOOD.signature, verifier: GOOD.verifier };
-        let verdicts = GOOD.about_messages().into_iter().map(|entry| claim.is_named_in(entry.to_string().as_bytes()));
-        let found: Vec<_> = verdicts.map(|verdict| verdict.map_err(|failure| failure.class())).collect();
+        let claim = Claim {
+            signed: Signed::Message(&digests),
+            signature: GOOD.signature,
+            verifier: GOOD.verifier,
+        };
+        let verdicts = GOOD
+            .about_messages()
+            .into_iter()
+            .map(|entry| claim.is_named_in(entry.to_string().as_bytes()));
+        let found: Vec<_> =
+            verdicts.map(|verdict| verdict.map_err(|failure| failure.class())).collect();
         let unread = Err(Class::Unsupported);
-        assert_eq!(found, [[Ok(()); 2], [unread; 2], [unread; 2], [Ok(()); 2], [unread; 2], [unread; 2]].concat());
+        assert_eq!(
+            found,
+            [[Ok(()); 2], [unread; 2], [unread; 2], [Ok(()); 2], [unread; 2], [unread; 2]].concat()
+        );
     }
 
     #[test]
     fn an_entry_names_one_certificate_or_key_and_nothing_else() {
         let several = [
             pem_of("PRIVATE KEY", GOOD.verifier),
-            base64([GOOD.verifier; 2].map(|der| pem::encode(&pem::Pem::new("CERTIFICATE", der))).concat()),
+            base64(
+                [GOOD.verifier; 2]
+                    .map(|der| pem::encode(&pem::Pem::new("CERTIFICATE", der)))
+                    .concat(),
+            ),
             base64(""),
         ];
         let v1 = several.map(|pem| {

@@ -1,7 +1,9 @@
-//! Signatures of files: from what lies beside a file to a [`VerifiedFile`], which nothing else can make.
+//! Signatures of files: from what lies beside a file to a [`VerifiedFile`], which nothing else can
+//! make.
 //!
-//! The order is fixed: the signature first, for a file that was tampered with is to be called that; then certificate, proof that it
-//! was logged, and the log's entry. Whose signature counts is asked last, of what is proven by then.
+//! The order is fixed: the signature first, for a file that was tampered with is to be called that;
+//! then certificate, proof that it was logged, and the log's entry. Whose signature counts is asked
+//! last, of what is proven by then.
 
 use super::authority::Proven;
 use super::certificate::Certificate;
@@ -22,37 +24,56 @@ use spki::der::Encode as _;
 /// Which statements in an envelope count as signatures of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Statements {
-    /// Those with cosign's predicate: an SBOM or a provenance says something about a file, and does not sign it.
+    /// Those with cosign's predicate: an SBOM or a provenance says something about a file, and does
+    /// not sign it.
     #[default]
     Signatures,
     /// All, as the conformance suite of Sigstore asks.
     Any,
 }
 
-/// Returns what of the file has to be known, beside its SHA-256, to check a signature by a certificate.
+/// Returns what of the file has to be known, beside its SHA-256, to check a signature by a
+/// certificate.
 #[must_use]
 pub fn needs(signature: &FileSignature) -> Needs {
-    leaf(signature).ok().flatten().and_then(|leaf| key_of(&leaf).ok()).map(|key| key.needs()).unwrap_or_default()
+    leaf(signature)
+        .ok()
+        .flatten()
+        .and_then(|leaf| key_of(&leaf).ok())
+        .map(|key| key.needs())
+        .unwrap_or_default()
 }
 
-/// Checks that the key of the certificate made the signature. Proves nothing yet: anybody can write a certificate.
+/// Checks that the key of the certificate made the signature. Proves nothing yet: anybody can write
+/// a certificate.
 ///
 /// # Errors
-/// `signature`: it did not. `identity`: there is no certificate. `binding`: an envelope about another file. `malformed`,
-/// `unsupported`: no such envelope or key.
-pub fn check_made(signature: &FileSignature, message: &Message, statements: Statements) -> Result<(), Failure> {
+/// `signature`: it did not. `identity`: there is no certificate. `binding`: an envelope about
+/// another file. `malformed`, `unsupported`: no such envelope or key.
+pub fn check_made(
+    signature: &FileSignature,
+    message: &Message,
+    statements: Statements,
+) -> Result<(), Failure> {
     let leaf = leaf(signature)?.ok_or_else(|| {
-        Failure::new(Class::Identity, "a signature by a key, which names nobody").hint("say which key made it: --key FILE")
+        Failure::new(Class::Identity, "a signature by a key, which names nobody")
+            .hint("say which key made it: --key FILE")
     })?;
     check_signature(signature, message, statements, &key_of(&leaf)?)
 }
 
 impl PublicKey {
-    /// Checks that this key signed a file. Log entries and timestamps are not looked at: a key needs none.
+    /// Checks that this key signed a file. Log entries and timestamps are not looked at: a key
+    /// needs none.
     ///
     /// # Errors
     /// As [`check_made`]; `identity`: it is signed by a certificate.
-    pub fn check_file(&self, signature: &FileSignature, message: &Message, statements: Statements) -> Result<VerifiedFile, Failure> {
+    pub fn check_file(
+        &self,
+        signature: &FileSignature,
+        message: &Message,
+        statements: Statements,
+    ) -> Result<VerifiedFile, Failure> {
         if let FileSignature::Bundle(Bundle { material: Material::Certificate, .. }) = signature {
             return Err(Failure::new(Class::Identity, "a keyless signature, where a key is trusted")
                 .hint("leave out --key, and say whose certificate counts: --certificate-identity, --certificate-oidc-issuer"));
@@ -67,7 +88,8 @@ impl TrustedRoot {
     /// Checks a signature of a file by a certificate, whoever's it is.
     ///
     /// # Errors
-    /// Every class of a signature that does not hold; `time` where nothing lies beside it that says when it was made.
+    /// Every class of a signature that does not hold; `time` where nothing lies beside it that says
+    /// when it was made.
     pub fn certify_file(
         &self,
         signature: &FileSignature,
@@ -78,51 +100,82 @@ impl TrustedRoot {
         check_made(signature, message, statements)?;
         let digest = message.digests().sha256;
         let (certified, body) = match signature {
-            FileSignature::Bundle(bundle) => {
-                (self.certify_bundle(bundle, message.digests(), sct).map_err(about_entry)?, keyless::promised_body(bundle))
-            }
-            FileSignature::Detached(detached) => {
-                (self.certify_detached(detached, message, sct)?, detached.entry.as_ref().map(|logged| logged.entry.body.clone()))
-            }
+            FileSignature::Bundle(bundle) => (
+                self.certify_bundle(bundle, message.digests(), sct).map_err(about_entry)?,
+                keyless::promised_body(bundle),
+            ),
+            FileSignature::Detached(detached) => (
+                self.certify_detached(detached, message, sct)?,
+                detached.entry.as_ref().map(|logged| logged.entry.body.clone()),
+            ),
         };
-        let logged = certified.log_index.zip(body).map(|(index, body)| LoggedAt { leaf: wire::leaf_hash(&body), index });
+        let logged = certified
+            .log_index
+            .zip(body)
+            .map(|(index, body)| LoggedAt { leaf: wire::leaf_hash(&body), index });
         Ok(SignedFile { digest, certified, logged })
     }
 
-    fn certify_detached(&self, detached: &Detached, message: &Message, sct: CertificateLog) -> Result<Certified, Rejected> {
+    fn certify_detached(
+        &self,
+        detached: &Detached,
+        message: &Message,
+        sct: CertificateLog,
+    ) -> Result<Certified, Rejected> {
         let Some(logged) = &detached.entry else { return Err(untimed(detached).into()) };
         let entry = keyless::logged_entry(logged)?;
-        let timestamps = detached.timestamp.iter().map(|token| Rfc3161Timestamp::new(TimestampToken::new(token.clone()))).collect();
+        let timestamps = detached
+            .timestamp
+            .iter()
+            .map(|token| Rfc3161Timestamp::new(TimestampToken::new(token.clone())))
+            .collect();
         let digest = message.digests().sha256;
-        let bundle = keyless::message_bundle(detached.certificates.clone(), &detached.signature, &digest, vec![entry], timestamps);
+        let bundle = keyless::message_bundle(
+            detached.certificates.clone(),
+            &detached.signature,
+            &digest,
+            vec![entry],
+            timestamps,
+        );
         let artifact = Artifact::from_digest(Sha256Hash::from(*digest.bytes()));
         self.certify(bundle, artifact, Signed::Message(message.digests()), sct).map_err(about_entry)
     }
 }
 
-/// The crate calls it one thing whether the bundle or the log's entry is about something else. The signature held by then, so of
-/// an entry it is the log's evidence that does not hold.
+/// The crate calls it one thing whether the bundle or the log's entry is about something else. The
+/// signature held by then, so of an entry it is the log's evidence that does not hold.
 fn about_entry(rejected: Rejected) -> Rejected {
-    let entry = rejected.failure.class() == Class::Binding && rejected.failure.message().contains("hashedrekord entry");
+    let entry = rejected.failure.class() == Class::Binding
+        && rejected.failure.message().contains("hashedrekord entry");
     if entry { rejected.map(|failure| failure.as_class(Class::Tlog)) } else { rejected }
 }
 
 fn untimed(detached: &Detached) -> Failure {
     if detached.timestamp.is_some() {
-        return Failure::new(Class::Tlog, "there is a timestamp beside the signature, and no log entry");
+        return Failure::new(
+            Class::Tlog,
+            "there is a timestamp beside the signature, and no log entry",
+        );
     }
     Failure::new(Class::Time, "nothing beside the signature says when it was made, and its certificate was good for minutes")
         .hint("the log knows: let it be asked (without LUET_COSIGN_OFFLINE and --offline), or take the publisher's bundle with --bundle")
 }
 
 /// Checks the signature over the file, or over an envelope about the file.
-fn check_signature(signature: &FileSignature, message: &Message, statements: Statements, key: &PublicKey) -> Result<(), Failure> {
+fn check_signature(
+    signature: &FileSignature,
+    message: &Message,
+    statements: Statements,
+    key: &PublicKey,
+) -> Result<(), Failure> {
     let digest = message.digests().sha256;
     let raw = match signature {
         FileSignature::Detached(detached) => &detached.signature,
         FileSignature::Bundle(bundle) => match &bundle.content {
             Content::Message { signature } => signature,
-            Content::Envelope(envelope) => return check_envelope(envelope, &digest, statements, key),
+            Content::Envelope(envelope) => {
+                return check_envelope(envelope, &digest, statements, key);
+            }
         },
     };
     key.verify_hashed(message, raw).map_err(|failure| match failure.class() {
@@ -133,19 +186,32 @@ fn check_signature(signature: &FileSignature, message: &Message, statements: Sta
     })
 }
 
-fn check_envelope(envelope: &Envelope, file: &Digest, statements: Statements, key: &PublicKey) -> Result<(), Failure> {
-    key.verify(&envelope.signed_bytes(), &envelope.signature)
-        .map_err(|failure| Failure::new(Class::Signature, "invalid signature: it is not of this statement").detail(failure.message()))?;
+fn check_envelope(
+    envelope: &Envelope,
+    file: &Digest,
+    statements: Statements,
+    key: &PublicKey,
+) -> Result<(), Failure> {
+    key.verify(&envelope.signed_bytes(), &envelope.signature).map_err(|failure| {
+        Failure::new(Class::Signature, "invalid signature: it is not of this statement")
+            .detail(failure.message())
+    })?;
     if envelope.payload_type != wire::STATEMENT_TYPE {
         let (found, expected) = (&envelope.payload_type, wire::STATEMENT_TYPE);
-        return Err(Failure::new(Class::Malformed, format!("the signed payload is of type `{found}`; expected `{expected}`")));
+        return Err(Failure::new(
+            Class::Malformed,
+            format!("the signed payload is of type `{found}`; expected `{expected}`"),
+        ));
     }
     let statement = match statements {
         Statements::Any => Statement::parse_any(&envelope.payload)?,
         Statements::Signatures => match wire::predicate(&envelope.payload) {
             Some(predicate) if predicate != wire::SIGN_PREDICATE => {
-                return Err(Failure::new(Class::Identity, format!("an attestation (`{predicate}`), which signs nothing"))
-                    .hint("take the bundle with the file's signature"));
+                return Err(Failure::new(
+                    Class::Identity,
+                    format!("an attestation (`{predicate}`), which signs nothing"),
+                )
+                .hint("take the bundle with the file's signature"));
             }
             _ => Statement::parse(&envelope.payload)?,
         },
@@ -169,7 +235,9 @@ fn claimed(signature: &FileSignature) -> Option<Certificate> {
 fn key_of(certificate: &[u8]) -> Result<PublicKey, Failure> {
     let certificate = keyless::x509(certificate)?;
     let spki = certificate.tbs_certificate.subject_public_key_info.to_der();
-    let spki = spki.map_err(|error| Failure::new(Class::Malformed, format!("a certificate whose key cannot be read: {error}")))?;
+    let spki = spki.map_err(|error| {
+        Failure::new(Class::Malformed, format!("a certificate whose key cannot be read: {error}"))
+    })?;
     PublicKey::from_spki(&spki).map_err(|failure| match failure.class() {
         Class::Unsupported => failure,
         _ => failure.as_class(Class::Malformed).within("the certificate"),
@@ -177,10 +245,10 @@ fn key_of(certificate: &[u8]) -> Result<PublicKey, Failure> {
 }
 
 /// What to do about a file that is somebody else's.
-const ANOTHER: &str =
-    "if that is who releases it, ask for them with --certificate-identity and --certificate-oidc-issuer; if not, do not use the file";
+const ANOTHER: &str = "if that is who releases it, ask for them with --certificate-identity and --certificate-oidc-issuer; if not, do not use the file";
 
-/// Checks that the certificate beside a signature at least calls itself this identity's: where not, nothing more has to be asked.
+/// Checks that the certificate beside a signature at least calls itself this identity's: where not,
+/// nothing more has to be asked.
 ///
 /// # Errors
 /// `identity`: it calls itself somebody else's.
@@ -188,7 +256,11 @@ pub fn check_claimed(signature: &FileSignature, identity: &Identity) -> Result<(
     match claimed(signature) {
         Some(certificate) if !identity.fits(&certificate) => Err(Failure::new(
             Class::Identity,
-            format!("the certificate says `{}` (issuer `{}`); expected {identity}", certificate.subject(), certificate.issuer()),
+            format!(
+                "the certificate says `{}` (issuer `{}`); expected {identity}",
+                certificate.subject(),
+                certificate.issuer()
+            ),
         )
         .hint(ANOTHER)),
         _ => Ok(()),
@@ -204,7 +276,8 @@ pub struct LoggedAt {
     pub index: u64,
 }
 
-/// A file that is signed by a certificate which holds. Whether that is anybody who was asked for, [`Self::by`] says.
+/// A file that is signed by a certificate which holds. Whether that is anybody who was asked for,
+/// [`Self::by`] says.
 #[derive(Clone, Debug)]
 pub struct SignedFile {
     digest: Digest,
@@ -230,16 +303,26 @@ impl SignedFile {
         let certificate = &self.certified.certificate;
         Err(Failure::new(
             Class::Identity,
-            format!("signed by `{}` (issuer `{}`); expected {identity}", certificate.subject(), certificate.issuer()),
+            format!(
+                "signed by `{}` (issuer `{}`); expected {identity}",
+                certificate.subject(),
+                certificate.issuer()
+            ),
         )
         .hint(ANOTHER))
     }
 
-    /// Takes it whoever signed: what cosign 1 did. Proves that the file was signed by somebody, which says little.
+    /// Takes it whoever signed: what cosign 1 did. Proves that the file was signed by somebody,
+    /// which says little.
     #[must_use]
     pub fn by_anybody(self) -> VerifiedFile {
         let Certified { certificate, times, .. } = self.certified;
-        VerifiedFile { digest: self.digest, by: Proven::Certificate(Box::new(certificate), vec![None]), times, logged: self.logged }
+        VerifiedFile {
+            digest: self.digest,
+            by: Proven::Certificate(Box::new(certificate), vec![None]),
+            times,
+            logged: self.logged,
+        }
     }
 }
 

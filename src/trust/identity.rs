@@ -1,7 +1,9 @@
-//! Whose certificates count: an identity, as a policy, the environment or the command line asks for it.
+//! Whose certificates count: an identity, as a policy, the environment or the command line asks for
+//! it.
 //!
-//! Everything is compared with the whole text, case and all: an expression that fits a part of it does not fit. Of GitHub and
-//! GitLab the owner is compared without case, as they do. Sources: design.md section 3; `reference/security.md` S13, P05.
+//! Everything is compared with the whole text, case and all: an expression that fits a part of it
+//! does not fit. Of GitHub and GitLab the owner is compared without case, as they do. Sources:
+//! design.md section 3; `reference/security.md` S13, P05.
 
 use super::certificate::{Certificate, SubjectName, claim};
 use crate::class::{Class, Failure};
@@ -22,7 +24,8 @@ pub enum Expected {
     Exact(String),
     /// This and more behind it.
     Prefix(String),
-    /// A pattern, by [`Expected::glob`]; or an expression, by [`Expected::regexp`]. The text is as it was written.
+    /// A pattern, by [`Expected::glob`]; or an expression, by [`Expected::regexp`]. The text is as
+    /// it was written.
     Matching(String, Regex),
 }
 
@@ -30,15 +33,18 @@ impl Expected {
     /// Takes a prefix, which must end where a part of a name ends.
     ///
     /// # Errors
-    /// `policy`: it ends in the middle, so that `https://github.com/acme` would let `https://github.com/acme-evil` in, or at the `@` of an
-    /// address, so that `alice@` would let `alice@evil.example` in.
+    /// `policy`: it ends in the middle, so that `https://github.com/acme` would let
+    /// `https://github.com/acme-evil` in, or at the `@` of an address, so that `alice@` would let
+    /// `alice@evil.example` in.
     pub fn prefix(text: &str) -> Result<Self, Failure> {
         if text.len() > 1 && (text.ends_with('/') || text.ends_with('@') && text.contains("://")) {
             return Ok(Self::Prefix(text.to_owned()));
         }
         Err(Failure::new(
             Class::Policy,
-            format!("the prefix `{text}` ends in the middle of a name; expected `/` at its end, or the `@` of a URI"),
+            format!(
+                "the prefix `{text}` ends in the middle of a name; expected `/` at its end, or the `@` of a URI"
+            ),
         ))
     }
 
@@ -48,7 +54,10 @@ impl Expected {
     /// `policy`: it is too long, or nothing but stars.
     pub fn glob(text: &str) -> Result<Self, Failure> {
         if text.chars().all(|c| c == '*') {
-            return Err(Failure::new(Class::Policy, format!("the pattern `{text}` fits everybody")));
+            return Err(Failure::new(
+                Class::Policy,
+                format!("the pattern `{text}` fits everybody"),
+            ));
         }
         let mut expression = String::new();
         let mut rest = text;
@@ -64,7 +73,8 @@ impl Expected {
         whole(&expression, text).map(|regex| Self::Matching(text.to_owned(), regex))
     }
 
-    /// Takes a regular expression, which must fit the whole text. (cosign's fits anywhere, unless it is anchored.)
+    /// Takes a regular expression, which must fit the whole text. (cosign's fits anywhere, unless
+    /// it is anchored.)
     ///
     /// # Errors
     /// `policy`: it is no expression, or too long.
@@ -85,13 +95,20 @@ impl Expected {
 
 /// Returns an expression that must fit the whole text, by an engine whose time is linear.
 fn whole(expression: &str, written: &str) -> Result<Regex, Failure> {
-    let error = |why: String| Failure::new(Class::Policy, format!("the expression `{written}` {why}"));
+    let error =
+        |why: String| Failure::new(Class::Policy, format!("the expression `{written}` {why}"));
     if written.len() > limits::EXPRESSION_BYTES {
-        return Err(error(format!("has {} bytes; at most {} are read", written.len(), limits::EXPRESSION_BYTES)));
+        return Err(error(format!(
+            "has {} bytes; at most {} are read",
+            written.len(),
+            limits::EXPRESSION_BYTES
+        )));
     }
     // Compiled by itself first: `a)|(b` must not become something else between the anchors.
     let build = |text: &str| RegexBuilder::new(text).size_limit(limits::EXPRESSION_SIZE).build();
-    build(expression).and_then(|_| build(&format!(r"\A(?:{expression})\z"))).map_err(|problem| error(format!("cannot be used: {problem}")))
+    build(expression)
+        .and_then(|_| build(&format!(r"\A(?:{expression})\z")))
+        .map_err(|problem| error(format!("cannot be used: {problem}")))
 }
 
 impl PartialEq for Expected {
@@ -108,7 +125,11 @@ impl fmt::Display for Expected {
             Self::Exact(text) => write!(f, "`{text}`"),
             Self::Prefix(text) => write!(f, "`{text}...`"),
             Self::Matching(text, regex) => {
-                write!(f, "what fits `{text}`{}", if regex.as_str().contains(text.as_str()) { "" } else { " (pattern)" })
+                write!(
+                    f,
+                    "what fits `{text}`{}",
+                    if regex.as_str().contains(text.as_str()) { "" } else { " (pattern)" }
+                )
             }
         }
     }
@@ -117,7 +138,8 @@ impl fmt::Display for Expected {
 /// Whose certificates count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// Anybody's: the first one of a repository is remembered, and alone counts from then on. The policy sees to that.
+    /// Anybody's: the first one of a repository is remembered, and alone counts from then on. The
+    /// policy sees to that.
     Any,
     /// A name, by the word of an issuer.
     Named {
@@ -135,7 +157,8 @@ pub enum Identity {
         /// The ref that it ran on; any, where it is not given.
         reference: Option<Expected>,
     },
-    /// Whoever the registry says that the image's name belongs to. [`Identity::of_image`] makes it one of the next.
+    /// Whoever the registry says that the image's name belongs to. [`Identity::of_image`] makes it
+    /// one of the next.
     RegistryOwner,
     /// Everything that an owner builds at GitHub or GitLab.
     Owner {
@@ -174,7 +197,8 @@ impl Forge {
 }
 
 impl Identity {
-    /// Returns the identity for an image of this repository: who owns the name, where that was asked for.
+    /// Returns the identity for an image of this repository: who owns the name, where that was
+    /// asked for.
     #[must_use]
     pub fn of_image(&self, repository: &Repository) -> Self {
         if *self != Self::RegistryOwner {
@@ -197,11 +221,15 @@ impl Identity {
         match self {
             Self::Any => true,
             Self::RegistryOwner | Self::Unnamed => false,
-            Self::Named { issuer, subject } => issuer.fits(certificate.issuer()) && subject.fits(certificate.subject().as_str()),
+            Self::Named { issuer, subject } => {
+                issuer.fits(certificate.issuer()) && subject.fits(certificate.subject().as_str())
+            }
             Self::Github { repository, workflow, reference } => {
                 fits_github(certificate, repository, workflow.as_deref(), reference.as_ref())
             }
-            Self::Owner { forge, owner } => certificate.issuer() == forge.issuer() && is_owned(certificate, *forge, owner),
+            Self::Owner { forge, owner } => {
+                certificate.issuer() == forge.issuer() && is_owned(certificate, *forge, owner)
+            }
         }
     }
 
@@ -218,7 +246,11 @@ impl fmt::Display for Identity {
             Self::Any => f.write_str("whoever signed first"),
             Self::Named { issuer, subject } => write!(f, "{subject} (issuer {issuer})"),
             Self::Github { repository, workflow, reference } => {
-                write!(f, "GitHub workflow `{}` of `{repository}`", workflow.as_deref().unwrap_or("*"))?;
+                write!(
+                    f,
+                    "GitHub workflow `{}` of `{repository}`",
+                    workflow.as_deref().unwrap_or("*")
+                )?;
                 reference.as_ref().map_or(Ok(()), |reference| write!(f, " on {reference}"))
             }
             Self::RegistryOwner => f.write_str("the owner of the name"),
@@ -228,14 +260,23 @@ impl fmt::Display for Identity {
     }
 }
 
-/// The SAN is the workflow that ran, which a reusable workflow of somebody else's can be; the extensions are the repository that
-/// it ran for. Both are asked.
-fn fits_github(certificate: &Certificate, repository: &str, workflow: Option<&str>, reference: Option<&Expected>) -> bool {
+/// The SAN is the workflow that ran, which a reusable workflow of somebody else's can be; the
+/// extensions are the repository that it ran for. Both are asked.
+fn fits_github(
+    certificate: &Certificate,
+    repository: &str,
+    workflow: Option<&str>,
+    reference: Option<&Expected>,
+) -> bool {
     let SubjectName::Uri(uri) = certificate.subject() else { return false };
     let folder = format!("https://github.com/{repository}/.github/workflows/");
-    let Some((file, on)) = uri.strip_prefix(&folder).and_then(|rest| rest.split_once('@')) else { return false };
+    let Some((file, on)) = uri.strip_prefix(&folder).and_then(|rest| rest.split_once('@')) else {
+        return false;
+    };
     let fits_ref = |text: &str| reference.is_none_or(|expected| expected.fits(text));
-    let source = certificate.claim(claim::SOURCE_URI).map(|uri| uri == format!("https://github.com/{repository}"));
+    let source = certificate
+        .claim(claim::SOURCE_URI)
+        .map(|uri| uri == format!("https://github.com/{repository}"));
     let short = certificate.claim(claim::GITHUB_REPOSITORY).map(|name| name == repository);
     let refs = [certificate.claim(claim::SOURCE_REF), certificate.claim(claim::GITHUB_REF)];
     certificate.issuer() == GITHUB
@@ -247,10 +288,16 @@ fn fits_github(certificate: &Certificate, repository: &str, workflow: Option<&st
         && short != Some(false)
 }
 
-/// From the owner's extension; of certificates before it from the repository's (GitHub alone had that).
+/// From the owner's extension; of certificates before it from the repository's (GitHub alone had
+/// that).
 fn is_owned(certificate: &Certificate, forge: Forge, owner: &str) -> bool {
-    let first = |path: &str| path.split('/').next().is_some_and(|found| found.eq_ignore_ascii_case(owner));
-    match (certificate.claim(claim::SOURCE_OWNER_URI), certificate.claim(claim::GITHUB_REPOSITORY), forge) {
+    let first =
+        |path: &str| path.split('/').next().is_some_and(|found| found.eq_ignore_ascii_case(owner));
+    match (
+        certificate.claim(claim::SOURCE_OWNER_URI),
+        certificate.claim(claim::GITHUB_REPOSITORY),
+        forge,
+    ) {
         // GitLab's owner can be a group in a group.
         (Some(uri), _, _) => uri.strip_prefix(forge.home()).is_some_and(first),
         (None, Some(repository), Forge::Github) => repository.contains('/') && first(repository),

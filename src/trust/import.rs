@@ -1,7 +1,8 @@
 //! Private keys of other programs, in PEM: what `import-key-pair` reads.
 //!
-//! cosign reads the first three; openssl's encrypted PKCS#8 (RFC 5208 section 6 with PBES2 of RFC 8018) is ours beside. The
-//! older form, PKCS#1 or SEC1 with `Proc-Type: 4,ENCRYPTED`, hashes the password once with MD5: openssl itself can turn it.
+//! cosign reads the first three; openssl's encrypted PKCS#8 (RFC 5208 section 6 with PBES2 of RFC
+//! 8018) is ours beside. The older form, PKCS#1 or SEC1 with `Proc-Type: 4,ENCRYPTED`, hashes the
+//! password once with MD5: openssl itself can turn it.
 
 use super::private_key::PrivateKey;
 use super::sealed;
@@ -19,16 +20,24 @@ pub(super) fn import(pem: &[u8], password: &[u8]) -> Result<PrivateKey, Failure>
         return Err(secret(format!("is {} PEM blocks; expected one", blocks.len())));
     };
     if block.headers().iter().next().is_some() {
-        return Err(Failure::new(Class::Unsupported, "the private key is encrypted in the old form of openssl")
-            .hint("turn it with `openssl pkcs8 -topk8 -in OLD -out NEW`, and import that"));
+        return Err(Failure::new(
+            Class::Unsupported,
+            "the private key is encrypted in the old form of openssl",
+        )
+        .hint("turn it with `openssl pkcs8 -topk8 -in OLD -out NEW`, and import that"));
     }
     match block.tag() {
         "PRIVATE KEY" => PrivateKey::from_pkcs8(block.contents()),
         "RSA PRIVATE KEY" => PrivateKey::from_pkcs1(block.contents()),
         "EC PRIVATE KEY" => PrivateKey::from_sec1(block.contents()),
         "ENCRYPTED PRIVATE KEY" => encrypted(block.contents(), password),
-        tag if sealed::is_sealed(tag) => Err(secret("is one of cosign's already".to_owned()).hint("use it as it is, with `--key`")),
-        tag => Err(secret(format!("is a PEM block `{tag}`; expected a private key of PKCS#8, PKCS#1 or SEC1"))),
+        tag if sealed::is_sealed(tag) => {
+            Err(secret("is one of cosign's already".to_owned())
+                .hint("use it as it is, with `--key`"))
+        }
+        tag => Err(secret(format!(
+            "is a PEM block `{tag}`; expected a private key of PKCS#8, PKCS#1 or SEC1"
+        ))),
     }
 }
 
@@ -37,30 +46,43 @@ fn encrypted(der: &[u8], password: &[u8]) -> Result<PrivateKey, Failure> {
         Failure::new(Class::Unsupported, format!("the private key is encrypted with {what}"))
             .hint("encrypt it anew with `openssl pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA256 -in OLD -out NEW`")
     };
-    let info = pkcs8::EncryptedPrivateKeyInfo::try_from(der).map_err(|_| unsupported("something that this program does not read"))?;
+    let info = pkcs8::EncryptedPrivateKeyInfo::try_from(der)
+        .map_err(|_| unsupported("something that this program does not read"))?;
     let EncryptionScheme::Pbes2(parameters) = &info.encryption_algorithm else {
         return Err(unsupported("an outdated scheme (PBES1)"));
     };
     check_cost(&parameters.kdf)?;
     let opened = info.decrypt(password).map_err(|_| {
-        secret("does not open with this password".to_owned()).hint("COSIGN_PASSWORD opens the file and encrypts the imported key")
+        secret("does not open with this password".to_owned())
+            .hint("COSIGN_PASSWORD opens the file and encrypts the imported key")
     })?;
     PrivateKey::from_pkcs8(opened.as_bytes())
 }
 
 /// A file must not choose how long its opening takes (`reference/security.md` G07).
 fn check_cost(kdf: &Kdf<'_>) -> Result<(), Failure> {
-    let over = |what: String| Failure::new(Class::Limit, format!("the private key asks for {what}")).hint("encrypt it anew with openssl");
+    let over = |what: String| {
+        Failure::new(Class::Limit, format!("the private key asks for {what}"))
+            .hint("encrypt it anew with openssl")
+    };
     match (kdf.pbkdf2(), kdf.scrypt()) {
         (Some(parameters), _) if parameters.iteration_count > limits::PBKDF2_ITERATIONS => {
             let most = limits::PBKDF2_ITERATIONS;
-            Err(over(format!("{} rounds of PBKDF2; at most {most} are done", parameters.iteration_count)))
+            Err(over(format!(
+                "{} rounds of PBKDF2; at most {most} are done",
+                parameters.iteration_count
+            )))
         }
         (_, Some(parameters)) => {
-            let memory = u64::from(parameters.block_size).saturating_mul(128).saturating_mul(parameters.cost_parameter);
+            let memory = u64::from(parameters.block_size)
+                .saturating_mul(128)
+                .saturating_mul(parameters.cost_parameter);
             let work = memory.saturating_mul(u64::from(parameters.parallelization));
             if work > limits::SCRYPT_BYTES {
-                Err(over(format!("{work} bytes of work by scrypt; at most {} are done", limits::SCRYPT_BYTES)))
+                Err(over(format!(
+                    "{work} bytes of work by scrypt; at most {} are done",
+                    limits::SCRYPT_BYTES
+                )))
             } else {
                 Ok(())
             }
@@ -81,9 +103,23 @@ mod tests {
     #[test]
     fn rounds_of_pbkdf2_are_done_up_to_a_limit() {
         let most = limits::PBKDF2_ITERATIONS;
-        for (iteration_count, expected) in [(1, Ok(())), (most, Ok(())), (most + 1, Err(Class::Limit)), (u32::MAX, Err(Class::Limit))] {
-            let parameters = Pbkdf2Params { salt: b"salt", iteration_count, key_length: None, prf: Pbkdf2Prf::HmacWithSha256 };
-            assert_eq!(check_cost(&parameters.into()).map_err(|failure| failure.class()), expected, "{iteration_count}");
+        for (iteration_count, expected) in [
+            (1, Ok(())),
+            (most, Ok(())),
+            (most + 1, Err(Class::Limit)),
+            (u32::MAX, Err(Class::Limit)),
+        ] {
+            let parameters = Pbkdf2Params {
+                salt: b"salt",
+                iteration_count,
+                key_length: None,
+                prf: Pbkdf2Prf::HmacWithSha256,
+            };
+            assert_eq!(
+                check_cost(&parameters.into()).map_err(|failure| failure.class()),
+                expected,
+                "{iteration_count}"
+            );
         }
     }
 }

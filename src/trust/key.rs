@@ -21,10 +21,12 @@ pub(super) mod oid {
     pub(crate) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 }
 
-/// RSA keys that are read, by the length of their modulus in bits: what cosign imports and key services make.
+/// RSA keys that are read, by the length of their modulus in bits: what cosign imports and key
+/// services make.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
-/// A public key. Compared and named by the SHA-256 of its SPKI DER, which is how cosign names it too.
+/// A public key. Compared and named by the SHA-256 of its SPKI DER, which is how cosign names it
+/// too.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey {
     spki: Vec<u8>,
@@ -38,16 +40,21 @@ impl PublicKey {
     /// Parses one PEM block `PUBLIC KEY`.
     ///
     /// # Errors
-    /// `secret`: no such block, several, a private key, or not a valid key of its type. `unsupported`: another type than
-    /// ECDSA P-256, P-384 and P-521, Ed25519, and RSA of 2,048 to 4,096 bits.
+    /// `secret`: no such block, several, a private key, or not a valid key of its type.
+    /// `unsupported`: another type than ECDSA P-256, P-384 and P-521, Ed25519, and RSA of 2,048 to
+    /// 4,096 bits.
     pub fn from_pem(bytes: &[u8]) -> Result<Self, Failure> {
         let blocks = pem::parse_many(bytes).map_err(|error| secret(format!("not PEM: {error}")))?;
         match blocks.as_slice() {
             [block] if block.tag() == "PUBLIC KEY" => Self::from_spki(block.contents()),
-            [block] if block.tag().contains("PRIVATE KEY") => Err(secret("a private key where a public key is expected")
-                .hint("use the `.pub` file, or write one with `luet-cosign public-key --key FILE`")),
+            [block] if block.tag().contains("PRIVATE KEY") => Err(secret(
+                "a private key where a public key is expected",
+            )
+            .hint("use the `.pub` file, or write one with `luet-cosign public-key --key FILE`")),
             [block] => Err(secret(format!("a PEM block `{}`; expected `PUBLIC KEY`", block.tag()))),
-            blocks => Err(secret(format!("{} PEM blocks; expected one `PUBLIC KEY`", blocks.len()))),
+            blocks => {
+                Err(secret(format!("{} PEM blocks; expected one `PUBLIC KEY`", blocks.len())))
+            }
         }
     }
 
@@ -58,13 +65,18 @@ impl PublicKey {
     pub fn from_spki(der: &[u8]) -> Result<Self, Failure> {
         let info = spki::SubjectPublicKeyInfo::<AnyRef<'_>, BitStringRef<'_>>::from_der(der)
             .map_err(|error| secret(format!("not a public key: {error}")))?;
-        let key = info.subject_public_key.as_bytes().ok_or_else(|| secret("a public key that does not end at a byte"))?;
+        let key = info
+            .subject_public_key
+            .as_bytes()
+            .ok_or_else(|| secret("a public key that does not end at a byte"))?;
         let parameters = info.algorithm.parameters;
         let algorithm = match info.algorithm.oid {
             oid::EC => ec(info.algorithm.parameters_oid().ok(), key)?,
             oid::ED25519 if parameters.is_none() => ed25519(key)?,
             oid::RSA if parameters.is_some_and(|parameters| parameters.is_null()) => rsa(key)?,
-            oid::ED25519 | oid::RSA => return Err(secret("a public key with parameters that its type does not have")),
+            oid::ED25519 | oid::RSA => {
+                return Err(secret("a public key with parameters that its type does not have"));
+            }
             other => return Err(unsupported(other)),
         };
         Ok(Self { spki: der.to_vec(), key: key.to_vec(), algorithm, fingerprint: Digest::of(der) })
@@ -94,18 +106,25 @@ impl PublicKey {
         pem::encode_config(&pem::Pem::new("PUBLIC KEY", self.spki.clone()), config)
     }
 
-    /// Checks a signature over a message, by every scheme that signers use with this type of key (docs/keys.md).
+    /// Checks a signature over a message, by every scheme that signers use with this type of key
+    /// (docs/keys.md).
     ///
     /// # Errors
     /// `signature`: it does not hold.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), Failure> {
-        if self.algorithm.verifies(&self.key, message, signature) { Ok(()) } else { Err(self.not_ours()) }
+        if self.algorithm.verifies(&self.key, message, signature) {
+            Ok(())
+        } else {
+            Err(self.not_ours())
+        }
     }
 
-    /// Checks a signature over a message that was hashed: by every scheme for which enough of it is known.
+    /// Checks a signature over a message that was hashed: by every scheme for which enough of it is
+    /// known.
     ///
     /// # Errors
-    /// `signature`: it does not hold. `limit`: the key signs messages as they are, and this one was too long to be kept.
+    /// `signature`: it does not hold. `limit`: the key signs messages as they are, and this one was
+    /// too long to be kept.
     pub fn verify_hashed(&self, message: &Message, signature: &[u8]) -> Result<(), Failure> {
         if self.algorithm.verifies_hashed(&self.key, message, signature) {
             return Ok(());
@@ -129,17 +148,26 @@ impl PublicKey {
     /// # Errors
     /// `signature`: it does not hold, or it is over another hash of the message.
     pub(super) fn verify_digest(&self, message: &Digest, signature: &[u8]) -> Result<(), Failure> {
-        let message = digest::Digest::import_less_safe(message.bytes(), &digest::SHA256).map_err(|_| self.not_ours())?;
-        if self.algorithm.verifies_digest(&self.key, &message, signature) { Ok(()) } else { Err(self.not_ours()) }
+        let message = digest::Digest::import_less_safe(message.bytes(), &digest::SHA256)
+            .map_err(|_| self.not_ours())?;
+        if self.algorithm.verifies_digest(&self.key, &message, signature) {
+            Ok(())
+        } else {
+            Err(self.not_ours())
+        }
     }
 
-    /// Whether this key could have made the signature in a way that only the message itself can show.
+    /// Whether this key could have made the signature in a way that only the message itself can
+    /// show.
     pub(super) fn may_need_message(&self, signature: &[u8]) -> bool {
         self.algorithm.may_need_message(signature)
     }
 
     fn not_ours(&self) -> Failure {
-        Failure::new(Class::Signature, format!("not a signature by the key {}", self.fingerprint.short()))
+        Failure::new(
+            Class::Signature,
+            format!("not a signature by the key {}", self.fingerprint.short()),
+        )
     }
 }
 
@@ -170,7 +198,8 @@ pub(super) fn curve(parameters: Option<ObjectIdentifier>) -> Result<KeyAlgorithm
     }
 }
 
-/// Keys are judged once, here, so that a point off the curve is an error of the key and not of each signature.
+/// Keys are judged once, here, so that a point off the curve is an error of the key and not of each
+/// signature.
 fn ec(parameters: Option<ObjectIdentifier>, point: &[u8]) -> Result<KeyAlgorithm, Failure> {
     let algorithm = curve(parameters)?;
     let (scheme, coordinate_bytes) = match algorithm {
@@ -181,24 +210,35 @@ fn ec(parameters: Option<ObjectIdentifier>, point: &[u8]) -> Result<KeyAlgorithm
     if point.len() != 1 + 2 * coordinate_bytes || point.first() != Some(&4) {
         return Err(secret(format!("not an uncompressed point of {algorithm}")));
     }
-    signature::ParsedPublicKey::new(scheme, point).map_err(|_| secret(format!("not a point of {algorithm}")))?;
+    signature::ParsedPublicKey::new(scheme, point)
+        .map_err(|_| secret(format!("not a point of {algorithm}")))?;
     Ok(algorithm)
 }
 
 fn ed25519(key: &[u8]) -> Result<KeyAlgorithm, Failure> {
-    let bytes = <[u8; 32]>::try_from(key).map_err(|_| secret("an Ed25519 key of another length than 32 bytes"))?;
-    let point = ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| secret("not a point of Ed25519"))?;
+    let bytes = <[u8; 32]>::try_from(key)
+        .map_err(|_| secret("an Ed25519 key of another length than 32 bytes"))?;
+    let point = ed25519_dalek::VerifyingKey::from_bytes(&bytes)
+        .map_err(|_| secret("not a point of Ed25519"))?;
     // With a point of small order some signatures hold for every message.
-    if point.is_weak() { Err(secret("a weak Ed25519 key, of small order")) } else { Ok(KeyAlgorithm::Ed25519) }
+    if point.is_weak() {
+        Err(secret("a weak Ed25519 key, of small order"))
+    } else {
+        Ok(KeyAlgorithm::Ed25519)
+    }
 }
 
 fn rsa(key: &[u8]) -> Result<KeyAlgorithm, Failure> {
-    let (modulus, exponent) = rsa_numbers(key).map_err(|error| secret(format!("not an RSA public key: {error}")))?;
+    let (modulus, exponent) =
+        rsa_numbers(key).map_err(|error| secret(format!("not an RSA public key: {error}")))?;
     let bits = check_modulus(modulus)?;
-    // The library refuses these too; the rule stands here so that it does not hang on the library's version.
+    // The library refuses these too; the rule stands here so that it does not hang on the library's
+    // version.
     let is_odd = |number: &[u8]| number.last().is_some_and(|last| last & 1 == 1);
     if !is_odd(modulus) || !is_odd(exponent) || exponent == [1] {
-        return Err(secret("not an RSA public key: an even modulus, or an exponent that is even or 1"));
+        return Err(secret(
+            "not an RSA public key: an even modulus, or an exponent that is even or 1",
+        ));
     }
     signature::ParsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, key)
         .map_err(|_| secret("not an RSA public key that signatures can be checked with"))?;
@@ -215,7 +255,8 @@ fn check_modulus(modulus: &[u8]) -> Result<usize, Failure> {
         .hint("RSA keys of 2,048 to 4,096 bits are read: shorter ones can be broken, longer ones are made by nobody"))
 }
 
-/// Checks the size of an `RSAPrivateKey` (RFC 8017 appendix A.1.2), for the library only says that it will not have it.
+/// Checks the size of an `RSAPrivateKey` (RFC 8017 appendix A.1.2), for the library only says that
+/// it will not have it.
 pub(super) fn check_private_modulus(der: &[u8]) -> Result<(), Failure> {
     let read = || {
         let mut reader = SliceReader::new(der)?;
@@ -251,7 +292,9 @@ mod tests {
 
     #[test]
     fn a_number_is_as_long_as_from_its_highest_bit() {
-        for (number, expected) in [(&[][..], 0), (&[1], 1), (&[0x7f], 7), (&[0x80], 8), (&[1, 0], 9), (&[0xff, 0xff], 16)] {
+        for (number, expected) in
+            [(&[][..], 0), (&[1], 1), (&[0x7f], 7), (&[0x80], 8), (&[1, 0], 9), (&[0xff, 0xff], 16)]
+        {
             assert_eq!(bits(number), expected, "{number:?}");
         }
     }

@@ -1,26 +1,35 @@
-//! Keyless signatures: from the evidence beside a signature to a [`Certified`], the proof that the owner of a certificate made it
-//! while the certificate was valid.
+//! Keyless signatures: from the evidence beside a signature to a [`Certified`], the proof that the
+//! owner of a certificate made it while the certificate was valid.
 //!
-//! A legacy signature becomes a bundle of version 0.1, so that one checker reads all forms (`reference/crates.md` section 5).
-//! Every entry is then held against the signature by [`Claim`] once more, which is the same for all forms. No request is made.
+//! A legacy signature becomes a bundle of version 0.1, so that one checker reads all forms
+//! (`reference/crates.md` section 5). Every entry is then held against the signature by [`Claim`]
+//! once more, which is the same for all forms. No request is made.
 
 use super::certificate::Certificate;
 use super::entry::{Claim, MessageDigests, Signed};
 use super::root::{TrustedRoot, malformed, tlog};
 use crate::class::{Class, Failure};
 use crate::name::Digest;
-use crate::wire::{Bundle, Content, Envelope, LegacyCandidate, LogEntry, LoggedEntry, json, read_certificates, read_timestamp};
+use crate::wire::{
+    Bundle, Content, Envelope, LegacyCandidate, LogEntry, LoggedEntry, json, read_certificates,
+    read_timestamp,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sigstore::types::bundle::{
-    CheckpointData, InclusionPromise, InclusionProof, MessageDigest, MessageSignature, Rfc3161Timestamp, TimestampVerificationData,
-    TransparencyLogEntry, VerificationMaterial, VerificationMaterialContent, X509Certificate,
+    CheckpointData, InclusionPromise, InclusionProof, MessageDigest, MessageSignature,
+    Rfc3161Timestamp, TimestampVerificationData, TransparencyLogEntry, VerificationMaterial,
+    VerificationMaterialContent, X509Certificate,
 };
 use sigstore::types::{
-    Artifact, ArtifactDigest, Bundle as SigstoreBundle, CanonicalizedBody, DerCertificate, DerPublicKey, HashAlgorithm, KindVersion, LogId,
-    LogIndex, LogKeyId, MediaType, Sha256Hash, SignatureBytes, SignatureContent, SignedTimestamp, TimestampToken,
+    Artifact, ArtifactDigest, Bundle as SigstoreBundle, CanonicalizedBody, DerCertificate,
+    DerPublicKey, HashAlgorithm, KindVersion, LogId, LogIndex, LogKeyId, MediaType, Sha256Hash,
+    SignatureBytes, SignatureContent, SignedTimestamp, TimestampToken,
 };
-use sigstore::{CertificateError, Error, PublicKeyVerificationPolicy, TimestampError, TransparencyLogError, VerificationPolicy};
+use sigstore::{
+    CertificateError, Error, PublicKeyVerificationPolicy, TimestampError, TransparencyLogError,
+    VerificationPolicy,
+};
 
 /// A keyless signature that holds: its certificate, and what is known of when it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +69,8 @@ impl From<Failure> for Rejected {
     }
 }
 
-/// Whether a certificate must carry the proof that it was logged itself (a signed certificate timestamp).
+/// Whether a certificate must carry the proof that it was logged itself (a signed certificate
+/// timestamp).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CertificateLog {
     /// It must.
@@ -75,24 +85,42 @@ impl TrustedRoot {
     ///
     /// # Errors
     /// Every class of a signature that does not hold.
-    pub fn certify_legacy(&self, candidate: &LegacyCandidate, sct: CertificateLog) -> Result<Certified, Rejected> {
+    pub fn certify_legacy(
+        &self,
+        candidate: &LegacyCandidate,
+        sct: CertificateLog,
+    ) -> Result<Certified, Rejected> {
         let bundle = legacy_bundle(candidate)?;
         let digests = MessageDigests::from(candidate.payload);
-        self.certify(bundle, Artifact::from_digest(Sha256Hash::from(*candidate.payload.bytes())), Signed::Message(&digests), sct)
+        self.certify(
+            bundle,
+            Artifact::from_digest(Sha256Hash::from(*candidate.payload.bytes())),
+            Signed::Message(&digests),
+            sct,
+        )
     }
 
-    /// Checks a bundle by a certificate. Of an envelope the caller checks the statement itself: here it is only held that
-    /// `subject` is one of its subjects.
+    /// Checks a bundle by a certificate. Of an envelope the caller checks the statement itself:
+    /// here it is only held that `subject` is one of its subjects.
     ///
     /// # Errors
     /// Every class of a signature that does not hold.
-    pub fn certify_bundle(&self, bundle: &Bundle, subject: &MessageDigests, sct: CertificateLog) -> Result<Certified, Rejected> {
+    pub fn certify_bundle(
+        &self,
+        bundle: &Bundle,
+        subject: &MessageDigests,
+        sct: CertificateLog,
+    ) -> Result<Certified, Rejected> {
         let theirs = read(bundle)?;
         refuse_root_in_chain(&theirs)?;
         let artifact = artifact(&theirs, subject)?;
         match &bundle.content {
-            Content::Envelope(envelope) => self.certify(theirs, artifact, Signed::Envelope(envelope), sct),
-            Content::Message { .. } => self.certify(theirs, artifact, Signed::Message(subject), sct),
+            Content::Envelope(envelope) => {
+                self.certify(theirs, artifact, Signed::Envelope(envelope), sct)
+            }
+            Content::Message { .. } => {
+                self.certify(theirs, artifact, Signed::Message(subject), sct)
+            }
         }
     }
 
@@ -107,7 +135,9 @@ impl TrustedRoot {
         if material.tlog_entries.is_empty() {
             return Err(tlog("there is no log entry beside the signature").into());
         }
-        if !self.has_timestamp_authority && material.tlog_entries.iter().any(|entry| entry.inclusion_promise.is_some()) {
+        if !self.has_timestamp_authority
+            && material.tlog_entries.iter().any(|entry| entry.inclusion_promise.is_some())
+        {
             // Nobody vouches for these, and the log vouches for the time.
             material.timestamp_verification_data = TimestampVerificationData::default();
         }
@@ -116,9 +146,14 @@ impl TrustedRoot {
         let result = self.verifier.verify(artifact, &bundle, &policy).map_err(judge)?;
         let times = result.verified_timestamps().to_vec();
         if times.is_empty() || !result.certificate_verified() || !result.tlog_verified() {
-            return Err(Failure::new(Class::Internal, "a signature that was verified without a time, a chain or a log").into());
+            return Err(Failure::new(
+                Class::Internal,
+                "a signature that was verified without a time, a chain or a log",
+            )
+            .into());
         }
-        let certificate = bundle.signing_certificate().ok_or_else(|| malformed("no certificate"))?;
+        let certificate =
+            bundle.signing_certificate().ok_or_else(|| malformed("no certificate"))?;
         let signature = signature_of(&bundle.content)?;
         let claim = Claim { signed, signature: &signature, verifier: certificate.as_bytes() };
         let mut entries = Vec::new();
@@ -132,7 +167,11 @@ impl TrustedRoot {
             }
             entries.push(entry);
         }
-        let promised = bundle.verification_material.tlog_entries.iter().find(|entry| entry.inclusion_promise.is_some());
+        let promised = bundle
+            .verification_material
+            .tlog_entries
+            .iter()
+            .find(|entry| entry.inclusion_promise.is_some());
         Ok(Certified {
             certificate: Certificate::parse(certificate.as_bytes())?,
             times,
@@ -140,11 +179,12 @@ impl TrustedRoot {
         })
     }
 
-    /// Checks the log entries of a bundle with a statement about `subject` by a key. Returns when it was logged and at which
-    /// position, where a log signed those.
+    /// Checks the log entries of a bundle with a statement about `subject` by a key. Returns when
+    /// it was logged and at which position, where a log signed those.
     ///
     /// # Errors
-    /// `tlog`: there is none, or one does not hold. `unsupported`: a key that logs take no bundles of.
+    /// `tlog`: there is none, or one does not hold. `unsupported`: a key that logs take no bundles
+    /// of.
     pub(super) fn check_entries(
         &self,
         bundle: &Bundle,
@@ -160,7 +200,11 @@ impl TrustedRoot {
         let policy = PublicKeyVerificationPolicy::new(DerPublicKey::new(spki.to_vec()));
         let artifact = Artifact::from_digest(Sha256Hash::from(*subject.bytes()));
         let result = self.verifier.verify(artifact, &theirs, &policy).map_err(judge)?;
-        let claim = Claim { signed: Signed::Envelope(envelope), signature: &envelope.signature, verifier: spki };
+        let claim = Claim {
+            signed: Signed::Envelope(envelope),
+            signature: &envelope.signature,
+            verifier: spki,
+        };
         for entry in entries {
             claim.is_named_in(entry.canonicalized_body.as_bytes())?;
             self.check_log(entry, result.verified_timestamps())?;
@@ -170,10 +214,14 @@ impl TrustedRoot {
     }
 }
 
-/// A root in the chain of a bundle would be one more authority, were it believed. (In legacy annotations cosign writes it, and it
-/// is passed over there.)
+/// A root in the chain of a bundle would be one more authority, were it believed. (In legacy
+/// annotations cosign writes it, and it is passed over there.)
 fn refuse_root_in_chain(bundle: &SigstoreBundle) -> Result<(), Failure> {
-    let VerificationMaterialContent::X509CertificateChain { certificates } = &bundle.verification_material.content else { return Ok(()) };
+    let VerificationMaterialContent::X509CertificateChain { certificates } =
+        &bundle.verification_material.content
+    else {
+        return Ok(());
+    };
     for certificate in certificates.iter().skip(1) {
         let certificate = x509(certificate.raw_bytes.as_bytes())?;
         if certificate.tbs_certificate.issuer == certificate.tbs_certificate.subject {
@@ -191,32 +239,50 @@ pub(super) fn leaf(bundle: &Bundle) -> Option<Vec<u8>> {
 /// # Errors
 /// `malformed`: there is none, or what lies beside it cannot be read.
 pub(super) fn read_leaf(bundle: &Bundle) -> Result<Vec<u8>, Failure> {
-    let certificate = read(bundle)?.signing_certificate().map(|certificate| certificate.as_bytes().to_vec());
+    let certificate =
+        read(bundle)?.signing_certificate().map(|certificate| certificate.as_bytes().to_vec());
     certificate.ok_or_else(|| malformed("a Sigstore bundle without a certificate"))
 }
 
 fn read(bundle: &Bundle) -> Result<SigstoreBundle, Failure> {
-    SigstoreBundle::from_json(bundle.evidence()?).map_err(|error| malformed(format!("a Sigstore bundle: {error}")))
+    SigstoreBundle::from_json(bundle.evidence()?)
+        .map_err(|error| malformed(format!("a Sigstore bundle: {error}")))
 }
 
 /// Returns the body of the entry that the log promised, unchecked.
 pub(super) fn promised_body(bundle: &Bundle) -> Option<Vec<u8>> {
     let entries = read(bundle).ok()?.verification_material.tlog_entries;
-    entries.iter().find(|entry| entry.inclusion_promise.is_some()).map(|entry| entry.canonicalized_body.as_bytes().to_vec())
+    entries
+        .iter()
+        .find(|entry| entry.inclusion_promise.is_some())
+        .map(|entry| entry.canonicalized_body.as_bytes().to_vec())
 }
 
 pub(super) fn x509(der: &[u8]) -> Result<x509_cert::Certificate, Failure> {
     use x509_cert::der::Decode as _;
-    x509_cert::Certificate::from_der(der).map_err(|error| malformed(format!("a certificate that cannot be read: {error}")))
+    x509_cert::Certificate::from_der(der)
+        .map_err(|error| malformed(format!("a certificate that cannot be read: {error}")))
 }
 
-/// Returns the digest that the signature of the bundle is over: the one that it names, where that is at hand.
-fn artifact(bundle: &SigstoreBundle, digests: &MessageDigests) -> Result<Artifact<'static>, Failure> {
+/// Returns the digest that the signature of the bundle is over: the one that it names, where that
+/// is at hand.
+fn artifact(
+    bundle: &SigstoreBundle,
+    digests: &MessageDigests,
+) -> Result<Artifact<'static>, Failure> {
     let algorithm = match &bundle.content {
-        SignatureContent::MessageSignature(MessageSignature { message_digest: Some(digest), .. }) => digest.algorithm,
+        SignatureContent::MessageSignature(MessageSignature {
+            message_digest: Some(digest),
+            ..
+        }) => digest.algorithm,
         _ => HashAlgorithm::Sha2256,
     };
-    let unread = || Failure::new(Class::Unsupported, format!("a signature over the {algorithm} of a message, which is not known here"));
+    let unread = || {
+        Failure::new(
+            Class::Unsupported,
+            format!("a signature over the {algorithm} of a message, which is not known here"),
+        )
+    };
     let digest = match algorithm {
         HashAlgorithm::Sha2256 => digests.sha256.bytes().to_vec(),
         HashAlgorithm::Sha2384 => digests.sha384.as_ref().ok_or_else(unread)?.to_vec(),
@@ -226,13 +292,20 @@ fn artifact(bundle: &SigstoreBundle, digests: &MessageDigests) -> Result<Artifac
     ArtifactDigest::new(algorithm, digest).map(Artifact::from_digest).map_err(malformed)
 }
 
-/// Turns what lies beside a legacy signature into a bundle. Version 0.1 is the one in which a log's promise is enough.
+/// Turns what lies beside a legacy signature into a bundle. Version 0.1 is the one in which a log's
+/// promise is enough.
 fn legacy_bundle(candidate: &LegacyCandidate) -> Result<SigstoreBundle, Failure> {
     let evidence = &candidate.evidence;
-    let leaf = evidence.certificate.as_deref().ok_or_else(|| malformed("a keyless signature without a certificate"))?;
+    let leaf = evidence
+        .certificate
+        .as_deref()
+        .ok_or_else(|| malformed("a keyless signature without a certificate"))?;
     let mut certificates = read_certificates(leaf)?;
     if certificates.len() != 1 {
-        return Err(malformed(format!("{} certificates of one signer; expected one", certificates.len())));
+        return Err(malformed(format!(
+            "{} certificates of one signer; expected one",
+            certificates.len()
+        )));
     }
     if let Some(chain) = &evidence.chain {
         certificates.extend(read_certificates(chain)?);
@@ -246,7 +319,13 @@ fn legacy_bundle(candidate: &LegacyCandidate) -> Result<SigstoreBundle, Failure>
         Some(text) => vec![Rfc3161Timestamp::new(TimestampToken::new(read_timestamp(text)?))],
         None => Vec::new(),
     };
-    Ok(message_bundle(certificates, &candidate.signature, &candidate.payload, vec![entry], timestamps))
+    Ok(message_bundle(
+        certificates,
+        &candidate.signature,
+        &candidate.payload,
+        vec![entry],
+        timestamps,
+    ))
 }
 
 /// Makes a bundle of the signature of a message and what proves it.
@@ -257,26 +336,40 @@ pub(super) fn message_bundle(
     entries: Vec<TransparencyLogEntry>,
     timestamps: Vec<Rfc3161Timestamp>,
 ) -> SigstoreBundle {
-    let certificates = certificates.into_iter().map(|der| X509Certificate::new(DerCertificate::new(der))).collect();
-    let material = VerificationMaterial::new(VerificationMaterialContent::X509CertificateChain { certificates })
-        .with_tlog_entries(entries)
-        .with_timestamp_verification_data(TimestampVerificationData::new(timestamps));
-    let digest = MessageDigest::new(HashAlgorithm::Sha2256, Sha256Hash::from(*message.bytes()).into());
-    let content =
-        SignatureContent::MessageSignature(MessageSignature::new(SignatureBytes::new(signature.to_vec())).with_message_digest(digest));
+    let certificates = certificates
+        .into_iter()
+        .map(|der| X509Certificate::new(DerCertificate::new(der)))
+        .collect();
+    let material = VerificationMaterial::new(VerificationMaterialContent::X509CertificateChain {
+        certificates,
+    })
+    .with_tlog_entries(entries)
+    .with_timestamp_verification_data(TimestampVerificationData::new(timestamps));
+    let digest =
+        MessageDigest::new(HashAlgorithm::Sha2256, Sha256Hash::from(*message.bytes()).into());
+    let content = SignatureContent::MessageSignature(
+        MessageSignature::new(SignatureBytes::new(signature.to_vec())).with_message_digest(digest),
+    );
     SigstoreBundle::new(MediaType::Bundle0_1, material, content)
 }
 
 /// # Errors
 /// `unsupported`: an entry of a kind that carries no keyless signature here, such as those of 2021.
 pub(super) fn log_entry(entry: &LogEntry) -> Result<TransparencyLogEntry, Failure> {
-    let body = json::parse(&entry.body).map_err(|failure| failure.within("a log entry").as_class(Class::Tlog))?;
-    let (kind, version) = (body.get("kind").and_then(Value::as_str), body.get("apiVersion").and_then(Value::as_str));
-    let kind: KindVersion = serde_json::from_value(json!({"kind": kind, "version": version})).map_err(|_| {
-        let found =
-            format!("a keyless signature with a log entry of the kind `{}` {}", kind.unwrap_or_default(), version.unwrap_or_default());
-        Failure::new(Class::Unsupported, found).hint("cosign before 1.4 (2021) made such; have it signed again, or trust a key")
-    })?;
+    let body = json::parse(&entry.body)
+        .map_err(|failure| failure.within("a log entry").as_class(Class::Tlog))?;
+    let (kind, version) =
+        (body.get("kind").and_then(Value::as_str), body.get("apiVersion").and_then(Value::as_str));
+    let kind: KindVersion = serde_json::from_value(json!({"kind": kind, "version": version}))
+        .map_err(|_| {
+            let found = format!(
+                "a keyless signature with a log entry of the kind `{}` {}",
+                kind.unwrap_or_default(),
+                version.unwrap_or_default()
+            );
+            Failure::new(Class::Unsupported, found)
+                .hint("cosign before 1.4 (2021) made such; have it signed again, or trust a key")
+        })?;
     let bad = |error: &dyn std::fmt::Display| tlog(format!("a log entry that cannot be: {error}"));
     Ok(TransparencyLogEntry::new(
         LogIndex::new(entry.log_index).map_err(|error| bad(&error))?,
@@ -284,7 +377,9 @@ pub(super) fn log_entry(entry: &LogEntry) -> Result<TransparencyLogEntry, Failur
         kind,
         CanonicalizedBody::new(entry.body.clone()),
     )
-    .with_integrated_time(Timestamp::from_second(entry.integrated_time).map_err(|error| bad(&error))?)
+    .with_integrated_time(
+        Timestamp::from_second(entry.integrated_time).map_err(|error| bad(&error))?,
+    )
     .with_inclusion_promise(InclusionPromise::new(SignedTimestamp::new(entry.promise.clone()))))
 }
 
@@ -306,7 +401,10 @@ fn signature_of(content: &SignatureContent) -> Result<Vec<u8>, Failure> {
     match content {
         SignatureContent::MessageSignature(message) => Ok(message.signature.as_bytes().to_vec()),
         SignatureContent::DsseEnvelope(envelope) => Ok(envelope.signature.sig.as_bytes().to_vec()),
-        _ => Err(Failure::new(Class::Unsupported, "a Sigstore bundle with a content that is not known")),
+        _ => Err(Failure::new(
+            Class::Unsupported,
+            "a Sigstore bundle with a content that is not known",
+        )),
     }
 }
 
@@ -350,7 +448,10 @@ fn judge(error: Error) -> Rejected {
 
 /// The crate gives the words of rustls-webpki and no more.
 fn expired(why: &str) -> bool {
-    why.contains("CertExpired") || why.contains("CertNotValidYet") || why.contains("expired") || why.contains("not valid yet")
+    why.contains("CertExpired")
+        || why.contains("CertNotValidYet")
+        || why.contains("expired")
+        || why.contains("not valid yet")
 }
 
 #[cfg(test)]
@@ -369,22 +470,33 @@ mod tests {
             (HashAlgorithm::Sha2384, sha384, true),
             (HashAlgorithm::Sha2512, sha512, true),
         ] {
-            let mut bundle = message_bundle(Vec::new(), b"signature", &all.sha256, Vec::new(), Vec::new());
+            let mut bundle =
+                message_bundle(Vec::new(), b"signature", &all.sha256, Vec::new(), Vec::new());
             let named = MessageDigest::new(algorithm, digest.clone().into());
-            bundle.content =
-                SignatureContent::MessageSignature(MessageSignature::new(SignatureBytes::new(vec![1])).with_message_digest(named));
+            bundle.content = SignatureContent::MessageSignature(
+                MessageSignature::new(SignatureBytes::new(vec![1])).with_message_digest(named),
+            );
             let expected = ArtifactDigest::new(algorithm, digest).unwrap();
-            assert!(matches!(artifact(&bundle, &all).unwrap(), Artifact::Digest(found) if found == expected), "{algorithm}");
+            assert!(
+                matches!(artifact(&bundle, &all).unwrap(), Artifact::Digest(found) if found == expected),
+                "{algorithm}"
+            );
             let unread = artifact(&bundle, &few).map(|_| ()).map_err(|failure| failure.class());
-            assert_eq!(unread, if needed { Err(Class::Unsupported) } else { Ok(()) }, "{algorithm}");
+            assert_eq!(
+                unread,
+                if needed { Err(Class::Unsupported) } else { Ok(()) },
+                "{algorithm}"
+            );
         }
     }
 
-    /// The class of a refusal, and whether a newer trusted root could know better: each arm of [`judge`].
+    /// The class of a refusal, and whether a newer trusted root could know better: each arm of
+    /// [`judge`].
     #[test]
     fn every_refusal_of_the_crate_has_its_class() {
         let why = || "why".to_owned();
-        let (time, not_before, not_after) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+        let (time, not_before, not_after) =
+            (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
         let tls = |why: &str| Error::from(CertificateError::ChainInvalid(why.to_owned()));
         let log = Error::TransparencyLog;
         let promise = |why: &str| log(TransparencyLogError::InclusionPromise(why.to_owned()));
@@ -402,7 +514,11 @@ mod tests {
             (CertificateError::Expired { time, not_after }.into(), Class::Time, false),
             (CertificateError::Sct(why()).into(), Class::Tlog, true),
             (CertificateError::Malformed(why()).into(), Class::Malformed, false),
-            (log(TransparencyLogError::IntegratedTime("in the future".to_owned())), Class::Time, false),
+            (
+                log(TransparencyLogError::IntegratedTime("in the future".to_owned())),
+                Class::Time,
+                false,
+            ),
             (log(TransparencyLogError::IntegratedTime(why())), Class::Time, false),
             (log(TransparencyLogError::UnknownLog { log_id: why() }), Class::Tlog, true),
             (log(TransparencyLogError::Checkpoint(why())), Class::Tlog, true),
@@ -423,7 +539,9 @@ mod tests {
             let rejected = judge(error);
             assert_eq!((rejected.failure.class(), rejected.unknown), (class, unknown), "{text}");
         }
-        let hint = |why: &str| judge(log(TransparencyLogError::IntegratedTime(why.to_owned()))).failure.own_hint();
+        let hint = |why: &str| {
+            judge(log(TransparencyLogError::IntegratedTime(why.to_owned()))).failure.own_hint()
+        };
         assert!(hint("in the future").is_some_and(|hint| hint.contains("clock")));
         assert_eq!(hint("before the certificate"), None);
     }

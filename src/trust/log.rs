@@ -1,6 +1,7 @@
 //! An entry of a log by itself: that the log promised it and has it, and what it says, for people.
 //!
-//! Sources: RFC 6962 section 2.1.1; `reference/cosign.md` 1d, last line; rekor `cmd/rekor-cli/app/get.go`.
+//! Sources: RFC 6962 section 2.1.1; `reference/cosign.md` 1d, last line; rekor
+//! `cmd/rekor-cli/app/get.go`.
 
 use super::keyless::Rejected;
 use super::root::{TrustedRoot, tlog};
@@ -13,7 +14,8 @@ use sigstore::crypto::Checkpoint;
 use sigstore::types::Sha256Hash;
 use std::fmt;
 
-/// Proof: a log that the trusted root knows promised this entry, and has it in a tree whose head it signed.
+/// Proof: a log that the trusted root knows promised this entry, and has it in a tree whose head it
+/// signed.
 #[derive(Clone, Debug)]
 pub struct VerifiedEntry {
     answer: LogAnswer,
@@ -32,14 +34,30 @@ impl TrustedRoot {
         let time = self.check_promised(entry)?;
         let leaf = leaf_hash(&entry.body);
         if !answer.uuid.ends_with(&leaf.hex()) {
-            return Err(tlog(format!("an entry called `{}`, which is `{}`", answer.uuid, leaf.hex())).into());
+            return Err(tlog(format!(
+                "an entry called `{}`, which is `{}`",
+                answer.uuid,
+                leaf.hex()
+            ))
+            .into());
         }
-        let proof = answer.logged.proof.as_ref().ok_or_else(|| tlog("an entry without a proof that the log has it"))?;
+        let proof = answer
+            .logged
+            .proof
+            .as_ref()
+            .ok_or_else(|| tlog("an entry without a proof that the log has it"))?;
         let hashes: Vec<Sha256Hash> = proof.hashes.iter().copied().map(Sha256Hash::from).collect();
         let root = Sha256Hash::from(proof.root);
-        sigstore_merkle::verify_inclusion_proof(&Sha256Hash::from(*leaf.bytes()), proof.index, proof.size, &hashes, &root)
-            .map_err(|error| tlog(format!("the proof does not hold: {error}")))?;
-        let head = Checkpoint::from_text(&proof.checkpoint).map_err(|error| tlog(format!("a checkpoint that cannot be read: {error}")))?;
+        sigstore_merkle::verify_inclusion_proof(
+            &Sha256Hash::from(*leaf.bytes()),
+            proof.index,
+            proof.size,
+            &hashes,
+            &root,
+        )
+        .map_err(|error| tlog(format!("the proof does not hold: {error}")))?;
+        let head = Checkpoint::from_text(&proof.checkpoint)
+            .map_err(|error| tlog(format!("a checkpoint that cannot be read: {error}")))?;
         if head.root_hash().as_bytes() != root.as_bytes() || head.tree_size() != proof.size {
             return Err(tlog("a checkpoint of another tree than the proof").into());
         }
@@ -66,7 +84,8 @@ fn body(bytes: &[u8]) -> Result<Value, Failure> {
         "tuf" => "TufObj",
         other => return Err(tlog(format!("an entry of the kind `{other}`, which is not known"))),
     };
-    let spec = body.get_mut("spec").map(Value::take).ok_or_else(|| tlog("an entry that says nothing"))?;
+    let spec =
+        body.get_mut("spec").map(Value::take).ok_or_else(|| tlog("an entry that says nothing"))?;
     Ok(object!({ name: spec }))
 }
 
@@ -84,16 +103,22 @@ impl VerifiedEntry {
         })
     }
 
-    /// Returns what the log keeps beside it, which nobody signed, where that is what the entry is about.
+    /// Returns what the log keeps beside it, which nobody signed, where that is what the entry is
+    /// about.
     fn attestation(&self) -> Option<String> {
         let bytes = self.answer.attestation.as_ref()?;
-        let logged = self.body.pointer("/IntotoObj/content/payloadHash/value").and_then(Value::as_str)?;
+        let logged =
+            self.body.pointer("/IntotoObj/content/payloadHash/value").and_then(Value::as_str)?;
         if Digest::of(bytes).hex() != logged {
             return None;
         }
         // What is shown on a terminal must not steer it.
         let text = String::from_utf8(bytes.clone()).ok()?;
-        if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') { None } else { Some(text) }
+        if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+            None
+        } else {
+            Some(text)
+        }
     }
 }
 
@@ -109,6 +134,10 @@ impl fmt::Display for VerifiedEntry {
         writeln!(f, "IntegratedTime: {}", self.time)?;
         writeln!(f, "UUID: {}", self.answer.uuid)?;
         let body = serde_json::to_string_pretty(&self.body).unwrap_or_default();
-        writeln!(f, "Body: {}\n", body.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e"))
+        writeln!(
+            f,
+            "Body: {}\n",
+            body.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
+        )
     }
 }

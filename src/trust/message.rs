@@ -1,4 +1,5 @@
-//! A message that is signed and too long to be held: read once, in pieces, keeping what signatures of a key can be over.
+//! A message that is signed and too long to be held: read once, in pieces, keeping what signatures
+//! of a key can be over.
 
 use super::entry::MessageDigests;
 use crate::limits;
@@ -7,7 +8,8 @@ use aws_lc_rs::digest::{self, Context};
 use ed25519_dalek::Digest as _;
 use std::fmt;
 
-/// What of a message is needed beside its SHA-256. Each costs time, so only what a key can use is computed.
+/// What of a message is needed beside its SHA-256. Each costs time, so only what a key can use is
+/// computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// The SHA-384.

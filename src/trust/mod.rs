@@ -1,4 +1,5 @@
-//! Whether bytes may be trusted: keys, authorities, and the checker, which alone makes a [`VerifiedSignature`].
+//! Whether bytes may be trusted: keys, authorities, and the checker, which alone makes a
+//! [`VerifiedSignature`].
 //!
 //! Pure. No clock, no network: what is needed is passed in. Cryptography is aws-lc-rs's.
 
@@ -22,7 +23,9 @@ mod sealed;
 pub use algorithm::KeyAlgorithm;
 pub use authority::{Authority, Roots, Signer};
 pub use certificate::{Certificate, SubjectName};
-pub use checker::{Checker, Format, Held, Requirements, VerifiedSignature, check_bundle, check_message};
+pub use checker::{
+    Checker, Format, Held, Requirements, VerifiedSignature, check_bundle, check_message,
+};
 pub use entry::MessageDigests;
 pub use file::{LoggedAt, SignedFile, Statements, VerifiedFile, check_claimed, check_made, needs};
 pub use identity::{Expected, Forge, Identity};

@@ -1,8 +1,10 @@
-//! Parts of a trusted root that are given one by one, as cosign's variables do: `SIGSTORE_ROOT_FILE` and its three siblings.
+//! Parts of a trusted root that are given one by one, as cosign's variables do:
+//! `SIGSTORE_ROOT_FILE` and its three siblings.
 //!
-//! What is given is the only one of its kind, as with cosign. What is not given is the default root's; but with the three that
-//! every signature needs (authority, log, log of certificates) nothing of another root counts. Files give no time from which a key
-//! counts, so keys always count, and authorities as long as their certificates.
+//! What is given is the only one of its kind, as with cosign. What is not given is the default
+//! root's; but with the three that every signature needs (authority, log, log of certificates)
+//! nothing of another root counts. Files give no time from which a key counts, so keys always
+//! count, and authorities as long as their certificates.
 
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -54,29 +56,51 @@ impl Pieces {
     /// # Errors
     /// `trustroot`: a file that is no PEM of the kind that is wanted; each names its variable.
     pub fn replace(&self, base: Option<&[u8]>) -> Result<Vec<u8>, Failure> {
-        let base = base.map(wire::json::parse).transpose().map_err(|failure| failure.as_class(Class::Trustroot))?;
+        let base = base
+            .map(wire::json::parse)
+            .transpose()
+            .map_err(|failure| failure.as_class(Class::Trustroot))?;
         let mut root = match base {
             Some(Value::Object(root)) => root,
-            Some(_) => return Err(Failure::new(Class::Trustroot, "a trusted root that is no object")),
+            Some(_) => {
+                return Err(Failure::new(Class::Trustroot, "a trusted root that is no object"));
+            }
             None => Map::from_iter([("mediaType".to_owned(), json!(MEDIA_TYPE))]),
         };
         let parts = [
-            ("certificateAuthorities", "SIGSTORE_ROOT_FILE", self.authorities.as_deref().map(every_chain)),
+            (
+                "certificateAuthorities",
+                "SIGSTORE_ROOT_FILE",
+                self.authorities.as_deref().map(every_chain),
+            ),
             ("tlogs", "SIGSTORE_REKOR_PUBLIC_KEY", self.logs.as_deref().map(keys)),
-            ("ctlogs", "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", self.certificate_logs.as_deref().map(keys)),
-            ("timestampAuthorities", "SIGSTORE_TSA_CERTIFICATE_FILE", self.timestamp_authorities.as_deref().map(longest_chains)),
+            (
+                "ctlogs",
+                "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE",
+                self.certificate_logs.as_deref().map(keys),
+            ),
+            (
+                "timestampAuthorities",
+                "SIGSTORE_TSA_CERTIFICATE_FILE",
+                self.timestamp_authorities.as_deref().map(longest_chains),
+            ),
         ];
         for (part, variable, values) in parts {
             if let Some(values) = values {
-                root.insert(part.to_owned(), Value::Array(values.map_err(|failure| failure.within(variable))?));
+                root.insert(
+                    part.to_owned(),
+                    Value::Array(values.map_err(|failure| failure.within(variable))?),
+                );
             }
             root.entry(part).or_insert_with(|| json!([]));
         }
-        serde_json::to_vec(&Value::Object(root)).map_err(|error| bad(format!("cannot be put together: {error}")))
+        serde_json::to_vec(&Value::Object(root))
+            .map_err(|error| bad(format!("cannot be put together: {error}")))
     }
 }
 
-/// Returns the entries of logs by these keys. A log is named by the digest of its key (Rekor v1, RFC 6962).
+/// Returns the entries of logs by these keys. A log is named by the digest of its key (Rekor v1,
+/// RFC 6962).
 fn keys(file: &[u8]) -> Result<Vec<Value>, Failure> {
     let entry = |der: Vec<u8>| {
         json!({
@@ -102,7 +126,9 @@ fn every_chain(file: &[u8]) -> Result<Vec<Value>, Failure> {
 /// Returns an authority for each certificate that issued no other: those sign the timestamps.
 fn longest_chains(file: &[u8]) -> Result<Vec<Value>, Failure> {
     let all = certificates(file)?;
-    let issued = |issuer: &Entry| all.iter().any(|other| other.der != issuer.der && other.issuer() == issuer.subject());
+    let issued = |issuer: &Entry| {
+        all.iter().any(|other| other.der != issuer.der && other.issuer() == issuer.subject())
+    };
     all.iter().filter(|first| !issued(first)).map(|first| chain(first, &all)).collect()
 }
 
@@ -121,20 +147,29 @@ impl Entry {
     }
 }
 
-/// Returns the authority that begins with a certificate: it and its issuers up to a root, which must all be there.
+/// Returns the authority that begins with a certificate: it and its issuers up to a root, which
+/// must all be there.
 fn chain(first: &Entry, all: &[Entry]) -> Result<Value, Failure> {
     let mut chain = vec![first];
     let (mut start, mut end) = window(first)?;
     let mut last = first;
     while last.issuer() != last.subject() {
-        let issuer = all.iter().find(|other| other.subject() == last.issuer() && !chain.iter().any(|known| known.der == other.der));
-        last = issuer
-            .ok_or_else(|| bad(format!("the certificate of `{}`, which issued `{}`, is not in the file", last.issuer(), last.subject())))?;
+        let issuer = all.iter().find(|other| {
+            other.subject() == last.issuer() && !chain.iter().any(|known| known.der == other.der)
+        });
+        last = issuer.ok_or_else(|| {
+            bad(format!(
+                "the certificate of `{}`, which issued `{}`, is not in the file",
+                last.issuer(),
+                last.subject()
+            ))
+        })?;
         let (from, until) = window(last)?;
         (start, end) = (start.max(from), end.min(until));
         chain.push(last);
     }
-    let certificates: Vec<Value> = chain.iter().map(|entry| json!({"rawBytes": BASE64_STANDARD.encode(&entry.der)})).collect();
+    let certificates: Vec<Value> =
+        chain.iter().map(|entry| json!({"rawBytes": BASE64_STANDARD.encode(&entry.der)})).collect();
     Ok(json!({
         "uri": "",
         "certChain": {"certificates": certificates},
@@ -144,13 +179,16 @@ fn chain(first: &Entry, all: &[Entry]) -> Result<Value, Failure> {
 
 fn window(entry: &Entry) -> Result<(Timestamp, Timestamp), Failure> {
     let validity = &entry.certificate.tbs_certificate.validity;
-    let time = |time: x509_cert::time::Time| Timestamp::try_from(time.to_system_time()).map_err(|error| bad(error.to_string()));
+    let time = |time: x509_cert::time::Time| {
+        Timestamp::try_from(time.to_system_time()).map_err(|error| bad(error.to_string()))
+    };
     Ok((time(validity.not_before)?, time(validity.not_after)?))
 }
 
 fn certificates(file: &[u8]) -> Result<Vec<Entry>, Failure> {
     let entry = |der: Vec<u8>| {
-        let certificate = Certificate::from_der(&der).map_err(|error| bad(format!("a certificate that cannot be read: {error}")))?;
+        let certificate = Certificate::from_der(&der)
+            .map_err(|error| bad(format!("a certificate that cannot be read: {error}")))?;
         Ok(Entry { der, certificate })
     };
     blocks(file, "CERTIFICATE")?.into_iter().map(entry).collect()
@@ -170,5 +208,6 @@ fn blocks(file: &[u8], kind: &str) -> Result<Vec<Vec<u8>>, Failure> {
 }
 
 fn bad(why: String) -> Failure {
-    Failure::new(Class::Trustroot, why).hint("the file must hold PEM of the kind that docs/trust.md lists")
+    Failure::new(Class::Trustroot, why)
+        .hint("the file must hold PEM of the kind that docs/trust.md lists")
 }

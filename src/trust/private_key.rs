@@ -1,7 +1,7 @@
 //! Private keys: opened, made, imported and used.
 //!
-//! Each type signs in the way that the most verifiers read (docs/keys.md): what cosign and skopeo take without a flag, wherever
-//! the cryptographic library can make it.
+//! Each type signs in the way that the most verifiers read (docs/keys.md): what cosign and skopeo
+//! take without a flag, wherever the cryptographic library can make it.
 
 use super::algorithm::KeyAlgorithm;
 use super::key::{self, PublicKey, oid};
@@ -10,8 +10,9 @@ use crate::class::{Class, Failure};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA256_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA256_ASN1_SIGNING,
+    EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+    RsaKeyPair,
 };
 use pkcs8::PrivateKeyInfo;
 use zeroize::Zeroizing;
@@ -37,11 +38,12 @@ pub struct KeyPair {
 }
 
 impl PrivateKey {
-    /// Opens cosign's encrypted key file. It costs about 120 ms and 66 MiB, which is what the password's safety is made of.
+    /// Opens cosign's encrypted key file. It costs about 120 ms and 66 MiB, which is what the
+    /// password's safety is made of.
     ///
     /// # Errors
-    /// `secret`: not such a key, or not this password. `unsupported`: another type of key inside. `limit`: other costs of scrypt
-    /// than cosign ever wrote.
+    /// `secret`: not such a key, or not this password. `unsupported`: another type of key inside.
+    /// `limit`: other costs of scrypt than cosign ever wrote.
     pub fn open(pem: &[u8], password: &[u8]) -> Result<Self, Failure> {
         Self::from_pkcs8(&sealed::open(pem, password)?)
     }
@@ -51,28 +53,33 @@ impl PrivateKey {
     /// # Errors
     /// `internal`: no randomness.
     pub fn generate(password: &[u8]) -> Result<KeyPair, Failure> {
-        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())
-            .map_err(|_| Failure::new(Class::Internal, "could not make a key"))?;
+        let document =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())
+                .map_err(|_| Failure::new(Class::Internal, "could not make a key"))?;
         Self::from_pkcs8(document.as_ref())?.sealed(password)
     }
 
-    /// Reads a private key that another program made, in PEM: PKCS#8, also openssl's encrypted one, PKCS#1 (RSA) or SEC1 (EC).
-    /// It becomes a key as cosign keeps them, encrypted under `password`, which also opens the file where that is encrypted.
+    /// Reads a private key that another program made, in PEM: PKCS#8, also openssl's encrypted one,
+    /// PKCS#1 (RSA) or SEC1 (EC). It becomes a key as cosign keeps them, encrypted under
+    /// `password`, which also opens the file where that is encrypted.
     ///
     /// # Errors
-    /// `secret`: no such key, or not this password. `unsupported`: another type of key, or another encryption. `limit`: a
-    /// password hash that costs too much.
+    /// `secret`: no such key, or not this password. `unsupported`: another type of key, or another
+    /// encryption. `limit`: a password hash that costs too much.
     pub fn import(pem: &[u8], password: &[u8]) -> Result<KeyPair, Failure> {
         import::import(pem, password)?.sealed(password)
     }
 
     /// Reads a PKCS#8 document (RFC 5208).
     pub(super) fn from_pkcs8(der: &[u8]) -> Result<Self, Failure> {
-        let info = PrivateKeyInfo::try_from(der).map_err(|error| secret(format!("not PKCS#8: {error}")))?;
+        let info = PrivateKeyInfo::try_from(der)
+            .map_err(|error| secret(format!("not PKCS#8: {error}")))?;
         match info.algorithm.oid {
             oid::EC => {
                 let curve = key::curve(info.algorithm.parameters_oid().ok())?;
-                EcdsaKeyPair::from_pkcs8(signing(curve), der).map_err(|_| invalid(curve)).and_then(|pair| Self::new(Pair::Ecdsa(pair)))
+                EcdsaKeyPair::from_pkcs8(signing(curve), der)
+                    .map_err(|_| invalid(curve))
+                    .and_then(|pair| Self::new(Pair::Ecdsa(pair)))
             }
             oid::ED25519 => {
                 let pair = Ed25519KeyPair::from_pkcs8(der).map_err(|_| invalid("Ed25519"))?;
@@ -95,11 +102,15 @@ impl PrivateKey {
     /// Reads an `ECPrivateKey` (RFC 5915), which need not name its curve.
     pub(super) fn from_sec1(der: &[u8]) -> Result<Self, Failure> {
         let curves = [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::EcdsaP521];
-        let pair = curves.into_iter().find_map(|curve| EcdsaKeyPair::from_private_key_der(signing(curve), der).ok());
-        pair.ok_or_else(|| key::unsupported("EC with another curve, or broken")).and_then(|pair| Self::new(Pair::Ecdsa(pair)))
+        let pair = curves
+            .into_iter()
+            .find_map(|curve| EcdsaKeyPair::from_private_key_der(signing(curve), der).ok());
+        pair.ok_or_else(|| key::unsupported("EC with another curve, or broken"))
+            .and_then(|pair| Self::new(Pair::Ecdsa(pair)))
     }
 
-    /// The public half goes through the reader of public keys, so one set of rules judges both halves.
+    /// The public half goes through the reader of public keys, so one set of rules judges both
+    /// halves.
     fn new(pair: Pair) -> Result<Self, Failure> {
         let spki: PublicKeyX509Der<'_> = match &pair {
             Pair::Ecdsa(pair) => pair.public_key().as_der(),
@@ -115,14 +126,21 @@ impl PrivateKey {
         let internal = |_| Failure::new(Class::Internal, "could not write the private key");
         // Version 1 of PKCS#8: Go reads no other.
         let document = match &self.pair {
-            Pair::Ecdsa(pair) => Zeroizing::new(pair.to_pkcs8v1().map_err(internal)?.as_ref().to_vec()),
-            Pair::Ed25519(pair) => Zeroizing::new(pair.to_pkcs8v1().map_err(internal)?.as_ref().to_vec()),
+            Pair::Ecdsa(pair) => {
+                Zeroizing::new(pair.to_pkcs8v1().map_err(internal)?.as_ref().to_vec())
+            }
+            Pair::Ed25519(pair) => {
+                Zeroizing::new(pair.to_pkcs8v1().map_err(internal)?.as_ref().to_vec())
+            }
             Pair::Rsa(pair) => {
                 let document: Pkcs8V1Der<'_> = pair.as_der().map_err(internal)?;
                 Zeroizing::new(document.as_ref().to_vec())
             }
         };
-        Ok(KeyPair { private_pem: sealed::seal(&document, password)?, public_pem: self.public.to_pem() })
+        Ok(KeyPair {
+            private_pem: sealed::seal(&document, password)?,
+            public_pem: self.public.to_pem(),
+        })
     }
 
     /// Returns the public half.
@@ -138,8 +156,12 @@ impl PrivateKey {
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure> {
         let random = SystemRandom::new();
         let signature = match &self.pair {
-            Pair::Ecdsa(pair) => pair.sign(&random, message).map(|signature| signature.as_ref().to_vec()),
-            Pair::Ed25519(pair) => pair.try_sign(message).map(|signature| signature.as_ref().to_vec()),
+            Pair::Ecdsa(pair) => {
+                pair.sign(&random, message).map(|signature| signature.as_ref().to_vec())
+            }
+            Pair::Ed25519(pair) => {
+                pair.try_sign(message).map(|signature| signature.as_ref().to_vec())
+            }
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).map(|()| signature)
@@ -149,7 +171,8 @@ impl PrivateKey {
     }
 }
 
-/// SHA-256 where the library can, for that is what every verifier takes; with P-384 it can only do SHA-384.
+/// SHA-256 where the library can, for that is what every verifier takes; with P-384 it can only do
+/// SHA-384.
 fn signing(curve: KeyAlgorithm) -> &'static EcdsaSigningAlgorithm {
     match curve {
         KeyAlgorithm::EcdsaP384 => &ECDSA_P384_SHA384_ASN1_SIGNING,

@@ -1,7 +1,8 @@
 //! The trusted root: whose certificates, logs and timestamps count, and when they did.
 //!
-//! Sources: sigstore protobuf-specs `sigstore_trustroot.proto`; `reference/security.md` rows S and T. The checks of certificates,
-//! timestamps, promises and proofs are sigstore-rust's; what it leaves open (`reference/crates.md` sections 2, 2b) is closed here.
+//! Sources: sigstore protobuf-specs `sigstore_trustroot.proto`; `reference/security.md` rows S and
+//! T. The checks of certificates, timestamps, promises and proofs are sigstore-rust's; what it
+//! leaves open (`reference/crates.md` sections 2, 2b) is closed here.
 
 use super::entry::Claim;
 use super::keyless::Rejected;
@@ -14,7 +15,9 @@ use serde_json::{Value, json};
 use sigstore::Verifier;
 use sigstore::crypto::{Checkpoint, Keyring, SigningScheme, VerificationKey};
 use sigstore::types::bundle::TransparencyLogEntry;
-use sigstore::types::{DerCertificate, DerPublicKey, KindVersion, Sha256Hash, SignatureBytes, TimeRange};
+use sigstore::types::{
+    DerCertificate, DerPublicKey, KindVersion, Sha256Hash, SignatureBytes, TimeRange,
+};
 use std::collections::BTreeSet;
 use std::fmt;
 use x509_cert::der::Decode as _;
@@ -50,42 +53,68 @@ impl fmt::Debug for TrustedRoot {
 }
 
 impl TrustedRoot {
-    /// Reads a trusted root. Keys of types that are not known are left out, for they are of logs that nobody here can check.
+    /// Reads a trusted root. Keys of types that are not known are left out, for they are of logs
+    /// that nobody here can check.
     ///
     /// # Errors
-    /// `trustroot`: another document, a key without the time from which it counts, or a certificate that is none.
+    /// `trustroot`: another document, a key without the time from which it counts, or a certificate
+    /// that is none.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Self, Failure> {
-        let error = |why: &dyn fmt::Display| Failure::new(Class::Trustroot, format!("the trusted root {name}: {why}"));
+        let error = |why: &dyn fmt::Display| {
+            Failure::new(Class::Trustroot, format!("the trusted root {name}: {why}"))
+        };
         if u64::try_from(bytes.len()).map_or(true, |length| length > limits::ROOT_BYTES) {
-            return Err(error(&format!("{} bytes; at most {} are read", bytes.len(), limits::ROOT_BYTES)));
+            return Err(error(&format!(
+                "{} bytes; at most {} are read",
+                bytes.len(),
+                limits::ROOT_BYTES
+            )));
         }
         let value = wire::json::parse(bytes).map_err(|failure| error(&failure.message()))?;
         let media_type = value.get("mediaType").and_then(Value::as_str).unwrap_or_default();
         if !media_type.starts_with(MEDIA_TYPE) {
-            return Err(error(&format!("the media type `{media_type}`; expected `{MEDIA_TYPE}+json;version=0.1`")));
+            return Err(error(&format!(
+                "the media type `{media_type}`; expected `{MEDIA_TYPE}+json;version=0.1`"
+            )));
         }
-        let mut root: sigstore::trust_root::TrustedRoot = serde_json::from_value(value).map_err(|problem| error(&problem))?;
+        let mut root: sigstore::trust_root::TrustedRoot =
+            serde_json::from_value(value).map_err(|problem| error(&problem))?;
         let mut seen = BTreeSet::new();
         root.tlogs.retain(|log| {
-            VerificationKey::from_spki(&log.public_key.raw_bytes).is_ok() && seen.insert((false, log.log_id.key_id.as_bytes().to_vec()))
+            VerificationKey::from_spki(&log.public_key.raw_bytes).is_ok()
+                && seen.insert((false, log.log_id.key_id.as_bytes().to_vec()))
         });
-        root.ctlogs.retain(|log| is_known(&log.public_key.raw_bytes) && seen.insert((true, log.log_id.key_id.as_bytes().to_vec())));
+        root.ctlogs.retain(|log| {
+            is_known(&log.public_key.raw_bytes)
+                && seen.insert((true, log.log_id.key_id.as_bytes().to_vec()))
+        });
         // Without an end a key counts for ever; without a start nobody said that it ever does.
         let logs = root.tlogs.iter().map(|log| &log.public_key);
-        if logs.chain(root.ctlogs.iter().map(|log| &log.public_key)).any(|key| key.valid_for.is_none()) {
+        if logs
+            .chain(root.ctlogs.iter().map(|log| &log.public_key))
+            .any(|key| key.valid_for.is_none())
+        {
             return Err(error(&"a key of a log without `validFor`, the time in which it counts"));
         }
         for authority in &mut root.certificate_authorities {
-            let chain = authority.cert_chain.certificates.iter().map(|certificate| &certificate.raw_bytes);
-            authority.valid_for = narrow(chain, authority.valid_for, Some(CODE_SIGNING)).map_err(|problem| error(&problem))?;
+            let chain =
+                authority.cert_chain.certificates.iter().map(|certificate| &certificate.raw_bytes);
+            authority.valid_for = narrow(chain, authority.valid_for, Some(CODE_SIGNING))
+                .map_err(|problem| error(&problem))?;
         }
         for authority in &mut root.timestamp_authorities {
-            let chain = authority.cert_chain.certificates.iter().map(|certificate| &certificate.raw_bytes);
-            authority.valid_for = narrow(chain, authority.valid_for, None).map_err(|problem| error(&problem))?;
+            let chain =
+                authority.cert_chain.certificates.iter().map(|certificate| &certificate.raw_bytes);
+            authority.valid_for =
+                narrow(chain, authority.valid_for, None).map_err(|problem| error(&problem))?;
         }
         let log = |log: &sigstore::trust_root::TransparencyLog| {
             let key = VerificationKey::from_spki(&log.public_key.raw_bytes).ok()?;
-            Some(Log { id: log.log_id.key_id.as_bytes().to_vec(), key, window: log.public_key.valid_for })
+            Some(Log {
+                id: log.log_id.key_id.as_bytes().to_vec(),
+                key,
+                window: log.public_key.valid_for,
+            })
         };
         Ok(Self {
             name: name.to_owned(),
@@ -102,9 +131,14 @@ impl TrustedRoot {
         &self.name
     }
 
-    /// Checks what the crate leaves open of an entry: that it is proven at all, that the log which signed the proof is the one that
-    /// the entry names, and that its key counted at every time that is known.
-    pub(super) fn check_log(&self, entry: &TransparencyLogEntry, times: &[Timestamp]) -> Result<(), Failure> {
+    /// Checks what the crate leaves open of an entry: that it is proven at all, that the log which
+    /// signed the proof is the one that the entry names, and that its key counted at every time
+    /// that is known.
+    pub(super) fn check_log(
+        &self,
+        entry: &TransparencyLogEntry,
+        times: &[Timestamp],
+    ) -> Result<(), Failure> {
         let body = wire::json::parse(entry.canonicalized_body.as_bytes()).unwrap_or_default();
         if body.get("kind") != Some(&json!(entry.kind_version.kind()))
             || body.get("apiVersion") != Some(&json!(entry.kind_version.version()))
@@ -112,35 +146,63 @@ impl TrustedRoot {
             return Err(tlog("a log entry of another kind than it says"));
         }
         let Some(proof) = &entry.inclusion_proof else {
-            return if entry.inclusion_promise.is_some() { Ok(()) } else { Err(tlog("a log entry that nothing proves")) };
+            return if entry.inclusion_promise.is_some() {
+                Ok(())
+            } else {
+                Err(tlog("a log entry that nothing proves"))
+            };
         };
-        let checkpoint = proof.checkpoint.checkpoint().ok_or_else(|| tlog("a proof without a checkpoint"))?;
+        let checkpoint =
+            proof.checkpoint.checkpoint().ok_or_else(|| tlog("a proof without a checkpoint"))?;
         // Of a v2 entry the name of the log is not signed, so it says nothing.
         let is_v1 = entry.kind_version != KindVersion::HashedRekordV002;
         self.check_signer(checkpoint, is_v1.then_some(entry.log_id.key_id.as_bytes()), times)
     }
 
-    /// Checks that the head of a tree is signed by a log, by the one of this name where there is one, whose key counted then.
-    pub(super) fn check_signer(&self, checkpoint: &Checkpoint, name: Option<&[u8]>, times: &[Timestamp]) -> Result<(), Failure> {
-        let signed_by =
-            |log: &&Log| checkpoint.signatures().iter().any(|found| log.key.verify(checkpoint.signed_data(), &found.signature).is_ok());
+    /// Checks that the head of a tree is signed by a log, by the one of this name where there is
+    /// one, whose key counted then.
+    pub(super) fn check_signer(
+        &self,
+        checkpoint: &Checkpoint,
+        name: Option<&[u8]>,
+        times: &[Timestamp],
+    ) -> Result<(), Failure> {
+        let signed_by = |log: &&Log| {
+            checkpoint
+                .signatures()
+                .iter()
+                .any(|found| log.key.verify(checkpoint.signed_data(), &found.signature).is_ok())
+        };
         // Where no time is known, a key that has an end may have been used after it.
         let dated = |window: &TimeRange| window.end.is_none() || !times.is_empty();
-        let counted = |log: &Log| log.window.is_none_or(|window| dated(&window) && times.iter().all(|time| window.contains(*time)));
+        let counted = |log: &Log| {
+            log.window.is_none_or(|window| {
+                dated(&window) && times.iter().all(|time| window.contains(*time))
+            })
+        };
         let named = |log: &&Log| name.is_none_or(|name| log.id == name);
         let mut signers = self.logs.iter().filter(signed_by).filter(named).peekable();
         if signers.peek().is_none() {
             return Err(tlog("a checkpoint by another log than the entry names"));
         }
-        if signers.any(counted) { Ok(()) } else { Err(tlog("a checkpoint by a key that did not count when the signature was made")) }
+        if signers.any(counted) {
+            Ok(())
+        } else {
+            Err(tlog("a checkpoint by a key that did not count when the signature was made"))
+        }
     }
 
-    /// Checks that a log promised to have an entry about a signature by a key, as the entry lies beside legacy signatures.
-    /// Returns when, and at which position.
+    /// Checks that a log promised to have an entry about a signature by a key, as the entry lies
+    /// beside legacy signatures. Returns when, and at which position.
     ///
     /// # Errors
-    /// `tlog`: it did not, or the entry is about something else. `time`: a log whose key did not count then.
-    pub(super) fn check_promise(&self, entry: &LogEntry, claim: &Claim<'_>) -> Result<(Timestamp, u64), Rejected> {
+    /// `tlog`: it did not, or the entry is about something else. `time`: a log whose key did not
+    /// count then.
+    pub(super) fn check_promise(
+        &self,
+        entry: &LogEntry,
+        claim: &Claim<'_>,
+    ) -> Result<(Timestamp, u64), Rejected> {
         let time = self.check_promised(entry)?;
         claim.is_named_in(&entry.body)?;
         Ok((time, entry.log_index))
@@ -148,7 +210,8 @@ impl TrustedRoot {
 
     /// Checks that a log promised to have an entry, whatever it is about. Returns when.
     pub(super) fn check_promised(&self, entry: &LogEntry) -> Result<Timestamp, Rejected> {
-        let time = Timestamp::from_second(entry.integrated_time).map_err(|_| malformed("a log entry with a time that cannot be"))?;
+        let time = Timestamp::from_second(entry.integrated_time)
+            .map_err(|_| malformed("a log entry with a time that cannot be"))?;
         // RFC 8785 by hand: the four keys in order, and no character in them that is escaped.
         let log_id: String = entry.log_id.iter().map(|byte| format!("{byte:02x}")).collect();
         let payload = json!({
@@ -160,19 +223,28 @@ impl TrustedRoot {
         let id = Sha256Hash::from(entry.log_id);
         if self.keys.key(&id).is_none() {
             return Err(Rejected {
-                failure: tlog(format!("an entry of the log {log_id}, which the trusted root {} does not know", self.name)),
+                failure: tlog(format!(
+                    "an entry of the log {log_id}, which the trusted root {} does not know",
+                    self.name
+                )),
                 unknown: true,
             });
         }
         self.keys
-            .verify_with_key_id_at(&id, time, payload.to_string(), &SignatureBytes::new(entry.promise.clone()))
+            .verify_with_key_id_at(
+                &id,
+                time,
+                payload.to_string(),
+                &SignatureBytes::new(entry.promise.clone()),
+            )
             .map_err(|error| tlog(format!("the log did not promise this entry: {error}")))?;
         Ok(time)
     }
 }
 
-/// Returns when an authority counts: only while each of its certificates does, where these are for `purpose`. The crate takes those
-/// that it ends a chain at as they are, whatever their dates (cosign CVE-2026-24122; `reference/security.md` S12).
+/// Returns when an authority counts: only while each of its certificates does, where these are for
+/// `purpose`. The crate takes those that it ends a chain at as they are, whatever their dates
+/// (cosign CVE-2026-24122; `reference/security.md` S12).
 fn narrow<'a>(
     chain: impl Iterator<Item = &'a DerCertificate>,
     known: Option<TimeRange>,
@@ -180,17 +252,26 @@ fn narrow<'a>(
 ) -> Result<Option<TimeRange>, String> {
     let mut narrowed = known;
     for certificate in chain {
-        let certificate = x509_cert::Certificate::from_der(certificate.as_bytes()).map_err(|error| error.to_string())?;
+        let certificate = x509_cert::Certificate::from_der(certificate.as_bytes())
+            .map_err(|error| error.to_string())?;
         let tbs = &certificate.tbs_certificate;
-        let time = |time: x509_cert::time::Time| Timestamp::try_from(time.to_system_time()).map_err(|error| error.to_string());
+        let time = |time: x509_cert::time::Time| {
+            Timestamp::try_from(time.to_system_time()).map_err(|error| error.to_string())
+        };
         let (start, end) = (time(tbs.validity.not_before)?, time(tbs.validity.not_after)?);
         let window = narrowed.unwrap_or_else(|| TimeRange::new(start, Some(end)));
-        narrowed = Some(TimeRange::new(window.start.max(start), Some(window.end.map_or(end, |known| known.min(end)))));
+        narrowed = Some(TimeRange::new(
+            window.start.max(start),
+            Some(window.end.map_or(end, |known| known.min(end))),
+        ));
         let purposes = tbs.get::<ExtendedKeyUsage>().map_err(|error| error.to_string())?;
         if let (Some(purpose), Some((_, purposes))) = (purpose, purposes)
             && !purposes.0.iter().any(|found| [purpose, ANY_PURPOSE].contains(found))
         {
-            return Err(format!("an authority whose certificate `{}` is not for signing", tbs.subject));
+            return Err(format!(
+                "an authority whose certificate `{}` is not for signing",
+                tbs.subject
+            ));
         }
     }
     Ok(narrowed)
@@ -198,7 +279,8 @@ fn narrow<'a>(
 
 /// Whether signed certificate timestamps by this key can be checked: the old logs have RSA keys.
 fn is_known(key: &DerPublicKey) -> bool {
-    VerificationKey::from_spki(key).is_ok() || VerificationKey::from_der(key, SigningScheme::RsaPkcs1Sha256).is_ok()
+    VerificationKey::from_spki(key).is_ok()
+        || VerificationKey::from_der(key, SigningScheme::RsaPkcs1Sha256).is_ok()
 }
 
 pub(super) fn tlog(why: impl fmt::Display) -> Failure {
@@ -227,12 +309,22 @@ mod tests {
         ];
         for (kind, version, own) in kinds {
             let body = json!({"kind": kind, "apiVersion": version}).to_string().into_bytes();
-            let entry = LogEntry { body, integrated_time: 7, log_index: 9, log_id: [0; 32], promise: vec![1] };
+            let entry = LogEntry {
+                body,
+                integrated_time: 7,
+                log_index: 9,
+                log_id: [0; 32],
+                promise: vec![1],
+            };
             let mut entry = keyless::log_entry(&entry).unwrap();
             for (_, _, called) in kinds {
                 entry.kind_version = called;
                 let expected = if called == own { Ok(()) } else { Err(Class::Tlog) };
-                assert_eq!(root.check_log(&entry, &[]).map_err(|failure| failure.class()), expected, "{kind} {version}, {called:?}");
+                assert_eq!(
+                    root.check_log(&entry, &[]).map_err(|failure| failure.class()),
+                    expected,
+                    "{kind} {version}, {called:?}"
+                );
             }
         }
     }

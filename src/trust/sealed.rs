@@ -1,4 +1,5 @@
-//! cosign's encrypted key files: PEM around JSON, scrypt for the password, NaCl's secretbox around PKCS#8.
+//! cosign's encrypted key files: PEM around JSON, scrypt for the password, NaCl's secretbox around
+//! PKCS#8.
 //!
 //! Source: `reference/cosign.md` 1c. What lies inside is not looked at here.
 
@@ -18,7 +19,8 @@ const HEADER: &str = "ENCRYPTED SIGSTORE PRIVATE KEY";
 const OLD_HEADER: &str = "ENCRYPTED COSIGN PRIVATE KEY";
 /// scrypt's N in what we write, as a power of two: cosign's 65,536.
 const LOG_N: u8 = 16;
-/// The values of N that are opened, as powers of two. Others could take any memory and time (security.md G07).
+/// The values of N that are opened, as powers of two. Others could take any memory and time
+/// (security.md G07).
 const LOG_N_KNOWN: [u8; 3] = [15, 16, 17];
 
 #[derive(Deserialize)]
@@ -54,10 +56,12 @@ pub(super) fn is_sealed(tag: &str) -> bool {
     tag == HEADER || tag == OLD_HEADER
 }
 
-/// Opens a file and returns the PKCS#8 inside. It costs about 120 ms and 66 MiB, which is what the password's safety is made of.
+/// Opens a file and returns the PKCS#8 inside. It costs about 120 ms and 66 MiB, which is what the
+/// password's safety is made of.
 ///
 /// # Errors
-/// `secret`: not such a file, or not this password. `limit`: other costs of scrypt than cosign ever wrote.
+/// `secret`: not such a file, or not this password. `limit`: other costs of scrypt than cosign ever
+/// wrote.
 pub(super) fn open(pem: &[u8], password: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let block = pem::parse(pem).map_err(|error| secret(format!("is not PEM: {error}")))?;
     if !is_sealed(block.tag()) {
@@ -69,19 +73,27 @@ pub(super) fn open(pem: &[u8], password: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fa
             "make one with `luet-cosign generate-key-pair`"
         }));
     }
-    let wire: EncryptedWire = json::parse_as(block.contents()).map_err(|failure| secret(failure.message()))?;
+    let wire: EncryptedWire =
+        json::parse_as(block.contents()).map_err(|failure| secret(failure.message()))?;
     if wire.kdf.name != "scrypt" || wire.cipher.name != "nacl/secretbox" {
-        return Err(secret(format!("uses `{}` and `{}`; expected `scrypt` and `nacl/secretbox`", wire.kdf.name, wire.cipher.name)));
+        return Err(secret(format!(
+            "uses `{}` and `{}`; expected `scrypt` and `nacl/secretbox`",
+            wire.kdf.name, wire.cipher.name
+        )));
     }
     let log_n = cost(&wire.kdf.params)?;
     let salt = decode("salt", &wire.kdf.salt)?;
-    let nonce: [u8; 24] =
-        decode("nonce", &wire.cipher.nonce)?.try_into().map_err(|_| secret("has a nonce of another length than 24".to_owned()))?;
+    let nonce: [u8; 24] = decode("nonce", &wire.cipher.nonce)?
+        .try_into()
+        .map_err(|_| secret("has a nonce of another length than 24".to_owned()))?;
     let ciphertext = decode("ciphertext", &wire.ciphertext)?;
     cipher(password, &salt, log_n)?
         .decrypt(&nonce.into(), ciphertext.as_slice())
         .map(Zeroizing::new)
-        .map_err(|_| secret("does not open with this password".to_owned()).hint("set COSIGN_PASSWORD; an empty password is a password"))
+        .map_err(|_| {
+            secret("does not open with this password".to_owned())
+                .hint("set COSIGN_PASSWORD; an empty password is a password")
+        })
 }
 
 /// Encrypts a PKCS#8 document under `password`, as cosign does.
@@ -110,7 +122,9 @@ fn secret(why: String) -> Failure {
 }
 
 fn decode(name: &str, text: &str) -> Result<Vec<u8>, Failure> {
-    BASE64_STANDARD.decode(text).map_err(|error| secret(format!("has no base64 in `{name}`: {error}")))
+    BASE64_STANDARD
+        .decode(text)
+        .map_err(|error| secret(format!("has no base64 in `{name}`: {error}")))
 }
 
 fn cost(params: &ParamsWire) -> Result<u8, Failure> {
@@ -123,7 +137,8 @@ fn cost(params: &ParamsWire) -> Result<u8, Failure> {
 }
 
 fn cipher(password: &[u8], salt: &[u8], log_n: u8) -> Result<XSalsa20Poly1305, Failure> {
-    let internal = |error: &dyn std::fmt::Display| Failure::new(Class::Internal, format!("scrypt: {error}"));
+    let internal =
+        |error: &dyn std::fmt::Display| Failure::new(Class::Internal, format!("scrypt: {error}"));
     let params = scrypt::Params::new(log_n, 8, 1, 32).map_err(|error| internal(&error))?;
     let mut key = Zeroizing::new([0; 32]);
     scrypt::scrypt(password, salt, &params, key.as_mut()).map_err(|error| internal(&error))?;

@@ -1,8 +1,8 @@
 //! What lies in `Dest`, held against what was verified.
 //!
-//! luet's extractor does not check layer bytes (`reference/hosts.md` 1.4), so the yes is said here, about bytes on disk: first
-//! by the digest of the tree that our signer claimed, without a request; else by the layers, streamed once more, which decide.
-//! Design: section 5.
+//! luet's extractor does not check layer bytes (`reference/hosts.md` 1.4), so the yes is said here,
+//! about bytes on disk: first by the digest of the tree that our signer claimed, without a request;
+//! else by the layers, streamed once more, which decide. Design: section 5.
 
 use super::platform;
 use crate::class::{Class, Failure};
@@ -38,19 +38,28 @@ impl Proof {
             Self::Layers(Accepted::Only(Meaning::Host)) => {
                 "equal to the layers as the host unpacks them, which differs from the OCI meaning"
             }
-            Self::Layers(Accepted::Only(Meaning::Oci)) => "equal to the layers in the OCI meaning, which differs from the host's",
+            Self::Layers(Accepted::Only(Meaning::Oci)) => {
+                "equal to the layers in the OCI meaning, which differs from the host's"
+            }
         }
     }
 }
 
 /// Compares what lies in `dest` with what was verified.
-pub(super) async fn compare(session: &Session, image: &str, dest: &Dest, before: &Listing, verified: &Verified) -> Result<Proof, Failure> {
+pub(super) async fn compare(
+    session: &Session,
+    image: &str,
+    dest: &Dest,
+    before: &Listing,
+    verified: &Verified,
+) -> Result<Proof, Failure> {
     let mode = session.policy().post_unpack();
     if mode == PostUnpack::Off {
         return Ok(Proof::Off);
     }
     let pause = session.client().pause();
-    let walked = dest::walk(dest, &dest::Options { before: Some(before), ..dest::Options::default() })?;
+    let walked =
+        dest::walk(dest, &dest::Options { before: Some(before), ..dest::Options::default() })?;
     drop(pause);
     if mode != PostUnpack::Layers
         && let Some(claimed) = verified.tree
@@ -59,16 +68,25 @@ pub(super) async fn compare(session: &Session, image: &str, dest: &Dest, before:
         return Ok(Proof::Tree);
     }
     if mode == PostUnpack::Tree {
-        let what =
-            if verified.tree.is_some() { "is not the tree that was signed" } else { "cannot be compared: the signature claims no tree" };
+        let what = if verified.tree.is_some() {
+            "is not the tree that was signed"
+        } else {
+            "cannot be compared: the signature claims no tree"
+        };
         return Err(Failure::new(Class::Tree, format!("what was unpacked into `{dest}` {what}"))
             .hint("with `post_unpack: auto` the layers decide, and say which files differ"));
     }
     by_layers(session, image, &walked, verified).await.map(Proof::Layers)
 }
 
-/// Streams the layers of the verified image, and for an index of each image that the host can have chosen.
-async fn by_layers(session: &Session, image: &str, walked: &Walked, verified: &Verified) -> Result<Accepted, Failure> {
+/// Streams the layers of the verified image, and for an index of each image that the host can have
+/// chosen.
+async fn by_layers(
+    session: &Session,
+    image: &str,
+    walked: &Walked,
+    verified: &Verified,
+) -> Result<Accepted, Failure> {
     let reference: Reference = image.parse()?;
     let repository = reference.repository();
     let mut refusal = None;
@@ -76,7 +94,8 @@ async fn by_layers(session: &Session, image: &str, walked: &Walked, verified: &V
         let layers = layers::read(session.client(), repository, &image).await?;
         match Expected::of(&layers).accepts(&walked.tree, &walked.terms) {
             Ok(accepted) => return Ok(accepted),
-            // Of several images the first is the likeliest, so its differences are the ones to show.
+            // Of several images the first is the likeliest, so its differences are the ones to
+            // show.
             Err(failure) => refusal = refusal.or(Some(failure)),
         }
     }
@@ -85,8 +104,13 @@ async fn by_layers(session: &Session, image: &str, walked: &Walked, verified: &V
         .hint("run it again: the tag may have moved meanwhile; when it happens twice, do not use this registry"))
 }
 
-/// Returns the images that may lie in `Dest`: what was signed, or where that is an index those for the host's platform.
-async fn images(session: &Session, repository: &Repository, verified: &Verified) -> Result<Vec<OciImageManifest>, Failure> {
+/// Returns the images that may lie in `Dest`: what was signed, or where that is an index those for
+/// the host's platform.
+async fn images(
+    session: &Session,
+    repository: &Repository,
+    verified: &Verified,
+) -> Result<Vec<OciImageManifest>, Failure> {
     match manifest(session.client(), repository, &verified.signed).await? {
         ManifestKind::Image(image) => Ok(vec![image]),
         ManifestKind::Index(index) => {
@@ -94,7 +118,9 @@ async fn images(session: &Session, repository: &Repository, verified: &Verified)
             for digest in platform::children(&index, session.host().flag("platform"))? {
                 match manifest(session.client(), repository, &digest).await? {
                     ManifestKind::Image(image) => images.push(image),
-                    ManifestKind::Index(_) => return Err(super::malformed("an index within an index")),
+                    ManifestKind::Index(_) => {
+                        return Err(super::malformed("an index within an index"));
+                    }
                 }
             }
             Ok(images)
@@ -102,22 +128,33 @@ async fn images(session: &Session, repository: &Repository, verified: &Verified)
     }
 }
 
-async fn manifest(client: &Client, repository: &Repository, digest: &Digest) -> Result<ManifestKind, Failure> {
+async fn manifest(
+    client: &Client,
+    repository: &Repository,
+    digest: &Digest,
+) -> Result<ManifestKind, Failure> {
     match client.manifest(repository, digest, limits::MANIFEST_BYTES).await? {
         Answer::There(manifest) => Ok(manifest.kind),
-        Answer::Absent(_) => {
-            Err(Failure::new(Class::Registry, format!("`{repository}@{digest}`, which was there before unpacking, is gone")))
-        }
+        Answer::Absent(_) => Err(Failure::new(
+            Class::Registry,
+            format!("`{repository}@{digest}`, which was there before unpacking, is gone"),
+        )),
     }
 }
 
-/// Makes sure that nothing of what was refused is used: what held nothing before holds nothing again; anything else is left.
+/// Makes sure that nothing of what was refused is used: what held nothing before holds nothing
+/// again; anything else is left.
 pub(super) fn clear(dest: &Dest, before: &Listing, refusal: Failure) -> Failure {
     if !before.is_empty() {
-        return refusal.detail(format!("`{dest}` was not empty before, so it is left as it is: do not use what is in it"));
+        return refusal.detail(format!(
+            "`{dest}` was not empty before, so it is left as it is: do not use what is in it"
+        ));
     }
     match dest::empty(dest) {
         Ok(()) => refusal.detail(format!("`{dest}` was emptied")),
-        Err(failure) => refusal.detail(format!("`{dest}` could not be emptied, do not use what is in it: {}", failure.message())),
+        Err(failure) => refusal.detail(format!(
+            "`{dest}` could not be emptied, do not use what is in it: {}",
+            failure.message()
+        )),
     }
 }

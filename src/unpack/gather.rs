@@ -1,15 +1,20 @@
 //! Gathering: everything that can be found out about the signatures of an image, as facts.
 //!
-//! Three places hold signatures of a subject: the `.sig` tag, the referrers API and its fallback tag. All three are asked at
-//! the same time, always, and signatures of both formats count alike, wherever they lie. What is found is checked here, by the
-//! checker of `trust`; what it comes to is decided elsewhere.
+//! Three places hold signatures of a subject: the `.sig` tag, the referrers API and its fallback
+//! tag. All three are asked at the same time, always, and signatures of both formats count alike,
+//! wherever they lie. What is found is checked here, by the checker of `trust`; what it comes to is
+//! decided elsewhere.
 
 use super::platform;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Reference, Repository, Subject, Tag};
-use crate::policy::{Evidence, Matched, Memory, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport};
-use crate::registry::{Absence, Answer, Client, Descriptor, Manifest, ManifestKind, Referrers, Role};
+use crate::policy::{
+    Evidence, Matched, Memory, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport,
+};
+use crate::registry::{
+    Absence, Answer, Client, Descriptor, Manifest, ManifestKind, Referrers, Role,
+};
 use crate::sigstore::Roots;
 use crate::trust::{self, CertificateLog, Checker, Rejected, Requirements, VerifiedSignature};
 use crate::wire::{Bundle, BundleSource, Referrer, Signatures};
@@ -43,7 +48,8 @@ struct Spot<'a> {
 }
 
 impl Look<'_> {
-    /// Resolves the image once, and looks at it; where nobody who is trusted signed an index, also at this platform's image.
+    /// Resolves the image once, and looks at it; where nobody who is trusted signed an index, also
+    /// at this platform's image.
     pub(super) async fn gather(&self, reference: &Reference) -> Result<Evidence, Failure> {
         let image = self.client.resolve(reference).await?;
         let child = match &image.kind {
@@ -64,13 +70,25 @@ impl Look<'_> {
     /// Returns what signatures are checked against, with the trusted roots that takes.
     async fn checker(&self) -> Checker<'_> {
         let authorities = self.matched.authorities();
-        let needed = authorities.iter().filter(|authority| authority.needs_root()).map(|authority| authority.root.as_ref());
+        let needed = authorities
+            .iter()
+            .filter(|authority| authority.needs_root())
+            .map(|authority| authority.root.as_ref());
         let roots = self.roots.load(needed).await;
-        Checker { roots, certificate_log: self.certificate_log, ..Checker::new(authorities, self.requirements) }
+        Checker {
+            roots,
+            certificate_log: self.certificate_log,
+            ..Checker::new(authorities, self.requirements)
+        }
     }
 
-    /// Checks something, and where that met an authority or log that its trusted root does not know, once more with a newer one.
-    async fn check<'a, T>(&'a self, checker: &mut Checker<'a>, check: impl Fn(&Checker<'a>) -> Result<T, Rejected>) -> Result<T, Failure> {
+    /// Checks something, and where that met an authority or log that its trusted root does not
+    /// know, once more with a newer one.
+    async fn check<'a, T>(
+        &'a self,
+        checker: &mut Checker<'a>,
+        check: impl Fn(&Checker<'a>) -> Result<T, Rejected>,
+    ) -> Result<T, Failure> {
         let outcome = self.roots.judge(async || check(&self.checker().await)).await;
         // What is checked next is checked by what is known now.
         checker.roots = self.checker().await.roots;
@@ -85,9 +103,11 @@ impl Look<'_> {
     /// Looks at every place of one subject.
     async fn look(&self, reference: &Reference, subject: Digest, evidence: &mut Evidence) {
         for repository in &self.matched.repositories() {
-            let role = if repository == reference.repository() { Role::Image } else { Role::Signatures };
+            let role =
+                if repository == reference.repository() { Role::Image } else { Role::Signatures };
             let place = Subject { repository: repository.clone(), digest: subject };
-            let (signatures_tag, fallback_tag) = (Tag::of_signatures(&subject), Tag::of_referrers(&subject));
+            let (signatures_tag, fallback_tag) =
+                (Tag::of_signatures(&subject), Tag::of_referrers(&subject));
             let (signatures, referrers, fallback) = tokio::join!(
                 self.client.by_tag(repository, &signatures_tag, role),
                 self.client.referrers(&place, role),
@@ -98,14 +118,20 @@ impl Look<'_> {
             let listed = listed(referrers);
             let tagged = tagged(subject, fallback);
             let mut seen = Vec::new();
-            for (kind, found) in [(PlaceKind::Referrers, listed), (PlaceKind::FallbackTag, tagged)] {
+            for (kind, found) in [(PlaceKind::Referrers, listed), (PlaceKind::FallbackTag, tagged)]
+            {
                 self.referrers(spot(kind), found, &mut seen, evidence).await;
             }
         }
     }
 
     /// Checks what lies under the `.sig` tag.
-    async fn signatures(&self, spot: Spot<'_>, answer: Result<Answer<Manifest>, Failure>, evidence: &mut Evidence) {
+    async fn signatures(
+        &self,
+        spot: Spot<'_>,
+        answer: Result<Answer<Manifest>, Failure>,
+        evidence: &mut Evidence,
+    ) {
         let signatures = match answer {
             Ok(Answer::There(manifest)) => Signatures::parse(&manifest.bytes),
             Ok(Answer::Absent(absence)) => return put_place(evidence, spot, absent(&absence)),
@@ -119,7 +145,8 @@ impl Look<'_> {
         put_signatures(evidence, spot, found);
     }
 
-    /// Opens referrers, those that were not seen before, a few at a time, until a good signature is found.
+    /// Opens referrers, those that were not seen before, a few at a time, until a good signature is
+    /// found.
     async fn referrers(
         &self,
         spot: Spot<'_>,
@@ -139,9 +166,12 @@ impl Look<'_> {
         let mut count = 0;
         // In the order of the list, so that two runs come to the same.
         let before = evidence.clone();
-        let mut opened = stream::iter(&listed).map(|descriptor| self.open(spot, descriptor, &before)).buffered(limits::PARALLEL);
+        let mut opened = stream::iter(&listed)
+            .map(|descriptor| self.open(spot, descriptor, &before))
+            .buffered(limits::PARALLEL);
         while let Some(result) = opened.next().await {
-            // One that cannot be had may be the good one, so it speaks against the image; but the next may be good all the same.
+            // One that cannot be had may be the good one, so it speaks against the image; but the
+            // next may be good all the same.
             let found = result.unwrap_or_else(|failure| vec![("referrer", Err(failure))]);
             count += found.len();
             put_signatures(evidence, spot, found);
@@ -153,23 +183,42 @@ impl Look<'_> {
     }
 
     /// Opens one referrer. Nothing is found where it is no signature.
-    async fn open(&self, spot: Spot<'_>, descriptor: &Descriptor, evidence: &Evidence) -> Result<Vec<Found>, Failure> {
-        let manifest = match self.client.manifest(spot.repository, &descriptor.digest, limits::MANIFEST_BYTES).await? {
+    async fn open(
+        &self,
+        spot: Spot<'_>,
+        descriptor: &Descriptor,
+        evidence: &Evidence,
+    ) -> Result<Vec<Found>, Failure> {
+        let manifest = match self
+            .client
+            .manifest(spot.repository, &descriptor.digest, limits::MANIFEST_BYTES)
+            .await?
+        {
             Answer::There(manifest) => manifest,
             Answer::Absent(absence) => {
-                let message = format!("the registry lists the referrer `{}` but does not have it ({})", descriptor.digest, said(&absence));
+                let message = format!(
+                    "the registry lists the referrer `{}` but does not have it ({})",
+                    descriptor.digest,
+                    said(&absence)
+                );
                 return Err(Failure::new(Class::Registry, message));
             }
         };
         match Referrer::parse(&manifest.bytes, &spot.subject)? {
             Referrer::Other => Ok(Vec::new()),
-            Referrer::Legacy => Ok(self.legacy(spot, &Signatures::parse(&manifest.bytes)?, evidence).await),
+            Referrer::Legacy => {
+                Ok(self.legacy(spot, &Signatures::parse(&manifest.bytes)?, evidence).await)
+            }
             Referrer::Bundle { digest, bytes } => {
-                let bundle = self.client.blob(spot.repository, &digest, bytes, limits::BUNDLE_BYTES).await?;
+                let bundle =
+                    self.client.blob(spot.repository, &digest, bytes, limits::BUNDLE_BYTES).await?;
                 let outcome = match Bundle::parse(&bundle, BundleSource::Registry) {
                     Ok(bundle) => {
                         let mut checker = self.checker().await;
-                        self.check(&mut checker, |checker| trust::check_bundle(&bundle, &spot.subject, checker)).await
+                        self.check(&mut checker, |checker| {
+                            trust::check_bundle(&bundle, &spot.subject, checker)
+                        })
+                        .await
                     }
                     Err(failure) => Err(failure),
                 };
@@ -182,19 +231,27 @@ impl Look<'_> {
 /// Reads the answer of the referrers API.
 fn listed(answer: Result<Referrers, Failure>) -> Result<Vec<Descriptor>, PlaceAnswer> {
     match answer {
-        Ok(Referrers::Listed(found)) if found.is_empty() => Err(PlaceAnswer::Absent { detail: "an empty list".to_owned() }),
+        Ok(Referrers::Listed(found)) if found.is_empty() => {
+            Err(PlaceAnswer::Absent { detail: "an empty list".to_owned() })
+        }
         Ok(Referrers::Listed(found)) => Ok(found),
         Ok(Referrers::NoApi(absence)) => Err(PlaceAnswer::NoApi { detail: said(&absence) }),
         Err(failure) => Err(PlaceAnswer::Failed(failure)),
     }
 }
 
-/// Reads the index under the fallback tag. Its descriptors say nothing that can be relied on: every manifest is opened.
-fn tagged(subject: Digest, answer: Result<Answer<Manifest>, Failure>) -> Result<Vec<Descriptor>, PlaceAnswer> {
+/// Reads the index under the fallback tag. Its descriptors say nothing that can be relied on: every
+/// manifest is opened.
+fn tagged(
+    subject: Digest,
+    answer: Result<Answer<Manifest>, Failure>,
+) -> Result<Vec<Descriptor>, PlaceAnswer> {
     let manifest = match answer {
         // GitLab takes the name of this tag for the digest in it, and so has no such tag.
         Ok(Answer::There(manifest)) if manifest.digest == subject => {
-            return Err(PlaceAnswer::Absent { detail: "the registry answered with the image itself".to_owned() });
+            return Err(PlaceAnswer::Absent {
+                detail: "the registry answered with the image itself".to_owned(),
+            });
         }
         Ok(Answer::There(manifest)) => manifest,
         Ok(Answer::Absent(absence)) => return Err(absent(&absence)),
@@ -204,17 +261,27 @@ fn tagged(subject: Digest, answer: Result<Answer<Manifest>, Failure>) -> Result<
         let message = format!("what lies under the fallback tag of `{subject}` is no index");
         return Err(PlaceAnswer::Failed(Failure::new(Class::Malformed, message)));
     };
-    let found: Result<Vec<Descriptor>, Failure> = index.manifests.iter().map(Descriptor::try_from).collect();
+    let found: Result<Vec<Descriptor>, Failure> =
+        index.manifests.iter().map(Descriptor::try_from).collect();
     let found = found.map_err(PlaceAnswer::Failed)?;
     if found.len() > limits::REFERRERS {
-        let message = format!("{} referrers of `{subject}`; at most {} are looked at", found.len(), limits::REFERRERS);
+        let message = format!(
+            "{} referrers of `{subject}`; at most {} are looked at",
+            found.len(),
+            limits::REFERRERS
+        );
         return Err(PlaceAnswer::Failed(Failure::new(Class::Limit, message)));
     }
     Ok(found)
 }
 
 fn put_place(evidence: &mut Evidence, spot: Spot<'_>, answer: PlaceAnswer) {
-    evidence.places.push(PlaceReport { kind: spot.kind, repository: spot.repository.clone(), subject: spot.subject, answer });
+    evidence.places.push(PlaceReport {
+        kind: spot.kind,
+        repository: spot.repository.clone(),
+        subject: spot.subject,
+        answer,
+    });
 }
 
 fn put_signatures(evidence: &mut Evidence, spot: Spot<'_>, found: Vec<Found>) {
@@ -232,5 +299,8 @@ fn absent(absence: &Absence) -> PlaceAnswer {
 }
 
 fn said(absence: &Absence) -> String {
-    absence.code.as_ref().map_or_else(|| absence.status.to_string(), |code| format!("{} {code}", absence.status))
+    absence
+        .code
+        .as_ref()
+        .map_or_else(|| absence.status.to_string(), |code| format!("{} {code}", absence.status))
 }

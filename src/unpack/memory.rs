@@ -1,4 +1,5 @@
-//! What was verified here before: read before deciding, written when the bytes on disk were found right.
+//! What was verified here before: read before deciding, written when the bytes on disk were found
+//! right.
 
 use crate::class::{Class, Failure};
 use crate::dest::Dest;
@@ -9,7 +10,8 @@ use crate::session::Session;
 use crate::store::{Known, Memory, Seen, Verified};
 use std::io::{BufRead as _, BufReader, Read as _};
 
-/// The tag of the description of a luet repository, and the end of those of its snapshots (`reference/hosts.md` section 3).
+/// The tag of the description of a luet repository, and the end of those of its snapshots
+/// (`reference/hosts.md` section 3).
 const REPOSITORY: &str = "repository.yaml";
 const SNAPSHOT: &str = "-repository.yaml";
 
@@ -25,7 +27,11 @@ pub(super) fn recall(session: &Session, matched: &Matched) -> Result<policy::Mem
         return Ok(policy::Memory { durable, ..policy::Memory::default() });
     };
     let Known { seen: known, first } = memory.of(reference.repository())?;
-    let fact = |seen: &Seen| SeenFact { signer: seen.signer.clone(), digest: seen.digest, seconds: seen.seconds };
+    let fact = |seen: &Seen| SeenFact {
+        signer: seen.signer.clone(),
+        digest: seen.digest,
+        seconds: seen.seconds,
+    };
     let tag = reference.tag().map(ToString::to_string);
     Ok(policy::Memory {
         tag_verified: known.iter().rev().find(|seen| tag.is_some() && seen.tag == tag).map(fact),
@@ -36,13 +42,19 @@ pub(super) fn recall(session: &Session, matched: &Matched) -> Result<policy::Mem
     })
 }
 
-/// Judges the revision of a repository's description, then remembers what was verified. Returns what is to be said.
+/// Judges the revision of a repository's description, then remembers what was verified. Returns
+/// what is to be said.
 ///
 /// # Errors
-/// `rollback`: the revision went back, and the policy denies that. `malformed`, `limit`: a description whose revision cannot be
-/// read. `state`: the memory cannot be read, or not written where the first signer must be remembered. `identity`: somebody else
-/// was the first meanwhile.
-pub(super) fn remember(session: &Session, image: &str, dest: &Dest, verified: &Verified) -> Result<Vec<String>, Failure> {
+/// `rollback`: the revision went back, and the policy denies that. `malformed`, `limit`: a
+/// description whose revision cannot be read. `state`: the memory cannot be read, or not written
+/// where the first signer must be remembered. `identity`: somebody else was the first meanwhile.
+pub(super) fn remember(
+    session: &Session,
+    image: &str,
+    dest: &Dest,
+    verified: &Verified,
+) -> Result<Vec<String>, Failure> {
     let reference: Reference = image.parse()?;
     let mut notices = Vec::new();
     let revision = match reference.tag().filter(|tag| describes_repository(tag)) {
@@ -66,11 +78,17 @@ pub(super) fn remember(session: &Session, image: &str, dest: &Dest, verified: &V
         Err(failure) => return Ok(vec![unremembered(&reference, &failure)]),
     };
     if let Some(found) = revision {
-        let known =
-            memory.of(reference.repository())?.seen.into_iter().find(|known| known.tag == seen.tag).and_then(|known| known.revision);
+        let known = memory
+            .of(reference.repository())?
+            .seen
+            .into_iter()
+            .find(|known| known.tag == seen.tag)
+            .and_then(|known| known.revision);
         let matched = session.policy().matching(&reference, session.now());
         if let Applies::Rule(rule) = matched.applies() {
-            notices.extend(policy::judge_revision(rule, &reference, known, found)?.map(|notice| notice.text));
+            notices.extend(
+                policy::judge_revision(rule, &reference, known, found)?.map(|notice| notice.text),
+            );
         }
     }
     match memory.remember(reference.repository(), &seen) {
@@ -81,16 +99,21 @@ pub(super) fn remember(session: &Session, image: &str, dest: &Dest, verified: &V
     Ok(notices)
 }
 
-/// What is right stays right where it cannot be remembered; the next time is then judged without this one, so it is said.
+/// What is right stays right where it cannot be remembered; the next time is then judged without
+/// this one, so it is said.
 fn unremembered(reference: &Reference, failure: &Failure) -> String {
-    format!("warning: that `{reference}` was verified could not be remembered: {}", failure.message())
+    format!(
+        "warning: that `{reference}` was verified could not be remembered: {}",
+        failure.message()
+    )
 }
 
 fn describes_repository(tag: &Tag) -> bool {
     tag.as_str() == REPOSITORY || tag.as_str().ends_with(SNAPSHOT)
 }
 
-/// Reads the revision in the description, which is a file called like the tag. luet writes it as a line of its own.
+/// Reads the revision in the description, which is a file called like the tag. luet writes it as a
+/// line of its own.
 fn revision(dest: &Dest, tag: &Tag) -> Result<Option<u64>, Failure> {
     let malformed = |what: &str| Failure::new(Class::Malformed, format!("`{tag}` {what}"));
     let Some(file) = dest.file(tag.as_str())? else { return Ok(None) };
@@ -98,9 +121,12 @@ fn revision(dest: &Dest, tag: &Tag) -> Result<Option<u64>, Failure> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = text.read_until(b'\n', &mut line).map_err(|error| malformed(&format!("could not be read: {error}")))?;
+        let read = text
+            .read_until(b'\n', &mut line)
+            .map_err(|error| malformed(&format!("could not be read: {error}")))?;
         if text.limit() == 0 {
-            let what = format!("`{tag}` has no revision in its first {} bytes", limits::REPOSITORY_BYTES);
+            let what =
+                format!("`{tag}` has no revision in its first {} bytes", limits::REPOSITORY_BYTES);
             return Err(Failure::new(Class::Limit, what));
         }
         if read == 0 {
@@ -109,7 +135,10 @@ fn revision(dest: &Dest, tag: &Tag) -> Result<Option<u64>, Failure> {
         }
         if let Some(value) = line.strip_prefix(b"revision:") {
             let text = std::str::from_utf8(value).unwrap_or_default().trim();
-            return text.parse().map(Some).map_err(|_| malformed(&format!("has the revision `{text}`; expected a number")));
+            return text
+                .parse()
+                .map(Some)
+                .map_err(|_| malformed(&format!("has the revision `{text}`; expected a number")));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The flow of unpacking: before, is the image signed; after, is what was unpacked what was signed.
 //!
-//! The pre event can only say "go on": the host holds its own copy of the manifest, which it got before it asked. The yes is
-//! said by the post event, about the bytes on disk.
+//! The pre event can only say "go on": the host holds its own copy of the manifest, which it got
+//! before it asked. The yes is said by the post event, about the bytes on disk.
 
 mod content;
 mod gather;
@@ -56,12 +56,24 @@ pub struct Checked {
 /// Looks at an image as the policy says, and decides.
 ///
 /// # Errors
-/// `reference`; `not-found`: there is no such image; `net`, `auth`, `registry`, `limit`: its manifest could not be had.
-pub async fn check(session: &Session, image: &str, requirements: &Requirements, thorough: bool) -> Result<Checked, Failure> {
+/// `reference`; `not-found`: there is no such image; `net`, `auth`, `registry`, `limit`: its
+/// manifest could not be had.
+pub async fn check(
+    session: &Session,
+    image: &str,
+    requirements: &Requirements,
+    thorough: bool,
+) -> Result<Checked, Failure> {
     judge(session, session.policy(), image, requirements, thorough).await
 }
 
-async fn judge(session: &Session, policy: &Policy, image: &str, requirements: &Requirements, thorough: bool) -> Result<Checked, Failure> {
+async fn judge(
+    session: &Session,
+    policy: &Policy,
+    image: &str,
+    requirements: &Requirements,
+    thorough: bool,
+) -> Result<Checked, Failure> {
     let reference: Reference = image.parse()?;
     let matched = policy.matching(&reference, session.now());
     if !matched.looks() {
@@ -83,18 +95,21 @@ async fn judge(session: &Session, policy: &Policy, image: &str, requirements: &R
     Ok(Checked { matched, evidence: Some(evidence), decision })
 }
 
-/// `image.pre.unpack`: the image may be unpacked for now. What was verified is kept for the post event, and what `dest` holds.
+/// `image.pre.unpack`: the image may be unpacked for now. What was verified is kept for the post
+/// event, and what `dest` holds.
 ///
 /// # Errors
-/// The decision, where it refuses; those of [`check`]; `state`: nothing can be kept, so the post event could not say yes.
+/// The decision, where it refuses; those of [`check`]; `state`: nothing can be kept, so the post
+/// event could not say yes.
 pub async fn before(session: &Session, image: &str, dest: &Path) -> Result<Provisional, Failure> {
     let handoffs = Handoffs::open(session.locations())?;
     let checked = check(session, image, &Requirements::default(), false).await;
     let provisional = match checked.and_then(|checked| checked.decision.into_result()) {
         Ok(provisional) => provisional,
         Err(failure) => {
-            // Without this mark, a rule for local files would let it pass afterwards. The refusal stands all the same where it
-            // cannot be left: then nothing can be said to the post event either.
+            // Without this mark, a rule for local files would let it pass afterwards. The refusal
+            // stands all the same where it cannot be left: then nothing can be said to the post
+            // event either.
             let _ = handoffs.leave(image, dest, store::Grounds::Refused);
             return Err(failure);
         }
@@ -119,8 +134,8 @@ pub async fn before(session: &Session, image: &str, dest: &Path) -> Result<Provi
 /// Stands for what nobody could list, before an image whose files nobody compares.
 const UNLISTED: &str = "unlisted";
 
-/// Returns what `dest` held at the first pre event of this run for it, of whatever image, else what `list` says that it holds.
-/// None where nobody knows.
+/// Returns what `dest` held at the first pre event of this run for it, of whatever image, else what
+/// `list` says that it holds. None where nobody knows.
 fn held_before(
     handoffs: &Handoffs,
     path: &Path,
@@ -128,7 +143,10 @@ fn held_before(
     list: impl FnOnce() -> Result<String, Failure>,
 ) -> Result<Option<Listing>, Failure> {
     let identity = dest.identity()?;
-    let same = |text: &str| text == UNLISTED || text.parse::<Listing>().is_ok_and(|listing| listing.identity() == identity);
+    let same = |text: &str| {
+        text == UNLISTED
+            || text.parse::<Listing>().is_ok_and(|listing| listing.identity() == identity)
+    };
     let text = handoffs.held_before(path, same, list)?;
     if text == UNLISTED { Ok(None) } else { text.parse().map(Some) }
 }
@@ -145,12 +163,15 @@ fn keep_listing(handoffs: &Handoffs, path: &Path) -> Result<(), Failure> {
         .ok_or_else(|| leftovers(&dest, "what an image left whose files nobody compares"))
 }
 
-/// Before an image whose files nobody compares: makes sure that nothing lies in `dest` that a mirror left which broke off. That
-/// one may have had to be signed, and what it left would pass with this image's files.
+/// Before an image whose files nobody compares: makes sure that nothing lies in `dest` that a
+/// mirror left which broke off. That one may have had to be signed, and what it left would pass
+/// with this image's files.
 fn clear_leftovers(handoffs: &Handoffs, path: &Path) -> Result<(), Failure> {
     let dest = Dest::open(path)?;
     let unlisted = |_| Ok(UNLISTED.to_owned());
-    let Some(before) = held_before(handoffs, path, &dest, || list(&dest).or_else(unlisted))? else { return Ok(()) };
+    let Some(before) = held_before(handoffs, path, &dest, || list(&dest).or_else(unlisted))? else {
+        return Ok(());
+    };
     if !handoffs.awaits_comparison(path)? {
         return Ok(());
     }
@@ -162,11 +183,13 @@ fn clear_leftovers(handoffs: &Handoffs, path: &Path) -> Result<(), Failure> {
 }
 
 fn leftovers(dest: &Dest, what: &str) -> Failure {
-    Failure::new(Class::Tree, format!("`{dest}` may hold {what}")).hint("unpack into an empty directory")
+    Failure::new(Class::Tree, format!("`{dest}` may hold {what}"))
+        .hint("unpack into an empty directory")
 }
 
 fn verified(provisional: &Provisional) -> Option<Verified> {
-    let (signature, subject, signed) = (provisional.signature()?, provisional.subject()?, provisional.signed()?);
+    let (signature, subject, signed) =
+        (provisional.signature()?, provisional.subject()?, provisional.signed()?);
     let claims = signature.claims();
     Some(Verified {
         image: subject.digest,
@@ -174,28 +197,39 @@ fn verified(provisional: &Provisional) -> Option<Verified> {
         authority: signature.authority().to_owned(),
         fingerprint: *signature.fingerprint(),
         binds: claims.repository.is_some() && claims.tag.is_some(),
-        pinned: provisional.pinned().map(|pin| store::FirstSigner { fingerprint: pin.fingerprint, name: pin.name }),
+        pinned: provisional
+            .pinned()
+            .map(|pin| store::FirstSigner { fingerprint: pin.fingerprint, name: pin.name }),
         tree: provisional.tree(),
     })
 }
 
-/// `image.post.unpack`: what lies in `dest` is what a pre event of this run verified, or a rule let the image pass.
+/// `image.post.unpack`: what lies in `dest` is what a pre event of this run verified, or a rule let
+/// the image pass.
 ///
 /// # Errors
-/// `tree`: it is something else; a `dest` that was empty before is emptied. `policy`: there was no pre event, and no rule allows
-/// local files. `net`, `registry` and others: the layers could not be had. `state`: what was kept cannot be read.
+/// `tree`: it is something else; a `dest` that was empty before is emptied. `policy`: there was no
+/// pre event, and no rule allows local files. `net`, `registry` and others: the layers could not be
+/// had. `state`: what was kept cannot be read.
 pub async fn after(session: &Session, image: &str, dest: &Path) -> Result<Unpacked, Failure> {
     let handoffs = Handoffs::open(session.locations())?;
-    let Some(handoff) = handoffs.find(image, dest)? else { return without_event(session, image, dest) };
+    let Some(handoff) = handoffs.find(image, dest)? else {
+        return without_event(session, image, dest);
+    };
     let unpacked = match handoff.grounds() {
         store::Grounds::Refused => {
             return Err(Failure::new(
                 Class::Policy,
-                format!("`{image}` was refused before it was unpacked, and was unpacked nevertheless"),
+                format!(
+                    "`{image}` was refused before it was unpacked, and was unpacked nevertheless"
+                ),
             ));
         }
-        // The registry holds both sides of what is allowed to be unsigned: there is nothing to compare with.
-        store::Grounds::Allowed { rule } => Unpacked { notices: Vec::new(), summary: format!("{image} is allowed by {rule}") },
+        // The registry holds both sides of what is allowed to be unsigned: there is nothing to
+        // compare with.
+        store::Grounds::Allowed { rule } => {
+            Unpacked { notices: Vec::new(), summary: format!("{image} is allowed by {rule}") }
+        }
         store::Grounds::Verified(verified) => {
             let before: Listing = handoffs.listing(dest)?.parse()?;
             let dest = Dest::open(dest)?;
@@ -203,41 +237,61 @@ pub async fn after(session: &Session, image: &str, dest: &Path) -> Result<Unpack
             let proof = proof.map_err(|failure| content::clear(&dest, &before, failure))?;
             let remembered = memory::remember(session, image, &dest, verified);
             let notices = remembered.map_err(|failure| content::clear(&dest, &before, failure))?;
-            Unpacked { notices, summary: format!("{image} ({}), signed by {}, is {}", verified.image, verified.authority, proof.text()) }
+            Unpacked {
+                notices,
+                summary: format!(
+                    "{image} ({}), signed by {}, is {}",
+                    verified.image,
+                    verified.authority,
+                    proof.text()
+                ),
+            }
         }
     };
     handoffs.done(dest)?;
     Ok(unpacked)
 }
 
-/// luet's `file://`: there was no pre event, and no registry that could be asked. The rule for local files is for these alone:
-/// whatever lost its handoff would pass under it otherwise (`reference/security.md` E14).
+/// luet's `file://`: there was no pre event, and no registry that could be asked. The rule for
+/// local files is for these alone: whatever lost its handoff would pass under it otherwise
+/// (`reference/security.md` E14).
 fn without_event(session: &Session, image: &str, dest: &Path) -> Result<Unpacked, Failure> {
     if !image.starts_with("file://") {
-        let message =
-            format!("`{image}` was unpacked into `{}` without an event before it, so nothing about it was verified", dest.display());
+        let message = format!(
+            "`{image}` was unpacked into `{}` without an event before it, so nothing about it was verified",
+            dest.display()
+        );
         return Err(Failure::new(Class::Policy, message)
             .hint("leave out `--local`; where luet runs by a wrapper, every event must come from the same luet"));
     }
     let provisional = policy::decide_local_files(session.policy(), session.now())
         .into_result()
-        .map_err(|failure| failure.detail(format!("`{image}` was unpacked into `{}` without an event before it", dest.display())))?;
+        .map_err(|failure| {
+            failure.detail(format!(
+                "`{image}` was unpacked into `{}` without an event before it",
+                dest.display()
+            ))
+        })?;
     let notices = provisional.notices().iter().map(|notice| notice.text.clone()).collect();
-    Ok(Unpacked { notices, summary: format!("{image} is allowed by {}", name_of(provisional.grounds())) })
+    Ok(Unpacked {
+        notices,
+        summary: format!("{image} is allowed by {}", name_of(provisional.grounds())),
+    })
 }
 
 /// Returns the name of what let an image pass without a signature.
 fn name_of(grounds: &Grounds) -> String {
     match grounds {
-        Grounds::LocalFiles { rule } | Grounds::Signature { rule, .. } | Grounds::Skipped { rule } | Grounds::Unsigned { rule } => {
-            rule.clone()
-        }
+        Grounds::LocalFiles { rule }
+        | Grounds::Signature { rule, .. }
+        | Grounds::Skipped { rule }
+        | Grounds::Unsigned { rule } => rule.clone(),
         Grounds::Unmatched => "unmatched".to_owned(),
     }
 }
 
-/// `verify --key` and `verify --certificate-identity`: the signatures of an image by one authority, wherever they lie. `option` is
-/// what was typed.
+/// `verify --key` and `verify --certificate-identity`: the signatures of an image by one authority,
+/// wherever they lie. `option` is what was typed.
 ///
 /// # Errors
 /// As a policy that trusts this authority alone and denies what is unsigned.
@@ -253,11 +307,16 @@ pub async fn by_authority(
     judge(session, &policy, image, requirements, true).await?.decision.into_result()
 }
 
-/// `verify` without a key: the signatures that the policy asks for; none where it lets the image be unsigned.
+/// `verify` without a key: the signatures that the policy asks for; none where it lets the image be
+/// unsigned.
 ///
 /// # Errors
 /// As [`check`], and the decision where it refuses.
-pub async fn by_policy(session: &Session, image: &str, requirements: &Requirements) -> Result<Provisional, Failure> {
+pub async fn by_policy(
+    session: &Session,
+    image: &str,
+    requirements: &Requirements,
+) -> Result<Provisional, Failure> {
     check(session, image, requirements, true).await?.decision.into_result()
 }
 

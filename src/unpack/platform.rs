@@ -1,7 +1,8 @@
 //! Which image of an index a host takes.
 //!
-//! luet asks go-containerregistry for `linux` and its own architecture (up to 0.36.5 always for amd64), and for what
-//! `--platform` says; of several that fit the first is taken (`reference/hosts.md` 2.1).
+//! luet asks go-containerregistry for `linux` and its own architecture (up to 0.36.5 always for
+//! amd64), and for what `--platform` says; of several that fit the first is taken
+//! (`reference/hosts.md` 2.1).
 
 use super::malformed;
 use crate::class::Failure;
@@ -25,12 +26,15 @@ pub(super) fn child(index: &OciImageIndex) -> Result<Option<Digest>, Failure> {
     first(index, "linux", ARCHITECTURE, None)
 }
 
-/// Returns the images that a host can have chosen, the likeliest first: what its `--platform` says, else this machine's and
-/// the one that old hosts always took.
+/// Returns the images that a host can have chosen, the likeliest first: what its `--platform` says,
+/// else this machine's and the one that old hosts always took.
 ///
 /// # Errors
 /// As [`child`].
-pub(super) fn children(index: &OciImageIndex, platform: Option<&str>) -> Result<Vec<Digest>, Failure> {
+pub(super) fn children(
+    index: &OciImageIndex,
+    platform: Option<&str>,
+) -> Result<Vec<Digest>, Failure> {
     let mut parts = platform.unwrap_or_default().split('/');
     let found = match (parts.next(), parts.next(), parts.next()) {
         (Some(os), Some(architecture), variant) => vec![first(index, os, architecture, variant)?],
@@ -41,17 +45,28 @@ pub(super) fn children(index: &OciImageIndex, platform: Option<&str>) -> Result<
     Ok(children)
 }
 
-fn first(index: &OciImageIndex, os: &str, architecture: &str, variant: Option<&str>) -> Result<Option<Digest>, Failure> {
+fn first(
+    index: &OciImageIndex,
+    os: &str,
+    architecture: &str,
+    variant: Option<&str>,
+) -> Result<Option<Digest>, Failure> {
     let mut found: Vec<(Option<&str>, &String)> = Vec::new();
     for entry in &index.manifests {
         let Some(platform) = &entry.platform else { continue };
         let theirs = platform.variant.as_deref();
-        let fits = platform.os.to_string() == os && platform.architecture.to_string() == architecture;
+        let fits =
+            platform.os.to_string() == os && platform.architecture.to_string() == architecture;
         if !fits || variant.is_some_and(|variant| theirs != Some(variant)) {
             continue;
         }
-        if let Some((_, other)) = found.iter().find(|(variant, digest)| *variant == theirs && **digest != entry.digest) {
-            return Err(malformed(format!("the index has two images for {os}/{architecture}: `{other}` and `{}`", entry.digest)));
+        if let Some((_, other)) =
+            found.iter().find(|(variant, digest)| *variant == theirs && **digest != entry.digest)
+        {
+            return Err(malformed(format!(
+                "the index has two images for {os}/{architecture}: `{other}` and `{}`",
+                entry.digest
+            )));
         }
         found.push((theirs, &entry.digest));
     }

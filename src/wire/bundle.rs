@@ -1,10 +1,11 @@
-//! Sigstore bundles, v0.3: a DSSE envelope with an in-toto statement, as cosign 3 attaches it to an image. In files that the user
-//! names also v0.1 and v0.2, and the signature of a message.
+//! Sigstore bundles, v0.3: a DSSE envelope with an in-toto statement, as cosign 3 attaches it to an
+//! image. In files that the user names also v0.1 and v0.2, and the signature of a message.
 //!
-//! Sources: `reference/cosign.md` 1b; sigstore protobuf-specs `sigstore_bundle.proto`, `sigstore_rekor.proto`; DSSE 1.0
-//! `envelope.md`, `protocol.md`. The shape is checked by our own code and not by the crate's: that one takes a bundle without a
-//! media type, both of a pair, and unknown fields (`reference/crates.md` 2b), each of which lets two readers see two bundles.
-//! What is in log entries and timestamps is read by the crate, in `trust`, from the same bytes.
+//! Sources: `reference/cosign.md` 1b; sigstore protobuf-specs `sigstore_bundle.proto`,
+//! `sigstore_rekor.proto`; DSSE 1.0 `envelope.md`, `protocol.md`. The shape is checked by our own
+//! code and not by the crate's: that one takes a bundle without a media type, both of a pair, and
+//! unknown fields (`reference/crates.md` 2b), each of which lets two readers see two bundles. What
+//! is in log entries and timestamps is read by the crate, in `trust`, from the same bytes.
 
 use super::json;
 use crate::class::{Class, Failure};
@@ -16,9 +17,12 @@ use serde_json::{Map, Value, json};
 pub const BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// The same version in the spelling of before.
 const OLD_SPELLING: &str = "application/vnd.dev.sigstore.bundle+json;version=0.3";
-/// The versions before, which bring a chain of certificates, and need less proof: never taken from a registry.
-const OLD_VERSIONS: [&str; 2] =
-    ["application/vnd.dev.sigstore.bundle+json;version=0.1", "application/vnd.dev.sigstore.bundle+json;version=0.2"];
+/// The versions before, which bring a chain of certificates, and need less proof: never taken from
+/// a registry.
+const OLD_VERSIONS: [&str; 2] = [
+    "application/vnd.dev.sigstore.bundle+json;version=0.1",
+    "application/vnd.dev.sigstore.bundle+json;version=0.2",
+];
 /// How the media types of bundles of any version start.
 pub(super) const ANY_BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle";
 /// The type of a statement in an envelope.
@@ -77,7 +81,8 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Returns the bytes that are signed: DSSE's pre-authentication encoding, with lengths in bytes.
+    /// Returns the bytes that are signed: DSSE's pre-authentication encoding, with lengths in
+    /// bytes.
     #[must_use]
     pub fn signed_bytes(&self) -> Vec<u8> {
         pre_authentication(&self.payload_type, &self.payload)
@@ -86,7 +91,8 @@ impl Envelope {
 
 /// `PAE` of DSSE 1.0 `protocol.md`.
 fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
+    let mut bytes =
+        format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
     bytes.extend_from_slice(payload);
     bytes
 }
@@ -97,7 +103,8 @@ pub fn statement_to_sign(statement: &[u8]) -> Vec<u8> {
     pre_authentication(STATEMENT_TYPE, statement)
 }
 
-/// Returns a bundle by a key, in the order in which cosign writes it. `key` is the SHA-256 of the key's SPKI DER.
+/// Returns a bundle by a key, in the order in which cosign writes it. `key` is the SHA-256 of the
+/// key's SPKI DER.
 #[must_use]
 pub fn write_bundle(statement: &[u8], signature: &[u8], key: &[u8; 32]) -> Vec<u8> {
     json::to_go_bytes(&json!({
@@ -115,28 +122,34 @@ impl Bundle {
     /// Parses a bundle. Fields with their default value may be absent, as protobuf writes them.
     ///
     /// # Errors
-    /// `malformed`: no bundle, one without a media type or with both of a pair, another number of signatures than one, base64 of
-    /// another kind. `unsupported`: a version that does not count from this source. `limit`: more log entries or timestamps than
-    /// [`limits::BUNDLE_EVIDENCE`].
+    /// `malformed`: no bundle, one without a media type or with both of a pair, another number of
+    /// signatures than one, base64 of another kind. `unsupported`: a version that does not count
+    /// from this source. `limit`: more log entries or timestamps than [`limits::BUNDLE_EVIDENCE`].
     pub fn parse(bytes: &[u8], source: BundleSource) -> Result<Self, Failure> {
         let value = json::parse(bytes).map_err(|failure| failure.within("a Sigstore bundle"))?;
         let keys = ["mediaType", "verificationMaterial", "dsseEnvelope", "messageSignature"];
         let bundle = object(&value, "the bundle", &keys)?;
         let old = check_version(bundle.get("mediaType"), source)?;
-        let material = bundle.get("verificationMaterial").ok_or_else(|| malformed("has no `verificationMaterial`"))?;
+        let material = bundle
+            .get("verificationMaterial")
+            .ok_or_else(|| malformed("has no `verificationMaterial`"))?;
         let material = read_material(material, old)?;
         let content = match (bundle.get("dsseEnvelope"), bundle.get("messageSignature")) {
             (Some(envelope), None) => Content::Envelope(read_envelope(envelope)?),
             (None, Some(message)) => read_message(message)?,
-            (Some(_), Some(_)) => return Err(malformed("has both `dsseEnvelope` and `messageSignature`")),
-            (None, None) => return Err(malformed("has neither `dsseEnvelope` nor `messageSignature`")),
+            (Some(_), Some(_)) => {
+                return Err(malformed("has both `dsseEnvelope` and `messageSignature`"));
+            }
+            (None, None) => {
+                return Err(malformed("has neither `dsseEnvelope` nor `messageSignature`"));
+            }
         };
         let text = String::from_utf8(bytes.to_vec()).map_err(|_| malformed("is not UTF-8"))?;
         Ok(Self { material, content, text })
     }
 
-    /// Returns the document, for the reader of what lies in it beside the signature: log entries and timestamps. Their shape is
-    /// checked only now, for beside a key they decide nothing.
+    /// Returns the document, for the reader of what lies in it beside the signature: log entries
+    /// and timestamps. Their shape is checked only now, for beside a key they decide nothing.
     ///
     /// # Errors
     /// `malformed`: a key in them that their version does not know.
@@ -146,7 +159,10 @@ impl Bundle {
         for entry in counted(material.get("tlogEntries"), "tlogEntries")? {
             check_entry(entry)?;
         }
-        for timestamp in counted(material.pointer("/timestampVerificationData/rfc3161Timestamps"), "rfc3161Timestamps")? {
+        for timestamp in counted(
+            material.pointer("/timestampVerificationData/rfc3161Timestamps"),
+            "rfc3161Timestamps",
+        )? {
             object(timestamp, "a timestamp", &["signedTimestamp"])?;
         }
         Ok(&self.text)
@@ -157,29 +173,42 @@ fn malformed(why: impl std::fmt::Display) -> Failure {
     Failure::new(Class::Malformed, format!("a Sigstore bundle {why}"))
 }
 
-/// Returns whether the version is one of those before 0.3. A bundle without a media type would be of version 0.1 to other
-/// readers, which needs less proof.
+/// Returns whether the version is one of those before 0.3. A bundle without a media type would be
+/// of version 0.1 to other readers, which needs less proof.
 fn check_version(media_type: Option<&Value>, source: BundleSource) -> Result<bool, Failure> {
     match media_type.and_then(Value::as_str) {
         Some(BUNDLE_TYPE | OLD_SPELLING) => Ok(false),
         Some(old) if source == BundleSource::File && OLD_VERSIONS.contains(&old) => Ok(true),
-        Some(other) if other.starts_with(ANY_BUNDLE_TYPE) => {
-            Err(Failure::new(Class::Unsupported, format!("a Sigstore bundle of type `{other}`; expected `{BUNDLE_TYPE}`")))
+        Some(other) if other.starts_with(ANY_BUNDLE_TYPE) => Err(Failure::new(
+            Class::Unsupported,
+            format!("a Sigstore bundle of type `{other}`; expected `{BUNDLE_TYPE}`"),
+        )),
+        Some(other) => {
+            Err(malformed(format!("has the media type `{other}`; expected `{BUNDLE_TYPE}`")))
         }
-        Some(other) => Err(malformed(format!("has the media type `{other}`; expected `{BUNDLE_TYPE}`"))),
         None => Err(malformed("has no media type")),
     }
 }
 
 fn read_material(value: &Value, old: bool) -> Result<Material, Failure> {
-    let keys = ["publicKey", "certificate", "x509CertificateChain", "tlogEntries", "timestampVerificationData"];
+    let keys = [
+        "publicKey",
+        "certificate",
+        "x509CertificateChain",
+        "tlogEntries",
+        "timestampVerificationData",
+    ];
     let material = object(value, "`verificationMaterial`", &keys)?;
     counted(material.get("tlogEntries"), "tlogEntries")?;
     if let Some(data) = material.get("timestampVerificationData").filter(|data| !data.is_null()) {
         let data = object(data, "`timestampVerificationData`", &["rfc3161Timestamps"])?;
         counted(data.get("rfc3161Timestamps"), "rfc3161Timestamps")?;
     }
-    match (material.get("publicKey"), material.get("certificate"), material.get("x509CertificateChain")) {
+    match (
+        material.get("publicKey"),
+        material.get("certificate"),
+        material.get("x509CertificateChain"),
+    ) {
         (Some(key), None, None) => {
             let hint = object(key, "`publicKey`", &["hint"])?.get("hint");
             if hint.is_some_and(|hint| !hint.is_string()) {
@@ -199,15 +228,27 @@ fn read_material(value: &Value, old: bool) -> Result<Material, Failure> {
             }
             Ok(Material::Certificate)
         }
-        (None, None, Some(_)) => Err(malformed("of version 0.3 has a certificate chain, which that version does not know")),
+        (None, None, Some(_)) => Err(malformed(
+            "of version 0.3 has a certificate chain, which that version does not know",
+        )),
         (None, None, None) => Err(malformed("names neither a key nor a certificate")),
-        _ => Err(malformed("names more than one of `publicKey`, `certificate` and `x509CertificateChain`")),
+        _ => Err(malformed(
+            "names more than one of `publicKey`, `certificate` and `x509CertificateChain`",
+        )),
     }
 }
 
 /// Checks that an entry of a log has the keys that it can have, at every level.
 fn check_entry(entry: &Value) -> Result<(), Failure> {
-    let keys = ["logIndex", "logId", "kindVersion", "integratedTime", "inclusionPromise", "inclusionProof", "canonicalizedBody"];
+    let keys = [
+        "logIndex",
+        "logId",
+        "kindVersion",
+        "integratedTime",
+        "inclusionPromise",
+        "inclusionProof",
+        "canonicalizedBody",
+    ];
     let entry = object(entry, "a log entry", &keys)?;
     let parts: [(&str, &[&str]); 4] = [
         ("logId", &["keyId"]),
@@ -218,7 +259,8 @@ fn check_entry(entry: &Value) -> Result<(), Failure> {
     for (name, keys) in parts {
         let Some(part) = entry.get(name).filter(|part| !part.is_null()) else { continue };
         let part = object(part, &format!("`{name}`"), keys)?;
-        if let Some(checkpoint) = part.get("checkpoint").filter(|checkpoint| !checkpoint.is_null()) {
+        if let Some(checkpoint) = part.get("checkpoint").filter(|checkpoint| !checkpoint.is_null())
+        {
             object(checkpoint, "`checkpoint`", &["envelope"])?;
         }
     }
@@ -232,7 +274,10 @@ fn counted<'a>(list: Option<&'a Value>, name: &str) -> Result<&'a [Value], Failu
         Some(Value::Array(list)) if list.len() <= limits::BUNDLE_EVIDENCE => Ok(list),
         Some(Value::Array(list)) => {
             let most = limits::BUNDLE_EVIDENCE;
-            Err(Failure::new(Class::Limit, format!("a Sigstore bundle has {} `{name}`; at most {most} are read", list.len())))
+            Err(Failure::new(
+                Class::Limit,
+                format!("a Sigstore bundle has {} `{name}`; at most {most} are read", list.len()),
+            ))
         }
         Some(_) => Err(malformed(format!("has `{name}` that are no list"))),
     }
@@ -240,10 +285,17 @@ fn counted<'a>(list: Option<&'a Value>, name: &str) -> Result<&'a [Value], Failu
 
 fn read_envelope(value: &Value) -> Result<Envelope, Failure> {
     let envelope = object(value, "`dsseEnvelope`", &["payload", "payloadType", "signatures"])?;
-    let payload_type = envelope.get("payloadType").and_then(Value::as_str).ok_or_else(|| malformed("has no `payloadType`"))?;
-    let signatures = envelope.get("signatures").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let payload_type = envelope
+        .get("payloadType")
+        .and_then(Value::as_str)
+        .ok_or_else(|| malformed("has no `payloadType`"))?;
+    let signatures =
+        envelope.get("signatures").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let [signature] = signatures else {
-        return Err(malformed(format!("has {} signatures in its envelope; expected one", signatures.len())));
+        return Err(malformed(format!(
+            "has {} signatures in its envelope; expected one",
+            signatures.len()
+        )));
     };
     let signature = object(signature, "the signature", &["sig", "keyid"])?;
     if signature.get("keyid").is_some_and(|keyid| !keyid.is_string()) {
@@ -261,15 +313,24 @@ fn read_message(value: &Value) -> Result<Content, Failure> {
     if let Some(digest) = message.get("messageDigest").filter(|digest| !digest.is_null()) {
         object(digest, "`messageDigest`", &["algorithm", "digest"])?;
     }
-    // The digest is a hint, and cosign writes an empty one with some keys: whoever checks has the message.
+    // The digest is a hint, and cosign writes an empty one with some keys: whoever checks has the
+    // message.
     Ok(Content::Message { signature: base64(message.get("signature"), "signature")? })
 }
 
-/// Returns the object, where every key of it is one of `keys`: not even another spelling (`dsse_envelope`) is passed over.
-fn object<'a>(value: &'a Value, what: &str, keys: &[&str]) -> Result<&'a Map<String, Value>, Failure> {
-    let object = value.as_object().ok_or_else(|| malformed(format!("is broken: {what} is no object")))?;
+/// Returns the object, where every key of it is one of `keys`: not even another spelling
+/// (`dsse_envelope`) is passed over.
+fn object<'a>(
+    value: &'a Value,
+    what: &str,
+    keys: &[&str],
+) -> Result<&'a Map<String, Value>, Failure> {
+    let object =
+        value.as_object().ok_or_else(|| malformed(format!("is broken: {what} is no object")))?;
     match object.keys().find(|key| !keys.contains(&key.as_str())) {
-        Some(key) => Err(malformed(format!("has `{key}` in {what}, which its version does not know"))),
+        Some(key) => {
+            Err(malformed(format!("has `{key}` in {what}, which its version does not know")))
+        }
         None => Ok(object),
     }
 }
@@ -278,7 +339,9 @@ fn object<'a>(value: &'a Value, what: &str, keys: &[&str]) -> Result<&'a Map<Str
 fn base64(value: Option<&Value>, name: &str) -> Result<Vec<u8>, Failure> {
     let text = value.and_then(Value::as_str).filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| malformed(format!("has no `{name}`")))?;
-    BASE64_STANDARD.decode(text).map_err(|error| malformed(format!("has a `{name}` that is not base64: {error}")))
+    BASE64_STANDARD
+        .decode(text)
+        .map_err(|error| malformed(format!("has a `{name}` that is not base64: {error}")))
 }
 
 #[cfg(test)]
@@ -294,7 +357,8 @@ mod tests {
         let mut bundle = good();
         change(&mut bundle);
         assert_ne!(bundle, good(), "the change changed something");
-        let found = Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry).map_err(|failure| failure.class());
+        let found = Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry)
+            .map_err(|failure| failure.class());
         assert_eq!(found, Err(expected), "{bundle}");
     }
 
@@ -314,9 +378,14 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let bundle = Bundle::parse(&write_bundle(b"{}", b"signature", &[7; 32]), BundleSource::Registry).unwrap();
+        let bundle =
+            Bundle::parse(&write_bundle(b"{}", b"signature", &[7; 32]), BundleSource::Registry)
+                .unwrap();
         let Content::Envelope(envelope) = bundle.content else { panic!("an envelope") };
-        assert_eq!((envelope.payload.as_slice(), envelope.signature.as_slice()), (&b"{}"[..], &b"signature"[..]));
+        assert_eq!(
+            (envelope.payload.as_slice(), envelope.signature.as_slice()),
+            (&b"{}"[..], &b"signature"[..])
+        );
         assert_eq!(envelope.signed_bytes(), statement_to_sign(b"{}"));
         assert_eq!(bundle.material, Material::PublicKey);
     }
@@ -333,7 +402,12 @@ mod tests {
     #[test]
     fn only_version_0_3_and_only_where_it_says_so() {
         check(remove("/mediaType"), Class::Malformed);
-        check(|bundle| *bundle = json!({"mediatype": BUNDLE_TYPE, "dsseEnvelope": bundle["dsseEnvelope"]}), Class::Malformed);
+        check(
+            |bundle| {
+                *bundle = json!({"mediatype": BUNDLE_TYPE, "dsseEnvelope": bundle["dsseEnvelope"]})
+            },
+            Class::Malformed,
+        );
         for (media_type, class) in [
             ("application/vnd.dev.sigstore.bundle+json;version=0.1", Class::Unsupported),
             ("application/vnd.dev.sigstore.bundle+json;version=0.2", Class::Unsupported),
@@ -354,11 +428,20 @@ mod tests {
     fn both_of_a_pair_are_refused() {
         check(set("/messageSignature", json!({"signature": "AA=="})), Class::Malformed);
         check(set("/messageSignature", json!(null)), Class::Malformed);
-        check(set("/verificationMaterial/certificate", json!({"rawBytes": "AA=="})), Class::Malformed);
-        check(set("/verificationMaterial/x509CertificateChain", json!({"certificates": []})), Class::Malformed);
+        check(
+            set("/verificationMaterial/certificate", json!({"rawBytes": "AA=="})),
+            Class::Malformed,
+        );
+        check(
+            set("/verificationMaterial/x509CertificateChain", json!({"certificates": []})),
+            Class::Malformed,
+        );
         let chain = json!({"certificate": {"rawBytes": "AA=="}, "x509CertificateChain": {"certificates": []}});
         check(set("/verificationMaterial", chain), Class::Malformed);
-        check(set("/verificationMaterial", json!({"x509CertificateChain": {"certificates": []}})), Class::Malformed);
+        check(
+            set("/verificationMaterial", json!({"x509CertificateChain": {"certificates": []}})),
+            Class::Malformed,
+        );
         check(set("/verificationMaterial", json!({})), Class::Malformed);
         check(remove("/dsseEnvelope"), Class::Malformed);
     }
@@ -367,10 +450,16 @@ mod tests {
     fn exactly_one_signature() {
         check(set("/dsseEnvelope/signatures", json!([])), Class::Malformed);
         check(remove("/dsseEnvelope/signatures"), Class::Malformed);
-        check(set("/dsseEnvelope/signatures", json!([{"sig": "AA=="}, {"sig": "AA=="}])), Class::Malformed);
+        check(
+            set("/dsseEnvelope/signatures", json!([{"sig": "AA=="}, {"sig": "AA=="}])),
+            Class::Malformed,
+        );
         check(set("/dsseEnvelope/signatures", json!({"sig": "AA=="})), Class::Malformed);
         check(set("/dsseEnvelope/signatures", json!([{"sig": ""}])), Class::Malformed);
-        check(set("/dsseEnvelope/signatures", json!([{"keyid": 1, "sig": "AA=="}])), Class::Malformed);
+        check(
+            set("/dsseEnvelope/signatures", json!([{"keyid": 1, "sig": "AA=="}])),
+            Class::Malformed,
+        );
     }
 
     #[test]
@@ -383,35 +472,59 @@ mod tests {
 
     #[test]
     fn unknown_fields_and_other_spellings_are_refused() {
-        for pointer in ["/x", "/dsse_envelope", "/verificationMaterial/public_key", "/dsseEnvelope/payload_type", "/dsseEnvelope/Payload"] {
+        for pointer in [
+            "/x",
+            "/dsse_envelope",
+            "/verificationMaterial/public_key",
+            "/dsseEnvelope/payload_type",
+            "/dsseEnvelope/Payload",
+        ] {
             check(set(pointer, json!("x")), Class::Malformed);
         }
-        check(set("/dsseEnvelope/signatures", json!([{"sig": "AA==", "signature": "AA=="}])), Class::Malformed);
-        let twice = good().to_string().replacen("\"payload\"", "\"payload\":\"e30=\",\"payload\"", 1);
-        assert_eq!(Bundle::parse(twice.as_bytes(), BundleSource::Registry).map_err(|failure| failure.class()), Err(Class::Malformed));
+        check(
+            set("/dsseEnvelope/signatures", json!([{"sig": "AA==", "signature": "AA=="}])),
+            Class::Malformed,
+        );
+        let twice =
+            good().to_string().replacen("\"payload\"", "\"payload\":\"e30=\",\"payload\"", 1);
+        assert_eq!(
+            Bundle::parse(twice.as_bytes(), BundleSource::Registry)
+                .map_err(|failure| failure.class()),
+            Err(Class::Malformed)
+        );
     }
 
     #[test]
     fn evidence_of_logs_is_counted_and_may_be_absent() {
-        for (count, expected) in [(0, None), (limits::BUNDLE_EVIDENCE, None), (limits::BUNDLE_EVIDENCE + 1, Some(Class::Limit))] {
+        for (count, expected) in [
+            (0, None),
+            (limits::BUNDLE_EVIDENCE, None),
+            (limits::BUNDLE_EVIDENCE + 1, Some(Class::Limit)),
+        ] {
             let mut bundle = good();
             bundle["verificationMaterial"]["tlogEntries"] = json!(vec![json!({}); count]);
             assert_eq!(
-                Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry).err().map(|failure| failure.class()),
+                Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry)
+                    .err()
+                    .map(|failure| failure.class()),
                 expected,
                 "{count} entries"
             );
             let mut bundle = good();
-            bundle["verificationMaterial"]["timestampVerificationData"] = json!({"rfc3161Timestamps": vec![json!({}); count]});
+            bundle["verificationMaterial"]["timestampVerificationData"] =
+                json!({"rfc3161Timestamps": vec![json!({}); count]});
             assert_eq!(
-                Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry).err().map(|failure| failure.class()),
+                Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry)
+                    .err()
+                    .map(|failure| failure.class()),
                 expected,
                 "{count} timestamps"
             );
         }
         check(set("/verificationMaterial/tlogEntries", json!("x")), Class::Malformed);
         let mut without = good();
-        without["verificationMaterial"] = json!({"publicKey": {}, "tlogEntries": null, "timestampVerificationData": null});
+        without["verificationMaterial"] =
+            json!({"publicKey": {}, "tlogEntries": null, "timestampVerificationData": null});
         assert!(Bundle::parse(without.to_string().as_bytes(), BundleSource::Registry).is_ok());
     }
 
@@ -421,12 +534,20 @@ mod tests {
         let message = |material: Value| {
             let mut bundle = good();
             bundle["verificationMaterial"] = material;
-            Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry).unwrap_err().message()
+            Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry)
+                .unwrap_err()
+                .message()
         };
         let chain = json!({"certificates": []});
-        assert!(message(json!({"x509CertificateChain": chain})).contains("of version 0.3 has a certificate chain"));
+        assert!(
+            message(json!({"x509CertificateChain": chain}))
+                .contains("of version 0.3 has a certificate chain")
+        );
         assert!(message(json!({})).contains("neither a key nor a certificate"));
-        assert!(message(json!({"publicKey": {}, "x509CertificateChain": chain})).contains("more than one"));
+        assert!(
+            message(json!({"publicKey": {}, "x509CertificateChain": chain}))
+                .contains("more than one")
+        );
     }
 
     #[test]
@@ -434,7 +555,8 @@ mod tests {
         let evidence = |entry: Value| {
             let mut bundle = good();
             bundle["verificationMaterial"]["tlogEntries"] = json!([entry]);
-            let bundle = Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry).unwrap();
+            let bundle =
+                Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry).unwrap();
             bundle.evidence().map(|_| ()).map_err(|failure| failure.class())
         };
         for part in ["logId", "kindVersion", "inclusionPromise", "inclusionProof"] {
@@ -448,7 +570,11 @@ mod tests {
             (json!({"x": 1}), Err(Class::Malformed)),
             (json!("x"), Err(Class::Malformed)),
         ] {
-            assert_eq!(evidence(json!({"inclusionProof": {"checkpoint": checkpoint}})), expected, "{checkpoint}");
+            assert_eq!(
+                evidence(json!({"inclusionProof": {"checkpoint": checkpoint}})),
+                expected,
+                "{checkpoint}"
+            );
         }
     }
 }

@@ -1,7 +1,9 @@
-//! The signature of a file, as it lies beside the file: `.sig` and `.pem` or `.cert`, or the bundle of cosign 1 and 2.
+//! The signature of a file, as it lies beside the file: `.sig` and `.pem` or `.cert`, or the bundle
+//! of cosign 1 and 2.
 //!
-//! Sources: `reference/cosign.md` 1e; cosign `cmd/cosign/cli/verify/verify_blob.go`, `pkg/cosign/fetch.go` (`LocalSignedPayload`).
-//! Of each there are several spellings, for cosign wrote several: what one of its versions wrote is read, and nothing else.
+//! Sources: `reference/cosign.md` 1e; cosign `cmd/cosign/cli/verify/verify_blob.go`,
+//! `pkg/cosign/fetch.go` (`LocalSignedPayload`). Of each there are several spellings, for cosign
+//! wrote several: what one of its versions wrote is read, and nothing else.
 
 use super::evidence::{LogEntry, read_certificates};
 use super::rekor::LoggedEntry;
@@ -40,7 +42,10 @@ pub enum FileSignature {
 /// As [`Detached::parse`] and [`Bundle::parse`].
 pub fn read_bundle(bytes: &[u8]) -> Result<FileSignature, Failure> {
     if u64::try_from(bytes.len()).map_or(true, |length| length > limits::BUNDLE_BYTES) {
-        return Err(Failure::new(Class::Limit, format!("a bundle of {} bytes; at most {} are read", bytes.len(), limits::BUNDLE_BYTES)));
+        return Err(Failure::new(
+            Class::Limit,
+            format!("a bundle of {} bytes; at most {} are read", bytes.len(), limits::BUNDLE_BYTES),
+        ));
     }
     if is_old_bundle(bytes) {
         return Detached::parse(bytes).map(FileSignature::Detached);
@@ -59,35 +64,46 @@ struct OldBundle {
 }
 
 impl Detached {
-    /// Parses the file of `sign-blob --bundle` in cosign 1 and 2. A public key in the place of the certificate is passed over: it is
-    /// the signer's word.
+    /// Parses the file of `sign-blob --bundle` in cosign 1 and 2. A public key in the place of the
+    /// certificate is passed over: it is the signer's word.
     ///
     /// # Errors
-    /// `malformed`: another shape. `limit`: longer than [`limits::BUNDLE_BYTES`], or too many certificates.
+    /// `malformed`: another shape. `limit`: longer than [`limits::BUNDLE_BYTES`], or too many
+    /// certificates.
     pub fn parse(bytes: &[u8]) -> Result<Self, Failure> {
         let what = "the bundle of cosign 1 and 2";
         let bundle: OldBundle = json::parse_as(bytes).map_err(|failure| failure.within(what))?;
-        let signature = BASE64_STANDARD.decode(&bundle.base64_signature).ok().filter(|signature| !signature.is_empty());
-        let signature = signature.ok_or_else(|| malformed(format!("{what} has a `base64Signature` that is not base64")))?;
+        let signature = BASE64_STANDARD
+            .decode(&bundle.base64_signature)
+            .ok()
+            .filter(|signature| !signature.is_empty());
+        let signature = signature.ok_or_else(|| {
+            malformed(format!("{what} has a `base64Signature` that is not base64"))
+        })?;
         let certificates = match bundle.cert.as_deref().filter(|text| !text.is_empty()) {
             Some(text) => read_verifier(text.as_bytes())?,
             None => Vec::new(),
         };
         let entry = match bundle.rekor_bundle {
             None | Some(Value::Null) => None,
-            Some(entry) => Some(LoggedEntry { entry: LogEntry::parse(&entry.to_string())?, proof: None }),
+            Some(entry) => {
+                Some(LoggedEntry { entry: LogEntry::parse(&entry.to_string())?, proof: None })
+            }
         };
         Ok(Self { signature, certificates, entry, timestamp: None })
     }
 }
 
-/// Whether a document is the bundle of cosign 1 and 2, not one of Sigstore's: those have a media type.
+/// Whether a document is the bundle of cosign 1 and 2, not one of Sigstore's: those have a media
+/// type.
 fn is_old_bundle(bytes: &[u8]) -> bool {
-    json::parse(bytes).is_ok_and(|value| value.get("base64Signature").is_some() && value.get("mediaType").is_none())
+    json::parse(bytes).is_ok_and(|value| {
+        value.get("base64Signature").is_some() && value.get("mediaType").is_none()
+    })
 }
 
-/// Returns the raw signature in a file or an argument: base64, with lines or an end of line as tools add them, or the bytes
-/// themselves.
+/// Returns the raw signature in a file or an argument: base64, with lines or an end of line as
+/// tools add them, or the bytes themselves.
 ///
 /// # Errors
 /// `malformed`: nothing.
@@ -96,7 +112,8 @@ pub fn read_signature(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
     if signature.is_empty() { Err(malformed("an empty signature")) } else { Ok(signature) }
 }
 
-/// Returns the certificates in a file: PEM, or base64 of PEM as cosign writes it by default. The first is the signer's.
+/// Returns the certificates in a file: PEM, or base64 of PEM as cosign writes it by default. The
+/// first is the signer's.
 ///
 /// # Errors
 /// `malformed`: neither. `limit`: more than [`limits::CHAIN`].
@@ -111,7 +128,9 @@ pub fn read_certificate_file(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
 
 /// Reads what cosign calls `cert`: PEM, base64 of it, or base64 of DER. Empty for a public key.
 fn read_verifier(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
-    let plain = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok().filter(|text| text.contains("-----BEGIN "));
+    let plain = |bytes: &[u8]| {
+        String::from_utf8(bytes.to_vec()).ok().filter(|text| text.contains("-----BEGIN "))
+    };
     let text = match (plain(bytes), decode(bytes)) {
         (Some(text), _) => text,
         (None, Some(inner)) => match plain(&inner) {
@@ -120,7 +139,9 @@ fn read_verifier(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
             None if inner.first() == Some(&0x30) => return Ok(vec![inner]),
             None => return Err(malformed("a certificate that is neither PEM nor base64 of it")),
         },
-        (None, None) => return Err(malformed("a certificate that is neither PEM nor base64 of it")),
+        (None, None) => {
+            return Err(malformed("a certificate that is neither PEM nor base64 of it"));
+        }
     };
     if text.contains("-----BEGIN PUBLIC KEY-----") {
         return Ok(Vec::new());
@@ -130,7 +151,8 @@ fn read_verifier(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
 
 /// Standard base64 with padding; ends of lines do not count, and nothing else is passed over.
 fn decode(bytes: &[u8]) -> Option<Vec<u8>> {
-    let bare: Vec<u8> = bytes.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    let bare: Vec<u8> =
+        bytes.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
     BASE64_STANDARD.decode(bare).ok()
 }
 
@@ -166,11 +188,22 @@ mod tests {
     fn a_certificate_is_pem_or_base64_of_it() {
         let pem = pem_of("CERTIFICATE");
         let encoded = BASE64_STANDARD.encode(&pem);
-        for text in [pem.clone(), encoded.clone(), format!("{encoded}\n"), BASE64_STANDARD.encode([0x30, 0])] {
+        for text in [
+            pem.clone(),
+            encoded.clone(),
+            format!("{encoded}\n"),
+            BASE64_STANDARD.encode([0x30, 0]),
+        ] {
             assert_eq!(read_certificate_file(text.as_bytes()).unwrap(), [vec![0x30, 0]], "{text}");
         }
-        for text in [pem_of("PUBLIC KEY"), "x".to_owned(), BASE64_STANDARD.encode("x"), String::new()] {
-            assert_eq!(read_certificate_file(text.as_bytes()).map_err(|failure| failure.class()), Err(Class::Malformed), "{text}");
+        for text in
+            [pem_of("PUBLIC KEY"), "x".to_owned(), BASE64_STANDARD.encode("x"), String::new()]
+        {
+            assert_eq!(
+                read_certificate_file(text.as_bytes()).map_err(|failure| failure.class()),
+                Err(Class::Malformed),
+                "{text}"
+            );
         }
     }
 
@@ -182,23 +215,43 @@ mod tests {
             read_bundle(&text).map(|_| ()).map_err(|failure| failure.class())
         };
         let old = json!({"base64Signature": "AQID"});
-        assert_eq!([0, 1, 2, 3].map(|blanks| class(&old, blanks)), [Ok(()), Ok(()), Err(Class::Limit), Err(Class::Limit)]);
+        assert_eq!(
+            [0, 1, 2, 3].map(|blanks| class(&old, blanks)),
+            [Ok(()), Ok(()), Err(Class::Limit), Err(Class::Limit)]
+        );
         let new = json!({"mediaType": "application/vnd.dev.sigstore.bundle.v0.4+json"});
         let both = json!({"mediaType": "application/vnd.dev.sigstore.bundle.v0.4+json", "base64Signature": "AQID"});
-        let message = |value: &Value| read_bundle(value.to_string().as_bytes()).unwrap_err().message();
-        assert!(message(&new).contains("v0.4") && message(&both).contains("`base64Signature`"), "{} {}", message(&new), message(&both));
+        let message =
+            |value: &Value| read_bundle(value.to_string().as_bytes()).unwrap_err().message();
+        assert!(
+            message(&new).contains("v0.4") && message(&both).contains("`base64Signature`"),
+            "{} {}",
+            message(&new),
+            message(&both)
+        );
         assert!(message(&json!({})).contains("media type"), "{}", message(&json!({})));
     }
 
     #[test]
     fn an_old_bundle_is_read_to_the_letter() {
         let good = json!({"base64Signature": "AQID", "cert": BASE64_STANDARD.encode(pem_of("CERTIFICATE"))});
-        let read = |value: &Value| Detached::parse(value.to_string().as_bytes()).map_err(|failure| failure.class());
-        let expected = Detached { signature: vec![1, 2, 3], certificates: vec![vec![0x30, 0]], ..Detached::default() };
+        let read = |value: &Value| {
+            Detached::parse(value.to_string().as_bytes()).map_err(|failure| failure.class())
+        };
+        let expected = Detached {
+            signature: vec![1, 2, 3],
+            certificates: vec![vec![0x30, 0]],
+            ..Detached::default()
+        };
         assert_eq!(read(&good), Ok(expected.clone()));
         let keyed = json!({"base64Signature": "AQID", "cert": BASE64_STANDARD.encode(pem_of("PUBLIC KEY"))});
         assert_eq!(read(&keyed), Ok(Detached { certificates: Vec::new(), ..expected }));
-        for (key, value) in [("base64Signature", json!("AQI")), ("cert", json!("AQI")), ("rekorBundle", json!({})), ("x", json!(1))] {
+        for (key, value) in [
+            ("base64Signature", json!("AQI")),
+            ("cert", json!("AQI")),
+            ("rekorBundle", json!({})),
+            ("x", json!(1)),
+        ] {
             let mut changed = good.clone();
             changed[key] = value;
             assert_eq!(read(&changed), Err(Class::Malformed), "{changed}");

@@ -1,7 +1,9 @@
-//! What lies beside a legacy signature: certificates, the entry of the transparency log, a timestamp.
+//! What lies beside a legacy signature: certificates, the entry of the transparency log, a
+//! timestamp.
 //!
-//! Sources: `reference/cosign.md` 1a "Layer annotations" and 1e; cosign `pkg/cosign/bundle`. Nothing of it is looked at before it
-//! is known that it counts: a stranger's broken annotation must not hide a good signature by a key.
+//! Sources: `reference/cosign.md` 1a "Layer annotations" and 1e; cosign `pkg/cosign/bundle`.
+//! Nothing of it is looked at before it is known that it counts: a stranger's broken annotation
+//! must not hide a good signature by a key.
 
 use super::json;
 use crate::class::{Class, Failure};
@@ -65,11 +67,15 @@ impl LogEntry {
     /// Parses cosign's `RekorBundle`.
     ///
     /// # Errors
-    /// `malformed`: another shape, a number below 0, or not base64. `limit`: longer than [`limits::BUNDLE_BYTES`].
+    /// `malformed`: another shape, a number below 0, or not base64. `limit`: longer than
+    /// [`limits::BUNDLE_BYTES`].
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let what = "the log entry beside the signature";
-        let bundle: RekorBundle = json::parse_as(within_limit(text, what)?.as_bytes()).map_err(|failure| failure.within(what))?;
-        let malformed = |why: &str| Failure::new(Class::Malformed, format!("{what} has a `logID` that is {why}"));
+        let bundle: RekorBundle = json::parse_as(within_limit(text, what)?.as_bytes())
+            .map_err(|failure| failure.within(what))?;
+        let malformed = |why: &str| {
+            Failure::new(Class::Malformed, format!("{what} has a `logID` that is {why}"))
+        };
         let mut log_id = [0; 32];
         let id = bundle.payload.log_id.as_bytes();
         if id.len() != 64 || id.iter().any(|byte| !matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
@@ -80,7 +86,10 @@ impl LogEntry {
             *byte = u8::from_str_radix(digits, 16).map_err(|_| malformed("not hexadecimal"))?;
         }
         if bundle.payload.integrated_time < 0 || i64::try_from(bundle.payload.log_index).is_err() {
-            return Err(Failure::new(Class::Malformed, format!("{what} has a time or position that cannot be")));
+            return Err(Failure::new(
+                Class::Malformed,
+                format!("{what} has a time or position that cannot be"),
+            ));
         }
         Ok(Self {
             body: decode(&bundle.payload.body, what)?,
@@ -98,7 +107,8 @@ impl LogEntry {
 /// `malformed`: another shape, or not base64. `limit`: too long.
 pub fn read_timestamp(text: &str) -> Result<Vec<u8>, Failure> {
     let what = "the timestamp beside the signature";
-    let timestamp: Rfc3161 = json::parse_as(within_limit(text, what)?.as_bytes()).map_err(|failure| failure.within(what))?;
+    let timestamp: Rfc3161 = json::parse_as(within_limit(text, what)?.as_bytes())
+        .map_err(|failure| failure.within(what))?;
     decode(&timestamp.signed, what)
 }
 
@@ -107,10 +117,15 @@ pub fn read_timestamp(text: &str) -> Result<Vec<u8>, Failure> {
 /// # Errors
 /// `malformed`: no PEM, none, or other blocks. `limit`: more than [`limits::CHAIN`].
 pub fn read_certificates(text: &str) -> Result<Vec<Vec<u8>>, Failure> {
-    let malformed = |why: String| Failure::new(Class::Malformed, format!("certificates that are {why}"));
-    let blocks = pem::parse_many(within_limit(text, "certificates")?).map_err(|error| malformed(format!("not PEM: {error}")))?;
+    let malformed =
+        |why: String| Failure::new(Class::Malformed, format!("certificates that are {why}"));
+    let blocks = pem::parse_many(within_limit(text, "certificates")?)
+        .map_err(|error| malformed(format!("not PEM: {error}")))?;
     if blocks.len() > limits::CHAIN {
-        return Err(Failure::new(Class::Limit, format!("{} certificates; at most {} are read", blocks.len(), limits::CHAIN)));
+        return Err(Failure::new(
+            Class::Limit,
+            format!("{} certificates; at most {} are read", blocks.len(), limits::CHAIN),
+        ));
     }
     if blocks.is_empty() {
         return Err(malformed("no PEM block at all".to_owned()));
@@ -125,12 +140,17 @@ pub fn read_certificates(text: &str) -> Result<Vec<Vec<u8>>, Failure> {
 fn within_limit<'a>(text: &'a str, what: &str) -> Result<&'a str, Failure> {
     match u64::try_from(text.len()) {
         Ok(bytes) if bytes <= limits::BUNDLE_BYTES => Ok(text),
-        _ => Err(Failure::new(Class::Limit, format!("{what}: {} bytes; at most {} are read", text.len(), limits::BUNDLE_BYTES))),
+        _ => Err(Failure::new(
+            Class::Limit,
+            format!("{what}: {} bytes; at most {} are read", text.len(), limits::BUNDLE_BYTES),
+        )),
     }
 }
 
 fn decode(text: &str, what: &str) -> Result<Vec<u8>, Failure> {
-    BASE64_STANDARD.decode(text).map_err(|error| Failure::new(Class::Malformed, format!("{what} is not base64: {error}")))
+    BASE64_STANDARD
+        .decode(text)
+        .map_err(|error| Failure::new(Class::Malformed, format!("{what} is not base64: {error}")))
 }
 
 #[cfg(test)]
@@ -145,12 +165,21 @@ mod tests {
     #[test]
     fn an_entry_is_read_to_the_letter() {
         let entry = LogEntry::parse(&good().to_string()).unwrap();
-        let expected = LogEntry { body: b"{}".to_vec(), integrated_time: 7, log_index: 9, log_id: [0x0a; 32], promise: vec![1, 2] };
+        let expected = LogEntry {
+            body: b"{}".to_vec(),
+            integrated_time: 7,
+            log_index: 9,
+            log_id: [0x0a; 32],
+            promise: vec![1, 2],
+        };
         assert_eq!(entry, expected);
         let mut first = good();
         first["Payload"]["integratedTime"] = json!(0);
         first["Payload"]["logIndex"] = json!(0);
-        assert_eq!(LogEntry::parse(&first.to_string()), Ok(LogEntry { integrated_time: 0, log_index: 0, ..expected }));
+        assert_eq!(
+            LogEntry::parse(&first.to_string()),
+            Ok(LogEntry { integrated_time: 0, log_index: 0, ..expected })
+        );
     }
 
     #[test]
@@ -177,17 +206,26 @@ mod tests {
             assert_eq!(found, Err(Class::Malformed), "{entry}");
         }
         let twice = good().to_string().replacen("\"body\"", "\"body\":\"e30=\",\"body\"", 1);
-        assert_eq!(LogEntry::parse(&twice).map_err(|failure| failure.class()), Err(Class::Malformed));
+        assert_eq!(
+            LogEntry::parse(&twice).map_err(|failure| failure.class()),
+            Err(Class::Malformed)
+        );
     }
 
     #[test]
     fn certificates_are_certificates() {
         let block = |tag: &str| pem::encode(&pem::Pem::new(tag, vec![1, 2, 3]));
         for count in [1, limits::CHAIN] {
-            assert_eq!(read_certificates(&block("CERTIFICATE").repeat(count)).unwrap(), vec![vec![1, 2, 3]; count]);
+            assert_eq!(
+                read_certificates(&block("CERTIFICATE").repeat(count)).unwrap(),
+                vec![vec![1, 2, 3]; count]
+            );
         }
         // PEM may have text in front of it.
-        let padded = |bytes: u64| "x".repeat(usize::try_from(bytes).unwrap() - block("CERTIFICATE").len()) + &block("CERTIFICATE");
+        let padded = |bytes: u64| {
+            "x".repeat(usize::try_from(bytes).unwrap() - block("CERTIFICATE").len())
+                + &block("CERTIFICATE")
+        };
         assert!(read_certificates(&padded(limits::BUNDLE_BYTES)).is_ok());
         for (text, class) in [
             (String::new(), Class::Malformed),

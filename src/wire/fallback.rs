@@ -1,7 +1,8 @@
-//! The index under the fallback tag `sha256-HEX`: the referrers of a subject at a registry that does not list them itself.
+//! The index under the fallback tag `sha256-HEX`: the referrers of a subject at a registry that
+//! does not list them itself.
 //!
-//! OCI distribution-spec 1.1, "Referrers Tag Schema". Descriptors of others are kept byte for byte. Read for writing only: what
-//! looks for signatures takes the index as any other (`registry`).
+//! OCI distribution-spec 1.1, "Referrers Tag Schema". Descriptors of others are kept byte for byte.
+//! Read for writing only: what looks for signatures takes the index as any other (`registry`).
 
 use super::bundle::BUNDLE_TYPE;
 use super::json;
@@ -20,8 +21,15 @@ pub struct FallbackIndex {
 
 impl Default for FallbackIndex {
     fn default() -> Self {
-        let document = [("schemaVersion", json!(2)), ("mediaType", json!(OCI_IMAGE_INDEX_MEDIA_TYPE)), ("manifests", json!([]))];
-        Self { document: document.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(), manifests: Vec::new() }
+        let document = [
+            ("schemaVersion", json!(2)),
+            ("mediaType", json!(OCI_IMAGE_INDEX_MEDIA_TYPE)),
+            ("manifests", json!([])),
+        ];
+        Self {
+            document: document.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            manifests: Vec::new(),
+        }
     }
 }
 
@@ -31,8 +39,10 @@ impl FallbackIndex {
     /// # Errors
     /// `malformed`: something else than an index lies under the tag, which is then not overwritten.
     pub fn parse(bytes: &[u8]) -> Result<Self, Failure> {
-        let failure = || Failure::new(Class::Malformed, "what lies under the fallback tag is no index");
-        let value = json::parse(bytes).map_err(|failure| failure.within("the index under the fallback tag"))?;
+        let failure =
+            || Failure::new(Class::Malformed, "what lies under the fallback tag is no index");
+        let value = json::parse(bytes)
+            .map_err(|failure| failure.within("the index under the fallback tag"))?;
         let Value::Object(mut document) = value else { return Err(failure()) };
         if document.get("mediaType").is_some_and(|kind| kind != OCI_IMAGE_INDEX_MEDIA_TYPE) {
             return Err(failure());
@@ -47,7 +57,9 @@ impl FallbackIndex {
     #[must_use]
     pub fn lists(&self, manifest: &Digest) -> bool {
         let digest = manifest.to_string();
-        self.manifests.iter().any(|entry| entry.get("digest").and_then(Value::as_str) == Some(&digest))
+        self.manifests
+            .iter()
+            .any(|entry| entry.get("digest").and_then(Value::as_str) == Some(&digest))
     }
 
     /// Adds the manifest of a bundle.
@@ -56,8 +68,12 @@ impl FallbackIndex {
     /// `limit`: there would be more than readers look at.
     pub fn push(&mut self, manifest: &[u8]) -> Result<(), Failure> {
         if self.manifests.len() >= limits::REFERRERS {
-            let message = format!("the image has {} referrers under the fallback tag; with more, none would be read", self.manifests.len());
-            return Err(Failure::new(Class::Limit, message).hint("remove referrers that are not needed, or sign in the legacy format"));
+            let message = format!(
+                "the image has {} referrers under the fallback tag; with more, none would be read",
+                self.manifests.len()
+            );
+            return Err(Failure::new(Class::Limit, message)
+                .hint("remove referrers that are not needed, or sign in the legacy format"));
         }
         self.manifests.push(json!({
             "mediaType": OCI_IMAGE_MEDIA_TYPE,
@@ -96,9 +112,18 @@ mod tests {
 
     #[test]
     fn what_is_no_index_is_not_overwritten() {
-        for text in ["", "[]", "{}", r#"{"manifests":{}}"#, r#"{"mediaType":"application/vnd.oci.image.manifest.v1+json","manifests":[]}"#]
-        {
-            assert_eq!(FallbackIndex::parse(text.as_bytes()).map_err(|failure| failure.class()), Err(Class::Malformed), "{text}");
+        for text in [
+            "",
+            "[]",
+            "{}",
+            r#"{"manifests":{}}"#,
+            r#"{"mediaType":"application/vnd.oci.image.manifest.v1+json","manifests":[]}"#,
+        ] {
+            assert_eq!(
+                FallbackIndex::parse(text.as_bytes()).map_err(|failure| failure.class()),
+                Err(Class::Malformed),
+                "{text}"
+            );
         }
     }
 

@@ -1,7 +1,8 @@
 //! JSON as it may come from a stranger: one document, bounded depth, no key twice.
 //!
-//! Two parsers that read different keys of one text are an attack (`reference/security.md` R07, S26), so a text with a
-//! duplicate key has no meaning here at all. Never reads anything but the bytes given.
+//! Two parsers that read different keys of one text are an attack (`reference/security.md` R07,
+//! S26), so a text with a duplicate key has no meaning here at all. Never reads anything but the
+//! bytes given.
 
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -13,14 +14,20 @@ use std::fmt;
 /// Parses one JSON document. Keys keep their order.
 ///
 /// # Errors
-/// `malformed` for what is not one JSON document or has a key twice, `limit` for one that is too deep.
+/// `malformed` for what is not one JSON document or has a key twice, `limit` for one that is too
+/// deep.
 pub fn parse(bytes: &[u8]) -> Result<Value, Failure> {
     let too_deep = Cell::new(false);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict { depth: 0, too_deep: &too_deep }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    let value = Strict { depth: 0, too_deep: &too_deep }
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value));
     value.map_err(|error| {
         if too_deep.get() {
-            Failure::new(Class::Limit, format!("a JSON document is nested deeper than {} levels", limits::DEPTH))
+            Failure::new(
+                Class::Limit,
+                format!("a JSON document is nested deeper than {} levels", limits::DEPTH),
+            )
         } else {
             Failure::new(Class::Malformed, format!("not the JSON that is expected: {error}"))
         }
@@ -32,12 +39,15 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Failure> {
 /// # Errors
 /// Those of [`parse`]; `malformed` where the shape is another.
 pub fn parse_as<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    serde_json::from_value(parse(bytes)?).map_err(|error| Failure::new(Class::Malformed, format!("unexpected shape: {error}")))
+    serde_json::from_value(parse(bytes)?)
+        .map_err(|error| Failure::new(Class::Malformed, format!("unexpected shape: {error}")))
 }
 
-/// Writes JSON as Go's `encoding/json` does: compact, with `<`, `>`, `&`, U+2028 and U+2029 escaped.
+/// Writes JSON as Go's `encoding/json` does: compact, with `<`, `>`, `&`, U+2028 and U+2029
+/// escaped.
 ///
-/// cosign's files are such, and bytes that are signed or hashed must not differ for a reason that nobody sees.
+/// cosign's files are such, and bytes that are signed or hashed must not differ for a reason that
+/// nobody sees.
 #[must_use]
 pub fn to_go_bytes(value: &Value) -> Vec<u8> {
     let mut text = String::new();
@@ -157,7 +167,10 @@ mod tests {
             assert_eq!(class(text), Some(Class::Malformed), "{text:?}");
         }
         assert_eq!(class(" {} \n"), None);
-        assert_eq!(class(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))), Some(Class::Limit));
+        assert_eq!(
+            class(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))),
+            Some(Class::Limit)
+        );
     }
 
     #[test]
@@ -169,6 +182,9 @@ mod tests {
     #[test]
     fn go_escapes_what_html_would_read() {
         let value = serde_json::json!({"a": "<b>&\u{2028}\"é"});
-        assert_eq!(String::from_utf8(to_go_bytes(&value)).unwrap(), r#"{"a":"\u003cb\u003e\u0026\u2028\"é"}"#);
+        assert_eq!(
+            String::from_utf8(to_go_bytes(&value)).unwrap(),
+            r#"{"a":"\u003cb\u003e\u0026\u2028\"é"}"#
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! What signatures look like: the signed payload, the manifests that carry signatures, and our own claims.
+//! What signatures look like: the signed payload, the manifests that carry signatures, and our own
+//! claims.
 //!
-//! Pure: bytes in, values out, and back. Nothing here is trusted yet; whoever decides that is `trust`.
-//! Formats: `reference/cosign.md` section 1; cosign `specs/SIGNATURE_SPEC.md`.
+//! Pure: bytes in, values out, and back. Nothing here is trusted yet; whoever decides that is
+//! `trust`. Formats: `reference/cosign.md` section 1; cosign `specs/SIGNATURE_SPEC.md`.
 
 mod bundle;
 mod detached;
@@ -14,7 +15,10 @@ mod rekor;
 mod signatures;
 mod statement;
 
-pub use bundle::{BUNDLE_TYPE, Bundle, BundleSource, Content, Envelope, Material, STATEMENT_TYPE, statement_to_sign, write_bundle};
+pub use bundle::{
+    BUNDLE_TYPE, Bundle, BundleSource, Content, Envelope, Material, STATEMENT_TYPE,
+    statement_to_sign, write_bundle,
+};
 pub use detached::{Detached, FileSignature, read_bundle, read_certificate_file, read_signature};
 pub use evidence::{LegacyEvidence, LogEntry, read_certificates, read_timestamp};
 pub use fallback::FallbackIndex;

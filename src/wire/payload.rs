@@ -1,7 +1,8 @@
 //! The payload of a legacy signature: "simple signing", as cosign writes it.
 //!
-//! Source: `reference/cosign.md` 1a "Payload"; containers/image `docs/containers-signature.5.md`. What is signed are these
-//! bytes, so a payload is read from the bytes that were verified and is never written again.
+//! Source: `reference/cosign.md` 1a "Payload"; containers/image `docs/containers-signature.5.md`.
+//! What is signed are these bytes, so a payload is read from the bytes that were verified and is
+//! never written again.
 
 use super::json;
 use crate::class::{Class, Failure};
@@ -35,7 +36,11 @@ impl Claims {
     /// # Errors
     /// `malformed`: a claim of ours that is not valid.
     pub fn read(annotations: &BTreeMap<String, String>) -> Result<Self, Failure> {
-        let malformed = |key: &'static str| move |failure: Failure| failure.as_class(Class::Malformed).within(format!("the claim `{key}`"));
+        let malformed = |key: &'static str| {
+            move |failure: Failure| {
+                failure.as_class(Class::Malformed).within(format!("the claim `{key}`"))
+            }
+        };
         let tree = match annotations.get(CLAIM_TREE) {
             None => None,
             Some(text) => match text.strip_prefix("v1:") {
@@ -45,8 +50,16 @@ impl Claims {
             },
         };
         Ok(Self {
-            repository: annotations.get(CLAIM_REPOSITORY).map(|text| text.parse()).transpose().map_err(malformed(CLAIM_REPOSITORY))?,
-            tag: annotations.get(CLAIM_TAG).map(|text| text.parse()).transpose().map_err(malformed(CLAIM_TAG))?,
+            repository: annotations
+                .get(CLAIM_REPOSITORY)
+                .map(|text| text.parse())
+                .transpose()
+                .map_err(malformed(CLAIM_REPOSITORY))?,
+            tag: annotations
+                .get(CLAIM_TAG)
+                .map(|text| text.parse())
+                .transpose()
+                .map_err(malformed(CLAIM_TAG))?,
             tree,
         })
     }
@@ -70,48 +83,70 @@ pub struct Payload {
     pub docker_reference: String,
     /// The digest of the image that was signed.
     pub manifest_digest: Digest,
-    /// What stands in `optional` as text: annotations, ours among them. Other values are kept as their JSON.
+    /// What stands in `optional` as text: annotations, ours among them. Other values are kept as
+    /// their JSON.
     pub annotations: BTreeMap<String, String>,
 }
 
 impl Payload {
-    /// Parses a payload. Keys are read exactly: Go's parser, and so cosign, would also take `Docker-Manifest-Digest`.
+    /// Parses a payload. Keys are read exactly: Go's parser, and so cosign, would also take
+    /// `Docker-Manifest-Digest`.
     ///
     /// # Errors
-    /// `malformed`: not JSON, a key twice, an unknown or missing key under `critical`, another `type`, a digest that is none.
+    /// `malformed`: not JSON, a key twice, an unknown or missing key under `critical`, another
+    /// `type`, a digest that is none.
     pub fn parse(bytes: &[u8]) -> Result<Self, Failure> {
-        let malformed = |why: &str| Failure::new(Class::Malformed, format!("the signed payload {why}"));
+        let malformed =
+            |why: &str| Failure::new(Class::Malformed, format!("the signed payload {why}"));
         let value = json::parse(bytes).map_err(|failure| failure.within("the signed payload"))?;
-        let top = object(&value, &["critical", "optional"]).ok_or_else(|| malformed("has other keys than `critical` and `optional`"))?;
+        let top = object(&value, &["critical", "optional"])
+            .ok_or_else(|| malformed("has other keys than `critical` and `optional`"))?;
         let critical = top
             .get("critical")
             .and_then(|critical| object(critical, &["identity", "image", "type"]))
-            .ok_or_else(|| malformed("has no `critical` with exactly `identity`, `image` and `type`"))?;
+            .ok_or_else(|| {
+                malformed("has no `critical` with exactly `identity`, `image` and `type`")
+            })?;
         let text = |outer: &str, inner: &str| {
-            critical.get(outer).and_then(|value| object(value, &[inner])).and_then(|object| object.get(inner)).and_then(Value::as_str)
+            critical
+                .get(outer)
+                .and_then(|value| object(value, &[inner]))
+                .and_then(|object| object.get(inner))
+                .and_then(Value::as_str)
         };
         match critical.get("type").and_then(Value::as_str) {
             Some(TYPE) => {}
-            Some(other) => return Err(malformed(&format!("is of type `{other}`; expected `{TYPE}`"))),
+            Some(other) => {
+                return Err(malformed(&format!("is of type `{other}`; expected `{TYPE}`")));
+            }
             None => return Err(malformed("has no `critical.type`")),
         }
-        let digest = text("image", "docker-manifest-digest").ok_or_else(|| malformed("has no `docker-manifest-digest`"))?;
+        let digest = text("image", "docker-manifest-digest")
+            .ok_or_else(|| malformed("has no `docker-manifest-digest`"))?;
         let annotations = match top.get("optional") {
             None | Some(Value::Null) => BTreeMap::new(),
-            Some(Value::Object(optional)) => optional.iter().map(|(key, value)| (key.clone(), as_text(value))).collect(),
+            Some(Value::Object(optional)) => {
+                optional.iter().map(|(key, value)| (key.clone(), as_text(value))).collect()
+            }
             Some(_) => return Err(malformed("has an `optional` that is no object")),
         };
         Ok(Self {
-            docker_reference: text("identity", "docker-reference").ok_or_else(|| malformed("has no `docker-reference`"))?.to_owned(),
-            manifest_digest: digest.parse().map_err(|failure: Failure| failure.within("the signed payload"))?,
+            docker_reference: text("identity", "docker-reference")
+                .ok_or_else(|| malformed("has no `docker-reference`"))?
+                .to_owned(),
+            manifest_digest: digest
+                .parse()
+                .map_err(|failure: Failure| failure.within("the signed payload"))?,
             annotations,
         })
     }
 
-    /// Returns the bytes to sign, as cosign writes them: this key order, `optional` sorted, or `null` where there is none.
+    /// Returns the bytes to sign, as cosign writes them: this key order, `optional` sorted, or
+    /// `null` where there is none.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let optional = if self.annotations.is_empty() { Value::Null } else { json!(self.annotations) };
+        let optional =
+            if self.annotations.is_empty() { Value::Null } else { json!(self.annotations) };
         json::to_go_bytes(&json!({
             "critical": {
                 "identity": {"docker-reference": self.docker_reference},
@@ -143,15 +178,24 @@ mod tests {
     fn a_payload_is_written_as_cosign_writes_it() {
         let payload = Payload::parse(GOLDEN.as_bytes()).unwrap();
         assert_eq!(payload.to_bytes(), GOLDEN.as_bytes());
-        assert_eq!(Digest::of(GOLDEN.as_bytes()).hex(), "3af4414d20c9e1cb76ccc72aae8b242166dabe6af531a4a790db8e2f0e5ee7c9");
+        assert_eq!(
+            Digest::of(GOLDEN.as_bytes()).hex(),
+            "3af4414d20c9e1cb76ccc72aae8b242166dabe6af531a4a790db8e2f0e5ee7c9"
+        );
     }
 
     #[test]
     fn claims_come_back_from_the_signed_bytes() {
-        let claims =
-            Claims { repository: Some("quay.io/a/b".parse().unwrap()), tag: Some("x-1".parse().unwrap()), tree: Some(Digest::of(b"tree")) };
-        let payload =
-            Payload { docker_reference: "quay.io/a/b".to_owned(), manifest_digest: Digest::of(b"x"), annotations: claims.annotations() };
+        let claims = Claims {
+            repository: Some("quay.io/a/b".parse().unwrap()),
+            tag: Some("x-1".parse().unwrap()),
+            tree: Some(Digest::of(b"tree")),
+        };
+        let payload = Payload {
+            docker_reference: "quay.io/a/b".to_owned(),
+            manifest_digest: Digest::of(b"x"),
+            annotations: claims.annotations(),
+        };
         let read = Payload::parse(&payload.to_bytes()).unwrap();
         assert_eq!(Claims::read(&read.annotations).unwrap(), claims);
         assert_eq!(Claims::read(&BTreeMap::new()).unwrap(), Claims::default());
@@ -173,7 +217,11 @@ mod tests {
         ] {
             let text = GOLDEN.replacen(from, to, 1);
             assert_ne!(text, GOLDEN);
-            assert_eq!(Payload::parse(text.as_bytes()).map_err(|failure| failure.class()), Err(Class::Malformed), "{to}");
+            assert_eq!(
+                Payload::parse(text.as_bytes()).map_err(|failure| failure.class()),
+                Err(Class::Malformed),
+                "{to}"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The manifest of a referrer: is it a signature, or something else that points at the image?
 //!
-//! Source: `reference/cosign.md` 1b. Annotations and types are the registry's word: they only ever decide what is looked
-//! at, never what is trusted.
+//! Source: `reference/cosign.md` 1b. Annotations and types are the registry's word: they only ever
+//! decide what is looked at, never what is trusted.
 
 use super::bundle::{ANY_BUNDLE_TYPE, BUNDLE_TYPE};
 use super::json;
@@ -12,10 +12,12 @@ use jiff::Timestamp;
 use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
 use serde_json::{Value, json};
 
-/// The configuration of what is no image: two bytes (OCI image-spec 1.1, "Guidance for an Empty Descriptor").
+/// The configuration of what is no image: two bytes (OCI image-spec 1.1, "Guidance for an Empty
+/// Descriptor").
 pub const EMPTY_CONFIG: &[u8] = b"{}";
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
-/// The configuration of a legacy signature that was written as a referrer (`--registry-referrers-mode=oci-1-1`).
+/// The configuration of a legacy signature that was written as a referrer
+/// (`--registry-referrers-mode=oci-1-1`).
 const LEGACY_TYPE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
 /// A signature of the Notary Project (notaryproject/specifications, signature-specification.md).
 const NOTARY_TYPE: &str = "application/vnd.cncf.notary.signature";
@@ -41,36 +43,57 @@ impl Referrer {
     /// Reads the manifest of a referrer of `subject`.
     ///
     /// # Errors
-    /// `binding`: its own `subject` is another digest, or there is none. `malformed`: no manifest. `unsupported`: a signature that
-    /// others made, which is read by nothing here and so must not count as none.
+    /// `binding`: its own `subject` is another digest, or there is none. `malformed`: no manifest.
+    /// `unsupported`: a signature that others made, which is read by nothing here and so must not
+    /// count as none.
     pub fn parse(manifest: &[u8], subject: &Digest) -> Result<Self, Failure> {
-        let value = json::parse(manifest).map_err(|failure| failure.within("the manifest of a referrer"))?;
-        let digest = |value: &Value| value.get("digest").and_then(Value::as_str).map(ToOwned::to_owned);
+        let value = json::parse(manifest)
+            .map_err(|failure| failure.within("the manifest of a referrer"))?;
+        let digest =
+            |value: &Value| value.get("digest").and_then(Value::as_str).map(ToOwned::to_owned);
         match value.get("subject").and_then(digest) {
             Some(theirs) if theirs == subject.to_string() => {}
             theirs => {
                 let theirs = theirs.unwrap_or_else(|| "nothing".to_owned());
-                return Err(Failure::new(Class::Binding, format!("a referrer of `{subject}` says that it is about `{theirs}`")));
+                return Err(Failure::new(
+                    Class::Binding,
+                    format!("a referrer of `{subject}` says that it is about `{theirs}`"),
+                ));
             }
         }
         if value.pointer("/config/mediaType").and_then(Value::as_str) == Some(LEGACY_TYPE) {
             return Ok(Self::Legacy);
         }
-        let types = ["/artifactType", "/config/mediaType"].into_iter().filter_map(|at| value.pointer(at).and_then(Value::as_str));
+        let types = ["/artifactType", "/config/mediaType"]
+            .into_iter()
+            .filter_map(|at| value.pointer(at).and_then(Value::as_str));
         if let Some(kind) = types.into_iter().find(|kind| kind.starts_with(NOTARY_TYPE)) {
-            return Err(Failure::new(Class::Unsupported, format!("a signature of the type `{kind}`: Notary's are not read")));
+            return Err(Failure::new(
+                Class::Unsupported,
+                format!("a signature of the type `{kind}`: Notary's are not read"),
+            ));
         }
         let Some([layer]) = value.get("layers").and_then(Value::as_array).map(Vec::as_slice) else {
             return Ok(Self::Other);
         };
-        if !layer.get("mediaType").and_then(Value::as_str).is_some_and(|kind| kind.starts_with(ANY_BUNDLE_TYPE)) {
+        if !layer
+            .get("mediaType")
+            .and_then(Value::as_str)
+            .is_some_and(|kind| kind.starts_with(ANY_BUNDLE_TYPE))
+        {
             return Ok(Self::Other);
         }
-        let predicate = value.get("annotations").and_then(|all| all.get(PREDICATE)).and_then(Value::as_str);
+        let predicate =
+            value.get("annotations").and_then(|all| all.get(PREDICATE)).and_then(Value::as_str);
         if predicate.is_some_and(|predicate| predicate != SIGN_PREDICATE) {
             return Ok(Self::Other);
         }
-        let malformed = || Failure::new(Class::Malformed, "the manifest of a bundle has no digest and size of its layer");
+        let malformed = || {
+            Failure::new(
+                Class::Malformed,
+                "the manifest of a bundle has no digest and size of its layer",
+            )
+        };
         Ok(Self::Bundle {
             digest: digest(layer).ok_or_else(malformed)?.parse()?,
             bytes: layer.get("size").and_then(Value::as_u64).ok_or_else(malformed)?,
@@ -118,7 +141,8 @@ mod tests {
     use serde_json::json;
 
     fn manifest(subject: &Digest, layer: &str, predicate: Option<&str>) -> Vec<u8> {
-        let annotations = predicate.map(|predicate| json!({PREDICATE: predicate})).unwrap_or_default();
+        let annotations =
+            predicate.map(|predicate| json!({PREDICATE: predicate})).unwrap_or_default();
         let digest = Digest::of(b"layer").to_string();
         json!({
             "config": {"mediaType": "application/vnd.oci.empty.v1+json"},
@@ -133,9 +157,17 @@ mod tests {
     #[test]
     fn attestations_and_sboms_are_no_signatures() {
         let subject = Digest::of(b"image");
-        let parse = |layer: &str, predicate| Referrer::parse(&manifest(&subject, layer, predicate), &subject).unwrap();
-        assert!(matches!(parse(BUNDLE_TYPE, Some(SIGN_PREDICATE)), Referrer::Bundle { bytes: 5, .. }));
-        assert!(matches!(parse("application/vnd.dev.sigstore.bundle+json;version=0.1", None), Referrer::Bundle { .. }));
+        let parse = |layer: &str, predicate| {
+            Referrer::parse(&manifest(&subject, layer, predicate), &subject).unwrap()
+        };
+        assert!(matches!(
+            parse(BUNDLE_TYPE, Some(SIGN_PREDICATE)),
+            Referrer::Bundle { bytes: 5, .. }
+        ));
+        assert!(matches!(
+            parse("application/vnd.dev.sigstore.bundle+json;version=0.1", None),
+            Referrer::Bundle { .. }
+        ));
         assert_eq!(parse(BUNDLE_TYPE, Some("https://slsa.dev/provenance/v1")), Referrer::Other);
         assert_eq!(parse("text/spdx+json", None), Referrer::Other);
     }
@@ -143,21 +175,36 @@ mod tests {
     #[test]
     fn a_referrer_of_something_else_is_binding() {
         let other = manifest(&Digest::of(b"other"), "text/spdx+json", None);
-        assert_eq!(Referrer::parse(&other, &Digest::of(b"image")).map_err(|failure| failure.class()), Err(Class::Binding));
-        assert_eq!(Referrer::parse(b"{}", &Digest::of(b"image")).map_err(|failure| failure.class()), Err(Class::Binding));
+        assert_eq!(
+            Referrer::parse(&other, &Digest::of(b"image")).map_err(|failure| failure.class()),
+            Err(Class::Binding)
+        );
+        assert_eq!(
+            Referrer::parse(b"{}", &Digest::of(b"image")).map_err(|failure| failure.class()),
+            Err(Class::Binding)
+        );
     }
 
     #[test]
     fn a_referrer_is_written_as_cosign_writes_it() {
-        // ../shared/vectors/cosign-images/images/key2/referrers/bundle0.manifest.json, with this layer and subject.
-        let subject = SubjectDescriptor { media_type: OCI_IMAGE_MEDIA_TYPE.to_owned(), bytes: 401, digest: Digest::of(b"image") };
-        let written = write_referrer(b"bundle", &subject, "2026-11-20T21:43:35.5Z".parse().unwrap());
+        // ../shared/vectors/cosign-images/images/key2/referrers/bundle0.manifest.json, with this
+        // layer and subject.
+        let subject = SubjectDescriptor {
+            media_type: OCI_IMAGE_MEDIA_TYPE.to_owned(),
+            bytes: 401,
+            digest: Digest::of(b"image"),
+        };
+        let written =
+            write_referrer(b"bundle", &subject, "2026-11-20T21:43:35.5Z".parse().unwrap());
         let expected = format!(
             r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.empty.v1+json","size":2,"digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","artifactType":"application/vnd.dev.sigstore.bundle.v0.3+json"}},"layers":[{{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","size":6,"digest":"{}"}}],"annotations":{{"dev.sigstore.bundle.content":"dsse-envelope","dev.sigstore.bundle.predicateType":"https://sigstore.dev/cosign/sign/v1","org.opencontainers.image.created":"2026-11-20T21:43:35Z"}},"subject":{{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":401,"digest":"{}"}},"artifactType":"application/vnd.dev.sigstore.bundle.v0.3+json"}}"#,
             Digest::of(b"bundle"),
             subject.digest
         );
         assert_eq!(String::from_utf8(written.clone()).unwrap(), expected);
-        assert_eq!(Referrer::parse(&written, &subject.digest), Ok(Referrer::Bundle { digest: Digest::of(b"bundle"), bytes: 6 }));
+        assert_eq!(
+            Referrer::parse(&written, &subject.digest),
+            Ok(Referrer::Bundle { digest: Digest::of(b"bundle"), bytes: 6 })
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! What Rekor v1 answers and is asked: entries under their names, with the log's promise and proof.
 //!
-//! Sources: `reference/cosign.md` 1d; rekor `openapi.yaml` (`LogEntry`), `pkg/types/hashedrekord/v0.0.1`. A log may say more than
-//! is known here, so keys that are not known are passed over: what counts is signed by it.
+//! Sources: `reference/cosign.md` 1d; rekor `openapi.yaml` (`LogEntry`),
+//! `pkg/types/hashedrekord/v0.0.1`. A log may say more than is known here, so keys that are not
+//! known are passed over: what counts is signed by it.
 
 use super::evidence::LogEntry;
 use super::json;
@@ -85,12 +86,14 @@ struct AttestationWire {
 }
 
 impl LogAnswer {
-    /// Parses an object of entries by their names, or a list of such: at most [`limits::BUNDLE_EVIDENCE`].
+    /// Parses an object of entries by their names, or a list of such: at most
+    /// [`limits::BUNDLE_EVIDENCE`].
     ///
     /// # Errors
     /// `tlog`: another shape, or a name that is none. `limit`: more entries.
     pub fn parse_all(bytes: &[u8]) -> Result<Vec<Self>, Failure> {
-        let value = json::parse(bytes).map_err(|failure| failure.within(WHAT).as_class(Class::Tlog))?;
+        let value =
+            json::parse(bytes).map_err(|failure| failure.within(WHAT).as_class(Class::Tlog))?;
         let objects = match value {
             Value::Array(list) => list,
             other => vec![other],
@@ -101,7 +104,10 @@ impl LogAnswer {
             for (uuid, entry) in entries {
                 if found.len() == limits::BUNDLE_EVIDENCE {
                     let most = limits::BUNDLE_EVIDENCE;
-                    return Err(Failure::new(Class::Limit, format!("{WHAT} has more than {most} entries")));
+                    return Err(Failure::new(
+                        Class::Limit,
+                        format!("{WHAT} has more than {most} entries"),
+                    ));
                 }
                 found.push(Self::read(uuid, entry)?);
             }
@@ -133,14 +139,25 @@ impl LogAnswer {
     }
 
     fn read(uuid: String, entry: Value) -> Result<Self, Failure> {
-        if !matches!(uuid.len(), 64 | 80) || !uuid.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(broken(format!("an entry called `{uuid}`; expected 64 or 80 hexadecimal digits")));
+        if !matches!(uuid.len(), 64 | 80)
+            || !uuid.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        {
+            return Err(broken(format!(
+                "an entry called `{uuid}`; expected 64 or 80 hexadecimal digits"
+            )));
         }
         let wire: AnswerWire = serde_json::from_value(entry).map_err(broken)?;
         let proof = wire.verification.inclusion_proof.map(|proof| {
-            let hashes = proof.hashes.iter().map(|hash| hash_of(hash)).collect::<Result<Vec<_>, _>>()?;
+            let hashes =
+                proof.hashes.iter().map(|hash| hash_of(hash)).collect::<Result<Vec<_>, _>>()?;
             let root = hash_of(&proof.root_hash)?;
-            Ok::<_, Failure>(LogProof { index: proof.log_index, size: proof.tree_size, root, hashes, checkpoint: proof.checkpoint })
+            Ok::<_, Failure>(LogProof {
+                index: proof.log_index,
+                size: proof.tree_size,
+                root,
+                hashes,
+                checkpoint: proof.checkpoint,
+            })
         });
         let entry = LogEntry {
             body: decode(&wire.body)?,
@@ -172,7 +189,10 @@ fn hex(hash: [u8; 32]) -> String {
 }
 
 fn hash_of(hex: &str) -> Result<[u8; 32], Failure> {
-    format!("sha256:{hex}").parse::<Digest>().map(|digest| *digest.bytes()).map_err(|_| broken(format!("`{hex}` is no hash")))
+    format!("sha256:{hex}")
+        .parse::<Digest>()
+        .map(|digest| *digest.bytes())
+        .map_err(|_| broken(format!("`{hex}` is no hash")))
 }
 
 /// Returns the leaf hash of an entry (RFC 6962 section 2.1): the second half of its name.
@@ -181,8 +201,8 @@ pub fn leaf_hash(body: &[u8]) -> Digest {
     Digest::of(&[b"\0", body].concat())
 }
 
-/// Returns the body of the entry that cosign made for the signature of a file by a certificate: a `hashedrekord` 0.0.1 in the form
-/// of RFC 8785, as the log stores it.
+/// Returns the body of the entry that cosign made for the signature of a file by a certificate: a
+/// `hashedrekord` 0.0.1 in the form of RFC 8785, as the log stores it.
 #[must_use]
 pub fn hashedrekord(file: &Digest, signature: &[u8], certificate: &[u8]) -> Vec<u8> {
     let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
@@ -216,8 +236,20 @@ mod tests {
     #[test]
     fn an_answer_is_an_object_or_a_list_of_them() {
         let one = LogAnswer::parse_all(answer().to_string().as_bytes()).unwrap();
-        let proof = LogProof { index: 1, size: 2, root: [12; 32], hashes: vec![[11; 32]], checkpoint: "c".to_owned() };
-        let entry = LogEntry { body: b"{}".to_vec(), integrated_time: 7, log_index: 9, log_id: [10; 32], promise: vec![1, 2] };
+        let proof = LogProof {
+            index: 1,
+            size: 2,
+            root: [12; 32],
+            hashes: vec![[11; 32]],
+            checkpoint: "c".to_owned(),
+        };
+        let entry = LogEntry {
+            body: b"{}".to_vec(),
+            integrated_time: 7,
+            log_index: 9,
+            log_id: [10; 32],
+            promise: vec![1, 2],
+        };
         let logged = LoggedEntry { entry, proof: Some(proof) };
         assert_eq!(one, [LogAnswer { uuid: "ab".repeat(32), logged, attestation: None }]);
         assert_eq!(LogAnswer::parse_all(&one[0].to_bytes()).unwrap(), one, "what is kept is read");
@@ -231,7 +263,10 @@ mod tests {
         for (data, expected) in [("AQI=", Some(vec![1, 2])), ("", None)] {
             let mut answer = answer();
             answer["ab".repeat(32)]["attestation"] = json!({"data": data});
-            assert_eq!(LogAnswer::parse_all(answer.to_string().as_bytes()).unwrap()[0].attestation, expected);
+            assert_eq!(
+                LogAnswer::parse_all(answer.to_string().as_bytes()).unwrap()[0].attestation,
+                expected
+            );
         }
     }
 
@@ -245,9 +280,16 @@ mod tests {
             answer().to_string().replace("AQI=", "AQI"),
             answer().to_string().replace("\"signedEntryTimestamp\"", "\"other\""),
         ] {
-            assert_eq!(LogAnswer::parse_all(text.as_bytes()).map_err(|failure| failure.class()), Err(Class::Tlog), "{text}");
+            assert_eq!(
+                LogAnswer::parse_all(text.as_bytes()).map_err(|failure| failure.class()),
+                Err(Class::Tlog),
+                "{text}"
+            );
         }
         let many = Value::Array(vec![answer(); limits::BUNDLE_EVIDENCE + 1]).to_string();
-        assert_eq!(LogAnswer::parse_all(many.as_bytes()).map_err(|failure| failure.class()), Err(Class::Limit));
+        assert_eq!(
+            LogAnswer::parse_all(many.as_bytes()).map_err(|failure| failure.class()),
+            Err(Class::Limit)
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! The manifest under a `.sig` tag: one layer per legacy signature.
 //!
-//! Source: `reference/cosign.md` 1a "Manifest", "Layer annotations", "Several signatures". Layers of other signers are kept
-//! as they are, with fields that this program does not know; the configuration is made anew, as cosign does.
+//! Source: `reference/cosign.md` 1a "Manifest", "Layer annotations", "Several signatures". Layers
+//! of other signers are kept as they are, with fields that this program does not know; the
+//! configuration is made anew, as cosign does.
 
 use super::evidence::LegacyEvidence;
 use super::json;
@@ -27,7 +28,8 @@ pub struct LegacyCandidate {
     pub payload: Digest,
     /// The size of the payload, in bytes.
     pub payload_bytes: u64,
-    /// The payload itself, where the manifest carries it (`data` of OCI image-spec 1.1): bytes of that digest and size.
+    /// The payload itself, where the manifest carries it (`data` of OCI image-spec 1.1): bytes of
+    /// that digest and size.
     pub embedded: Option<Vec<u8>>,
     /// The raw signature.
     pub signature: Vec<u8>,
@@ -43,28 +45,40 @@ pub struct Signatures {
 }
 
 impl Signatures {
-    /// Parses a signature manifest. Layers of another type than simple signing are kept; as candidates they are `unsupported`.
+    /// Parses a signature manifest. Layers of another type than simple signing are kept; as
+    /// candidates they are `unsupported`.
     ///
     /// # Errors
     /// `malformed`: no manifest. `limit`: more than [`limits::LEGACY_SIGNATURES`] layers.
     pub fn parse(bytes: &[u8]) -> Result<Self, Failure> {
-        let mut value = json::parse(bytes).map_err(|failure| failure.within("the signature manifest"))?;
+        let mut value =
+            json::parse(bytes).map_err(|failure| failure.within("the signature manifest"))?;
         match value.get_mut("layers").map(Value::take) {
-            Some(Value::Array(layers)) if layers.len() <= limits::LEGACY_SIGNATURES => Ok(Self { layers }),
+            Some(Value::Array(layers)) if layers.len() <= limits::LEGACY_SIGNATURES => {
+                Ok(Self { layers })
+            }
             Some(Value::Array(layers)) => Err(Failure::new(
                 Class::Limit,
-                format!("the signature manifest has {} signatures; at most {} are read", layers.len(), limits::LEGACY_SIGNATURES),
+                format!(
+                    "the signature manifest has {} signatures; at most {} are read",
+                    layers.len(),
+                    limits::LEGACY_SIGNATURES
+                ),
             )),
             _ => Err(Failure::new(Class::Malformed, "the signature manifest has no `layers`")),
         }
     }
 
-    /// Returns the candidates, each with what is wrong with it where it cannot even be read. Order as in the manifest.
+    /// Returns the candidates, each with what is wrong with it where it cannot even be read. Order
+    /// as in the manifest.
     pub fn candidates(&self) -> impl Iterator<Item = Result<LegacyCandidate, Failure>> + '_ {
         self.layers.iter().map(|layer| match layer.get("mediaType").and_then(Value::as_str) {
             Some(LAYER_TYPE) => candidate(layer),
             other => {
-                let message = format!("a signature of the type `{}`; expected `{LAYER_TYPE}`", other.unwrap_or_default());
+                let message = format!(
+                    "a signature of the type `{}`; expected `{LAYER_TYPE}`",
+                    other.unwrap_or_default()
+                );
                 Err(Failure::new(Class::Unsupported, message))
             }
         })
@@ -73,17 +87,23 @@ impl Signatures {
     /// Adds a signature at the end. Those that are there stay byte for byte.
     ///
     /// # Errors
-    /// `limit`: there are [`limits::LEGACY_SIGNATURES`] already; with one more nobody here could read any.
+    /// `limit`: there are [`limits::LEGACY_SIGNATURES`] already; with one more nobody here could
+    /// read any.
     pub fn push(&mut self, payload: &[u8], signature: &[u8]) -> Result<(), Failure> {
         if self.layers.len() >= limits::LEGACY_SIGNATURES {
-            let message = format!("there are {} signatures already, which is as many as are read", self.layers.len());
-            return Err(Failure::new(Class::Limit, message).hint("remove old ones, with `cosign clean` or in the registry"));
+            let message = format!(
+                "there are {} signatures already, which is as many as are read",
+                self.layers.len()
+            );
+            return Err(Failure::new(Class::Limit, message)
+                .hint("remove old ones, with `cosign clean` or in the registry"));
         }
         self.layers.push(json!({
             "mediaType": LAYER_TYPE,
             "size": payload.len(),
             "digest": Digest::of(payload).to_string(),
-            // Whoever reads the manifest need not ask for the payload, which is a round trip. It lies in the registry all the same.
+            // Whoever reads the manifest need not ask for the payload, which is a round trip. It
+            // lies in the registry all the same.
             "data": BASE64_STANDARD.encode(payload),
             "annotations": {SIGNATURE: BASE64_STANDARD.encode(signature)},
         }));
@@ -95,7 +115,8 @@ impl Signatures {
     pub fn config(&self) -> Vec<u8> {
         let epoch = "0001-01-01T00:00:00Z";
         let history: Vec<Value> = self.layers.iter().map(|_| json!({"created": epoch})).collect();
-        let diff_ids: Vec<&Value> = self.layers.iter().filter_map(|layer| layer.get("digest")).collect();
+        let diff_ids: Vec<&Value> =
+            self.layers.iter().filter_map(|layer| layer.get("digest")).collect();
         json::to_go_bytes(&json!({
             "architecture": "",
             "created": epoch,
@@ -120,34 +141,63 @@ impl Signatures {
 }
 
 fn candidate(layer: &Value) -> Result<LegacyCandidate, Failure> {
-    let malformed = |why: String| Failure::new(Class::Malformed, format!("a signature under the `.sig` tag {why}"));
-    let annotation = |key: &str| layer.get("annotations").and_then(|annotations| annotations.get(key)).and_then(Value::as_str);
-    let base64 = |text: &str| BASE64_STANDARD.decode(text).map_err(|error| malformed(format!("is not base64: {error}")));
-    let digest = layer.get("digest").and_then(Value::as_str).ok_or_else(|| malformed("has no digest".to_owned()))?;
+    let malformed = |why: String| {
+        Failure::new(Class::Malformed, format!("a signature under the `.sig` tag {why}"))
+    };
+    let annotation = |key: &str| {
+        layer
+            .get("annotations")
+            .and_then(|annotations| annotations.get(key))
+            .and_then(Value::as_str)
+    };
+    let base64 = |text: &str| {
+        BASE64_STANDARD.decode(text).map_err(|error| malformed(format!("is not base64: {error}")))
+    };
+    let digest = layer
+        .get("digest")
+        .and_then(Value::as_str)
+        .ok_or_else(|| malformed("has no digest".to_owned()))?;
     let payload: Digest = digest.parse()?;
-    let payload_bytes = layer.get("size").and_then(Value::as_u64).ok_or_else(|| malformed("has no size".to_owned()))?;
+    let payload_bytes = layer
+        .get("size")
+        .and_then(Value::as_u64)
+        .ok_or_else(|| malformed("has no size".to_owned()))?;
     if payload_bytes > limits::PAYLOAD_BYTES {
         return Err(Failure::new(
             Class::Limit,
-            format!("a signed payload of {payload_bytes} bytes; at most {} are read", limits::PAYLOAD_BYTES),
+            format!(
+                "a signed payload of {payload_bytes} bytes; at most {} are read",
+                limits::PAYLOAD_BYTES
+            ),
         ));
     }
     let text = |key: &str| annotation(key).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
     let embedded = match layer.get("data") {
         None | Some(Value::Null) => None,
-        Some(data) => Some(base64(data.as_str().ok_or_else(|| malformed("has `data` that is no text".to_owned()))?)?),
+        Some(data) => Some(base64(
+            data.as_str().ok_or_else(|| malformed("has `data` that is no text".to_owned()))?,
+        )?),
     };
-    // Of two readers one may take the embedded bytes and one those of the registry, so they are the same or it is no signature.
-    if embedded.as_ref().is_some_and(|bytes| u64::try_from(bytes.len()) != Ok(payload_bytes) || Digest::of(bytes) != payload) {
+    // Of two readers one may take the embedded bytes and one those of the registry, so they are the
+    // same or it is no signature.
+    if embedded.as_ref().is_some_and(|bytes| {
+        u64::try_from(bytes.len()) != Ok(payload_bytes) || Digest::of(bytes) != payload
+    }) {
         return Err(malformed(format!("carries other bytes than `{payload}`")));
     }
-    let signature = annotation(SIGNATURE).ok_or_else(|| malformed(format!("has no annotation `{SIGNATURE}`")))?;
+    let signature = annotation(SIGNATURE)
+        .ok_or_else(|| malformed(format!("has no annotation `{SIGNATURE}`")))?;
     Ok(LegacyCandidate {
         payload,
         payload_bytes,
         embedded,
         signature: base64(signature)?,
-        evidence: LegacyEvidence { certificate: text(CERTIFICATE), chain: text(CHAIN), bundle: text(BUNDLE), timestamp: text(TIMESTAMP) },
+        evidence: LegacyEvidence {
+            certificate: text(CERTIFICATE),
+            chain: text(CHAIN),
+            bundle: text(BUNDLE),
+            timestamp: text(TIMESTAMP),
+        },
     })
 }
 
@@ -161,7 +211,10 @@ mod tests {
         let golden = "sha256:3af4414d20c9e1cb76ccc72aae8b242166dabe6af531a4a790db8e2f0e5ee7c9";
         let one = Signatures { layers: vec![layer(golden)] };
         assert_eq!(one.config().len(), 233);
-        assert_eq!(Digest::of(&one.config()).hex(), "6be03ee91610ddcd1b1c5b664bb2ef319a85b4ca9ebee1d64d87729c5fd83a91");
+        assert_eq!(
+            Digest::of(&one.config()).hex(),
+            "6be03ee91610ddcd1b1c5b664bb2ef319a85b4ca9ebee1d64d87729c5fd83a91"
+        );
         let two = Signatures { layers: vec![layer(golden), layer(golden)] };
         assert_eq!(two.config().len(), 342);
     }
@@ -183,9 +236,15 @@ mod tests {
 
     #[test]
     fn a_payload_is_read_up_to_its_limit() {
-        for (size, expected) in [(limits::PAYLOAD_BYTES, Ok(())), (limits::PAYLOAD_BYTES + 1, Err(Class::Limit))] {
+        for (size, expected) in
+            [(limits::PAYLOAD_BYTES, Ok(())), (limits::PAYLOAD_BYTES + 1, Err(Class::Limit))]
+        {
             let layer = json!({"size": size, "digest": Digest::of(b"payload").to_string(), "annotations": {SIGNATURE: "AA=="}});
-            assert_eq!(candidate(&layer).map(|_| ()).map_err(|failure| failure.class()), expected, "{size} bytes");
+            assert_eq!(
+                candidate(&layer).map(|_| ()).map_err(|failure| failure.class()),
+                expected,
+                "{size} bytes"
+            );
         }
     }
 
@@ -218,7 +277,10 @@ mod tests {
         let mut signatures = Signatures::default();
         signatures.push(b"payload", &[1, 2, 3]).unwrap();
         let read = Signatures::parse(&signatures.manifest()).unwrap();
-        assert_eq!(read.candidates().next().unwrap().unwrap().embedded.as_deref(), Some(b"payload".as_slice()));
+        assert_eq!(
+            read.candidates().next().unwrap().unwrap().embedded.as_deref(),
+            Some(b"payload".as_slice())
+        );
         // The size is held too, not the digest alone.
         let mut longer = signatures.layers[0].clone();
         longer["size"] = json!(8);
@@ -229,7 +291,8 @@ mod tests {
     fn too_many_signatures_are_a_limit_and_not_an_absence() {
         let manifest = |count: usize| json!({"layers": vec![json!({}); count]}).to_string();
         assert!(Signatures::parse(manifest(limits::LEGACY_SIGNATURES).as_bytes()).is_ok());
-        let error = Signatures::parse(manifest(limits::LEGACY_SIGNATURES + 1).as_bytes()).map(|_| ());
+        let error =
+            Signatures::parse(manifest(limits::LEGACY_SIGNATURES + 1).as_bytes()).map(|_| ());
         assert_eq!(error.map_err(|failure| failure.class()), Err(Class::Limit));
     }
 }

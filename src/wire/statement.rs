@@ -1,7 +1,8 @@
 //! The in-toto statement of a bundle: which images it is about, and what is said of them.
 //!
-//! Sources: in-toto attestation v1 `statement.md`, `resource_descriptor.md`; `reference/cosign.md` 1b. It is read from the bytes
-//! that were signed. A statement with another predicate than cosign's is an attestation: true or not, it is no signature.
+//! Sources: in-toto attestation v1 `statement.md`, `resource_descriptor.md`; `reference/cosign.md`
+//! 1b. It is read from the bytes that were signed. A statement with another predicate than cosign's
+//! is an attestation: true or not, it is no signature.
 
 use super::json;
 use crate::class::{Class, Failure};
@@ -47,19 +48,28 @@ pub fn write_statement(image: &Digest, annotations: &BTreeMap<String, String>) -
 }
 
 impl Statement {
-    /// Parses a statement with cosign's predicate. Keys that are not known are passed over, as in-toto says; all of it is signed.
+    /// Parses a statement with cosign's predicate. Keys that are not known are passed over, as
+    /// in-toto says; all of it is signed.
     ///
     /// # Errors
-    /// `malformed`: not JSON, a key twice, another `_type` or predicate, no subject, a digest that is none. `limit`: more than
-    /// [`limits::SUBJECTS`] subjects, or [`limits::SUBJECT_DIGESTS`] digests of one.
+    /// `malformed`: not JSON, a key twice, another `_type` or predicate, no subject, a digest that
+    /// is none. `limit`: more than [`limits::SUBJECTS`] subjects, or [`limits::SUBJECT_DIGESTS`]
+    /// digests of one.
     pub fn parse(payload: &[u8]) -> Result<Self, Failure> {
-        let value = json::parse(payload).map_err(|failure| failure.within("the signed statement"))?;
+        let value =
+            json::parse(payload).map_err(|failure| failure.within("the signed statement"))?;
         let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
         if text("_type") != STATEMENT {
-            return Err(malformed(format!("is of type `{}`; expected `{STATEMENT}`", text("_type"))));
+            return Err(malformed(format!(
+                "is of type `{}`; expected `{STATEMENT}`",
+                text("_type")
+            )));
         }
         if text("predicateType") != SIGN_PREDICATE {
-            return Err(malformed(format!("has the predicate `{}`; expected `{SIGN_PREDICATE}`", text("predicateType"))));
+            return Err(malformed(format!(
+                "has the predicate `{}`; expected `{SIGN_PREDICATE}`",
+                text("predicateType")
+            )));
         }
         Self::read(&value)
     }
@@ -69,7 +79,8 @@ impl Statement {
     /// # Errors
     /// As [`Self::parse`], but for the predicate, and version 0.1 counts as well.
     pub fn parse_any(payload: &[u8]) -> Result<Self, Failure> {
-        let value = json::parse(payload).map_err(|failure| failure.within("the signed statement"))?;
+        let value =
+            json::parse(payload).map_err(|failure| failure.within("the signed statement"))?;
         match value.get("_type").and_then(Value::as_str).unwrap_or_default() {
             STATEMENT | OLD_STATEMENT => Self::read(&value),
             other => Err(malformed(format!("is of type `{other}`; expected `{STATEMENT}`"))),
@@ -77,10 +88,13 @@ impl Statement {
     }
 
     fn read(value: &Value) -> Result<Self, Failure> {
-        let subjects = value.get("subject").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let subjects =
+            value.get("subject").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         match subjects.len() {
             0 => Err(malformed("has no subject")),
-            1..=limits::SUBJECTS => Ok(Self { subjects: subjects.iter().map(subject).collect::<Result<_, _>>()? }),
+            1..=limits::SUBJECTS => {
+                Ok(Self { subjects: subjects.iter().map(subject).collect::<Result<_, _>>()? })
+            }
             count => Err(over(count, "subjects", limits::SUBJECTS)),
         }
     }
@@ -88,16 +102,24 @@ impl Statement {
     /// Returns the annotations of an image that the statement is about.
     ///
     /// # Errors
-    /// `binding`: it is about others. `malformed`: it names the image twice, so that two things can be said of it.
+    /// `binding`: it is about others. `malformed`: it names the image twice, so that two things can
+    /// be said of it.
     pub fn annotations(&self, image: &Digest) -> Result<&BTreeMap<String, String>, Failure> {
-        let mut found = self.subjects.iter().filter(|subject| subject.digest.as_ref() == Some(image));
+        let mut found =
+            self.subjects.iter().filter(|subject| subject.digest.as_ref() == Some(image));
         match (found.next(), found.next()) {
             (Some(subject), None) => Ok(&subject.annotations),
             (Some(_), Some(_)) => Err(malformed(format!("names `{image}` twice"))),
             (None, _) => {
                 let first = self.subjects.iter().find_map(|subject| subject.digest.as_ref());
-                let about = first.map_or_else(|| "something without a SHA-256".to_owned(), |digest| format!("`{digest}`"));
-                Err(Failure::new(Class::Binding, format!("a statement about {about}, not `{image}`")))
+                let about = first.map_or_else(
+                    || "something without a SHA-256".to_owned(),
+                    |digest| format!("`{digest}`"),
+                );
+                Err(Failure::new(
+                    Class::Binding,
+                    format!("a statement about {about}, not `{image}`"),
+                ))
             }
         }
     }
@@ -108,27 +130,39 @@ fn malformed(why: impl std::fmt::Display) -> Failure {
 }
 
 fn over(count: usize, what: &str, most: usize) -> Failure {
-    Failure::new(Class::Limit, format!("the signed statement has {count} {what}; at most {most} are read"))
+    Failure::new(
+        Class::Limit,
+        format!("the signed statement has {count} {what}; at most {most} are read"),
+    )
 }
 
 fn subject(value: &Value) -> Result<StatementSubject, Failure> {
-    let digests = value.get("digest").and_then(Value::as_object).ok_or_else(|| malformed("has a subject without digests"))?;
+    let digests = value
+        .get("digest")
+        .and_then(Value::as_object)
+        .ok_or_else(|| malformed("has a subject without digests"))?;
     if digests.len() > limits::SUBJECT_DIGESTS {
         return Err(over(digests.len(), "digests of one subject", limits::SUBJECT_DIGESTS));
     }
     let annotations = match value.get("annotations") {
         None | Some(Value::Null) => BTreeMap::new(),
-        Some(Value::Object(annotations)) => annotations.iter().map(|(key, value)| (key.clone(), as_text(value))).collect(),
+        Some(Value::Object(annotations)) => {
+            annotations.iter().map(|(key, value)| (key.clone(), as_text(value))).collect()
+        }
         Some(_) => return Err(malformed("has annotations that are no object")),
     };
     Ok(StatementSubject { digest: sha256(digests)?, annotations })
 }
 
-/// Returns the SHA-256 among the digests. A subject may have others only; then it is never the image.
+/// Returns the SHA-256 among the digests. A subject may have others only; then it is never the
+/// image.
 fn sha256(digests: &Map<String, Value>) -> Result<Option<Digest>, Failure> {
     let Some(value) = digests.get("sha256") else { return Ok(None) };
     let hex = value.as_str().ok_or_else(|| malformed("has a digest that is no text"))?;
-    format!("sha256:{hex}").parse().map(Some).map_err(|failure: Failure| failure.within("the signed statement"))
+    format!("sha256:{hex}")
+        .parse()
+        .map(Some)
+        .map_err(|failure: Failure| failure.within("the signed statement"))
 }
 
 fn as_text(value: &Value) -> String {
@@ -144,11 +178,16 @@ mod tests {
     }
 
     fn good() -> Value {
-        serde_json::from_slice(&write_statement(&image(), &BTreeMap::from([("a".to_owned(), "1".to_owned())]))).unwrap()
+        serde_json::from_slice(&write_statement(
+            &image(),
+            &BTreeMap::from([("a".to_owned(), "1".to_owned())]),
+        ))
+        .unwrap()
     }
 
     fn class_of(statement: &Value) -> Result<BTreeMap<String, String>, Class> {
-        let parsed = Statement::parse(statement.to_string().as_bytes()).map_err(|failure| failure.class())?;
+        let parsed = Statement::parse(statement.to_string().as_bytes())
+            .map_err(|failure| failure.class())?;
         parsed.annotations(&image()).cloned().map_err(|failure| failure.class())
     }
 
@@ -182,8 +221,14 @@ mod tests {
             statement[key] = json!(value);
             assert_eq!(class_of(&statement), Err(Class::Malformed), "{statement}");
         }
-        for broken in ["", "[]", "{}", "x", r#"{"_type":"https://in-toto.io/Statement/v1","_type":"x"}"#] {
-            assert_eq!(Statement::parse(broken.as_bytes()).map_err(|failure| failure.class()), Err(Class::Malformed), "{broken}");
+        for broken in
+            ["", "[]", "{}", "x", r#"{"_type":"https://in-toto.io/Statement/v1","_type":"x"}"#]
+        {
+            assert_eq!(
+                Statement::parse(broken.as_bytes()).map_err(|failure| failure.class()),
+                Err(Class::Malformed),
+                "{broken}"
+            );
         }
     }
 
@@ -216,12 +261,22 @@ mod tests {
             statement["subject"] = json!(subjects);
             class_of(&statement)
         };
-        let others = |count: usize| (0..count).map(|number| of(&Digest::of(&number.to_be_bytes()))).collect::<Vec<_>>();
+        let others = |count: usize| {
+            (0..count).map(|number| of(&Digest::of(&number.to_be_bytes()))).collect::<Vec<_>>()
+        };
         assert_eq!(with(Vec::new()), Err(Class::Malformed));
-        assert_eq!(with([others(limits::SUBJECTS - 1), vec![of(&image())]].concat()), Ok(BTreeMap::new()));
-        assert_eq!(with([others(limits::SUBJECTS), vec![of(&image())]].concat()), Err(Class::Limit));
+        assert_eq!(
+            with([others(limits::SUBJECTS - 1), vec![of(&image())]].concat()),
+            Ok(BTreeMap::new())
+        );
+        assert_eq!(
+            with([others(limits::SUBJECTS), vec![of(&image())]].concat()),
+            Err(Class::Limit)
+        );
         assert_eq!(with(vec![of(&image()), of(&image())]), Err(Class::Malformed));
-        let digests = |count: usize| (0..count).map(|number| (format!("x{number}"), json!(""))).collect::<Map<_, _>>();
+        let digests = |count: usize| {
+            (0..count).map(|number| (format!("x{number}"), json!(""))).collect::<Map<_, _>>()
+        };
         let mut many = digests(limits::SUBJECT_DIGESTS - 1);
         many.insert("sha256".to_owned(), json!(image().hex()));
         assert_eq!(with(vec![json!({"digest": many.clone()})]), Ok(BTreeMap::new()));

@@ -32,8 +32,14 @@ fn a_key_needs_no_log_in_any_form() {
         world.verify(words).assert_ok();
     }
     let document = json_of(&world.verify("--json --key k.pub --signature f.sig f").stdout);
-    assert_eq!(document["key"].as_str(), Some(PublicKey::from_pem(key.pem().as_bytes()).unwrap().fingerprint().to_string().as_str()));
-    assert_eq!((document["signer"].clone(), document["times"].clone()), (Value::Null, Value::Array(Vec::new())));
+    assert_eq!(
+        document["key"].as_str(),
+        Some(PublicKey::from_pem(key.pem().as_bytes()).unwrap().fingerprint().to_string().as_str())
+    );
+    assert_eq!(
+        (document["signer"].clone(), document["times"].clone()),
+        (Value::Null, Value::Array(Vec::new()))
+    );
     world.plugin.write("other.pub", Key::p256().pem());
     for words in ["--signature f.sig f", "--bundle b.json f", "--bundle old.json f"] {
         let said = world.verify(&format!("--key other.pub {words}"));
@@ -54,7 +60,8 @@ fn a_certificate_is_no_signature_by_a_key() {
     assert_eq!(world.verify("--key k.pub --certificate f.pem --signature f.sig f").code, 2);
 }
 
-/// Payloads of images that cosign 2, cosign 3 and skopeo signed, by each type of key, as files: `src/trust/testdata`.
+/// Payloads of images that cosign 2, cosign 3 and skopeo signed, by each type of key, as files:
+/// `src/trust/testdata`.
 #[test]
 fn what_real_signers_wrote_with_every_type_of_key_holds_on_a_stream() {
     let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/trust/testdata");
@@ -63,11 +70,14 @@ fn what_real_signers_wrote_with_every_type_of_key_holds_on_a_stream() {
         let folder = entry.unwrap().path();
         let Ok(payload) = std::fs::read(folder.join("payload.json")) else { continue };
         let manifest = json_of(&std::fs::read_to_string(folder.join("manifest.json")).unwrap());
-        let signature = manifest["layers"][0]["annotations"]["dev.cosignproject.cosign/signature"].as_str().unwrap();
+        let signature = manifest["layers"][0]["annotations"]["dev.cosignproject.cosign/signature"]
+            .as_str()
+            .unwrap();
         let signature = luet_cosign::wire::read_signature(signature.as_bytes()).unwrap();
         let key = testdata.join("keys").join(folder.file_stem().unwrap()).with_extension("pub");
         let key = PublicKey::from_pem(&std::fs::read(key).unwrap()).unwrap();
-        key.verify_hashed(&message(&key, &payload), &signature).unwrap_or_else(|failure| panic!("{folder:?}: {}", failure.text()));
+        key.verify_hashed(&message(&key, &payload), &signature)
+            .unwrap_or_else(|failure| panic!("{folder:?}: {}", failure.text()));
         assert!(key.verify_hashed(&message(&key, b"other"), &signature).is_err(), "{folder:?}");
         count += 1;
     }
@@ -82,7 +92,8 @@ fn every_scheme_of_every_key_is_checked_on_a_stream() {
         public.verify_hashed(&message(&public, FILE), &good).unwrap();
         assert!(public.verify_hashed(&message(&public, b"other"), &good).is_err(), "{public:?}");
         let digest = luet_cosign::name::Digest::of(FILE).into();
-        let by_digest = public.verify_hashed(&digest, &good).map_err(|failure| failure.class().word());
+        let by_digest =
+            public.verify_hashed(&digest, &good).map_err(|failure| failure.class().word());
         let expected = match key {
             Key::P256(_) => Ok(()),
             Key::P384(_) => Err("signature"),
@@ -99,13 +110,16 @@ fn ed25519_and_p384_sign_files_at_the_program() {
         world.plugin.write(&format!("{name}.pub"), key.pem());
         world.plugin.write(&format!("{name}.sig"), model::b64(&key.sign(FILE)));
         world.verify(&format!("--key {name}.pub --signature {name}.sig f")).assert_ok();
-        world.verify(&format!("--key {name}.pub --signature {name}.sig trusted_root.json")).assert_refused("signature");
+        world
+            .verify(&format!("--key {name}.pub --signature {name}.sig trusted_root.json"))
+            .assert_refused("signature");
     }
     let digest = luet_cosign::name::Digest::of(FILE);
     world.verify(&format!("--key ed.pub --signature ed.sig {digest}")).assert_refused("limit");
 }
 
-/// Known: the crate holds log entries against SHA-256 alone, so what cosign signs with a certificate for P-384 is refused.
+/// Known: the crate holds log entries against SHA-256 alone, so what cosign signs with a
+/// certificate for P-384 is refused.
 #[test]
 fn a_certificate_for_a_p384_key_is_refused_for_what_its_entry_says() {
     let world = World::new();

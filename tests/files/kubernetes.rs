@@ -1,4 +1,5 @@
-//! A signature from production: kubectl v1.26.0-rc.1, of which there are the two files and the digest, as Kubernetes published them.
+//! A signature from production: kubectl v1.26.0-rc.1, of which there are the two files and the
+//! digest, as Kubernetes published them.
 
 use super::*;
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +13,8 @@ const KUBECTL: &str = "sha256:982dfe7eb5c27120de6262d30fa3e8029bc1da9e632ce70570
 const IDENTITY: &str = "krel-staging@k8s-releng-prod.iam.gserviceaccount.com";
 const ISSUER: &str = "https://accounts.google.com";
 /// What the public log calls the entry.
-const UUID: &str = "24296fb24b8ad77a5d54b39222e3fa9a21bcb0badd8aac939b4b0d1d9085b37f1f10b18a8cd24657";
+const UUID: &str =
+    "24296fb24b8ad77a5d54b39222e3fa9a21bcb0badd8aac939b4b0d1d9085b37f1f10b18a8cd24657";
 
 fn published(extension: &str) -> String {
     let path = shared(&format!("kubernetes/kubectl-v1.26.0-rc.1.{extension}"));
@@ -37,7 +39,8 @@ struct Production {
 impl Production {
     fn new() -> Self {
         let at: Timestamp = "2022-11-30T18:59:07Z".parse().unwrap();
-        let log = Arc::new(Log::v1("rekor.test").with_strangers(4, at - SignedDuration::from_hours(1)));
+        let log =
+            Arc::new(Log::v1("rekor.test").with_strangers(4, at - SignedDuration::from_hours(1)));
         log.add(Kind::HashedRekord, &serde_json::from_slice(&body()).unwrap(), at);
         let served = Arc::clone(&log);
         let server = Server::start(move |request| {
@@ -67,8 +70,22 @@ impl Production {
         change(&mut root);
         let root = self.plugin.write("root.json", root.to_string());
         let (sig, cert) = (published("sig"), published("cert"));
-        let words = ["verify-blob", "--signature", &sig, "--certificate", &cert, "--certificate-identity", identity];
-        let more = ["--certificate-oidc-issuer", ISSUER, "--trusted-root", root.to_str().unwrap(), KUBECTL];
+        let words = [
+            "verify-blob",
+            "--signature",
+            &sig,
+            "--certificate",
+            &cert,
+            "--certificate-identity",
+            identity,
+        ];
+        let more = [
+            "--certificate-oidc-issuer",
+            ISSUER,
+            "--trusted-root",
+            root.to_str().unwrap(),
+            KUBECTL,
+        ];
         self.plugin.run(words.into_iter().chain(more)).into()
     }
 }
@@ -84,7 +101,10 @@ fn the_entry_is_rebuilt_to_the_byte() {
 fn with_the_log_s_entry_it_is_verified_by_the_public_root() {
     let said = Production::new().verify(IDENTITY, |_| {});
     said.assert_ok();
-    assert!(said.stderr.contains(&format!("tlog entry verified with uuid: {} index: ", &UUID[16..])), "{said:?}");
+    assert!(
+        said.stderr.contains(&format!("tlog entry verified with uuid: {} index: ", &UUID[16..])),
+        "{said:?}"
+    );
     Production::new().verify("eve@example.com", |_| {}).assert_refused("identity");
 }
 
@@ -94,7 +114,11 @@ fn each_key_is_needed_and_its_absence_has_a_name() {
     let production = Production::new();
     // Of two authorities the first did not issue it. Without any, nobody could have issued it then.
     let without: [(&str, fn(&mut Value), &str); 4] = [
-        ("its authority", |root| drop(root["certificateAuthorities"].as_array_mut().unwrap().pop()), "identity"),
+        (
+            "its authority",
+            |root| drop(root["certificateAuthorities"].as_array_mut().unwrap().pop()),
+            "identity",
+        ),
         ("any authority", |root| root["certificateAuthorities"] = json!([]), "time"),
         ("its CT log", |root| drop(root["ctlogs"].as_array_mut().unwrap().pop()), "tlog"),
         ("our log", |root| drop(root["tlogs"].as_array_mut().unwrap().pop()), "tlog"),

@@ -25,7 +25,10 @@ fn a_list_that_holds_is_followed_to_every_file() {
     said.assert_ok();
     assert!(said.stderr.contains("\na: OK\nb: OK\n"), "{said:?}");
     let document = json_of(&world.verify_dev(&format!("--json {SUMS}")).stdout);
-    assert_eq!((document["verified"].as_bool(), document["files"].as_array().unwrap().len()), (Some(true), 2));
+    assert_eq!(
+        (document["verified"].as_bool(), document["files"].as_array().unwrap().len()),
+        (Some(true), 2)
+    );
     assert!(!said.stderr.contains('\r'), "no progress where there is no terminal: {said:?}");
 }
 
@@ -38,7 +41,11 @@ fn one_file_that_is_another_fails_the_whole() {
     let said = world.verify_dev(&format!("--json {SUMS}"));
     let document = json_of(&said.stdout);
     assert_eq!(
-        (said.code, document["verified"].as_bool(), document["files"][1]["error"]["class"].as_str()),
+        (
+            said.code,
+            document["verified"].as_bool(),
+            document["files"][1]["error"]["class"].as_str()
+        ),
         (14, Some(false), Some("digest"))
     );
 }
@@ -68,5 +75,9 @@ fn what_is_no_list_is_malformed() {
     world("hello\n").verify_dev(SUMS).assert_refused("malformed");
     world(&list(&[("../trusted_root.json", b"A")])).verify_dev(SUMS).assert_refused("malformed");
     let world = world(&list(&[("a", b"A")]));
-    assert_eq!(world.verify_dev("--certificate SUMS.pem --signature SUMS.sig --all SUMS a").code, 2, "one of the two");
+    assert_eq!(
+        world.verify_dev("--certificate SUMS.pem --signature SUMS.sig --all SUMS a").code,
+        2,
+        "one of the two"
+    );
 }

@@ -1,4 +1,5 @@
-//! The log: asked where nothing says when a file was signed, believed in nothing, and printed as rekor-cli prints it.
+//! The log: asked where nothing says when a file was signed, believed in nothing, and printed as
+//! rekor-cli prints it.
 
 use super::*;
 use base64::Engine as _;
@@ -18,7 +19,8 @@ fn lying(change: impl Fn(&mut Value) + Send + Sync + 'static) -> World {
     world.signed();
     let sigstore = Arc::clone(&world.sigstore);
     world.log = Server::start(move |request| {
-        let (status, mut document) = sigstore.rekor1.answer(&request.method, &request.target, &request.body);
+        let (status, mut document) =
+            sigstore.rekor1.answer(&request.method, &request.target, &request.body);
         change(&mut document);
         Answer::new(status).json(&document.to_string())
     });
@@ -39,7 +41,11 @@ fn the_log_is_asked_once_and_what_it_said_is_kept_and_checked_again() {
     said.assert_ok();
     let logged = signature.entry.as_ref().unwrap();
     assert!(
-        said.stderr.contains(&format!("tlog entry verified with uuid: {} index: {}\n", &logged.uuid()[16..], logged.index)),
+        said.stderr.contains(&format!(
+            "tlog entry verified with uuid: {} index: {}\n",
+            &logged.uuid()[16..],
+            logged.index
+        )),
         "{said:?}"
     );
     assert_eq!(world.log.requests()[0].target, "/api/v1/log/entries/retrieve");
@@ -50,7 +56,8 @@ fn the_log_is_asked_once_and_what_it_said_is_kept_and_checked_again() {
     let kept = world.plugin.path("state/luet-cosign/log").join(&logged.uuid()[16..]);
     let good = std::fs::read_to_string(&kept).unwrap();
     assert!(good.contains("\"logIndex\":1"), "{good}");
-    for spoilt in [good.replace("\"logIndex\":1", "\"logIndex\":2"), "x".to_owned(), String::new()] {
+    for spoilt in [good.replace("\"logIndex\":1", "\"logIndex\":2"), "x".to_owned(), String::new()]
+    {
         std::fs::write(&kept, spoilt).unwrap();
         world.verify_dev(&format!("--offline {FILES}")).assert_refused("time");
     }
@@ -67,7 +74,10 @@ fn off_line_nobody_knows_when_it_was_signed() {
     world.plugin.set("LUET_COSIGN_OFFLINE", "1");
     let said = world.verify_dev(FILES);
     said.assert_refused("time");
-    assert!(said.stderr.contains("LUET_COSIGN_OFFLINE") && said.stderr.contains("--bundle"), "{said:?}");
+    assert!(
+        said.stderr.contains("LUET_COSIGN_OFFLINE") && said.stderr.contains("--bundle"),
+        "{said:?}"
+    );
     assert_eq!(world.asked(), 0);
 }
 
@@ -91,7 +101,8 @@ fn a_log_that_stumbles_is_asked_again() {
         if count.fetch_add(1, Ordering::SeqCst) < 2 {
             return Answer::new(503);
         }
-        let (status, document) = sigstore.rekor1.answer(&request.method, &request.target, &request.body);
+        let (status, document) =
+            sigstore.rekor1.answer(&request.method, &request.target, &request.body);
         Answer::new(status).json(&document.to_string())
     });
     world.plugin.set("COSIGN_REKOR_URL", &url(&world.log, ""));
@@ -104,16 +115,33 @@ fn the_log_is_believed_in_nothing() {
     type Change = fn(&mut Value);
     let changes: [(&str, Change, &str); 8] = [
         ("no entry", |document| *document = Value::Array(Vec::new()), "tlog"),
-        ("no promise", |document| entry(document)["verification"]["signedEntryTimestamp"] = "".into(), "tlog"),
-        ("another time", |document| entry(document)["integratedTime"] = 1_600_000_000.into(), "tlog"),
+        (
+            "no promise",
+            |document| entry(document)["verification"]["signedEntryTimestamp"] = "".into(),
+            "tlog",
+        ),
+        (
+            "another time",
+            |document| entry(document)["integratedTime"] = 1_600_000_000.into(),
+            "tlog",
+        ),
         ("another position", |document| entry(document)["logIndex"] = 7.into(), "tlog"),
-        ("another tree", |document| entry(document)["verification"]["inclusionProof"]["treeSize"] = 99.into(), "tlog"),
-        ("another head", |document| entry(document)["verification"]["inclusionProof"]["checkpoint"] = "x".into(), "tlog"),
+        (
+            "another tree",
+            |document| entry(document)["verification"]["inclusionProof"]["treeSize"] = 99.into(),
+            "tlog",
+        ),
+        (
+            "another head",
+            |document| entry(document)["verification"]["inclusionProof"]["checkpoint"] = "x".into(),
+            "tlog",
+        ),
         ("no document", |document| *document = Value::Null, "tlog"),
         (
             "another body",
             |document| {
-                let other = STANDARD.encode(r#"{"apiVersion":"0.0.1","kind":"hashedrekord","spec":{}}"#);
+                let other =
+                    STANDARD.encode(r#"{"apiVersion":"0.0.1","kind":"hashedrekord","spec":{}}"#);
                 entry(document)["body"] = other.into();
             },
             "tlog",
@@ -123,7 +151,8 @@ fn the_log_is_believed_in_nothing() {
         let said = lying(change).verify_dev(FILES);
         assert_eq!(said.class(), class, "{what}: {said:?}");
     }
-    // An entry of somebody else in front of the right one is passed over; a promise is enough where there is no proof.
+    // An entry of somebody else in front of the right one is passed over; a promise is enough where
+    // there is no proof.
     let stranger = Mutex::new(None);
     let world = lying(move |document| {
         let mut first = document[0].clone();
@@ -133,7 +162,9 @@ fn the_log_is_believed_in_nothing() {
         document.as_array_mut().unwrap().insert(0, first);
     });
     world.verify_dev(FILES).assert_ok();
-    lying(|document| entry(document)["verification"]["inclusionProof"] = Value::Null).verify_dev(FILES).assert_ok();
+    lying(|document| entry(document)["verification"]["inclusionProof"] = Value::Null)
+        .verify_dev(FILES)
+        .assert_ok();
 }
 
 #[test]
@@ -152,15 +183,26 @@ fn tlog_get_prints_what_rekor_cli_prints() {
     let logged = signature.entry.unwrap();
     let (uuid, index) = (logged.uuid(), logged.index.to_string());
     let body = json_of(std::str::from_utf8(&logged.body).unwrap());
-    let pretty = serde_json::to_string_pretty(&serde_json::json!({"HashedRekordObj": body["spec"]})).unwrap();
+    let pretty =
+        serde_json::to_string_pretty(&serde_json::json!({"HashedRekordObj": body["spec"]}))
+            .unwrap();
     let (log, time) = (model::hex(&logged.log), logged.integrated.unwrap());
-    let expected = format!("LogID: {log}\nIndex: {index}\nIntegratedTime: {time}\nUUID: {uuid}\nBody: {pretty}\n\n");
+    let expected = format!(
+        "LogID: {log}\nIndex: {index}\nIntegratedTime: {time}\nUUID: {uuid}\nBody: {pretty}\n\n"
+    );
     for name in [["--uuid", &uuid], ["--uuid", &uuid[16..]], ["--log-index", &index]] {
         let said = world.run(&["tlog", "get", name[0], name[1]]);
-        assert_eq!((said.code, said.stdout.as_str(), said.stderr.as_str()), (0, expected.as_str(), ""), "{name:?}");
+        assert_eq!(
+            (said.code, said.stdout.as_str(), said.stderr.as_str()),
+            (0, expected.as_str(), ""),
+            "{name:?}"
+        );
     }
     let document = json_of(&world.run(&["tlog", "get", "--json", "--log-index", &index]).stdout);
-    assert_eq!((document["log_index"].as_u64(), document["uuid"].as_str()), (Some(logged.index), Some(uuid.as_str())));
+    assert_eq!(
+        (document["log_index"].as_u64(), document["uuid"].as_str()),
+        (Some(logged.index), Some(uuid.as_str()))
+    );
     world.run(&["tlog", "get", "--log-index", "999999"]).assert_refused("not-found");
     world.run(&["tlog", "get", "--uuid", "x"]).assert_refused("usage");
     assert_eq!(world.run(&["tlog", "get"]).code, 2);
@@ -174,14 +216,21 @@ fn tlog_get_prints_nothing_that_the_log_does_not_prove() {
         ("time", |entry| entry["integratedTime"] = 1_600_000_000.into()),
         ("promise", |entry| entry["verification"]["signedEntryTimestamp"] = "AAAA".into()),
         ("proof", |entry| entry["verification"]["inclusionProof"] = Value::Null),
-        ("hash", |entry| entry["verification"]["inclusionProof"]["rootHash"] = "0".repeat(64).into()),
+        ("hash", |entry| {
+            entry["verification"]["inclusionProof"]["rootHash"] = "0".repeat(64).into()
+        }),
         ("head", |entry| {
-            let head = entry["verification"]["inclusionProof"]["checkpoint"].as_str().unwrap().replacen("rekor1", "rekor3", 1);
+            let head = entry["verification"]["inclusionProof"]["checkpoint"]
+                .as_str()
+                .unwrap()
+                .replacen("rekor1", "rekor3", 1);
             entry["verification"]["inclusionProof"]["checkpoint"] = head.into();
         }),
     ];
     for (what, change) in changes {
-        let world = lying(move |document| change(document.as_object_mut().unwrap().values_mut().next().unwrap()));
+        let world = lying(move |document| {
+            change(document.as_object_mut().unwrap().values_mut().next().unwrap())
+        });
         let entries = world.sigstore.rekor1.entries();
         let said = world.run(&["tlog", "get", "--uuid", &entries.last().unwrap().uuid()]);
         said.assert_refused("tlog");
@@ -191,7 +240,9 @@ fn tlog_get_prints_nothing_that_the_log_does_not_prove() {
     let mut world = World::new();
     world.signed();
     let uuid = world.sigstore.rekor1.entries().last().unwrap().uuid();
-    world.plugin.set("COSIGN_TRUSTED_ROOT", other.plugin.path("trusted_root.json").to_str().unwrap());
+    world
+        .plugin
+        .set("COSIGN_TRUSTED_ROOT", other.plugin.path("trusted_root.json").to_str().unwrap());
     world.run(&["tlog", "get", "--uuid", &uuid]).assert_refused("tlog");
 }
 
@@ -199,7 +250,8 @@ fn tlog_get_prints_nothing_that_the_log_does_not_prove() {
 #[test]
 fn the_head_is_of_the_tree_of_the_proof() {
     let sigstore = Sigstore::new();
-    let root = TrustedRoot::parse(sigstore.trusted_root().to_string().as_bytes(), "of the test").unwrap();
+    let root =
+        TrustedRoot::parse(sigstore.trusted_root().to_string().as_bytes(), "of the test").unwrap();
     let check = |entry: &Entry| {
         let answers = LogAnswer::parse_all(entry.answer().to_string().as_bytes()).unwrap();
         root.check_answer(&answers[0]).map(|_| ()).map_err(|rejected| rejected.failure.message())
@@ -213,18 +265,26 @@ fn the_head_is_of_the_tree_of_the_proof() {
     }
 }
 
-/// What the log keeps beside an entry, it did not sign: it is shown where it is what the entry is about, and steers no terminal.
+/// What the log keeps beside an entry, it did not sign: it is shown where it is what the entry is
+/// about, and steers no terminal.
 #[test]
 fn an_attestation_is_shown_where_the_entry_is_about_it() {
     let shown = |payload: &str, kept: &str| {
         let attestation = json!({"data": STANDARD.encode(kept)});
-        let world =
-            lying(move |document| document.as_object_mut().unwrap().values_mut().next().unwrap()["attestation"] = attestation.clone());
-        let content = Content::Envelope { payload_type: "application/vnd.in-toto+json".to_owned(), payload: payload.into() };
+        let world = lying(move |document| {
+            document.as_object_mut().unwrap().values_mut().next().unwrap()["attestation"] =
+                attestation.clone()
+        });
+        let content = Content::Envelope {
+            payload_type: "application/vnd.in-toto+json".to_owned(),
+            payload: payload.into(),
+        };
         let entry = world.sigstore.sign().entry(Kind::Intoto).content(content).entry.unwrap();
         let said = world.run(&["tlog", "get", "--uuid", &entry.uuid()]);
         assert_eq!(said.code, 0, "{said:?}");
-        said.stdout.split_once("Attestation: ").map(|(_, rest)| rest.split_once("\nIndex: ").unwrap().0.to_owned())
+        said.stdout
+            .split_once("Attestation: ")
+            .map(|(_, rest)| rest.split_once("\nIndex: ").unwrap().0.to_owned())
     };
     let statement = "{\n\t\"a\": 1\n}";
     assert_eq!(shown(statement, statement).as_deref(), Some(statement));

@@ -1,16 +1,24 @@
-//! One bit at a time: no change of what lies beside a file is accepted, but in bytes that nobody signed, and these are listed here.
+//! One bit at a time: no change of what lies beside a file is accepted, but in bytes that nobody
+//! signed, and these are listed here.
 //!
-//! `LUET_COSIGN_MUTANTS=all` changes two bits of every byte, as `.ci/run` does; without it, one bit of every fifth byte: unoptimised,
-//! each takes milliseconds.
+//! `LUET_COSIGN_MUTANTS=all` changes two bits of every byte, as `.ci/run` does; without it, one bit
+//! of every fifth byte: unoptimised, each takes milliseconds.
 
 use super::*;
-use luet_cosign::trust::{CertificateLog, Expected, Hasher, Identity, Message, PublicKey, Statements, TrustedRoot, needs};
-use luet_cosign::wire::{Detached, FileSignature, read_bundle, read_certificate_file, read_signature};
+use luet_cosign::trust::{
+    CertificateLog, Expected, Hasher, Identity, Message, PublicKey, Statements, TrustedRoot, needs,
+};
+use luet_cosign::wire::{
+    Detached, FileSignature, read_bundle, read_certificate_file, read_signature,
+};
 use model::{Key, LogKind};
 use std::ops::Range;
 
 fn dev(issuer: &str) -> Identity {
-    Identity::Named { issuer: Expected::Exact(issuer.to_owned()), subject: Expected::Exact("dev@example.com".to_owned()) }
+    Identity::Named {
+        issuer: Expected::Exact(issuer.to_owned()),
+        subject: Expected::Exact("dev@example.com".to_owned()),
+    }
 }
 
 fn hashed(signature: &FileSignature, file: &[u8]) -> Message {
@@ -29,15 +37,22 @@ struct Judge {
 impl Judge {
     fn accepts(&self, signature: &FileSignature) -> bool {
         let message = hashed(signature, &self.file);
-        let signed = self.root.certify_file(signature, &message, Statements::Signatures, CertificateLog::Required);
+        let signed = self.root.certify_file(
+            signature,
+            &message,
+            Statements::Signatures,
+            CertificateLog::Required,
+        );
         signed.is_ok_and(|signed| signed.by(&self.identity).is_ok())
     }
 
-    /// Whether it accepts what was changed in a bundle. Where other bytes are the same signature, such as another end of a line in
-    /// PEM, nothing was.
+    /// Whether it accepts what was changed in a bundle. Where other bytes are the same signature,
+    /// such as another end of a line in PEM, nothing was.
     fn accepts_bundle(&self, original: &[u8], bytes: &[u8]) -> bool {
         let known = read_bundle(original).unwrap();
-        read_bundle(bytes).is_ok_and(|signature| (bytes == original || signature != known) && self.accepts(&signature))
+        read_bundle(bytes).is_ok_and(|signature| {
+            (bytes == original || signature != known) && self.accepts(&signature)
+        })
     }
 }
 
@@ -86,22 +101,32 @@ fn values(text: &str, keys: &[&str]) -> Vec<Range<usize>> {
 fn only_in(what: &str, found: &[usize], text: &str, free: &[Range<usize>]) {
     for at in found {
         let near = &text[at.saturating_sub(30)..(at + 30).min(text.len())];
-        assert!(free.iter().any(|span| span.contains(at)), "{what}: byte {at} is not authenticated: {near}");
+        assert!(
+            free.iter().any(|span| span.contains(at)),
+            "{what}: byte {at} is not authenticated: {near}"
+        );
     }
 }
 
-/// What nobody signed in a bundle of Rekor v2 (`reference/crates.md` 2b, item 11): never printed, never compared. Of a time stamp only
-/// the token is signed, and of a checkpoint's last line only the signature.
+/// What nobody signed in a bundle of Rekor v2 (`reference/crates.md` 2b, item 11): never printed,
+/// never compared. Of a time stamp only the token is signed, and of a checkpoint's last line only
+/// the signature.
 fn free(text: &str, v2: bool) -> Vec<Range<usize>> {
     let mut free = values(text, &["signedTimestamp", "envelope"]);
     // A hint, in the spelling of another case: the digest is compared with it in any case.
     free.extend(values(text, &["algorithm"]));
-    // Authorities above the signer's certificate: the trusted root has them, so these are not needed.
+    // Authorities above the signer's certificate: the trusted root has them, so these are not
+    // needed.
     free.extend(values(text, &["rawBytes"]).into_iter().skip(1));
     if v2 {
         free.extend(values(text, &["keyId", "rootHash", "treeSize"]));
         let proof = text.find("\"inclusionProof\"").unwrap();
-        free.extend(values(&text[proof..], &["logIndex"]).into_iter().take(1).map(|span| span.start + proof..span.end + proof));
+        free.extend(
+            values(&text[proof..], &["logIndex"])
+                .into_iter()
+                .take(1)
+                .map(|span| span.start + proof..span.end + proof),
+        );
     }
     free
 }
@@ -129,23 +154,38 @@ fn detached_files_have_no_byte_that_is_not_signed() {
     let root = TrustedRoot::parse(sigstore.trusted_root().to_string().as_bytes(), "test").unwrap();
     let judge = Judge { root, identity: dev("https://issuer.example"), file: FILE.to_vec() };
     let made = sigstore.sign().blob(FILE);
-    let FileSignature::Detached(whole) = read_bundle(made.blob_bundle().to_string().as_bytes()).unwrap() else { panic!("an old bundle") };
+    let FileSignature::Detached(whole) =
+        read_bundle(made.blob_bundle().to_string().as_bytes()).unwrap()
+    else {
+        panic!("an old bundle")
+    };
     let (sig, pem) = (made.detached().0, made.signer.pem());
     let signature = |bytes: &[u8]| {
-        read_signature(bytes).is_ok_and(|signature| judge.accepts(&FileSignature::Detached(Detached { signature, ..whole.clone() })))
+        read_signature(bytes).is_ok_and(|signature| {
+            judge.accepts(&FileSignature::Detached(Detached { signature, ..whole.clone() }))
+        })
     };
     assert_eq!(accepted(sig.as_bytes(), signature), Vec::<usize>::new());
     let certificate = |bytes: &[u8]| {
         // Another end of a line in PEM changes nothing.
         read_certificate_file(bytes).is_ok_and(|certificates| {
             (bytes == pem.as_bytes() || certificates != whole.certificates)
-                && judge.accepts(&FileSignature::Detached(Detached { certificates, ..whole.clone() }))
+                && judge
+                    .accepts(&FileSignature::Detached(Detached { certificates, ..whole.clone() }))
         })
     };
     assert_eq!(accepted(pem.as_bytes(), certificate), Vec::<usize>::new());
     let file = |bytes: &[u8]| {
         let signature = FileSignature::Detached(whole.clone());
-        judge.root.certify_file(&signature, &hashed(&signature, bytes), Statements::Signatures, CertificateLog::Required).is_ok()
+        judge
+            .root
+            .certify_file(
+                &signature,
+                &hashed(&signature, bytes),
+                Statements::Signatures,
+                CertificateLog::Required,
+            )
+            .is_ok()
     };
     assert_eq!(accepted(FILE, file), Vec::<usize>::new());
 }
@@ -160,10 +200,17 @@ fn signatures_by_keys_have_no_byte_that_is_not_signed() {
         let message = hasher.finish();
         let text = sigstore.sign().keyed(&key).without_log().blob(FILE).bundle().to_string();
         let accepts = |bytes: &[u8]| {
-            read_bundle(bytes).is_ok_and(|signature| public.check_file(&signature, &message, Statements::Signatures).is_ok())
+            read_bundle(bytes).is_ok_and(|signature| {
+                public.check_file(&signature, &message, Statements::Signatures).is_ok()
+            })
         };
         // A key's bundle names it and the digest as hints.
-        only_in("keyed", &accepted(text.as_bytes(), accepts), &text, &values(&text, &["hint", "algorithm", "digest"]));
+        only_in(
+            "keyed",
+            &accepted(text.as_bytes(), accepts),
+            &text,
+            &values(&text, &["hint", "algorithm", "digest"]),
+        );
     }
 }
 

@@ -14,7 +14,9 @@ fn a_tampered_file_has_an_invalid_signature_and_nobody_is_asked() {
     world.plugin.write("b.json", signature.bundle().to_string());
     world.plugin.write("old.json", signature.blob_bundle().to_string());
     world.plugin.write("f", b"what was released!\n");
-    for words in ["--certificate f.pem --signature f.sig f", "--bundle b.json f", "--bundle old.json f"] {
+    for words in
+        ["--certificate f.pem --signature f.sig f", "--bundle b.json f", "--bundle old.json f"]
+    {
         let said = world.verify_dev(words);
         said.assert_refused("signature");
         assert_eq!(said.code, 14);
@@ -31,10 +33,15 @@ fn without_an_identity_the_signer_is_named_with_the_whole_command() {
     let said = world.run(&["verify-blob", "--bundle", "a b.json", "f"]);
     said.assert_refused("identity");
     assert_eq!(said.code, 12);
-    assert!(said.stderr.contains("signed by `dev@example.com` (issuer `https://issuer.example`)"), "{said:?}");
+    assert!(
+        said.stderr.contains("signed by `dev@example.com` (issuer `https://issuer.example`)"),
+        "{said:?}"
+    );
     let command = "luet-cosign verify-blob --bundle 'a b.json' --certificate-identity dev@example.com --certificate-oidc-issuer https://issuer.example f";
     assert!(said.stderr.contains(command), "{said:?}");
-    world.run(&["verify-blob", "--bundle", "a b.json", DEV[0], DEV[1], DEV[2], DEV[3], "f"]).assert_ok();
+    world
+        .run(&["verify-blob", "--bundle", "a b.json", DEV[0], DEV[1], DEV[2], DEV[3], "f"])
+        .assert_ok();
 }
 
 #[test]
@@ -96,14 +103,16 @@ fn an_attestation_is_no_signature_of_a_file_but_for_the_conformance_suite() {
     let sbom = world.sigstore.sign().statement(&statement("https://spdx.dev/Document"));
     world.plugin.write("sbom.json", sbom.bundle().to_string());
     world.verify_dev("--bundle sbom.json f").assert_refused("identity");
-    let said = world.run(&["verify-bundle", "--bundle", "sbom.json", DEV[0], DEV[1], DEV[2], DEV[3], "f"]);
+    let said =
+        world.run(&["verify-bundle", "--bundle", "sbom.json", DEV[0], DEV[1], DEV[2], DEV[3], "f"]);
     assert_eq!(said.code, 0, "{said:?}");
     let signed = world.sigstore.sign().statement(&statement("https://sigstore.dev/cosign/sign/v1"));
     world.plugin.write("signed.json", signed.bundle().to_string());
     world.verify_dev("--bundle signed.json f").assert_ok();
     world.plugin.write("g", "another file");
     world.verify_dev("--bundle signed.json g").assert_refused("binding");
-    let said = world.run(&["verify-bundle", "--bundle", "sbom.json", DEV[0], DEV[1], DEV[2], DEV[3], "g"]);
+    let said =
+        world.run(&["verify-bundle", "--bundle", "sbom.json", DEV[0], DEV[1], DEV[2], DEV[3], "g"]);
     assert_eq!(said.class(), "binding", "{said:?}");
 }
 
@@ -125,12 +134,25 @@ fn what_is_missing_is_called_so() {
 #[test]
 fn a_certificate_for_a_key_that_nobody_here_reads_is_unsupported_and_for_no_key_malformed() {
     let sigstore = Sigstore::new();
-    for (name, expected) in [("secp256k1_unsupported", "unsupported"), ("p256.compressed_secret", "malformed")] {
+    for (name, expected) in
+        [("secp256k1_unsupported", "unsupported"), ("p256.compressed_secret", "malformed")]
+    {
         let spki = format!("{}/src/trust/testdata/keys/{name}.pub", env!("CARGO_MANIFEST_DIR"));
         let spki = pem::parse(std::fs::read(spki).unwrap()).unwrap().into_contents();
-        let certificate = sigstore.fulcio.certify(Name::default(), &spki, sigstore.window, Vec::new(), |_| Vec::new());
-        let detached = Detached { signature: vec![1], certificates: vec![certificate.to_der().unwrap()], ..Detached::default() };
-        let made = check_made(&FileSignature::Detached(detached), &Digest::of(FILE).into(), Statements::Signatures);
+        let certificate =
+            sigstore
+                .fulcio
+                .certify(Name::default(), &spki, sigstore.window, Vec::new(), |_| Vec::new());
+        let detached = Detached {
+            signature: vec![1],
+            certificates: vec![certificate.to_der().unwrap()],
+            ..Detached::default()
+        };
+        let made = check_made(
+            &FileSignature::Detached(detached),
+            &Digest::of(FILE).into(),
+            Statements::Signatures,
+        );
         assert_eq!(made.map_err(|failure| failure.class().word()), Err(expected), "{name}");
     }
 }

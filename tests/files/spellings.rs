@@ -18,8 +18,16 @@ fn kairos_prints_cosign_1() {
         world.plugin.set("COSIGN_EXPERIMENTAL", "1");
         let said = world.verify(words);
         said.assert_ok();
-        let warning = said.stderr.lines().find(|line| line.starts_with("WARNING: ")).unwrap_or_else(|| panic!("{said:?}"));
-        assert!(warning.contains("`dev@example.com` (issuer `https://issuer.example`)") && warning.contains("ANYBODY"), "{warning}");
+        let warning = said
+            .stderr
+            .lines()
+            .find(|line| line.starts_with("WARNING: "))
+            .unwrap_or_else(|| panic!("{said:?}"));
+        assert!(
+            warning.contains("`dev@example.com` (issuer `https://issuer.example`)")
+                && warning.contains("ANYBODY"),
+            "{warning}"
+        );
         world.plugin.unset("COSIGN_EXPERIMENTAL");
         world.verify(words).assert_refused("identity");
         assert!(!world.verify_dev(words).stderr.contains("WARNING"), "{words}");
@@ -33,17 +41,24 @@ fn kubernetes_prints_cosign_2_with_paths_and_with_urls() {
     let (sig, cert) = world.signed().detached();
     world.plugin.write("f.cert", &cert);
     world.verify("f --signature f.sig --certificate f.cert --certificate-identity dev@example.com --certificate-oidc-issuer https://issuer.example").assert_ok();
-    let release = Server::start_tls(support::certificates::good(), move |request| match request.path() {
-        "/f.sig" => Answer::new(200).body(sig.clone()),
-        "/f.cert" => Answer::new(200).body(cert.clone()),
-        _ => Answer::new(404),
-    });
+    let release =
+        Server::start_tls(support::certificates::good(), move |request| match request.path() {
+            "/f.sig" => Answer::new(200).body(sig.clone()),
+            "/f.cert" => Answer::new(200).body(cert.clone()),
+            _ => Answer::new(404),
+        });
     let authority = world.plugin.write("ca.pem", support::certificates::AUTHORITY);
     world.plugin.set("SSL_CERT_FILE", authority.to_str().unwrap());
     let url = |name: &str| format!("https://{}{name}", release.host());
-    world.verify_dev(&format!("f --signature {} --certificate {}", url("/f.sig"), url("/f.cert"))).assert_ok();
-    world.verify_dev(&format!("f --signature {} --certificate {}", url("/none"), url("/f.cert"))).assert_refused("net");
-    world.verify_dev("f --signature http://127.0.0.1:9/f.sig --certificate f.cert").assert_refused("net");
+    world
+        .verify_dev(&format!("f --signature {} --certificate {}", url("/f.sig"), url("/f.cert")))
+        .assert_ok();
+    world
+        .verify_dev(&format!("f --signature {} --certificate {}", url("/none"), url("/f.cert")))
+        .assert_refused("net");
+    world
+        .verify_dev("f --signature http://127.0.0.1:9/f.sig --certificate f.cert")
+        .assert_refused("net");
 }
 
 #[test]
@@ -52,11 +67,20 @@ fn certificates_and_signatures_are_read_as_cosign_ever_wrote_them() {
     let signature = world.signed();
     let (sig, cert) = signature.detached();
     let pem = signature.signer.pem();
-    for (name, bytes) in [("c1", cert.clone()), ("c2", format!("{cert}\n")), ("c3", pem.clone()), ("c4", format!("{pem}\n"))] {
+    for (name, bytes) in [
+        ("c1", cert.clone()),
+        ("c2", format!("{cert}\n")),
+        ("c3", pem.clone()),
+        ("c4", format!("{pem}\n")),
+    ] {
         world.plugin.write(name, bytes);
         world.verify_dev(&format!("--certificate {name} --signature f.sig f")).assert_ok();
     }
-    for (name, bytes) in [("s1", sig.clone().into_bytes()), ("s2", format!("{sig}\n").into_bytes()), ("s3", signature.signature.clone())] {
+    for (name, bytes) in [
+        ("s1", sig.clone().into_bytes()),
+        ("s2", format!("{sig}\n").into_bytes()),
+        ("s3", signature.signature.clone()),
+    ] {
         world.plugin.write(name, bytes);
         world.verify_dev(&format!("--certificate f.pem --signature {name} f")).assert_ok();
     }
@@ -80,9 +104,19 @@ fn bundles_of_both_forms_need_no_log() {
         said.assert_ok();
         let entry = signature.entry.as_ref().unwrap();
         let uuid = &entry.uuid()[16..];
-        assert!(said.stderr.contains(&format!("tlog entry verified with uuid: {uuid} index: {}\n", entry.index)), "{name}: {said:?}");
+        assert!(
+            said.stderr.contains(&format!(
+                "tlog entry verified with uuid: {uuid} index: {}\n",
+                entry.index
+            )),
+            "{name}: {said:?}"
+        );
     }
-    world.verify_dev("--bundle V03.json --new-bundle-format --offline --insecure-ignore-tlog=false f").assert_ok();
+    world
+        .verify_dev(
+            "--bundle V03.json --new-bundle-format --offline --insecure-ignore-tlog=false f",
+        )
+        .assert_ok();
     // cosign 1: the two files, and the entry in a bundle.
     world.verify_dev("--bundle old.json --signature f.sig --cert f.pem f").assert_ok();
     assert_eq!(world.asked(), 0);
@@ -114,7 +148,9 @@ fn a_digest_stands_for_a_file_that_is_elsewhere() {
     world.signed();
     let digest = luet_cosign::name::Digest::of(FILE);
     world.verify_dev(&format!("--certificate f.pem --signature f.sig {digest}")).assert_ok();
-    world.verify_dev(&format!("--certificate f.pem --signature f.sig sha256:{}", "0".repeat(64))).assert_refused("signature");
+    world
+        .verify_dev(&format!("--certificate f.pem --signature f.sig sha256:{}", "0".repeat(64)))
+        .assert_refused("signature");
 }
 
 #[test]
@@ -151,7 +187,11 @@ fn json_says_who_when_and_where() {
     }
     world.plugin.write("f", "other");
     let said = world.verify_dev("--json --certificate f.pem --signature f.sig f");
-    assert_eq!((said.code, json_of(&said.stdout)["error"]["class"].as_str()), (14, Some("signature")), "{said:?}");
+    assert_eq!(
+        (said.code, json_of(&said.stdout)["error"]["class"].as_str()),
+        (14, Some("signature")),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -162,7 +202,10 @@ fn a_file_of_any_length_is_read_in_flat_memory() {
     large.set_len(3 << 30).unwrap();
     // 1 GiB of address space for everything, three of zeros to read.
     let program = env!("CARGO_BIN_EXE_luet-cosign");
-    let words = format!("ulimit -v 1048576 && exec {program} verify-blob {} --certificate f.pem --signature f.sig large", DEV.join(" "));
+    let words = format!(
+        "ulimit -v 1048576 && exec {program} verify-blob {} --certificate f.pem --signature f.sig large",
+        DEV.join(" ")
+    );
     let said: Said = world.plugin.raw_of("sh").args(["-c", &words]).output().unwrap().into();
     said.assert_refused("signature");
 }

@@ -1,4 +1,5 @@
-//! Files that cosign 2.6.4 and 3.1.2 signed in a real Sigstore: `../shared/vectors/cosign-images/blobs`.
+//! Files that cosign 2.6.4 and 3.1.2 signed in a real Sigstore:
+//! `../shared/vectors/cosign-images/blobs`.
 
 use super::*;
 
@@ -21,7 +22,16 @@ fn what_cosign_signed_is_verified_and_is_nobody_else_s() {
     for name in bundles() {
         let bundle = at(&format!("blobs/{name}.json"));
         let verify = |identity: &str, issuer: &str, file: &str| {
-            let words = ["verify-blob", "--bundle", &bundle, "--certificate-identity", identity, "--certificate-oidc-issuer", issuer, file];
+            let words = [
+                "verify-blob",
+                "--bundle",
+                &bundle,
+                "--certificate-identity",
+                identity,
+                "--certificate-oidc-issuer",
+                issuer,
+                file,
+            ];
             Said::from(plugin.run(words))
         };
         let file = at("blobs/blob");
@@ -41,14 +51,28 @@ fn what_cosign_signed_is_verified_and_is_nobody_else_s() {
 #[test]
 #[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn the_two_files_of_cosign_2_need_the_log() {
-    let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign")).env("COSIGN_TRUSTED_ROOT", &at("trust/trusted_root.json"));
+    let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"))
+        .env("COSIGN_TRUSTED_ROOT", &at("trust/trusted_root.json"));
     let words = |extra: &'static str| {
-        let files = ["verify-blob".to_owned(), "--signature".to_owned(), at("blobs/b.sig"), "--certificate".to_owned(), at("blobs/b.crt")];
-        let who = ["--certificate-identity=dev@example.com".to_owned(), format!("--certificate-oidc-issuer={ISSUER}")];
+        let files = [
+            "verify-blob".to_owned(),
+            "--signature".to_owned(),
+            at("blobs/b.sig"),
+            "--certificate".to_owned(),
+            at("blobs/b.crt"),
+        ];
+        let who = [
+            "--certificate-identity=dev@example.com".to_owned(),
+            format!("--certificate-oidc-issuer={ISSUER}"),
+        ];
         files.into_iter().chain(who).chain([extra.to_owned(), at("blobs/blob")]).collect::<Vec<_>>()
     };
     Said::from(plugin.run(words("--offline"))).assert_refused("time");
     // The entry is the one of b.c2leg.json: cosign wrote the three at once.
-    let said: Said = plugin.run(words("--offline").into_iter().chain(["--bundle".to_owned(), at("blobs/b.c2leg.json")])).into();
+    let said: Said = plugin
+        .run(
+            words("--offline").into_iter().chain(["--bundle".to_owned(), at("blobs/b.c2leg.json")]),
+        )
+        .into();
     said.assert_ok();
 }

@@ -1,6 +1,7 @@
-//! What real registries answer when they are asked for a signature of an image that has none, or may have one: each is read as
-//! "not there", or as a class that decides nothing. Status, media type and body are as recorded by the source that each names;
-//! names and digests are this test's own. The lists of absence are those of design.md section 4 and docs/verifying.md.
+//! What real registries answer when they are asked for a signature of an image that has none, or
+//! may have one: each is read as "not there", or as a class that decides nothing. Status, media
+//! type and body are as recorded by the source that each names; names and digests are this test's
+//! own. The lists of absence are those of design.md section 4 and docs/verifying.md.
 
 use crate::support::http::Answer;
 use crate::support::registry::{INDEX, MANIFEST, Options};
@@ -29,12 +30,16 @@ fn error(status: u16, code: &str, message: &str, more: &str) -> Answer {
 
 /// An authoritative "nothing refers to it".
 fn none() -> Answer {
-    Answer::new(200).header("Content-Type", INDEX).body(format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[]}}"#))
+    Answer::new(200)
+        .header("Content-Type", INDEX)
+        .body(format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[]}}"#))
 }
 
 /// What Go's router says of a path that it does not know.
 fn no_route() -> Answer {
-    Answer::new(404).header("Content-Type", "text/plain; charset=utf-8").body("404 page not found\n")
+    Answer::new(404)
+        .header("Content-Type", "text/plain; charset=utf-8")
+        .body("404 page not found\n")
 }
 
 fn recorded() -> Vec<Recorded> {
@@ -44,7 +49,9 @@ fn recorded() -> Vec<Recorded> {
         answers: [sig, referrers, fallback],
         expected,
     };
-    let same = |registry, source, tag: Answer, referrers, expected| answered(registry, source, tag.clone(), referrers, tag, expected);
+    let same = |registry, source, tag: Answer, referrers, expected| {
+        answered(registry, source, tag.clone(), referrers, tag, expected)
+    };
     let unknown = |more: &str| error(404, "MANIFEST_UNKNOWN", "manifest unknown", more);
     vec![
         same(
@@ -54,7 +61,13 @@ fn recorded() -> Vec<Recorded> {
             no_route(),
             "unsigned",
         ),
-        same("Docker Hub, since it lists referrers", "awslabs/soci-snapshotter#1828", unknown(""), none(), "unsigned"),
+        same(
+            "Docker Hub, since it lists referrers",
+            "awslabs/soci-snapshotter#1828",
+            unknown(""),
+            none(),
+            "unsigned",
+        ),
         same(
             "Docker Hub, over the limit of pulls",
             "clemlesne/blue-agent#259",
@@ -66,10 +79,19 @@ fn recorded() -> Vec<Recorded> {
             "GHCR, which leads lists of referrers to a web page",
             "project-zot/zot#4060, artifacthub/hub#4785",
             unknown(""),
-            Answer::redirect(303, "https://github.invalid/-/v2/packages/container/package/a%2Fb%2Freferrers%2Fsha256"),
+            Answer::redirect(
+                303,
+                "https://github.invalid/-/v2/packages/container/package/a%2Fb%2Freferrers%2Fsha256",
+            ),
             "unsigned",
         ),
-        same("GHCR, since", "NVIDIA/aicr#1957, artifact-keeper#3559", unknown(""), unknown(""), "unsigned"),
+        same(
+            "GHCR, since",
+            "NVIDIA/aicr#1957, artifact-keeper#3559",
+            unknown(""),
+            unknown(""),
+            "unsigned",
+        ),
         same(
             "GHCR, of a package that is private",
             "devantler-tech/platform#3545",
@@ -85,12 +107,28 @@ fn recorded() -> Vec<Recorded> {
             error(400, "MANIFEST_UNKNOWN", "manifest unknown", ""),
             "unsigned",
         ),
-        same("ECR", "pulumi/pulumi-docker-build#849", error(404, "MANIFEST_UNKNOWN", "Requested image not found", ""), none(), "unsigned"),
+        same(
+            "ECR",
+            "pulumi/pulumi-docker-build#849",
+            error(404, "MANIFEST_UNKNOWN", "Requested image not found", ""),
+            none(),
+            "unsigned",
+        ),
         same(
             "ECR, without the right to pull",
             "everything2/everything2#2562",
-            error(403, "DENIED", "User: x is not authorized to perform: ecr:BatchGetImage on resource: y", ""),
-            error(403, "DENIED", "User: x is not authorized to perform: ecr:BatchGetImage on resource: y", ""),
+            error(
+                403,
+                "DENIED",
+                "User: x is not authorized to perform: ecr:BatchGetImage on resource: y",
+                "",
+            ),
+            error(
+                403,
+                "DENIED",
+                "User: x is not authorized to perform: ecr:BatchGetImage on resource: y",
+                "",
+            ),
             "auth",
         ),
         same(
@@ -110,7 +148,12 @@ fn recorded() -> Vec<Recorded> {
         same(
             "Google (gcr.io and Artifact Registry)",
             "kubernetes/release#2913",
-            error(404, "MANIFEST_UNKNOWN", r#"Failed to fetch "sha256-x.sig" from request "/v2/a/b/manifests/sha256-x.sig"."#, ""),
+            error(
+                404,
+                "MANIFEST_UNKNOWN",
+                r#"Failed to fetch "sha256-x.sig" from request "/v2/a/b/manifests/sha256-x.sig"."#,
+                "",
+            ),
             none(),
             "unsigned",
         ),
@@ -118,7 +161,12 @@ fn recorded() -> Vec<Recorded> {
         same(
             "Google, of a manifest in another form",
             "genuinetools/reg#137, kubernetes/release#2913, GoogleCloudPlatform/gcr-cleaner#113",
-            error(404, "MANIFEST_UNKNOWN", "Manifest with tag 'x' has media type 'application/x', but client accepts 'application/y'.", ""),
+            error(
+                404,
+                "MANIFEST_UNKNOWN",
+                "Manifest with tag 'x' has media type 'application/x', but client accepts 'application/y'.",
+                "",
+            ),
             none(),
             "registry",
         ),
@@ -147,14 +195,24 @@ fn recorded() -> Vec<Recorded> {
         same(
             "Artifactory",
             "jetstack/version-checker#318",
-            error(404, "MANIFEST_UNKNOWN", "The named manifest is not known to the registry.", r#","detail":{"manifest":"a/b"}"#),
+            error(
+                404,
+                "MANIFEST_UNKNOWN",
+                "The named manifest is not known to the registry.",
+                r#","detail":{"manifest":"a/b"}"#,
+            ),
             Answer::new(404),
             "unsigned",
         ),
         same(
             "Artifactory, of a tag that it would have to create",
             "sigstore/cosign#2973",
-            error(403, "UNAUTHORIZED", "The client does not have permission for manifest: Download request is forbidden", ""),
+            error(
+                403,
+                "UNAUTHORIZED",
+                "The client does not have permission for manifest: Download request is forbidden",
+                "",
+            ),
             Answer::new(404),
             "auth",
         ),
@@ -179,7 +237,13 @@ fn recorded() -> Vec<Recorded> {
             no_route(),
             "unsigned",
         ),
-        same("olareg", "ARCHITECTURE.md, and the interop runs of this repository", unknown(""), none(), "unsigned"),
+        same(
+            "olareg",
+            "ARCHITECTURE.md, and the interop runs of this repository",
+            unknown(""),
+            none(),
+            "unsigned",
+        ),
         same(
             "registry.redhat.io, from its store",
             "containers/image docker_client_test.go",
@@ -190,7 +254,12 @@ fn recorded() -> Vec<Recorded> {
         same(
             "ACR",
             "Azure/azure-sdk-for-net#34525",
-            error(404, "MANIFEST_UNKNOWN", r#"manifest tagged by "demo" is not found"#, r#","detail":{"Tag":"demo"}"#),
+            error(
+                404,
+                "MANIFEST_UNKNOWN",
+                r#"manifest tagged by "demo" is not found"#,
+                r#","detail":{"Tag":"demo"}"#,
+            ),
             none(),
             "unsigned",
         ),
@@ -223,19 +292,26 @@ fn answers_of_real_registries_are_absence_or_a_class() {
     let recorded = recorded();
     assert!(recorded.len() >= 20);
     crate::in_parallel(8, recorded.len(), |number| {
-        let Recorded { registry, source, answers: [sig, referrers, fallback], expected } = &recorded[number];
+        let Recorded { registry, source, answers: [sig, referrers, fallback], expected } =
+            &recorded[number];
         let answering = |world: World| {
-            let world = world.serve(Place::Sig, sig.clone()).serve(Place::Referrers, referrers.clone());
+            let world =
+                world.serve(Place::Sig, sig.clone()).serve(Place::Referrers, referrers.clone());
             world.serve(Place::Fallback, fallback.clone()).install()
         };
         assert_eq!(answering(World::strict()), *expected, "{registry} ({source})");
         let relaxed = if *expected == "unsigned" { "" } else { expected };
-        assert_eq!(answering(World::lax()), relaxed, "{registry} ({source}), where unsigned images are allowed");
+        assert_eq!(
+            answering(World::lax()),
+            relaxed,
+            "{registry} ({source}), where unsigned images are allowed"
+        );
     });
 }
 
-/// GitLab takes the name `sha256-HEX` for the digest `sha256:HEX`, and so answers for the fallback tag with the image itself
-/// (oras-project/oras-go#1396). That lists no referrers, of an image and of an index alike.
+/// GitLab takes the name `sha256-HEX` for the digest `sha256:HEX`, and so answers for the fallback
+/// tag with the image itself (oras-project/oras-go#1396). That lists no referrers, of an image and
+/// of an index alike.
 #[test]
 fn a_registry_that_takes_the_fallback_tag_for_a_digest_has_no_such_tag() {
     for (what, index) in [("an image", false), ("an index", true)] {
@@ -248,7 +324,11 @@ fn a_registry_that_takes_the_fallback_tag_for_a_digest_has_no_such_tag() {
         };
         let (_, itself) = world.registry.manifest(REPO, &digest).unwrap();
         let answer = Answer::new(200).header("Content-Type", media_type).body(itself);
-        world.registry.always("GET", &format!("/v2/{REPO}/manifests/{}", digest.replace(':', "-")), answer);
+        world.registry.always(
+            "GET",
+            &format!("/v2/{REPO}/manifests/{}", digest.replace(':', "-")),
+            answer,
+        );
         assert_eq!(world.install(), "unsigned", "{what}");
         // And a good signature in the place that such a registry does have is found.
         world.registry.push_signatures(REPO, &digest, &[world.signature("acme", &digest, &[])]);

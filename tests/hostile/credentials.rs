@@ -1,9 +1,10 @@
-//! No credential reaches another origin: every way in which a registry can point somewhere else, times every kind of credential,
-//! times every kind of "somewhere else". The other origin records all bytes that it gets, TLS taken off.
+//! No credential reaches another origin: every way in which a registry can point somewhere else,
+//! times every kind of credential, times every kind of "somewhere else". The other origin records
+//! all bytes that it gets, TLS taken off.
 //!
-//! One boundary is the host, not the origin: a token service at another port of the registry's own host is asked with the stored
-//! password (docs/policy.md, `auth_hosts`), for the registry itself could ask for that password in a `Basic` challenge. So realms
-//! are not tried at another port.
+//! One boundary is the host, not the origin: a token service at another port of the registry's own
+//! host is asked with the stored password (docs/policy.md, `auth_hosts`), for the registry itself
+//! could ask for that password in a `Basic` challenge. So realms are not tried at another port.
 
 use crate::fixture::{config, hash, repository, run, subject, tag, with_credential};
 use crate::support::certificates::{self, AUTHORITY};
@@ -38,47 +39,127 @@ fn serve(_: &Request) -> Answer {
 
 fn lures() -> Vec<Lure> {
     const BLOBS: &str = "/v2/a/b/blobs/sha256*";
-    let lure =
-        |name, method, pattern, answer, followed| Lure { name, method, pattern, answer, other: serve, followed, early: false, not_to: "" };
-    let redirect: fn(&str) -> Answer = |base| Answer::redirect(307, &format!("{base}/x?X-Signature=abc"));
+    let lure = |name, method, pattern, answer, followed| Lure {
+        name,
+        method,
+        pattern,
+        answer,
+        other: serve,
+        followed,
+        early: false,
+        not_to: "",
+    };
+    let redirect: fn(&str) -> Answer =
+        |base| Answer::redirect(307, &format!("{base}/x?X-Signature=abc"));
     let mut lures = vec![
-        lure("a blob, by 301", "GET", BLOBS, |base| Answer::redirect(301, &format!("{base}/x")), true),
-        lure("a blob, by 302", "GET", BLOBS, |base| Answer::redirect(302, &format!("{base}/x")), true),
-        lure("a blob, by 303", "GET", BLOBS, |base| Answer::redirect(303, &format!("{base}/x")), true),
+        lure(
+            "a blob, by 301",
+            "GET",
+            BLOBS,
+            |base| Answer::redirect(301, &format!("{base}/x")),
+            true,
+        ),
+        lure(
+            "a blob, by 302",
+            "GET",
+            BLOBS,
+            |base| Answer::redirect(302, &format!("{base}/x")),
+            true,
+        ),
+        lure(
+            "a blob, by 303",
+            "GET",
+            BLOBS,
+            |base| Answer::redirect(303, &format!("{base}/x")),
+            true,
+        ),
         lure("a blob, by 307", "GET", BLOBS, redirect, true),
-        lure("a blob, by 308", "GET", BLOBS, |base| Answer::redirect(308, &format!("{base}/x")), true),
+        lure(
+            "a blob, by 308",
+            "GET",
+            BLOBS,
+            |base| Answer::redirect(308, &format!("{base}/x")),
+            true,
+        ),
         lure("a manifest", "GET", "/v2/a/b/manifests/*", redirect, true),
         lure("a list of referrers", "GET", "/v2/a/b/referrers/*", redirect, true),
         lure("whether a blob is there", "HEAD", BLOBS, redirect, true),
-        lure("the next page of referrers", "GET", "/v2/a/b/referrers/*", |base| referrers(&format!("<{base}/more>; rel=\"next\"")), false),
-        lure("a redirect with a user in it", "GET", BLOBS, |base| Answer::redirect(307, &base.replace("://", "://user:x@")), false),
-        lure("an upload", "POST", "/v2/*", |base| Answer::new(202).header("Location", &format!("{base}/upload")), false),
+        lure(
+            "the next page of referrers",
+            "GET",
+            "/v2/a/b/referrers/*",
+            |base| referrers(&format!("<{base}/more>; rel=\"next\"")),
+            false,
+        ),
+        lure(
+            "a redirect with a user in it",
+            "GET",
+            BLOBS,
+            |base| Answer::redirect(307, &base.replace("://", "://user:x@")),
+            false,
+        ),
+        lure(
+            "an upload",
+            "POST",
+            "/v2/*",
+            |base| Answer::new(202).header("Location", &format!("{base}/upload")),
+            false,
+        ),
         lure("an upload that is begun elsewhere", "POST", "/v2/*", redirect, false),
         lure("an upload that is finished elsewhere", "PUT", "/v2/a/b/blobs/*", redirect, false),
         lure("a manifest that is pushed", "PUT", "/v2/a/b/manifests/*", redirect, false),
     ];
-    let relative: fn(&str) -> Answer = |base| Answer::redirect(307, base.split_once(':').unwrap().1);
-    lures.push(Lure { not_to: "another scheme", ..lure("a blob, without a scheme", "GET", BLOBS, relative, true) });
-    let password: fn(&Request) -> Answer = |_| Answer::new(401).header("WWW-Authenticate", "Basic realm=\"x\"");
+    let relative: fn(&str) -> Answer =
+        |base| Answer::redirect(307, base.split_once(':').unwrap().1);
+    lures.push(Lure {
+        not_to: "another scheme",
+        ..lure("a blob, without a scheme", "GET", BLOBS, relative, true)
+    });
+    let password: fn(&Request) -> Answer =
+        |_| Answer::new(401).header("WWW-Authenticate", "Basic realm=\"x\"");
     let token: fn(&Request) -> Answer = |request| {
         let host = request.header("host").unwrap_or_default();
-        Answer::new(401).header("WWW-Authenticate", &format!("Bearer realm=\"http://{host}/token\",service=\"s\""))
+        Answer::new(401).header(
+            "WWW-Authenticate",
+            &format!("Bearer realm=\"http://{host}/token\",service=\"s\""),
+        )
     };
     let challenges = [("a password", password), ("a token", token)];
-    lures.extend(challenges.map(|(name, other)| Lure { name, other, ..lure("", "GET", BLOBS, redirect, true) }));
-    let realm: fn(&str) -> Answer =
-        |base| Answer::new(401).header("WWW-Authenticate", &format!("Bearer realm=\"{base}/token\",service=\"s\""));
+    lures.extend(challenges.map(|(name, other)| Lure {
+        name,
+        other,
+        ..lure("", "GET", BLOBS, redirect, true)
+    }));
+    let realm: fn(&str) -> Answer = |base| {
+        Answer::new(401)
+            .header("WWW-Authenticate", &format!("Bearer realm=\"{base}/token\",service=\"s\""))
+    };
     lures.extend([
-        Lure { early: true, not_to: "another port", ..lure("the realm of a first challenge", "GET", "/v2/*", realm, false) },
-        Lure { early: true, not_to: "another port", ..lure("the realm of a challenge to a push", "POST", "/v2/*", realm, false) },
-        Lure { early: true, not_to: "another port", ..lure("the token service's redirect", "*", "/token*", redirect, false) },
+        Lure {
+            early: true,
+            not_to: "another port",
+            ..lure("the realm of a first challenge", "GET", "/v2/*", realm, false)
+        },
+        Lure {
+            early: true,
+            not_to: "another port",
+            ..lure("the realm of a challenge to a push", "POST", "/v2/*", realm, false)
+        },
+        Lure {
+            early: true,
+            not_to: "another port",
+            ..lure("the token service's redirect", "*", "/token*", redirect, false)
+        },
     ]);
     lures
 }
 
 fn referrers(link: &str) -> Answer {
     let index = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
-    Answer::new(200).header("Content-Type", "application/vnd.oci.image.index.v1+json").header("Link", link).body(index)
+    Answer::new(200)
+        .header("Content-Type", "application/vnd.oci.image.index.v1+json")
+        .header("Link", link)
+        .body(index)
 }
 
 /// A credential, and a registry that takes it.
@@ -89,7 +170,8 @@ struct Guard {
 }
 
 fn guards() -> [Guard; 4] {
-    let password = || Credential::Password { username: "user".into(), password: SECRET.to_owned().into() };
+    let password =
+        || Credential::Password { username: "user".into(), password: SECRET.to_owned().into() };
     let by_token = || Auth::Token {
         user: "user".into(),
         password: SECRET.into(),
@@ -100,8 +182,16 @@ fn guards() -> [Guard; 4] {
     [
         Guard { name: "a password", credential: password, auth: || Auth::basic("user", SECRET) },
         Guard { name: "a password for tokens", credential: password, auth: by_token },
-        Guard { name: "an identity token", credential: || Credential::IdentityToken(SECRET.to_owned().into()), auth: by_token },
-        Guard { name: "a token of the registry", credential: || Credential::RegistryToken(SECRET.to_owned().into()), auth: || Auth::None },
+        Guard {
+            name: "an identity token",
+            credential: || Credential::IdentityToken(SECRET.to_owned().into()),
+            auth: by_token,
+        },
+        Guard {
+            name: "a token of the registry",
+            credential: || Credential::RegistryToken(SECRET.to_owned().into()),
+            auth: || Auth::None,
+        },
     ]
 }
 
@@ -109,12 +199,21 @@ fn guards() -> [Guard; 4] {
 fn origins(other: fn(&Request) -> Answer) -> [(&'static str, Sink, String); 3] {
     let (name, port) = (Sink::answering(other), Sink::answering(other));
     let scheme = Sink(Server::start_tls(certificates::good(), other));
-    let urls = [name.url(), format!("http://{}", port.0.host()), format!("https://localhost:{}", scheme.0.address().port())];
+    let urls = [
+        name.url(),
+        format!("http://{}", port.0.host()),
+        format!("https://localhost:{}", scheme.0.address().port()),
+    ];
     let [by_name, by_port, by_scheme] = urls;
-    [("another host", name, by_name), ("another port", port, by_port), ("another scheme", scheme, by_scheme)]
+    [
+        ("another host", name, by_name),
+        ("another port", port, by_port),
+        ("another scheme", scheme, by_scheme),
+    ]
 }
 
-/// Asks for everything that there is to ask for. What comes of it does not matter: some of it must fail.
+/// Asks for everything that there is to ask for. What comes of it does not matter: some of it must
+/// fail.
 fn ask_for_everything(client: &Client, registry: &TestRegistry) {
     let repository = repository(&registry.name("a/b"));
     run(async {
@@ -124,7 +223,14 @@ fn ask_for_everything(client: &Client, registry: &TestRegistry) {
         let _ = client.may_push(&repository).await;
         let _ = client.put_blob(&repository, LAYER).await;
         let _ = client.put_blob(&repository, b"new").await;
-        let _ = client.put_manifest(&repository, Some(&tag("2")), "application/vnd.oci.image.manifest.v1+json", b"{}").await;
+        let _ = client
+            .put_manifest(
+                &repository,
+                Some(&tag("2")),
+                "application/vnd.oci.image.manifest.v1+json",
+                b"{}",
+            )
+            .await;
     });
 }
 
@@ -143,10 +249,13 @@ fn no_credential_reaches_another_origin() {
                     continue;
                 }
                 let what = format!("{}, with {}, to {origin}", lure.name, guard.name);
-                let registry = TestRegistry::with(Options { auth: (guard.auth)(), ..Options::default() });
+                let registry =
+                    TestRegistry::with(Options { auth: (guard.auth)(), ..Options::default() });
                 registry.push_image("a/b", "1", &[LAYER]);
                 let (answer, early) = ((lure.answer)(&base), lure.early);
-                registry.rule(lure.method, lure.pattern, move |call| (early || call.good().status() != 401).then(|| answer.clone()));
+                registry.rule(lure.method, lure.pattern, move |call| {
+                    (early || call.good().status() != 401).then(|| answer.clone())
+                });
                 if matches!((guard.auth)(), Auth::None) {
                     let challenge = format!("Bearer realm=\"http://{}/token\"", registry.host());
                     let shown = format!("Bearer {SECRET}");
@@ -166,15 +275,28 @@ fn no_credential_reaches_another_origin() {
                     assert_eq!(form, None, "{what}: `{}` arrived {form:?}", canary.text());
                 }
                 let text = String::from_utf8_lossy(&received).to_ascii_lowercase();
-                assert!(!text.contains("authorization:") && !text.contains("cookie:"), "{what}: {text}");
-                assert_eq!(!sink.0.requests().is_empty(), lure.followed, "{what}: {:?}", registry.lines());
-                assert!(canaries[0].found_in(&registry.server().received()).is_some() || lure.early, "{what}: nobody was asked to log in");
+                assert!(
+                    !text.contains("authorization:") && !text.contains("cookie:"),
+                    "{what}: {text}"
+                );
+                assert_eq!(
+                    !sink.0.requests().is_empty(),
+                    lure.followed,
+                    "{what}: {:?}",
+                    registry.lines()
+                );
+                assert!(
+                    canaries[0].found_in(&registry.server().received()).is_some() || lure.early,
+                    "{what}: nobody was asked to log in"
+                );
                 cases += 1;
                 reached += usize::from(lure.followed);
             }
         }
     }
-    println!("credentials: {cases} cases, {reached} of them reached the other origin, 0 secrets there");
+    println!(
+        "credentials: {cases} cases, {reached} of them reached the other origin, 0 secrets there"
+    );
     assert!(cases >= 80);
 }
 
@@ -185,15 +307,23 @@ fn credentials_in_the_url_of_a_key_stay_with_its_host() {
     for status in [301, 302, 303, 307, 308] {
         let sink = Sink(Server::start_tls(certificates::good(), serve));
         let there = format!("https://localhost:{}/key.pub", sink.0.address().port());
-        let first = Server::start_tls(certificates::good(), move |_| Answer::redirect(status, &there));
+        let first =
+            Server::start_tls(certificates::good(), move |_| Answer::redirect(status, &there));
         let authority = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(authority.path(), AUTHORITY).unwrap();
         let mut config = config();
         config.ca_file = Some(authority.path().to_owned());
-        let url = format!("https://user:{0}@127.0.0.1:{1}/key.pub?token={0}", canary.text(), first.address().port());
+        let url = format!(
+            "https://user:{0}@127.0.0.1:{1}/key.pub?token={0}",
+            canary.text(),
+            first.address().port()
+        );
         let failure = run(Client::new(config).download(&url, 100)).unwrap_err();
         assert_eq!(canary.found_in(failure.text().as_bytes()), None, "{}", failure.text());
-        assert!(canary.found_in(&first.received()).is_some(), "the host that the user named is asked");
+        assert!(
+            canary.found_in(&first.received()).is_some(),
+            "the host that the user named is asked"
+        );
         assert_eq!(sink.0.connections(), 0, "a host inside our network");
     }
 }

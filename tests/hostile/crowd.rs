@@ -1,6 +1,8 @@
-//! A thousand event processes, sixty-four at a time, half of them of images that must be refused: no wrong verdict (E12).
+//! A thousand event processes, sixty-four at a time, half of them of images that must be refused:
+//! no wrong verdict (E12).
 //!
-//! All of them share one registry, one policy, one store and one run of the host, as luet's parallel downloads do.
+//! All of them share one registry, one policy, one store and one run of the host, as luet's
+//! parallel downloads do.
 
 use crate::support::http::Answer;
 use crate::support::registry::{INDEX, MANIFEST, digest};
@@ -37,14 +39,17 @@ const KINDS: [(&str, &str, Plant); 16] = [
     }),
     ("fallback", "", |world, repo| {
         let image = push(world, repo);
-        let referrer = world.registry.push_referrer(repo, &image, BUNDLE, &bundle("acme", &image.digest));
+        let referrer =
+            world.registry.push_referrer(repo, &image, BUNDLE, &bundle("acme", &image.digest));
         let size = world.registry.manifest(repo, &referrer).unwrap().1.len();
         world.registry.push_fallback(repo, &image.digest, &[(&referrer, size)]);
         world.registry.always("GET", &format!("/v2/{repo}/referrers/*"), Answer::new(404));
     }),
     ("truncated", "net", |world, repo| {
         sign(world, repo, &["acme"]);
-        world.registry.rule("GET", &format!("/v2/{repo}/manifests/*.sig"), |call| Some(call.good().cut(20)));
+        world
+            .registry
+            .rule("GET", &format!("/v2/{repo}/manifests/*.sig"), |call| Some(call.good().cut(20)));
     }),
     ("index", "", |world, repo| {
         let image = push(world, repo);
@@ -67,14 +72,22 @@ const KINDS: [(&str, &str, Plant); 16] = [
     ("redirected", "", |world, repo| {
         sign(world, repo, &["acme"]);
         world.registry.rule("GET", &format!("/v2/{repo}/blobs/sha256*"), |call| {
-            call.request.query("moved").is_none().then(|| Answer::redirect(307, &format!("{}?moved=1", call.request.target)))
+            call.request
+                .query("moved")
+                .is_none()
+                .then(|| Answer::redirect(307, &format!("{}?moved=1", call.request.target)))
         });
     }),
     ("poisoned", "malformed", |world, repo| {
         let image = push(world, repo);
         let entry = json!({"mediaType": MANIFEST, "size": -1, "digest": image.digest});
-        let list = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]}).to_string();
-        world.registry.always("GET", &format!("/v2/{repo}/referrers/*"), Answer::new(200).header("Content-Type", INDEX).body(list));
+        let list =
+            json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]}).to_string();
+        world.registry.always(
+            "GET",
+            &format!("/v2/{repo}/referrers/*"),
+            Answer::new(200).header("Content-Type", INDEX).body(list),
+        );
     }),
 ];
 
@@ -90,7 +103,8 @@ fn sign(world: &World, repo: &str, signers: &[&str]) {
 /// Puts signatures that say they are of `signed` where those of `subject` belong.
 fn put(world: &World, repo: &str, subject: &str, signed: &str, signers: &[&str]) {
     let name = world.registry.name(repo);
-    let signatures: Vec<_> = signers.iter().map(|signer| signature(&name, signer, signed, &[])).collect();
+    let signatures: Vec<_> =
+        signers.iter().map(|signer| signature(&name, signer, signed, &[])).collect();
     world.registry.push_signatures(repo, subject, &signatures);
 }
 
@@ -109,7 +123,9 @@ fn of_a_thousand_processes_none_gives_a_wrong_verdict() {
     let count = crate::runs(1_000, 192);
     crate::in_parallel(AT_ONCE, count, |number| {
         let (kind, expected, _) = KINDS[number % KINDS.len()];
-        let reply = world.plugin.pre_unpack(&world.registry.name(&format!("crowd/{kind}:1")), &world.dest());
+        let reply = world
+            .plugin
+            .pre_unpack(&world.registry.name(&format!("crowd/{kind}:1")), &world.dest());
         assert_eq!(class_of(&reply), expected, "process {number}, {kind}: {reply:?}");
     });
     println!("crowd: {count} processes, {AT_ONCE} at once, 0 wrong verdicts");

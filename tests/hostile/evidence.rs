@@ -1,4 +1,5 @@
-//! R13, R14, R16 to R19 and R21 to R23: many signatures, hidden ones, repeated ones, and a registry with two faces.
+//! R13, R14, R16 to R19 and R21 to R23: many signatures, hidden ones, repeated ones, and a registry
+//! with two faces.
 
 use crate::cases::Cases;
 use crate::support::http::Answer;
@@ -26,19 +27,30 @@ fn many(cases: &mut Cases) {
         let one = signed("stranger", b"{}".to_vec());
         vec![one; count]
     }
-    cases.add("R13", "as many strangers as are read", "identity", || World::lax().put(&strangers(limits::LEGACY_SIGNATURES)).install());
-    cases.add("R13", "one more", "limit", || World::lax().put(&strangers(limits::LEGACY_SIGNATURES + 1)).install());
+    cases.add("R13", "as many strangers as are read", "identity", || {
+        World::lax().put(&strangers(limits::LEGACY_SIGNATURES)).install()
+    });
+    cases.add("R13", "one more", "limit", || {
+        World::lax().put(&strangers(limits::LEGACY_SIGNATURES + 1)).install()
+    });
     cases.add("R13", "a thousand strangers cost no request", "identity", || {
         let world = World::lax().put(&strangers(limits::LEGACY_SIGNATURES));
         let class = world.install();
         assert_eq!(world.registry.count("/blobs/"), 0, "a stranger's payload was fetched");
         class
     });
-    for (what, pages) in [("the same page again", 1_usize), ("two pages in turn", 2), ("always a new page", usize::MAX)] {
+    for (what, pages) in [
+        ("the same page again", 1_usize),
+        ("two pages in turn", 2),
+        ("always a new page", usize::MAX),
+    ] {
         cases.add("R13", format!("referrers: {what}"), "limit", move || {
             let world = World::lax();
             world.registry.rule("GET", &world.pattern(Place::Referrers), move |call| {
-                Some(call.good().header("Link", &format!("<{}?page={}>; rel=\"next\"", call.request.path(), call.nth % pages)))
+                Some(call.good().header(
+                    "Link",
+                    &format!("<{}?page={}>; rel=\"next\"", call.request.path(), call.nth % pages),
+                ))
             });
             let class = world.install();
             assert!(world.registry.count("/referrers/") <= limits::REFERRERS_PAGES);
@@ -46,13 +58,21 @@ fn many(cases: &mut Cases) {
         });
     }
     let entries = |count: usize| {
-        let list: Vec<_> = (0..count).map(|n| json!({"mediaType": MANIFEST, "size": 2, "digest": digest(&n.to_be_bytes())})).collect();
+        let list: Vec<_> = (0..count)
+            .map(|n| json!({"mediaType": MANIFEST, "size": 2, "digest": digest(&n.to_be_bytes())}))
+            .collect();
         json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": list}).to_string()
     };
-    for (name, place) in [("the referrers API", Place::Referrers), ("the fallback tag", Place::Fallback)] {
-        for (what, count) in [("one entry too many", limits::REFERRERS + 1), ("10^4 entries", 10_000)] {
+    for (name, place) in
+        [("the referrers API", Place::Referrers), ("the fallback tag", Place::Fallback)]
+    {
+        for (what, count) in
+            [("one entry too many", limits::REFERRERS + 1), ("10^4 entries", 10_000)]
+        {
             let answer = Answer::new(200).header("Content-Type", INDEX).body(entries(count));
-            cases.add("R13", format!("{name}: {what}"), "limit", move || World::lax().serve(place, answer.clone()).install());
+            cases.add("R13", format!("{name}: {what}"), "limit", move || {
+                World::lax().serve(place, answer.clone()).install()
+            });
         }
     }
     for (what, link) in [
@@ -80,24 +100,36 @@ fn others(cases: &mut Cases) {
         ("cosign's SBOM", "application/vnd.dev.cosign.artifact.sbom.v1+json"),
         ("a picture", "image/png"),
     ] {
-        cases.add("R14", format!("{what} is no signature"), "unsigned", move || referring(kind, b"{}").install());
+        cases.add("R14", format!("{what} is no signature"), "unsigned", move || {
+            referring(kind, b"{}").install()
+        });
     }
     cases.add("R14", "a bundle that is an attestation", "unsigned", || {
         let world = World::strict();
         let mut statement: serde_json::Value =
-            serde_json::from_slice(&luet_cosign::wire::write_statement(&world.image.digest.parse().unwrap(), &Default::default())).unwrap();
+            serde_json::from_slice(&luet_cosign::wire::write_statement(
+                &world.image.digest.parse().unwrap(),
+                &Default::default(),
+            ))
+            .unwrap();
         statement["predicateType"] = json!("https://slsa.dev/provenance/v1");
         let payload = statement.to_string().into_bytes();
         let key = &pair("acme").key;
         let signature = key.sign(&luet_cosign::wire::statement_to_sign(&payload)).unwrap();
-        let bundle = luet_cosign::wire::write_bundle(&payload, &signature, key.public().fingerprint().bytes());
+        let bundle = luet_cosign::wire::write_bundle(
+            &payload,
+            &signature,
+            key.public().fingerprint().bytes(),
+        );
         world.registry.push_referrer(REPO, &world.image, BUNDLE, &bundle);
         world.install()
     });
     cases.add("R14", "a signature of Notary's is one that is not read", "unsupported", || {
         referring("application/vnd.cncf.notary.signature", b"{}").install()
     });
-    for (name, place) in [("the referrers API", Place::Referrers), ("the fallback tag", Place::Fallback)] {
+    for (name, place) in
+        [("the referrers API", Place::Referrers), ("the fallback tag", Place::Fallback)]
+    {
         for (what, subject) in [("of another image", true), ("of no image", false)] {
             cases.add("R14", format!("{name} lists a referrer {what}"), "binding", move || {
                 let world = World::lax();
@@ -114,27 +146,42 @@ fn others(cases: &mut Cases) {
                 world.serve(place, Answer::new(200).header("Content-Type", INDEX).body(list.to_string())).install()
             });
         }
-        cases.add("R14", format!("{name} lists a referrer that is not there"), "registry", move || {
-            let entry = json!({"mediaType": MANIFEST, "size": 2, "digest": digest(b"gone")});
-            let list = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]}).to_string();
-            World::lax().serve(place, Answer::new(200).header("Content-Type", INDEX).body(list)).install()
-        });
+        cases.add(
+            "R14",
+            format!("{name} lists a referrer that is not there"),
+            "registry",
+            move || {
+                let entry = json!({"mediaType": MANIFEST, "size": 2, "digest": digest(b"gone")});
+                let list = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]})
+                    .to_string();
+                World::lax()
+                    .serve(place, Answer::new(200).header("Content-Type", INDEX).body(list))
+                    .install()
+            },
+        );
     }
 }
 
 /// R16 and R17: a stranger's beside a good one, alone, and before too many others.
 fn mixtures(cases: &mut Cases) {
-    cases.add("R16", "only an old key's signature is shown", "identity", || World::lax().sign_as("stranger", &[]).install());
+    cases.add("R16", "only an old key's signature is shown", "identity", || {
+        World::lax().sign_as("stranger", &[]).install()
+    });
     cases.add("R16", "only an old key's bundle is shown", "identity", || {
         let world = World::lax();
         world.attach("stranger");
         world.install()
     });
-    cases.add("R16", "a good bundle is hidden, and a stranger's signature shown", "identity", || {
-        let world = World::lax().sign_as("stranger", &[]);
-        world.attach("acme");
-        world.serve(Place::Referrers, Answer::new(404)).install()
-    });
+    cases.add(
+        "R16",
+        "a good bundle is hidden, and a stranger's signature shown",
+        "identity",
+        || {
+            let world = World::lax().sign_as("stranger", &[]);
+            world.attach("acme");
+            world.serve(Place::Referrers, Answer::new(404)).install()
+        },
+    );
     let orders: [(&str, &[&str]); 4] = [
         ("good, bad", &["acme", "stranger"]),
         ("bad, good", &["stranger", "acme"]),
@@ -145,7 +192,10 @@ fn mixtures(cases: &mut Cases) {
         cases.add("R17", format!("signatures: {what}"), "", move || {
             let world = World::strict();
             let one = |signer: &&str| match *signer {
-                "broken" => Signature { payload: b"{}".to_vec(), annotations: vec![(SIGNATURE.to_owned(), "!".to_owned())] },
+                "broken" => Signature {
+                    payload: b"{}".to_vec(),
+                    annotations: vec![(SIGNATURE.to_owned(), "!".to_owned())],
+                },
                 signer => world.signature(signer, &world.image.digest, &[]),
             };
             let signatures: Vec<Signature> = signers.iter().map(one).collect();
@@ -155,7 +205,9 @@ fn mixtures(cases: &mut Cases) {
             let world = World::strict();
             for signer in signers {
                 match *signer {
-                    "broken" => world.registry.push_referrer(REPO, &world.image, BUNDLE, b"no bundle"),
+                    "broken" => {
+                        world.registry.push_referrer(REPO, &world.image, BUNDLE, b"no bundle")
+                    }
                     signer => world.attach(signer),
                 };
             }
@@ -188,7 +240,8 @@ fn repeated(cases: &mut Cases) {
     }
     cases.add("R18", "both signed", "", || {
         let world = asked_twice();
-        let signatures = ["acme", "stranger"].map(|signer| world.signature(signer, &world.image.digest, &[]));
+        let signatures =
+            ["acme", "stranger"].map(|signer| world.signature(signer, &world.image.digest, &[]));
         world.put(&signatures).install()
     });
     cases.add("R18", "one signed twice", "identity", || {
@@ -198,7 +251,8 @@ fn repeated(cases: &mut Cases) {
     });
     cases.add("R18", "one signed two payloads", "identity", || {
         let world = asked_twice();
-        let signatures = [&[][..], &[("note", "another")]].map(|claims| world.signature("acme", &world.image.digest, claims));
+        let signatures = [&[][..], &[("note", "another")]]
+            .map(|claims| world.signature("acme", &world.image.digest, claims));
         world.put(&signatures).install()
     });
     cases.add("R18", "one signed in both forms", "identity", || {
@@ -210,13 +264,20 @@ fn repeated(cases: &mut Cases) {
         let world = asked_twice();
         let referrer = world.attach("acme");
         let size = world.registry.manifest(REPO, &referrer).unwrap().1.len();
-        world.registry.push_fallback(REPO, &world.image.digest, &[(&referrer, size), (&referrer, size)]);
+        world.registry.push_fallback(
+            REPO,
+            &world.image.digest,
+            &[(&referrer, size), (&referrer, size)],
+        );
         world.install()
     });
     cases.add("R18", "a signature and its mirror image (r, n - s)", "identity", || {
         let world = asked_twice();
         let one = world.signature("acme", &world.image.digest, &[]);
-        let twin = Signature { annotations: vec![(SIGNATURE.to_owned(), malleated(&one.annotations[0].1))], ..one.clone() };
+        let twin = Signature {
+            annotations: vec![(SIGNATURE.to_owned(), malleated(&one.annotations[0].1))],
+            ..one.clone()
+        };
         world.put(&[one, twin]).install()
     });
 }
@@ -224,8 +285,8 @@ fn repeated(cases: &mut Cases) {
 /// Returns the other signature that every ECDSA signature has: (r, n - s), in DER and base64.
 fn malleated(encoded: &str) -> String {
     const N: [u8; 32] = [
-        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84,
-        0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
+        0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
     ];
     let der = STANDARD.decode(encoded).unwrap();
     let r_end = 4 + usize::from(der[3]);
@@ -250,7 +311,8 @@ fn malleated(encoded: &str) -> String {
     STANDARD.encode(twin)
 }
 
-/// R19: layers that lie somewhere else, or that nobody can read. They are found when the layers are read, after unpacking.
+/// R19: layers that lie somewhere else, or that nobody can read. They are found when the layers are
+/// read, after unpacking.
 fn elsewhere(cases: &mut Cases) {
     fn of_type(media_type: &'static str, with_url: bool) -> String {
         let sink = Sink::start();
@@ -265,12 +327,16 @@ fn elsewhere(cases: &mut Cases) {
         world.registry.push_signatures(REPO, &image, &[world.signature("acme", &image, &[])]);
         untouched(&sink, world.install_and_unpack(|dest| world.unpack(dest)))
     }
-    // The matrix says `malformed`. A layer that is fetched from elsewhere is well made, and a form that is not read:
-    // `unsupported`, which refuses under every setting as well.
+    // The matrix says `malformed`. A layer that is fetched from elsewhere is well made, and a form
+    // that is not read: `unsupported`, which refuses under every setting as well.
     for (what, media_type, with_url) in [
         ("a layer with urls", LAYER, true),
         ("a foreign layer", "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", true),
-        ("a layer that must not be distributed", "application/vnd.oci.image.layer.nondistributable.v1.tar", true),
+        (
+            "a layer that must not be distributed",
+            "application/vnd.oci.image.layer.nondistributable.v1.tar",
+            true,
+        ),
         ("an encrypted layer", "application/vnd.oci.image.layer.v1.tar+encrypted", false),
         ("a layer of an unknown type", "application/vnd.example.layer", false),
     ] {
@@ -298,7 +364,9 @@ fn two_faces(cases: &mut Cases) {
     type Change = fn(&World, &std::path::Path);
     let changes: [(&str, &str, Change); 6] = [
         ("nothing is changed", "", |world, dest| world.unpack(dest)),
-        ("another image", "tree", |_, dest| crate::support::unpack(&layer(&[("other", b"image")]), dest)),
+        ("another image", "tree", |_, dest| {
+            crate::support::unpack(&layer(&[("other", b"image")]), dest)
+        }),
         ("other bytes of one file", "tree", |world, dest| {
             world.unpack(dest);
             std::fs::write(dest.join("usr/bin/tool"), "b tool").unwrap();
@@ -326,14 +394,25 @@ fn two_faces(cases: &mut Cases) {
         ("an error", "registry", Answer::new(500)),
         ("a refusal", "auth", Answer::new(403)),
     ] {
-        cases.add("R22", format!("asked again for the layer, the registry gives: {what}"), expected, move || {
-            let world = World::signed();
-            world.registry.always("GET", &format!("/v2/{REPO}/blobs/{}", digest(&world.layer)), answer.clone());
-            world.install_and_unpack(|dest| world.unpack(dest))
-        });
+        cases.add(
+            "R22",
+            format!("asked again for the layer, the registry gives: {what}"),
+            expected,
+            move || {
+                let world = World::signed();
+                world.registry.always(
+                    "GET",
+                    &format!("/v2/{REPO}/blobs/{}", digest(&world.layer)),
+                    answer.clone(),
+                );
+                world.install_and_unpack(|dest| world.unpack(dest))
+            },
+        );
     }
     cases.add("R22", "the host got evil bytes, and we the good ones", "tree", || {
-        World::signed().install_and_unpack(|dest| crate::support::unpack(&layer(&[("usr/bin/tool", b"EVIL!!")]), dest))
+        World::signed().install_and_unpack(|dest| {
+            crate::support::unpack(&layer(&[("usr/bin/tool", b"EVIL!!")]), dest)
+        })
     });
 }
 
@@ -343,9 +422,16 @@ fn rollback(cases: &mut Cases) {
         let world = World::with(Default::default(), rule);
         let mut last = String::new();
         for revision in revisions {
-            let content = layer(&[("repository.yaml", format!("name: acme\nrevision: {revision}\n").as_bytes())]);
+            let content = layer(&[(
+                "repository.yaml",
+                format!("name: acme\nrevision: {revision}\n").as_bytes(),
+            )]);
             let image = world.registry.push_image(REPO, "repository.yaml", &[&content]);
-            world.registry.push_signatures(REPO, &image.digest, &[world.signature("acme", &image.digest, &[])]);
+            world.registry.push_signatures(
+                REPO,
+                &image.digest,
+                &[world.signature("acme", &image.digest, &[])],
+            );
             let dest = world.dest();
             let name = world.registry.name(&format!("{REPO}:repository.yaml"));
             assert_eq!(world.plugin.pre_unpack(&name, &dest).error, "");
@@ -357,12 +443,18 @@ fn rollback(cases: &mut Cases) {
     const DENY: &str = "trust: [acme], rollback: deny";
     cases.add("R23", "revisions that go up", "", || revisions(DENY, &[1, 2, 3]));
     cases.add("R23", "a revision that goes back", "rollback", || revisions(DENY, &[1, 3, 2]));
-    cases.add("R23", "a revision that goes back, where that is warned about", "", || revisions("trust: [acme]", &[3, 2]));
+    cases.add("R23", "a revision that goes back, where that is warned about", "", || {
+        revisions("trust: [acme]", &[3, 2])
+    });
     cases.add("R23", "an old package", "", || {
         let world = World::signed();
         let old = world.image.digest.clone();
         let new = world.registry.push_image(REPO, "1", &[b"new"]);
-        world.registry.push_signatures(REPO, &new.digest, &[world.signature("acme", &new.digest, &[])]);
+        world.registry.push_signatures(
+            REPO,
+            &new.digest,
+            &[world.signature("acme", &new.digest, &[])],
+        );
         assert_eq!(world.install(), "");
         world.registry.tag(REPO, "1", &old);
         // A documented limit: only `repository.yaml` has a revision that could go back.

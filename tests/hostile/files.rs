@@ -56,7 +56,8 @@ fn mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// L01: folders. What is there and cannot be used refuses: going on without would forget what is in it.
+/// L01: folders. What is there and cannot be used refuses: going on without would forget what is in
+/// it.
 fn folders(cases: &mut Cases) {
     type Spoil = fn(&Path);
     let spoils: [(&str, Spoil); 4] = [
@@ -98,7 +99,8 @@ fn folders(cases: &mut Cases) {
 fn planted(cases: &mut Cases) {
     for (what, prefix) in [("the memory", "seen-"), ("the lock of the memory", "lock-")] {
         for kind in ["a link", "a pipe"] {
-            // A memory that cannot be written is a warning where the image was verified; one that cannot be read refuses.
+            // A memory that cannot be written is a warning where the image was verified; one that
+            // cannot be read refuses.
             let expected = if prefix == "lock-" { "" } else { "state" };
             cases.add("L02", format!("{kind} in the place of {what}"), expected, move || {
                 let world = used();
@@ -111,10 +113,21 @@ fn planted(cases: &mut Cases) {
                         symlink(&outside, &path).unwrap();
                     } else {
                         let rights = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-                        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rights, 0).unwrap();
+                        rustix::fs::mknodat(
+                            rustix::fs::CWD,
+                            &path,
+                            rustix::fs::FileType::Fifo,
+                            rights,
+                            0,
+                        )
+                        .unwrap();
                     }
                 }
-                let class = if prefix == "seen-" { world.install() } else { world.install_and_unpack(|dest| world.unpack(dest)) };
+                let class = if prefix == "seen-" {
+                    world.install()
+                } else {
+                    world.install_and_unpack(|dest| world.unpack(dest))
+                };
                 assert_eq!(std::fs::read(&outside).unwrap(), b"precious");
                 class
             });
@@ -135,15 +148,18 @@ fn after_spoiled(spoil: impl Fn(&World, &Path)) -> String {
     let dest = world.dest();
     assert_eq!(class_of(&world.plugin.pre_unpack(&world.name(), &dest)), "");
     world.unpack(&dest);
-    let handoffs: Vec<PathBuf> = found(&runs(&world), "").into_iter().filter(|path| is_handoff(path)).collect();
+    let handoffs: Vec<PathBuf> =
+        found(&runs(&world), "").into_iter().filter(|path| is_handoff(path)).collect();
     assert_eq!(handoffs.len(), 1, "{handoffs:?}");
     spoil(&world, &handoffs[0]);
     class_of(&world.plugin.post_unpack(&world.name(), &dest))
 }
 
 fn is_handoff(path: &Path) -> bool {
-    std::fs::read(path)
-        .is_ok_and(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).is_ok_and(|value| value["grounds"].is_object()))
+    std::fs::read(path).is_ok_and(|bytes| {
+        serde_json::from_slice::<serde_json::Value>(&bytes)
+            .is_ok_and(|value| value["grounds"].is_object())
+    })
 }
 
 /// L03: entries that are not what was written.
@@ -159,17 +175,25 @@ fn poisoned(cases: &mut Cases) {
             after_spoiled(|_, handoff| std::fs::write(handoff, text).unwrap())
         });
     }
-    cases.add("L03", "a handoff that is gone", "policy", || after_spoiled(|_, handoff| std::fs::remove_file(handoff).unwrap()));
-    cases.add("L03", "a handoff that others can write", "state", || after_spoiled(|_, handoff| mode(handoff, 0o666)));
+    cases.add("L03", "a handoff that is gone", "policy", || {
+        after_spoiled(|_, handoff| std::fs::remove_file(handoff).unwrap())
+    });
+    cases.add("L03", "a handoff that others can write", "state", || {
+        after_spoiled(|_, handoff| mode(handoff, 0o666))
+    });
     cases.add("L03", "the handoff of another image", "state", || {
         let world = World::signed();
         let (dest, other) = (world.dest(), world.dest());
         world.registry.tag(REPO, "2", &world.image.digest);
         let second = world.registry.name(&format!("{REPO}:2"));
         assert_eq!(class_of(&world.plugin.pre_unpack(&world.name(), &dest)), "");
-        let first: Vec<PathBuf> = found(&runs(&world), "").into_iter().filter(|path| is_handoff(path)).collect();
+        let first: Vec<PathBuf> =
+            found(&runs(&world), "").into_iter().filter(|path| is_handoff(path)).collect();
         assert_eq!(class_of(&world.plugin.pre_unpack(&second, &other)), "");
-        for path in found(&runs(&world), "").into_iter().filter(|path| is_handoff(path) && *path != first[0]) {
+        for path in found(&runs(&world), "")
+            .into_iter()
+            .filter(|path| is_handoff(path) && *path != first[0])
+        {
             std::fs::copy(&first[0], &path).unwrap();
         }
         world.unpack(&other);
@@ -203,7 +227,8 @@ fn stale(cases: &mut Cases) {
         world.install()
     });
     cases.add("L04", "the key is changed between the two events", "", || {
-        // The pre event said yes under the policy of then, and the post event holds the bytes against what was verified then.
+        // The pre event said yes under the policy of then, and the post event holds the bytes
+        // against what was verified then.
         let world = World::signed();
         world.install_and_unpack(|dest| {
             world.plugin.write("acme.pub", &crate::world::pair("stranger").public_pem);
@@ -224,20 +249,36 @@ fn full(cases: &mut Cases) {
             let dest = world.dest();
             let data = json!({"Image": world.name(), "Dest": dest});
             for event in ["image.pre.unpack", "image.post.unpack"] {
-                let mut child =
-                    world.plugin.raw().args([event, &envelope(event, &data)]).stdout(std::process::Stdio::null()).spawn().unwrap();
+                let mut child = world
+                    .plugin
+                    .raw()
+                    .args([event, &envelope(event, &data)])
+                    .stdout(std::process::Stdio::null())
+                    .spawn()
+                    .unwrap();
                 // Somewhere on its way: after more and more turns of this thread.
                 (0..round * 400).for_each(|_| std::thread::yield_now());
                 let _ = child.kill();
                 child.wait().unwrap();
             }
-            let halves = [found(&world.plugin.path("state"), ".new-"), found(&world.plugin.path("run"), ".new-")].concat();
+            let halves = [
+                found(&world.plugin.path("state"), ".new-"),
+                found(&world.plugin.path("run"), ".new-"),
+            ]
+            .concat();
             // A file that was not finished may stay; none of them is ever read.
-            assert!(halves.iter().all(|path| path.file_name().unwrap().to_string_lossy().starts_with(".new-")));
+            assert!(
+                halves.iter().all(|path| path
+                    .file_name()
+                    .unwrap()
+                    .to_string_lossy()
+                    .starts_with(".new-"))
+            );
             world.install_and_unpack(|dest| world.unpack(dest))
         });
     }
-    // `ulimit -f` counts in KiB: writing more ends the process by a signal, where it is not handled.
+    // `ulimit -f` counts in KiB: writing more ends the process by a signal, where it is not
+    // handled.
     for (what, limit, expected) in [
         ("no file may grow", "ulimit -f 0", "no answer"),
         ("no file may be opened", "ulimit -n 3", "no answer"),
@@ -245,8 +286,10 @@ fn full(cases: &mut Cases) {
     ] {
         cases.add("L06", what, expected, move || {
             let world = World::signed();
-            let text = envelope("image.pre.unpack", &json!({"Image": world.name(), "Dest": world.dest()}));
-            let output = shell(&world, &format!(r#"{limit}; exec "$0" "$@""#), &["image.pre.unpack", &text]);
+            let text =
+                envelope("image.pre.unpack", &json!({"Image": world.name(), "Dest": world.dest()}));
+            let output =
+                shell(&world, &format!(r#"{limit}; exec "$0" "$@""#), &["image.pre.unpack", &text]);
             crate::events::answered(&output)
         });
     }
@@ -268,7 +311,10 @@ fn locks(cases: &mut Cases) {
     });
     cases.add("L07", "the lock of the memory is held", "", || {
         let world = used();
-        let held: Vec<std::fs::File> = found(&state(&world), "lock-").iter().map(|path| std::fs::File::open(path).unwrap()).collect();
+        let held: Vec<std::fs::File> = found(&state(&world), "lock-")
+            .iter()
+            .map(|path| std::fs::File::open(path).unwrap())
+            .collect();
         held.iter().for_each(|file| file.lock().unwrap());
         // What was verified stays verified: it goes on without remembering, and says so.
         let dest = world.dest();
@@ -298,13 +344,17 @@ fn growth(cases: &mut Cases) {
         std::fs::write(&file, text).unwrap();
         let class = world.install_and_unpack(|dest| world.unpack(dest));
         assert!(std::fs::metadata(&file).unwrap().len() < limits::MEMORY_BYTES);
-        assert!(std::fs::read_to_string(&file).unwrap().contains("\"tag\":\"1\""), "the newest was forgotten");
+        assert!(
+            std::fs::read_to_string(&file).unwrap().contains("\"tag\":\"1\""),
+            "the newest was forgotten"
+        );
         class
     });
     cases.add("L08", "a memory that is larger than it may be", "state", || {
         let world = used();
         let file = found(&state(&world), "seen-").remove(0);
-        std::fs::write(&file, vec![b'\n'; usize::try_from(limits::MEMORY_BYTES).unwrap() + 1]).unwrap();
+        std::fs::write(&file, vec![b'\n'; usize::try_from(limits::MEMORY_BYTES).unwrap() + 1])
+            .unwrap();
         world.install()
     });
 }
@@ -320,15 +370,20 @@ fn logs(cases: &mut Cases) {
         class
     });
     for debug in ["0", "1"] {
-        cases.add("L11", format!("no file but those of the store, COSIGN_DEBUG={debug}"), "", move || {
-            let mut world = World::signed();
-            world.plugin.set("COSIGN_DEBUG", debug);
-            let class = world.install_and_unpack(|dest| world.unpack(dest));
-            for folder in ["tmp", "home"] {
-                assert!(found(&world.plugin.path(folder), "").is_empty(), "a file in {folder}");
-            }
-            class
-        });
+        cases.add(
+            "L11",
+            format!("no file but those of the store, COSIGN_DEBUG={debug}"),
+            "",
+            move || {
+                let mut world = World::signed();
+                world.plugin.set("COSIGN_DEBUG", debug);
+                let class = world.install_and_unpack(|dest| world.unpack(dest));
+                for folder in ["tmp", "home"] {
+                    assert!(found(&world.plugin.path(folder), "").is_empty(), "a file in {folder}");
+                }
+                class
+            },
+        );
     }
     cases.add("L11", "an image whose name is two lines of a log", "reference", || {
         let world = World::signed();

@@ -1,5 +1,6 @@
-//! N01 to N04, N11, N12, N14 and N16 to N18: where a registry sends us, and what comes back. At the library where a case needs
-//! names or addresses of its own (`Config::hosts`), else at the real binary.
+//! N01 to N04, N11, N12, N14 and N16 to N18: where a registry sends us, and what comes back. At the
+//! library where a case needs names or addresses of its own (`Config::hosts`), else at the real
+//! binary.
 
 use crate::cases::Cases;
 use crate::fixture::{client_with, logged_in, reference, run};
@@ -45,9 +46,9 @@ pub(crate) fn log_in(mut world: World, key: impl Fn(&str) -> String) -> World {
 /// Once the registry has let us in, sends us on wherever it has what we ask for.
 fn sends_on(world: World, place: Place, status: u16, location: &str) -> World {
     let location = location.to_owned();
-    world
-        .registry
-        .rule("GET", &world.pattern(place), move |call| (call.good().status() == 200).then(|| Answer::redirect(status, &location)));
+    world.registry.rule("GET", &world.pattern(place), move |call| {
+        (call.good().status() == 200).then(|| Answer::redirect(status, &location))
+    });
     world
 }
 
@@ -66,7 +67,13 @@ fn redirects(cases: &mut Cases) {
         cases.add("N01", format!("a payload elsewhere, by {status}"), "", move || {
             let world = guarded();
             let sink = store(payload(&world));
-            let class = sends_on(world, Place::Blobs, status, &format!("{}/blob?X-Signature=abc", sink.url())).install();
+            let class = sends_on(
+                world,
+                Place::Blobs,
+                status,
+                &format!("{}/blob?X-Signature=abc", sink.url()),
+            )
+            .install();
             sink.assert_clean(&SECRETS);
             assert_eq!(sink.0.requests().len(), 1);
             class
@@ -75,14 +82,20 @@ fn redirects(cases: &mut Cases) {
     cases.add("N01", "the same host at another port", "", || {
         let world = guarded();
         let sink = store(payload(&world));
-        let class = sends_on(world, Place::Blobs, 307, &format!("http://{}/blob", sink.0.host())).install();
+        let class =
+            sends_on(world, Place::Blobs, 307, &format!("http://{}/blob", sink.0.host())).install();
         sink.assert_clean(&SECRETS);
         class
     });
-    for (what, challenge) in [("a password", "Basic realm=\"x\""), ("a token", "Bearer realm=\"http://localhost/token\"")] {
+    for (what, challenge) in [
+        ("a password", "Basic realm=\"x\""),
+        ("a token", "Bearer realm=\"http://localhost/token\""),
+    ] {
         cases.add("N01", format!("the other host wants {what}"), "auth", move || {
-            let sink = Sink::answering(move |_| Answer::new(401).header("WWW-Authenticate", challenge));
-            let class = sends_on(guarded(), Place::Blobs, 307, &format!("{}/blob", sink.url())).install();
+            let sink =
+                Sink::answering(move |_| Answer::new(401).header("WWW-Authenticate", challenge));
+            let class =
+                sends_on(guarded(), Place::Blobs, 307, &format!("{}/blob", sink.url())).install();
             sink.assert_clean(&SECRETS);
             assert_eq!(sink.0.requests().len(), 1, "its challenge is not answered");
             class
@@ -90,7 +103,8 @@ fn redirects(cases: &mut Cases) {
     }
     cases.add("N01", "the other host says that it is not there", "registry", || {
         let sink = Sink::answering(|_| Answer::new(404));
-        let class = sends_on(guarded(), Place::Sig, 307, &format!("{}/manifest", sink.url())).install();
+        let class =
+            sends_on(guarded(), Place::Sig, 307, &format!("{}/manifest", sink.url())).install();
         sink.assert_clean(&SECRETS);
         class
     });
@@ -103,13 +117,25 @@ fn redirects(cases: &mut Cases) {
             let away = format!("{}/blob", sink.url());
             let (there, body) = (away.clone(), content);
             world.registry.rule("GET", &format!("/v2/{REPO}/again"), move |call| {
-                Some(if call.nth < hops { Answer::redirect(307, &there) } else { Answer::new(200).body(body.clone()) })
+                Some(if call.nth < hops {
+                    Answer::redirect(307, &there)
+                } else {
+                    Answer::new(200).body(body.clone())
+                })
             });
             let world = sends_on(world, Place::Blobs, 307, &away);
             let class = world.install();
-            let again: Vec<_> = world.registry.requests().into_iter().filter(|request| request.path().ends_with("/again")).collect();
+            let again: Vec<_> = world
+                .registry
+                .requests()
+                .into_iter()
+                .filter(|request| request.path().ends_with("/again"))
+                .collect();
             assert_eq!(again.len(), hops);
-            assert!(again.iter().all(|request| request.header("authorization").is_none()), "the pass came back: {again:?}");
+            assert!(
+                again.iter().all(|request| request.header("authorization").is_none()),
+                "the pass came back: {again:?}"
+            );
             sink.assert_clean(&SECRETS);
             class
         });
@@ -124,14 +150,21 @@ fn redirects(cases: &mut Cases) {
         last.assert_clean(&SECRETS);
         class
     });
-    for (name, place) in [("a payload", Place::Blobs), ("the image", Place::Tag), ("signatures", Place::Sig)] {
+    for (name, place) in
+        [("a payload", Place::Blobs), ("the image", Place::Tag), ("signatures", Place::Sig)]
+    {
         for (what, host) in [("another host", "localhost"), ("the same host", "127.0.0.1")] {
-            cases.add("N03", format!("{name} from https to plain http on {what}"), "net", move || {
-                let sink = Sink::start();
-                let world = over_tls(certificates::good()).sign();
-                let location = format!("http://{host}:{}/x", sink.0.address().port());
-                untouched(&sink, sends_on(world, place, 307, &location).install())
-            });
+            cases.add(
+                "N03",
+                format!("{name} from https to plain http on {what}"),
+                "net",
+                move || {
+                    let sink = Sink::start();
+                    let world = over_tls(certificates::good()).sign();
+                    let location = format!("http://{host}:{}/x", sink.0.address().port());
+                    untouched(&sink, sends_on(world, place, 307, &location).install())
+                },
+            );
         }
     }
 }
@@ -159,23 +192,37 @@ fn private_networks(cases: &mut Cases) {
         "2852039166",
     ] {
         cases.add("N04", format!("a redirect to {address}"), "net", move || {
-            sends_on(World::signed(), Place::Blobs, 307, &format!("https://{address}/latest/meta-data/")).install()
+            sends_on(
+                World::signed(),
+                Place::Blobs,
+                307,
+                &format!("https://{address}/latest/meta-data/"),
+            )
+            .install()
         });
     }
     for address in ["10.0.0.1:0", "169.254.169.254:0", "[fd00::1]:0"] {
         cases.add("N04", format!("a name that leads to {address}"), "net", move || {
             let registry = TestRegistry::start();
             registry.always("GET", "/v2/*", Answer::redirect(307, "https://innocent.example/blob"));
-            let client = client_with(|config| drop(config.hosts.insert("innocent.example".into(), vec![address.parse().unwrap()])));
+            let client = client_with(|config| {
+                drop(config.hosts.insert("innocent.example".into(), vec![address.parse().unwrap()]))
+            });
             class_of_result(run(client.resolve(&reference(&registry.name("a/b:1")))))
         });
     }
     cases.add("N04", "a realm inside our network", "net", || {
-        let service = crate::support::Server::start_tls(certificates::good(), |_| Answer::new(200).json(r#"{"token":"x"}"#));
-        let challenge = format!("Bearer realm=\"https://inside.test:{}/token\"", service.address().port());
-        let registry = TestRegistry::with(Options { tls: Some(certificates::good()), ..Options::default() });
+        let service = crate::support::Server::start_tls(certificates::good(), |_| {
+            Answer::new(200).json(r#"{"token":"x"}"#)
+        });
+        let challenge =
+            format!("Bearer realm=\"https://inside.test:{}/token\"", service.address().port());
+        let registry =
+            TestRegistry::with(Options { tls: Some(certificates::good()), ..Options::default() });
         registry.always("GET", "/v2/*", Answer::new(401).header("WWW-Authenticate", &challenge));
-        let class = ask(&registry, "registry.test", |config| drop(config.hosts.insert("inside.test".into(), vec![service.address()])));
+        let class = ask(&registry, "registry.test", |config| {
+            drop(config.hosts.insert("inside.test".into(), vec![service.address()]))
+        });
         assert_eq!(service.connections(), 0);
         class
     });
@@ -205,12 +252,19 @@ fn encryption(cases: &mut Cases) {
             class
         });
     }
-    for (what, port, expected) in [("that is named", 0, ""), ("of which another port is named", 1, "net")] {
+    for (what, port, expected) in
+        [("that is named", 0, ""), ("of which another port is named", 1, "net")]
+    {
         cases.add("N11", format!("plain http at a registry {what}"), expected, move || {
             let registry = TestRegistry::start();
             registry.push_image("a/b", "1", &[b"layer"]);
-            let named = format!("registry.test:{}", registry.server().address().port().wrapping_add(port).max(1));
-            ask(&registry, "registry.test", |config| config.http_registries.push(named.parse().unwrap()))
+            let named = format!(
+                "registry.test:{}",
+                registry.server().address().port().wrapping_add(port).max(1)
+            );
+            ask(&registry, "registry.test", |config| {
+                config.http_registries.push(named.parse().unwrap())
+            })
         });
     }
     type Certificate = fn() -> Arc<ServerConfig>;
@@ -224,27 +278,48 @@ fn encryption(cases: &mut Cases) {
             let world = over_tls(tls()).sign();
             let class = world.install();
             let received = world.registry.server().received();
-            // Loopback is tried in plain http first, which is a request without credentials; elsewhere nothing is.
+            // Loopback is tried in plain http first, which is a request without credentials;
+            // elsewhere nothing is.
             assert!(!String::from_utf8_lossy(&received).contains("authorization"));
             class
         });
-        cases.add("N12", format!("a certificate at a host elsewhere: {what}"), expected, move || {
-            let registry = TestRegistry::with(Options { tls: Some(tls()), ..Options::default() });
-            registry.push_image("a/b", "1", &[b"layer"]);
-            let class = ask(&registry, "registry.test", |_| {});
-            assert_eq!(registry.requests().is_empty(), !expected.is_empty());
-            class
-        });
-        cases.add("N12", format!("a certificate at the token service: {what}"), expected, move || {
-            let service = crate::support::Server::start_tls(tls(), |_| Answer::new(200).json(r#"{"token":"x"}"#));
-            let challenge = format!("Bearer realm=\"https://registry.test:{}/token\"", service.address().port());
-            let registry = TestRegistry::with(Options { tls: Some(certificates::good()), ..Options::default() });
-            registry.push_image("a/b", "1", &[b"layer"]);
-            registry.rule("GET", "/v2/*", move |call| {
-                (call.request.header("authorization") != Some("Bearer x")).then(|| Answer::new(401).header("WWW-Authenticate", &challenge))
-            });
-            ask(&registry, "registry.test", |_| {})
-        });
+        cases.add(
+            "N12",
+            format!("a certificate at a host elsewhere: {what}"),
+            expected,
+            move || {
+                let registry =
+                    TestRegistry::with(Options { tls: Some(tls()), ..Options::default() });
+                registry.push_image("a/b", "1", &[b"layer"]);
+                let class = ask(&registry, "registry.test", |_| {});
+                assert_eq!(registry.requests().is_empty(), !expected.is_empty());
+                class
+            },
+        );
+        cases.add(
+            "N12",
+            format!("a certificate at the token service: {what}"),
+            expected,
+            move || {
+                let service = crate::support::Server::start_tls(tls(), |_| {
+                    Answer::new(200).json(r#"{"token":"x"}"#)
+                });
+                let challenge = format!(
+                    "Bearer realm=\"https://registry.test:{}/token\"",
+                    service.address().port()
+                );
+                let registry = TestRegistry::with(Options {
+                    tls: Some(certificates::good()),
+                    ..Options::default()
+                });
+                registry.push_image("a/b", "1", &[b"layer"]);
+                registry.rule("GET", "/v2/*", move |call| {
+                    (call.request.header("authorization") != Some("Bearer x"))
+                        .then(|| Answer::new(401).header("WWW-Authenticate", &challenge))
+                });
+                ask(&registry, "registry.test", |_| {})
+            },
+        );
     }
     cases.add("N12", "a certificate of an authority that nobody trusts", "net", || {
         let mut world = over_tls(certificates::good()).sign();
@@ -259,20 +334,38 @@ fn strange_urls(cases: &mut Cases) {
     let plants: [(&str, Plant); 4] = [
         ("annotations of a signature", |world, url| {
             let mut signature = world.signature("acme", &world.image.digest, &[]);
-            for key in ["dev.sigstore.cosign/bundle", "dev.sigstore.cosign/rekor", "org.opencontainers.image.url"] {
-                signature.annotations.push((key.to_owned(), json!({"url": url, "SignedEntryTimestamp": url}).to_string()));
+            for key in [
+                "dev.sigstore.cosign/bundle",
+                "dev.sigstore.cosign/rekor",
+                "org.opencontainers.image.url",
+            ] {
+                signature.annotations.push((
+                    key.to_owned(),
+                    json!({"url": url, "SignedEntryTimestamp": url}).to_string(),
+                ));
             }
             world.registry.push_signatures(REPO, &world.image.digest, &[signature]);
         }),
         ("the signed payload", |world, url| {
-            let signature = crate::world::signature(url, "acme", &world.image.digest, &[("url", url), ("issuer", url)]);
+            let signature = crate::world::signature(
+                url,
+                "acme",
+                &world.image.digest,
+                &[("url", url), ("issuer", url)],
+            );
             world.registry.push_signatures(REPO, &world.image.digest, &[signature]);
         }),
         ("the log entries of a bundle", |world, url| {
             let bundle = crate::world::bundle("acme", &world.image.digest);
             let mut bundle: serde_json::Value = serde_json::from_slice(&bundle).unwrap();
-            bundle["verificationMaterial"]["tlogEntries"] = json!([{"logId": {"keyId": "AAAA"}, "baseUrl": url}]);
-            world.registry.push_referrer(REPO, &world.image, crate::world::BUNDLE, bundle.to_string().as_bytes());
+            bundle["verificationMaterial"]["tlogEntries"] =
+                json!([{"logId": {"keyId": "AAAA"}, "baseUrl": url}]);
+            world.registry.push_referrer(
+                REPO,
+                &world.image,
+                crate::world::BUNDLE,
+                bundle.to_string().as_bytes(),
+            );
         }),
         ("another signature beside the good one", |world, url| {
             let annotations = vec![
@@ -305,63 +398,98 @@ fn proxies(cases: &mut Cases) {
             untouched(&sink, world.install())
         });
     }
-    for (what, challenge) in [("a password", "Basic realm=\"x\""), ("a token", "Bearer realm=\"http://plain.test:5000/token\"")] {
-        cases.add("N16", format!("a registry in plain http behind a proxy wants {what}"), "auth", move || {
-            let proxy = Sink::answering(move |_| Answer::new(401).header("WWW-Authenticate", challenge));
-            let client = client_with(|config| {
-                config.proxies = Proxies { http: Some(format!("http://{}", proxy.0.host())), https: None, no_proxy: None };
-                config.http_registries.push("plain.test:5000".parse().unwrap());
-                config.credentials = logged_in("plain.test:5000");
-            });
-            let class = class_of_result(run(client.resolve(&reference("plain.test:5000/a/b:1"))));
-            proxy.assert_clean(&SECRETS);
-            assert_eq!(proxy.0.requests().len(), 1, "nothing after the challenge");
-            class
-        });
+    for (what, challenge) in [
+        ("a password", "Basic realm=\"x\""),
+        ("a token", "Bearer realm=\"http://plain.test:5000/token\""),
+    ] {
+        cases.add(
+            "N16",
+            format!("a registry in plain http behind a proxy wants {what}"),
+            "auth",
+            move || {
+                let proxy = Sink::answering(move |_| {
+                    Answer::new(401).header("WWW-Authenticate", challenge)
+                });
+                let client = client_with(|config| {
+                    config.proxies = Proxies {
+                        http: Some(format!("http://{}", proxy.0.host())),
+                        https: None,
+                        no_proxy: None,
+                    };
+                    config.http_registries.push("plain.test:5000".parse().unwrap());
+                    config.credentials = logged_in("plain.test:5000");
+                });
+                let class =
+                    class_of_result(run(client.resolve(&reference("plain.test:5000/a/b:1"))));
+                proxy.assert_clean(&SECRETS);
+                assert_eq!(proxy.0.requests().len(), 1, "nothing after the challenge");
+                class
+            },
+        );
     }
     cases.add("N16", "a proxy that refuses the tunnel", "net", || {
         let proxy = Sink::answering(|_| Answer::new(502));
-        let registry = TestRegistry::with(Options { tls: Some(certificates::good()), ..Options::default() });
-        ask(&registry, "registry.test", |config| config.proxies.https = Some(format!("http://{}", proxy.0.host())))
+        let registry =
+            TestRegistry::with(Options { tls: Some(certificates::good()), ..Options::default() });
+        ask(&registry, "registry.test", |config| {
+            config.proxies.https = Some(format!("http://{}", proxy.0.host()))
+        })
     });
 }
 
 /// N17 and N18: what no decoder and no parser should see.
 fn encodings_and_floods(cases: &mut Cases) {
-    for (name, place) in
-        [("the image", Place::Tag), ("signatures", Place::Sig), ("referrers", Place::Referrers), ("a payload", Place::Blobs)]
-    {
+    for (name, place) in [
+        ("the image", Place::Tag),
+        ("signatures", Place::Sig),
+        ("referrers", Place::Referrers),
+        ("a payload", Place::Blobs),
+    ] {
         for encoding in ["gzip", "br", "zstd", "deflate", "x-unknown"] {
             cases.add("N17", format!("{name} in {encoding}"), "malformed", move || {
                 // Referrers decide only where no good signature was found before.
                 let world = if place == Place::Referrers { World::lax() } else { World::signed() };
-                world.bend(place, move |answer| answer.header("Content-Encoding", encoding)).install()
+                world
+                    .bend(place, move |answer| answer.header("Content-Encoding", encoding))
+                    .install()
             });
         }
         cases.add("N17", format!("{name} in identity"), "", move || {
-            World::signed().bend(place, |answer| answer.header("Content-Encoding", "identity")).install()
+            World::signed()
+                .bend(place, |answer| answer.header("Content-Encoding", "identity"))
+                .install()
         });
     }
-    let header = |lines: String| Answer::raw(format!("HTTP/1.1 200 OK\r\n{lines}Content-Type: {INDEX}\r\nContent-Length: 2\r\n\r\n{{}}"));
+    let header = |lines: String| {
+        Answer::raw(format!(
+            "HTTP/1.1 200 OK\r\n{lines}Content-Type: {INDEX}\r\nContent-Length: 2\r\n\r\n{{}}"
+        ))
+    };
     let floods = [
         ("10^4 headers", header((0..10_000).map(|n| format!("X-{n}: y\r\n")).collect())),
         ("a header of 1 MiB", header(format!("X: {}\r\n", "y".repeat(1 << 20)))),
         ("a head that does not end", Answer::raw("HTTP/1.1 200 OK\r\n").endless("X: y\r\n")),
-        ("a status line of 1 MiB", Answer::raw(format!("HTTP/1.1 200 {}\r\n\r\n", "y".repeat(1 << 20)))),
+        (
+            "a status line of 1 MiB",
+            Answer::raw(format!("HTTP/1.1 200 {}\r\n\r\n", "y".repeat(1 << 20))),
+        ),
         ("HTTP/2 where 1.1 was spoken", Answer::raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")),
     ];
     for (what, answer) in floods {
         for (name, place) in [("the image", Place::Tag), ("referrers", Place::Referrers)] {
             let answer = answer.clone();
-            cases.add("N18", format!("{name}: {what}"), "net", move || World::lax().serve(place, answer.clone()).install());
+            cases.add("N18", format!("{name}: {what}"), "net", move || {
+                World::lax().serve(place, answer.clone()).install()
+            });
         }
     }
     cases.add("N18", "1xx answers for ever", "net", || {
-        let mut world = World::lax().serve(Place::Tag, Answer::raw("").endless("HTTP/1.1 100 Continue\r\n\r\n".repeat(64)));
+        let mut world = World::lax()
+            .serve(Place::Tag, Answer::raw("").endless("HTTP/1.1 100 Continue\r\n\r\n".repeat(64)));
         world.plugin.set("LUET_COSIGN_TIMEOUT", "1");
         let reply = world.plugin.pre_unpack(&world.name(), &world.dest());
-        // Nothing within the HTTP library looks at a timer meanwhile: the watching thread ends the process, and its exit code
-        // stops the host.
+        // Nothing within the HTTP library looks at a timer meanwhile: the watching thread ends the
+        // process, and its exit code stops the host.
         if reply.exit == Some(0) {
             return class_of(&reply);
         }

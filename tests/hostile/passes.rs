@@ -21,7 +21,8 @@ fn sending_to(realm: &str) -> World {
     let world = log_in(World::signed(), ToOwned::to_owned);
     let challenge = format!("Bearer realm=\"{realm}\",service=\"s\"");
     world.registry.rule("GET", "/v2/*", move |call| {
-        (call.request.header("authorization") != Some("Bearer x")).then(|| Answer::new(401).header("WWW-Authenticate", &challenge))
+        (call.request.header("authorization") != Some("Bearer x"))
+            .then(|| Answer::new(401).header("WWW-Authenticate", &challenge))
     });
     world
 }
@@ -48,21 +49,37 @@ fn realms(cases: &mut Cases) {
             let world = sending_to(&format!("{}/token", sink.url()));
             let path = world.plugin.path("policy.yaml");
             let mut policy = std::fs::read_to_string(&path).unwrap();
-            policy.push_str(&format!("registries:\n  - {{host: \"{}\", auth_hosts: [\"{entry}\"]}}\n", world.registry.host()));
+            policy.push_str(&format!(
+                "registries:\n  - {{host: \"{}\", auth_hosts: [\"{entry}\"]}}\n",
+                world.registry.host()
+            ));
             world.plugin.write("policy.yaml", policy);
             let class = world.install();
             assert_eq!(sink.0.requests().is_empty(), !expected.is_empty(), "asked or not");
             class
         });
     }
-    for (what, host) in [("the registry's own host", "registry.test"), ("another host", "localhost")] {
+    for (what, host) in
+        [("the registry's own host", "registry.test"), ("another host", "localhost")]
+    {
         cases.add("N06", format!("a realm in plain http on {what}"), "auth", move || {
             let sink = Sink::start();
-            let challenge = format!("Bearer realm=\"http://{host}:{}/token\"", sink.0.address().port());
-            let registry = TestRegistry::with(Options { tls: Some(certificates::good()), ..Options::default() });
-            registry.always("GET", "/v2/*", Answer::new(401).header("WWW-Authenticate", &challenge));
+            let challenge =
+                format!("Bearer realm=\"http://{host}:{}/token\"", sink.0.address().port());
+            let registry = TestRegistry::with(Options {
+                tls: Some(certificates::good()),
+                ..Options::default()
+            });
+            registry.always(
+                "GET",
+                "/v2/*",
+                Answer::new(401).header("WWW-Authenticate", &challenge),
+            );
             let name = format!("registry.test:{}", registry.server().address().port());
-            untouched(&sink, ask(&registry, "registry.test", |config| config.credentials = logged_in(&name)))
+            untouched(
+                &sink,
+                ask(&registry, "registry.test", |config| config.credentials = logged_in(&name)),
+            )
         });
     }
     for (what, realm) in [
@@ -78,11 +95,18 @@ fn realms(cases: &mut Cases) {
         ("ftp", "ftp://127.0.0.1/token"),
         ("a script", "javascript:alert(1)"),
     ] {
-        cases.add("N07", format!("a realm with {what}"), "auth", move || sending_to(realm).install());
+        cases.add("N07", format!("a realm with {what}"), "auth", move || {
+            sending_to(realm).install()
+        });
     }
-    // To a URL a backslash is a slash, so this is a path on the registry's own host, where nothing listens.
-    cases.add("N07", "a realm with a backslash", "net", || sending_to("http://127.0.0.1:1\\\\@localhost:1/token").install());
-    cases.add("N07", "a realm of 1 MiB", "net", || sending_to(&format!("http://127.0.0.1/{}", "x".repeat(1 << 20))).install());
+    // To a URL a backslash is a slash, so this is a path on the registry's own host, where nothing
+    // listens.
+    cases.add("N07", "a realm with a backslash", "net", || {
+        sending_to("http://127.0.0.1:1\\\\@localhost:1/token").install()
+    });
+    cases.add("N07", "a realm of 1 MiB", "net", || {
+        sending_to(&format!("http://127.0.0.1/{}", "x".repeat(1 << 20))).install()
+    });
     cases.add("N07", "parameters in service and scope", "auth", || {
         let world = World::signed();
         let host = world.registry.host();
@@ -104,7 +128,11 @@ fn tokens(cases: &mut Cases) {
         cases.add("N08", format!("it redirects by {status}"), "auth", move || {
             let sink = Sink::start();
             let world = guarded();
-            world.registry.always("GET", "/token*", Answer::redirect(status, &format!("{}/token", sink.url())));
+            world.registry.always(
+                "GET",
+                "/token*",
+                Answer::redirect(status, &format!("{}/token", sink.url())),
+            );
             untouched(&sink, world.install())
         });
     }
@@ -112,13 +140,25 @@ fn tokens(cases: &mut Cases) {
         ("null", Answer::new(200).json("null"), "auth"),
         ("no token", Answer::new(200).json("{}"), "auth"),
         ("a number", Answer::new(200).json(r#"{"token":1}"#), "auth"),
-        ("a line end in the token", Answer::new(200).json(r#"{"token":"x\r\nX-Injected: y"}"#), "auth"),
+        (
+            "a line end in the token",
+            Answer::new(200).json(r#"{"token":"x\r\nX-Injected: y"}"#),
+            "auth",
+        ),
         ("a blank in the token", Answer::new(200).json(r#"{"token":"x y"}"#), "auth"),
-        ("a token of 1 MiB", Answer::new(200).json(&format!(r#"{{"token":"{}"}}"#, "x".repeat(1 << 20))), "limit"),
+        (
+            "a token of 1 MiB",
+            Answer::new(200).json(&format!(r#"{{"token":"{}"}}"#, "x".repeat(1 << 20))),
+            "limit",
+        ),
         ("an endless body", Answer::new(200).endless("{\"token\":"), "limit"),
         ("a web page", Answer::html(200), "auth"),
         ("an empty body", Answer::new(200), "auth"),
-        ("a token that the registry does not take", Answer::new(200).json(r#"{"token":"worthless"}"#), "auth"),
+        (
+            "a token that the registry does not take",
+            Answer::new(200).json(r#"{"token":"worthless"}"#),
+            "auth",
+        ),
         ("403", Answer::new(403), "auth"),
         ("500", Answer::new(500), "registry"),
         ("a reset", Answer::reset(), "net"),
@@ -152,23 +192,33 @@ fn stored_credentials(cases: &mut Cases) {
     ];
     for (what, key, expected) in keys {
         cases.add("N10", format!("stored under {what}"), expected, move || {
-            let options = Options { auth: Auth::basic("user", "password-canary"), ..Options::default() };
+            let options =
+                Options { auth: Auth::basic("user", "password-canary"), ..Options::default() };
             log_in(World::with(options, LAX).sign(), key).install()
         });
     }
     for name in ["../evil", "/bin/sh", "a b", "evil;x", "$(touch marker)", "", "A", "-x"] {
-        cases.add("N19", format!("a helper called `{name}`"), if name.is_empty() { "auth" } else { "secret" }, move || {
-            let options = Options { auth: Auth::basic("user", "password-canary"), ..Options::default() };
-            let mut world = World::with(options, LAX).sign();
-            let config = json!({"credHelpers": {world.registry.host(): name}}).to_string();
-            world.plugin.write("config.json", config);
-            world.plugin.write("docker-credential-evil", "#!/bin/sh\ntouch \"$HOME/marker\"\n");
-            let folder = world.plugin.path("").display().to_string();
-            world.plugin.set("DOCKER_CONFIG", &folder);
-            let class = world.install();
-            assert!(!world.plugin.path("marker").exists() && !world.plugin.path("home/marker").exists());
-            class
-        });
+        cases.add(
+            "N19",
+            format!("a helper called `{name}`"),
+            if name.is_empty() { "auth" } else { "secret" },
+            move || {
+                let options =
+                    Options { auth: Auth::basic("user", "password-canary"), ..Options::default() };
+                let mut world = World::with(options, LAX).sign();
+                let config = json!({"credHelpers": {world.registry.host(): name}}).to_string();
+                world.plugin.write("config.json", config);
+                world.plugin.write("docker-credential-evil", "#!/bin/sh\ntouch \"$HOME/marker\"\n");
+                let folder = world.plugin.path("").display().to_string();
+                world.plugin.set("DOCKER_CONFIG", &folder);
+                let class = world.install();
+                assert!(
+                    !world.plugin.path("marker").exists()
+                        && !world.plugin.path("home/marker").exists()
+                );
+                class
+            },
+        );
     }
 }
 
@@ -178,24 +228,43 @@ fn uploads(cases: &mut Cases) {
     let targets: [(&str, Target); 4] = [
         ("another host", |sink| format!("{}/upload", sink.url())),
         ("another port", |sink| format!("http://{}/upload", sink.0.host())),
-        ("another host without a scheme", |sink| format!("//localhost:{}/upload", sink.0.address().port())),
+        ("another host without a scheme", |sink| {
+            format!("//localhost:{}/upload", sink.0.address().port())
+        }),
         ("another scheme", |sink| format!("https://{}/upload", sink.0.host())),
     ];
     for (what, target) in targets {
         for event in ["before", "after"] {
-            cases.add("N13", format!("{event} the push, the upload is sent to {what}"), "auth", move || {
-                let sink = Sink::start();
-                let world = pushing(guarded());
-                world.registry.always("POST", "/v2/*", Answer::new(202).header("Location", &target(&sink)));
-                let name = world.registry.name(&format!("{REPO}:new"));
-                world.registry.push_image(REPO, "new", &[&world.layer]);
-                untouched(&sink, class_of(&if event == "before" { world.plugin.pre_push(&name) } else { world.plugin.post_push(&name) }))
-            });
+            cases.add(
+                "N13",
+                format!("{event} the push, the upload is sent to {what}"),
+                "auth",
+                move || {
+                    let sink = Sink::start();
+                    let world = pushing(guarded());
+                    world.registry.always(
+                        "POST",
+                        "/v2/*",
+                        Answer::new(202).header("Location", &target(&sink)),
+                    );
+                    let name = world.registry.name(&format!("{REPO}:new"));
+                    world.registry.push_image(REPO, "new", &[&world.layer]);
+                    untouched(
+                        &sink,
+                        class_of(&if event == "before" {
+                            world.plugin.pre_push(&name)
+                        } else {
+                            world.plugin.post_push(&name)
+                        }),
+                    )
+                },
+            );
         }
     }
     cases.add("N13", "the upload is sent where a user stands in the URL", "auth", || {
         let world = pushing(guarded());
-        let location = format!("http://user:password@{}/v2/{REPO}/blobs/uploads/1", world.registry.host());
+        let location =
+            format!("http://user:password@{}/v2/{REPO}/blobs/uploads/1", world.registry.host());
         world.registry.always("POST", "/v2/*", Answer::new(202).header("Location", &location));
         class_of(&world.plugin.pre_push(&world.name()))
     });

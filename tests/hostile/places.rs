@@ -1,15 +1,18 @@
-//! R01, R15 and F09: what each place may answer, and what that comes to where unsigned images are allowed.
+//! R01, R15 and F09: what each place may answer, and what that comes to where unsigned images are
+//! allowed.
 //!
-//! `unsigned: allow` is what an attacker would profit from: every answer but a plain "not there" must refuse all the same. The
-//! list of what is plain is design.md section 4. One difference to the matrix: its F09 names 401, 403, 404 and 5xx in one breath;
-//! a 404 with a code of absence is the one answer that *does* count.
+//! `unsigned: allow` is what an attacker would profit from: every answer but a plain "not there"
+//! must refuse all the same. The list of what is plain is design.md section 4. One difference to
+//! the matrix: its F09 names 401, 403, 404 and 5xx in one breath; a 404 with a code of absence is
+//! the one answer that *does* count.
 
 use crate::cases::Cases;
 use crate::support::http::Answer;
 use crate::support::registry::{INDEX, MANIFEST};
 use crate::world::{Place, World};
 
-/// An answer, and the class that it ends in: at the tag of the image, at a tag of signatures, at the referrers API.
+/// An answer, and the class that it ends in: at the tag of the image, at a tag of signatures, at
+/// the referrers API.
 type Row = (&'static str, Answer, [&'static str; 3]);
 
 const PLACES: [(&str, Place, usize); 4] = [
@@ -29,7 +32,9 @@ pub(crate) fn cases(cases: &mut Cases) {
             }
         }
     }
-    cases.add("R01", "nothing anywhere, and a rule that wants a signature", "unsigned", || World::strict().install());
+    cases.add("R01", "nothing anywhere, and a rule that wants a signature", "unsigned", || {
+        World::strict().install()
+    });
     cases.add("R01", "a registry without a referrers API", "unsigned", || {
         let options = crate::support::Options { referrers: false, ..Default::default() };
         World::with(options, "trust: [acme], unsigned: deny").install()
@@ -47,12 +52,19 @@ pub(crate) fn cases(cases: &mut Cases) {
             let world = World::lax();
             let referrer = world.attach("acme");
             let size = world.registry.manifest(crate::world::REPO, &referrer).unwrap().1.len();
-            world.registry.push_fallback(crate::world::REPO, &world.image.digest, &[(&referrer, size)]);
+            world.registry.push_fallback(
+                crate::world::REPO,
+                &world.image.digest,
+                &[(&referrer, size)],
+            );
             world.serve(place, Answer::new(503)).install()
         });
-        cases.add("F09", format!("{name}: 503 beside a stranger's signature"), "registry", move || {
-            World::lax().sign_as("stranger", &[]).serve(place, Answer::new(503)).install()
-        });
+        cases.add(
+            "F09",
+            format!("{name}: 503 beside a stranger's signature"),
+            "registry",
+            move || World::lax().sign_as("stranger", &[]).serve(place, Answer::new(503)).install(),
+        );
     }
 }
 
@@ -62,10 +74,18 @@ fn absent() -> Vec<Row> {
     vec![
         ("404 MANIFEST_UNKNOWN", Answer::error(404, "MANIFEST_UNKNOWN"), gone),
         ("404 NOT_FOUND", Answer::error(404, "NOT_FOUND"), gone),
-        ("404 NAME_UNKNOWN in the image's own repository", Answer::error(404, "NAME_UNKNOWN"), gone),
+        (
+            "404 NAME_UNKNOWN in the image's own repository",
+            Answer::error(404, "NAME_UNKNOWN"),
+            gone,
+        ),
         ("404 with an empty body", Answer::new(404), gone),
         ("404 with an unknown code", Answer::error(404, "TAG_UNKNOWN"), gone),
-        ("404 in plain text", Answer::new(404).header("Content-Type", "text/plain").body("Not found\r\n"), gone),
+        (
+            "404 in plain text",
+            Answer::new(404).header("Content-Type", "text/plain").body("Not found\r\n"),
+            gone,
+        ),
     ]
 }
 
@@ -77,7 +97,11 @@ fn successes() -> Vec<Row> {
     let broken = ["malformed"; 3];
     vec![
         ("200 HTML", Answer::html(200), unread),
-        ("200 HTML that calls itself an index", index("<!doctype html><html>log in</html>"), ["registry", "registry", "malformed"]),
+        (
+            "200 HTML that calls itself an index",
+            index("<!doctype html><html>log in</html>"),
+            ["registry", "registry", "malformed"],
+        ),
         ("200 JSON", Answer::new(200).json("{}"), unread),
         ("200 text", Answer::new(200).header("Content-Type", "text/plain").body("ok"), unread),
         ("204", Answer::new(204), unread),
@@ -87,10 +111,22 @@ fn successes() -> Vec<Row> {
         ("200 an empty object", index("{}"), broken),
         ("200 a list", index("[]"), broken),
         ("200 with an end that is missing", index("{\"schemaVersion\":2,\"manifests\":["), broken),
-        ("200 with manifests that are none", index(r#"{"schemaVersion":2,"manifests":"x"}"#), broken),
+        (
+            "200 with manifests that are none",
+            index(r#"{"schemaVersion":2,"manifests":"x"}"#),
+            broken,
+        ),
         ("200 an error document", index(r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#), broken),
-        ("200 an image that is none", manifest(r#"{"schemaVersion":2,"config":{}}"#), ["malformed", "malformed", "registry"]),
-        ("200 in gzip", index(r#"{"schemaVersion":2,"manifests":[]}"#).header("Content-Encoding", "gzip"), broken),
+        (
+            "200 an image that is none",
+            manifest(r#"{"schemaVersion":2,"config":{}}"#),
+            ["malformed", "malformed", "registry"],
+        ),
+        (
+            "200 in gzip",
+            index(r#"{"schemaVersion":2,"manifests":[]}"#).header("Content-Encoding", "gzip"),
+            broken,
+        ),
     ]
 }
 
@@ -100,7 +136,11 @@ fn refusals() -> Vec<Row> {
     let no_api = ["registry", "registry", ""];
     let mut rows = vec![
         ("401 without a challenge", Answer::new(401), same("auth")),
-        ("401 that wants a password", Answer::new(401).header("WWW-Authenticate", "Basic realm=\"x\""), same("auth")),
+        (
+            "401 that wants a password",
+            Answer::new(401).header("WWW-Authenticate", "Basic realm=\"x\""),
+            same("auth"),
+        ),
         ("403", Answer::error(403, "DENIED"), same("auth")),
         ("403 that names absence", Answer::error(403, "MANIFEST_UNKNOWN"), same("auth")),
         ("404 that denies", Answer::error(404, "DENIED"), same("auth")),
@@ -122,7 +162,16 @@ fn refusals() -> Vec<Row> {
         ("something that is not HTTP", Answer::raw("SSH-2.0-OpenSSH_9.2\r\n"), same("net")),
         ("half an answer", Answer::new(404).body("x".repeat(100)).cut(10), same("net")),
     ];
-    for (name, status) in [("402", 402), ("408", 408), ("409", 409), ("410", 410), ("418", 418), ("451", 451), ("503", 503), ("504", 504)] {
+    for (name, status) in [
+        ("402", 402),
+        ("408", 408),
+        ("409", 409),
+        ("410", 410),
+        ("418", 418),
+        ("451", 451),
+        ("503", 503),
+        ("504", 504),
+    ] {
         rows.push((name, Answer::new(status), same("registry")));
     }
     for (name, status) in [("400", 400), ("405", 405), ("406", 406), ("501", 501)] {

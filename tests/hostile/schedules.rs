@@ -1,6 +1,7 @@
-//! Faults by a seed: each try of each request of each run is good, late or broken as a number says, so that a run that fails
-//! fails again. From the plan follows what every run must end in: a request with one clean try of three has succeeded, and where
-//! one that decides has none, the run "could not find out". Never anything else.
+//! Faults by a seed: each try of each request of each run is good, late or broken as a number says,
+//! so that a run that fails fails again. From the plan follows what every run must end in: a
+//! request with one clean try of three has succeeded, and where one that decides has none, the run
+//! "could not find out". Never anything else.
 
 use crate::support::http::Answer;
 use crate::world::{World, class_of, signature};
@@ -13,12 +14,14 @@ use std::time::Duration;
 /// Another seed is another two thousand runs.
 const SEED: u64 = 0x1ee7_c051;
 const AT_ONCE: usize = 64;
-/// How many tries of a hundred are broken. With three tries, about one request of eleven has no clean one.
+/// How many tries of a hundred are broken. With three tries, about one request of eleven has no
+/// clean one.
 const BROKEN: u64 = 45;
 /// And how many come late.
 const LATE: u64 = 15;
 
-/// What is asked for. Roles rather than URLs, for those hold digests that differ from one run of this test to the next.
+/// What is asked for. Roles rather than URLs, for those hold digests that differ from one run of
+/// this test to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Role {
     Tag,
@@ -42,7 +45,8 @@ impl Role {
     }
 }
 
-/// What lies in the repository of a run, what that comes to where everything can be asked, and what decides it.
+/// What lies in the repository of a run, what that comes to where everything can be asked, and what
+/// decides it.
 struct Kind {
     name: &'static str,
     expected: &'static str,
@@ -52,10 +56,22 @@ struct Kind {
 const KINDS: [Kind; 4] = [
     // One good signature is enough: the other places decide nothing.
     Kind { name: "signed", expected: "", deciding: &[Role::Tag, Role::Sig, Role::Payload] },
-    Kind { name: "unsigned", expected: "unsigned", deciding: &[Role::Tag, Role::Sig, Role::Referrers, Role::Fallback] },
+    Kind {
+        name: "unsigned",
+        expected: "unsigned",
+        deciding: &[Role::Tag, Role::Sig, Role::Referrers, Role::Fallback],
+    },
     // A stranger's payload is not fetched.
-    Kind { name: "stranger", expected: "identity", deciding: &[Role::Tag, Role::Sig, Role::Referrers, Role::Fallback] },
-    Kind { name: "binding", expected: "binding", deciding: &[Role::Tag, Role::Sig, Role::Payload, Role::Referrers, Role::Fallback] },
+    Kind {
+        name: "stranger",
+        expected: "identity",
+        deciding: &[Role::Tag, Role::Sig, Role::Referrers, Role::Fallback],
+    },
+    Kind {
+        name: "binding",
+        expected: "binding",
+        deciding: &[Role::Tag, Role::Sig, Role::Payload, Role::Referrers, Role::Fallback],
+    },
 ];
 
 /// What happens to one try.
@@ -111,7 +127,11 @@ fn plant(world: &World, run: usize, kind: &Kind) {
         _ => None,
     };
     if let Some((signer, digest)) = signed {
-        world.registry.push_signatures(&repo, &image.digest, &[signature(&world.registry.name(&repo), signer, digest, &[])]);
+        world.registry.push_signatures(
+            &repo,
+            &image.digest,
+            &[signature(&world.registry.name(&repo), signer, digest, &[])],
+        );
     }
 }
 
@@ -152,21 +172,33 @@ fn a_clean_try_in_three_is_enough_and_without_one_nothing_is_found_out() {
     let undecided = Mutex::new(0);
     crate::in_parallel(AT_ONCE, count, |run| {
         let kind = &KINDS[run % KINDS.len()];
-        let has_clean = |role: &Role| (1..=limits::TRIES).any(|attempt| !matches!(fate(run, *role, attempt), Fate::Broken(_)));
-        let reply = world.plugin.pre_unpack(&world.registry.name(&format!("run-{run}/packages:1")), &world.dest());
+        let has_clean = |role: &Role| {
+            (1..=limits::TRIES).any(|attempt| !matches!(fate(run, *role, attempt), Fate::Broken(_)))
+        };
+        let reply = world
+            .plugin
+            .pre_unpack(&world.registry.name(&format!("run-{run}/packages:1")), &world.dest());
         let found = class_of(&reply);
         if kind.deciding.iter().all(has_clean) {
             assert_eq!(found, kind.expected, "run {run}, {}: {reply:?}", kind.name);
         } else {
-            let inconclusive = Class::ALL.iter().any(|class| class.word() == found && class.is_inconclusive());
+            let inconclusive =
+                Class::ALL.iter().any(|class| class.word() == found && class.is_inconclusive());
             assert!(inconclusive, "run {run}, {}, without a clean try: {reply:?}", kind.name);
             *undecided.lock().unwrap() += 1;
         }
     });
 
     let tries = tries.lock().unwrap();
-    assert!(tries.values().all(|tries| *tries <= limits::TRIES), "a request was tried more often than {} times", limits::TRIES);
+    assert!(
+        tries.values().all(|tries| *tries <= limits::TRIES),
+        "a request was tried more often than {} times",
+        limits::TRIES
+    );
     let undecided = *undecided.lock().unwrap();
-    println!("schedules: {count} runs, {} tries, {undecided} without a clean try, 0 false accepts", tries.values().sum::<u32>());
+    println!(
+        "schedules: {count} runs, {} tries, {undecided} without a clean try, 0 false accepts",
+        tries.values().sum::<u32>()
+    );
     assert!(undecided > count / 20 && undecided < count / 2, "the plan is not worth its name");
 }

@@ -20,9 +20,12 @@ pub(crate) fn cases(cases: &mut Cases) {
 fn lengths(cases: &mut Cases) {
     let over = usize::try_from(limits::MANIFEST_BYTES).unwrap() + 1;
     let typed = || Answer::new(200).header("Content-Type", INDEX);
-    for (name, place) in
-        [("the image", Place::Tag), ("the .sig tag", Place::Sig), ("the fallback tag", Place::Fallback), ("referrers", Place::Referrers)]
-    {
+    for (name, place) in [
+        ("the image", Place::Tag),
+        ("the .sig tag", Place::Sig),
+        ("the fallback tag", Place::Fallback),
+        ("referrers", Place::Referrers),
+    ] {
         for (what, answer) in [
             ("one byte too many", typed().body(" ".repeat(over))),
             ("endless pieces", typed().endless(vec![b' '; 32 << 10])),
@@ -32,7 +35,11 @@ fn lengths(cases: &mut Cases) {
             cases.add("R10", format!("{name}: {what}"), "limit", move || {
                 let world = World::lax().serve(place, answer.clone());
                 let class = world.install();
-                assert!(world.registry.server().sent() < limits::MANIFEST_BYTES + IN_FLIGHT, "{} bytes", world.registry.server().sent());
+                assert!(
+                    world.registry.server().sent() < limits::MANIFEST_BYTES + IN_FLIGHT,
+                    "{} bytes",
+                    world.registry.server().sent()
+                );
                 class
             });
         }
@@ -40,7 +47,9 @@ fn lengths(cases: &mut Cases) {
             World::lax().serve(place, Answer::new(403).endless(vec![b' '; 4 << 10])).install()
         });
         cases.add("R10", format!("{name}: less than its length says"), "net", move || {
-            World::lax().serve(place, typed().header("Content-Length", "100").body("{}").cut(2)).install()
+            World::lax()
+                .serve(place, typed().header("Content-Length", "100").body("{}").cut(2))
+                .install()
         });
     }
     type Change = fn(i64) -> i64;
@@ -57,13 +66,20 @@ fn lengths(cases: &mut Cases) {
             resized_bundle(&json!(change(right))).install()
         });
     }
-    for (what, size) in [("-1", json!(-1)), ("2^63", json!(9_223_372_036_854_775_808_u64)), ("text", json!("2")), ("1.5", json!(1.5))] {
+    for (what, size) in [
+        ("-1", json!(-1)),
+        ("2^63", json!(9_223_372_036_854_775_808_u64)),
+        ("text", json!("2")),
+        ("1.5", json!(1.5)),
+    ] {
         let text = size.clone();
         cases.add("R11", format!("a payload: {what}"), "malformed", move || {
             let layer = json!({"mediaType": SIMPLE_SIGNING, "size": text, "digest": digest(b"{}"), "annotations": {SIGNATURE: "AAAA"}});
             manifest_of(&[layer]).install()
         });
-        cases.add("R11", format!("a bundle: {what}"), "malformed", move || resized_bundle(&size).install());
+        cases.add("R11", format!("a bundle: {what}"), "malformed", move || {
+            resized_bundle(&size).install()
+        });
     }
 }
 
@@ -96,9 +112,13 @@ fn resized_bundle(size: &Value) -> World {
 
 /// R12: counts and depths that cost the reader, not the writer.
 fn numbers(cases: &mut Cases) {
-    let nested = |depth: usize| format!("{{\"schemaVersion\":2,\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
-    let layers = |count: usize| format!("{{\"schemaVersion\":2,\"layers\":[{}0]}}", "0,".repeat(count));
-    let annotations = format!("{{\"schemaVersion\":2,\"annotations\":{{\"x\":\"{}\"}}}}", "x".repeat(8 << 20));
+    let nested = |depth: usize| {
+        format!("{{\"schemaVersion\":2,\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth))
+    };
+    let layers =
+        |count: usize| format!("{{\"schemaVersion\":2,\"layers\":[{}0]}}", "0,".repeat(count));
+    let annotations =
+        format!("{{\"schemaVersion\":2,\"annotations\":{{\"x\":\"{}\"}}}}", "x".repeat(8 << 20));
     for (what, document) in [
         ("10^5 layers", layers(100_000)),
         ("10^6 layers", layers(1_000_000)),
@@ -108,7 +128,9 @@ fn numbers(cases: &mut Cases) {
     ] {
         for (name, place) in [("the image", Place::Tag), ("the signatures", Place::Sig)] {
             let answer = Answer::new(200).header("Content-Type", MANIFEST).body(document.clone());
-            cases.add("R12", format!("{name}: {what}"), "limit", move || World::lax().serve(place, answer.clone()).install());
+            cases.add("R12", format!("{name}: {what}"), "limit", move || {
+                World::lax().serve(place, answer.clone()).install()
+            });
         }
     }
 }

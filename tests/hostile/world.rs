@@ -62,7 +62,8 @@ impl World {
         Self::with(Options::default(), "trust: [acme], unsigned: deny")
     }
 
-    /// An image without signatures, which a rule lets be unsigned: the setting that a hidden signature would profit from.
+    /// An image without signatures, which a rule lets be unsigned: the setting that a hidden
+    /// signature would profit from.
     pub(crate) fn lax() -> Self {
         Self::with(Options::default(), LAX)
     }
@@ -108,7 +109,12 @@ impl World {
         self
     }
 
-    pub(crate) fn signature(&self, signer: &str, digest: &str, claims: &[(&str, &str)]) -> Signature {
+    pub(crate) fn signature(
+        &self,
+        signer: &str,
+        digest: &str,
+        claims: &[(&str, &str)],
+    ) -> Signature {
         signature(&self.registry.name(REPO), signer, digest, claims)
     }
 
@@ -139,7 +145,11 @@ impl World {
     }
 
     /// Lets a place give the good answer, changed.
-    pub(crate) fn bend(self, place: Place, change: impl Fn(Answer) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn bend(
+        self,
+        place: Place,
+        change: impl Fn(Answer) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         self.registry.rule("GET", &self.pattern(place), move |call| Some(change(call.good())));
         self
     }
@@ -158,7 +168,8 @@ impl World {
         class_of(&self.plugin.pre_unpack(image, &self.dest()))
     }
 
-    /// Sends both events, with what `content` leaves on disk between them; returns the class of the second.
+    /// Sends both events, with what `content` leaves on disk between them; returns the class of the
+    /// second.
     pub(crate) fn install_and_unpack(&self, content: impl Fn(&std::path::Path)) -> String {
         let dest = self.dest();
         let pre = self.plugin.pre_unpack(&self.name(), &dest);
@@ -186,10 +197,18 @@ pub(crate) fn plugin() -> Plugin {
     plugin.env("LUET_COSIGN_TIMEOUT", "20").env("COSIGN_PASSWORD", PASSWORD)
 }
 
-/// Reads an answer to an event: its class, or nothing for a success. What every answer must be is asserted.
+/// Reads an answer to an event: its class, or nothing for a success. What every answer must be is
+/// asserted.
 pub(crate) fn class_of(reply: &Reply) -> String {
-    assert_eq!(reply.exit, Some(0), "an answer must be exit 0, or the host throws it away: {reply:?}");
-    assert!(!reply.stdout.bytes().any(|byte| byte.is_ascii_control()), "what a terminal would obey: {reply:?}");
+    assert_eq!(
+        reply.exit,
+        Some(0),
+        "an answer must be exit 0, or the host throws it away: {reply:?}"
+    );
+    assert!(
+        !reply.stdout.bytes().any(|byte| byte.is_ascii_control()),
+        "what a terminal would obey: {reply:?}"
+    );
     if reply.error.is_empty() {
         return String::new();
     }
@@ -204,9 +223,19 @@ pub(crate) fn class_of_result<T>(result: Result<T, Failure>) -> String {
 }
 
 /// Returns a legacy signature as cosign makes it.
-pub(crate) fn signature(name: &str, signer: &str, digest: &str, claims: &[(&str, &str)]) -> Signature {
-    let annotations: BTreeMap<String, String> = claims.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let payload = wire::Payload { docker_reference: name.to_owned(), manifest_digest: digest.parse().unwrap(), annotations };
+pub(crate) fn signature(
+    name: &str,
+    signer: &str,
+    digest: &str,
+    claims: &[(&str, &str)],
+) -> Signature {
+    let annotations: BTreeMap<String, String> =
+        claims.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let payload = wire::Payload {
+        docker_reference: name.to_owned(),
+        manifest_digest: digest.parse().unwrap(),
+        annotations,
+    };
     signed(signer, payload.to_bytes())
 }
 

@@ -6,8 +6,16 @@ use luet_cosign::trust::{KeyAlgorithm, PublicKey};
 
 #[test]
 fn types_of_keys_have_names() {
-    let names = [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::EcdsaP521, KeyAlgorithm::Ed25519];
-    assert_eq!(names.map(|name| name.to_string()), ["ECDSA P-256", "ECDSA P-384", "ECDSA P-521", "Ed25519"]);
+    let names = [
+        KeyAlgorithm::EcdsaP256,
+        KeyAlgorithm::EcdsaP384,
+        KeyAlgorithm::EcdsaP521,
+        KeyAlgorithm::Ed25519,
+    ];
+    assert_eq!(
+        names.map(|name| name.to_string()),
+        ["ECDSA P-256", "ECDSA P-384", "ECDSA P-521", "Ed25519"]
+    );
     assert_eq!(KeyAlgorithm::Rsa { bits: 3072 }.to_string(), "RSA 3072");
 }
 
@@ -18,7 +26,8 @@ fn a_file_that_is_no_key_is_called_what_it_is() {
     let public = |pem: &str| refused(PublicKey::from_pem(pem.as_bytes()).map(|_| ()));
     assert!(public(&block("CERTIFICATE")).contains("`CERTIFICATE`"));
     assert!(public(&block("PRIVATE KEY")).starts_with("a private key where a public key"));
-    let import = |pem: &str| refused(PrivateKey::import(pem.as_bytes(), PASSWORD.as_bytes()).map(|_| ()));
+    let import =
+        |pem: &str| refused(PrivateKey::import(pem.as_bytes(), PASSWORD.as_bytes()).map(|_| ()));
     assert!(import(&block("CERTIFICATE")).contains("`CERTIFICATE`"));
     for tag in ["ENCRYPTED SIGSTORE PRIVATE KEY", "ENCRYPTED COSIGN PRIVATE KEY"] {
         assert!(import(&block(tag)).contains("one of cosign's already"));
@@ -30,12 +39,19 @@ fn a_file_that_is_no_key_is_called_what_it_is() {
 fn the_costs_of_scrypt_in_a_file_are_bounded() {
     let file = pem::parse(testdata("keys/ed25519.scrypt.pem")).unwrap().into_contents();
     let costs = [2, 2, 0x40, 0, 2, 1, 8, 2, 1, 1];
-    let at = file.windows(costs.len()).position(|window| window == costs).expect("N, r and p in DER") + costs.len() - 1;
-    for (p, expected) in [(1, Ok(())), (16, Err(Class::Secret)), (17, Err(Class::Limit)), (127, Err(Class::Limit))] {
+    let at =
+        file.windows(costs.len()).position(|window| window == costs).expect("N, r and p in DER")
+            + costs.len()
+            - 1;
+    for (p, expected) in
+        [(1, Ok(())), (16, Err(Class::Secret)), (17, Err(Class::Limit)), (127, Err(Class::Limit))]
+    {
         let mut changed = file.clone();
         changed[at] = p;
         let pem = pem::encode(&pem::Pem::new("ENCRYPTED PRIVATE KEY", changed));
-        let found = PrivateKey::import(pem.as_bytes(), PASSWORD.as_bytes()).map(|_| ()).map_err(|failure| failure.class());
+        let found = PrivateKey::import(pem.as_bytes(), PASSWORD.as_bytes())
+            .map(|_| ())
+            .map_err(|failure| failure.class());
         assert_eq!(found, expected, "p = {p}");
     }
 }

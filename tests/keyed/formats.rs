@@ -20,19 +20,28 @@ fn one_good_signature_is_enough_wherever_it_lies() {
             if !legacy.is_empty() {
                 world.legacy(legacy);
             }
-            let manifests: Vec<String> = bundles.iter().map(|signer| world.attach(world.bundle(signer).to_string().as_bytes())).collect();
+            let manifests: Vec<String> = bundles
+                .iter()
+                .map(|signer| world.attach(world.bundle(signer).to_string().as_bytes()))
+                .collect();
             if !with_api && !manifests.is_empty() {
                 world.fallback(&manifests);
             }
             let reply = world.install();
-            assert_eq!((reply.exit, reply.class()), (Some(0), class), "{legacy:?} {bundles:?} {with_api} {reply:?}");
+            assert_eq!(
+                (reply.exit, reply.class()),
+                (Some(0), class),
+                "{legacy:?} {bundles:?} {with_api} {reply:?}"
+            );
         }
     }
 }
 
 #[test]
 fn a_broken_bundle_does_not_hide_a_good_legacy_signature() {
-    for bundle in [&b"{"[..], b"", br#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}"#] {
+    for bundle in
+        [&b"{"[..], b"", br#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}"#]
+    {
         let world = World::new();
         world.attach(bundle);
         world.legacy(&["acme"]);
@@ -47,7 +56,9 @@ fn the_api_and_the_fallback_tag_are_one_list() {
     let world = World::new();
     let stranger = world.attach(world.bundle("stranger").to_string().as_bytes());
     // A registry that got the API later: the old referrers are in the tag alone.
-    world.registry.rule("GET", &format!("/v2/{REPO}/referrers/*"), |call| Some(call.good().body(r#"{"schemaVersion":2,"manifests":[]}"#)));
+    world.registry.rule("GET", &format!("/v2/{REPO}/referrers/*"), |call| {
+        Some(call.good().body(r#"{"schemaVersion":2,"manifests":[]}"#))
+    });
     let acme = world.attach(world.bundle("acme").to_string().as_bytes());
     world.fallback(&[stranger, acme]);
     world.install().assert_silent_success();
@@ -64,16 +75,27 @@ fn nothing_is_left_out_because_of_its_artifact_type() {
     let entry = json!({
         "mediaType": support::registry::MANIFEST, "size": size, "digest": manifest, "artifactType": "application/vnd.oci.empty.v1+json",
     });
-    let index = json!({"schemaVersion": 2, "mediaType": support::registry::INDEX, "manifests": [entry]}).to_string();
-    world.registry.push_manifest(REPO, Some(&world.image.digest.replace(':', "-")), support::registry::INDEX, index.as_bytes());
+    let index =
+        json!({"schemaVersion": 2, "mediaType": support::registry::INDEX, "manifests": [entry]})
+            .to_string();
+    world.registry.push_manifest(
+        REPO,
+        Some(&world.image.digest.replace(':', "-")),
+        support::registry::INDEX,
+        index.as_bytes(),
+    );
     world.install().assert_silent_success();
 }
 
 #[test]
 fn legacy_signatures_in_a_referrer_are_read_like_those_of_the_tag() {
     let world = World::new();
-    let payload =
-        wire::Payload { docker_reference: "x".to_owned(), manifest_digest: world.digest(), annotations: BTreeMap::new() }.to_bytes();
+    let payload = wire::Payload {
+        docker_reference: "x".to_owned(),
+        manifest_digest: world.digest(),
+        annotations: BTreeMap::new(),
+    }
+    .to_bytes();
     let layer = |signer: &str| {
         json!({
             "mediaType": support::registry::SIMPLE_SIGNING, "size": payload.len(), "digest": world.registry.push_blob(REPO, &payload),
@@ -88,7 +110,12 @@ fn legacy_signatures_in_a_referrer_are_read_like_those_of_the_tag() {
             "layers": signers.iter().map(|signer| layer(signer)).collect::<Vec<_>>(),
             "subject": {"mediaType": support::registry::MANIFEST, "size": world.image.manifest.len(), "digest": world.image.digest},
         });
-        world.registry.push_manifest(REPO, None, support::registry::MANIFEST, manifest.to_string().as_bytes())
+        world.registry.push_manifest(
+            REPO,
+            None,
+            support::registry::MANIFEST,
+            manifest.to_string().as_bytes(),
+        )
     };
     push(&["stranger"]);
     world.install().assert_refused("identity");
@@ -129,7 +156,10 @@ fn n_bundles_cost_two_requests_each() {
 #[test]
 fn bundles_are_opened_eight_at_a_time_until_one_is_good() {
     for good_first in [true, false] {
-        let world = World::with(Options { latency: std::time::Duration::from_millis(60), ..Options::default() });
+        let world = World::with(Options {
+            latency: std::time::Duration::from_millis(60),
+            ..Options::default()
+        });
         for number in 0..30 {
             let mut statement = world.statement();
             statement["predicate"] = json!({"number": number});
@@ -145,13 +175,18 @@ fn bundles_are_opened_eight_at_a_time_until_one_is_good() {
         });
         let (before, trips) = (world.registry.requests().len(), world.registry.round_trips());
         world.install().assert_silent_success();
-        let (count, trips) = (world.registry.requests().len() - before, world.registry.round_trips() - trips);
+        let (count, trips) =
+            (world.registry.requests().len() - before, world.registry.round_trips() - trips);
         if good_first {
             assert!(count <= 4 + 2 * limits::PARALLEL, "{count}");
             assert_eq!(trips, 4, "tag, places, manifest, blob");
         } else {
             assert_eq!(count, 4 + 2 * 31);
-            assert!((2 + 31 * 2 / limits::PARALLEL..=2 + 2 * 31_usize.div_ceil(limits::PARALLEL) + 2).contains(&trips), "{trips}");
+            assert!(
+                (2 + 31 * 2 / limits::PARALLEL..=2 + 2 * 31_usize.div_ceil(limits::PARALLEL) + 2)
+                    .contains(&trips),
+                "{trips}"
+            );
         }
     }
 }
@@ -176,11 +211,15 @@ fn what_is_known_to_be_good_is_fetched_first_and_alone() {
     );
     let path = world.plugin.write("policy.yaml", policy).display().to_string();
     world.plugin.set("LUET_COSIGN_POLICY", &path);
-    let mut signatures: Vec<_> = (0..20_u8).map(|number| legacy_signature(&[number], &[1; 64])).collect();
+    let mut signatures: Vec<_> =
+        (0..20_u8).map(|number| legacy_signature(&[number], &[1; 64])).collect();
     for reference in ["x", "y"] {
-        let payload =
-            wire::Payload { docker_reference: reference.to_owned(), manifest_digest: world.digest(), annotations: BTreeMap::new() }
-                .to_bytes();
+        let payload = wire::Payload {
+            docker_reference: reference.to_owned(),
+            manifest_digest: world.digest(),
+            annotations: BTreeMap::new(),
+        }
+        .to_bytes();
         signatures.push(legacy_signature(&payload, &pair("acme").key.sign(&payload).unwrap()));
     }
     world.registry.push_signatures(REPO, &world.image.digest, &signatures);
@@ -197,7 +236,11 @@ fn payloads_that_must_be_read_are_read_once_and_not_without_end() {
     world.registry.push_signatures(REPO, &world.image.digest, &vec![same; 50]);
     assert_eq!(requests(&world), 4 + 1);
     world.install().assert_refused("identity");
-    let other = |count: usize| (0..count).map(|number: usize| legacy_signature(&number.to_be_bytes(), &[1; 64])).collect::<Vec<_>>();
+    let other = |count: usize| {
+        (0..count)
+            .map(|number: usize| legacy_signature(&number.to_be_bytes(), &[1; 64]))
+            .collect::<Vec<_>>()
+    };
     world.registry.push_signatures(REPO, &world.image.digest, &other(limits::PAYLOADS));
     assert_eq!(requests(&world), 4 + limits::PAYLOADS);
     world.install().assert_refused("identity");

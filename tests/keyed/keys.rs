@@ -17,7 +17,9 @@ const TYPES: [(&str, KeyAlgorithm); 7] = [
 /// The names in `testdata/keys` that end so.
 fn names(suffix: &str) -> Vec<String> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/trust/testdata/keys");
-    let all = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let all = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut all: Vec<String> = all.filter(|name| name.ends_with(suffix)).collect();
     all.sort();
     all
@@ -31,7 +33,8 @@ fn expected(name: &str) -> Option<&str> {
 #[test]
 fn public_keys_are_read_or_refused_by_name() {
     for name in names(".pub") {
-        let found = PublicKey::from_pem(&testdata(&format!("keys/{name}"))).map_err(|failure| failure.class().word());
+        let found = PublicKey::from_pem(&testdata(&format!("keys/{name}")))
+            .map_err(|failure| failure.class().word());
         assert_eq!(found.as_ref().err().copied(), expected(&name), "{name}");
     }
     for (name, algorithm) in TYPES {
@@ -44,11 +47,17 @@ fn public_keys_are_read_or_refused_by_name() {
 
 #[test]
 fn a_public_key_that_is_broken_is_no_key() {
-    let spki = |name: &str| pem::parse(testdata(&format!("keys/{name}.pub"))).unwrap().into_contents();
-    let class = |der: &[u8]| PublicKey::from_spki(der).map(|_| ()).map_err(|failure| failure.class());
+    let spki =
+        |name: &str| pem::parse(testdata(&format!("keys/{name}.pub"))).unwrap().into_contents();
+    let class =
+        |der: &[u8]| PublicKey::from_spki(der).map(|_| ()).map_err(|failure| failure.class());
     for (name, _) in TYPES {
         let der = spki(name);
-        assert_eq!(class(&[der.as_slice(), b"\0"].concat()), Err(Class::Secret), "{name}: more behind it");
+        assert_eq!(
+            class(&[der.as_slice(), b"\0"].concat()),
+            Err(Class::Secret),
+            "{name}: more behind it"
+        );
         assert_eq!(class(&der[..der.len() - 1]), Err(Class::Secret), "{name}: cut");
     }
     for name in ["p256", "p384", "p521"] {
@@ -66,19 +75,32 @@ fn a_public_key_that_is_broken_is_no_key() {
     let mut hybrid = spki("p256");
     hybrid[26] |= 2;
     let failure = PublicKey::from_spki(&hybrid).unwrap_err();
-    assert!(failure.message().contains("an uncompressed point"), "both coordinates, in the other form: {}", failure.text());
+    assert!(
+        failure.message().contains("an uncompressed point"),
+        "both coordinates, in the other form: {}",
+        failure.text()
+    );
     let weak = |point: [u8; 32]| [&spki("ed25519")[..12], &point].concat();
     assert_eq!(class(&weak([0; 32])), Err(Class::Secret), "a point of small order");
-    assert_eq!(class(&weak(std::array::from_fn(|at| u8::from(at == 0)))), Err(Class::Secret), "the neutral point");
+    assert_eq!(
+        class(&weak(std::array::from_fn(|at| u8::from(at == 0)))),
+        Err(Class::Secret),
+        "the neutral point"
+    );
 }
 
 /// `reference/security.md` S23.
 #[test]
 fn an_rsa_key_with_an_even_modulus_or_a_bad_exponent_is_no_key() {
     let good = pem::parse(testdata("keys/rsa2048.pub")).unwrap().into_contents();
-    let class = |der: &[u8]| PublicKey::from_spki(der).map(|_| ()).map_err(|failure| failure.class());
-    let by_rule =
-        |der: &[u8]| PublicKey::from_spki(der).unwrap_err().message().contains("an even modulus, or an exponent that is even or 1");
+    let class =
+        |der: &[u8]| PublicKey::from_spki(der).map(|_| ()).map_err(|failure| failure.class());
+    let by_rule = |der: &[u8]| {
+        PublicKey::from_spki(der)
+            .unwrap_err()
+            .message()
+            .contains("an even modulus, or an exponent that is even or 1")
+    };
     let at = good.len() - 5;
     assert_eq!(&good[at..], [2, 3, 1, 0, 1], "the exponent is 65,537");
     for exponent in [[1, 0, 0], [1, 0, 2], [0x7f, 0xff, 0xfe]] {
@@ -101,14 +123,22 @@ fn an_rsa_key_with_an_even_modulus_or_a_bad_exponent_is_no_key() {
     assert!(by_rule(&one), "an exponent of one");
     one.truncate(at);
     let three = [&one[..], &[2, 1, 3]].concat();
-    assert_eq!(class(&three), Ok(()), "an exponent of three, so it is the exponent that was refused");
+    assert_eq!(
+        class(&three),
+        Ok(()),
+        "an exponent of three, so it is the exponent that was refused"
+    );
 }
 
 #[test]
 fn keys_of_other_programs_are_imported_or_refused_by_name() {
     for name in names(".pem") {
         let found = PrivateKey::import(&testdata(&format!("keys/{name}")), PASSWORD.as_bytes());
-        assert_eq!(found.as_ref().err().map(|failure| failure.class().word()), expected(&name), "{name}");
+        assert_eq!(
+            found.as_ref().err().map(|failure| failure.class().word()),
+            expected(&name),
+            "{name}"
+        );
         let Ok(pair) = found else { continue };
         let public = name.split_once('.').unwrap().0;
         assert_eq!(pair.public_pem.as_bytes(), testdata(&format!("keys/{public}.pub")), "{name}");
@@ -116,16 +146,23 @@ fn keys_of_other_programs_are_imported_or_refused_by_name() {
         assert_eq!(opened.public().to_pem(), pair.public_pem);
     }
     for name in ["p256.pbes2.pem", "ed25519.scrypt.pem"] {
-        let wrong = PrivateKey::import(&testdata(&format!("keys/{name}")), b"wrong").map(|_| ()).map_err(|failure| failure.class());
+        let wrong = PrivateKey::import(&testdata(&format!("keys/{name}")), b"wrong")
+            .map(|_| ())
+            .map_err(|failure| failure.class());
         assert_eq!(wrong, Err(Class::Secret), "{name}");
     }
     for pem in ["", "x", &pair("acme").public_pem, &pair("acme").private_pem] {
-        let found = PrivateKey::import(pem.as_bytes(), PASSWORD.as_bytes()).map(|_| ()).map_err(|failure| failure.class());
+        let found = PrivateKey::import(pem.as_bytes(), PASSWORD.as_bytes())
+            .map(|_| ())
+            .map_err(|failure| failure.class());
         assert_eq!(found, Err(Class::Secret), "{pem}");
     }
     // A key that is plain is not signed with.
     let plain = PrivateKey::open(&testdata("keys/p256.pem"), PASSWORD.as_bytes()).unwrap_err();
-    assert!(plain.class() == Class::Secret && plain.the_hint().contains("import-key-pair"), "{plain:?}");
+    assert!(
+        plain.class() == Class::Secret && plain.the_hint().contains("import-key-pair"),
+        "{plain:?}"
+    );
 }
 
 #[test]
@@ -156,10 +193,24 @@ fn every_type_signs_and_is_verified_in_both_formats() {
         for with_api in [true, false] {
             let world = if with_api { World::new() } else { World::without_api() };
             let from = world.plugin.write("openssl.pem", testdata(&format!("keys/{name}.pem")));
-            let imported = world.plugin.run(["import-key-pair", "--key", &from.display().to_string(), "-o", "own"]);
+            let imported = world.plugin.run([
+                "import-key-pair",
+                "--key",
+                &from.display().to_string(),
+                "-o",
+                "own",
+            ]);
             assert!(imported.status.success(), "{name} {imported:?}");
             for already in [false, true] {
-                let signed = world.plugin.run(["sign", "--json", "--key", "own.key", "--format", "both", &world.name()]);
+                let signed = world.plugin.run([
+                    "sign",
+                    "--json",
+                    "--key",
+                    "own.key",
+                    "--format",
+                    "both",
+                    &world.name(),
+                ]);
                 let document: Value = serde_json::from_slice(&signed.stdout).unwrap();
                 assert_eq!(document["signed"][0]["already"], already, "{name} {document}");
                 assert_eq!(document["signed"][1]["already"], already, "{name} {document}");
@@ -177,7 +228,8 @@ fn an_import_writes_no_file_over_another() {
     let from = world.plugin.write("openssl.pem", testdata("keys/p256.pem")).display().to_string();
     let import = || world.plugin.run(["import-key-pair", "-k", &from]);
     assert!(import().status.success());
-    let (key, public) = (world.plugin.path("import-cosign.key"), world.plugin.path("import-cosign.pub"));
+    let (key, public) =
+        (world.plugin.path("import-cosign.key"), world.plugin.path("import-cosign.pub"));
     let first = std::fs::read(&key).unwrap();
     assert_eq!(std::fs::read(public).unwrap(), testdata("keys/p256.pub"));
     assert_eq!(import().status.code(), Some(2));

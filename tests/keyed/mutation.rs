@@ -1,4 +1,5 @@
-//! One bit at a time: no change of a signed image is accepted but in bytes that nobody signed, and these are listed here.
+//! One bit at a time: no change of a signed image is accepted but in bytes that nobody signed, and
+//! these are listed here.
 
 use super::*;
 use luet_cosign::trust::{Authority, Checker, Held, Requirements, check_bundle};
@@ -46,13 +47,18 @@ fn only_in(found: &[usize], text: &str, free: &[Range<usize>]) {
 #[test]
 fn a_bundle_has_no_byte_that_is_not_signed_but_the_hint() {
     let image = Digest::of(b"image");
-    let annotations = BTreeMap::from([("luet-cosign.repository".to_owned(), "quay.io/a/b".to_owned()), ("x".to_owned(), "1".to_owned())]);
-    let statement: Value = serde_json::from_slice(&wire::write_statement(&image, &annotations)).unwrap();
+    let annotations = BTreeMap::from([
+        ("luet-cosign.repository".to_owned(), "quay.io/a/b".to_owned()),
+        ("x".to_owned(), "1".to_owned()),
+    ]);
+    let statement: Value =
+        serde_json::from_slice(&wire::write_statement(&image, &annotations)).unwrap();
     let text = bundle(&pair("acme").key, &statement).to_string();
     let (authorities, requirements) = (authorities(), Requirements::default());
     let checker = Checker::new(&authorities, &requirements);
     let accepts = |bytes: &[u8]| {
-        let checked = Bundle::parse(bytes, BundleSource::Registry).and_then(|bundle| Ok(check_bundle(&bundle, &image, &checker)?));
+        let checked = Bundle::parse(bytes, BundleSource::Registry)
+            .and_then(|bundle| Ok(check_bundle(&bundle, &image, &checker)?));
         matches!(checked, Ok(Some(signature)) if signature.payload().annotations == annotations)
     };
     let hint = STANDARD.encode(pair("acme").key.public().fingerprint().bytes());
@@ -62,12 +68,17 @@ fn a_bundle_has_no_byte_that_is_not_signed_but_the_hint() {
 #[test]
 fn a_legacy_signature_has_no_byte_that_is_not_signed_within_its_layer_and_payload() {
     let image = Digest::of(b"image");
-    let payload =
-        wire::Payload { docker_reference: "quay.io/a/b".to_owned(), manifest_digest: image, annotations: BTreeMap::new() }.to_bytes();
+    let payload = wire::Payload {
+        docker_reference: "quay.io/a/b".to_owned(),
+        manifest_digest: image,
+        annotations: BTreeMap::new(),
+    }
+    .to_bytes();
     let mut signatures = Signatures::default();
     signatures.push(&payload, &pair("acme").key.sign(&payload).unwrap()).unwrap();
     let text = String::from_utf8(signatures.manifest()).unwrap();
-    // That the manifest carries the payload spares a request and says nothing: without the key it is asked for.
+    // That the manifest carries the payload spares a request and says nothing: without the key it
+    // is asked for.
     let embedded = text.find("\"data\"").unwrap();
     let embedded = embedded..embedded + "\"data\"".len();
     let (authorities, requirements) = (authorities(), Requirements::default());
@@ -84,9 +95,14 @@ fn a_legacy_signature_has_no_byte_that_is_not_signed_within_its_layer_and_payloa
         })
     };
     assert_eq!(accepted(&payload, |payload| check(text.as_bytes(), payload)), Vec::<usize>::new());
-    // Nobody signs the manifest: what is not the layer says nothing about the image, and is not read.
+    // Nobody signs the manifest: what is not the layer says nothing about the image, and is not
+    // read.
     let layers = text.find("\"layers\":").unwrap();
-    only_in(&accepted(text.as_bytes(), |manifest| check(manifest, &payload)), &text, &[0..layers, embedded]);
+    only_in(
+        &accepted(text.as_bytes(), |manifest| check(manifest, &payload)),
+        &text,
+        &[0..layers, embedded],
+    );
 }
 
 /// Every part of one signature with every part of another, both by the same key and both good.
@@ -94,7 +110,8 @@ fn a_legacy_signature_has_no_byte_that_is_not_signed_within_its_layer_and_payloa
 fn parts_of_two_good_bundles_make_no_third() {
     let image = Digest::of(b"image");
     let of = |digest: &Digest| {
-        let statement: Value = serde_json::from_slice(&wire::write_statement(digest, &BTreeMap::new())).unwrap();
+        let statement: Value =
+            serde_json::from_slice(&wire::write_statement(digest, &BTreeMap::new())).unwrap();
         bundle(&pair("acme").key, &statement)
     };
     let (ours, theirs) = (of(&image), of(&Digest::of(b"other")));

@@ -1,7 +1,11 @@
-//! Signatures that real signers made: those in `src/trust/testdata/peers`, and the shared vectors where they lie beside the checkout.
+//! Signatures that real signers made: those in `src/trust/testdata/peers`, and the shared vectors
+//! where they lie beside the checkout.
 
 use super::*;
-use luet_cosign::trust::{Authority, Checker, Held, PublicKey, Requirements, VerifiedSignature, check_bundle, check_message};
+use luet_cosign::trust::{
+    Authority, Checker, Held, PublicKey, Requirements, VerifiedSignature, check_bundle,
+    check_message,
+};
 use luet_cosign::wire::{Bundle, BundleSource, Signatures};
 use std::path::Path;
 
@@ -16,13 +20,17 @@ fn check_peer(name: &str, authorities: &[Authority], image: &Digest) -> Option<V
     let requirements = Requirements::default();
     let checker = Checker::new(authorities, &requirements);
     if name.ends_with("c3bun") {
-        let bundle = Bundle::parse(&testdata(&format!("peers/{name}/bundle.json")), BundleSource::Registry).unwrap();
+        let bundle =
+            Bundle::parse(&testdata(&format!("peers/{name}/bundle.json")), BundleSource::Registry)
+                .unwrap();
         return check_bundle(&bundle, image, &checker).ok().flatten();
     }
     let signatures = Signatures::parse(&testdata(&format!("peers/{name}/manifest.json"))).unwrap();
     let candidate = signatures.candidates().next().unwrap().unwrap();
     let payload = testdata(&format!("peers/{name}/payload.json"));
-    Held::check(&candidate, &checker).ok().and_then(|held| held.check_claims(&payload, image, &checker).ok())
+    Held::check(&candidate, &checker)
+        .ok()
+        .and_then(|held| held.check_claims(&payload, image, &checker).ok())
 }
 
 #[test]
@@ -37,13 +45,18 @@ fn what_cosign_and_skopeo_sign_with_every_type_of_key_is_read() {
         assert!(check_peer(&name, &authorities, &image).is_some(), "{name}");
         assert!(check_peer(&name, &authorities, &Digest::of(b"other")).is_none(), "{name}");
         let other = if key == "p256" { "p384" } else { "p256" };
-        assert!(check_peer(&name, &authority(&testdata(&format!("keys/{other}.pub"))), &image).is_none(), "{name}");
+        assert!(
+            check_peer(&name, &authority(&testdata(&format!("keys/{other}.pub"))), &image)
+                .is_none(),
+            "{name}"
+        );
         count += 1;
     }
     assert_eq!(count, 25);
 }
 
-/// Serves an image of `../shared/vectors/cosign-images` as the registry did from which it was taken.
+/// Serves an image of `../shared/vectors/cosign-images` as the registry did from which it was
+/// taken.
 fn serve(name: &str, shape: &str) -> World {
     let world = World::with(Options { referrers: shape == "referrers", ..Options::default() });
     crate::support::vectors::push(&world.registry, REPO, name, shape);
@@ -72,10 +85,15 @@ fn the_keyed_image_of_the_vectors_is_verified_in_both_forms_and_shapes() {
 #[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn what_is_not_by_a_key_gets_its_own_answer() {
     for shape in ["referrers", "tagfallback"] {
-        // An attestation, which cosign 2 and 3 take for a signature, is nothing; a keyless signature is a stranger's to a key.
-        for (name, class) in
-            [("att2", "unsigned"), ("unsigned", "unsigned"), ("c3b1", "identity"), ("c2leg", "identity"), ("mix1", "identity")]
-        {
+        // An attestation, which cosign 2 and 3 take for a signature, is nothing; a keyless
+        // signature is a stranger's to a key.
+        for (name, class) in [
+            ("att2", "unsigned"),
+            ("unsigned", "unsigned"),
+            ("c3b1", "identity"),
+            ("c2leg", "identity"),
+            ("mix1", "identity"),
+        ] {
             let world = serve(name, shape);
             let reply = world.install();
             assert_eq!((reply.exit, reply.class()), (Some(0), class), "{name} {shape}: {reply:?}");
@@ -90,10 +108,16 @@ fn the_managed_keys_of_the_conformance_suite() {
     let message = std::fs::read(folder.join("a.txt")).unwrap();
     let read = |case: &str, file: &str| std::fs::read(folder.join(case).join(file)).unwrap();
     let good = authority(&read("managed-key-happy-path", "key.pub"));
-    let bundle = Bundle::parse(&read("managed-key-happy-path", "bundle.sigstore.json"), BundleSource::Registry).unwrap();
+    let bundle = Bundle::parse(
+        &read("managed-key-happy-path", "bundle.sigstore.json"),
+        BundleSource::Registry,
+    )
+    .unwrap();
     check_message(&bundle, &good, &message).unwrap();
     assert!(check_message(&bundle, &good, b"another message").is_err());
-    assert!(check_message(&bundle, &authority(pair("acme").public_pem.as_bytes()), &message).is_err());
+    assert!(
+        check_message(&bundle, &authority(pair("acme").public_pem.as_bytes()), &message).is_err()
+    );
     // The wrong key of the suite is no point of its curve: it is refused before it is used.
     let wrong = PublicKey::from_pem(&read("managed-key-wrong-key_fail", "key.pub")).unwrap_err();
     assert_eq!(wrong.class().word(), "secret");

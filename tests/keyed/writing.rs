@@ -1,4 +1,5 @@
-//! Bundles as this program writes them: once, beside what others wrote, and back again where somebody took them away.
+//! Bundles as this program writes them: once, beside what others wrote, and back again where
+//! somebody took them away.
 
 use super::*;
 use std::sync::Arc;
@@ -59,7 +60,10 @@ fn the_formats_are_cosigns_to_choose() {
         let (code, found) = world.verify("acme");
         assert_eq!((code, formats_of(&found)), (0, expected), "{arguments:?}");
     }
-    assert_eq!(World::new().sign(&["--format", "both", "--new-bundle-format"]).status.code(), Some(2));
+    assert_eq!(
+        World::new().sign(&["--format", "both", "--new-bundle-format"]).status.code(),
+        Some(2)
+    );
 }
 
 #[test]
@@ -69,7 +73,11 @@ fn the_claims_of_our_signer_are_annotations_of_the_subject() {
     let (_, found) = world.verify("acme");
     let signature = &found["signatures"][0];
     assert_eq!(signature["payload"]["optional"]["env"], "prod", "{found}");
-    assert_eq!(signature["payload"]["optional"]["luet-cosign.repository"], world.registry.name(REPO), "{found}");
+    assert_eq!(
+        signature["payload"]["optional"]["luet-cosign.repository"],
+        world.registry.name(REPO),
+        "{found}"
+    );
     assert_eq!(signature["payload"]["optional"]["luet-cosign.tag"], "1", "{found}");
 }
 
@@ -84,7 +92,8 @@ fn where_the_registry_lists_referrers_no_tag_is_written_and_where_not_the_index_
     let before = world.registry.manifest(REPO, &world.fallback_tag()).unwrap().1;
     assert_good(&world.sign(&["--format", "bundle"]));
     let after = world.registry.manifest(REPO, &world.fallback_tag()).unwrap().1;
-    let entry = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap()["manifests"][0].to_string();
+    let entry =
+        |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap()["manifests"][0].to_string();
     assert_eq!(entry(&after), entry(&before), "what others wrote stays");
     assert!(after.len() > before.len());
     world.install().assert_silent_success();
@@ -113,7 +122,11 @@ fn an_index_that_somebody_replaces_is_written_again() {
     world.install().assert_silent_success();
     // For ever: then it says so.
     let world = World::without_api();
-    world.registry.always("PUT", &format!("/v2/{REPO}/manifests/sha256-*"), support::Answer::new(201));
+    world.registry.always(
+        "PUT",
+        &format!("/v2/{REPO}/manifests/sha256-*"),
+        support::Answer::new(201),
+    );
     let output = world.sign(&["--format", "bundle"]);
     assert_eq!(output.status.code(), Some(20), "{output:?}");
 }
@@ -133,7 +146,8 @@ fn a_bundle_that_comes_back_changed_is_an_error() {
     let world = World::new();
     world.registry.rule("GET", &format!("/v2/{REPO}/blobs/*"), |call| {
         let good = call.good();
-        (good.status() == 200).then(|| support::Answer::new(200).body(vec![b'x'; good.bytes().len()]))
+        (good.status() == 200)
+            .then(|| support::Answer::new(200).body(vec![b'x'; good.bytes().len()]))
     });
     let output = world.sign(&["--format", "bundle"]);
     assert_eq!(output.status.code(), Some(14), "{output:?}");
@@ -145,7 +159,9 @@ fn processes_of_one_machine_lose_no_bundle() {
     std::thread::scope(|scope| {
         for number in 0..6 {
             let world = &world;
-            scope.spawn(move || assert_good(&world.sign(&["--format", "bundle", "-a", &format!("number={number}")])));
+            scope.spawn(move || {
+                assert_good(&world.sign(&["--format", "bundle", "-a", &format!("number={number}")]))
+            });
         }
     });
     let (code, found) = world.verify("acme");
@@ -158,17 +174,25 @@ fn every_image_of_an_index_gets_a_bundle_with_its_own_subject() {
     let own = if cfg!(target_arch = "x86_64") { "linux/amd64" } else { "linux/arm64" };
     world.registry.push_index(REPO, "all", &[(&world.image, own)]);
     let name = world.registry.name(&format!("{REPO}:all"));
-    assert_good(&world.plugin.run(["sign", "--key", "acme.key", "--format", "bundle", "-r", &name]));
+    assert_good(
+        &world.plugin.run(["sign", "--key", "acme.key", "--format", "bundle", "-r", &name]),
+    );
     for name in [name, world.name()] {
         let key = world.plugin.path("acme.pub").display().to_string();
-        assert_eq!(document(&world.plugin.run(["verify", "--json", "--key", &key, &name])).0, 0, "{name}");
+        assert_eq!(
+            document(&world.plugin.run(["verify", "--json", "--key", &key, &name])).0,
+            0,
+            "{name}"
+        );
     }
     let subjects: Vec<Value> = world
         .registry
         .requests()
         .iter()
         .filter(|request| request.method == "PUT" && request.target.contains("/manifests/sha256:"))
-        .map(|request| serde_json::from_slice::<Value>(&request.body).unwrap()["subject"]["mediaType"].clone())
+        .map(|request| {
+            serde_json::from_slice::<Value>(&request.body).unwrap()["subject"]["mediaType"].clone()
+        })
         .collect();
     assert_eq!(subjects, [support::registry::INDEX, support::registry::MANIFEST]);
 }

@@ -33,12 +33,24 @@ fn what_is_good_is_accepted_and_says_who_and_when() {
     let then = sigstore().now - hours(3);
     for form in Form::ALL {
         for tsa in [false, true] {
-            let signature = form.sign(form.signing(sigstore()).at(then).tsa(tsa || form == Form::BundleV2));
-            let verified = form.judge(&signature, &Judge::new()).unwrap_or_else(|failure| panic!("{form:?}: {}", failure.text()));
+            let signature =
+                form.sign(form.signing(sigstore()).at(then).tsa(tsa || form == Form::BundleV2));
+            let verified = form
+                .judge(&signature, &Judge::new())
+                .unwrap_or_else(|failure| panic!("{form:?}: {}", failure.text()));
             let certificate = verified.certificate().unwrap();
             assert_eq!((certificate.subject().as_str(), certificate.issuer()), DEV);
-            assert_eq!(verified.times().first().map(|time| time.as_second()), Some(then.as_second()), "{form:?} {:?}", verified.times());
-            assert_eq!(verified.log_index().is_some(), form != Form::BundleV2, "a v2 index is signed by nobody");
+            assert_eq!(
+                verified.times().first().map(|time| time.as_second()),
+                Some(then.as_second()),
+                "{form:?} {:?}",
+                verified.times()
+            );
+            assert_eq!(
+                verified.log_index().is_some(),
+                form != Form::BundleV2,
+                "a v2 index is signed by nobody"
+            );
             assert_eq!(verified.image(), &image());
         }
     }
@@ -60,15 +72,20 @@ fn a_certificate_of_another_authority_proves_nothing() {
         assert!(["identity", "tlog", "time"].contains(&class(&verdict)), "{form:?}: {verdict:?}");
         assert!(claims(&verdict), "{form:?}: {verdict:?}");
     }
-    // S15: everything is trusted but the authority, which has the trusted one's name and another key.
+    // S15: everything is trusted but the authority, which has the trusted one's name and another
+    // key.
     let mut judge = Judge { root: other.trusted_root(), ..Judge::new() };
-    judge.root["certificateAuthorities"] = sigstore().trusted_root()["certificateAuthorities"].clone();
+    judge.root["certificateAuthorities"] =
+        sigstore().trusted_root()["certificateAuthorities"].clone();
     for form in Form::ALL {
         let verdict = form.judge(&form.sign(form.signing(&other)), &judge);
         assert_eq!(class(&verdict), "identity", "{form:?}: {verdict:?}");
         assert!(claims(&verdict), "{form:?}: {verdict:?}");
         // Who is named as a stranger is not named again.
-        let verdict = form.judge(&form.sign(form.signing(sigstore())), &Judge::of([Authority::of_identity(named(("eve", "x")))]));
+        let verdict = form.judge(
+            &form.sign(form.signing(sigstore())),
+            &Judge::of([Authority::of_identity(named(("eve", "x")))]),
+        );
         assert!(class(&verdict) == "identity" && !claims(&verdict), "{form:?}: {verdict:?}");
     }
 }
@@ -79,10 +96,22 @@ fn names_that_are_not_the_one_asked_for_are_strangers() {
     check("another issuer", |signing| signing.issuer("https://issuer.example.evil"), "identity");
     check("another case", |signing| signing.identity("Dev@example.com"), "identity");
     check("more behind it", |signing| signing.identity("dev@example.com.evil"), "identity");
-    check("a URI of the same text", |signing| signing.leaf(|leaf| leaf.names = vec![San::Uri("dev@example.com".to_owned())]), "verified");
+    check(
+        "a URI of the same text",
+        |signing| signing.leaf(|leaf| leaf.names = vec![San::Uri("dev@example.com".to_owned())]),
+        "verified",
+    );
     let set = |leaf: &mut Leaf<'_>, names: [&str; 2]| leaf.names = names.map(San::of).to_vec();
-    check("a second name", |signing| signing.leaf(|leaf| set(leaf, ["dev@example.com", "eve@example.com"])), "identity");
-    check("a first name", |signing| signing.leaf(|leaf| set(leaf, ["eve@example.com", "dev@example.com"])), "identity");
+    check(
+        "a second name",
+        |signing| signing.leaf(|leaf| set(leaf, ["dev@example.com", "eve@example.com"])),
+        "identity",
+    );
+    check(
+        "a first name",
+        |signing| signing.leaf(|leaf| set(leaf, ["eve@example.com", "dev@example.com"])),
+        "identity",
+    );
     check("no name", |signing| signing.leaf(|leaf| leaf.names.clear()), "identity");
 }
 
@@ -91,15 +120,33 @@ fn issuers_that_disagree_say_nothing() {
     check("v2 alone", |signing| signing.leaf(|leaf| drop(leaf.claims.remove(&1))), "verified");
     check("v1 alone", |signing| signing.leaf(|leaf| drop(leaf.claims.remove(&8))), "verified");
     check("none", |signing| signing.leaf(|leaf| leaf.claims.clear()), "identity");
-    check("v1 is another's", |signing| signing.leaf(|leaf| leaf.claim(1, "https://evil.example")), "identity");
-    check("v2 is another's", |signing| signing.leaf(|leaf| leaf.claim(8, "https://evil.example")), "identity");
-    check("v2 is broken", |signing| signing.leaf(|leaf| drop(leaf.claims.insert(8, b"https://issuer.example".to_vec()))), "malformed");
+    check(
+        "v1 is another's",
+        |signing| signing.leaf(|leaf| leaf.claim(1, "https://evil.example")),
+        "identity",
+    );
+    check(
+        "v2 is another's",
+        |signing| signing.leaf(|leaf| leaf.claim(8, "https://evil.example")),
+        "identity",
+    );
+    check(
+        "v2 is broken",
+        |signing| {
+            signing.leaf(|leaf| drop(leaf.claims.insert(8, b"https://issuer.example".to_vec())))
+        },
+        "malformed",
+    );
 }
 
 #[test]
 fn certificates_that_are_not_for_signing_are_refused() {
     check("no purpose", |signing| signing.leaf(|leaf| leaf.purposes = Vec::new()), "identity");
-    check("another purpose", |signing| signing.leaf(|leaf| leaf.purposes = vec![TIME_STAMPING]), "identity");
+    check(
+        "another purpose",
+        |signing| signing.leaf(|leaf| leaf.purposes = vec![TIME_STAMPING]),
+        "identity",
+    );
     check("an authority", |signing| signing.leaf(|leaf| leaf.authority = true), "identity");
 }
 
@@ -108,11 +155,14 @@ fn a_certificate_must_have_been_logged() {
     check("no timestamp", |signing| signing.leaf(|leaf| leaf.scts.clear()), "tlog");
     let other = Sigstore::new();
     for form in Form::ALL {
-        let signing = form.signing(sigstore()).leaf(|leaf| leaf.scts = vec![Sct { log: &other.ct, ..leaf.scts[0] }]);
+        let signing = form
+            .signing(sigstore())
+            .leaf(|leaf| leaf.scts = vec![Sct { log: &other.ct, ..leaf.scts[0] }]);
         let verdict = form.judge(&form.sign(signing), &Judge::new());
         assert_eq!(class(&verdict), "tlog", "another log, {form:?}: {verdict:?}");
         let judge = Judge { certificate_log: CertificateLog::Ignored, ..Judge::new() };
-        let verdict = form.judge(&form.sign(form.signing(sigstore()).leaf(|leaf| leaf.scts.clear())), &judge);
+        let verdict =
+            form.judge(&form.sign(form.signing(sigstore()).leaf(|leaf| leaf.scts.clear())), &judge);
         assert_eq!(class(&verdict), "verified", "not asked for, {form:?}: {verdict:?}");
     }
 }
@@ -121,11 +171,22 @@ fn a_certificate_must_have_been_logged() {
 fn times_outside_of_a_window_are_refused() {
     let window = |from: Timestamp| Window { from, until: from + SignedDuration::from_mins(10) };
     let then = sigstore().now - hours(5);
-    check("made after the certificate ended", |signing| signing.at(then).leaf(|leaf| leaf.window = window(then - hours(1))), "time");
-    check("made before it began", |signing| signing.at(then).leaf(|leaf| leaf.window = window(then + hours(1))), "time");
+    check(
+        "made after the certificate ended",
+        |signing| signing.at(then).leaf(|leaf| leaf.window = window(then - hours(1))),
+        "time",
+    );
+    check(
+        "made before it began",
+        |signing| signing.at(then).leaf(|leaf| leaf.window = window(then + hours(1))),
+        "time",
+    );
     // S09: only the log's word counts, and not for a time that is not yet.
     for form in [Form::Legacy, Form::BundleV1] {
-        let verdict = form.judge(&form.sign(form.signing(sigstore()).at(sigstore().now + hours(1))), &Judge::new());
+        let verdict = form.judge(
+            &form.sign(form.signing(sigstore()).at(sigstore().now + hours(1))),
+            &Judge::new(),
+        );
         assert_eq!(class(&verdict), "time", "{verdict:?}");
         assert!(verdict.unwrap_err().the_hint().contains("clock"));
     }
@@ -136,16 +197,29 @@ fn every_time_stamp_that_is_there_must_hold() {
     let other = Tsa::new(sigstore().window);
     check("a stamp", |signing| signing.tsa(true), "verified");
     for form in Form::ALL {
-        let verdict = form.judge(&form.sign(form.signing(sigstore()).tsa(true).stamped_by(&other)), &Judge::new());
+        let verdict = form.judge(
+            &form.sign(form.signing(sigstore()).tsa(true).stamped_by(&other)),
+            &Judge::new(),
+        );
         assert_eq!(class(&verdict), "time", "{form:?}: {verdict:?}");
         let mut moved = form.sign(form.signing(sigstore()).tsa(true));
         moved.timestamp = form.sign(form.signing(sigstore()).tsa(true)).timestamp;
         let verdict = form.judge(&moved, &Judge::new());
         assert_eq!(class(&verdict), "time", "a stamp of another signature, {form:?}: {verdict:?}");
-        let verdict = form.judge(&form.sign(form.signing(sigstore()).tsa(true).stamped_at(sigstore().now - hours(24 * 30))), &Judge::new());
-        assert_eq!(class(&verdict), "time", "a stamp before the certificate, {form:?}: {verdict:?}");
+        let verdict = form.judge(
+            &form.sign(
+                form.signing(sigstore()).tsa(true).stamped_at(sigstore().now - hours(24 * 30)),
+            ),
+            &Judge::new(),
+        );
+        assert_eq!(
+            class(&verdict),
+            "time",
+            "a stamp before the certificate, {form:?}: {verdict:?}"
+        );
     }
-    let without = |root: &mut Value| drop(root.as_object_mut().unwrap().remove("timestampAuthorities"));
+    let without =
+        |root: &mut Value| drop(root.as_object_mut().unwrap().remove("timestampAuthorities"));
     let mut judge = Judge::new();
     without(&mut judge.root);
     // Nobody vouches for the stamp, and where the log says the time nobody needs it.
@@ -172,11 +246,17 @@ fn windows_of_authorities_and_logs_count() {
     check_root("a log that ended", end("tlogs", "/publicKey/validFor"), ["tlog"; 3]);
 }
 
-/// T11: a key of a log counts in a time that the root names; an authority's certificate has one of its own.
+/// T11: a key of a log counts in a time that the root names; an authority's certificate has one of
+/// its own.
 #[test]
 fn a_root_that_does_not_say_when_a_log_counts_is_refused() {
     for list in ["tlogs", "ctlogs"] {
-        for bad in [None, Some(json!({})), Some(json!({"start": "yesterday"})), Some(json!({"end": "2999-01-01T00:00:00Z"}))] {
+        for bad in [
+            None,
+            Some(json!({})),
+            Some(json!({"start": "yesterday"})),
+            Some(json!({"end": "2999-01-01T00:00:00Z"})),
+        ] {
             let change = |root: &mut Value| {
                 let key = root[list][0]["publicKey"].as_object_mut().unwrap();
                 match &bad {
@@ -189,19 +269,29 @@ fn a_root_that_does_not_say_when_a_log_counts_is_refused() {
     }
 }
 
-/// S12 (cosign CVE-2026-24122): an intermediate that the root names, and that ended before the signature was made.
+/// S12 (cosign CVE-2026-24122): an intermediate that the root names, and that ended before the
+/// signature was made.
 #[test]
 fn an_intermediate_that_ended_signs_nothing() {
     let mut other = Sigstore::new();
     let short = Window { from: other.window.from, until: other.now - hours(24) };
-    other.fulcio = other.root.intermediate("CN=test-fulcio-intermediate,O=sigstore.test", &[CODE_SIGNING], short);
+    other.fulcio = other.root.intermediate(
+        "CN=test-fulcio-intermediate,O=sigstore.test",
+        &[CODE_SIGNING],
+        short,
+    );
     let judge = Judge { root: other.trusted_root(), ..Judge::new() };
     for form in Form::ALL {
         let verdict = form.judge(&form.sign(form.signing(&other)), &judge);
         assert_eq!(class(&verdict), "time", "{form:?}: {verdict:?}");
     }
-    other.fulcio = other.root.intermediate("CN=test-fulcio-intermediate,O=sigstore.test", &[TIME_STAMPING], other.window);
-    let verdict = Judge { root: other.trusted_root(), ..Judge::new() }.bundle(&other.sign().image(IMAGE).bundle());
+    other.fulcio = other.root.intermediate(
+        "CN=test-fulcio-intermediate,O=sigstore.test",
+        &[TIME_STAMPING],
+        other.window,
+    );
+    let verdict = Judge { root: other.trusted_root(), ..Judge::new() }
+        .bundle(&other.sign().image(IMAGE).bundle());
     assert_eq!(class(&verdict), "trustroot", "an authority that is not for signing: {verdict:?}");
 }
 
@@ -210,7 +300,8 @@ fn an_entry_must_be_proven_by_the_log_that_it_names() {
     check("no entry", |signing| signing.without_log(), "tlog");
     let other = Log::v1("rekor.other");
     for form in [Form::Legacy, Form::BundleV1] {
-        let verdict = form.judge(&form.sign(form.signing(sigstore()).logged_in(&other)), &Judge::new());
+        let verdict =
+            form.judge(&form.sign(form.signing(sigstore()).logged_in(&other)), &Judge::new());
         assert_eq!(class(&verdict), "tlog", "a log that nobody knows, {form:?}: {verdict:?}");
     }
     let good = sigstore().sign().image(IMAGE).bundle();
@@ -218,12 +309,27 @@ fn an_entry_must_be_proven_by_the_log_that_it_names() {
     for (what, pointer, value, expected) in [
         ("no proof", "/inclusionProof", Value::Null, "tlog"),
         ("no promise", "/inclusionPromise", Value::Null, "time"),
-        ("another kind", "/kindVersion", json!({"kind": "hashedrekord", "version": "0.0.1"}), "unsupported"),
-        ("a kind that nobody knows", "/kindVersion", json!({"kind": "rekord", "version": "0.0.1"}), "malformed"),
+        (
+            "another kind",
+            "/kindVersion",
+            json!({"kind": "hashedrekord", "version": "0.0.1"}),
+            "unsupported",
+        ),
+        (
+            "a kind that nobody knows",
+            "/kindVersion",
+            json!({"kind": "rekord", "version": "0.0.1"}),
+            "malformed",
+        ),
         ("another time", "/integratedTime", json!("1700000000"), "tlog"),
         ("another position", "/logIndex", json!("7"), "tlog"),
         ("a position below zero", "/logIndex", json!("-1"), "malformed"),
-        ("another root", "/inclusionProof/rootHash", json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), "tlog"),
+        (
+            "another root",
+            "/inclusionProof/rootHash",
+            json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+            "tlog",
+        ),
         ("an empty proof", "/inclusionProof/checkpoint/envelope", json!(""), "tlog"),
         ("an unknown field", "/x", json!(1), "malformed"),
     ] {
@@ -236,7 +342,8 @@ fn an_entry_must_be_proven_by_the_log_that_it_names() {
     }
     // S27: one entry twice is one.
     let mut twice = good.clone();
-    let list = twice.pointer_mut("/verificationMaterial/tlogEntries").unwrap().as_array_mut().unwrap();
+    let list =
+        twice.pointer_mut("/verificationMaterial/tlogEntries").unwrap().as_array_mut().unwrap();
     list.push(list[0].clone());
     assert_eq!(class(&Judge::new().bundle(&twice)), "malformed");
 }
@@ -251,7 +358,8 @@ fn a_checkpoint_of_another_trusted_log_is_refused() {
     assert_eq!(class(&Judge::new().bundle(&signature.bundle())), "tlog");
 }
 
-/// S28, with S04 and S05: of three good signatures of one image, by one identity or key or not, no mixture is good.
+/// S28, with S04 and S05: of three good signatures of one image, by one identity or key or not, no
+/// mixture is good.
 #[test]
 fn parts_of_three_good_signatures_make_no_fourth() {
     for form in Form::ALL {
@@ -264,13 +372,16 @@ fn parts_of_three_good_signatures_make_no_fourth() {
             };
             let three = [one(1), one(2), one(3)];
             let judge = Judge::new();
-            let judge = |signature: &Signature| form.judge(signature, &judge).map(|_| ()).map_err(|failure| failure.text());
+            let judge = |signature: &Signature| {
+                form.judge(signature, &judge).map(|_| ()).map_err(|failure| failure.text())
+            };
             assert_eq!(mixing::misjudged(&three, judge), [], "{form:?}, one key: {shared}");
         }
     }
 }
 
-/// R17, S18: an attestation by the right signer is no signature, and a statement of another image is of another image.
+/// R17, S18: an attestation by the right signer is no signature, and a statement of another image
+/// is of another image.
 #[test]
 fn statements_of_something_else_are_no_signatures_of_this() {
     let mut statement = json!({
@@ -283,7 +394,8 @@ fn statements_of_something_else_are_no_signatures_of_this() {
         let bundle = sigstore().sign().statement(statement).bundle();
         Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry).unwrap()
     };
-    let none = Judge::new().with(|checker| Ok(check_bundle(&parse(&statement), &image(), checker)?));
+    let none =
+        Judge::new().with(|checker| Ok(check_bundle(&parse(&statement), &image(), checker)?));
     assert_eq!(none, Ok(None), "an attestation");
     statement["predicateType"] = json!("https://sigstore.dev/cosign/sign/v1");
     statement["subject"][0]["digest"]["sha256"] = json!(Digest::of(b"other").hex());
@@ -309,7 +421,8 @@ fn forms_that_carry_no_keyless_signature_say_so() {
 #[test]
 fn what_is_written_wrong_beside_a_legacy_signature_is_malformed() {
     let signature = sigstore().sign().tsa(true).legacy(IMAGE);
-    let bundle: Value = serde_json::from_str(&signature.annotations()["dev.sigstore.cosign/bundle"]).unwrap();
+    let bundle: Value =
+        serde_json::from_str(&signature.annotations()["dev.sigstore.cosign/bundle"]).unwrap();
     let mut extra = bundle.clone();
     extra["Payload"]["x"] = json!(1);
     let pem = signature.annotations()["dev.sigstore.cosign/certificate"].clone();
@@ -331,7 +444,11 @@ fn what_is_written_wrong_beside_a_legacy_signature_is_malformed() {
     }
     let mut empty_chain = layer(&signature);
     empty_chain["annotations"]["dev.sigstore.cosign/chain"] = json!("");
-    assert_eq!(class(&Judge::new().legacy(&empty_chain, signature.payload())), "verified", "cosign writes an empty one");
+    assert_eq!(
+        class(&Judge::new().legacy(&empty_chain, signature.payload())),
+        "verified",
+        "cosign writes an empty one"
+    );
 }
 
 #[test]
@@ -344,14 +461,22 @@ fn two_logs_may_have_the_same_entry() {
     judge.root["tlogs"].as_array_mut().unwrap().push(log);
     let signature = sigstore().sign().image(IMAGE);
     let body: Value = serde_json::from_slice(&signature.entry.as_ref().unwrap().body).unwrap();
-    let entry = second.add(signature.entry.as_ref().unwrap().kind, &body, signature.entry.as_ref().unwrap().integrated.unwrap());
+    let entry = second.add(
+        signature.entry.as_ref().unwrap().kind,
+        &body,
+        signature.entry.as_ref().unwrap().integrated.unwrap(),
+    );
     let mut bundle = signature.bundle();
-    bundle["verificationMaterial"]["tlogEntries"].as_array_mut().unwrap().push(entry.bundle_entry());
+    bundle["verificationMaterial"]["tlogEntries"]
+        .as_array_mut()
+        .unwrap()
+        .push(entry.bundle_entry());
     let verdict = judge.bundle(&bundle);
     assert_eq!(class(&verdict), "verified", "{verdict:?}");
 }
 
-/// S12 of a time stamping authority: its root ended, its own certificate and the trusted root's window did not.
+/// S12 of a time stamping authority: its root ended, its own certificate and the trusted root's
+/// window did not.
 #[test]
 fn a_time_stamp_under_a_root_that_ended_says_nothing() {
     let ended = Window { from: sigstore().window.from, until: sigstore().now - hours(24) };
@@ -359,16 +484,19 @@ fn a_time_stamp_under_a_root_that_ended_says_nothing() {
         let root = crate::model::Authority::root("CN=test-tsa-root,O=sigstore.test", window);
         let tsa = Tsa::with(root, &[TIME_STAMPING], sigstore().window);
         let mut judge = Judge::new();
-        let chain = [tsa.der(), tsa.root.der()].map(|der| json!({"rawBytes": crate::model::b64(&der)}));
+        let chain =
+            [tsa.der(), tsa.root.der()].map(|der| json!({"rawBytes": crate::model::b64(&der)}));
         judge.root["timestampAuthorities"][0]["certChain"]["certificates"] = json!(chain);
         for form in Form::ALL {
-            let verdict = form.judge(&form.sign(form.signing(sigstore()).tsa(true).stamped_by(&tsa)), &judge);
+            let verdict =
+                form.judge(&form.sign(form.signing(sigstore()).tsa(true).stamped_by(&tsa)), &judge);
             assert_eq!(class(&verdict), expected, "{form:?}: {verdict:?}");
         }
     }
 }
 
-/// What a newer trusted root could change is asked for; what none can is not, or a stranger could have it asked for at will.
+/// What a newer trusted root could change is asked for; what none can is not, or a stranger could
+/// have it asked for at will.
 #[test]
 fn a_newer_root_is_wanted_only_where_it_could_know_more() {
     let ended = json!((sigstore().now - hours(24 * 30)).to_string());
@@ -376,22 +504,38 @@ fn a_newer_root_is_wanted_only_where_it_could_know_more() {
         let mut root = sigstore().trusted_root();
         change(&mut root);
         let root = TrustedRoot::parse(root.to_string().as_bytes(), "of the test").unwrap();
-        let bundle = Bundle::parse(signature.bundle().to_string().as_bytes(), BundleSource::Registry).unwrap();
+        let bundle =
+            Bundle::parse(signature.bundle().to_string().as_bytes(), BundleSource::Registry)
+                .unwrap();
         root.certify_bundle(&bundle, &image().into(), CertificateLog::Required).unwrap_err().unknown
     };
     let (good, other) = (sigstore().sign().tsa(true).image(IMAGE), Sigstore::new().trusted_root());
-    assert!(wanted(&good, &|root| root["tlogs"] = other["tlogs"].clone()), "a log that is not known");
-    assert!(wanted(&good, &|root| root["tlogs"][0]["publicKey"]["validFor"]["end"] = ended.clone()), "a log whose key ended");
-    assert!(wanted(&good, &|root| root["ctlogs"] = other["ctlogs"].clone()), "a certificate log that is not known");
     assert!(
-        wanted(&good, &|root| root["certificateAuthorities"] = other["certificateAuthorities"].clone()),
+        wanted(&good, &|root| root["tlogs"] = other["tlogs"].clone()),
+        "a log that is not known"
+    );
+    assert!(
+        wanted(&good, &|root| root["tlogs"][0]["publicKey"]["validFor"]["end"] = ended.clone()),
+        "a log whose key ended"
+    );
+    assert!(
+        wanted(&good, &|root| root["ctlogs"] = other["ctlogs"].clone()),
+        "a certificate log that is not known"
+    );
+    assert!(
+        wanted(&good, &|root| root["certificateAuthorities"] =
+            other["certificateAuthorities"].clone()),
         "an authority that is not known"
     );
-    assert!(wanted(&good, &|root| root["certificateAuthorities"][0]["validFor"]["end"] = ended.clone()), "an authority that ended");
+    assert!(
+        wanted(&good, &|root| root["certificateAuthorities"][0]["validFor"]["end"] = ended.clone()),
+        "an authority that ended"
+    );
     let stamped = sigstore().sign().tsa(true).stamped_by(&Tsa::new(sigstore().window)).image(IMAGE);
     assert!(wanted(&stamped, &|_| ()), "an authority of time stamps that is not known");
     let mut unpromised = good.clone();
-    unpromised.entry.as_mut().unwrap().promise = sigstore().sign().image(IMAGE).entry.unwrap().promise;
+    unpromised.entry.as_mut().unwrap().promise =
+        sigstore().sign().image(IMAGE).entry.unwrap().promise;
     assert!(!wanted(&unpromised, &|_| ()), "the promise of another entry");
     let late = sigstore().sign().integrated_at(sigstore().now).image(IMAGE);
     assert!(!wanted(&late, &|_| ()), "logged after the certificate ended");
@@ -402,11 +546,17 @@ fn a_trusted_root_is_read_up_to_its_limit_and_without_keys_that_nobody_here_know
     let parse = |bytes: u64| {
         let mut text = sigstore().trusted_root().to_string().into_bytes();
         text.resize(usize::try_from(bytes).unwrap(), b' ');
-        TrustedRoot::parse(&text, "of the test").map(|root| root.name().to_owned()).map_err(|failure| failure.class().word())
+        TrustedRoot::parse(&text, "of the test")
+            .map(|root| root.name().to_owned())
+            .map_err(|failure| failure.class().word())
     };
     let most = luet_cosign::limits::ROOT_BYTES;
-    assert_eq!([most, most + 1, most + 2].map(parse), [Ok("of the test".to_owned()), Err("trustroot"), Err("trustroot")]);
-    let unknown = format!("{}/src/trust/testdata/keys/secp256k1_unsupported.pub", env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(
+        [most, most + 1, most + 2].map(parse),
+        [Ok("of the test".to_owned()), Err("trustroot"), Err("trustroot")]
+    );
+    let unknown =
+        format!("{}/src/trust/testdata/keys/secp256k1_unsupported.pub", env!("CARGO_MANIFEST_DIR"));
     let unknown = pem::parse(std::fs::read(unknown).unwrap()).unwrap().into_contents();
     for list in ["tlogs", "ctlogs"] {
         let add = |change: &dyn Fn(&mut Value)| {

@@ -1,5 +1,5 @@
-//! The environment's keyless settings at the real binary: who is expected where nobody is named, what is said about strangers,
-//! and `LUET_COSIGN_ANY_IDENTITY`.
+//! The environment's keyless settings at the real binary: who is expected where nobody is named,
+//! what is said about strangers, and `LUET_COSIGN_ANY_IDENTITY`.
 
 use super::*;
 use crate::support::{Image, Plugin, Reply, TestRegistry};
@@ -20,8 +20,12 @@ struct World {
 impl World {
     fn new() -> Self {
         let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"));
-        let root = plugin.write("root.json", sigstore().trusted_root().to_string()).display().to_string();
-        Self { registry: TestRegistry::start(), plugin: plugin.env("COSIGN_EXPERIMENTAL", "1").env("COSIGN_TRUSTED_ROOT", &root) }
+        let root =
+            plugin.write("root.json", sigstore().trusted_root().to_string()).display().to_string();
+        Self {
+            registry: TestRegistry::start(),
+            plugin: plugin.env("COSIGN_EXPERIMENTAL", "1").env("COSIGN_TRUSTED_ROOT", &root),
+        }
     }
 
     fn any() -> Self {
@@ -34,8 +38,12 @@ impl World {
     fn push(&self, tag: &str, signers: &[&str]) -> Image {
         let image = self.registry.push_image(REPO, tag, &[&files(tag)]);
         let sign = |identity: &&str| {
-            let signature = sigstore().sign().identity(identity).issuer(DEV.1).legacy(&image.digest);
-            crate::support::Signature { payload: signature.payload().to_vec(), annotations: signature.annotations().into_iter().collect() }
+            let signature =
+                sigstore().sign().identity(identity).issuer(DEV.1).legacy(&image.digest);
+            crate::support::Signature {
+                payload: signature.payload().to_vec(),
+                annotations: signature.annotations().into_iter().collect(),
+            }
         };
         let signatures: Vec<_> = signers.iter().map(sign).collect();
         self.registry.push_signatures(REPO, &image.digest, &signatures);
@@ -43,7 +51,8 @@ impl World {
     }
 
     fn dest(&self) -> std::path::PathBuf {
-        self.plugin.dest(&format!("dest{}", std::fs::read_dir(self.plugin.path("")).unwrap().count()))
+        self.plugin
+            .dest(&format!("dest{}", std::fs::read_dir(self.plugin.path("")).unwrap().count()))
     }
 
     fn before(&self, tag: &str) -> Reply {
@@ -81,7 +90,8 @@ fn without_an_identity_a_signature_is_refused_with_the_two_lines_to_add() {
     }
     let world = World { plugin: world.plugin.env("COSIGN_CERTIFICATE_IDENTITY", DEV.0), ..world };
     world.before("1").assert_refused("policy");
-    let world = World { plugin: world.plugin.env("COSIGN_CERTIFICATE_OIDC_ISSUER", DEV.1), ..world };
+    let world =
+        World { plugin: world.plugin.env("COSIGN_CERTIFICATE_OIDC_ISSUER", DEV.1), ..world };
     world.before("1").assert_silent_success();
 }
 
@@ -89,12 +99,16 @@ fn without_an_identity_a_signature_is_refused_with_the_two_lines_to_add() {
 fn expressions_of_the_environment_are_anchored() {
     let world = World::new();
     world.push("1", &[DEV.0]);
-    let plugin = world.plugin.env("COSIGN_CERTIFICATE_IDENTITY_REGEXP", "dev@").env("COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP", "https://.*");
+    let plugin = world
+        .plugin
+        .env("COSIGN_CERTIFICATE_IDENTITY_REGEXP", "dev@")
+        .env("COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP", "https://.*");
     let world = World { plugin, ..world };
     let reply = world.before("1");
     reply.assert_refused("identity");
     assert!(reply.error.contains("`environment` [COSIGN_CERTIFICATE_IDENTITY]"), "{}", reply.error);
-    let world = World { plugin: world.plugin.env("COSIGN_CERTIFICATE_IDENTITY_REGEXP", "dev@.*"), ..world };
+    let world =
+        World { plugin: world.plugin.env("COSIGN_CERTIFICATE_IDENTITY_REGEXP", "dev@.*"), ..world };
     world.before("1").assert_silent_success();
 }
 
@@ -106,7 +120,11 @@ fn the_first_signer_is_remembered_and_named_and_nobody_else_counts() {
     }
     // To look is not to install: nobody is remembered, and it is said whom nothing was asked of.
     let shown = world.plugin.run(["verify", &world.registry.name(&format!("{REPO}:3"))]);
-    assert!(shown.status.success() && String::from_utf8_lossy(&shown.stderr).contains("eve@example.com"), "{shown:?}");
+    assert!(
+        shown.status.success()
+            && String::from_utf8_lossy(&shown.stderr).contains("eve@example.com"),
+        "{shown:?}"
+    );
     let first = world.install("1");
     assert_eq!((first.error.as_str(), first.state.contains(DEV.0)), ("", true), "{first:?}");
     assert!(first.state.contains("`environment` [LUET_COSIGN_ANY_IDENTITY]"), "{first:?}");
@@ -115,7 +133,9 @@ fn the_first_signer_is_remembered_and_named_and_nobody_else_counts() {
     let third = world.install("3");
     third.assert_refused("identity");
     assert!(third.error.contains("seen forget --all"), "{}", third.error);
-    assert!(world.plugin.run(["seen", "forget", "--all", &world.registry.name(REPO)]).status.success());
+    assert!(
+        world.plugin.run(["seen", "forget", "--all", &world.registry.name(REPO)]).status.success()
+    );
     assert_eq!(world.install("3").error, "");
     world.install("1").assert_refused("identity");
 }
@@ -135,7 +155,13 @@ fn where_nothing_can_be_remembered_nobody_is_the_first() {
     let world = World::any();
     world.push("1", &[DEV.0]);
     let file = world.plugin.write("no-folder", "");
-    let world = World { plugin: world.plugin.env("XDG_STATE_HOME", file.to_str().unwrap()).env("HOME", file.to_str().unwrap()), ..world };
+    let world = World {
+        plugin: world
+            .plugin
+            .env("XDG_STATE_HOME", file.to_str().unwrap())
+            .env("HOME", file.to_str().unwrap()),
+        ..world
+    };
     world.before("1").assert_refused("state");
 }
 
@@ -152,13 +178,24 @@ fn a_key_beside_keyless_without_an_identity_is_the_only_signer() {
 fn verifying_asks_nobody_but_the_registry() {
     let world = World::new();
     world.push("1", &[DEV.0]);
-    let plugin = world.plugin.env("COSIGN_CERTIFICATE_IDENTITY", DEV.0).env("COSIGN_CERTIFICATE_OIDC_ISSUER", DEV.1);
+    let plugin = world
+        .plugin
+        .env("COSIGN_CERTIFICATE_IDENTITY", DEV.0)
+        .env("COSIGN_CERTIFICATE_OIDC_ISSUER", DEV.1);
     let world = World { plugin, ..world };
     world.before("1").assert_silent_success();
     let lines = world.registry.lines();
     assert_eq!(lines.len(), 5, "{lines:#?}");
     let name = world.registry.name(&format!("{REPO}:1"));
-    let output = world.plugin.run(["verify", "--json", "--certificate-identity", DEV.0, "--certificate-oidc-issuer", DEV.1, &name]);
+    let output = world.plugin.run([
+        "verify",
+        "--json",
+        "--certificate-identity",
+        DEV.0,
+        "--certificate-oidc-issuer",
+        DEV.1,
+        &name,
+    ]);
     // The root of the environment is no option's: the public one knows nobody here.
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -9,7 +9,8 @@ const GITLAB: &str = "https://gitlab.com";
 
 /// Whether a signature by this subject and issuer, with these claims, counts.
 fn counts(identity: &Identity, subject: &str, issuer: &str, claims: &[(u32, &str)]) -> bool {
-    let set = |leaf: &mut Leaf<'_>| claims.iter().for_each(|(number, text)| leaf.claim(*number, text));
+    let set =
+        |leaf: &mut Leaf<'_>| claims.iter().for_each(|(number, text)| leaf.claim(*number, text));
     let raw = |leaf: &mut Leaf<'_>| {
         // The old extensions hold bare text.
         for (number, text) in claims.iter().filter(|(number, _)| *number < 8) {
@@ -20,14 +21,18 @@ fn counts(identity: &Identity, subject: &str, issuer: &str, claims: &[(u32, &str
         set(leaf);
         raw(leaf);
     });
-    let verdict = Judge::of([Authority::of_identity(identity.clone())]).bundle(&signature.image(IMAGE).bundle());
+    let verdict = Judge::of([Authority::of_identity(identity.clone())])
+        .bundle(&signature.image(IMAGE).bundle());
     assert!(matches!(class(&verdict), "verified" | "identity"), "{verdict:?}");
     verdict.is_ok()
 }
 
 /// Reads a certificate that nobody has to believe.
 fn read(change: impl FnOnce(&mut Leaf<'_>)) -> Result<Certificate, Failure> {
-    let Signer::Certificate { leaf, .. } = sigstore().sign().leaf(change).image(IMAGE).signer else { panic!("a certificate") };
+    let Signer::Certificate { leaf, .. } = sigstore().sign().leaf(change).image(IMAGE).signer
+    else {
+        panic!("a certificate")
+    };
     Certificate::parse(&leaf)
 }
 
@@ -46,20 +51,38 @@ fn expressions_fit_the_whole_name() {
     // An alternative does not reach out of the anchors.
     assert!(!counts(&subject(Expected::regexp("a@acme|b@acme").unwrap()), "x-b@acme"));
     let prefix = subject(Expected::prefix("https://github.com/acme/").unwrap());
-    assert!(counts(&prefix, "https://github.com/acme/pkgs/.github/workflows/r.yml@refs/heads/main"));
-    assert!(!counts(&prefix, "https://github.com/acme-evil/pkgs/.github/workflows/r.yml@refs/heads/main"));
+    assert!(counts(
+        &prefix,
+        "https://github.com/acme/pkgs/.github/workflows/r.yml@refs/heads/main"
+    ));
+    assert!(!counts(
+        &prefix,
+        "https://github.com/acme-evil/pkgs/.github/workflows/r.yml@refs/heads/main"
+    ));
     assert!(!counts(&prefix, "https://github.com/acme/"), "a prefix is no name");
     let glob = subject(Expected::glob("https://ci.example/*/release@v*").unwrap());
     assert!(counts(&glob, "https://ci.example/acme/release@v1"));
-    assert!(!counts(&glob, "https://ci.example/acme/evil/release@v1") && !counts(&glob, "https://ci.example/acme/release@v1/x"));
-    assert!(counts(&subject(Expected::glob("https://ci.example/**").unwrap()), "https://ci.example/a/b/c"));
+    assert!(
+        !counts(&glob, "https://ci.example/acme/evil/release@v1")
+            && !counts(&glob, "https://ci.example/acme/release@v1/x")
+    );
+    assert!(counts(
+        &subject(Expected::glob("https://ci.example/**").unwrap()),
+        "https://ci.example/a/b/c"
+    ));
 }
 
 #[test]
 fn what_is_expected_is_the_same_where_it_is_written_the_same() {
     let expected = || {
-        let (exact, prefix) = (Expected::Exact("https://a.b/".to_owned()), Expected::prefix("https://a.b/").unwrap());
-        [exact, prefix, Expected::glob("https://a.b/").unwrap(), Expected::regexp("https://a.b/").unwrap()]
+        let (exact, prefix) =
+            (Expected::Exact("https://a.b/".to_owned()), Expected::prefix("https://a.b/").unwrap());
+        [
+            exact,
+            prefix,
+            Expected::glob("https://a.b/").unwrap(),
+            Expected::regexp("https://a.b/").unwrap(),
+        ]
     };
     for (at, one) in expected().iter().enumerate() {
         for (other_at, other) in expected().iter().enumerate() {
@@ -90,21 +113,53 @@ fn a_workflow_of_github_lies_in_and_ran_for_the_repository() {
         reference: reference.map(|text| Expected::glob(text).unwrap()),
     };
     let uri = "https://github.com/acme/pkgs/.github/workflows/release.yml@refs/tags/v1.0";
-    let claims = [(5, "acme/pkgs"), (6, "refs/tags/v1.0"), (12, "https://github.com/acme/pkgs"), (14, "refs/tags/v1.0")];
-    for good in [identity(None, None), identity(Some("release.yml"), None), identity(Some("release.yml"), Some("refs/tags/v*"))] {
+    let claims = [
+        (5, "acme/pkgs"),
+        (6, "refs/tags/v1.0"),
+        (12, "https://github.com/acme/pkgs"),
+        (14, "refs/tags/v1.0"),
+    ];
+    for good in [
+        identity(None, None),
+        identity(Some("release.yml"), None),
+        identity(Some("release.yml"), Some("refs/tags/v*")),
+    ] {
         assert!(counts(&good, uri, GITHUB, &claims), "{good}");
         assert!(counts(&good, uri, GITHUB, &claims[..2]), "{good}, before 2022");
-        assert!(!counts(&good, uri, "https://token.actions.githubusercontent.com.evil", &claims), "{good}");
+        assert!(
+            !counts(&good, uri, "https://token.actions.githubusercontent.com.evil", &claims),
+            "{good}"
+        );
         assert!(!counts(&good, uri, GITHUB, &[]), "{good}, without what it ran for");
     }
     assert!(!counts(&identity(Some("other.yml"), None), uri, GITHUB, &claims));
     assert!(!counts(&identity(None, Some("refs/heads/*")), uri, GITHUB, &claims));
     let strict = identity(Some("release.yml"), Some("refs/tags/v*"));
     // A reusable workflow of acme's, called by somebody else; and somebody else's, called by acme.
-    assert!(!counts(&strict, uri, GITHUB, &[(12, "https://github.com/evil/x"), (14, "refs/tags/v1.0")]));
-    assert!(!counts(&strict, "https://github.com/evil/x/.github/workflows/release.yml@refs/tags/v1.0", GITHUB, &claims));
-    assert!(!counts(&strict, uri, GITHUB, &[(12, "https://github.com/acme/pkgs"), (14, "refs/heads/evil")]));
-    assert!(!counts(&strict, uri, GITHUB, &[(5, "evil/x"), (12, "https://github.com/acme/pkgs"), (14, "refs/tags/v1.0")]));
+    assert!(!counts(
+        &strict,
+        uri,
+        GITHUB,
+        &[(12, "https://github.com/evil/x"), (14, "refs/tags/v1.0")]
+    ));
+    assert!(!counts(
+        &strict,
+        "https://github.com/evil/x/.github/workflows/release.yml@refs/tags/v1.0",
+        GITHUB,
+        &claims
+    ));
+    assert!(!counts(
+        &strict,
+        uri,
+        GITHUB,
+        &[(12, "https://github.com/acme/pkgs"), (14, "refs/heads/evil")]
+    ));
+    assert!(!counts(
+        &strict,
+        uri,
+        GITHUB,
+        &[(5, "evil/x"), (12, "https://github.com/acme/pkgs"), (14, "refs/tags/v1.0")]
+    ));
     for evil in [
         "https://github.com/acme/pkgs/.github/workflows/release.yml@evil.yml@refs/tags/v1.0",
         "https://github.com/acme/pkgs/.github/workflows/release.yml",
@@ -119,7 +174,9 @@ fn the_owner_of_a_name_is_who_the_registry_says() {
     let owner = |name: &str| Identity::RegistryOwner.of_image(&name.parse().unwrap());
     let uri = "https://github.com/somebody/shared/.github/workflows/build.yml@refs/heads/main";
     let acme = owner("ghcr.io/acme/packages");
-    for claims in [[(16, "https://github.com/ACME")], [(16, "https://github.com/acme")], [(5, "Acme/pkgs")]] {
+    for claims in
+        [[(16, "https://github.com/ACME")], [(16, "https://github.com/acme")], [(5, "Acme/pkgs")]]
+    {
         assert!(counts(&acme, uri, GITHUB, &claims), "{claims:?}");
         assert!(!counts(&acme, uri, GITLAB, &claims), "{claims:?} of another issuer");
     }
@@ -140,28 +197,45 @@ fn the_owner_of_a_name_is_who_the_registry_says() {
         GITLAB,
         &[(16, "https://gitlab.com/acme/sub")]
     ));
-    assert!(!counts(&group, "https://gitlab.com/acme/sub/packages//.gitlab-ci.yml@refs/heads/main", GITLAB, &[(5, "acme/sub")]));
-    for elsewhere in ["quay.io/acme/packages", "ghcr.io.evil.example/acme/packages", "docker.io/acme/packages"] {
+    assert!(!counts(
+        &group,
+        "https://gitlab.com/acme/sub/packages//.gitlab-ci.yml@refs/heads/main",
+        GITLAB,
+        &[(5, "acme/sub")]
+    ));
+    for elsewhere in
+        ["quay.io/acme/packages", "ghcr.io.evil.example/acme/packages", "docker.io/acme/packages"]
+    {
         assert_eq!(owner(elsewhere), Identity::Unnamed, "{elsewhere}");
     }
 }
 
-/// Each signer is under one trusted root: what another root's authority says of whom this one names is nothing.
+/// Each signer is under one trusted root: what another root's authority says of whom this one names
+/// is nothing.
 #[test]
 fn a_signer_counts_only_under_the_root_that_it_names() {
     let private = Sigstore::new();
-    let under =
-        |root: Option<&str>, identity: Identity| Authority { root: root.map(ToOwned::to_owned), ..Authority::of_identity(identity) };
-    let wide = Identity::Named { issuer: Expected::Exact(DEV.1.to_owned()), subject: Expected::glob("*@example.com").unwrap() };
-    let authorities = [under(Some("private"), wide.clone()), under(None, named(DEV)), under(Some("same"), wide)];
+    let under = |root: Option<&str>, identity: Identity| Authority {
+        root: root.map(ToOwned::to_owned),
+        ..Authority::of_identity(identity)
+    };
+    let wide = Identity::Named {
+        issuer: Expected::Exact(DEV.1.to_owned()),
+        subject: Expected::glob("*@example.com").unwrap(),
+    };
+    let authorities =
+        [under(Some("private"), wide.clone()), under(None, named(DEV)), under(Some("same"), wide)];
     let requirements = Requirements::default();
     let mut roots = Roots::default();
-    for (name, root) in [(None, sigstore()), (Some("private"), &private), (Some("same"), &private)] {
-        let root = TrustedRoot::parse(root.trusted_root().to_string().as_bytes(), "of the test").map(Arc::new);
+    for (name, root) in [(None, sigstore()), (Some("private"), &private), (Some("same"), &private)]
+    {
+        let root = TrustedRoot::parse(root.trusted_root().to_string().as_bytes(), "of the test")
+            .map(Arc::new);
         roots.insert(name.map(ToOwned::to_owned), root);
     }
     let checker = Checker { roots, ..Checker::new(&authorities, &requirements) };
-    for (signer, expected) in [(&private, [true, false, true]), (sigstore(), [false, true, false])] {
+    for (signer, expected) in [(&private, [true, false, true]), (sigstore(), [false, true, false])]
+    {
         let bundle = signer.sign().image(IMAGE).bundle().to_string();
         let bundle = Bundle::parse(bundle.as_bytes(), BundleSource::Registry).unwrap();
         let verified = check_bundle(&bundle, &image(), &checker).unwrap().unwrap();
@@ -178,9 +252,13 @@ fn what_a_stranger_is_called_is_nothing_that_a_shell_runs() {
         ("$(reboot)`reboot`", "'%'"),
         ("it's", r"'https://github.com/evil/x/.github/workflows/r.yml@refs/heads/it'\''s'"),
     ] {
-        let subject = format!("https://github.com/evil/x/.github/workflows/r.yml@refs/heads/{part}");
-        let refused = Judge::new().bundle(&sigstore().sign().identity(&subject).image(IMAGE).bundle()).unwrap_err();
-        let expected = format!(" COSIGN_CERTIFICATE_IDENTITY={} COSIGN", quoted.replace('%', &subject));
+        let subject =
+            format!("https://github.com/evil/x/.github/workflows/r.yml@refs/heads/{part}");
+        let refused = Judge::new()
+            .bundle(&sigstore().sign().identity(&subject).image(IMAGE).bundle())
+            .unwrap_err();
+        let expected =
+            format!(" COSIGN_CERTIFICATE_IDENTITY={} COSIGN", quoted.replace('%', &subject));
         assert!(refused.the_hint().contains(&expected), "{expected}: {}", refused.the_hint());
     }
 }
@@ -202,13 +280,19 @@ fn a_certificate_has_one_name_that_people_can_read_and_one_issuer() {
         (vec![San::Other("dev".to_owned()), San::Other("dev".to_owned())], "several names"),
     ] {
         let failure = read(|leaf| leaf.names = names).unwrap_err();
-        assert!(failure.class().word() == "identity" && failure.message().contains(words), "{}", failure.text());
+        assert!(
+            failure.class().word() == "identity" && failure.message().contains(words),
+            "{}",
+            failure.text()
+        );
     }
-    let failure = read(|leaf| [1, 8].into_iter().for_each(|number| leaf.claim(number, ""))).unwrap_err();
+    let failure =
+        read(|leaf| [1, 8].into_iter().for_each(|number| leaf.claim(number, ""))).unwrap_err();
     assert!(failure.message().contains("no issuer"), "{}", failure.text());
 }
 
-/// What is remembered of a signer: a run of a workflow adds a branch, a tag or a commit, and nothing else is cut off.
+/// What is remembered of a signer: a run of a workflow adds a branch, a tag or a commit, and
+/// nothing else is cut off.
 #[test]
 fn a_name_lasts_without_what_one_run_of_a_workflow_adds() {
     let (workflow, commit) = ("https://ci.example/acme/build.yml", "0123456789abcdef".repeat(4));

@@ -19,9 +19,15 @@ fn a_logged_signature_counts_and_says_when() {
     let then = sigstore().now - SignedDuration::from_hours(9);
     for form in Form::ALL {
         let signature = form.sign(form.signing(sigstore()).keyed(&key).at(then));
-        let verified = form.judge(&signature, &judge).unwrap_or_else(|failure| panic!("{form:?}: {}", failure.text()));
+        let verified = form
+            .judge(&signature, &judge)
+            .unwrap_or_else(|failure| panic!("{form:?}: {}", failure.text()));
         if form != Form::BundleV2 {
-            assert_eq!(verified.times().first().map(|time| time.as_second()), Some(then.as_second()), "{form:?}");
+            assert_eq!(
+                verified.times().first().map(|time| time.as_second()),
+                Some(then.as_second()),
+                "{form:?}"
+            );
         }
         assert!(verified.certificate().is_none());
     }
@@ -42,7 +48,11 @@ fn what_was_not_logged_or_as_something_else_does_not_count() {
         let mut borrowed = form.sign(form.signing(sigstore()).keyed(&key));
         borrowed.entry = form.sign(form.signing(sigstore()).keyed(&key)).entry;
         assert_eq!(class(&form.judge(&borrowed, &strict)), "tlog", "{form:?}");
-        assert_eq!(class(&form.judge(&borrowed, &lax)), "verified", "attached entries are ignored beside a key, {form:?}");
+        assert_eq!(
+            class(&form.judge(&borrowed, &lax)),
+            "verified",
+            "attached entries are ignored beside a key, {form:?}"
+        );
     }
     for form in [Form::Legacy, Form::BundleV1] {
         let elsewhere = form.sign(sigstore().sign().keyed(&key).logged_in(&other));
@@ -54,11 +64,17 @@ fn what_was_not_logged_or_as_something_else_does_not_count() {
 #[test]
 fn a_root_is_needed_for_logs_and_certificates_alone() {
     let key = Key::p256();
-    let needed = [authority(&key, false), authority(&key, true), Authority::of_identity(named(DEV))].map(|one| one.needs_root());
+    let needed =
+        [authority(&key, false), authority(&key, true), Authority::of_identity(named(DEV))]
+            .map(|one| one.needs_root());
     assert_eq!(needed, [false, true, true]);
     let mut roots = Roots::default();
     roots.insert(None, TrustedRoot::parse(b"{}", "of the test").map(Arc::new));
-    assert_eq!([None, Some(&"other".to_owned())].map(|name| roots.has(name)), [true, false], "what became of it is known: it is broken");
+    assert_eq!(
+        [None, Some(&"other".to_owned())].map(|name| roots.has(name)),
+        [true, false],
+        "what became of it is known: it is broken"
+    );
 }
 
 /// S17: a certificate is no key, and a key no certificate.
@@ -69,7 +85,11 @@ fn keys_and_certificates_do_not_stand_for_each_other() {
         let keyed = form.sign(form.signing(sigstore()).keyed(&key));
         assert_eq!(class(&form.judge(&keyed, &Judge::new())), "identity", "{form:?}");
         let keyless = form.sign(form.signing(sigstore()));
-        assert_eq!(class(&form.judge(&keyless, &Judge::of([authority(&key, true)]))), "identity", "{form:?}");
+        assert_eq!(
+            class(&form.judge(&keyless, &Judge::of([authority(&key, true)]))),
+            "identity",
+            "{form:?}"
+        );
         let both = Judge::of([authority(&key, false), Authority::of_identity(named(DEV))]);
         assert_eq!(class(&form.judge(&keyed, &both)), "verified", "{form:?}");
         assert_eq!(class(&form.judge(&keyless, &both)), "verified", "{form:?}");
@@ -89,12 +109,17 @@ fn a_signature_by_another_key_is_told_by_how_many_are_trusted() {
         for form in Form::ALL {
             let signature = form.sign(form.signing(sigstore()).keyed(&key).without_log());
             let failure = form.judge(&signature, &judge).unwrap_err();
-            assert_eq!((failure.class(), failure.message().as_str()), (Class::Identity, words), "{form:?}");
+            assert_eq!(
+                (failure.class(), failure.message().as_str()),
+                (Class::Identity, words),
+                "{form:?}"
+            );
         }
     }
 }
 
-/// T12: the log key may have been stolen after its end, and nobody says when the signature was made.
+/// T12: the log key may have been stolen after its end, and nobody says when the signature was
+/// made.
 #[test]
 fn a_log_that_ended_vouches_for_nothing_that_has_no_time() {
     let key = Key::p256();
@@ -104,13 +129,15 @@ fn a_log_that_ended_vouches_for_nothing_that_has_no_time() {
         if end {
             judge.root["tlogs"][1]["publicKey"]["validFor"]["end"] = ended.clone();
         }
-        let signature = sigstore().sign().keyed(&key).logged_in(&sigstore().rekor2).tsa(tsa).image(IMAGE);
+        let signature =
+            sigstore().sign().keyed(&key).logged_in(&sigstore().rekor2).tsa(tsa).image(IMAGE);
         let verdict = judge.bundle(&signature.bundle());
         assert_eq!(class(&verdict), if end { "tlog" } else { "verified" }, "{tsa} {verdict:?}");
     }
 }
 
-/// One key under two names, of which one demands a log entry: either is enough, in whatever order they are named.
+/// One key under two names, of which one demands a log entry: either is enough, in whatever order
+/// they are named.
 #[test]
 fn one_key_can_be_two_signers() {
     let key = Key::p256();
@@ -127,15 +154,20 @@ fn one_key_can_be_two_signers() {
     assert_eq!(class(&twice.legacy(&layer(&plain), plain.payload())), "tlog");
 }
 
-/// A stranger who may push puts a certificate beside the signature of a key whose signatures the payload alone can show.
+/// A stranger who may push puts a certificate beside the signature of a key whose signatures the
+/// payload alone can show.
 #[test]
 fn a_certificate_beside_a_key_signature_changes_nothing() {
-    let read = |name: &str| std::fs::read(format!("{}/src/trust/testdata/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let manifest: Value = serde_json::from_slice(&read("peers/ed25519.c2leg/manifest.json")).unwrap();
+    let read = |name: &str| {
+        std::fs::read(format!("{}/src/trust/testdata/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    };
+    let manifest: Value =
+        serde_json::from_slice(&read("peers/ed25519.c2leg/manifest.json")).unwrap();
     let payload = read("peers/ed25519.c2leg/payload.json");
     let mut layer = manifest["layers"][0].clone();
     let stranger = sigstore().sign().identity("eve@example.com").legacy(IMAGE).annotations();
-    layer["annotations"]["dev.sigstore.cosign/certificate"] = json!(stranger["dev.sigstore.cosign/certificate"]);
+    layer["annotations"]["dev.sigstore.cosign/certificate"] =
+        json!(stranger["dev.sigstore.cosign/certificate"]);
     let key = PublicKey::from_pem(&read("keys/ed25519.pub")).unwrap();
     let judge = Judge::of([Authority::of_key("acme", key), Authority::of_identity(named(DEV))]);
     assert_eq!(class(&judge.legacy(&layer, &payload)), "verified");

@@ -1,4 +1,5 @@
-//! Whoever signed first, at the real binary: what is remembered of them, and what does not make it forgotten.
+//! Whoever signed first, at the real binary: what is remembered of them, and what does not make it
+//! forgotten.
 
 use super::*;
 use crate::model::Key;
@@ -11,7 +12,8 @@ fn files(tag: &str) -> Vec<u8> {
     crate::support::layer(&[("file", tag.as_bytes())])
 }
 
-/// A registry, a plugin that trusts whoever signed first, and a key that its policy may trust beside.
+/// A registry, a plugin that trusts whoever signed first, and a key that its policy may trust
+/// beside.
 struct World {
     registry: TestRegistry,
     plugin: Plugin,
@@ -22,10 +24,14 @@ impl World {
     /// With the environment as the policy, or a file that trusts these.
     fn new(trust: Option<&str>) -> Self {
         let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"));
-        let root = plugin.write("root.json", sigstore().trusted_root().to_string()).display().to_string();
+        let root =
+            plugin.write("root.json", sigstore().trusted_root().to_string()).display().to_string();
         let key = Key::p256();
         plugin.write("acme.pub", key.pem());
-        let mut plugin = plugin.env("COSIGN_EXPERIMENTAL", "1").env("COSIGN_TRUSTED_ROOT", &root).env("LUET_COSIGN_ANY_IDENTITY", "1");
+        let mut plugin = plugin
+            .env("COSIGN_EXPERIMENTAL", "1")
+            .env("COSIGN_TRUSTED_ROOT", &root)
+            .env("LUET_COSIGN_ANY_IDENTITY", "1");
         if let Some(trust) = trust {
             let text = format!(
                 "version: 1\ndefaults: {{unmatched: deny}}\nnetwork: {{trusted_root: root.json}}\nsigners:\n  acme: {{key: acme.pub}}\n  first: {{keyless: any}}\nrepositories:\n  - {{name: r, scope: '*', trust: {trust}}}\n"
@@ -45,7 +51,10 @@ impl World {
             } else {
                 sigstore().sign().identity(identity).issuer(DEV.1).legacy(&image.digest)
             };
-            crate::support::Signature { payload: signature.payload().to_vec(), annotations: signature.annotations().into_iter().collect() }
+            crate::support::Signature {
+                payload: signature.payload().to_vec(),
+                annotations: signature.annotations().into_iter().collect(),
+            }
         };
         let signatures: Vec<_> = signers.iter().map(sign).collect();
         self.registry.push_signatures(REPO, &image.digest, &signatures);
@@ -55,7 +64,9 @@ impl World {
     /// Both events of an image that is unpacked as it is.
     fn install(&self, tag: &str, content: &str) -> Reply {
         let name = self.registry.name(&format!("{REPO}:{tag}"));
-        let dest = self.plugin.dest(&format!("dest{}", std::fs::read_dir(self.plugin.path("")).unwrap().count()));
+        let dest = self
+            .plugin
+            .dest(&format!("dest{}", std::fs::read_dir(self.plugin.path("")).unwrap().count()));
         let before = self.plugin.pre_unpack(&name, &dest);
         if !before.error.is_empty() {
             return before;
@@ -76,7 +87,13 @@ fn forgetting_a_tag_is_not_forgetting_who_signed_first() {
     world.push("1", "1", &[DEV.0]);
     world.push("2", "2", &[EVE]);
     assert_eq!(world.install("1", "1").error, "");
-    assert!(world.plugin.run(["seen", "forget", &world.registry.name(&format!("{REPO}:1"))]).status.success());
+    assert!(
+        world
+            .plugin
+            .run(["seen", "forget", &world.registry.name(&format!("{REPO}:1"))])
+            .status
+            .success()
+    );
     world.install("2", "2").assert_refused("identity");
 }
 
@@ -100,7 +117,8 @@ fn whoever_signs_beside_a_key_is_remembered_where_both_are_asked_for() {
     world.install("2", "2").assert_refused("identity");
 }
 
-/// As long as there is no first signer every place is looked at, though one good signature was found: the next may be another's.
+/// As long as there is no first signer every place is looked at, though one good signature was
+/// found: the next may be another's.
 #[test]
 fn nobody_is_the_first_while_another_signed_elsewhere() {
     let world = World::new(None);
@@ -132,7 +150,9 @@ fn whoever_signs_beside_a_key_that_is_enough_is_nobody() {
 fn only_the_ref_of_a_workflow_is_no_part_of_a_name() {
     let fingerprint = |subject: &str| {
         let any = Judge::of([Authority::of_identity(Identity::Any)]);
-        *any.bundle(&sigstore().sign().identity(subject).image(IMAGE).bundle()).unwrap().fingerprint()
+        *any.bundle(&sigstore().sign().identity(subject).image(IMAGE).bundle())
+            .unwrap()
+            .fingerprint()
     };
     let workflow = "https://github.com/acme/pkgs/.github/workflows/release.yml";
     let commit = "0123456789abcdef0123456789abcdef01234567";

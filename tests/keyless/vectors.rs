@@ -1,4 +1,5 @@
-//! Images that real cosigns signed against a real Sigstore: `../shared/vectors/cosign-images`, whose table says what is right.
+//! Images that real cosigns signed against a real Sigstore: `../shared/vectors/cosign-images`,
+//! whose table says what is right.
 
 use crate::support::{Options, Plugin, Reply, TestRegistry, vectors};
 
@@ -6,11 +7,15 @@ const REPO: &str = "acme/packages";
 /// Who signed most of them.
 const DEV: (&str, &str) = ("dev@example.com", "http://127.0.0.1:8888");
 /// The workflow that signed one.
-const WORKFLOW: (&str, &str) = ("https://github.com/acme/pkgs/.github/workflows/release.yml@refs/heads/main", "http://127.0.0.1:8888/gha");
+const WORKFLOW: (&str, &str) = (
+    "https://github.com/acme/pkgs/.github/workflows/release.yml@refs/heads/main",
+    "http://127.0.0.1:8888/gha",
+);
 
 /// Asks the event about an image, as somebody who wants this identity.
 fn install(name: &str, shape: &str, (subject, issuer): (&str, &str)) -> Reply {
-    let registry = TestRegistry::with(Options { referrers: shape == "referrers", ..Options::default() });
+    let registry =
+        TestRegistry::with(Options { referrers: shape == "referrers", ..Options::default() });
     vectors::push(&registry, REPO, name, shape);
     let root = vectors::folder().join("trust/trusted_root.json").canonicalize().unwrap();
     let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"))
@@ -24,7 +29,10 @@ fn install(name: &str, shape: &str, (subject, issuer): (&str, &str)) -> Reply {
 #[test]
 #[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn every_image_has_the_verdict_of_the_table() {
-    let signed = ["c2leg", "c2root", "c3leg", "c3b1", "c3b1t", "c3b2", "c3tuf", "c2b1", "both1", "mix1", "twob"];
+    let signed = [
+        "c2leg", "c2root", "c3leg", "c3b1", "c3b1t", "c3b2", "c3tuf", "c2b1", "both1", "mix1",
+        "twob",
+    ];
     for shape in ["referrers", "tagfallback"] {
         for name in signed {
             // This one was signed in one shape only.
@@ -33,9 +41,12 @@ fn every_image_has_the_verdict_of_the_table() {
                 continue;
             }
             install(name, shape, DEV).assert_silent_success();
-            for wrong in
-                [("eve2@example.com", DEV.1), (DEV.0, "http://127.0.0.1:8888/gha"), ("Dev@example.com", DEV.1), ("dev@example", DEV.1)]
-            {
+            for wrong in [
+                ("eve2@example.com", DEV.1),
+                (DEV.0, "http://127.0.0.1:8888/gha"),
+                ("Dev@example.com", DEV.1),
+                ("dev@example", DEV.1),
+            ] {
                 install(name, shape, wrong).assert_refused("identity");
             }
         }

@@ -1,7 +1,8 @@
 //! A signature is for a repository and a tag (security.md R02, R03): `bind_tag` and `mirror_of`.
 
 use crate::support::{
-    ACME, IMAGE, OTHER, absent, errors, image_digest, load, now, reference, signature_for, warnings, with_rules, with_signatures, word,
+    ACME, IMAGE, OTHER, absent, errors, image_digest, load, now, reference, signature_for,
+    warnings, with_rules, with_signatures, word,
 };
 use luet_cosign::class::{Class, Failure};
 use luet_cosign::name::Digest;
@@ -22,7 +23,8 @@ fn claims(repository: &str, tag: &str) -> Claims {
 }
 
 fn matched(keys: &str, image: &str) -> Matched {
-    load(&with_rules(&format!("  - {{name: r, scope: 'quay.io/acme/**', trust: [acme]{keys}}}\n"))).matching(&reference(image), now())
+    load(&with_rules(&format!("  - {{name: r, scope: 'quay.io/acme/**', trust: [acme]{keys}}}\n")))
+        .matching(&reference(image), now())
 }
 
 fn by_acme(claims: &Claims) -> VerifiedSignature {
@@ -34,7 +36,11 @@ fn decision(matched: &Matched, claims: &[Claims]) -> Decision {
     if let Some(digest) = matched.reference().digest() {
         evidence.image.digest = *digest;
     }
-    decide(matched, &with_signatures(evidence, claims.iter().map(|claims| Ok(by_acme(claims))).collect()), now())
+    decide(
+        matched,
+        &with_signatures(evidence, claims.iter().map(|claims| Ok(by_acme(claims))).collect()),
+        now(),
+    )
 }
 
 fn outcome(keys: &str, image: &str, claims: Claims) -> &'static str {
@@ -71,9 +77,17 @@ fn a_signature_for_another_repository_or_tag_is_binding() {
         ("quay.io/acme/other", "-", WRONG),
     ] {
         for (keys, expected) in [OFF, IF_PRESENT, REQUIRED].into_iter().zip(expected) {
-            assert_eq!(outcome(keys, IMAGE, claims(repository, tag)), expected, "{repository} {tag} {keys}");
+            assert_eq!(
+                outcome(keys, IMAGE, claims(repository, tag)),
+                expected,
+                "{repository} {tag} {keys}"
+            );
         }
-        assert_eq!(outcome("", IMAGE, claims(repository, tag)), expected[1], "the default is if-present: {repository} {tag}");
+        assert_eq!(
+            outcome("", IMAGE, claims(repository, tag)),
+            expected[1],
+            "the default is if-present: {repository} {tag}"
+        );
     }
 }
 
@@ -82,7 +96,11 @@ fn what_was_made_for_something_else_does_not_pass_as_unsigned_either() {
     for unsigned in ["warn", "allow, reason: test"] {
         let keys = format!(", unsigned: {unsigned}");
         assert_eq!(outcome(&keys, IMAGE, claims(HERE, "other")), "binding", "{unsigned}");
-        assert_eq!(outcome(&format!("{keys}{REQUIRED}"), IMAGE, claims("-", "-")), "binding", "{unsigned}");
+        assert_eq!(
+            outcome(&format!("{keys}{REQUIRED}"), IMAGE, claims("-", "-")),
+            "binding",
+            "{unsigned}"
+        );
     }
 }
 
@@ -94,7 +112,12 @@ fn one_signature_that_is_bound_is_enough() {
             let decision = decision(&matched(keys, IMAGE), &order.map(Clone::clone));
             assert_eq!(word(&decision), "verified", "{keys}");
             let provisional = decision.into_result().unwrap();
-            assert!(provisional.signatures().all(|signature| signature.claims().tag.as_ref() != wrong.tag.as_ref()), "{keys}");
+            assert!(
+                provisional
+                    .signatures()
+                    .all(|signature| signature.claims().tag.as_ref() != wrong.tag.as_ref()),
+                "{keys}"
+            );
             assert_eq!(provisional.signatures().count(), if keys == REQUIRED { 1 } else { 2 });
         }
     }
@@ -109,7 +132,14 @@ fn one_signature_that_is_bound_is_enough() {
 fn a_stranger_who_names_something_else_is_a_stranger() {
     let matched = matched("", IMAGE);
     let stranger = signature_for("other", &OTHER, &image_digest(), &claims("evil.example/x", "y"));
-    assert_eq!(word(&decide(&matched, &with_signatures(absent(&matched, None), vec![Ok(stranger)]), now())), "identity");
+    assert_eq!(
+        word(&decide(
+            &matched,
+            &with_signatures(absent(&matched, None), vec![Ok(stranger)]),
+            now()
+        )),
+        "identity"
+    );
 }
 
 #[test]
@@ -126,7 +156,11 @@ fn by_digest_the_repository_is_compared_and_the_tag_only_where_one_is_written() 
             (&with_tag, HERE, "yip-1.0", "verified"),
             (&with_tag, HERE, "other", "binding"),
         ] {
-            assert_eq!(outcome(keys, image, claims(repository, tag)), expected, "{keys} {image} {repository} {tag}");
+            assert_eq!(
+                outcome(keys, image, claims(repository, tag)),
+                expected,
+                "{keys} {image} {repository} {tag}"
+            );
         }
     }
     assert_eq!(outcome(REQUIRED, &by_digest, claims("-", "yip-1.0")), "binding");
@@ -139,7 +173,8 @@ fn the_manifest_of_a_platform_is_bound_as_the_image_is() {
     let of_child = |keys: &str, claims: &Claims, declared: bool| {
         let matched = matched(keys, IMAGE);
         let signature = signature_for("acme", &ACME, &child, claims);
-        let evidence = with_signatures(absent(&matched, declared.then_some(child)), vec![Ok(signature)]);
+        let evidence =
+            with_signatures(absent(&matched, declared.then_some(child)), vec![Ok(signature)]);
         word(&decide(&matched, &evidence, now()))
     };
     for (repository, tag, if_present, required) in [
@@ -151,8 +186,16 @@ fn the_manifest_of_a_platform_is_bound_as_the_image_is() {
         ("-", "-", "verified", "binding"),
         ("-", "yip-1.0", "verified", "binding"),
     ] {
-        assert_eq!(of_child(IF_PRESENT, &claims(repository, tag), true), if_present, "{repository} {tag}");
-        assert_eq!(of_child(REQUIRED, &claims(repository, tag), true), required, "{repository} {tag}");
+        assert_eq!(
+            of_child(IF_PRESENT, &claims(repository, tag), true),
+            if_present,
+            "{repository} {tag}"
+        );
+        assert_eq!(
+            of_child(REQUIRED, &claims(repository, tag), true),
+            required,
+            "{repository} {tag}"
+        );
     }
     // Only of the manifest that this platform takes.
     assert_eq!(of_child(REQUIRED, &claims(HERE, "yip-1.0"), false), "binding");
@@ -166,7 +209,10 @@ fn a_signer_that_is_known_to_bind_must_bind() {
         let matched = matched(keys, IMAGE);
         let mut evidence = with_signatures(absent(&matched, None), vec![Ok(by_acme(&claims))]);
         evidence.memory.binders.insert(*key);
-        assert_eq!(matched.enough(&evidence), word(&decide(&matched, &evidence, now())) == "verified");
+        assert_eq!(
+            matched.enough(&evidence),
+            word(&decide(&matched, &evidence, now())) == "verified"
+        );
         word(&decide(&matched, &evidence, now()))
     };
     let (acme, other) = (ACME.public().fingerprint(), OTHER.public().fingerprint());
@@ -177,13 +223,20 @@ fn a_signer_that_is_known_to_bind_must_bind() {
     assert_eq!(outcome(OFF, acme, claims("-", "-")), "verified");
     let matched = matched(REQUIRED, IMAGE);
     let Decision::Refused(failure) = decision(&matched, &[claims("-", "-")]) else { panic!() };
-    assert!(failure.message().contains("this signer binds its signatures, this one is an older or foreign one"), "{failure}");
+    assert!(
+        failure
+            .message()
+            .contains("this signer binds its signatures, this one is an older or foreign one"),
+        "{failure}"
+    );
 }
 
 #[test]
 fn a_mirror_serves_what_was_signed_under_another_name() {
     let outcome = |scope: &str, prefix: &str, image: &str, claims: Claims| {
-        let rule = format!("  - {{name: r, scope: '{scope}', mirror_of: '{prefix}', trust: [acme], bind_tag: required}}\n");
+        let rule = format!(
+            "  - {{name: r, scope: '{scope}', mirror_of: '{prefix}', trust: [acme], bind_tag: required}}\n"
+        );
         let matched = load(&with_rules(&rule)).matching(&reference(image), now());
         word(&decision(&matched, &[claims]))
     };
@@ -202,22 +255,59 @@ fn a_mirror_serves_what_was_signed_under_another_name() {
         (LAN, "ghcr.io/vendor", OS, "registry.lan:5000/vendor/other", "1", "binding"),
         (LAN, "ghcr.io", OS, "ghcr.io/os", "1", "verified"),
         ("registry.lan:5000/**", "ghcr.io", OS, "ghcr.io/vendor/os", "1", "verified"),
-        ("registry.lan:5000/vendor/os", "ghcr.io/vendor/system", OS, "ghcr.io/vendor/system", "1", "verified"),
-        ("registry.lan:5000/vendor/os", "ghcr.io/vendor/system", OS, "ghcr.io/vendor/os", "1", "binding"),
-        ("registry.lan/hub/**", "docker.io", "registry.lan/hub/alpine:3", "docker.io/library/alpine", "3", "verified"),
+        (
+            "registry.lan:5000/vendor/os",
+            "ghcr.io/vendor/system",
+            OS,
+            "ghcr.io/vendor/system",
+            "1",
+            "verified",
+        ),
+        (
+            "registry.lan:5000/vendor/os",
+            "ghcr.io/vendor/system",
+            OS,
+            "ghcr.io/vendor/os",
+            "1",
+            "binding",
+        ),
+        (
+            "registry.lan/hub/**",
+            "docker.io",
+            "registry.lan/hub/alpine:3",
+            "docker.io/library/alpine",
+            "3",
+            "verified",
+        ),
     ] {
-        assert_eq!(outcome(scope, prefix, image, claims(repository, tag)), expected, "{scope} {prefix} {repository}:{tag}");
+        assert_eq!(
+            outcome(scope, prefix, image, claims(repository, tag)),
+            expected,
+            "{scope} {prefix} {repository}:{tag}"
+        );
     }
     // Each scope of a rule is a mirror by itself.
     let two = "  - {name: r, scope: ['a.lan/vendor/**', 'b.lan/x/y/**'], mirror_of: ghcr.io/vendor, trust: [acme]}\n";
     for image in ["a.lan/vendor/os:1", "b.lan/x/y/os:1"] {
         let matched = load(&with_rules(two)).matching(&reference(image), now());
-        assert_eq!(word(&decision(&matched, &[claims("ghcr.io/vendor/os", "1")])), "verified", "{image}");
-        assert_eq!(word(&decision(&matched, &[claims("ghcr.io/vendor/y/os", "1")])), "binding", "{image}");
+        assert_eq!(
+            word(&decision(&matched, &[claims("ghcr.io/vendor/os", "1")])),
+            "verified",
+            "{image}"
+        );
+        assert_eq!(
+            word(&decision(&matched, &[claims("ghcr.io/vendor/y/os", "1")])),
+            "binding",
+            "{image}"
+        );
     }
     // Without the key a mirror is refused, with a way out.
-    let matched = load(&with_rules("  - {name: r, scope: 'registry.lan:5000/**', trust: [acme]}\n")).matching(&reference(OS), now());
-    let Decision::Refused(failure) = decision(&matched, &[claims("ghcr.io/vendor/os", "1")]) else { panic!() };
+    let matched =
+        load(&with_rules("  - {name: r, scope: 'registry.lan:5000/**', trust: [acme]}\n"))
+            .matching(&reference(OS), now());
+    let Decision::Refused(failure) = decision(&matched, &[claims("ghcr.io/vendor/os", "1")]) else {
+        panic!()
+    };
     assert_eq!(failure.class(), Class::Binding);
     assert!(failure.the_hint().contains("`mirror_of` in rule `r`"), "{}", failure.the_hint());
 }
@@ -239,7 +329,11 @@ fn a_mirror_that_cannot_be_mapped_is_an_error() {
         ("scope: a.lan/os, bind_tag: true", "value"),
         ("scope: a.lan/os, bind_tag: if_present", "value"),
     ] {
-        assert_eq!(errors(&with_rules(&format!("  - {{name: r, {rule}, trust: [acme]}}\n"))), [(code, 7)], "{rule}");
+        assert_eq!(
+            errors(&with_rules(&format!("  - {{name: r, {rule}, trust: [acme]}}\n"))),
+            [(code, 7)],
+            "{rule}"
+        );
     }
     for rule in ["scope: a.lan/os, mirror_of: ghcr.io/os", "scope: a.lan/os, bind_tag: required"] {
         let skip = with_rules(&format!("  - {{name: r, {rule}, trust: skip, reason: x}}\n"));
@@ -247,7 +341,9 @@ fn a_mirror_that_cannot_be_mapped_is_an_error() {
         let nobody = warnings(&with_rules(&format!("  - {{name: r, {rule}}}\n")));
         assert!(nobody.contains(&("no-effect", 7)), "{rule}: {nobody:?}");
     }
-    let off = warnings(&with_rules("  - {name: r, scope: a.lan/os, mirror_of: ghcr.io/os, bind_tag: off, trust: [acme, other]}\n"));
+    let off = warnings(&with_rules(
+        "  - {name: r, scope: a.lan/os, mirror_of: ghcr.io/os, bind_tag: off, trust: [acme, other]}\n",
+    ));
     assert_eq!(off, [("no-effect", 7)]);
 }
 

@@ -9,7 +9,9 @@ const HEAD: &str = "version: 1\ndefaults: {unmatched: deny}\n";
 fn codes(text: &str) -> Vec<(&'static str, usize, usize)> {
     match Document::parse(text) {
         Ok(_) => Vec::new(),
-        Err(problems) => problems.iter().map(|problem| (problem.code, problem.line, problem.column)).collect(),
+        Err(problems) => {
+            problems.iter().map(|problem| (problem.code, problem.line, problem.column)).collect()
+        }
     }
 }
 
@@ -44,7 +46,8 @@ fn every_problem_is_told_with_its_position() {
     );
     let problems = Document::parse(text).unwrap_err();
     let help = |line: usize, column: usize| {
-        let found = problems.iter().find(|problem| (problem.line, problem.column) == (line, column));
+        let found =
+            problems.iter().find(|problem| (problem.line, problem.column) == (line, column));
         found.and_then(|problem| problem.help.clone()).unwrap_or_default()
     };
     assert_eq!(help(3, 1), "did you mean `signers`?");
@@ -58,15 +61,29 @@ fn keys_of_other_versions_are_refused_and_named_as_such() {
     for key in cases {
         let problems = Document::parse(&format!("{HEAD}{key}\n")).unwrap_err();
         assert_eq!((problems[0].code, problems[0].line), ("unknown-key", 3), "{key}");
-        assert!(problems[0].help.as_deref().unwrap_or_default().starts_with("not in this version"), "{key}");
+        assert!(
+            problems[0].help.as_deref().unwrap_or_default().starts_with("not in this version"),
+            "{key}"
+        );
     }
-    for key in ["max_age: 30d", "mode: audit", "signed_name: match", "unsigned_lock: x", "attestations: []"] {
-        let text = with_rules(&format!("  - {{name: r, scope: quay.io/a/b, trust: [acme], {key}}}\n"));
+    for key in [
+        "max_age: 30d",
+        "mode: audit",
+        "signed_name: match",
+        "unsigned_lock: x",
+        "attestations: []",
+    ] {
+        let text =
+            with_rules(&format!("  - {{name: r, scope: quay.io/a/b, trust: [acme], {key}}}\n"));
         assert_eq!(errors(&text), [("unknown-key", 7)], "{key}");
     }
     for key in ["key_url: {}", "valid: {}", "fingerprint: x"] {
         let text = format!("{HEAD}signers:\n  a: {{key: a.pub, {key}}}\n");
-        assert_eq!(codes(&text).first().map(|code| (code.0, code.1)), Some(("unknown-key", 4)), "{key}");
+        assert_eq!(
+            codes(&text).first().map(|code| (code.0, code.1)),
+            Some(("unknown-key", 4)),
+            "{key}"
+        );
     }
 }
 
@@ -102,9 +119,27 @@ fn what_makes_yaml_ambiguous_is_refused() {
 
 #[test]
 fn words_that_yaml_once_took_for_values_are_text() {
-    let rule = |name: &str| with_rules(&format!("  - {{name: {name}, scope: quay.io/a/b, trust: [acme]}}\n"));
-    for name in ["no", "on", "off", "yes", "true", "0o17", "0x1F", "1e3", "1_000", ".inf", "2027-01-01", "12:30:45", "=", "010"] {
-        let document = Document::parse(&rule(name)).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
+    let rule = |name: &str| {
+        with_rules(&format!("  - {{name: {name}, scope: quay.io/a/b, trust: [acme]}}\n"))
+    };
+    for name in [
+        "no",
+        "on",
+        "off",
+        "yes",
+        "true",
+        "0o17",
+        "0x1F",
+        "1e3",
+        "1_000",
+        ".inf",
+        "2027-01-01",
+        "12:30:45",
+        "=",
+        "010",
+    ] {
+        let document =
+            Document::parse(&rule(name)).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
         let policy = crate::support::load(&rule(name));
         assert_eq!(policy.rules()[0].name, name);
         drop(document);
@@ -113,19 +148,37 @@ fn words_that_yaml_once_took_for_values_are_text() {
         assert_eq!(errors(&rule(name)), [("empty", 7)], "{name}");
     }
     for version in ["1.0", "01", "0x1", "\"1\"", "'1'", "+1", "one", "[1]", "~", "true"] {
-        assert_eq!(codes(&format!("version: {version}\ndefaults: {{unmatched: deny}}\n"))[0].0, "version", "{version}");
+        assert_eq!(
+            codes(&format!("version: {version}\ndefaults: {{unmatched: deny}}\n"))[0].0,
+            "version",
+            "{version}"
+        );
     }
     for http in ["yes", "on", "True", "TRUE", "1", "\"true\"", "~", "[true]", "y"] {
         let text = format!("{HEAD}registries: [{{host: \"a.example:5000\", http: {http}}}]\n");
         assert_eq!(codes(&text)[0].0, "value", "{http}");
     }
     for mode in ["no", "off", "false", "Deny", "DENY", "~", "[deny]"] {
-        assert!(Document::parse(&format!("version: 1\ndefaults: {{unmatched: {mode}}}\n")).is_err(), "{mode}");
+        assert!(
+            Document::parse(&format!("version: 1\ndefaults: {{unmatched: {mode}}}\n")).is_err(),
+            "{mode}"
+        );
     }
-    let dates =
-        ["2027-13-01", "2027-02-30", "20270331", "2027-3-31", "2027-03-31T00:00:00", "+002027-03-31", "2027-03-31 ", "tomorrow", "2027"];
+    let dates = [
+        "2027-13-01",
+        "2027-02-30",
+        "20270331",
+        "2027-3-31",
+        "2027-03-31T00:00:00",
+        "+002027-03-31",
+        "2027-03-31 ",
+        "tomorrow",
+        "2027",
+    ];
     for date in dates {
-        let text = with_rules(&format!("  - {{name: r, scope: quay.io/a/b, trust: [acme], unsigned: warn, until: \"{date}\"}}\n"));
+        let text = with_rules(&format!(
+            "  - {{name: r, scope: quay.io/a/b, trust: [acme], unsigned: warn, until: \"{date}\"}}\n"
+        ));
         assert_eq!(errors(&text), [("date", 7)], "{date}");
     }
 }
@@ -155,13 +208,20 @@ fn wrong_types_are_told_where_they_stand() {
         ("registries: [{host: 'a b', http: true}]", "host"),
         ("registries: [{host: a.example, ca: x, auth_hosts: []}]", "empty-list"),
         ("registries: [{host: a.example, http: true, ca: x}]", "conflict"),
-        ("registries: [{host: a.example, ca: x}, {host: 'A.example:443', ca: y}]", "duplicate-registry"),
+        (
+            "registries: [{host: a.example, ca: x}, {host: 'A.example:443', ca: y}]",
+            "duplicate-registry",
+        ),
         ("skip_patterns: []", "empty-list"),
         ("skip_patterns: x", "type"),
         ("skip_patterns: ['']", "empty"),
         ("skip_patterns: [[x]]", "type"),
     ] {
-        assert_eq!(codes(&format!("{HEAD}{text}\n")).first().map(|found| (found.0, found.1)), Some((code, 3)), "{text}");
+        assert_eq!(
+            codes(&format!("{HEAD}{text}\n")).first().map(|found| (found.0, found.1)),
+            Some((code, 3)),
+            "{text}"
+        );
     }
     for (rule, code) in [
         ("scope: quay.io/a/b, trust: [acme]", "missing-key"),
@@ -179,13 +239,19 @@ fn wrong_types_are_told_where_they_stand() {
         ("name: r, scope: ghcr.io/a/b, trust: ~", "type"),
         ("name: r, scope: ghcr.io/a/b, trust: [nobody]", "unknown-signer"),
         ("name: r, scope: ghcr.io/a/b, trust: [acme], signatures_from: []", "empty-list"),
-        ("name: r, scope: ghcr.io/a/b, trust: [acme], signatures_from: ['ghcr.io/a:b']", "repository"),
+        (
+            "name: r, scope: ghcr.io/a/b, trust: [acme], signatures_from: ['ghcr.io/a:b']",
+            "repository",
+        ),
         ("name: r, scope: ghcr.io/a/b, trust: [acme], signatures_from: ghcr.io/a/s", "type"),
         ("name: r, scope: ghcr.io/a/b, trust: skip", "missing-reason"),
         ("name: r, scope: ghcr.io/a/b, trust: [acme], unsigned: allow", "missing-reason"),
         ("name: r, scope: ghcr.io/a/b, trust: skip, unsigned: deny, reason: x", "conflict"),
         ("name: r, scope: ghcr.io/a/b, trust: skip, unsigned: warn, reason: x", "conflict"),
-        ("name: r, scope: ghcr.io/a/b, trust: skip, signatures_from: [ghcr.io/a/s], reason: x", "conflict"),
+        (
+            "name: r, scope: ghcr.io/a/b, trust: skip, signatures_from: [ghcr.io/a/s], reason: x",
+            "conflict",
+        ),
         ("name: r, scope: 'file://**', trust: [acme]", "conflict"),
         ("name: r, scope: 'file://**', trust: skip, tags: [a], reason: x", "conflict"),
         ("name: r, scope: 'file://**', unsigned: allow, reason: x", "conflict"),
@@ -199,7 +265,8 @@ fn wrong_types_are_told_where_they_stand() {
 #[test]
 fn rules_that_tie_are_an_error_that_names_both_lines() {
     let tie = |first: &str, second: &str| {
-        let rule = |name: &str, pair: &str| format!("  - {{name: {name}, trust: [acme], {pair}}}\n");
+        let rule =
+            |name: &str, pair: &str| format!("  - {{name: {name}, trust: [acme], {pair}}}\n");
         errors(&with_rules(&(rule("one", first) + &rule("two", second))))
     };
     for (first, second, ties) in [
@@ -220,13 +287,23 @@ fn rules_that_tie_are_an_error_that_names_both_lines() {
         ("scope: '*.a.example/**'", "scope: '*.b.example/**'", false),
         ("scope: '*'", "scope: '*'", true),
     ] {
-        assert_eq!(tie(first, second), if ties { vec![("tie", 8)] } else { vec![] }, "{first} / {second}");
+        assert_eq!(
+            tie(first, second),
+            if ties { vec![("tie", 8)] } else { vec![] },
+            "{first} / {second}"
+        );
     }
-    let text = with_rules("  - {name: one, scope: quay.io/a/b, trust: [acme]}\n  - {name: two, scope: quay.io/a/b, trust: [other]}\n");
-    let problems = crate::support::load_at(&text, crate::support::file(), crate::support::now()).unwrap_err();
-    assert!(problems[0].message.contains("`two`") && problems[0].message.contains("`one` on line 7"), "{}", problems[0].message);
-    let local =
-        "  - {name: one, scope: 'file://**', trust: skip, reason: x}\n  - {name: two, scope: 'file://**', trust: skip, reason: x}\n";
+    let text = with_rules(
+        "  - {name: one, scope: quay.io/a/b, trust: [acme]}\n  - {name: two, scope: quay.io/a/b, trust: [other]}\n",
+    );
+    let problems =
+        crate::support::load_at(&text, crate::support::file(), crate::support::now()).unwrap_err();
+    assert!(
+        problems[0].message.contains("`two`") && problems[0].message.contains("`one` on line 7"),
+        "{}",
+        problems[0].message
+    );
+    let local = "  - {name: one, scope: 'file://**', trust: skip, reason: x}\n  - {name: two, scope: 'file://**', trust: skip, reason: x}\n";
     assert_eq!(errors(&with_rules(local)), [("tie", 8)]);
     let overlapping = "  - {name: one, scope: ['quay.io/*/b', 'quay.io/a/*'], tags: ['a*', '*b'], trust: [acme]}\n";
     assert_eq!(errors(&with_rules(overlapping)), []);
@@ -240,7 +317,10 @@ fn dangerous_and_dead_rules_are_warned_about() {
         ("name: r, scope: quay.io/a/b, unsigned: allow, reason: x", "replaces-others"),
         ("name: r, scope: quay.io/a/b, unsigned: warn", "replaces-others"),
         ("name: r, scope: quay.io/a/b, tags: [x, '**'], unsigned: warn", "replaces-others"),
-        ("name: r, scope: quay.io/a/b, trust: [acme], unsigned: allow, reason: x", "replaces-others"),
+        (
+            "name: r, scope: quay.io/a/b, trust: [acme], unsigned: allow, reason: x",
+            "replaces-others",
+        ),
         ("name: r, scope: quay.io/a/b, trust: skip, reason: x", "replaces-others"),
         ("name: r, scope: '*', unsigned: allow, tags: [x], reason: x", "wide"),
         ("name: r, scope: 'quay.io/**', unsigned: allow, tags: [x], reason: x", "wide"),
@@ -250,15 +330,26 @@ fn dangerous_and_dead_rules_are_warned_about() {
         ("name: r, scope: quay.io/a/b, trust: [acme], until: 2099-01-01", "useless-until"),
         ("name: r, scope: quay.io/a/b, trust: [acme], tags: ['-x*']", "never-matches"),
         ("name: r, scope: quay.io/a/b, trust: [acme, acme]", "duplicate-signer"),
-        ("name: r, scope: quay.io/a/b, unsigned: allow, tags: [x], reason: x, until: 2026-11-19", "ended"),
-        ("name: r, scope: quay.io/a/b, unsigned: allow, tags: [x], reason: x, until: 2026-11-20", "ends-soon"),
-        ("name: r, scope: quay.io/a/b, unsigned: allow, tags: [x], reason: x, until: 2026-12-20", "ends-soon"),
+        (
+            "name: r, scope: quay.io/a/b, unsigned: allow, tags: [x], reason: x, until: 2026-11-19",
+            "ended",
+        ),
+        (
+            "name: r, scope: quay.io/a/b, unsigned: allow, tags: [x], reason: x, until: 2026-11-20",
+            "ends-soon",
+        ),
+        (
+            "name: r, scope: quay.io/a/b, unsigned: allow, tags: [x], reason: x, until: 2026-12-20",
+            "ends-soon",
+        ),
     ] {
         let found = warnings(&with_rules(&format!("  - {{{rule}}}\n")));
         assert!(found.contains(&(code, 7)), "{rule}: {found:?}");
     }
     let quiet = |rule: &str| {
-        let text = with_rules(&format!("  - {{{rule}}}\n  - {{name: other, scope: quay.io/z/z, trust: [acme, other]}}\n"));
+        let text = with_rules(&format!(
+            "  - {{{rule}}}\n  - {{name: other, scope: quay.io/z/z, trust: [acme, other]}}\n"
+        ));
         assert_eq!(problems(&text), [], "{rule}");
     };
     quiet("name: r, scope: quay.io/a/b, trust: [acme]");
@@ -268,19 +359,40 @@ fn dangerous_and_dead_rules_are_warned_about() {
     quiet("name: r, scope: 'file://**', trust: skip, reason: x");
     let beaten = "  - {name: all, scope: quay.io/a/b, trust: [acme]}\n  - {name: tags, scope: quay.io/a/b, tags: ['*'], trust: [other]}\n";
     assert_eq!(warnings(&with_rules(beaten)), [("never-matches", 7)]);
-    assert_eq!(warnings("version: 1\ndefaults: {unmatched: warn, unsigned: allow}\n"), [("wide", 2), ("wide", 2)]);
-    assert!(warnings(&format!("{HEAD}signers: {{a: {{key: a.pub}}}}\n")).contains(&("unused-signer", 3)));
-    assert!(warnings(&format!("{HEAD}registries: [{{host: a.example}}]\n")).contains(&("useless-registry", 3)));
-    assert_eq!(warnings(&format!("{HEAD}skip_patterns: ['quay\\.io/a/b:.*']\n")), [("deprecated", 3)]);
-    assert_eq!(warnings(&format!("{HEAD}skip_patterns: ['.*']\n")), [("deprecated", 3), ("wide", 3)]);
+    assert_eq!(
+        warnings("version: 1\ndefaults: {unmatched: warn, unsigned: allow}\n"),
+        [("wide", 2), ("wide", 2)]
+    );
+    assert!(
+        warnings(&format!("{HEAD}signers: {{a: {{key: a.pub}}}}\n"))
+            .contains(&("unused-signer", 3))
+    );
+    assert!(
+        warnings(&format!("{HEAD}registries: [{{host: a.example}}]\n"))
+            .contains(&("useless-registry", 3))
+    );
+    assert_eq!(
+        warnings(&format!("{HEAD}skip_patterns: ['quay\\.io/a/b:.*']\n")),
+        [("deprecated", 3)]
+    );
+    assert_eq!(
+        warnings(&format!("{HEAD}skip_patterns: ['.*']\n")),
+        [("deprecated", 3), ("wide", 3)]
+    );
 }
 
 #[test]
 fn lint_explains_why_an_unsigned_repository_without_tags_is_dangerous() {
     let text = with_rules("  - {name: r, scope: quay.io/a/b, unsigned: allow, reason: x}\n");
-    let (_, warnings) = crate::support::load_at(&text, crate::support::file(), crate::support::now()).unwrap();
+    let (_, warnings) =
+        crate::support::load_at(&text, crate::support::file(), crate::support::now()).unwrap();
     let lint = luet_cosign::policy::lint_text(&warnings, &crate::support::file());
-    assert!(lint.contains("newest version") && lint.contains("whatever its priority") && lint.contains("finalizers as root"), "{lint}");
+    assert!(
+        lint.contains("newest version")
+            && lint.contains("whatever its priority")
+            && lint.contains("finalizers as root"),
+        "{lint}"
+    );
     assert!(lint.contains("warning: policy.yaml line 7, column 5 [replaces-others]"), "{lint}");
     assert!(lint.ends_with("policy.yaml: 0 errors, 3 warnings\n"), "{lint}");
     assert_eq!(
@@ -305,17 +417,30 @@ fn bombs_are_refused_by_their_size() {
     assert!(["too-deep", "syntax"].contains(&codes(&unclosed)[0].0));
     let wide = format!("{HEAD}x: [{}]\n", "a,".repeat(100_000));
     assert_eq!(codes(&wide)[0].0, "too-large");
-    assert_eq!(codes(&" ".repeat(usize::try_from(limits::POLICY_BYTES).unwrap() + 1))[0].0, "too-large");
+    assert_eq!(
+        codes(&" ".repeat(usize::try_from(limits::POLICY_BYTES).unwrap() + 1))[0].0,
+        "too-large"
+    );
     assert_eq!(codes(&"x".repeat(10 << 20))[0].0, "too-large");
     let laughs = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nd: [*c, *c]\n";
     assert!(codes(laughs).iter().any(|found| found.0 == "alias"));
-    let many: String = (0..2_000).map(|at| format!("  - {{name: r{at}, scope: quay.io/a/r{at}, trust: [acme]}}\n")).collect();
+    let many: String = (0..2_000)
+        .map(|at| format!("  - {{name: r{at}, scope: quay.io/a/r{at}, trust: [acme]}}\n"))
+        .collect();
     assert_eq!(errors(&with_rules(&many)), [("too-large", 7)]);
     let star = |seed: usize| format!("'{}'", "*a*b".repeat(15) + &format!("{seed:04}"));
-    let stars: String =
-        (0..600).map(|at| format!("  - {{name: r{at}, scope: quay.io/a/b, tags: [{}], trust: [acme]}}\n", star(at))).collect();
+    let stars: String = (0..600)
+        .map(|at| {
+            format!(
+                "  - {{name: r{at}, scope: quay.io/a/b, tags: [{}], trust: [acme]}}\n",
+                star(at)
+            )
+        })
+        .collect();
     assert!(errors(&with_rules(&stars)).iter().any(|found| found.0 == "too-large"));
-    let ties: String = (0..1_000).map(|at| format!("  - {{name: r{at}, scope: 'quay.io/a/*', trust: [acme]}}\n")).collect();
+    let ties: String = (0..1_000)
+        .map(|at| format!("  - {{name: r{at}, scope: 'quay.io/a/*', trust: [acme]}}\n"))
+        .collect();
     assert_eq!(errors(&with_rules(&ties)).len(), limits::POLICY_PROBLEMS);
     let keys: String = (0..15_000).map(|at| format!("k{at}: x\n")).collect();
     let found = Document::parse(&keys).unwrap_err();
@@ -349,10 +474,23 @@ fn a_document_lists_the_keys_and_registries_it_needs() {
         "{HEAD}signers:\n  a: {{key: keys/a.pub}}\n  e: {{key_env: COSIGN_PUBLIC_KEY_LOCATION}}\nregistries:\n  - {{host: 'Registry.LAN:5000', http: true, auth_hosts: [auth.lan]}}\n  - {{host: other.lan, ca: ca.pem}}\n"
     );
     let document = Document::parse(&text).unwrap();
-    let keys: Vec<_> = document.signers().iter().map(|signer| (signer.name.as_str(), signer.source.clone(), signer.at.line)).collect();
-    assert_eq!(keys, [("a", SignerSource::File("keys/a.pub".to_owned()), 4), ("e", SignerSource::Environment, 5)]);
+    let keys: Vec<_> = document
+        .signers()
+        .iter()
+        .map(|signer| (signer.name.as_str(), signer.source.clone(), signer.at.line))
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            ("a", SignerSource::File("keys/a.pub".to_owned()), 4),
+            ("e", SignerSource::Environment, 5)
+        ]
+    );
     let [http, tls] = document.registries() else { panic!() };
-    assert_eq!((http.host.as_str(), http.http, http.auth_hosts.len()), ("registry.lan:5000", true, 1));
+    assert_eq!(
+        (http.host.as_str(), http.http, http.auth_hosts.len()),
+        ("registry.lan:5000", true, 1)
+    );
     assert_eq!((tls.http, tls.ca.as_deref()), (false, Some("ca.pem")));
 }
 
@@ -361,28 +499,50 @@ fn errors_come_before_warnings() {
     let text = with_rules("  - {name: r, scope: '*', unsigned: allow}\n");
     let found = problems(&text);
     assert_eq!(found[0], (Severity::Error, "missing-reason", 7));
-    assert!(found.iter().skip(1).all(|(severity, ..)| *severity == Severity::Warning) && found.len() > 2, "{found:?}");
+    assert!(
+        found.iter().skip(1).all(|(severity, ..)| *severity == Severity::Warning)
+            && found.len() > 2,
+        "{found:?}"
+    );
 }
 
 #[test]
 fn a_scope_that_yaml_takes_for_an_alias_comes_with_the_way_out() {
     for scope in ["*", "*.x.example/**", "[*]"] {
-        let problems = Document::parse(&with_rules(&format!("  - name: r\n    scope: {scope}\n    trust: [acme]\n"))).unwrap_err();
+        let problems = Document::parse(&with_rules(&format!(
+            "  - name: r\n    scope: {scope}\n    trust: [acme]\n"
+        )))
+        .unwrap_err();
         assert_eq!(problems[0].code, "syntax", "{scope}");
-        assert!(problems[0].help.as_deref().unwrap_or_default().starts_with("quote a value"), "{scope}: {problems:?}");
+        assert!(
+            problems[0].help.as_deref().unwrap_or_default().starts_with("quote a value"),
+            "{scope}: {problems:?}"
+        );
     }
 }
 
 #[test]
 fn a_repository_of_signatures_that_is_named_twice_is_asked_once() {
-    let text = with_rules("  - {name: r, scope: quay.io/a/b, trust: [acme], signatures_from: [quay.io/a/s, 'QUAY.io/a/s']}\n");
+    let text = with_rules(
+        "  - {name: r, scope: quay.io/a/b, trust: [acme], signatures_from: [quay.io/a/s, 'QUAY.io/a/s']}\n",
+    );
     let policy = crate::support::load(&text);
-    assert_eq!(policy.matching(&crate::support::reference("quay.io/a/b:x"), crate::support::now()).repositories().len(), 1);
+    assert_eq!(
+        policy
+            .matching(&crate::support::reference("quay.io/a/b:x"), crate::support::now())
+            .repositories()
+            .len(),
+        1
+    );
 }
 
 #[test]
 fn errors_are_never_crowded_out_by_warnings() {
-    let rules: String = (0..200).map(|at| format!("  - {{name: r{at}, scope: quay.io/a/r{at}, unsigned: warn}}\n")).collect();
-    let found = errors(&with_rules(&format!("{rules}  - {{name: r0, scope: quay.io/z/z, trust: [acme]}}\n")));
+    let rules: String = (0..200)
+        .map(|at| format!("  - {{name: r{at}, scope: quay.io/a/r{at}, unsigned: warn}}\n"))
+        .collect();
+    let found = errors(&with_rules(&format!(
+        "{rules}  - {{name: r0, scope: quay.io/z/z, trust: [acme]}}\n"
+    )));
     assert_eq!(found, [("duplicate-name", 207)]);
 }

@@ -1,15 +1,17 @@
-//! Where a rule of the policy begins and ends: what `cargo mutants` showed that no other test looked at.
+//! Where a rule of the policy begins and ends: what `cargo mutants` showed that no other test
+//! looked at.
 
 use crate::support::{
-    ACME, IMAGE, OTHER, absent, errors, file, image_digest, load, load_at, now, reference, signature, signature_for, warnings, with_rules,
-    with_signatures, word,
+    ACME, IMAGE, OTHER, absent, errors, file, image_digest, load, load_at, now, reference,
+    signature, signature_for, warnings, with_rules, with_signatures, word,
 };
 use luet_cosign::class::{Class, Failure};
 use luet_cosign::limits;
 use luet_cosign::name::Digest;
 use luet_cosign::policy::{
-    Decision, Document, EnvironmentFacts, Evidence, Matched, Origin, PlaceAnswer, PlaceKind, PlaceReport, Policy, Provisional,
-    SignatureReport, Wanted, decide, decide_without_looking, explain, failure, from_env, lint_json,
+    Decision, Document, EnvironmentFacts, Evidence, Matched, Origin, PlaceAnswer, PlaceKind,
+    PlaceReport, Policy, Provisional, SignatureReport, Wanted, decide, decide_without_looking,
+    explain, failure, from_env, lint_json,
 };
 use luet_cosign::wire::Claims;
 use std::collections::BTreeMap;
@@ -17,7 +19,8 @@ use std::collections::BTreeMap;
 const HEAD: &str = "version: 1\ndefaults: {unmatched: deny}\n";
 
 fn matched(rule: &str) -> Matched {
-    load(&with_rules(&format!("  - {{name: r, scope: quay.io/acme/packages, {rule}}}\n"))).matching(&reference(IMAGE), now())
+    load(&with_rules(&format!("  - {{name: r, scope: quay.io/acme/packages, {rule}}}\n")))
+        .matching(&reference(IMAGE), now())
 }
 
 fn codes(text: &str) -> Vec<&'static str> {
@@ -26,11 +29,21 @@ fn codes(text: &str) -> Vec<&'static str> {
 
 /// What is verified, where `acme` and `other` claim these trees.
 fn verified(trust: &str, trees: [Option<&str>; 2]) -> Provisional {
-    let claims = trees.map(|tree| Claims { tree: tree.map(|tree| Digest::of(tree.as_bytes())), ..Claims::default() });
+    let claims = trees.map(|tree| Claims {
+        tree: tree.map(|tree| Digest::of(tree.as_bytes())),
+        ..Claims::default()
+    });
     let image = image_digest();
-    let signatures = [signature_for("acme", &ACME, &image, &claims[0]), signature_for("other", &OTHER, &image, &claims[1])];
+    let signatures = [
+        signature_for("acme", &ACME, &image, &claims[0]),
+        signature_for("other", &OTHER, &image, &claims[1]),
+    ];
     let matched = matched(&format!("trust: {trust}"));
-    let decision = decide(&matched, &with_signatures(absent(&matched, None), signatures.into_iter().map(Ok).collect()), now());
+    let decision = decide(
+        &matched,
+        &with_signatures(absent(&matched, None), signatures.into_iter().map(Ok).collect()),
+        now(),
+    );
     let Decision::Verified(provisional) = decision else { panic!("{decision:?}") };
     provisional
 }
@@ -54,10 +67,14 @@ fn what_is_verified_says_of_which_image_and_which_tree() {
 fn an_image_that_is_not_looked_at_was_signed_by_nobody() {
     let skipped = matched("trust: skip, reason: x");
     let Decision::Allowed(provisional) = decide_without_looking(&skipped) else { panic!() };
-    assert_eq!((provisional.signed(), provisional.tree(), provisional.signature()), (None, None, None));
+    assert_eq!(
+        (provisional.signed(), provisional.tree(), provisional.signature()),
+        (None, None, None)
+    );
 }
 
-/// A place that answers for an image that nobody asked about must not be passed over where it could not answer.
+/// A place that answers for an image that nobody asked about must not be passed over where it could
+/// not answer.
 #[test]
 fn the_failure_of_a_place_that_nobody_asked_refuses() {
     let matched = matched("unsigned: allow, reason: x");
@@ -79,7 +96,8 @@ fn a_signature_that_was_judged_in_another_place_does_not_count_here() {
         format: "legacy".to_owned(),
         outcome: Err(Failure::new(Class::Identity, "a stranger")),
     };
-    for (place, expected) in [(PlaceKind::SigTag, "allowed"), (PlaceKind::FallbackTag, "internal")] {
+    for (place, expected) in [(PlaceKind::SigTag, "allowed"), (PlaceKind::FallbackTag, "internal")]
+    {
         let mut evidence = absent(&matched, None);
         assert_eq!(evidence.places[0].kind, PlaceKind::SigTag);
         evidence.places[0].answer = PlaceAnswer::There { count: 1 };
@@ -91,7 +109,12 @@ fn a_signature_that_was_judged_in_another_place_does_not_count_here() {
 
 #[test]
 fn an_entry_of_a_registry_is_useless_only_where_it_says_nothing() {
-    for (entry, useless) in [("http: true", false), ("ca: ca.pem", false), ("auth_hosts: [auth.lan]", false), ("http: false", true)] {
+    for (entry, useless) in [
+        ("http: true", false),
+        ("ca: ca.pem", false),
+        ("auth_hosts: [auth.lan]", false),
+        ("http: false", true),
+    ] {
         let found = warnings(&format!("{HEAD}registries: [{{host: a.example, {entry}}}]\n"));
         assert_eq!(found.contains(&("useless-registry", 3)), useless, "{entry}: {found:?}");
     }
@@ -99,7 +122,9 @@ fn an_entry_of_a_registry_is_useless_only_where_it_says_nothing() {
 
 #[test]
 fn problems_are_counted_by_their_kind_and_capped() {
-    let rules: String = (0..2 * limits::POLICY_PROBLEMS).map(|at| format!("  - {{name: r{at}, scope: quay.io/a/r{at}}}\n")).collect();
+    let rules: String = (0..2 * limits::POLICY_PROBLEMS)
+        .map(|at| format!("  - {{name: r{at}, scope: quay.io/a/r{at}}}\n"))
+        .collect();
     assert_eq!(warnings(&with_rules(&rules)).len(), limits::POLICY_PROBLEMS);
     let text = with_rules("  - {name: r, scope: '*', unsigned: allow}\n");
     let problems = load_at(&text, file(), now()).unwrap_err();
@@ -111,10 +136,15 @@ fn problems_are_counted_by_their_kind_and_capped() {
 
 #[test]
 fn names_and_texts_may_have_their_full_length() {
-    let signer = |length: usize| codes(&format!("{HEAD}signers:\n  {}: {{key: a.pub}}\n", "a".repeat(length)));
+    let signer = |length: usize| {
+        codes(&format!("{HEAD}signers:\n  {}: {{key: a.pub}}\n", "a".repeat(length)))
+    };
     assert_eq!((signer(128), signer(129)), (vec![], vec!["name"]));
     let reason = |length: usize| {
-        let rule = format!("  - {{name: r, scope: quay.io/a/b, trust: skip, reason: {}}}\n", "a".repeat(length));
+        let rule = format!(
+            "  - {{name: r, scope: quay.io/a/b, trust: skip, reason: {}}}\n",
+            "a".repeat(length)
+        );
         codes(&with_rules(&rule)).contains(&"too-large")
     };
     assert!(!reason(limits::POLICY_TEXT) && reason(limits::POLICY_TEXT + 1));
@@ -138,8 +168,11 @@ fn what_is_refused_once_is_not_refused_twice() {
 #[test]
 fn a_suggestion_is_near_and_costs_little() {
     let suggested = |signers: &[String], trust: &str| {
-        let entries: String = signers.iter().map(|name| format!("  {name}: {{key: {name}.pub}}\n")).collect();
-        let text = format!("{HEAD}signers:\n{entries}repositories: [{{name: r, scope: quay.io/a/b, trust: [{trust}]}}]\n");
+        let entries: String =
+            signers.iter().map(|name| format!("  {name}: {{key: {name}.pub}}\n")).collect();
+        let text = format!(
+            "{HEAD}signers:\n{entries}repositories: [{{name: r, scope: quay.io/a/b, trust: [{trust}]}}]\n"
+        );
         let problems = load_at(&text, file(), now()).unwrap_err();
         problems.iter().find(|problem| problem.code == "unknown-signer").unwrap().help.is_some()
     };
@@ -156,8 +189,13 @@ fn a_suggestion_is_near_and_costs_little() {
 
 #[test]
 fn a_rule_that_has_ended_says_what_counts_no_more() {
-    for (lax, what) in [("trust: skip", "trust: skip counts no more"), ("unsigned: warn", "`unsigned` counts no more")] {
-        let text = with_rules(&format!("  - {{name: r, scope: quay.io/a/b, tags: [x], {lax}, reason: x, until: 2026-11-19}}\n"));
+    for (lax, what) in [
+        ("trust: skip", "trust: skip counts no more"),
+        ("unsigned: warn", "`unsigned` counts no more"),
+    ] {
+        let text = with_rules(&format!(
+            "  - {{name: r, scope: quay.io/a/b, tags: [x], {lax}, reason: x, until: 2026-11-19}}\n"
+        ));
         let (_, warnings) = load_at(&text, file(), now()).unwrap();
         let ended = warnings.iter().find(|problem| problem.code == "ended").unwrap();
         assert!(ended.message.contains(what), "{}", ended.message);
@@ -166,23 +204,44 @@ fn a_rule_that_has_ended_says_what_counts_no_more() {
 
 #[test]
 fn a_key_of_the_environment_that_cannot_be_read_is_told_by_its_variable() {
-    let text = from_env(&EnvironmentFacts { key_location: Some("k.pub".to_owned()), ..EnvironmentFacts::default() });
+    let text = from_env(&EnvironmentFacts {
+        key_location: Some("k.pub".to_owned()),
+        ..EnvironmentFacts::default()
+    });
     let document = Document::parse(&text).unwrap();
     let unread = |name: &str| (name.to_owned(), Err(Failure::new(Class::Secret, "not PEM")));
-    let keys: BTreeMap<_, _> = document.signers().iter().map(|signer| unread(&signer.name)).collect();
+    let keys: BTreeMap<_, _> =
+        document.signers().iter().map(|signer| unread(&signer.name)).collect();
     let origin = Origin::Environment { experimental: false };
     let problems = Policy::new(document, origin.clone(), keys, now()).unwrap_err();
-    assert!(failure(&problems, &origin).message().starts_with("COSIGN_PUBLIC_KEY_LOCATION [key] "), "{problems:?}");
+    assert!(
+        failure(&problems, &origin).message().starts_with("COSIGN_PUBLIC_KEY_LOCATION [key] "),
+        "{problems:?}"
+    );
 }
 
 #[test]
 fn an_identity_of_the_environment_that_cannot_be_read_is_told_by_its_variable() {
     let wanted = |text: &str| Some(Wanted::Regexp(text.to_owned()));
-    let facts = EnvironmentFacts { experimental: true, identity: wanted("("), issuer: wanted(".+"), ..EnvironmentFacts::default() };
+    let facts = EnvironmentFacts {
+        experimental: true,
+        identity: wanted("("),
+        issuer: wanted(".+"),
+        ..EnvironmentFacts::default()
+    };
     let origin = Origin::Environment { experimental: true };
     let problems = load_at(&from_env(&facts), origin.clone(), now()).unwrap_err();
-    assert!(failure(&problems, &origin).message().starts_with("COSIGN_CERTIFICATE_IDENTITY [identity] "), "{problems:?}");
-    let facts = EnvironmentFacts { identity: wanted("a@b.example"), issuer: wanted(".*"), ..EnvironmentFacts::default() };
+    assert!(
+        failure(&problems, &origin)
+            .message()
+            .starts_with("COSIGN_CERTIFICATE_IDENTITY [identity] "),
+        "{problems:?}"
+    );
+    let facts = EnvironmentFacts {
+        identity: wanted("a@b.example"),
+        issuer: wanted(".*"),
+        ..EnvironmentFacts::default()
+    };
     let (_, warnings) = load_at(&from_env(&facts), origin.clone(), now()).unwrap();
     let told: Vec<String> = warnings.iter().map(|warning| warning.text(&origin)).collect();
     assert!(told.iter().any(|text| text.contains("COSIGN_CERTIFICATE_OIDC_ISSUER")), "{told:?}");
@@ -198,7 +257,10 @@ fn the_rank_of_a_rule_is_told_part_by_part() {
         rank("scope: '*.a.example/x/*', tags: [y]", "b.a.example/x/z:y"),
         "host suffix of 10 characters, 1 literal segment, has `*`, exact tag"
     );
-    assert_eq!(rank("scope: a.example/x, tags: ['y*']", "a.example/x:yz").rsplit(", ").next(), Some("tag pattern of 1 literal characters"));
+    assert_eq!(
+        rank("scope: a.example/x, tags: ['y*']", "a.example/x:yz").rsplit(", ").next(),
+        Some("tag pattern of 1 literal characters")
+    );
 }
 
 #[test]
@@ -228,10 +290,15 @@ fn an_explanation_has_no_heading_above_nothing() {
 #[test]
 fn a_signature_by_a_trusted_key_is_the_first_of_those_that_count() {
     let matched = matched("trust: [acme, other]");
-    let signatures = [signature("other", &OTHER, &image_digest()), signature("acme", &ACME, &image_digest())];
-    let evidence = with_signatures(absent(&matched, None), signatures.into_iter().map(Ok).collect());
+    let signatures =
+        [signature("other", &OTHER, &image_digest()), signature("acme", &ACME, &image_digest())];
+    let evidence =
+        with_signatures(absent(&matched, None), signatures.into_iter().map(Ok).collect());
     let Decision::Verified(provisional) = decide(&matched, &evidence, now()) else { panic!() };
-    assert_eq!(provisional.signature().map(luet_cosign::trust::VerifiedSignature::authority), Some("other"));
+    assert_eq!(
+        provisional.signature().map(luet_cosign::trust::VerifiedSignature::authority),
+        Some("other")
+    );
 }
 
 /// An index that one signed, and the image in it that another one signed.
@@ -240,12 +307,19 @@ fn the_index_counts_before_the_image_in_it() {
     let child = Digest::of(b"child");
     let both = |trust: &str, index: &str, image: &str| {
         let matched = matched(&format!("trust: {trust}"));
-        let of = |signer: &str, digest: &Digest| Ok(signature(signer, if signer == "acme" { &ACME } else { &OTHER }, digest));
+        let of = |signer: &str, digest: &Digest| {
+            Ok(signature(signer, if signer == "acme" { &ACME } else { &OTHER }, digest))
+        };
         let signatures = index.split_whitespace().map(|signer| of(signer, &image_digest()));
-        let signatures = signatures.chain(image.split_whitespace().map(|signer| of(signer, &child))).collect();
+        let signatures =
+            signatures.chain(image.split_whitespace().map(|signer| of(signer, &child))).collect();
         match decide(&matched, &with_signatures(absent(&matched, Some(child)), signatures), now()) {
             Decision::Verified(provisional) => {
-                let names = provisional.signatures().map(|signature| signature.authority().to_owned()).collect::<Vec<_>>().join(" ");
+                let names = provisional
+                    .signatures()
+                    .map(|signature| signature.authority().to_owned())
+                    .collect::<Vec<_>>()
+                    .join(" ");
                 (provisional.signed() == Some(&child), names)
             }
             _ => (false, String::new()),
@@ -273,7 +347,10 @@ fn a_refusal_says_what_the_rule_wants() {
         refusal(&matched, &evidence).message().to_owned()
     };
     assert!(failed("unsigned: deny").contains("trusts nobody and denies what is unsigned"));
-    assert!(failed("unsigned: allow, reason: x").contains("lets pass only what is proven to be unsigned"));
+    assert!(
+        failed("unsigned: allow, reason: x")
+            .contains("lets pass only what is proven to be unsigned")
+    );
 }
 
 #[test]
@@ -282,44 +359,77 @@ fn the_hint_is_one_that_helps() {
         let matched = matched(rule);
         refusal(&matched, &absent(&matched, None)).the_hint().to_owned()
     };
-    assert!(unsigned("trust: [acme], unsigned: warn, until: 2026-11-19").contains("set another `until`"));
+    assert!(
+        unsigned("trust: [acme], unsigned: warn, until: 2026-11-19")
+            .contains("set another `until`")
+    );
     assert!(unsigned("trust: [acme]").contains("add `unsigned: allow`"));
     // `mirror_of` helps where a good signature is for another name, and not where there is none.
-    let elsewhere = Claims { repository: Some("quay.io/other/x".parse().unwrap()), ..Claims::default() };
+    let elsewhere =
+        Claims { repository: Some("quay.io/other/x".parse().unwrap()), ..Claims::default() };
     let held = || Ok(signature_for("acme", &ACME, &image_digest(), &elsewhere));
     let binding = || Err(Failure::new(Class::Binding, "about another image"));
     let file = matched("trust: [acme]");
-    let facts = EnvironmentFacts { key_location: Some("k".to_owned()), ..EnvironmentFacts::default() };
-    let (policy, _) = load_at(&from_env(&facts), Origin::Environment { experimental: false }, now()).unwrap();
+    let facts =
+        EnvironmentFacts { key_location: Some("k".to_owned()), ..EnvironmentFacts::default() };
+    let (policy, _) =
+        load_at(&from_env(&facts), Origin::Environment { experimental: false }, now()).unwrap();
     let environment = policy.matching(&reference(IMAGE), now());
     let signer = environment.authorities()[0].name.clone();
     let own = || Ok(signature_for(&signer, &ACME, &image_digest(), &elsewhere));
-    for (matched, outcome, helps) in
-        [(&file, held(), true), (&file, binding(), false), (&environment, own(), true), (&environment, binding(), false)]
-    {
+    for (matched, outcome, helps) in [
+        (&file, held(), true),
+        (&file, binding(), false),
+        (&environment, own(), true),
+        (&environment, binding(), false),
+    ] {
         let failure = refusal(matched, &with_signatures(absent(matched, None), vec![outcome]));
-        assert_eq!((failure.class(), failure.the_hint().contains("mirror_of")), (Class::Binding, helps), "{failure}");
+        assert_eq!(
+            (failure.class(), failure.the_hint().contains("mirror_of")),
+            (Class::Binding, helps),
+            "{failure}"
+        );
     }
 }
 
 #[test]
 fn limits_of_lists_are_the_last_number_that_is_read() {
-    let patterns = |count: usize| codes(&format!("{HEAD}skip_patterns: [{}]\n", "x, ".repeat(count)));
-    assert_eq!((patterns(limits::SKIP_PATTERNS), patterns(limits::SKIP_PATTERNS + 1)), (vec![], vec!["too-large"]));
-    let pattern = |length: usize| codes(&format!("{HEAD}skip_patterns: ['{}']\n", "a".repeat(length)));
-    assert_eq!((pattern(limits::SKIP_PATTERN_BYTES), pattern(limits::SKIP_PATTERN_BYTES + 1)), (vec![], vec!["too-large"]));
+    let patterns =
+        |count: usize| codes(&format!("{HEAD}skip_patterns: [{}]\n", "x, ".repeat(count)));
+    assert_eq!(
+        (patterns(limits::SKIP_PATTERNS), patterns(limits::SKIP_PATTERNS + 1)),
+        (vec![], vec!["too-large"])
+    );
+    let pattern =
+        |length: usize| codes(&format!("{HEAD}skip_patterns: ['{}']\n", "a".repeat(length)));
+    assert_eq!(
+        (pattern(limits::SKIP_PATTERN_BYTES), pattern(limits::SKIP_PATTERN_BYTES + 1)),
+        (vec![], vec!["too-large"])
+    );
     let pairs = |count: usize| {
-        let rules: String = (0..count).map(|at| format!("  - {{name: r{at}, scope: quay.io/a/r{at}, trust: [acme]}}\n")).collect();
+        let rules: String = (0..count)
+            .map(|at| format!("  - {{name: r{at}, scope: quay.io/a/r{at}, trust: [acme]}}\n"))
+            .collect();
         codes(&with_rules(&rules))
     };
-    assert_eq!((pairs(limits::POLICY_PAIRS), pairs(limits::POLICY_PAIRS + 1)), (vec![], vec!["too-large"]));
+    assert_eq!(
+        (pairs(limits::POLICY_PAIRS), pairs(limits::POLICY_PAIRS + 1)),
+        (vec![], vec!["too-large"])
+    );
 }
 
 #[test]
 fn a_tie_is_told_with_both_pairs() {
-    let rule = |name: &str| format!("  - {{name: {name}, scope: quay.io/a/b, tags: [x], trust: [acme]}}\n");
+    let rule = |name: &str| {
+        format!("  - {{name: {name}, scope: quay.io/a/b, tags: [x], trust: [acme]}}\n")
+    };
     let problems = load_at(&with_rules(&(rule("one") + &rule("two"))), file(), now()).unwrap_err();
-    assert_eq!(problems[0].message.matches("`quay.io/a/b` with tag `x`").count(), 2, "{}", problems[0].message);
+    assert_eq!(
+        problems[0].message.matches("`quay.io/a/b` with tag `x`").count(),
+        2,
+        "{}",
+        problems[0].message
+    );
 }
 
 #[test]
@@ -340,9 +450,14 @@ fn what_a_log_has_to_do_with_a_signer_fits_its_kind() {
 #[test]
 fn an_identity_that_lets_in_nearly_everybody_is_a_warning() {
     let found = |identity: &str| {
-        let text =
-            format!("{HEAD}signers: {{a: {{keyless: {{{identity}}}}}}}\nrepositories: [{{name: r, scope: a.example, trust: [a]}}]\n");
-        warnings(&text).into_iter().map(|(code, _)| code).filter(|code| code.starts_with("wide-")).collect::<Vec<_>>()
+        let text = format!(
+            "{HEAD}signers: {{a: {{keyless: {{{identity}}}}}}}\nrepositories: [{{name: r, scope: a.example, trust: [a]}}]\n"
+        );
+        warnings(&text)
+            .into_iter()
+            .map(|(code, _)| code)
+            .filter(|code| code.starts_with("wide-"))
+            .collect::<Vec<_>>()
     };
     assert_eq!(found("issuer: I, subject: S"), [""; 0]);
     assert_eq!(found("issuer: I, subject_regexp: '.*'"), ["wide-identity"]);
@@ -353,7 +468,8 @@ fn an_identity_that_lets_in_nearly_everybody_is_a_warning() {
 
 #[test]
 fn a_repository_of_github_is_an_owner_and_a_name() {
-    let repository = |text: &str| codes(&format!("{HEAD}signers: {{a: {{github: {{repo: '{text}'}}}}}}\n"));
+    let repository =
+        |text: &str| codes(&format!("{HEAD}signers: {{a: {{github: {{repo: '{text}'}}}}}}\n"));
     assert_eq!(repository("acme/a_b.c-d"), [""; 0]);
     for text in ["acme", "acme/", "/a", "acme/a/b", "ac me/a", "acme/*"] {
         assert_eq!(repository(text), ["value"], "{text}");
@@ -365,29 +481,45 @@ fn a_repository_of_github_is_an_owner_and_a_name() {
 fn the_hint_of_a_signature_belongs_to_the_reason() {
     let matched = matched("trust: [acme]");
     let hint = |outcomes: Vec<Failure>| {
-        let evidence = with_signatures(absent(&matched, None), outcomes.into_iter().map(Err).collect());
+        let evidence =
+            with_signatures(absent(&matched, None), outcomes.into_iter().map(Err).collect());
         refusal(&matched, &evidence).the_hint().to_owned()
     };
     let with_hint = |class: Class, hint: &str| Failure::new(class, "x").hint(hint);
     assert!(hint(vec![with_hint(Class::Identity, "name them")]).contains("name them"));
     assert!(hint(vec![with_hint(Class::Time, "set the clock")]).contains("set the clock"));
-    let both = hint(vec![with_hint(Class::Identity, "name them"), with_hint(Class::Time, "set the clock")]);
+    let both = hint(vec![
+        with_hint(Class::Identity, "name them"),
+        with_hint(Class::Time, "set the clock"),
+    ]);
     assert!(both.contains("set the clock") && !both.contains("name them"), "{both}");
-    let strangers = hint(vec![with_hint(Class::Unsupported, "update"), Failure::new(Class::Malformed, "x")]);
+    let strangers =
+        hint(vec![with_hint(Class::Unsupported, "update"), Failure::new(Class::Malformed, "x")]);
     assert!(!strangers.contains("update"), "{strangers}");
 }
 
 #[test]
 fn a_document_may_have_its_full_size_number_and_depth() {
-    let padded = |length: u64| format!("{HEAD}#{}", "x".repeat(usize::try_from(length).unwrap() - HEAD.len() - 1));
-    assert_eq!((codes(&padded(limits::POLICY_BYTES)), codes(&padded(limits::POLICY_BYTES + 1))), (vec![], vec!["too-large"]));
+    let padded = |length: u64| {
+        format!("{HEAD}#{}", "x".repeat(usize::try_from(length).unwrap() - HEAD.len() - 1))
+    };
+    assert_eq!(
+        (codes(&padded(limits::POLICY_BYTES)), codes(&padded(limits::POLICY_BYTES + 1))),
+        (vec![], vec!["too-large"])
+    );
     // Nine values stand outside of the list.
     let values = |count: usize| codes(&format!("{HEAD}x: [{}]\n", "a, ".repeat(count - 9)));
-    assert_eq!((values(limits::POLICY_NODES), values(limits::POLICY_NODES + 1)), (vec!["unknown-key"], vec!["too-large"]));
+    assert_eq!(
+        (values(limits::POLICY_NODES), values(limits::POLICY_NODES + 1)),
+        (vec!["unknown-key"], vec!["too-large"])
+    );
     // The document is the first level.
     let lists = |depth: usize| "[".repeat(depth - 1) + &"]".repeat(depth - 1);
     let value = |depth: usize| codes(&format!("{HEAD}x: {}\n", lists(depth)));
-    assert_eq!((value(limits::DEPTH), value(limits::DEPTH + 1)), (vec!["unknown-key"], vec!["too-deep"]));
+    assert_eq!(
+        (value(limits::DEPTH), value(limits::DEPTH + 1)),
+        (vec!["unknown-key"], vec!["too-deep"])
+    );
     let key = |depth: usize| codes(&format!("{HEAD}? {}\n: x\n", lists(depth)));
     assert_eq!((key(limits::DEPTH), key(limits::DEPTH + 1)), (vec!["type"], vec!["too-deep"]));
 }
@@ -403,8 +535,11 @@ fn what_cannot_be_read_is_told_where_it_stands() {
 #[test]
 fn a_rule_is_beaten_only_by_one_that_takes_all_of_its_own() {
     let beaten = |first: &str, second: &str| {
-        let rule = |name: &str, pair: &str| format!("  - {{name: {name}, trust: [acme, other], {pair}}}\n");
-        warnings(&with_rules(&(rule("one", first) + &rule("two", second)))).contains(&("never-matches", 7))
+        let rule = |name: &str, pair: &str| {
+            format!("  - {{name: {name}, trust: [acme, other], {pair}}}\n")
+        };
+        warnings(&with_rules(&(rule("one", first) + &rule("two", second))))
+            .contains(&("never-matches", 7))
     };
     assert!(beaten("scope: quay.io/a/b", "scope: quay.io/a/b, tags: ['*']"));
     assert!(!beaten("scope: quay.io/a/b", "scope: quay.io/a/b, tags: [x]"));

@@ -1,10 +1,12 @@
 //! The environment as a policy (design.md section 3, security.md P08).
 
-use crate::support::{ACME, absent, image_digest, load_at, now, reference, signature, with_signatures, word};
+use crate::support::{
+    ACME, absent, image_digest, load_at, now, reference, signature, with_signatures, word,
+};
 use luet_cosign::class::{Class, Failure, printable};
 use luet_cosign::policy::{
-    Applies, Decision, Document, EnvironmentFacts, Grounds, Mode, Origin, Policy, PostUnpack, Trust, Wanted, decide, decide_local_files,
-    decide_without_looking, failure, from_env,
+    Applies, Decision, Document, EnvironmentFacts, Grounds, Mode, Origin, Policy, PostUnpack,
+    Trust, Wanted, decide, decide_local_files, decide_without_looking, failure, from_env,
 };
 use std::collections::BTreeMap;
 
@@ -14,11 +16,16 @@ fn environment(experimental: bool) -> Origin {
 
 fn load(facts: &EnvironmentFacts) -> Policy {
     let text = from_env(facts);
-    load_at(&text, environment(facts.experimental), now()).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}")).0
+    load_at(&text, environment(facts.experimental), now())
+        .unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"))
+        .0
 }
 
 fn key() -> EnvironmentFacts {
-    EnvironmentFacts { key_location: Some("/etc/key.pub".to_owned()), ..EnvironmentFacts::default() }
+    EnvironmentFacts {
+        key_location: Some("/etc/key.pub".to_owned()),
+        ..EnvironmentFacts::default()
+    }
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -28,9 +35,20 @@ fn words(text: &str) -> Vec<String> {
 #[test]
 fn nothing_set_refuses_with_the_old_words() {
     let policy = load(&EnvironmentFacts::default());
-    let Decision::Refused(failure) = decide_without_looking(&policy.matching(&reference("quay.io/a/b:c"), now())) else { panic!() };
-    assert!(failure.message().contains("missing cosign env vars COSIGN_PUBLIC_KEY_LOCATION"), "{failure}");
-    assert!(failure.the_hint().contains("LUET_COSIGN_ALLOW_UNSIGNED=quay.io/a/b"), "{}", failure.the_hint());
+    let Decision::Refused(failure) =
+        decide_without_looking(&policy.matching(&reference("quay.io/a/b:c"), now()))
+    else {
+        panic!()
+    };
+    assert!(
+        failure.message().contains("missing cosign env vars COSIGN_PUBLIC_KEY_LOCATION"),
+        "{failure}"
+    );
+    assert!(
+        failure.the_hint().contains("LUET_COSIGN_ALLOW_UNSIGNED=quay.io/a/b"),
+        "{}",
+        failure.the_hint()
+    );
 }
 
 #[test]
@@ -38,25 +56,44 @@ fn a_key_is_trusted_for_everything_and_wants_a_signature() {
     let policy = load(&key());
     let matched = policy.matching(&reference("quay.io/a/b:c"), now());
     let Applies::Rule(effective) = matched.applies() else { panic!() };
-    assert_eq!((effective.rule.as_str(), effective.place.as_str()), ("environment", "COSIGN_PUBLIC_KEY_LOCATION"));
+    assert_eq!(
+        (effective.rule.as_str(), effective.place.as_str()),
+        ("environment", "COSIGN_PUBLIC_KEY_LOCATION")
+    );
     assert_eq!((matched.authorities().len(), effective.unsigned), (1, Mode::Deny));
-    let Decision::Refused(failure) = decide(&matched, &absent(&matched, None), now()) else { panic!() };
+    let Decision::Refused(failure) = decide(&matched, &absent(&matched, None), now()) else {
+        panic!()
+    };
     assert_eq!(failure.class(), Class::Unsigned);
-    assert!(failure.the_hint().contains("LUET_COSIGN_ALLOW_UNSIGNED=quay.io/a/b"), "{}", failure.the_hint());
+    assert!(
+        failure.the_hint().contains("LUET_COSIGN_ALLOW_UNSIGNED=quay.io/a/b"),
+        "{}",
+        failure.the_hint()
+    );
     assert_eq!(word(&decide_local_files(&policy, now())), "policy");
 }
 
 /// Whose certificates count for an image.
 fn identities(facts: &EnvironmentFacts, image: &str) -> Vec<String> {
     let matched = load(facts).matching(&reference(image), now());
-    matched.authorities().iter().filter_map(|authority| Some(authority.identity()?.to_string())).collect()
+    matched
+        .authorities()
+        .iter()
+        .filter_map(|authority| Some(authority.identity()?.to_string()))
+        .collect()
 }
 
 #[test]
 fn keyless_without_an_identity_is_the_owner_of_the_name_or_nobody() {
     let keyless = EnvironmentFacts { experimental: true, ..EnvironmentFacts::default() };
-    assert_eq!(identities(&keyless, "ghcr.io/Acme/b:c".to_lowercase().as_str()), ["a workflow of `https://github.com/acme`"]);
-    assert_eq!(identities(&keyless, "registry.gitlab.com/acme/b/c:d"), ["a workflow of `https://gitlab.com/acme`"]);
+    assert_eq!(
+        identities(&keyless, "ghcr.io/Acme/b:c".to_lowercase().as_str()),
+        ["a workflow of `https://github.com/acme`"]
+    );
+    assert_eq!(
+        identities(&keyless, "registry.gitlab.com/acme/b/c:d"),
+        ["a workflow of `https://gitlab.com/acme`"]
+    );
     assert_eq!(identities(&keyless, "quay.io/a/b:c"), ["nobody: no identity is given"]);
     assert_eq!(identities(&keyless, "ghcr.io.example/acme/b:c"), ["nobody: no identity is given"]);
     let any = EnvironmentFacts { any_identity: true, ..keyless.clone() };
@@ -75,7 +112,10 @@ fn keyless_beside_a_key_counts_only_with_an_identity() {
         issuer: Some(Wanted::Regexp("https://(a|b)\\.example".to_owned())),
         ..key()
     };
-    assert_eq!(identities(&named, "quay.io/a/b:c"), ["`me@acme.example` (issuer what fits `https://(a|b)\\.example`)"]);
+    assert_eq!(
+        identities(&named, "quay.io/a/b:c"),
+        ["`me@acme.example` (issuer what fits `https://(a|b)\\.example`)"]
+    );
     assert_eq!(load(&named).matching(&reference("quay.io/a/b:c"), now()).authorities().len(), 2);
 }
 
@@ -89,10 +129,19 @@ fn an_identity_without_an_issuer_is_no_policy() {
 
 #[test]
 fn a_repository_of_signatures_is_for_every_rule() {
-    let facts = EnvironmentFacts { repository: Some("quay.io/acme/signatures".to_owned()), allow_unsigned: words("quay.io/a/**"), ..key() };
+    let facts = EnvironmentFacts {
+        repository: Some("quay.io/acme/signatures".to_owned()),
+        allow_unsigned: words("quay.io/a/**"),
+        ..key()
+    };
     let policy = load(&facts);
     for image in ["quay.io/a/b:c", "quay.io/z/b:c"] {
-        let repositories: Vec<String> = policy.matching(&reference(image), now()).repositories().iter().map(ToString::to_string).collect();
+        let repositories: Vec<String> = policy
+            .matching(&reference(image), now())
+            .repositories()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(repositories, ["quay.io/acme/signatures"], "{image}");
     }
 }
@@ -100,17 +149,25 @@ fn a_repository_of_signatures_is_for_every_rule() {
 #[test]
 fn what_may_be_unsigned_trusts_nobody_warns_and_is_still_looked_at() {
     for facts in [key(), EnvironmentFacts::default()] {
-        let facts = EnvironmentFacts { allow_unsigned: words("quay.io/hobby/** ghcr.io/x/y quay.io/hobby/**"), ..facts };
+        let facts = EnvironmentFacts {
+            allow_unsigned: words("quay.io/hobby/** ghcr.io/x/y quay.io/hobby/**"),
+            ..facts
+        };
         let policy = load(&facts);
         let matched = policy.matching(&reference("quay.io/hobby/a/b:c"), now());
         let Applies::Rule(effective) = matched.applies() else { panic!() };
-        assert_eq!((effective.place.as_str(), &effective.authorities), ("LUET_COSIGN_ALLOW_UNSIGNED", &Trust::Nobody));
+        assert_eq!(
+            (effective.place.as_str(), &effective.authorities),
+            ("LUET_COSIGN_ALLOW_UNSIGNED", &Trust::Nobody)
+        );
         let provisional = decide(&matched, &absent(&matched, None), now()).into_result().unwrap();
         assert!(
-            provisional.notices()[0].text.starts_with("warning: ") && provisional.notices()[0].text.contains("LUET_COSIGN_ALLOW_UNSIGNED")
+            provisional.notices()[0].text.starts_with("warning: ")
+                && provisional.notices()[0].text.contains("LUET_COSIGN_ALLOW_UNSIGNED")
         );
         let mut evidence = absent(&matched, None);
-        evidence.places[0].answer = luet_cosign::policy::PlaceAnswer::Failed(Failure::new(Class::Auth, "401"));
+        evidence.places[0].answer =
+            luet_cosign::policy::PlaceAnswer::Failed(Failure::new(Class::Auth, "401"));
         assert_eq!(word(&decide(&matched, &evidence, now())), "auth");
         assert_eq!(word(&decide_local_files(&policy, now())), "policy");
         assert!(
@@ -128,7 +185,8 @@ fn the_warning_about_replaced_packages_is_given_for_the_variable() {
     assert_eq!(warnings, []);
 }
 
-/// What a user expects of `*`: everything may be unsigned, and what is signed must still be by the key.
+/// What a user expects of `*`: everything may be unsigned, and what is signed must still be by the
+/// key.
 #[test]
 fn everything_may_be_unsigned_beside_a_key_but_not_signed_by_a_stranger() {
     for allow in ["*", "* quay.io/hobby/**", "quay.io/hobby/** * *"] {
@@ -140,11 +198,19 @@ fn everything_may_be_unsigned_beside_a_key_but_not_signed_by_a_stranger() {
         assert_eq!(effective.place, "COSIGN_PUBLIC_KEY_LOCATION, LUET_COSIGN_ALLOW_UNSIGNED=*");
         assert_eq!(matched.authorities().len(), 1);
         let provisional = decide(&matched, &absent(&matched, None), now()).into_result().unwrap();
-        assert!(provisional.notices()[0].text.starts_with("warning: "), "{:?}", provisional.notices());
-        let good = with_signatures(absent(&matched, None), vec![Ok(signature("environment", &ACME, &image_digest()))]);
+        assert!(
+            provisional.notices()[0].text.starts_with("warning: "),
+            "{:?}",
+            provisional.notices()
+        );
+        let good = with_signatures(
+            absent(&matched, None),
+            vec![Ok(signature("environment", &ACME, &image_digest()))],
+        );
         assert_eq!(word(&decide(&matched, &good, now())), "verified");
         for class in [Class::Identity, Class::Unsupported, Class::Malformed, Class::Net] {
-            let stranger = with_signatures(absent(&matched, None), vec![Err(Failure::new(class, "made up"))]);
+            let stranger =
+                with_signatures(absent(&matched, None), vec![Err(Failure::new(class, "made up"))]);
             assert_eq!(word(&decide(&matched, &stranger, now())), class.word());
         }
         // A repository that is named beside it trusts nobody, as without the `*`.
@@ -154,28 +220,53 @@ fn everything_may_be_unsigned_beside_a_key_but_not_signed_by_a_stranger() {
         assert_eq!(word(&decide_local_files(&policy, now())), "policy");
         let (_, warnings) = load_at(&from_env(&facts), environment(false), now()).unwrap();
         let text = luet_cosign::policy::lint_text(&warnings, &environment(false));
-        assert!(text.contains("LUET_COSIGN_ALLOW_UNSIGNED [replaces-others]") && text.contains("newest version"), "{text}");
+        assert!(
+            text.contains("LUET_COSIGN_ALLOW_UNSIGNED [replaces-others]")
+                && text.contains("newest version"),
+            "{text}"
+        );
     }
     // Without a key nobody is trusted, so strangers count for nothing.
-    let policy = load(&EnvironmentFacts { allow_unsigned: words("*"), ..EnvironmentFacts::default() });
+    let policy =
+        load(&EnvironmentFacts { allow_unsigned: words("*"), ..EnvironmentFacts::default() });
     let matched = policy.matching(&reference("quay.io/a/b:c"), now());
-    let stranger = with_signatures(absent(&matched, None), vec![Err(Failure::new(Class::Identity, "made up"))]);
+    let stranger = with_signatures(
+        absent(&matched, None),
+        vec![Err(Failure::new(Class::Identity, "made up"))],
+    );
     assert_eq!(word(&decide(&matched, &stranger, now())), "allowed");
 }
 
 #[test]
 fn how_the_unpacked_is_compared_is_a_word_or_an_error_that_names_the_variable() {
     assert_eq!(load(&key()).post_unpack(), PostUnpack::Auto);
-    for (word, expected) in
-        [("auto", PostUnpack::Auto), ("tree", PostUnpack::Tree), ("layers", PostUnpack::Layers), ("off", PostUnpack::Off)]
-    {
+    for (word, expected) in [
+        ("auto", PostUnpack::Auto),
+        ("tree", PostUnpack::Tree),
+        ("layers", PostUnpack::Layers),
+        ("off", PostUnpack::Off),
+    ] {
         let facts = EnvironmentFacts { post_unpack: Some(word.to_owned()), ..key() };
         assert_eq!(load(&facts).post_unpack(), expected);
-        let alone = EnvironmentFacts { post_unpack: Some(word.to_owned()), ..EnvironmentFacts::default() };
+        let alone =
+            EnvironmentFacts { post_unpack: Some(word.to_owned()), ..EnvironmentFacts::default() };
         assert_eq!(load(&alone).post_unpack(), expected);
     }
     let long = "x".repeat(10_000);
-    for bad in ["", "Off", "no", "none", "false", " off", "off ", "off\nunmatched: allow", "\"", "auto # x", "\u{1b}[2J", long.as_str()] {
+    for bad in [
+        "",
+        "Off",
+        "no",
+        "none",
+        "false",
+        " off",
+        "off ",
+        "off\nunmatched: allow",
+        "\"",
+        "auto # x",
+        "\u{1b}[2J",
+        long.as_str(),
+    ] {
         let facts = EnvironmentFacts { post_unpack: Some(bad.to_owned()), ..key() };
         let problems = Document::parse(&from_env(&facts)).unwrap_err();
         let failure = failure(&problems, &environment(false));
@@ -189,7 +280,9 @@ fn how_the_unpacked_is_compared_is_a_word_or_an_error_that_names_the_variable() 
 fn local_files_are_allowed_by_their_literal_only() {
     let facts = EnvironmentFacts { allow_unsigned: words("file://**"), ..key() };
     let provisional = decide_local_files(&load(&facts), now()).into_result().unwrap();
-    assert!(matches!(provisional.grounds(), Grounds::LocalFiles { rule } if rule.contains("LUET_COSIGN_ALLOW_UNSIGNED")));
+    assert!(
+        matches!(provisional.grounds(), Grounds::LocalFiles { rule } if rule.contains("LUET_COSIGN_ALLOW_UNSIGNED"))
+    );
     for scope in ["file://*", "file:///**", "file://x", "FILE://**", "file:**"] {
         let facts = EnvironmentFacts { allow_unsigned: words(scope), ..key() };
         assert!(Document::parse(&from_env(&facts)).is_err(), "{scope}");
@@ -200,11 +293,18 @@ fn local_files_are_allowed_by_their_literal_only() {
 fn skip_words_are_whole_patterns_and_a_bad_one_is_an_error() {
     let facts = EnvironmentFacts { skip: words("quay\\.io/a/.* mudler/luet:.*"), ..key() };
     let policy = load(&facts);
-    for (image, skipped) in
-        [("quay.io/a/b:c", true), ("mudler/luet:1", true), ("quay.io/ab/c:d", false), ("evil.example/quay.io/a/b:c", false)]
-    {
+    for (image, skipped) in [
+        ("quay.io/a/b:c", true),
+        ("mudler/luet:1", true),
+        ("quay.io/ab/c:d", false),
+        ("evil.example/quay.io/a/b:c", false),
+    ] {
         let matched = policy.matching(&reference(image), now());
-        assert_eq!(matches!(matched.applies(), Applies::Skipped { place, .. } if place == "COSIGN_SKIP"), skipped, "{image}");
+        assert_eq!(
+            matches!(matched.applies(), Applies::Skipped { place, .. } if place == "COSIGN_SKIP"),
+            skipped,
+            "{image}"
+        );
     }
     for bad in ["(", "*", ""] {
         let facts = EnvironmentFacts { skip: vec![bad.to_owned()], ..key() };
@@ -214,8 +314,12 @@ fn skip_words_are_whole_patterns_and_a_bad_one_is_an_error() {
 
 #[test]
 fn http_is_spoken_only_to_the_registries_named() {
-    let policy = load(&EnvironmentFacts { http_registries: words("registry.lan:5000 [fd00::1]:5000"), ..key() });
-    let hosts: Vec<(&str, bool)> = policy.registries().iter().map(|entry| (entry.host.as_str(), entry.http)).collect();
+    let policy = load(&EnvironmentFacts {
+        http_registries: words("registry.lan:5000 [fd00::1]:5000"),
+        ..key()
+    });
+    let hosts: Vec<(&str, bool)> =
+        policy.registries().iter().map(|entry| (entry.host.as_str(), entry.http)).collect();
     assert_eq!(hosts, [("registry.lan:5000", true), ("[fd00::1]:5000", true)]);
     assert_eq!(load(&key()).registries().len(), 0);
 }
@@ -274,24 +378,39 @@ fn no_value_becomes_another_value_or_a_key() {
         let facts = EnvironmentFacts { allow_unsigned: one(), ..key() };
         match Document::parse(&from_env(&facts)) {
             Ok(document) => {
-                let keys: BTreeMap<_, _> =
-                    document.signers().iter().map(|signer| (signer.name.clone(), Ok(crate::support::ACME.public().clone()))).collect();
+                let keys: BTreeMap<_, _> = document
+                    .signers()
+                    .iter()
+                    .map(|signer| (signer.name.clone(), Ok(crate::support::ACME.public().clone())))
+                    .collect();
                 let (policy, _) = Policy::new(document, environment(false), keys, now()).unwrap();
                 if *value == "*" {
                     assert_eq!(policy.rules().len(), 1);
                     continue;
                 }
-                let targets: Vec<String> = policy.rules()[1].targets.iter().map(|(target, _)| target.to_string()).collect();
+                let targets: Vec<String> = policy.rules()[1]
+                    .targets
+                    .iter()
+                    .map(|(target, _)| target.to_string())
+                    .collect();
                 assert_eq!((policy.rules().len(), targets), (2, one()), "{value:?}");
             }
             Err(problems) => {
                 let told = match problems[0].code {
                     "empty" => continue,
-                    "character" => format!("the character {}", value.chars().find(|c| c.is_control()).unwrap().escape_unicode()),
+                    "character" => format!(
+                        "the character {}",
+                        value.chars().find(|c| c.is_control()).unwrap().escape_unicode()
+                    ),
                     _ => printable(value),
                 };
                 assert_eq!(
-                    problems.len() - problems.iter().filter(|problem| problem.severity == luet_cosign::policy::Severity::Warning).count(),
+                    problems.len()
+                        - problems
+                            .iter()
+                            .filter(|problem| problem.severity
+                                == luet_cosign::policy::Severity::Warning)
+                            .count(),
                     1,
                     "{value:?}: {problems:?}"
                 );
@@ -306,11 +425,17 @@ fn no_value_becomes_another_value_or_a_key() {
             if let Err(problems) = Document::parse(&from_env(&facts)) {
                 let codes: Vec<&str> = problems.iter().map(|problem| problem.code).collect();
                 let expected = ["repository", "pattern", "host", "empty", "character"];
-                assert!(codes.iter().all(|code| expected.contains(code) || *code == "deprecated"), "{value:?}: {codes:?}");
+                assert!(
+                    codes.iter().all(|code| expected.contains(code) || *code == "deprecated"),
+                    "{value:?}: {codes:?}"
+                );
             }
         }
         // The key's location is never written down: only the variable's name is.
-        let text = from_env(&EnvironmentFacts { key_location: Some((*value).to_owned()), ..EnvironmentFacts::default() });
+        let text = from_env(&EnvironmentFacts {
+            key_location: Some((*value).to_owned()),
+            ..EnvironmentFacts::default()
+        });
         assert_eq!(text, from_env(&key()));
     }
 }
@@ -321,28 +446,47 @@ fn a_pattern_comes_back_as_it_was_given() {
         let policy = load(&EnvironmentFacts { skip: vec![value.to_owned()], ..key() });
         assert!(policy.matching(&reference("quay.io/a/b:c"), now()).looks(), "{value}");
     }
-    let policy = load(&EnvironmentFacts { skip: vec!["quay.io/\\x61/[b]{1}:\"?c".to_owned()], ..key() });
+    let policy =
+        load(&EnvironmentFacts { skip: vec!["quay.io/\\x61/[b]{1}:\"?c".to_owned()], ..key() });
     let matched = policy.matching(&reference("quay.io/a/b:c"), now());
-    assert!(matches!(matched.applies(), Applies::Skipped { pattern, .. } if pattern == "quay.io/\\x61/[b]{1}:\"?c"));
+    assert!(
+        matches!(matched.applies(), Applies::Skipped { pattern, .. } if pattern == "quay.io/\\x61/[b]{1}:\"?c")
+    );
 }
 
 #[test]
 fn a_bad_key_of_the_environment_is_a_secret_and_names_the_variable() {
     let document = Document::parse(&from_env(&key())).unwrap();
-    let keys = BTreeMap::from([("environment".to_owned(), Err(Failure::new(Class::Secret, "no such file")))]);
+    let keys = BTreeMap::from([(
+        "environment".to_owned(),
+        Err(Failure::new(Class::Secret, "no such file")),
+    )]);
     let problems = Policy::new(document, environment(false), keys, now()).unwrap_err();
     let failure = failure(&problems, &environment(false));
     assert_eq!(failure.class(), Class::Secret);
-    assert!(failure.message().contains("COSIGN_PUBLIC_KEY_LOCATION") && failure.message().contains("no such file"), "{failure}");
+    assert!(
+        failure.message().contains("COSIGN_PUBLIC_KEY_LOCATION")
+            && failure.message().contains("no such file"),
+        "{failure}"
+    );
 }
 
 #[test]
 fn a_bad_value_names_its_variable() {
     let one = |value: &str| vec![value.to_owned()];
     for (facts, variable) in [
-        (EnvironmentFacts { allow_unsigned: one("quay.io"), ..key() }, "LUET_COSIGN_ALLOW_UNSIGNED"),
-        (EnvironmentFacts { post_unpack: Some("on".to_owned()), ..key() }, "LUET_COSIGN_POST_UNPACK"),
-        (EnvironmentFacts { repository: Some("quay.io/a:b".to_owned()), ..key() }, "COSIGN_REPOSITORY"),
+        (
+            EnvironmentFacts { allow_unsigned: one("quay.io"), ..key() },
+            "LUET_COSIGN_ALLOW_UNSIGNED",
+        ),
+        (
+            EnvironmentFacts { post_unpack: Some("on".to_owned()), ..key() },
+            "LUET_COSIGN_POST_UNPACK",
+        ),
+        (
+            EnvironmentFacts { repository: Some("quay.io/a:b".to_owned()), ..key() },
+            "COSIGN_REPOSITORY",
+        ),
         (EnvironmentFacts { skip: one("("), ..key() }, "COSIGN_SKIP"),
         (EnvironmentFacts { http_registries: one("a b"), ..key() }, "LUET_COSIGN_HTTP_REGISTRIES"),
     ] {

@@ -1,9 +1,13 @@
 //! Every example is loaded, and does what its first lines say.
 
 use crate::support::{
-    ACME, Key, SITE, absent, file, image_digest, load_at, now, reference, signature, signature_for, with_signatures, word,
+    ACME, Key, SITE, absent, file, image_digest, load_at, now, reference, signature, signature_for,
+    with_signatures, word,
 };
-use luet_cosign::policy::{Applies, EnvironmentFacts, Policy, PostUnpack, decide, decide_without_looking, from_env, judge_revision};
+use luet_cosign::policy::{
+    Applies, EnvironmentFacts, Policy, PostUnpack, decide, decide_without_looking, from_env,
+    judge_revision,
+};
 use luet_cosign::wire::Claims;
 
 fn load(text: &str) -> Policy {
@@ -12,12 +16,23 @@ fn load(text: &str) -> Policy {
 
 fn unsigned(policy: &Policy, image: &str) -> &'static str {
     let matched = policy.matching(&reference(image), now());
-    if matched.looks() { word(&decide(&matched, &absent(&matched, None), now())) } else { word(&decide_without_looking(&matched)) }
+    if matched.looks() {
+        word(&decide(&matched, &absent(&matched, None), now()))
+    } else {
+        word(&decide_without_looking(&matched))
+    }
 }
 
 fn signed_by(policy: &Policy, image: &str, signer: &str) -> &'static str {
     let matched = policy.matching(&reference(image), now());
-    word(&decide(&matched, &with_signatures(absent(&matched, None), vec![Ok(signature(signer, &ACME, &image_digest()))]), now()))
+    word(&decide(
+        &matched,
+        &with_signatures(
+            absent(&matched, None),
+            vec![Ok(signature(signer, &ACME, &image_digest()))],
+        ),
+        now(),
+    ))
 }
 
 #[test]
@@ -56,11 +71,19 @@ fn signed_for(policy: &Policy, image: &str, names: &[(&str, &str)]) -> &'static 
     let matched = policy.matching(&reference(image), now());
     let signature = |(signer, name): &(&str, &str)| {
         let name = reference(name);
-        let claims = Claims { repository: Some(name.repository().clone()), tag: name.tag().cloned(), tree: None };
+        let claims = Claims {
+            repository: Some(name.repository().clone()),
+            tag: name.tag().cloned(),
+            tree: None,
+        };
         let key: &Key = if *signer == "site" { &SITE } else { &ACME };
         Ok(signature_for(signer, key, &image_digest(), &claims))
     };
-    word(&decide(&matched, &with_signatures(absent(&matched, None), names.iter().map(signature).collect()), now()))
+    word(&decide(
+        &matched,
+        &with_signatures(absent(&matched, None), names.iter().map(signature).collect()),
+        now(),
+    ))
 }
 
 #[test]
@@ -84,13 +107,23 @@ fn a_mirror_with_a_counter_signature() {
 fn as_strict_as_it_gets() {
     let policy = load(include_str!("../../examples/policies/strict.yaml"));
     assert_eq!(policy.post_unpack(), PostUnpack::Layers);
-    let (metadata, package) = ("quay.io/acme/packages:repository.yaml", "quay.io/acme/packages:kernel-6");
+    let (metadata, package) =
+        ("quay.io/acme/packages:repository.yaml", "quay.io/acme/packages:kernel-6");
     assert_eq!(signed_for(&policy, package, &[("release", package)]), "verified");
-    assert_eq!(signed_for(&policy, package, &[("release", "quay.io/acme/packages:kernel-5")]), "binding");
+    assert_eq!(
+        signed_for(&policy, package, &[("release", "quay.io/acme/packages:kernel-5")]),
+        "binding"
+    );
     assert_eq!(signed_by(&policy, package, "release"), "binding");
     assert_eq!(signed_for(&policy, metadata, &[("release", metadata)]), "identity");
-    assert_eq!(signed_for(&policy, metadata, &[("release", metadata), ("site", metadata)]), "verified");
-    let Applies::Rule(effective) = policy.matching(&reference(metadata), now()).applies().clone() else { panic!() };
+    assert_eq!(
+        signed_for(&policy, metadata, &[("release", metadata), ("site", metadata)]),
+        "verified"
+    );
+    let Applies::Rule(effective) = policy.matching(&reference(metadata), now()).applies().clone()
+    else {
+        panic!()
+    };
     assert!(judge_revision(&effective, &reference(metadata), Some(2), 1).is_err());
 }
 
@@ -113,8 +146,20 @@ fn the_environments_equivalent_is_what_from_env_prints() {
 #[test]
 fn no_example_is_left_out() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/policies");
-    let mut names: Vec<String> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
-    assert_eq!(names, ["environment.yaml", "http-registry.yaml", "mirror.yaml", "mixed.yaml", "single-key.yaml", "strict.yaml"]);
+    assert_eq!(
+        names,
+        [
+            "environment.yaml",
+            "http-registry.yaml",
+            "mirror.yaml",
+            "mixed.yaml",
+            "single-key.yaml",
+            "strict.yaml"
+        ]
+    );
 }

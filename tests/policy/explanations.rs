@@ -16,9 +16,11 @@ fn the_winner_stands_first_with_the_reason_why() {
     let policy = load(&with_rules(RULES));
     let explanation = explain(&policy, &reference("QUAY.io/acme/packages:repository.yaml"), now());
     assert_eq!(explanation.image, "quay.io/acme/packages:repository.yaml");
-    let rules: Vec<&str> = explanation.candidates.iter().map(|candidate| candidate.rule.as_str()).collect();
+    let rules: Vec<&str> =
+        explanation.candidates.iter().map(|candidate| candidate.rule.as_str()).collect();
     assert_eq!(rules, ["metadata", "org", "any"]);
-    let ranks: Vec<String> = explanation.candidates.iter().map(|candidate| candidate.rank.join(", ")).collect();
+    let ranks: Vec<String> =
+        explanation.candidates.iter().map(|candidate| candidate.rank.join(", ")).collect();
     assert_eq!(
         ranks,
         [
@@ -28,7 +30,8 @@ fn the_winner_stands_first_with_the_reason_why() {
         ]
     );
     assert_eq!(explanation.applies, "rule `metadata` [policy.yaml line 10]");
-    let settings: Vec<(&str, &str)> = explanation.settings.iter().map(|setting| (setting.key, setting.from.as_str())).collect();
+    let settings: Vec<(&str, &str)> =
+        explanation.settings.iter().map(|setting| (setting.key, setting.from.as_str())).collect();
     assert_eq!(
         settings,
         [
@@ -47,16 +50,43 @@ fn the_winner_stands_first_with_the_reason_why() {
 #[test]
 fn the_outcomes_are_those_of_the_decision() {
     let policy = load(&with_rules(RULES));
-    let outcomes =
-        |image: &str| -> Vec<String> { explain(&policy, &reference(image), now()).outcomes.into_iter().map(|row| row.outcome).collect() };
+    let outcomes = |image: &str| -> Vec<String> {
+        explain(&policy, &reference(image), now())
+            .outcomes
+            .into_iter()
+            .map(|row| row.outcome)
+            .collect()
+    };
     let refused = |word: &str, exit: u8| format!("refused: {word} (exit {exit})");
-    let bad = || vec![refused("unsupported", 15), refused("malformed", 14), refused("binding", 14), refused("net", 20)];
-    let good = || vec!["verified".to_owned(), "verified".to_owned(), refused("binding", 14), refused("binding", 14)];
-    let with = |first: &[String], strangers: String| [good(), first.to_vec(), vec![strangers], bad()].concat();
+    let bad = || {
+        vec![
+            refused("unsupported", 15),
+            refused("malformed", 14),
+            refused("binding", 14),
+            refused("net", 20),
+        ]
+    };
+    let good = || {
+        vec![
+            "verified".to_owned(),
+            "verified".to_owned(),
+            refused("binding", 14),
+            refused("binding", 14),
+        ]
+    };
+    let with = |first: &[String], strangers: String| {
+        [good(), first.to_vec(), vec![strangers], bad()].concat()
+    };
     let unsigned = || refused("unsigned", 10);
-    assert_eq!(outcomes("ghcr.io/a/b:x"), with(&[unsigned(), unsigned(), unsigned()], refused("identity", 12)));
+    assert_eq!(
+        outcomes("ghcr.io/a/b:x"),
+        with(&[unsigned(), unsigned(), unsigned()], refused("identity", 12))
+    );
     let warned = || "allowed, with a warning".to_owned();
-    assert_eq!(outcomes("quay.io/acme/x:x"), with(&[warned(), refused("rollback", 16), warned()], refused("identity", 12)));
+    assert_eq!(
+        outcomes("quay.io/acme/x:x"),
+        with(&[warned(), refused("rollback", 16), warned()], refused("identity", 12))
+    );
     assert_eq!(outcomes("quay.io/hobby/x:x"), [refused("policy", 3)]);
     assert_eq!(outcomes("quay.io/skip/x:x"), ["allowed"]);
 }
@@ -74,8 +104,11 @@ fn names_keys_and_memory_are_explained() {
             + "post_unpack: layers\n"),
     );
     let mirror = explain(&policy, &reference("registry.lan:5000/vendor/os:1"), now());
-    let settings: Vec<String> =
-        mirror.settings.iter().map(|setting| format!("{}: {} [{}]", setting.key, setting.value, setting.from)).collect();
+    let settings: Vec<String> = mirror
+        .settings
+        .iter()
+        .map(|setting| format!("{}: {} [{}]", setting.key, setting.value, setting.from))
+        .collect();
     assert!(settings[0].starts_with("trust: all of acme (key "), "{settings:?}");
     assert_eq!(
         settings[3..],
@@ -92,21 +125,36 @@ fn names_keys_and_memory_are_explained() {
         rows.into_iter().find(|row| row.evidence.starts_with(found)).map(|row| row.outcome)
     };
     let lan = "registry.lan:5000/vendor/os:1";
-    assert_eq!(row(lan, "good signatures by 2 trusted keys, for this repository and tag").as_deref(), Some("verified"));
-    assert_eq!(row(lan, "one that names no repository").as_deref(), Some("refused: binding (exit 14)"));
+    assert_eq!(
+        row(lan, "good signatures by 2 trusted keys, for this repository and tag").as_deref(),
+        Some("verified")
+    );
+    assert_eq!(
+        row(lan, "one that names no repository").as_deref(),
+        Some("refused: binding (exit 14)")
+    );
     let any = "quay.io/a/b:c";
     assert_eq!(row(any, "one for another repository or tag").as_deref(), Some("verified"));
     assert_eq!(row(any, "the same, by a key").as_deref(), Some("verified"));
-    assert_eq!(row(any, "the same, and another tag").as_deref(), Some("refused: rollback (exit 16)"));
+    assert_eq!(
+        row(any, "the same, and another tag").as_deref(),
+        Some("refused: rollback (exit 16)")
+    );
 }
 
 #[test]
 fn what_a_variable_says_is_explained_by_its_name() {
-    let facts =
-        EnvironmentFacts { key_location: Some("k".to_owned()), post_unpack: Some("tree".to_owned()), ..EnvironmentFacts::default() };
-    let (policy, _) = load_at(&from_env(&facts), Origin::Environment { experimental: false }, now()).unwrap();
+    let facts = EnvironmentFacts {
+        key_location: Some("k".to_owned()),
+        post_unpack: Some("tree".to_owned()),
+        ..EnvironmentFacts::default()
+    };
+    let (policy, _) =
+        load_at(&from_env(&facts), Origin::Environment { experimental: false }, now()).unwrap();
     let settings = explain(&policy, &reference("quay.io/a/b:c"), now()).settings;
-    let from = |key: &str| settings.iter().find(|setting| setting.key == key).map(|setting| setting.from.as_str());
+    let from = |key: &str| {
+        settings.iter().find(|setting| setting.key == key).map(|setting| setting.from.as_str())
+    };
     assert_eq!(from("post_unpack"), Some("LUET_COSIGN_POST_UNPACK"));
     assert_eq!(from("trust"), Some("COSIGN_PUBLIC_KEY_LOCATION"));
 }
@@ -114,15 +162,24 @@ fn what_a_variable_says_is_explained_by_its_name() {
 #[test]
 fn text_and_json_say_the_same() {
     let policy = load(&with_rules(RULES));
-    for image in ["quay.io/acme/packages:repository.yaml", "quay.io/hobby/x:1", "quay.io/skip/x:1"] {
+    for image in ["quay.io/acme/packages:repository.yaml", "quay.io/hobby/x:1", "quay.io/skip/x:1"]
+    {
         let explanation = explain(&policy, &reference(image), now());
         let (text, json) = (explanation.text(), explanation.json());
         assert_eq!(json["version"], 1);
         assert_eq!(json["candidates"].as_array().map(Vec::len), Some(explanation.candidates.len()));
         for part in [explanation.image.as_str(), explanation.applies.as_str()] {
-            assert!(text.contains(part) && json.to_string().contains(&part.replace('"', "\\\"")), "{part}\n{text}");
+            assert!(
+                text.contains(part) && json.to_string().contains(&part.replace('"', "\\\"")),
+                "{part}\n{text}"
+            );
         }
-        assert!(explanation.outcomes.iter().all(|row| text.contains(&format!("{} -> {}", row.evidence, row.outcome))));
+        assert!(
+            explanation
+                .outcomes
+                .iter()
+                .all(|row| text.contains(&format!("{} -> {}", row.evidence, row.outcome)))
+        );
     }
     let ended = explain(&policy, &reference("quay.io/hobby/x:1"), now()).text();
     assert!(ended.contains("until: 2026-11-01 (over: it denies) [policy.yaml line 11]"), "{ended}");

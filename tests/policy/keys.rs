@@ -1,9 +1,14 @@
-//! No key is ignored: for each key of the schema, two policies that differ in it alone and what that changes (security.md P09).
+//! No key is ignored: for each key of the schema, two policies that differ in it alone and what
+//! that changes (security.md P09).
 
 use crate::support::{
-    ACME, OTHER, absent, errors, file, image_digest, load_at, now, reference, signature, signature_for, with_rules, with_signatures, word,
+    ACME, OTHER, absent, errors, file, image_digest, load_at, now, reference, signature,
+    signature_for, with_rules, with_signatures, word,
 };
-use luet_cosign::policy::{Applies, Decision, Document, Effective, KEYS, Policy, decide, decide_without_looking, judge_revision};
+use luet_cosign::policy::{
+    Applies, Decision, Document, Effective, KEYS, Policy, decide, decide_without_looking,
+    judge_revision,
+};
 use luet_cosign::trust::Authority;
 use luet_cosign::wire::Claims;
 
@@ -34,7 +39,11 @@ fn outcome(policy: &Policy, image: &str, signed: bool) -> String {
     let decision = if matched.looks() {
         let evidence = absent(&matched, None);
         let signatures = vec![Ok(signature("other", &OTHER, &image_digest()))];
-        decide(&matched, &if signed { with_signatures(evidence, signatures) } else { evidence }, now())
+        decide(
+            &matched,
+            &if signed { with_signatures(evidence, signatures) } else { evidence },
+            now(),
+        )
     } else {
         decide_without_looking(&matched)
     };
@@ -47,9 +56,11 @@ fn outcome(policy: &Policy, image: &str, signed: bool) -> String {
 /// An image of `quay.io/a/b`, signed by `acme` for this name.
 fn by_acme(policy: &Policy, repository: Option<&str>) -> String {
     let matched = policy.matching(&reference("quay.io/a/b:x"), now());
-    let claims = Claims { repository: repository.map(|name| name.parse().unwrap()), ..Claims::default() };
+    let claims =
+        Claims { repository: repository.map(|name| name.parse().unwrap()), ..Claims::default() };
     let signature = signature_for("acme", &ACME, &image_digest(), &claims);
-    word(&decide(&matched, &with_signatures(absent(&matched, None), vec![Ok(signature)]), now())).to_owned()
+    word(&decide(&matched, &with_signatures(absent(&matched, None), vec![Ok(signature)]), now()))
+        .to_owned()
 }
 
 fn by_acme_alone(policy: &Policy) -> String {
@@ -77,7 +88,9 @@ fn goes_back(policy: &Policy) -> String {
 
 fn refusal(policy: &Policy) -> String {
     let matched = policy.matching(&reference("quay.io/a/b:x"), now());
-    decide(&matched, &absent(&matched, None), now()).into_result().map_or_else(|failure| failure.text(), |_| String::new())
+    decide(&matched, &absent(&matched, None), now())
+        .into_result()
+        .map_or_else(|failure| failure.text(), |_| String::new())
 }
 
 fn names_the_rule(policy: &Policy) -> String {
@@ -86,7 +99,9 @@ fn names_the_rule(policy: &Policy) -> String {
 
 fn names_the_reason(policy: &Policy) -> String {
     let matched = policy.matching(&reference("quay.io/a/b:x"), now());
-    let notices = decide(&matched, &absent(&matched, None), now()).into_result().map(|provisional| provisional.notices().to_vec());
+    let notices = decide(&matched, &absent(&matched, None), now())
+        .into_result()
+        .map(|provisional| provisional.notices().to_vec());
     notices.unwrap_or_default().iter().any(|notice| notice.text.contains("because")).to_string()
 }
 
@@ -95,12 +110,17 @@ fn places(policy: &Policy) -> String {
 }
 
 fn keys(policy: &Policy) -> String {
-    policy.authorities().map(|authority| (authority.key() == Some(ACME.public())).to_string()).collect::<Vec<_>>().join(" ")
+    policy
+        .authorities()
+        .map(|authority| (authority.key() == Some(ACME.public())).to_string())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn registries(policy: &Policy) -> String {
-    let one =
-        |entry: &luet_cosign::policy::RegistrySettings| format!("{} {} {:?} {}", entry.host, entry.http, entry.ca, entry.auth_hosts.len());
+    let one = |entry: &luet_cosign::policy::RegistrySettings| {
+        format!("{} {} {:?} {}", entry.host, entry.http, entry.ca, entry.auth_hosts.len())
+    };
     policy.registries().iter().map(one).collect()
 }
 
@@ -131,15 +151,71 @@ const CASES: &[Case] = &[
         "repo",
     ),
     Case("repositories.name", "name: r", "name: renamed", names_the_rule, "false", "true"),
-    Case("repositories.scope", "scope: quay.io/a/b", "scope: quay.io/a/c", unsigned, "unsigned", "policy"),
-    Case("repositories.tags", "scope: quay.io/a/b", "scope: quay.io/a/b, tags: [x]", other_tag, "unsigned", "policy"),
+    Case(
+        "repositories.scope",
+        "scope: quay.io/a/b",
+        "scope: quay.io/a/c",
+        unsigned,
+        "unsigned",
+        "policy",
+    ),
+    Case(
+        "repositories.tags",
+        "scope: quay.io/a/b",
+        "scope: quay.io/a/b, tags: [x]",
+        other_tag,
+        "unsigned",
+        "policy",
+    ),
     Case("repositories.trust", "trust: [acme]", "trust: [other]", by_other, "identity", "verified"),
-    Case("repositories.trust", "trust: [acme]", "trust: skip, reason: because", unsigned, "unsigned", "allowed"),
-    Case("repositories.trust.all_of", "trust: [acme]", "trust: {all_of: [acme, other]}", by_acme_alone, "verified", "identity"),
-    Case("repositories.trust.at_least", "trust: [acme]", "trust: {at_least: 2, of: [acme, other]}", by_acme_alone, "verified", "identity"),
-    Case("repositories.trust.of", "trust: [acme]", "trust: {at_least: 1, of: [other]}", by_other, "identity", "verified"),
-    Case("repositories.bind_tag", "trust: [acme]", "trust: [acme], bind_tag: required", by_acme_alone, "verified", "binding"),
-    Case("repositories.bind_tag", "trust: [acme]", "trust: [acme], bind_tag: off", made_for_another_name, "binding", "verified"),
+    Case(
+        "repositories.trust",
+        "trust: [acme]",
+        "trust: skip, reason: because",
+        unsigned,
+        "unsigned",
+        "allowed",
+    ),
+    Case(
+        "repositories.trust.all_of",
+        "trust: [acme]",
+        "trust: {all_of: [acme, other]}",
+        by_acme_alone,
+        "verified",
+        "identity",
+    ),
+    Case(
+        "repositories.trust.at_least",
+        "trust: [acme]",
+        "trust: {at_least: 2, of: [acme, other]}",
+        by_acme_alone,
+        "verified",
+        "identity",
+    ),
+    Case(
+        "repositories.trust.of",
+        "trust: [acme]",
+        "trust: {at_least: 1, of: [other]}",
+        by_other,
+        "identity",
+        "verified",
+    ),
+    Case(
+        "repositories.bind_tag",
+        "trust: [acme]",
+        "trust: [acme], bind_tag: required",
+        by_acme_alone,
+        "verified",
+        "binding",
+    ),
+    Case(
+        "repositories.bind_tag",
+        "trust: [acme]",
+        "trust: [acme], bind_tag: off",
+        made_for_another_name,
+        "binding",
+        "verified",
+    ),
     Case(
         "repositories.mirror_of",
         "trust: [acme]",
@@ -148,10 +224,38 @@ const CASES: &[Case] = &[
         "binding",
         "verified",
     ),
-    Case("repositories.rollback", "trust: [acme]", "trust: [acme], rollback: deny", goes_back, "warned", "rollback"),
-    Case("repositories.unsigned", "trust: [acme]", "trust: [acme], unsigned: warn", unsigned, "unsigned", "warned"),
-    Case("repositories.reason", "trust: [acme]", "trust: [acme], unsigned: allow, reason: because", names_the_reason, "false", "true"),
-    Case("repositories.until", "trust: [acme]", "trust: skip, reason: because, until: 2026-11-19", unsigned, "unsigned", "policy"),
+    Case(
+        "repositories.rollback",
+        "trust: [acme]",
+        "trust: [acme], rollback: deny",
+        goes_back,
+        "warned",
+        "rollback",
+    ),
+    Case(
+        "repositories.unsigned",
+        "trust: [acme]",
+        "trust: [acme], unsigned: warn",
+        unsigned,
+        "unsigned",
+        "warned",
+    ),
+    Case(
+        "repositories.reason",
+        "trust: [acme]",
+        "trust: [acme], unsigned: allow, reason: because",
+        names_the_reason,
+        "false",
+        "true",
+    ),
+    Case(
+        "repositories.until",
+        "trust: [acme]",
+        "trust: skip, reason: because, until: 2026-11-19",
+        unsigned,
+        "unsigned",
+        "policy",
+    ),
     Case(
         "repositories.signatures_from",
         "trust: [acme]",
@@ -168,8 +272,22 @@ const CASES: &[Case] = &[
         "true false",
         "true false true",
     ),
-    Case("signers.NAME.keyless", KEY, "{keyless: any}", signers, "key K -", "whoever signed first -"),
-    Case("signers.NAME.keyless.issuer", KEY, "{keyless: {issuer: I, subject: S}}", signers, "key K -", "`S` (issuer `I`) -"),
+    Case(
+        "signers.NAME.keyless",
+        KEY,
+        "{keyless: any}",
+        signers,
+        "key K -",
+        "whoever signed first -",
+    ),
+    Case(
+        "signers.NAME.keyless.issuer",
+        KEY,
+        "{keyless: {issuer: I, subject: S}}",
+        signers,
+        "key K -",
+        "`S` (issuer `I`) -",
+    ),
     Case(
         "signers.NAME.keyless.issuer_regexp",
         KEY,
@@ -178,7 +296,14 @@ const CASES: &[Case] = &[
         "key K -",
         "`S` (issuer what fits `I+`) -",
     ),
-    Case("signers.NAME.keyless.subject", KEY, "{keyless: {issuer: I, subject: T}}", signers, "key K -", "`T` (issuer `I`) -"),
+    Case(
+        "signers.NAME.keyless.subject",
+        KEY,
+        "{keyless: {issuer: I, subject: T}}",
+        signers,
+        "key K -",
+        "`T` (issuer `I`) -",
+    ),
     Case(
         "signers.NAME.keyless.subject_prefix",
         KEY,
@@ -203,8 +328,22 @@ const CASES: &[Case] = &[
         "key K -",
         "what fits `S+` (issuer `I`) -",
     ),
-    Case("signers.NAME.github", KEY, "{github: {repo: a/b}}", signers, "key K -", "GitHub workflow `*` of `a/b` -"),
-    Case("signers.NAME.github.repo", KEY, "{github: {repo: a/c}}", signers, "key K -", "GitHub workflow `*` of `a/c` -"),
+    Case(
+        "signers.NAME.github",
+        KEY,
+        "{github: {repo: a/b}}",
+        signers,
+        "key K -",
+        "GitHub workflow `*` of `a/b` -",
+    ),
+    Case(
+        "signers.NAME.github.repo",
+        KEY,
+        "{github: {repo: a/c}}",
+        signers,
+        "key K -",
+        "GitHub workflow `*` of `a/c` -",
+    ),
     Case(
         "signers.NAME.github.workflow",
         KEY,
@@ -221,7 +360,14 @@ const CASES: &[Case] = &[
         "key K -",
         "GitHub workflow `*` of `a/b` on what fits `refs/tags/v*` (pattern) -",
     ),
-    Case("signers.NAME.tlog", KEY, "{key: acme.pub, tlog: required}", signers, "key K -", "key K, logged -"),
+    Case(
+        "signers.NAME.tlog",
+        KEY,
+        "{key: acme.pub, tlog: required}",
+        signers,
+        "key K -",
+        "key K, logged -",
+    ),
     Case(
         "signers.NAME.trusted_root",
         KEY,
@@ -231,11 +377,46 @@ const CASES: &[Case] = &[
         "key K, logged r.json",
     ),
     Case("network", "", "network: {trusted_root: r.json}\n", signers, "key K -", "key K r.json"),
-    Case("network.offline", "", "network: {offline: true}\n", |policy| policy.network().offline.to_string(), "false", "true"),
-    Case("registries", "", "registries: [{host: a.example, http: true}]\n", registries, "", "a.example true None 0"),
-    Case("registries.host", "", "registries: [{host: b.example, http: true}]\n", registries, "", "b.example true None 0"),
-    Case("registries.http", "", "registries: [{host: a.example, http: false}]\n", registries, "", "a.example false None 0"),
-    Case("registries.ca", "", "registries: [{host: a.example, ca: ca.pem}]\n", registries, "", "a.example false Some(\"ca.pem\") 0"),
+    Case(
+        "network.offline",
+        "",
+        "network: {offline: true}\n",
+        |policy| policy.network().offline.to_string(),
+        "false",
+        "true",
+    ),
+    Case(
+        "registries",
+        "",
+        "registries: [{host: a.example, http: true}]\n",
+        registries,
+        "",
+        "a.example true None 0",
+    ),
+    Case(
+        "registries.host",
+        "",
+        "registries: [{host: b.example, http: true}]\n",
+        registries,
+        "",
+        "b.example true None 0",
+    ),
+    Case(
+        "registries.http",
+        "",
+        "registries: [{host: a.example, http: false}]\n",
+        registries,
+        "",
+        "a.example false None 0",
+    ),
+    Case(
+        "registries.ca",
+        "",
+        "registries: [{host: a.example, ca: ca.pem}]\n",
+        registries,
+        "",
+        "a.example false Some(\"ca.pem\") 0",
+    ),
     Case(
         "registries.auth_hosts",
         "",
@@ -244,18 +425,41 @@ const CASES: &[Case] = &[
         "",
         "a.example false None 1",
     ),
-    Case("post_unpack", "", "post_unpack: layers\n", |policy| policy.post_unpack().word().to_owned(), "auto", "layers"),
+    Case(
+        "post_unpack",
+        "",
+        "post_unpack: layers\n",
+        |policy| policy.post_unpack().word().to_owned(),
+        "auto",
+        "layers",
+    ),
     Case("skip_patterns", "", "skip_patterns: ['quay.io/a/b:x']\n", unsigned, "unsigned", "warned"),
 ];
 
-/// Keys without which there is no policy, and keys whose value another room reads; each has its own test below.
-const ELSEWHERE: &[&str] = &["version", "defaults", "signers.NAME.key", "signers.NAME.key_env", "network.trusted_root", "repositories"];
+/// Keys without which there is no policy, and keys whose value another room reads; each has its own
+/// test below.
+const ELSEWHERE: &[&str] = &[
+    "version",
+    "defaults",
+    "signers.NAME.key",
+    "signers.NAME.key_env",
+    "network.trusted_root",
+    "repositories",
+];
 
 /// Whom the rule trusts, and by which root.
 fn signers(policy: &Policy) -> String {
     let matched = policy.matching(&reference("quay.io/a/b:x"), now());
-    let one = |authority: &Authority| format!("{} {}", authority.signer, authority.root.as_deref().unwrap_or("-"));
-    matched.authorities().iter().map(one).collect::<Vec<_>>().join(", ").replace(&ACME.public().fingerprint().short(), "K")
+    let one = |authority: &Authority| {
+        format!("{} {}", authority.signer, authority.root.as_deref().unwrap_or("-"))
+    };
+    matched
+        .authorities()
+        .iter()
+        .map(one)
+        .collect::<Vec<_>>()
+        .join(", ")
+        .replace(&ACME.public().fingerprint().short(), "K")
 }
 
 #[test]
@@ -283,7 +487,10 @@ fn every_key_of_the_schema_has_its_case() {
 fn keys_that_must_be_there_must_be_there() {
     let base = with_rules(RULE);
     assert_eq!(errors(&base.replace("version: 1\n", "")), [("missing-key", 1)]);
-    assert_eq!(errors(&base.replace("defaults: {unmatched: deny, unsigned: deny}\n", "")), [("missing-key", 1)]);
+    assert_eq!(
+        errors(&base.replace("defaults: {unmatched: deny, unsigned: deny}\n", "")),
+        [("missing-key", 1)]
+    );
     let without_rules = base.split("repositories:").next().unwrap();
     assert_eq!(outcome(&load(without_rules), "quay.io/a/b:x", false), "policy");
 }
@@ -316,13 +523,21 @@ fn the_page_for_users_has_every_key_and_every_problem() {
         include_str!("../../src/policy/ties.rs"),
         include_str!("../../src/policy/tree.rs"),
     ];
-    let words = sources.iter().flat_map(|source| source.split("\n").map(str::trim)).filter(|line| !line.starts_with("//"));
+    let words = sources
+        .iter()
+        .flat_map(|source| source.split("\n").map(str::trim))
+        .filter(|line| !line.starts_with("//"));
     let mut count = 0;
-    for line in words.filter(|line| line.contains("error(") || line.contains("warning(") || line.contains("parsed(")) {
+    for line in words.filter(|line| {
+        line.contains("error(") || line.contains("warning(") || line.contains("parsed(")
+    }) {
         for code in line.split('"').skip(1).step_by(2) {
             let kebab = code.len() > 2 && code.bytes().all(|c| c.is_ascii_lowercase() || c == b'-');
             if kebab && !KEYS.iter().any(|key| key.ends_with(code)) {
-                assert!(page.contains(&format!("`{code}`")), "docs/policy.md lacks the problem `{code}`");
+                assert!(
+                    page.contains(&format!("`{code}`")),
+                    "docs/policy.md lacks the problem `{code}`"
+                );
                 count += 1;
             }
         }

@@ -1,4 +1,5 @@
-//! Which rule is about which image: names that look alike, and rules that overlap (security.md P06, P07).
+//! Which rule is about which image: names that look alike, and rules that overlap (security.md P06,
+//! P07).
 
 use crate::support::{file, load, load_at, now, reference, with_rules};
 use luet_cosign::class::Class;
@@ -144,14 +145,20 @@ fn the_order_of_rules_does_not_count() {
 fn beside_a_digest_a_tag_does_not_count() {
     let policy = load(&with_rules(RULES));
     let digest = Digest::of(b"x");
-    assert_eq!(rule_for(&policy, &format!("ghcr.io/acme/packages:repository.yaml@{digest}")), "packages");
+    assert_eq!(
+        rule_for(&policy, &format!("ghcr.io/acme/packages:repository.yaml@{digest}")),
+        "packages"
+    );
     assert_eq!(rule_for(&policy, &format!("ghcr.io/acme/packages@{digest}")), "packages");
-    let only_tags = load(&with_rules("  - {name: r, scope: quay.io/a/b, tags: [x], unsigned: allow, reason: x}\n"));
+    let only_tags = load(&with_rules(
+        "  - {name: r, scope: quay.io/a/b, tags: [x], unsigned: allow, reason: x}\n",
+    ));
     assert_eq!(rule_for(&only_tags, "quay.io/a/b:x"), "r");
     assert_eq!(rule_for(&only_tags, &format!("quay.io/a/b:x@{digest}")), "unmatched deny");
 }
 
-/// A package of the signed repository's name, offered by the unsigned one under a tag outside its rule.
+/// A package of the signed repository's name, offered by the unsigned one under a tag outside its
+/// rule.
 #[test]
 fn an_unsigned_repository_is_allowed_only_under_the_tags_of_its_rule() {
     let policy = load(&with_rules(
@@ -168,7 +175,10 @@ fn what_no_rule_is_about_is_for_the_default_to_say() {
     for (mode, word) in [(Mode::Deny, "deny"), (Mode::Warn, "warn"), (Mode::Allow, "allow")] {
         let policy = load(&format!("version: 1\ndefaults: {{unmatched: {word}}}\n"));
         let matched = policy.matching(&reference("quay.io/a/b:c"), now());
-        assert_eq!(*matched.applies(), Applies::Unmatched { mode, place: "policy.yaml line 2".to_owned() });
+        assert_eq!(
+            *matched.applies(),
+            Applies::Unmatched { mode, place: "policy.yaml line 2".to_owned() }
+        );
         assert!(!matched.looks());
     }
 }
@@ -176,7 +186,9 @@ fn what_no_rule_is_about_is_for_the_default_to_say() {
 #[test]
 fn skip_patterns_match_whole_canonical_names_and_beat_rules() {
     let head = with_rules("  - {name: any, scope: '*', trust: [acme, other]}\n");
-    let policy = load(&format!("{head}skip_patterns: ['quay\\.io/a/b:x-[0-9]+', 'mudler/.*', 'alpine:3', 'ghcr\\.io/x/y:1|z']\n"));
+    let policy = load(&format!(
+        "{head}skip_patterns: ['quay\\.io/a/b:x-[0-9]+', 'mudler/.*', 'alpine:3', 'ghcr\\.io/x/y:1|z']\n"
+    ));
     for (text, skipped) in [
         ("quay.io/a/b:x-1", true),
         ("QUAY.io:443/a/b:x-1", true),
@@ -213,9 +225,11 @@ fn a_rule_comes_with_its_settings_and_where_it_stands() {
     assert_eq!((effective.rule.as_str(), effective.place.as_str()), ("r", "policy.yaml line 7"));
     assert_eq!((effective.scope.as_str(), effective.tag.as_deref()), ("quay.io/a/c", Some("x*")));
     assert_eq!(effective.unsigned, Mode::Warn);
-    let names: Vec<&str> = matched.authorities().iter().map(|authority| authority.name.as_str()).collect();
+    let names: Vec<&str> =
+        matched.authorities().iter().map(|authority| authority.name.as_str()).collect();
     assert_eq!(names, ["other", "acme"]);
-    let repositories: Vec<String> = matched.repositories().iter().map(ToString::to_string).collect();
+    let repositories: Vec<String> =
+        matched.repositories().iter().map(ToString::to_string).collect();
     assert_eq!(repositories, ["quay.io/a/s", "quay.io/a/t"]);
 }
 
@@ -224,7 +238,11 @@ fn after_its_day_a_rule_denies() {
     let text = with_rules(
         "  - {name: trusting, scope: quay.io/a/b, trust: [acme], unsigned: allow, reason: x, until: 2027-03-31}\n  - {name: lax, scope: quay.io/a/c, unsigned: warn, until: 2027-03-31}\n  - {name: skipping, scope: quay.io/a/d, trust: skip, reason: x, until: 2027-03-31}\n",
     );
-    for (time, ended) in [("2027-03-31T23:59:59Z", false), ("2027-04-01T00:00:00Z", true), ("2026-11-20T00:00:00Z", false)] {
+    for (time, ended) in [
+        ("2027-03-31T23:59:59Z", false),
+        ("2027-04-01T00:00:00Z", true),
+        ("2026-11-20T00:00:00Z", false),
+    ] {
         let now = time.parse().unwrap();
         let (policy, _) = load_at(&text, file(), now).unwrap();
         let effective = |image: &str| match policy.matching(&reference(image), now).applies() {
@@ -232,11 +250,18 @@ fn after_its_day_a_rule_denies() {
             other => panic!("{other:?}"),
         };
         let trusting = effective("quay.io/a/b:x");
-        assert_eq!((trusting.unsigned == Mode::Deny, trusting.ended.is_some()), (ended, ended), "{time}");
+        assert_eq!(
+            (trusting.unsigned == Mode::Deny, trusting.ended.is_some()),
+            (ended, ended),
+            "{time}"
+        );
         assert!(matches!(trusting.authorities, Trust::Signers { needed: 1, .. }), "{time}");
         assert_eq!(effective("quay.io/a/c:x").unsigned == Mode::Deny, ended, "{time}");
         assert_eq!(effective("quay.io/a/d:x").authorities == Trust::Skip, !ended, "{time}");
-        let refused = luet_cosign::policy::decide_without_looking(&policy.matching(&reference("quay.io/a/d:x"), now)).into_result();
+        let refused = luet_cosign::policy::decide_without_looking(
+            &policy.matching(&reference("quay.io/a/d:x"), now),
+        )
+        .into_result();
         match (ended, refused) {
             (true, Err(failure)) => {
                 assert_eq!(failure.class(), Class::Policy);

@@ -1,12 +1,21 @@
 //! `verify --key K`: a policy that is one key.
 
-use crate::support::{ACME, OTHER, absent, image_digest, now, reference, signature, with_signatures, word};
+use crate::support::{
+    ACME, OTHER, absent, image_digest, now, reference, signature, with_signatures, word,
+};
 use luet_cosign::class::{Class, Failure};
-use luet_cosign::policy::{Applies, Decision, Mode, Origin, Policy, PostUnpack, decide, decide_local_files, explain};
+use luet_cosign::policy::{
+    Applies, Decision, Mode, Origin, Policy, PostUnpack, decide, decide_local_files, explain,
+};
 use luet_cosign::trust::Authority;
 
 fn policy() -> Policy {
-    Policy::of_authority(Authority::of_key("keys/acme.pub", ACME.public().clone()), "--key keys/acme.pub", None, now())
+    Policy::of_authority(
+        Authority::of_key("keys/acme.pub", ACME.public().clone()),
+        "--key keys/acme.pub",
+        None,
+        now(),
+    )
 }
 
 #[test]
@@ -19,9 +28,15 @@ fn the_key_is_trusted_for_everything_and_nothing_else_passes() {
         assert!(matched.looks());
         let Applies::Rule(effective) = matched.applies() else { panic!("{image}") };
         assert_eq!(effective.unsigned, Mode::Deny);
-        let good = with_signatures(absent(&matched, None), vec![Ok(signature("keys/acme.pub", &ACME, &image_digest()))]);
+        let good = with_signatures(
+            absent(&matched, None),
+            vec![Ok(signature("keys/acme.pub", &ACME, &image_digest()))],
+        );
         assert_eq!(word(&decide(&matched, &good, now())), "verified");
-        let stranger = with_signatures(absent(&matched, None), vec![Ok(signature("keys/acme.pub", &OTHER, &image_digest()))]);
+        let stranger = with_signatures(
+            absent(&matched, None),
+            vec![Ok(signature("keys/acme.pub", &OTHER, &image_digest()))],
+        );
         assert_eq!(word(&decide(&matched, &stranger, now())), "identity");
         assert_eq!(word(&decide(&matched, &absent(&matched, None), now())), "unsigned");
     }
@@ -31,25 +46,41 @@ fn the_key_is_trusted_for_everything_and_nothing_else_passes() {
 #[test]
 fn messages_name_the_option_and_no_variable() {
     let matched = policy().matching(&reference("quay.io/a/b:c"), now());
-    let Decision::Refused(unsigned) = decide(&matched, &absent(&matched, None), now()) else { panic!() };
+    let Decision::Refused(unsigned) = decide(&matched, &absent(&matched, None), now()) else {
+        panic!()
+    };
     assert_eq!(
         unsigned.message(),
         "`quay.io/a/b:c`: no signature (3 of 3 places answered: not there); `--key keys/acme.pub` wants one by that key"
     );
-    let strangers = with_signatures(absent(&matched, None), vec![Err(Failure::new(Class::Identity, "made up"))]);
+    let strangers = with_signatures(
+        absent(&matched, None),
+        vec![Err(Failure::new(Class::Identity, "made up"))],
+    );
     let Decision::Refused(identity) = decide(&matched, &strangers, now()) else { panic!() };
     for failure in [unsigned, identity] {
-        assert!(!failure.text().contains("COSIGN") && !failure.text().contains("environment"), "{}", failure.text());
+        assert!(
+            !failure.text().contains("COSIGN") && !failure.text().contains("environment"),
+            "{}",
+            failure.text()
+        );
     }
     let explanation = explain(&policy(), &reference("quay.io/a/b:c"), now());
-    assert_eq!((explanation.policy.as_str(), explanation.applies.as_str()), ("--key keys/acme.pub", "`--key keys/acme.pub`"));
+    assert_eq!(
+        (explanation.policy.as_str(), explanation.applies.as_str()),
+        ("--key keys/acme.pub", "`--key keys/acme.pub`")
+    );
     assert!(!explanation.text().contains("[]"), "{}", explanation.text());
 }
 
 #[test]
 fn signatures_may_lie_elsewhere() {
     let from = Some("quay.io/acme/signatures".parse().unwrap());
-    let policy = Policy::of_authority(Authority::of_key("k", ACME.public().clone()), "--key k", from, now());
+    let policy =
+        Policy::of_authority(Authority::of_key("k", ACME.public().clone()), "--key k", from, now());
     let repositories = policy.matching(&reference("quay.io/a/b:c"), now()).repositories();
-    assert_eq!(repositories.iter().map(ToString::to_string).collect::<Vec<_>>(), ["quay.io/acme/signatures"]);
+    assert_eq!(
+        repositories.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["quay.io/acme/signatures"]
+    );
 }

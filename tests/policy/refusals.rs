@@ -1,7 +1,8 @@
 //! What a refused user reads, whole: first the verdict, then the facts, last one thing to do.
 
 use crate::support::{
-    ACME, IMAGE, OTHER, SITE, absent, image_digest, load, now, reference, signature, signature_for, with_rules, with_signatures,
+    ACME, IMAGE, OTHER, SITE, absent, image_digest, load, now, reference, signature, signature_for,
+    with_rules, with_signatures,
 };
 use luet_cosign::class::{Class, Failure};
 use luet_cosign::name::Digest;
@@ -9,7 +10,10 @@ use luet_cosign::policy::{Decision, Evidence, Matched, PlaceAnswer, decide};
 use luet_cosign::wire::Claims;
 
 fn matched(keys: &str) -> Matched {
-    load(&with_rules(&format!("  - {{name: r, scope: quay.io/acme/packages, trust: [acme]{keys}}}\n"))).matching(&reference(IMAGE), now())
+    load(&with_rules(&format!(
+        "  - {{name: r, scope: quay.io/acme/packages, trust: [acme]{keys}}}\n"
+    )))
+    .matching(&reference(IMAGE), now())
 }
 
 /// The digest of the image and the fingerprints of keys are shown by a word each.
@@ -17,7 +21,8 @@ fn text(matched: &Matched, evidence: &Evidence) -> String {
     let Decision::Refused(failure) = decide(matched, evidence, now()) else { panic!() };
     let text = failure.text().replace(&image_digest().to_string(), "DIGEST");
     let keys = [(&ACME, "ACME"), (&OTHER, "OTHER"), (&SITE, "SITE")];
-    keys.iter().fold(text, |text, (key, word)| text.replace(&key.public().fingerprint().short(), word))
+    keys.iter()
+        .fold(text, |text, (key, word)| text.replace(&key.public().fingerprint().short(), word))
 }
 
 #[test]
@@ -57,8 +62,15 @@ hint: see what there is with `luet-cosign check quay.io/acme/packages:yip-1.0`; 
 #[test]
 fn for_another_name() {
     let matched = matched(", bind_tag: required");
-    let claims = Claims { repository: "quay.io/acme/packages".parse().ok(), tag: "yip-0.9".parse().ok(), tree: None };
-    let evidence = with_signatures(absent(&matched, None), vec![Ok(signature_for("acme", &ACME, &image_digest(), &claims))]);
+    let claims = Claims {
+        repository: "quay.io/acme/packages".parse().ok(),
+        tag: "yip-0.9".parse().ok(),
+        tree: None,
+    };
+    let evidence = with_signatures(
+        absent(&matched, None),
+        vec![Ok(signature_for("acme", &ACME, &image_digest(), &claims))],
+    );
     let text = text(&matched, &evidence);
     assert!(
         text.starts_with(
@@ -66,7 +78,10 @@ fn for_another_name() {
         ),
         "{text}"
     );
-    assert!(text.contains("\n  .sig tag in `quay.io/acme/packages`: there, with 1 signature\n"), "{text}");
+    assert!(
+        text.contains("\n  .sig tag in `quay.io/acme/packages`: there, with 1 signature\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -81,7 +96,10 @@ fn could_not_be_asked() {
         ),
         "{text}"
     );
-    assert!(text.contains("\n  referrers API in `quay.io/acme/packages`: auth: 401 UNAUTHORIZED\n"), "{text}");
+    assert!(
+        text.contains("\n  referrers API in `quay.io/acme/packages`: auth: 401 UNAUTHORIZED\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -96,10 +114,14 @@ fn the_digest_stands_once_and_another_subject_where_it_is_another() {
     let both = reference(&format!("{IMAGE}@{}", image_digest()));
     let policy = load(&with_rules("  - {name: r, scope: quay.io/acme/packages, trust: [acme]}\n"));
     let matched = policy.matching(&both, now());
-    let Decision::Refused(failure) = decide(&matched, &absent(&matched, None), now()) else { panic!() };
+    let Decision::Refused(failure) = decide(&matched, &absent(&matched, None), now()) else {
+        panic!()
+    };
     assert!(failure.message().starts_with(&format!("`{IMAGE}`: no signature")), "{failure}");
     let pinned = reference(&format!("quay.io/acme/packages@{}", image_digest()));
     let matched = policy.matching(&pinned, now());
-    let Decision::Refused(failure) = decide(&matched, &absent(&matched, None), now()) else { panic!() };
+    let Decision::Refused(failure) = decide(&matched, &absent(&matched, None), now()) else {
+        panic!()
+    };
     assert!(failure.message().starts_with(&format!("`{pinned}`: no signature")), "{failure}");
 }

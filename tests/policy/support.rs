@@ -6,7 +6,8 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use jiff::Timestamp;
 use luet_cosign::name::{Digest, Reference};
 use luet_cosign::policy::{
-    Decision, Diagnostic, Document, Evidence, Matched, Origin, PlaceAnswer, PlaceKind, PlaceReport, Policy, Severity, SignatureReport,
+    Decision, Diagnostic, Document, Evidence, Matched, Origin, PlaceAnswer, PlaceKind, PlaceReport,
+    Policy, Severity, SignatureReport,
 };
 use luet_cosign::trust::{Authority, Checker, Held, PublicKey, Requirements, VerifiedSignature};
 use luet_cosign::wire::{Claims, Payload, Signatures};
@@ -16,7 +17,8 @@ use std::sync::LazyLock;
 /// The image of every decision.
 pub const IMAGE: &str = "quay.io/acme/packages:yip-1.0";
 
-/// A key that signs. Not `trust::PrivateKey`, which only opens with scrypt: without optimisation that takes ten seconds.
+/// A key that signs. Not `trust::PrivateKey`, which only opens with scrypt: without optimisation
+/// that takes ten seconds.
 pub struct Key {
     pair: EcdsaKeyPair,
     public: PublicKey,
@@ -28,8 +30,11 @@ pub static SITE: LazyLock<Key> = LazyLock::new(Key::new);
 
 impl Key {
     fn new() -> Self {
-        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new()).unwrap();
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.as_ref()).unwrap();
+        let document =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())
+                .unwrap();
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.as_ref()).unwrap();
         let public = PublicKey::from_spki(pair.public_key().as_der().unwrap().as_ref()).unwrap();
         Self { pair, public }
     }
@@ -71,9 +76,17 @@ pub fn key_of(signer: &str) -> PublicKey {
 }
 
 /// Loads a policy at a given time; every signer but `other` and `site` has the key of `acme`.
-pub fn load_at(text: &str, origin: Origin, now: Timestamp) -> Result<(Policy, Vec<Diagnostic>), Vec<Diagnostic>> {
+pub fn load_at(
+    text: &str,
+    origin: Origin,
+    now: Timestamp,
+) -> Result<(Policy, Vec<Diagnostic>), Vec<Diagnostic>> {
     let document = Document::parse(text)?;
-    let keys: BTreeMap<_, _> = document.signers().iter().map(|signer| (signer.name.clone(), Ok(key_of(&signer.name)))).collect();
+    let keys: BTreeMap<_, _> = document
+        .signers()
+        .iter()
+        .map(|signer| (signer.name.clone(), Ok(key_of(&signer.name))))
+        .collect();
     Policy::new(document, origin, keys, now)
 }
 
@@ -91,20 +104,34 @@ pub fn problems(text: &str) -> Vec<(Severity, &'static str, usize)> {
 }
 
 pub fn errors(text: &str) -> Vec<(&'static str, usize)> {
-    problems(text).into_iter().filter(|(severity, ..)| *severity == Severity::Error).map(|(_, code, line)| (code, line)).collect()
+    problems(text)
+        .into_iter()
+        .filter(|(severity, ..)| *severity == Severity::Error)
+        .map(|(_, code, line)| (code, line))
+        .collect()
 }
 
 pub fn warnings(text: &str) -> Vec<(&'static str, usize)> {
-    problems(text).into_iter().filter(|(severity, ..)| *severity == Severity::Warning).map(|(_, code, line)| (code, line)).collect()
+    problems(text)
+        .into_iter()
+        .filter(|(severity, ..)| *severity == Severity::Warning)
+        .map(|(_, code, line)| (code, line))
+        .collect()
 }
 
-/// A real signature of `image` by `key`, under the name `signer`. It names no repository and tag, as cosign's.
+/// A real signature of `image` by `key`, under the name `signer`. It names no repository and tag,
+/// as cosign's.
 pub fn signature(signer: &str, key: &Key, image: &Digest) -> VerifiedSignature {
     signature_for(signer, key, image, &Claims::default())
 }
 
 /// A signature that names something.
-pub fn signature_for(signer: &str, key: &Key, image: &Digest, claims: &Claims) -> VerifiedSignature {
+pub fn signature_for(
+    signer: &str,
+    key: &Key,
+    image: &Digest,
+    claims: &Claims,
+) -> VerifiedSignature {
     let payload = payload(image, claims);
     checked(signer, key, image, &payload, &key.sign(&payload))
 }
@@ -119,22 +146,34 @@ pub fn malleated(signer: &str, key: &Key, image: &Digest) -> [VerifiedSignature;
 }
 
 fn payload(image: &Digest, claims: &Claims) -> Vec<u8> {
-    Payload { docker_reference: "x".to_owned(), manifest_digest: *image, annotations: claims.annotations() }.to_bytes()
+    Payload {
+        docker_reference: "x".to_owned(),
+        manifest_digest: *image,
+        annotations: claims.annotations(),
+    }
+    .to_bytes()
 }
 
-fn checked(signer: &str, key: &Key, image: &Digest, payload: &[u8], signature: &[u8]) -> VerifiedSignature {
+fn checked(
+    signer: &str,
+    key: &Key,
+    image: &Digest,
+    payload: &[u8],
+    signature: &[u8],
+) -> VerifiedSignature {
     let mut signatures = Signatures::default();
     signatures.push(payload, signature).unwrap();
     let candidate = signatures.candidates().next().unwrap().unwrap();
-    let (authorities, requirements) = ([Authority::of_key(signer, key.public().clone())], Requirements::default());
+    let (authorities, requirements) =
+        ([Authority::of_key(signer, key.public().clone())], Requirements::default());
     let checker = Checker::new(&authorities, &requirements);
     Held::check(&candidate, &checker).unwrap().check_claims(payload, image, &checker).unwrap()
 }
 
 /// The order of P-256.
 const ORDER: [u8; 32] = [
-    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84,
-    0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6,
+    0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 
 /// Replaces s by n - s in a signature in DER: two integers in a sequence.
@@ -174,7 +213,12 @@ pub fn absent(matched: &Matched, child: Option<Digest>) -> Evidence {
         for subject in evidence.subjects() {
             for kind in PlaceKind::ALL {
                 let answer = PlaceAnswer::Absent { detail: "404 MANIFEST_UNKNOWN".to_owned() };
-                evidence.places.push(PlaceReport { kind, repository: repository.clone(), subject, answer });
+                evidence.places.push(PlaceReport {
+                    kind,
+                    repository: repository.clone(),
+                    subject,
+                    answer,
+                });
             }
         }
     }
@@ -182,13 +226,21 @@ pub fn absent(matched: &Matched, child: Option<Digest>) -> Evidence {
 }
 
 /// Adds signatures under the `.sig` tag.
-pub fn with_signatures(mut evidence: Evidence, outcomes: Vec<Result<VerifiedSignature, luet_cosign::class::Failure>>) -> Evidence {
+pub fn with_signatures(
+    mut evidence: Evidence,
+    outcomes: Vec<Result<VerifiedSignature, luet_cosign::class::Failure>>,
+) -> Evidence {
     let subject = evidence.image.digest;
     let repository = evidence.places[0].repository.clone();
     evidence.places[0].answer = PlaceAnswer::There { count: outcomes.len() };
     for outcome in outcomes {
-        let report =
-            SignatureReport { place: PlaceKind::SigTag, repository: repository.clone(), subject, format: "legacy".to_owned(), outcome };
+        let report = SignatureReport {
+            place: PlaceKind::SigTag,
+            repository: repository.clone(),
+            subject,
+            format: "legacy".to_owned(),
+            outcome,
+        };
         evidence.signatures.push(report);
     }
     evidence

@@ -1,8 +1,8 @@
 //! Several signers: keys count, not signatures and not names (security.md R18, S27).
 
 use crate::support::{
-    ACME, Key, OTHER, SITE, absent, errors, file, image_digest, key_of, load, malleated, now, reference, signature, warnings,
-    with_signatures, word,
+    ACME, Key, OTHER, SITE, absent, errors, file, image_digest, key_of, load, malleated, now,
+    reference, signature, warnings, with_signatures, word,
 };
 use luet_cosign::class::{Class, Failure};
 use luet_cosign::name::Digest;
@@ -32,7 +32,11 @@ fn by(signer: &str) -> VerifiedSignature {
 
 fn decision(matched: &Matched, signatures: Vec<VerifiedSignature>) -> Decision {
     let evidence = absent(matched, None);
-    let evidence = if signatures.is_empty() { evidence } else { with_signatures(evidence, signatures.into_iter().map(Ok).collect()) };
+    let evidence = if signatures.is_empty() {
+        evidence
+    } else {
+        with_signatures(evidence, signatures.into_iter().map(Ok).collect())
+    };
     let decision = decide(matched, &evidence, now());
     assert_eq!(matched.enough(&evidence), word(&decision) == "verified", "enough and decide agree");
     decision
@@ -73,7 +77,10 @@ fn a_signature_that_is_repeated_or_malleated_counts_once() {
     let copies = vec![by("acme"); 100];
     assert_eq!(word(&decision(&matched, copies)), "identity");
     for _ in 0..8 {
-        assert_eq!(word(&decision(&matched, malleated("acme", &ACME, &image_digest()).to_vec())), "identity");
+        assert_eq!(
+            word(&decision(&matched, malleated("acme", &ACME, &image_digest()).to_vec())),
+            "identity"
+        );
     }
     let [one, other] = malleated("acme", &ACME, &image_digest());
     assert_eq!(word(&decision(&matched, vec![one, other, by("other")])), "verified");
@@ -83,7 +90,10 @@ fn a_signature_that_is_repeated_or_malleated_counts_once() {
 fn signatures_in_several_places_and_of_the_platform_count_together() {
     let matched = matched("{all_of: [acme, other]}");
     let child = Digest::of(b"child");
-    let mut evidence = with_signatures(absent(&matched, Some(child)), vec![Ok(by("acme")), Ok(signature("other", &OTHER, &child))]);
+    let mut evidence = with_signatures(
+        absent(&matched, Some(child)),
+        vec![Ok(by("acme")), Ok(signature("other", &OTHER, &child))],
+    );
     assert_eq!(word(&decide(&matched, &evidence, now())), "verified");
     evidence.child = None;
     assert_eq!(word(&decide(&matched, &evidence, now())), "binding");
@@ -93,17 +103,26 @@ fn signatures_in_several_places_and_of_the_platform_count_together() {
 fn what_does_not_count_is_no_help_and_what_could_not_be_asked_comes_first() {
     let matched = matched("{all_of: [acme, other]}");
     for class in [Class::Binding, Class::Malformed, Class::Unsupported, Class::Identity] {
-        let evidence = with_signatures(absent(&matched, None), vec![Ok(by("acme")), Err(Failure::new(class, "made up"))]);
+        let evidence = with_signatures(
+            absent(&matched, None),
+            vec![Ok(by("acme")), Err(Failure::new(class, "made up"))],
+        );
         assert_eq!(word(&decide(&matched, &evidence, now())), class.word());
     }
     let mut evidence = with_signatures(absent(&matched, None), vec![Ok(by("acme"))]);
     evidence.places[1].answer = PlaceAnswer::Failed(Failure::new(Class::Net, "made up"));
     let Decision::Refused(failure) = decide(&matched, &evidence, now()) else { panic!() };
     assert_eq!(failure.class(), Class::Net);
-    assert!(failure.details().any(|line| line.starts_with("1 of 2 signatures found")), "{}", failure.text());
+    assert!(
+        failure.details().any(|line| line.starts_with("1 of 2 signatures found")),
+        "{}",
+        failure.text()
+    );
     // Enough is enough, whatever could not be asked.
-    let evidence =
-        luet_cosign::policy::Evidence { places: evidence.places.clone(), ..with_signatures(evidence.clone(), vec![Ok(by("other"))]) };
+    let evidence = luet_cosign::policy::Evidence {
+        places: evidence.places.clone(),
+        ..with_signatures(evidence.clone(), vec![Ok(by("other"))])
+    };
     assert_eq!(word(&decide(&matched, &evidence, now())), "verified");
 }
 
@@ -113,14 +132,18 @@ fn nothing_is_ever_enough_where_nobody_is_trusted() {
         let text = text("[acme]").replace("trust: [acme], unsigned: warn", rule);
         let matched = load(&text).matching(&reference("quay.io/acme/packages:x"), now());
         assert!(!matched.enough(&absent(&matched, None)), "{rule}");
-        assert!(!matched.enough(&with_signatures(absent(&matched, None), vec![Ok(by("acme"))])), "{rule}");
+        assert!(
+            !matched.enough(&with_signatures(absent(&matched, None), vec![Ok(by("acme"))])),
+            "{rule}"
+        );
     }
 }
 
 #[test]
 fn a_proof_has_every_signature_that_counts() {
     let matched = matched("{all_of: [acme, other]}");
-    let provisional = decision(&matched, vec![by("site"), by("other"), by("acme")]).into_result().unwrap();
+    let provisional =
+        decision(&matched, vec![by("site"), by("other"), by("acme")]).into_result().unwrap();
     let names: Vec<&str> = provisional.signatures().map(VerifiedSignature::authority).collect();
     assert_eq!(names, ["other", "acme"]);
     assert_eq!(provisional.signature().map(VerifiedSignature::authority), Some("other"));
@@ -147,10 +170,20 @@ fn a_refusal_says_how_many_of_how_many_and_who_is_missing() {
             "1 of 2 signatures found, by `other`; missing: 1 of `acme` and `site` (3 of 3 places answered)",
             "wants 2, by keys of `acme`, `other` or `site`",
         ),
-        ("{all_of: [acme, other]}", "site", "1 signature found, by a stranger (3 of 3 places answered)", "wants 2, by `acme` and `other`"),
+        (
+            "{all_of: [acme, other]}",
+            "site",
+            "1 signature found, by a stranger (3 of 3 places answered)",
+            "wants 2, by `acme` and `other`",
+        ),
     ] {
-        let Decision::Refused(failure) = decision(&matched(trust), signers.split_whitespace().map(by).collect()) else { panic!() };
-        let expected = format!("`quay.io/acme/packages:x`: {found}; rule `r` [policy.yaml line 9] {wants}");
+        let Decision::Refused(failure) =
+            decision(&matched(trust), signers.split_whitespace().map(by).collect())
+        else {
+            panic!()
+        };
+        let expected =
+            format!("`quay.io/acme/packages:x`: {found}; rule `r` [policy.yaml line 9] {wants}");
         assert_eq!((failure.class(), failure.message()), (Class::Identity, expected));
     }
 }
@@ -159,7 +192,11 @@ fn a_refusal_says_how_many_of_how_many_and_who_is_missing() {
 fn a_threshold_that_cannot_be_met_or_means_nothing_is_an_error() {
     let position = |trust: &str| {
         let keys = |document: &Document| -> BTreeMap<_, _> {
-            document.signers().iter().map(|signer| (signer.name.clone(), Ok(key_of(&signer.name)))).collect()
+            document
+                .signers()
+                .iter()
+                .map(|signer| (signer.name.clone(), Ok(key_of(&signer.name))))
+                .collect()
         };
         let problems = match Document::parse(&text(trust)) {
             Ok(document) => {

@@ -33,7 +33,9 @@ fn a_digest_wins_over_the_tag_beside_it() {
     let registry = TestRegistry::start();
     let old = registry.push_image("a/b", "1", &[b"old"]);
     registry.push_image("a/b", "1", &[b"new"]);
-    let manifest = run(client().resolve(&reference(&registry.name(&format!("a/b:1@{}", old.digest))))).unwrap();
+    let manifest =
+        run(client().resolve(&reference(&registry.name(&format!("a/b:1@{}", old.digest)))))
+            .unwrap();
     assert_eq!(manifest.digest, hash(&old.digest));
     assert_eq!(registry.lines(), [format!("GET /v2/a/b/manifests/{}", old.digest)]);
 }
@@ -42,7 +44,8 @@ fn a_digest_wins_over_the_tag_beside_it() {
 fn an_index_is_told_from_an_image() {
     let registry = TestRegistry::start();
     let image = registry.push_image("a/b", "1", &[b"layer"]);
-    let digest = registry.push_index("a/b", "2", &[(&image, "linux/amd64"), (&image, "linux/arm64")]);
+    let digest =
+        registry.push_index("a/b", "2", &[(&image, "linux/amd64"), (&image, "linux/arm64")]);
     let manifest = run(client().resolve(&reference(&registry.name("a/b:2")))).unwrap();
     assert_eq!(manifest.digest, hash(&digest));
     assert!(matches!(manifest.kind, ManifestKind::Index(index) if index.manifests.len() == 2));
@@ -77,7 +80,11 @@ fn everything_else_decides_nothing() {
     for (name, answer, expected) in [
         ("200 HTML", Answer::html(200), Class::Registry),
         ("200 HTML as JSON", Answer::new(200).json("<html>login</html>"), Class::Registry),
-        ("200 text", Answer::new(200).header("Content-Type", "text/plain").body("ok"), Class::Registry),
+        (
+            "200 text",
+            Answer::new(200).header("Content-Type", "text/plain").body("ok"),
+            Class::Registry,
+        ),
         ("200 JSON", Answer::new(200).json("{}"), Class::Registry),
         ("204", Answer::new(204), Class::Registry),
         ("206", Answer::new(206).body("x"), Class::Registry),
@@ -91,7 +98,11 @@ fn everything_else_decides_nothing() {
         ("403 empty", Answer::new(403), Class::Auth),
         ("403 that names absence", Answer::error(403, "MANIFEST_UNKNOWN"), Class::Auth),
         ("404 HTML", Answer::html(404), Class::Registry),
-        ("404 HTML without a type", Answer::new(404).body("  <!doctype HTML><p>no"), Class::Registry),
+        (
+            "404 HTML without a type",
+            Answer::new(404).body("  <!doctype HTML><p>no"),
+            Class::Registry,
+        ),
         ("404 that denies", Answer::error(404, "DENIED"), Class::Auth),
         ("404 unauthorized", Answer::error(404, "unauthorized"), Class::Auth),
         ("404 rate limit", Answer::error(404, "TOOMANYREQUESTS"), Class::Registry),
@@ -130,20 +141,33 @@ fn a_missing_digest_is_not_found() {
     let registry = TestRegistry::start();
     let image = registry.push_image("a/b", "1", &[b"layer"]);
     let other = crate::support::digest(b"other");
-    assert_eq!(class(run(client().resolve(&reference(&registry.name(&format!("a/b@{other}")))))), Class::NotFound);
+    assert_eq!(
+        class(run(client().resolve(&reference(&registry.name(&format!("a/b@{other}")))))),
+        Class::NotFound
+    );
     let repository = repository(&registry.name("a/b"));
     let said = run(client().manifest(&repository, &hash(&other), 1 << 20)).unwrap();
-    assert!(matches!(said, Said::Absent(Absence { status: 404, code: Some(code) }) if code == "MANIFEST_UNKNOWN"));
-    assert!(matches!(run(client().manifest(&repository, &hash(&image.digest), 1 << 20)), Ok(Said::There(_))));
+    assert!(
+        matches!(said, Said::Absent(Absence { status: 404, code: Some(code) }) if code == "MANIFEST_UNKNOWN")
+    );
+    assert!(matches!(
+        run(client().manifest(&repository, &hash(&image.digest), 1 << 20)),
+        Ok(Said::There(_))
+    ));
 }
 
 #[test]
 fn a_signature_repository_that_does_not_exist_is_a_mistake_not_an_absence() {
     assert_eq!(ask_tag(Answer::error(404, "NAME_UNKNOWN"), Role::Signatures), Err(Class::Registry));
-    assert!(matches!(ask_tag(Answer::error(404, "MANIFEST_UNKNOWN"), Role::Signatures), Ok(Some(_))));
+    assert!(matches!(
+        ask_tag(Answer::error(404, "MANIFEST_UNKNOWN"), Role::Signatures),
+        Ok(Some(_))
+    ));
     let registry = TestRegistry::start();
     let name = registry.name("sigs");
-    let failure = run(client().referrers(&subject(&name, &crate::support::digest(b"x")), Role::Signatures)).unwrap_err();
+    let failure =
+        run(client().referrers(&subject(&name, &crate::support::digest(b"x")), Role::Signatures))
+            .unwrap_err();
     assert_eq!(failure.class(), Class::Registry);
     assert!(failure.the_hint().contains("mistyped"), "{failure}");
 }
@@ -168,7 +192,10 @@ fn bytes_that_are_not_what_was_asked_for_are_refused() {
     registry.rule("GET", "/v2/a/b/manifests/sha256*", move |call| {
         Some(call.good().header("Docker-Content-Digest", &right).body(bytes.clone()))
     });
-    assert_eq!(class(run(client().resolve(&reference(&registry.name(&format!("a/b@{}", image.digest)))))), Class::Digest);
+    assert_eq!(
+        class(run(client().resolve(&reference(&registry.name(&format!("a/b@{}", image.digest)))))),
+        Class::Digest
+    );
 }
 
 #[test]
@@ -199,7 +226,8 @@ fn ask_referrers(answer: Answer) -> Result<Referrers, Class> {
     let registry = TestRegistry::start();
     let image = registry.push_image("a/b", "1", &[b"layer"]);
     registry.always("GET", "/v2/a/b/referrers/*", answer);
-    run(client().referrers(&subject(&registry.name("a/b"), &image.digest), Role::Image)).map_err(|failure| failure.class())
+    run(client().referrers(&subject(&registry.name("a/b"), &image.digest), Role::Image))
+        .map_err(|failure| failure.class())
 }
 
 #[test]
@@ -238,16 +266,30 @@ fn what_decides_nothing_about_referrers_is_no_missing_api() {
         ("410", Answer::new(410), Class::Registry),
         ("302 without Location", Answer::new(302), Class::Registry),
         ("200 HTML", Answer::html(200), Class::Registry),
-        ("200 JSON of another type", Answer::new(200).json(r#"{"schemaVersion":2,"manifests":[]}"#), Class::Registry),
-        ("200 without a type", Answer::new(200).body(r#"{"schemaVersion":2,"manifests":[]}"#), Class::Registry),
+        (
+            "200 JSON of another type",
+            Answer::new(200).json(r#"{"schemaVersion":2,"manifests":[]}"#),
+            Class::Registry,
+        ),
+        (
+            "200 without a type",
+            Answer::new(200).body(r#"{"schemaVersion":2,"manifests":[]}"#),
+            Class::Registry,
+        ),
         ("200 empty", index(""), Class::Malformed),
         ("200 null", index("null"), Class::Malformed),
         ("200 object", index("{}"), Class::Malformed),
-        ("200 manifests as a string", index(r#"{"schemaVersion":2,"manifests":"x"}"#), Class::Malformed),
+        (
+            "200 manifests as a string",
+            index(r#"{"schemaVersion":2,"manifests":"x"}"#),
+            Class::Malformed,
+        ),
         ("200 an image", index(r#"{"schemaVersion":2,"config":{},"layers":[]}"#), Class::Malformed),
         (
             "200 called a manifest",
-            index(r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","manifests":[]}"#),
+            index(
+                r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","manifests":[]}"#,
+            ),
             Class::Malformed,
         ),
     ] {

@@ -13,7 +13,9 @@ fn guarded(auth: Auth) -> TestRegistry {
 }
 
 fn resolve(client: &Client, registry: &TestRegistry) -> Result<(), Class> {
-    run(client.resolve(&reference(&registry.name("a/b:1")))).map(drop).map_err(|failure| failure.class())
+    run(client.resolve(&reference(&registry.name("a/b:1"))))
+        .map(drop)
+        .map_err(|failure| failure.class())
 }
 
 fn with_login(registry: &TestRegistry) -> Client {
@@ -26,7 +28,8 @@ fn sending_to(realm: &str) -> TestRegistry {
     registry.always(
         "GET",
         "/v2/*",
-        Answer::error(401, "UNAUTHORIZED").header("WWW-Authenticate", &format!("Bearer realm=\"{realm}\",service=\"s\"")),
+        Answer::error(401, "UNAUTHORIZED")
+            .header("WWW-Authenticate", &format!("Bearer realm=\"{realm}\",service=\"s\"")),
     );
     registry
 }
@@ -70,7 +73,11 @@ fn a_password_that_is_no_longer_good_is_not_sent_again() {
     let registry = guarded(Auth::basic("user", "password-canary"));
     let client = with_login(&registry);
     assert_eq!(resolve(&client, &registry), Ok(()));
-    registry.always("GET", "*", Answer::new(401).header("WWW-Authenticate", "Basic realm=\"test\""));
+    registry.always(
+        "GET",
+        "*",
+        Answer::new(401).header("WWW-Authenticate", "Basic realm=\"test\""),
+    );
     assert_eq!(resolve(&client, &registry), Err(Class::Auth));
     assert_eq!(registry.requests().len(), 3);
 }
@@ -87,11 +94,18 @@ fn a_token_is_got_with_the_password_and_shown_in_its_place() {
     let registry = guarded(Auth::token("user", "password-canary"));
     assert_eq!(resolve(&with_login(&registry), &registry), Ok(()));
     let requests = registry.requests();
-    assert_eq!(requests.iter().map(|request| request.path()).collect::<Vec<_>>(), ["/v2/a/b/manifests/1", "/token", "/v2/a/b/manifests/1"]);
+    assert_eq!(
+        requests.iter().map(|request| request.path()).collect::<Vec<_>>(),
+        ["/v2/a/b/manifests/1", "/token", "/v2/a/b/manifests/1"]
+    );
     assert_eq!(requests[1].query("scope").as_deref(), Some("repository:a/b:pull"));
     assert_eq!(requests[1].query("service").as_deref(), Some("test registry"));
     assert!(requests[1].header("authorization").is_some_and(|shown| shown.starts_with("Basic ")));
-    assert!(requests[2].header("authorization").is_some_and(|shown| shown.starts_with("Bearer token-canary-")));
+    assert!(
+        requests[2]
+            .header("authorization")
+            .is_some_and(|shown| shown.starts_with("Bearer token-canary-"))
+    );
 }
 
 #[test]
@@ -105,7 +119,8 @@ fn a_token_to_pull_may_be_had_without_a_name() {
 fn an_identity_token_is_exchanged_in_the_body_of_a_post() {
     let registry = guarded(Auth::token("user", "password"));
     let token = Credential::IdentityToken("identity-canary".to_owned().into());
-    let client = client_with(|config| config.credentials = with_credential(&registry.host(), token));
+    let client =
+        client_with(|config| config.credentials = with_credential(&registry.host(), token));
     assert_eq!(resolve(&client, &registry), Ok(()));
     let requests = registry.requests();
     assert_eq!((requests[1].method.as_str(), requests[1].target.as_str()), ("POST", "/token"));
@@ -117,11 +132,13 @@ fn a_token_of_the_registry_is_shown_as_it_is() {
     let registry = TestRegistry::start();
     registry.push_image("a/b", "1", &[b"layer"]);
     registry.rule("GET", "/v2/*", |call| {
-        let refusal = Answer::new(401).header("WWW-Authenticate", "Bearer realm=\"http://127.0.0.1:1/token\"");
+        let refusal = Answer::new(401)
+            .header("WWW-Authenticate", "Bearer realm=\"http://127.0.0.1:1/token\"");
         (call.request.header("authorization") != Some("Bearer registry-canary")).then_some(refusal)
     });
     let token = Credential::RegistryToken("registry-canary".to_owned().into());
-    let client = client_with(|config| config.credentials = with_credential(&registry.host(), token));
+    let client =
+        client_with(|config| config.credentials = with_credential(&registry.host(), token));
     assert_eq!(resolve(&client, &registry), Ok(()));
     assert_eq!(registry.requests().len(), 2);
 }
@@ -154,7 +171,8 @@ fn a_registry_that_refuses_its_own_token_is_not_asked_for_ever() {
 fn requests_at_the_same_time_share_one_token() {
     let registry = guarded(Auth::anonymous());
     let image = registry.push_image("a/b", "1", &[b"layer"]);
-    let (name, subject) = (repository(&registry.name("a/b")), subject(&registry.name("a/b"), &image.digest));
+    let (name, subject) =
+        (repository(&registry.name("a/b")), subject(&registry.name("a/b"), &image.digest));
     run(async {
         let client = client();
         let (a, b) = (tag("1"), tag("2"));
@@ -177,7 +195,8 @@ fn tokens_are_per_repository() {
         client.resolve(&reference(&registry.name("a/b:1"))).await.unwrap();
         client.resolve(&reference(&registry.name("c/d:1"))).await.unwrap();
     });
-    let scopes: Vec<_> = registry.requests().iter().filter_map(|request| request.query("scope")).collect();
+    let scopes: Vec<_> =
+        registry.requests().iter().filter_map(|request| request.query("scope")).collect();
     assert_eq!(scopes, ["repository:a/b:pull", "repository:c/d:pull"]);
 }
 
@@ -207,7 +226,11 @@ fn only_a_plain_token_in_a_small_answer_is_taken() {
         ("null", Answer::new(200).json("null"), Some(Class::Auth)),
         ("null token", Answer::new(200).json(r#"{"token":null}"#), Some(Class::Auth)),
         ("no token", Answer::new(200).json("{}"), Some(Class::Auth)),
-        ("both empty", Answer::new(200).json(r#"{"token":"","access_token":""}"#), Some(Class::Auth)),
+        (
+            "both empty",
+            Answer::new(200).json(r#"{"token":"","access_token":""}"#),
+            Some(Class::Auth),
+        ),
         ("a number", Answer::new(200).json(r#"{"token":1}"#), Some(Class::Auth)),
         ("newline", Answer::new(200).json(r#"{"token":"x\r\nX-Injected: y"}"#), Some(Class::Auth)),
         ("blank", Answer::new(200).json(r#"{"token":"x y"}"#), Some(Class::Auth)),
@@ -219,14 +242,19 @@ fn only_a_plain_token_in_a_small_answer_is_taken() {
         ("400", Answer::new(400), Some(Class::Auth)),
         ("403", Answer::new(403), Some(Class::Auth)),
         ("404", Answer::new(404), Some(Class::Auth)),
-        ("1 MiB", Answer::new(200).json(&format!(r#"{{"token":"{}"}}"#, "x".repeat(1 << 20))), Some(Class::Limit)),
+        (
+            "1 MiB",
+            Answer::new(200).json(&format!(r#"{{"token":"{}"}}"#, "x".repeat(1 << 20))),
+            Some(Class::Limit),
+        ),
         ("endless", Answer::new(200).endless("{\"token\":"), Some(Class::Limit)),
     ] {
         let registry = TestRegistry::start();
         registry.push_image("a/b", "1", &[b"layer"]);
         let realm = format!("Bearer realm=\"http://{}/token\"", registry.host());
         registry.rule("GET", "/v2/*", move |call| {
-            (call.request.header("authorization") != Some("Bearer x")).then(|| Answer::new(401).header("WWW-Authenticate", &realm))
+            (call.request.header("authorization") != Some("Bearer x"))
+                .then(|| Answer::new(401).header("WWW-Authenticate", &realm))
         });
         registry.always("GET", "/token*", answer);
         assert_eq!(resolve(&client(), &registry).err(), expected, "{name}");
@@ -240,7 +268,11 @@ fn a_token_service_that_redirects_is_not_followed() {
     for status in [301, 302, 303, 307, 308] {
         let sink = Sink::start();
         let registry = guarded(Auth::token("user", "password-canary"));
-        registry.always("GET", "/token*", Answer::redirect(status, &format!("{}/token", sink.url())));
+        registry.always(
+            "GET",
+            "/token*",
+            Answer::redirect(status, &format!("{}/token", sink.url())),
+        );
         assert_eq!(resolve(&with_login(&registry), &registry), Err(Class::Auth), "{status}");
         assert_eq!(sink.0.connections(), 0, "{status}");
     }
@@ -269,7 +301,9 @@ fn a_realm_that_is_named_for_the_registry_may_see_its_credentials() {
         let service = Sink::answering(|_| Answer::new(200).json(r#"{"token":"x"}"#));
         let registry = sending_to(&format!("{}/token", service.url()));
         registry.push_image("a/b", "1", &[b"layer"]);
-        registry.rule("GET", "/v2/*", |call| (call.request.header("authorization") == Some("Bearer x")).then(|| call.good()));
+        registry.rule("GET", "/v2/*", |call| {
+            (call.request.header("authorization") == Some("Bearer x")).then(|| call.good())
+        });
         let port = service.0.address().port();
         let client = client_with(|config| {
             config.credentials = logged_in(&registry.host());
@@ -289,7 +323,10 @@ fn a_realm_that_is_named_for_another_registry_may_not() {
         config.credentials = logged_in(&registry.host());
         config.auth_hosts.insert("quay.io".parse().unwrap(), vec!["localhost".into()]);
         let other = sink.0.address().port().wrapping_add(1).max(1);
-        config.auth_hosts.insert(registry.host().parse().unwrap(), vec![format!("localhost:{other}"), "host".into(), "xlocalhost".into()]);
+        config.auth_hosts.insert(
+            registry.host().parse().unwrap(),
+            vec![format!("localhost:{other}"), "host".into(), "xlocalhost".into()],
+        );
     });
     assert_eq!(resolve(&client, &registry), Err(Class::Auth));
     assert_eq!(sink.0.connections(), 0);
@@ -326,9 +363,16 @@ fn a_realm_that_could_mislead_gets_nothing() {
 
 #[test]
 fn a_challenge_that_cannot_be_read_is_auth() {
-    for challenge in
-        ["", "Negotiate", "Digest realm=\"x\"", "Bearer", "Bearer service=\"x\"", "Bearer realm=\"unterminated", "\"", "Bearer realm"]
-    {
+    for challenge in [
+        "",
+        "Negotiate",
+        "Digest realm=\"x\"",
+        "Bearer",
+        "Bearer service=\"x\"",
+        "Bearer realm=\"unterminated",
+        "\"",
+        "Bearer realm",
+    ] {
         let registry = TestRegistry::start();
         registry.always("GET", "*", Answer::new(401).header("WWW-Authenticate", challenge));
         assert_eq!(resolve(&with_login(&registry), &registry), Err(Class::Auth), "{challenge}");
@@ -380,9 +424,15 @@ fn an_https_registry_cannot_send_credentials_to_plain_http() {
             config.hosts.insert("registry.test".into(), vec![registry.server().address()]);
             config.credentials = logged_in(&name);
             config.auth_hosts.insert(name.parse().unwrap(), vec!["localhost".into()]);
-            config.http_registries.push(format!("localhost:{}", sink.0.address().port()).parse().unwrap());
+            config
+                .http_registries
+                .push(format!("localhost:{}", sink.0.address().port()).parse().unwrap());
         });
-        assert_eq!(class(run(client.resolve(&reference(&format!("{name}/a/b:1"))))), Class::Auth, "{host}");
+        assert_eq!(
+            class(run(client.resolve(&reference(&format!("{name}/a/b:1"))))),
+            Class::Auth,
+            "{host}"
+        );
         assert_eq!(sink.0.connections(), 0);
     }
 }
@@ -406,13 +456,18 @@ fn docker_hub_has_its_token_service_on_another_host() {
         config.credentials = logged_in("docker.io");
     });
     run(client.resolve(&reference("alpine:3"))).unwrap();
-    let hosts: Vec<_> = registry.requests().iter().map(|request| request.header("host").unwrap().to_owned()).collect();
+    let hosts: Vec<_> = registry
+        .requests()
+        .iter()
+        .map(|request| request.header("host").unwrap().to_owned())
+        .collect();
     assert_eq!(hosts, ["registry-1.docker.io", "auth.docker.io", "registry-1.docker.io"]);
 }
 
 #[test]
 fn a_foreign_realm_inside_our_network_is_not_asked_for_a_token() {
-    let service = Server::start_tls(certificates::good(), |_| Answer::new(200).json(r#"{"token":"x"}"#));
+    let service =
+        Server::start_tls(certificates::good(), |_| Answer::new(200).json(r#"{"token":"x"}"#));
     let auth = Auth::Token {
         user: String::new(),
         password: String::new(),
@@ -449,7 +504,8 @@ fn a_pass_for_pulling_becomes_one_for_pushing_without_a_refused_request() {
         client.put_blob(&repository(&registry.name("a/b")), b"new").await.unwrap();
         client.resolve(&reference(&registry.name("a/b:1"))).await.unwrap();
     });
-    let scopes: Vec<_> = registry.requests().iter().filter_map(|request| request.query("scope")).collect();
+    let scopes: Vec<_> =
+        registry.requests().iter().filter_map(|request| request.query("scope")).collect();
     assert_eq!(scopes, ["repository:a/b:pull", "repository:a/b:pull,push"]);
     assert_eq!(registry.requests().len(), 8, "{:?}", registry.lines());
 }
@@ -457,7 +513,8 @@ fn a_pass_for_pulling_becomes_one_for_pushing_without_a_refused_request() {
 #[test]
 fn no_secret_is_in_any_failure() {
     let registry = guarded(Auth::token("user", "another"));
-    let failure = run(with_login(&registry).resolve(&reference(&registry.name("a/b:1")))).unwrap_err();
+    let failure =
+        run(with_login(&registry).resolve(&reference(&registry.name("a/b:1")))).unwrap_err();
     assert!(!failure.text().contains("canary") && !format!("{failure:?}").contains("canary"));
     let registry = guarded(Auth::token("user", "password-canary"));
     let client = with_login(&registry);

@@ -17,11 +17,15 @@ fn write(folder: &TempDir, name: &str, text: &str) -> std::path::PathBuf {
 }
 
 fn docker(folder: &TempDir, text: &str) -> CredentialSources {
-    CredentialSources { docker_config: Some(write(folder, "config.json", text)), ..CredentialSources::default() }
+    CredentialSources {
+        docker_config: Some(write(folder, "config.json", text)),
+        ..CredentialSources::default()
+    }
 }
 
 fn helper(folder: &TempDir, name: &str, script: &str) {
-    let path = write(folder, &format!("docker-credential-{name}"), &format!("#!/bin/sh\n{script}\n"));
+    let path =
+        write(folder, &format!("docker-credential-{name}"), &format!("#!/bin/sh\n{script}\n"));
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
@@ -80,7 +84,8 @@ fn a_credential_is_for_exactly_the_registry_that_it_is_stored_under() {
         ("ghcr.io/a/b", "ghcr.io/a/bc", false),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let sources = docker(&folder, &json!({"auths": {key: {"auth": BASE64_USER_PASSWORD}}}).to_string());
+        let sources =
+            docker(&folder, &json!({"auths": {key: {"auth": BASE64_USER_PASSWORD}}}).to_string());
         assert_eq!(found(&sources, name).is_some(), expected, "{key} {name}");
     }
 }
@@ -90,8 +95,16 @@ fn the_longest_path_wins() {
     let folder = tempfile::tempdir().unwrap();
     let entry = |name: &str| json!({"username": name, "password": "x"});
     let text = json!({"auths": {"quay.io/a/b": entry("ab"), "quay.io": entry("host"), "quay.io/a": entry("a")}}).to_string();
-    let sources = CredentialSources { podman_auth: vec![write(&folder, "auth.json", &text)], ..CredentialSources::default() };
-    for (name, expected) in [("quay.io/a/b", "ab:x"), ("quay.io/a/b/c", "ab:x"), ("quay.io/a/c", "a:x"), ("quay.io/b", "host:x")] {
+    let sources = CredentialSources {
+        podman_auth: vec![write(&folder, "auth.json", &text)],
+        ..CredentialSources::default()
+    };
+    for (name, expected) in [
+        ("quay.io/a/b", "ab:x"),
+        ("quay.io/a/b/c", "ab:x"),
+        ("quay.io/a/c", "a:x"),
+        ("quay.io/b", "host:x"),
+    ] {
         assert_eq!(found(&sources, name).as_deref(), Some(expected), "{name}");
     }
 }
@@ -140,17 +153,25 @@ fn a_file_that_is_broken_is_named_and_not_shown() {
         let sources = docker(&folder, text);
         let failure = sources.find(&repository("quay.io/a/b")).expect_err(text);
         assert_eq!(failure.class(), Class::Secret, "{text}");
-        assert!(failure.message().contains("config.json") && !failure.text().contains("canary"), "{}", failure.text());
+        assert!(
+            failure.message().contains("config.json") && !failure.text().contains("canary"),
+            "{}",
+            failure.text()
+        );
     }
 }
 
 #[test]
 fn a_file_that_is_not_there_is_no_fault_and_one_that_is_no_file_is() {
     let folder = tempfile::tempdir().unwrap();
-    let at = |path: std::path::PathBuf| CredentialSources { docker_config: Some(path), ..CredentialSources::default() };
+    let at = |path: std::path::PathBuf| CredentialSources {
+        docker_config: Some(path),
+        ..CredentialSources::default()
+    };
     assert_eq!(found(&at(folder.path().join("missing/config.json")), "quay.io/a"), None);
     let pipe = folder.path().join("pipe");
-    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .unwrap();
     for path in [folder.path().to_owned(), pipe, "/dev/zero".into()] {
         let failure = at(path).find(&repository("quay.io/a")).unwrap_err();
         assert_eq!(failure.class(), Class::Secret);
@@ -163,10 +184,16 @@ fn a_file_that_is_not_there_is_no_fault_and_one_that_is_no_file_is() {
 #[test]
 fn sources_are_asked_in_their_order() {
     let folder = tempfile::tempdir().unwrap();
-    let entry = |name: &str| json!({"auths": {"quay.io": {"username": name, "password": "x"}}}).to_string();
+    let entry =
+        |name: &str| json!({"auths": {"quay.io": {"username": name, "password": "x"}}}).to_string();
     let mut sources = docker(&folder, &entry("docker"));
-    sources.podman_auth = vec![write(&folder, "1.json", &entry("podman-1")), write(&folder, "2.json", &entry("podman-2"))];
-    sources.explicit.push((CredentialScope::Registry("quay.io".parse().unwrap()), password("luet", "x")));
+    sources.podman_auth = vec![
+        write(&folder, "1.json", &entry("podman-1")),
+        write(&folder, "2.json", &entry("podman-2")),
+    ];
+    sources
+        .explicit
+        .push((CredentialScope::Registry("quay.io".parse().unwrap()), password("luet", "x")));
     assert_eq!(found(&sources, "quay.io/a").as_deref(), Some("luet:x"));
     sources.explicit.clear();
     assert_eq!(found(&sources, "quay.io/a").as_deref(), Some("docker:x"));
@@ -202,7 +229,9 @@ fn what_the_host_says_is_for_a_repository_and_below() {
 #[test]
 fn a_helper_is_asked_for_its_registry_and_the_store_for_all() {
     let folder = tempfile::tempdir().unwrap();
-    let echo = |name: &str| format!("read s; printf '{{\"Username\":\"{name}\",\"Secret\":\"%s\"}}' \"$1 $s\"");
+    let echo = |name: &str| {
+        format!("read s; printf '{{\"Username\":\"{name}\",\"Secret\":\"%s\"}}' \"$1 $s\"")
+    };
     helper(&folder, "one", &echo("one"));
     helper(&folder, "all", &echo("all"));
     let mut sources = docker(&folder, r#"{"credsStore":"all","credHelpers":{"quay.io":"one"}}"#);
@@ -251,7 +280,19 @@ fn a_helper_is_a_plain_name_found_on_the_path_that_was_given() {
     let folder = tempfile::tempdir().unwrap();
     helper(&folder, "x", &format!("touch {}/ran", folder.path().display()));
     std::fs::create_dir(folder.path().join("sub")).unwrap();
-    for name in ["../x", "x y", "x;id", "X", "x/../x", "/bin/sh", "x\n", "$(id)", "-x\0", "é", &"x".repeat(65)] {
+    for name in [
+        "../x",
+        "x y",
+        "x;id",
+        "X",
+        "x/../x",
+        "/bin/sh",
+        "x\n",
+        "$(id)",
+        "-x\0",
+        "é",
+        &"x".repeat(65),
+    ] {
         let mut sources = docker(&folder, &json!({"credsStore": name}).to_string());
         sources.helper_path = helper_path(folder.path());
         let failure = sources.find(&repository("quay.io/a/b")).expect_err(name);

@@ -8,7 +8,9 @@ use luet_cosign::registry::Client;
 use std::time::{Duration, Instant};
 
 fn resolve(client: &Client, registry: &TestRegistry) -> Result<(), Class> {
-    run(client.resolve(&reference(&registry.name("a/b:1")))).map(drop).map_err(|failure| failure.class())
+    run(client.resolve(&reference(&registry.name("a/b:1"))))
+        .map(drop)
+        .map_err(|failure| failure.class())
 }
 
 fn failing_first(answers: Vec<Answer>) -> TestRegistry {
@@ -20,7 +22,12 @@ fn failing_first(answers: Vec<Answer>) -> TestRegistry {
 
 #[test]
 fn a_fault_that_passes_is_not_seen() {
-    let cut = || Answer::new(200).header("Content-Type", MANIFEST).body("{\"schemaVersion\":2").header("Content-Length", "100");
+    let cut = || {
+        Answer::new(200)
+            .header("Content-Type", MANIFEST)
+            .body("{\"schemaVersion\":2")
+            .header("Content-Length", "100")
+    };
     for (name, fault) in [
         ("429", Answer::error(429, "TOOMANYREQUESTS")),
         ("500", Answer::new(500)),
@@ -29,7 +36,10 @@ fn a_fault_that_passes_is_not_seen() {
         ("504", Answer::new(504)),
         ("truncated", cut().cut(10)),
         ("truncated by reset", cut().cut_and_reset(10)),
-        ("half a chunk", Answer::raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{")),
+        (
+            "half a chunk",
+            Answer::raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{"),
+        ),
         ("half a head", Answer::raw("HTTP/1.1 200 OK\r\nContent-Le")),
         ("reset", Answer::reset()),
         ("closed", Answer::close()),
@@ -50,7 +60,11 @@ fn three_tries_are_all() {
     registry.always("GET", "*", Answer::error(429, "TOOMANYREQUESTS"));
     let failure = run(client().resolve(&reference(&registry.name("a/b:1")))).unwrap_err();
     assert_eq!(failure.class(), Class::Registry);
-    assert!(failure.text().contains("429") && failure.text().contains("tried 3 times"), "{}", failure.text());
+    assert!(
+        failure.text().contains("429") && failure.text().contains("tried 3 times"),
+        "{}",
+        failure.text()
+    );
 }
 
 #[test]
@@ -68,7 +82,11 @@ fn a_wait_that_is_asked_for_is_kept() {
     let registry = failing_first(vec![Answer::new(429).header("Retry-After", "1")]);
     let start = Instant::now();
     assert_eq!(resolve(&client(), &registry), Ok(()));
-    assert!(start.elapsed() >= Duration::from_secs(1) && start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() >= Duration::from_secs(1) && start.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]
@@ -85,7 +103,16 @@ fn a_wait_beyond_the_deadline_is_not_begun() {
 
 #[test]
 fn a_wait_that_makes_no_sense_is_ignored() {
-    for value in ["-1", "soon", "", "0", "1.5", "99999999999999999999999", "Wed, 21 Oct 2099 07:28:00 GMT", "١"] {
+    for value in [
+        "-1",
+        "soon",
+        "",
+        "0",
+        "1.5",
+        "99999999999999999999999",
+        "Wed, 21 Oct 2099 07:28:00 GMT",
+        "١",
+    ] {
         let registry = failing_first(vec![Answer::new(503).header("Retry-After", value)]);
         let start = Instant::now();
         assert_eq!(resolve(&client(), &registry), Ok(()), "{value}");
@@ -96,7 +123,13 @@ fn a_wait_that_makes_no_sense_is_ignored() {
 #[test]
 fn a_registry_that_drips_ends_with_the_deadline() {
     for (name, answer) in [
-        ("body", Answer::new(200).header("Content-Type", MANIFEST).body(" ".repeat(4000)).drip(Duration::from_millis(20))),
+        (
+            "body",
+            Answer::new(200)
+                .header("Content-Type", MANIFEST)
+                .body(" ".repeat(4000))
+                .drip(Duration::from_millis(20)),
+        ),
         ("silence", Answer::new(200).delay(Duration::from_secs(60))),
     ] {
         let registry = TestRegistry::start();
@@ -105,7 +138,10 @@ fn a_registry_that_drips_ends_with_the_deadline() {
         let start = Instant::now();
         assert_eq!(resolve(&client, &registry), Err(Class::Net), "{name}");
         let taken = start.elapsed();
-        assert!(taken >= Duration::from_millis(500) && taken < Duration::from_secs(5), "{name} {taken:?}");
+        assert!(
+            taken >= Duration::from_millis(500) && taken < Duration::from_secs(5),
+            "{name} {taken:?}"
+        );
     }
 }
 
@@ -146,8 +182,16 @@ fn a_wrong_length_is_told_from_a_truncation() {
         ("shorter, chunked", Answer::new(200).body("lay").chunked(), Class::Digest),
         ("closed early", Answer::new(200).body("layer").cut(3), Class::Net),
         ("chunked and closed early", Answer::new(200).body("layer").chunked().cut(3), Class::Net),
-        ("more than announced", Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nlayer"), Class::Digest),
-        ("two lengths", Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nlayer"), Class::Net),
+        (
+            "more than announced",
+            Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nlayer"),
+            Class::Digest,
+        ),
+        (
+            "two lengths",
+            Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nlayer"),
+            Class::Net,
+        ),
     ] {
         registry.always("GET", "/v2/a/b/blobs/*", answer);
         assert_eq!(blob(), expected, "{name}");
@@ -157,7 +201,16 @@ fn a_wrong_length_is_told_from_a_truncation() {
 #[test]
 fn no_failure_shows_what_a_terminal_would_obey() {
     let registry = TestRegistry::start();
-    registry.always("GET", "*", Answer::new(404).json("{\"errors\":[{\"code\":\"\\u001b[31mX\",\"message\":\"\\u001b]0;x\"}]}"));
+    registry.always(
+        "GET",
+        "*",
+        Answer::new(404)
+            .json("{\"errors\":[{\"code\":\"\\u001b[31mX\",\"message\":\"\\u001b]0;x\"}]}"),
+    );
     let failure = run(client().resolve(&reference(&registry.name("a/b:1")))).unwrap_err();
-    assert!(!failure.text().contains('\u{1b}') && !failure.text().contains("[31m"), "{}", failure.text());
+    assert!(
+        !failure.text().contains('\u{1b}') && !failure.text().contains("[31m"),
+        "{}",
+        failure.text()
+    );
 }

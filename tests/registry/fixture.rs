@@ -2,7 +2,9 @@
 
 use luet_cosign::class::{Class, Failure};
 use luet_cosign::name::{Digest, Reference, Repository, Subject, Tag};
-use luet_cosign::registry::{Client, Config, Credential, CredentialScope, CredentialSources, Times};
+use luet_cosign::registry::{
+    Client, Config, Credential, CredentialScope, CredentialSources, Times,
+};
 use std::time::Duration;
 
 /// Short times, so that nothing here waits for long.
@@ -31,7 +33,10 @@ pub fn logged_in(host: &str) -> CredentialSources {
 }
 
 pub fn with_credential(host: &str, credential: Credential) -> CredentialSources {
-    CredentialSources { explicit: vec![(CredentialScope::Registry(host.parse().unwrap()), credential)], ..CredentialSources::default() }
+    CredentialSources {
+        explicit: vec![(CredentialScope::Registry(host.parse().unwrap()), credential)],
+        ..CredentialSources::default()
+    }
 }
 
 pub fn password(username: &str, password: &str) -> Credential {

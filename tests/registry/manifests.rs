@@ -36,7 +36,13 @@ fn without(mut document: Value, key: &str) -> Value {
 fn fetch(content_type: Option<&str>, text: &str) -> Result<Manifest, Class> {
     let registry = TestRegistry::start();
     let answer = Answer::new(200).body(text);
-    registry.always("GET", "*", content_type.iter().fold(answer, |answer, content_type| answer.header("Content-Type", content_type)));
+    registry.always(
+        "GET",
+        "*",
+        content_type
+            .iter()
+            .fold(answer, |answer, content_type| answer.header("Content-Type", content_type)),
+    );
     run(client().resolve(&reference(&registry.name("a/b:1")))).map_err(|failure| failure.class())
 }
 
@@ -44,7 +50,11 @@ fn fetch(content_type: Option<&str>, text: &str) -> Result<Manifest, Class> {
 fn honest_manifests_are_read() {
     for (name, content_type, document) in [
         ("OCI image", Some(MANIFEST), image()),
-        ("OCI image with parameters", Some("application/vnd.oci.image.manifest.v1+json; charset=utf-8"), image()),
+        (
+            "OCI image with parameters",
+            Some("application/vnd.oci.image.manifest.v1+json; charset=utf-8"),
+            image(),
+        ),
         ("type in capitals", Some("Application/VND.oci.image.manifest.v1+json"), image()),
         ("no type inside", Some(MANIFEST), without(image(), "mediaType")),
         ("no type outside", None, image()),
@@ -54,9 +64,22 @@ fn honest_manifests_are_read() {
         ("docker image", Some(DOCKER), with(image(), "mediaType", json!(DOCKER))),
         ("docker list", Some(DOCKER_LIST), with(index(), "mediaType", json!(DOCKER_LIST))),
         ("unknown platforms", Some(INDEX), {
-            let platform =
-                |os: &str, architecture: &str| with(descriptor(MANIFEST), "platform", json!({"os": os, "architecture": architecture}));
-            with(index(), "manifests", json!([platform("unknown", "unknown"), platform("linux", "loong64"), platform("haiku", "z80")]))
+            let platform = |os: &str, architecture: &str| {
+                with(
+                    descriptor(MANIFEST),
+                    "platform",
+                    json!({"os": os, "architecture": architecture}),
+                )
+            };
+            with(
+                index(),
+                "manifests",
+                json!([
+                    platform("unknown", "unknown"),
+                    platform("linux", "loong64"),
+                    platform("haiku", "z80")
+                ]),
+            )
         }),
         ("no layers", Some(MANIFEST), with(image(), "layers", json!([]))),
         ("unknown fields", Some(MANIFEST), with(image(), "x", json!({"y": [1]}))),
@@ -66,8 +89,16 @@ fn honest_manifests_are_read() {
     ] {
         let manifest = fetch(content_type, &document.to_string());
         let manifest = manifest.unwrap_or_else(|class| panic!("{name}: {class}"));
-        assert_eq!(matches!(manifest.kind, ManifestKind::Index(_)), document.get("manifests").is_some(), "{name}");
-        assert_eq!(manifest.subject, document.get("subject").map(|_| hash(&digest(b"abc"))), "{name}");
+        assert_eq!(
+            matches!(manifest.kind, ManifestKind::Index(_)),
+            document.get("manifests").is_some(),
+            "{name}"
+        );
+        assert_eq!(
+            manifest.subject,
+            document.get("subject").map(|_| hash(&digest(b"abc"))),
+            "{name}"
+        );
     }
 }
 
@@ -85,18 +116,50 @@ fn a_manifest_that_can_be_read_in_two_ways_is_refused() {
         ("both lists, as image", Some(MANIFEST), text(&both)),
         ("both lists, as index", Some(INDEX), text(&with(both.clone(), "mediaType", json!(INDEX)))),
         ("both lists, untyped", None, text(&without(both.clone(), "mediaType"))),
-        ("image with null manifests", Some(MANIFEST), text(&with(image(), "manifests", Value::Null))),
+        (
+            "image with null manifests",
+            Some(MANIFEST),
+            text(&with(image(), "manifests", Value::Null)),
+        ),
         ("index with config", Some(INDEX), text(&with(index(), "config", descriptor(CONFIG)))),
         ("index with layers", Some(INDEX), text(&with(index(), "layers", json!([])))),
         ("schema 1 keys", Some(MANIFEST), text(&with(image(), "fsLayers", json!([])))),
-        ("type inside is unknown", None, text(&with(image(), "mediaType", json!("application/json")))),
-        ("type inside is a list", Some(MANIFEST), text(&with(image(), "mediaType", json!([MANIFEST])))),
+        (
+            "type inside is unknown",
+            None,
+            text(&with(image(), "mediaType", json!("application/json"))),
+        ),
+        (
+            "type inside is a list",
+            Some(MANIFEST),
+            text(&with(image(), "mediaType", json!([MANIFEST]))),
+        ),
         ("type inside is null", Some(MANIFEST), text(&with(image(), "mediaType", Value::Null))),
-        ("type twice", Some(MANIFEST), text(&image()).replacen('{', &format!("{{\"mediaType\":\"{INDEX}\","), 1)),
+        (
+            "type twice",
+            Some(MANIFEST),
+            text(&image()).replacen('{', &format!("{{\"mediaType\":\"{INDEX}\","), 1),
+        ),
         ("layers twice", Some(MANIFEST), text(&image()).replacen('{', "{\"layers\":[],", 1)),
-        ("digest twice", Some(MANIFEST), text(&image()).replacen("\"digest\"", &format!("\"digest\":\"{}\",\"digest\"", digest(b"x")), 1)),
-        ("key twice by escape", Some(MANIFEST), text(&image()).replacen('{', "{\"l\\u0061yers\":[],", 1)),
-        ("annotation twice", Some(MANIFEST), text(&image()).replacen('{', "{\"annotations\":{\"a\":\"1\",\"a\":\"2\"},", 1)),
+        (
+            "digest twice",
+            Some(MANIFEST),
+            text(&image()).replacen(
+                "\"digest\"",
+                &format!("\"digest\":\"{}\",\"digest\"", digest(b"x")),
+                1,
+            ),
+        ),
+        (
+            "key twice by escape",
+            Some(MANIFEST),
+            text(&image()).replacen('{', "{\"l\\u0061yers\":[],", 1),
+        ),
+        (
+            "annotation twice",
+            Some(MANIFEST),
+            text(&image()).replacen('{', "{\"annotations\":{\"a\":\"1\",\"a\":\"2\"},", 1),
+        ),
         ("trailing document", Some(MANIFEST), format!("{}{}", text(&image()), text(&index()))),
         ("byte order mark", Some(MANIFEST), format!("\u{feff}{}", text(&image()))),
     ] {
@@ -109,7 +172,11 @@ fn what_is_no_manifest_is_refused() {
     let schema_1 = json!({"schemaVersion": 1, "name": "a/b", "tag": "1", "fsLayers": [], "history": [], "signatures": []});
     for (name, content_type, document) in [
         ("schema 1", "application/vnd.docker.distribution.manifest.v1+json", schema_1.clone()),
-        ("signed schema 1", "application/vnd.docker.distribution.manifest.v1+prettyjws", schema_1.clone()),
+        (
+            "signed schema 1",
+            "application/vnd.docker.distribution.manifest.v1+prettyjws",
+            schema_1.clone(),
+        ),
         ("schema 1 as OCI", MANIFEST, schema_1),
         ("schemaVersion 1", MANIFEST, with(image(), "schemaVersion", json!(1))),
         ("schemaVersion 3", MANIFEST, with(image(), "schemaVersion", json!(3))),
@@ -122,18 +189,74 @@ fn what_is_no_manifest_is_refused() {
         ("no manifests", INDEX, without(index(), "manifests")),
         ("a list", MANIFEST, json!([])),
         ("a number", MANIFEST, json!(2)),
-        ("negative size", MANIFEST, with(image(), "config", json!({"mediaType": CONFIG, "size": -1, "digest": digest(b"")}))),
-        ("size 2^63", MANIFEST, with(image(), "config", json!({"mediaType": CONFIG, "size": 1_u64 << 63, "digest": digest(b"")}))),
-        ("size 1.5", MANIFEST, with(image(), "config", json!({"mediaType": CONFIG, "size": 1.5, "digest": digest(b"")}))),
-        ("size text", MANIFEST, with(image(), "config", json!({"mediaType": CONFIG, "size": "1", "digest": digest(b"")}))),
-        ("size missing", MANIFEST, with(image(), "config", json!({"mediaType": CONFIG, "digest": digest(b"")}))),
-        ("subject without digest", MANIFEST, with(image(), "subject", json!({"mediaType": MANIFEST, "size": 1}))),
-        ("config as a list", MANIFEST, with(image(), "config", json!([CONFIG, digest(b""), 0, null, null, null]))),
-        ("layer as a list", MANIFEST, with(image(), "layers", json!([[LAYER, digest(b""), 0, null, null, null]]))),
-        ("entry as a list", INDEX, with(index(), "manifests", json!([[MANIFEST, digest(b""), 0, null, null, null]]))),
+        (
+            "negative size",
+            MANIFEST,
+            with(
+                image(),
+                "config",
+                json!({"mediaType": CONFIG, "size": -1, "digest": digest(b"")}),
+            ),
+        ),
+        (
+            "size 2^63",
+            MANIFEST,
+            with(
+                image(),
+                "config",
+                json!({"mediaType": CONFIG, "size": 1_u64 << 63, "digest": digest(b"")}),
+            ),
+        ),
+        (
+            "size 1.5",
+            MANIFEST,
+            with(
+                image(),
+                "config",
+                json!({"mediaType": CONFIG, "size": 1.5, "digest": digest(b"")}),
+            ),
+        ),
+        (
+            "size text",
+            MANIFEST,
+            with(
+                image(),
+                "config",
+                json!({"mediaType": CONFIG, "size": "1", "digest": digest(b"")}),
+            ),
+        ),
+        (
+            "size missing",
+            MANIFEST,
+            with(image(), "config", json!({"mediaType": CONFIG, "digest": digest(b"")})),
+        ),
+        (
+            "subject without digest",
+            MANIFEST,
+            with(image(), "subject", json!({"mediaType": MANIFEST, "size": 1})),
+        ),
+        (
+            "config as a list",
+            MANIFEST,
+            with(image(), "config", json!([CONFIG, digest(b""), 0, null, null, null])),
+        ),
+        (
+            "layer as a list",
+            MANIFEST,
+            with(image(), "layers", json!([[LAYER, digest(b""), 0, null, null, null]])),
+        ),
+        (
+            "entry as a list",
+            INDEX,
+            with(index(), "manifests", json!([[MANIFEST, digest(b""), 0, null, null, null]])),
+        ),
         ("subject text", MANIFEST, with(image(), "subject", json!(digest(b"")))),
     ] {
-        assert_eq!(fetch(Some(content_type), &document.to_string()).err(), Some(Class::Malformed), "{name}");
+        assert_eq!(
+            fetch(Some(content_type), &document.to_string()).err(),
+            Some(Class::Malformed),
+            "{name}"
+        );
     }
 }
 
@@ -180,8 +303,11 @@ fn every_digest_in_a_manifest_is_a_whole_sha256() {
 
 #[test]
 fn the_number_of_layers_is_bounded_at_the_limit() {
-    let layers = |count: usize| with(image(), "layers", json!(vec![descriptor(LAYER); count])).to_string();
-    let manifests = |count: usize| with(index(), "manifests", json!(vec![descriptor(MANIFEST); count])).to_string();
+    let layers =
+        |count: usize| with(image(), "layers", json!(vec![descriptor(LAYER); count])).to_string();
+    let manifests = |count: usize| {
+        with(index(), "manifests", json!(vec![descriptor(MANIFEST); count])).to_string()
+    };
     let limit = luet_cosign::limits::LEGACY_SIGNATURES;
     assert!(fetch(Some(MANIFEST), &layers(limit)).is_ok());
     assert_eq!(fetch(Some(MANIFEST), &layers(limit + 1)).err(), Some(Class::Limit));
@@ -198,7 +324,10 @@ fn depth_is_bounded() {
         image().to_string().replacen('{', &format!("{{\"x\":{deep},"), 1)
     };
     assert!(fetch(Some(MANIFEST), &nested(luet_cosign::limits::DEPTH - 1)).is_ok());
-    assert_eq!(fetch(Some(MANIFEST), &nested(luet_cosign::limits::DEPTH)).err(), Some(Class::Limit));
+    assert_eq!(
+        fetch(Some(MANIFEST), &nested(luet_cosign::limits::DEPTH)).err(),
+        Some(Class::Limit)
+    );
     assert_eq!(fetch(Some(MANIFEST), &nested(100_000)).err(), Some(Class::Limit));
 }
 
@@ -209,7 +338,10 @@ fn all_four_types_are_accepted_in_every_request_for_a_manifest() {
     run(async {
         let client = client();
         client.resolve(&reference(&registry.name("a/b:1"))).await.unwrap();
-        client.manifest(&repository(&registry.name("a/b")), &hash(&image.digest), 1 << 20).await.unwrap();
+        client
+            .manifest(&repository(&registry.name("a/b")), &hash(&image.digest), 1 << 20)
+            .await
+            .unwrap();
     });
     for request in registry.requests() {
         let accept = request.header("accept").unwrap();

@@ -44,19 +44,39 @@ fn plain_http_is_spoken_only_where_it_is_allowed() {
     assert_eq!(ask(&registry, "registry.test", |_| {}), Err(Class::Net));
     assert_eq!(registry.requests().len(), 0);
     let port = registry.server().address().port();
-    assert_eq!(ask(&registry, "registry.test", |config| config.http_registries.push("registry.test".parse().unwrap())), Err(Class::Net));
+    assert_eq!(
+        ask(&registry, "registry.test", |config| config
+            .http_registries
+            .push("registry.test".parse().unwrap())),
+        Err(Class::Net)
+    );
     let other = format!("registry.test:{}", port.wrapping_add(1).max(1));
-    assert_eq!(ask(&registry, "registry.test", |config| config.http_registries.push(other.parse().unwrap())), Err(Class::Net));
+    assert_eq!(
+        ask(&registry, "registry.test", |config| config
+            .http_registries
+            .push(other.parse().unwrap())),
+        Err(Class::Net)
+    );
     assert_eq!(registry.requests().len(), 0);
     let exact = format!("registry.test:{port}");
-    assert_eq!(ask(&registry, "registry.test", |config| config.http_registries.push(exact.parse().unwrap())), Ok(()));
+    assert_eq!(
+        ask(&registry, "registry.test", |config| config
+            .http_registries
+            .push(exact.parse().unwrap())),
+        Ok(())
+    );
 }
 
 #[test]
 fn a_registry_that_is_said_to_be_plain_is_never_tried_otherwise() {
     let registry = https(certificates::good());
     let exact = format!("registry.test:{}", registry.server().address().port());
-    assert_eq!(ask(&registry, "registry.test", |config| config.http_registries.push(exact.parse().unwrap())), Err(Class::Net));
+    assert_eq!(
+        ask(&registry, "registry.test", |config| config
+            .http_registries
+            .push(exact.parse().unwrap())),
+        Err(Class::Net)
+    );
 }
 
 #[test]
@@ -85,10 +105,15 @@ fn loopback_over_tls_is_remembered() {
 
 #[test]
 fn a_loopback_server_that_says_it_wants_tls_gets_it() {
-    // Go's servers answer plain http on a TLS port with 400; this one speaks both on one port, as those seem to.
+    // Go's servers answer plain http on a TLS port with 400; this one speaks both on one port, as
+    // those seem to.
     let registry = TestRegistry::start();
     registry.push_image("a/b", "1", &[b"layer"]);
-    registry.always("GET", "*", Answer::new(400).body("Client sent an HTTP request to an HTTPS server.\n"));
+    registry.always(
+        "GET",
+        "*",
+        Answer::new(400).body("Client sent an HTTP request to an HTTPS server.\n"),
+    );
     assert_eq!(ask(&registry, "127.0.0.1", |_| {}), Err(Class::Registry));
     assert_eq!(registry.count("manifests"), 1);
 }
@@ -101,7 +126,9 @@ fn a_certificate_that_does_not_hold_ends_it() {
         ("a name beyond the wildcard", certificates::good(), "a.b.hosts.test"),
     ] {
         let registry = https(tls);
-        let found = ask(&registry, host, |config| drop(config.hosts.insert(host.into(), vec!["127.0.0.1:0".parse().unwrap()])));
+        let found = ask(&registry, host, |config| {
+            drop(config.hosts.insert(host.into(), vec!["127.0.0.1:0".parse().unwrap()]))
+        });
         assert_eq!(found, Err(Class::Net), "{name}");
         assert_eq!(registry.requests().len(), 0, "{name}");
     }
@@ -110,7 +137,9 @@ fn a_certificate_that_does_not_hold_ends_it() {
 #[test]
 fn an_authority_that_is_not_trusted_ends_it_with_a_hint() {
     let registry = https(certificates::good());
-    let client = client_with(|config| drop(config.hosts.insert("registry.test".into(), vec!["127.0.0.1:0".parse().unwrap()])));
+    let client = client_with(|config| {
+        drop(config.hosts.insert("registry.test".into(), vec!["127.0.0.1:0".parse().unwrap()]))
+    });
     let name = format!("registry.test:{}/a/b:1", registry.server().address().port());
     let failure = run(client.resolve(&reference(&name))).unwrap_err();
     assert_eq!(failure.class(), Class::Net);
@@ -155,7 +184,12 @@ fn an_authority_file_that_cannot_be_used_is_named() {
         at("text.pem", "no certificate"),
         at("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
     ] {
-        assert_eq!(ask(&registry, "registry.test", |config| config.ca_file = Some(path.clone())), Err(Class::Net), "{}", path.display());
+        assert_eq!(
+            ask(&registry, "registry.test", |config| config.ca_file = Some(path.clone())),
+            Err(Class::Net),
+            "{}",
+            path.display()
+        );
     }
 }
 
@@ -163,14 +197,21 @@ fn an_authority_file_that_cannot_be_used_is_named() {
 fn certificate_authorities_are_not_read_for_plain_http() {
     let registry = TestRegistry::start();
     registry.push_image("a/b", "1", &[b"layer"]);
-    assert_eq!(ask(&registry, "127.0.0.1", |config| config.ca_file = Some("/nonexistent/ca.pem".into())), Ok(()));
+    assert_eq!(
+        ask(&registry, "127.0.0.1", |config| config.ca_file = Some("/nonexistent/ca.pem".into())),
+        Ok(())
+    );
 }
 
 #[test]
 fn a_host_that_a_url_reads_as_an_address_is_no_name() {
     for host in ["0x7f.1", "2130706433:5000", "0177.0.0.1", "127.1:5000", "1.2.3.4.5:5000"] {
         let client = client();
-        assert_eq!(class(run(client.resolve(&reference(&format!("{host}/a/b:1"))))), Class::Reference, "{host}");
+        assert_eq!(
+            class(run(client.resolve(&reference(&format!("{host}/a/b:1"))))),
+            Class::Reference,
+            "{host}"
+        );
         assert_eq!(client.requests(), 0, "{host}");
     }
 }
@@ -207,12 +248,17 @@ fn credentials_do_not_pass_a_proxy_in_the_clear() {
     let requests = proxy.requests();
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].target, "http://plain.test:5000/v2/a/b/manifests/1");
-    assert!(requests[0].header("authorization").is_none() && requests[0].header("proxy-authorization").is_some());
+    assert!(
+        requests[0].header("authorization").is_none()
+            && requests[0].header("proxy-authorization").is_some()
+    );
 }
 
 #[test]
 fn credentials_for_a_token_do_not_pass_a_proxy_in_the_clear_either() {
-    let proxy = Server::start(|_| Answer::new(401).header("WWW-Authenticate", "Bearer realm=\"http://plain.test:5000/token\""));
+    let proxy = Server::start(|_| {
+        Answer::new(401).header("WWW-Authenticate", "Bearer realm=\"http://plain.test:5000/token\"")
+    });
     let (client, name) = through(&proxy, "");
     assert_eq!(class(run(client.resolve(&name))), Class::Auth);
     assert_eq!(proxy.requests().len(), 1);
@@ -231,7 +277,10 @@ fn no_proxy_is_heeded() {
 #[test]
 fn loopback_is_never_reached_through_a_proxy() {
     let proxy = proxy();
-    let registry = TestRegistry::with(Options { auth: Auth::basic("user", "password-canary"), ..Options::default() });
+    let registry = TestRegistry::with(Options {
+        auth: Auth::basic("user", "password-canary"),
+        ..Options::default()
+    });
     registry.push_image("a/b", "1", &[b"layer"]);
     let client = client_with(|config| {
         config.proxies.http = Some(format!("http://{}", proxy.host()));
@@ -245,10 +294,15 @@ fn loopback_is_never_reached_through_a_proxy() {
 fn https_goes_through_a_tunnel() {
     let proxy = Server::start(|_| Answer::new(502));
     let registry = https(certificates::good());
-    let found = ask(&registry, "registry.test", |config| config.proxies.https = Some(format!("http://{}", proxy.host())));
+    let found = ask(&registry, "registry.test", |config| {
+        config.proxies.https = Some(format!("http://{}", proxy.host()))
+    });
     assert_eq!(found, Err(Class::Net));
     let requests = proxy.requests();
-    assert!(!requests.is_empty() && requests.iter().all(|request| request.method == "CONNECT"), "{requests:?}");
+    assert!(
+        !requests.is_empty() && requests.iter().all(|request| request.method == "CONNECT"),
+        "{requests:?}"
+    );
 }
 
 #[test]
@@ -257,7 +311,8 @@ fn the_registry_sees_who_we_are_and_nothing_more() {
     registry.push_image("a/b", "1", &[b"layer"]);
     let client = client_with(|config| config.version = "9.8.7".into());
     run(client.resolve(&reference(&registry.name("a/b:1")))).unwrap();
-    let names: Vec<_> = registry.requests()[0].headers.iter().map(|(name, _)| name.clone()).collect();
+    let names: Vec<_> =
+        registry.requests()[0].headers.iter().map(|(name, _)| name.clone()).collect();
     let mut sorted = names.clone();
     sorted.sort();
     assert_eq!(sorted, ["accept", "host", "user-agent"], "{names:?}");

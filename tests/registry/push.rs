@@ -22,7 +22,9 @@ fn manifest(subject: Option<&str>) -> Vec<u8> {
 
 fn put_blob(client: &Client, registry: &TestRegistry) -> Result<(), Class> {
     let pushed = run(client.put_blob(&repository(&registry.name("a/b")), b"layer"));
-    pushed.map(|found| assert_eq!(found, hash(&digest(b"layer")))).map_err(|failure| failure.class())
+    pushed
+        .map(|found| assert_eq!(found, hash(&digest(b"layer"))))
+        .map_err(|failure| failure.class())
 }
 
 #[test]
@@ -31,7 +33,8 @@ fn a_blob_is_asked_for_and_then_pushed_in_one_piece() {
         let registry = TestRegistry::with(Options { absolute_locations, ..Options::default() });
         assert_eq!(put_blob(&client(), &registry), Ok(()));
         assert_eq!(registry.blob("a/b", &digest(b"layer")).as_deref(), Some(b"layer".as_slice()));
-        let methods: Vec<_> = registry.requests().iter().map(|request| request.method.clone()).collect();
+        let methods: Vec<_> =
+            registry.requests().iter().map(|request| request.method.clone()).collect();
         assert_eq!(methods, ["HEAD", "POST", "PUT"]);
     }
 }
@@ -64,12 +67,21 @@ fn nothing_is_sent_to_a_location_elsewhere() {
         format!("//localhost:{port}/upload"),
         format!("https://127.0.0.1:{port}/upload"),
     ] {
-        let registry = TestRegistry::with(Options { auth: Auth::basic("user", "password-canary"), ..Options::default() });
+        let registry = TestRegistry::with(Options {
+            auth: Auth::basic("user", "password-canary"),
+            ..Options::default()
+        });
         let elsewhere = location.clone();
-        registry.rule("POST", "*", move |call| (call.good().status() == 202).then(|| Answer::new(202).header("Location", &elsewhere)));
+        registry.rule("POST", "*", move |call| {
+            (call.good().status() == 202).then(|| Answer::new(202).header("Location", &elsewhere))
+        });
         let client = client_with(|config| config.credentials = logged_in(&registry.host()));
         assert_eq!(put_blob(&client, &registry), Err(Class::Auth), "{location}");
-        assert_eq!(class(run(client.may_push(&repository(&registry.name("a/b"))))), Class::Auth, "{location}");
+        assert_eq!(
+            class(run(client.may_push(&repository(&registry.name("a/b"))))),
+            Class::Auth,
+            "{location}"
+        );
         assert_eq!(sink.0.connections(), 0, "{location}");
     }
 }
@@ -91,8 +103,16 @@ fn uploads_are_not_redirected() {
             let registry = TestRegistry::start();
             registry.always(method, "*", Answer::redirect(status, &location));
             assert_eq!(put_blob(&client(), &registry), Err(Class::Registry), "{method} {status}");
-            let pushed = run(client().put_manifest(&repository(&registry.name("a/b")), None, MANIFEST, &manifest(None)));
-            assert_eq!(pushed.err().map(|failure| failure.class()), (method == "PUT").then_some(Class::Registry));
+            let pushed = run(client().put_manifest(
+                &repository(&registry.name("a/b")),
+                None,
+                MANIFEST,
+                &manifest(None),
+            ));
+            assert_eq!(
+                pushed.err().map(|failure| failure.class()),
+                (method == "PUT").then_some(Class::Registry)
+            );
         }
         assert_eq!(sink.0.connections(), 0);
     }
@@ -115,8 +135,13 @@ fn answers_to_an_upload_that_make_no_sense_are_registry() {
     ] {
         let registry = TestRegistry::start();
         registry.always("POST", "*", answer);
-        assert_eq!(class(run(client().may_push(&repository(&registry.name("a/b"))))), expected, "{name}");
-        // An upload that is begun and not used expires, so to begin one again is safe; nothing else would be.
+        assert_eq!(
+            class(run(client().may_push(&repository(&registry.name("a/b"))))),
+            expected,
+            "{name}"
+        );
+        // An upload that is begun and not used expires, so to begin one again is safe; nothing else
+        // would be.
         let tries = if ["500", "reset"].contains(&name) { 3 } else { 1 };
         assert_eq!(registry.requests().len(), tries, "{name}");
     }
@@ -125,7 +150,9 @@ fn answers_to_an_upload_that_make_no_sense_are_registry() {
 #[test]
 fn a_busy_registry_is_asked_again_for_an_upload() {
     let registry = TestRegistry::start();
-    registry.rule("POST", "*", |call| (call.nth < 3).then(|| Answer::new(429).header("Retry-After", "0")));
+    registry.rule("POST", "*", |call| {
+        (call.nth < 3).then(|| Answer::new(429).header("Retry-After", "0"))
+    });
     assert_eq!(run(client().may_push(&repository(&registry.name("a/b")))), Ok(()));
 }
 
@@ -133,7 +160,11 @@ fn a_busy_registry_is_asked_again_for_an_upload() {
 fn the_right_to_push_is_tried_and_the_upload_dropped() {
     let registry = TestRegistry::start();
     assert_eq!(run(client().may_push(&repository(&registry.name("a/b")))), Ok(()));
-    let lines: Vec<_> = registry.requests().iter().map(|request| format!("{} {}", request.method, request.path())).collect();
+    let lines: Vec<_> = registry
+        .requests()
+        .iter()
+        .map(|request| format!("{} {}", request.method, request.path()))
+        .collect();
     assert_eq!(lines, ["POST /v2/a/b/blobs/uploads/", "DELETE /v2/a/b/blobs/uploads/upload-1"]);
     registry.always("DELETE", "*", Answer::new(405));
     assert_eq!(run(client().may_push(&repository(&registry.name("a/b")))), Ok(()));
@@ -148,7 +179,10 @@ fn who_may_only_pull_is_told_before_anything_is_pushed() {
 
 #[test]
 fn a_push_with_a_token_works() {
-    let registry = TestRegistry::with(Options { auth: Auth::token("user", "password-canary"), ..Options::default() });
+    let registry = TestRegistry::with(Options {
+        auth: Auth::token("user", "password-canary"),
+        ..Options::default()
+    });
     let client = client_with(|config| config.credentials = logged_in(&registry.host()));
     let name = repository(&registry.name("a/b"));
     run(async {
@@ -165,11 +199,17 @@ fn a_manifest_is_pushed_under_a_tag_or_its_digest() {
     let registry = TestRegistry::start();
     let bytes = manifest(None);
     let name = repository(&registry.name("a/b"));
-    for (under, path) in [(Some(tag("1")), "/v2/a/b/manifests/1".to_owned()), (None, format!("/v2/a/b/manifests/{}", digest(&bytes)))] {
+    for (under, path) in [
+        (Some(tag("1")), "/v2/a/b/manifests/1".to_owned()),
+        (None, format!("/v2/a/b/manifests/{}", digest(&bytes))),
+    ] {
         let pushed = run(client().put_manifest(&name, under.as_ref(), MANIFEST, &bytes)).unwrap();
         assert_eq!((pushed.digest, pushed.subject_acknowledged), (hash(&digest(&bytes)), false));
         let request = registry.requests().pop().unwrap();
-        assert_eq!((request.path(), request.header("content-type")), (path.as_str(), Some(MANIFEST)));
+        assert_eq!(
+            (request.path(), request.header("content-type")),
+            (path.as_str(), Some(MANIFEST))
+        );
         assert_eq!(request.body, bytes);
     }
     assert_eq!(registry.manifest("a/b", "1"), Some((MANIFEST.to_owned(), bytes)));
@@ -190,21 +230,38 @@ fn only_a_registry_that_says_so_lists_the_manifest_under_its_subject() {
             let header = header.to_owned();
             registry.rule("PUT", "*", move |call| Some(call.good().header("OCI-Subject", &header)));
         }
-        let pushed = run(client().put_manifest(&repository(&registry.name("a/b")), None, MANIFEST, &manifest(Some(&subject)))).unwrap();
+        let pushed = run(client().put_manifest(
+            &repository(&registry.name("a/b")),
+            None,
+            MANIFEST,
+            &manifest(Some(&subject)),
+        ))
+        .unwrap();
         assert_eq!(pushed.subject_acknowledged, expected, "{name}");
     }
     let registry = TestRegistry::start();
     registry.rule("PUT", "*", move |call| Some(call.good().header("OCI-Subject", &subject)));
-    let pushed = run(client().put_manifest(&repository(&registry.name("a/b")), None, MANIFEST, &manifest(None))).unwrap();
+    let pushed = run(client().put_manifest(
+        &repository(&registry.name("a/b")),
+        None,
+        MANIFEST,
+        &manifest(None),
+    ))
+    .unwrap();
     assert!(!pushed.subject_acknowledged, "there was no subject");
 }
 
 #[test]
 fn a_registry_that_stores_something_else_is_found_out() {
     let registry = TestRegistry::start();
-    registry.rule("PUT", "*", |call| Some(call.good().header("Docker-Content-Digest", &digest(b"other"))));
+    registry.rule("PUT", "*", |call| {
+        Some(call.good().header("Docker-Content-Digest", &digest(b"other")))
+    });
     let name = repository(&registry.name("a/b"));
-    assert_eq!(class(run(client().put_manifest(&name, Some(&tag("1")), MANIFEST, &manifest(None)))), Class::Registry);
+    assert_eq!(
+        class(run(client().put_manifest(&name, Some(&tag("1")), MANIFEST, &manifest(None)))),
+        Class::Registry
+    );
     assert_eq!(put_blob(&client(), &registry), Err(Class::Registry));
 }
 
@@ -213,7 +270,13 @@ fn a_manifest_is_put_again_when_that_may_help() {
     for fault in [Answer::new(503), Answer::new(429), Answer::reset(), Answer::close()] {
         let registry = TestRegistry::start();
         registry.in_turn("PUT", "/v2/a/b/manifests/*", vec![fault.clone(), fault]);
-        run(client().put_manifest(&repository(&registry.name("a/b")), Some(&tag("1")), MANIFEST, &manifest(None))).unwrap();
+        run(client().put_manifest(
+            &repository(&registry.name("a/b")),
+            Some(&tag("1")),
+            MANIFEST,
+            &manifest(None),
+        ))
+        .unwrap();
         assert_eq!(registry.requests().len(), 3);
     }
 }
@@ -222,7 +285,13 @@ fn a_manifest_is_put_again_when_that_may_help() {
 fn a_manifest_that_is_not_taken_is_registry_and_names_the_reason() {
     let registry = TestRegistry::start();
     registry.always("PUT", "*", Answer::error(400, "MANIFEST_INVALID"));
-    let failure = run(client().put_manifest(&repository(&registry.name("a/b")), None, MANIFEST, &manifest(None))).unwrap_err();
+    let failure = run(client().put_manifest(
+        &repository(&registry.name("a/b")),
+        None,
+        MANIFEST,
+        &manifest(None),
+    ))
+    .unwrap_err();
     assert_eq!(failure.class(), Class::Registry);
     assert!(failure.message().contains("400 `MANIFEST_INVALID`"), "{failure}");
 }
@@ -232,7 +301,8 @@ fn an_upload_that_broke_is_begun_anew_and_not_made_twice() {
     let registry = TestRegistry::start();
     registry.in_turn("PUT", "/v2/a/b/blobs/*", vec![Answer::reset()]);
     assert_eq!(put_blob(&client(), &registry), Ok(()));
-    let methods: Vec<_> = registry.requests().iter().map(|request| request.method.clone()).collect();
+    let methods: Vec<_> =
+        registry.requests().iter().map(|request| request.method.clone()).collect();
     assert_eq!(methods, ["HEAD", "POST", "PUT", "HEAD", "POST", "PUT"]);
 
     // The upload was taken, and only the answer was lost.
@@ -242,13 +312,17 @@ fn an_upload_that_broke_is_begun_anew_and_not_made_twice() {
         Some(Answer::reset())
     });
     assert_eq!(put_blob(&client(), &registry), Ok(()));
-    let methods: Vec<_> = registry.requests().iter().map(|request| request.method.clone()).collect();
+    let methods: Vec<_> =
+        registry.requests().iter().map(|request| request.method.clone()).collect();
     assert_eq!(methods, ["HEAD", "POST", "PUT", "HEAD"]);
 }
 
 #[test]
 fn a_token_that_ends_in_the_middle_of_a_push_is_got_anew() {
-    let registry = TestRegistry::with(Options { auth: Auth::token("user", "password-canary"), ..Options::default() });
+    let registry = TestRegistry::with(Options {
+        auth: Auth::token("user", "password-canary"),
+        ..Options::default()
+    });
     let client = client_with(|config| config.credentials = logged_in(&registry.host()));
     let name = repository(&registry.name("a/b"));
     run(async {

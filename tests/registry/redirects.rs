@@ -10,7 +10,10 @@ use luet_cosign::registry::{Client, Role};
 const SECRETS: [&str; 3] = ["password-canary", "token-canary", "user:password-canary"];
 
 fn guarded() -> TestRegistry {
-    let registry = TestRegistry::with(Options { auth: Auth::token("user", "password-canary"), ..Options::default() });
+    let registry = TestRegistry::with(Options {
+        auth: Auth::token("user", "password-canary"),
+        ..Options::default()
+    });
     registry.push_image("a/b", "1", &[b"layer"]);
     registry
 }
@@ -22,12 +25,15 @@ fn with_login(registry: &TestRegistry) -> Client {
 /// Once the registry has let us in, it sends us to `location` for blobs and manifests.
 fn sends_on(registry: &TestRegistry, location: &str, status: u16) {
     let location = location.to_owned();
-    registry.rule("GET", "/v2/*", move |call| (call.good().status() == 200).then(|| Answer::redirect(status, &location)));
+    registry.rule("GET", "/v2/*", move |call| {
+        (call.good().status() == 200).then(|| Answer::redirect(status, &location))
+    });
 }
 
 fn fetch(client: &Client, registry: &TestRegistry) -> Result<Vec<u8>, Class> {
     let digest = hash(&crate::support::digest(b"layer"));
-    run(client.blob(&repository(&registry.name("a/b")), &digest, 5, 100)).map_err(|failure| failure.class())
+    run(client.blob(&repository(&registry.name("a/b")), &digest, 5, 100))
+        .map_err(|failure| failure.class())
 }
 
 #[test]
@@ -56,7 +62,9 @@ fn a_manifest_may_be_redirected_too() {
     let registry = guarded();
     let image = registry.push_image("a/b", "1", &[b"layer"]);
     let manifest = image.manifest.clone();
-    let store = Sink::answering(move |_| Answer::new(200).header("Content-Type", MANIFEST).body(manifest.clone()));
+    let store = Sink::answering(move |_| {
+        Answer::new(200).header("Content-Type", MANIFEST).body(manifest.clone())
+    });
     sends_on(&registry, &format!("{}/manifest", store.url()), 307);
     let fetched = run(with_login(&registry).resolve(&reference(&registry.name("a/b:1")))).unwrap();
     assert_eq!(fetched.digest, hash(&image.digest));
@@ -111,7 +119,8 @@ fn five_redirects_are_followed_and_a_sixth_is_not() {
         let registry = TestRegistry::start();
         registry.push_image("a/b", "1", &[b"layer"]);
         registry.rule("GET", "/v2/a/b/blobs/*", move |call| {
-            let hop: usize = call.request.query("hop").and_then(|hop| hop.parse().ok()).unwrap_or(0);
+            let hop: usize =
+                call.request.query("hop").and_then(|hop| hop.parse().ok()).unwrap_or(0);
             (hop < hops).then(|| Answer::redirect(302, &format!("?hop={}", hop + 1)))
         });
         assert_eq!(fetch(&client(), &registry), expected, "{hops}");
@@ -123,9 +132,13 @@ fn five_redirects_are_followed_and_a_sixth_is_not() {
 fn a_circle_of_redirects_ends() {
     let registry = TestRegistry::start();
     let host = registry.host();
-    let store = Sink::answering(move |request| Answer::redirect(302, &format!("http://{host}{}", request.target)));
+    let store = Sink::answering(move |request| {
+        Answer::redirect(302, &format!("http://{host}{}", request.target))
+    });
     let url = store.url();
-    registry.rule("GET", "/v2/*", move |call| Some(Answer::redirect(302, &format!("{url}{}", call.request.target))));
+    registry.rule("GET", "/v2/*", move |call| {
+        Some(Answer::redirect(302, &format!("{url}{}", call.request.target)))
+    });
     assert_eq!(fetch(&client(), &registry), Err(Class::Net));
     assert_eq!(registry.requests().len() + store.0.requests().len(), 6);
 }
@@ -151,10 +164,15 @@ fn a_redirect_into_a_network_that_the_registry_is_not_in_is_refused_unasked() {
     ] {
         for scheme in ["http", "https"] {
             let registry = TestRegistry::start();
-            registry.always("GET", "/v2/*", Answer::redirect(307, &format!("{scheme}://{host}/latest/meta-data/")));
+            registry.always(
+                "GET",
+                "/v2/*",
+                Answer::redirect(307, &format!("{scheme}://{host}/latest/meta-data/")),
+            );
             let client = client_with(|config| {
                 // Even where plain http is allowed.
-                config.http_registries = ["10.0.0.1:80", "192.168.0.1:8080"].map(|name| name.parse().unwrap()).to_vec();
+                config.http_registries =
+                    ["10.0.0.1:80", "192.168.0.1:8080"].map(|name| name.parse().unwrap()).to_vec();
             });
             assert_eq!(fetch(&client, &registry), Err(Class::Net), "{scheme}://{host}");
             assert_eq!(client.requests(), 1, "{scheme}://{host}");
@@ -171,7 +189,13 @@ fn a_name_that_leads_into_such_a_network_is_refused_where_it_is_resolved() {
             let public = "203.0.113.1:0".parse().unwrap();
             config.hosts.insert("innocent.example".into(), vec![public, address.parse().unwrap()]);
         });
-        let failure = run(client.blob(&repository(&registry.name("a/b")), &hash(&crate::support::digest(b"layer")), 5, 100)).unwrap_err();
+        let failure = run(client.blob(
+            &repository(&registry.name("a/b")),
+            &hash(&crate::support::digest(b"layer")),
+            5,
+            100,
+        ))
+        .unwrap_err();
         assert_eq!(failure.class(), Class::Net, "{address}");
         assert!(failure.message().contains("inside this machine or its network"), "{failure}");
         assert_eq!(client.requests(), 2);
@@ -181,7 +205,8 @@ fn a_name_that_leads_into_such_a_network_is_refused_where_it_is_resolved() {
 fn https_registry() -> (TestRegistry, tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ca.pem"), AUTHORITY).unwrap();
-    let registry = TestRegistry::with(Options { tls: Some(certificates::good()), ..Options::default() });
+    let registry =
+        TestRegistry::with(Options { tls: Some(certificates::good()), ..Options::default() });
     registry.push_image("a/b", "1", &[b"layer"]);
     let name = format!("registry.test:{}/a/b", registry.server().address().port());
     (registry, folder, name)
@@ -196,9 +221,12 @@ fn https_never_leads_to_plain_http() {
         let client = client_with(|config| {
             config.ca_file = Some(folder.path().join("ca.pem"));
             config.hosts.insert("registry.test".into(), vec![registry.server().address()]);
-            config.http_registries.push(format!("localhost:{}", sink.0.address().port()).parse().unwrap());
+            config
+                .http_registries
+                .push(format!("localhost:{}", sink.0.address().port()).parse().unwrap());
         });
-        let blob = run(client.blob(&repository(&name), &hash(&crate::support::digest(b"layer")), 5, 100));
+        let blob =
+            run(client.blob(&repository(&name), &hash(&crate::support::digest(b"layer")), 5, 100));
         assert_eq!(class(blob), Class::Net, "{target}");
         assert_eq!(sink.0.connections(), 0);
     }
@@ -208,14 +236,22 @@ fn https_never_leads_to_plain_http() {
 fn https_may_lead_to_https_elsewhere() {
     let (registry, folder, name) = https_registry();
     let store = Server::start_tls(certificates::good(), |_| Answer::new(200).body("layer"));
-    registry.always("GET", "/v2/a/b/blobs/*", Answer::redirect(307, &format!("https://store.test:{}/blob", store.address().port())));
+    registry.always(
+        "GET",
+        "/v2/a/b/blobs/*",
+        Answer::redirect(307, &format!("https://store.test:{}/blob", store.address().port())),
+    );
     let client = client_with(|config| {
         config.ca_file = Some(folder.path().join("ca.pem"));
         for host in ["registry.test", "store.test"] {
             config.hosts.insert(host.into(), vec!["127.0.0.1:0".parse().unwrap()]);
         }
     });
-    assert_eq!(run(client.blob(&repository(&name), &hash(&crate::support::digest(b"layer")), 5, 100)).unwrap(), b"layer");
+    assert_eq!(
+        run(client.blob(&repository(&name), &hash(&crate::support::digest(b"layer")), 5, 100))
+            .unwrap(),
+        b"layer"
+    );
     assert_eq!(store.requests().len(), 1);
 }
 
@@ -223,7 +259,9 @@ fn https_may_lead_to_https_elsewhere() {
 fn plain_http_leads_only_where_plain_http_is_allowed() {
     let registry = TestRegistry::start();
     registry.always("GET", "/v2/*", Answer::redirect(307, "http://innocent.example/blob"));
-    let client = client_with(|config| drop(config.hosts.insert("innocent.example".into(), vec!["127.0.0.1:1".parse().unwrap()])));
+    let client = client_with(|config| {
+        drop(config.hosts.insert("innocent.example".into(), vec!["127.0.0.1:1".parse().unwrap()]))
+    });
     assert_eq!(fetch(&client, &registry), Err(Class::Net));
     assert_eq!(client.requests(), 1);
 }
@@ -252,8 +290,18 @@ fn a_secret_in_a_redirect_is_not_in_the_failure() {
     let registry = TestRegistry::start();
     registry.push_image("a/b", "1", &[b"layer"]);
     let gone = Server::start(|_| Answer::new(200)).host();
-    registry.always("GET", "/v2/*", Answer::redirect(307, &format!("http://{gone}/blob?X-Amz-Signature=signature-canary")));
-    let blob = run(client().blob(&repository(&registry.name("a/b")), &hash(&crate::support::digest(b"layer")), 5, 100)).unwrap_err();
+    registry.always(
+        "GET",
+        "/v2/*",
+        Answer::redirect(307, &format!("http://{gone}/blob?X-Amz-Signature=signature-canary")),
+    );
+    let blob = run(client().blob(
+        &repository(&registry.name("a/b")),
+        &hash(&crate::support::digest(b"layer")),
+        5,
+        100,
+    ))
+    .unwrap_err();
     assert_eq!(blob.class(), Class::Net);
     assert!(!blob.text().contains("canary") && blob.text().contains(&gone), "{}", blob.text());
 }
@@ -262,10 +310,15 @@ fn a_secret_in_a_redirect_is_not_in_the_failure() {
 fn a_404_from_where_the_registry_sends_us_is_not_absence() {
     let registry = guarded();
     let image = registry.push_image("a/b", "1", &[b"layer"]);
-    let store =
-        Sink::answering(|_| Answer::new(404).header("Content-Type", "application/xml").body("<Error><Code>NoSuchKey</Code></Error>"));
+    let store = Sink::answering(|_| {
+        Answer::new(404)
+            .header("Content-Type", "application/xml")
+            .body("<Error><Code>NoSuchKey</Code></Error>")
+    });
     let location = format!("{}/bucket/x", store.url());
-    registry.rule("GET", "/v2/a/b/manifests/*", move |call| (call.good().status() != 401).then(|| Answer::redirect(307, &location)));
+    registry.rule("GET", "/v2/a/b/manifests/*", move |call| {
+        (call.good().status() != 401).then(|| Answer::redirect(307, &location))
+    });
     let (client, repository) = (with_login(&registry), repository(&registry.name("a/b")));
     let tag = tag("sha256-0.sig");
     for role in [Role::Image, Role::Signatures] {
@@ -283,6 +336,8 @@ fn a_404_behind_a_redirect_within_the_registry_is_absence() {
     let registry = TestRegistry::start();
     registry.push_image("a/b", "1", &[b"layer"]);
     registry.always("GET", "/v2/a/b/manifests/x", Answer::redirect(307, "/v2/a/b/manifests/y"));
-    let answer = run(client().by_tag(&repository(&registry.name("a/b")), &tag("x"), Role::Signatures)).unwrap();
+    let answer =
+        run(client().by_tag(&repository(&registry.name("a/b")), &tag("x"), Role::Signatures))
+            .unwrap();
     assert!(matches!(answer, luet_cosign::registry::Answer::Absent(_)));
 }

@@ -49,7 +49,8 @@ fn all_pages_are_read() {
 
 #[test]
 fn pages_are_shown_the_pass_as_well() {
-    let options = Options { page: 1, auth: Auth::token("user", "password-canary"), ..Options::default() };
+    let options =
+        Options { page: 1, auth: Auth::token("user", "password-canary"), ..Options::default() };
     let (registry, image) = with_referrers(options, 2);
     assert_eq!(list(&registry, &image).unwrap().len(), 2);
     assert_eq!(registry.requests().len(), 4);
@@ -59,14 +60,17 @@ fn pages_are_shown_the_pass_as_well() {
 fn more_than_the_limit_is_limit() {
     let (registry, image) = with_referrers(Options::default(), limits::REFERRERS + 1);
     assert_eq!(list(&registry, &image), Err(Class::Limit));
-    let (registry, image) = with_referrers(Options { page: 1, ..Options::default() }, limits::REFERRERS_PAGES + 1);
+    let (registry, image) =
+        with_referrers(Options { page: 1, ..Options::default() }, limits::REFERRERS_PAGES + 1);
     assert_eq!(list(&registry, &image), Err(Class::Limit));
     assert_eq!(registry.requests().len(), limits::REFERRERS_PAGES);
 }
 
 #[test]
 fn a_list_that_never_ends_ends() {
-    for (name, pages) in [("the same page", 1), ("two in turn", 2), ("always a new one", usize::MAX)] {
+    for (name, pages) in
+        [("the same page", 1), ("two in turn", 2), ("always a new one", usize::MAX)]
+    {
         let registry = TestRegistry::start();
         let image = registry.push_image("a/b", "1", &[b"layer"]);
         registry.rule("GET", "/v2/a/b/referrers/*", move |call| {
@@ -83,17 +87,27 @@ fn a_million_entries_are_refused_quickly() {
     let registry = TestRegistry::start();
     let image = registry.push_image("a/b", "1", &[b"layer"]);
     let body = format!("{{\"schemaVersion\":2,\"manifests\":[{}0]}}", "0,".repeat(500_000));
-    registry.always("GET", "/v2/a/b/referrers/*", Answer::new(200).header("Content-Type", INDEX).body(body));
+    registry.always(
+        "GET",
+        "/v2/a/b/referrers/*",
+        Answer::new(200).header("Content-Type", INDEX).body(body),
+    );
     assert_eq!(list(&registry, &image), Err(Class::Limit));
 }
 
 #[test]
 fn a_page_elsewhere_gets_nothing() {
     let sink = Sink::start();
-    for link in [format!("<{}/more>; rel=\"next\"", sink.url()), format!("<//localhost:{}/more>; rel=next", sink.0.address().port())] {
-        let options = Options { auth: Auth::token("user", "password-canary"), ..Options::default() };
+    for link in [
+        format!("<{}/more>; rel=\"next\"", sink.url()),
+        format!("<//localhost:{}/more>; rel=next", sink.0.address().port()),
+    ] {
+        let options =
+            Options { auth: Auth::token("user", "password-canary"), ..Options::default() };
         let (registry, image) = with_referrers(options, 1);
-        registry.rule("GET", "/v2/a/b/referrers/*", move |call| Some(call.good().header("Link", &link)));
+        registry.rule("GET", "/v2/a/b/referrers/*", move |call| {
+            Some(call.good().header("Link", &link))
+        });
         assert_eq!(list(&registry, &image), Err(Class::Registry));
         assert_eq!(sink.0.connections(), 0);
     }
@@ -101,9 +115,11 @@ fn a_page_elsewhere_gets_nothing() {
 
 #[test]
 fn a_link_that_cannot_be_read_is_not_the_end_of_the_list() {
-    for link in ["next", "/v2/a/b/referrers/x", "<http://[>; rel=\"next\"", "</more; rel=\"next\""] {
+    for link in ["next", "/v2/a/b/referrers/x", "<http://[>; rel=\"next\"", "</more; rel=\"next\""]
+    {
         let (registry, image) = with_referrers(Options::default(), 1);
-        registry.rule("GET", "/v2/a/b/referrers/*", move |call| Some(call.good().header("Link", link)));
+        registry
+            .rule("GET", "/v2/a/b/referrers/*", move |call| Some(call.good().header("Link", link)));
         assert_eq!(list(&registry, &image), Err(Class::Registry), "{link}");
     }
 }
@@ -121,7 +137,10 @@ fn a_page_that_is_missing_is_a_fault() {
 fn entries_that_make_no_sense_spoil_the_list() {
     let good = json!({"mediaType": "x", "size": 1, "digest": digest(b"x")});
     for (name, entry) in [
-        ("md5", json!({"mediaType": "x", "size": 1, "digest": "md5:d41d8cd98f00b204e9800998ecf8427e"})),
+        (
+            "md5",
+            json!({"mediaType": "x", "size": 1, "digest": "md5:d41d8cd98f00b204e9800998ecf8427e"}),
+        ),
         ("a path", json!({"mediaType": "x", "size": 1, "digest": "sha256:../../x"})),
         ("negative size", json!({"mediaType": "x", "size": -1, "digest": digest(b"x")})),
         ("no size", json!({"mediaType": "x", "digest": digest(b"x")})),
@@ -131,7 +150,11 @@ fn entries_that_make_no_sense_spoil_the_list() {
         let registry = TestRegistry::start();
         let image = registry.push_image("a/b", "1", &[b"layer"]);
         let body = json!({"schemaVersion": 2, "manifests": [good, entry]}).to_string();
-        registry.always("GET", "/v2/a/b/referrers/*", Answer::new(200).header("Content-Type", INDEX).body(body));
+        registry.always(
+            "GET",
+            "/v2/a/b/referrers/*",
+            Answer::new(200).header("Content-Type", INDEX).body(body),
+        );
         assert_eq!(list(&registry, &image), Err(Class::Malformed), "{name}");
     }
 }
@@ -142,7 +165,8 @@ fn ghcr_is_not_followed_to_its_web_page() {
     let registry = TestRegistry::start();
     let image = registry.push_image("a/b", "1", &[b"layer"]);
     registry.always("GET", "/v2/a/b/referrers/*", Answer::redirect(303, &sink.url()));
-    let said = run(client().referrers(&subject(&registry.name("a/b"), &image.digest), Role::Image)).unwrap();
+    let said = run(client().referrers(&subject(&registry.name("a/b"), &image.digest), Role::Image))
+        .unwrap();
     assert!(matches!(said, Referrers::NoApi(absence) if absence.status == 303));
     assert_eq!(sink.0.connections(), 0);
 }
@@ -156,6 +180,8 @@ fn the_fallback_tag_is_a_tag_like_any_other() {
     let tag = luet_cosign::name::Tag::of_referrers(&hash(&image.digest));
     let said = run(client().by_tag(&repository(&registry.name("a/b")), &tag, Role::Image)).unwrap();
     let luet_cosign::registry::Answer::There(manifest) = said else { panic!("absent") };
-    let luet_cosign::registry::ManifestKind::Index(index) = manifest.kind else { panic!("no index") };
+    let luet_cosign::registry::ManifestKind::Index(index) = manifest.kind else {
+        panic!("no index")
+    };
     assert_eq!(index.manifests[0].digest, signature);
 }

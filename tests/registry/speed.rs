@@ -6,12 +6,15 @@ use luet_cosign::name::Tag;
 use luet_cosign::registry::{Answer, ManifestKind, Role};
 use std::time::Duration;
 
-/// What verifying one legacy signature asks for: tag; the three places at the same time; the payload.
+/// What verifying one legacy signature asks for: tag; the three places at the same time; the
+/// payload.
 async fn look(client: &luet_cosign::registry::Client, name: &str) {
     let manifest = client.resolve(&reference(&format!("{name}:1"))).await.unwrap();
     let repository = repository(name);
-    let subject = luet_cosign::name::Subject { repository: repository.clone(), digest: manifest.digest };
-    let (signatures, fallback) = (Tag::of_signatures(&manifest.digest), Tag::of_referrers(&manifest.digest));
+    let subject =
+        luet_cosign::name::Subject { repository: repository.clone(), digest: manifest.digest };
+    let (signatures, fallback) =
+        (Tag::of_signatures(&manifest.digest), Tag::of_referrers(&manifest.digest));
     let (legacy, listed, fallback) = tokio::join!(
         client.by_tag(&repository, &signatures, Role::Image),
         client.referrers(&subject, Role::Image),
@@ -22,13 +25,24 @@ async fn look(client: &luet_cosign::registry::Client, name: &str) {
     let ManifestKind::Image(image) = legacy.kind else { panic!("an index") };
     let layer = &image.layers[0];
     let size = u64::try_from(layer.size).unwrap();
-    assert_eq!(client.blob(&repository, &hash(&layer.digest), size, 1 << 16).await.unwrap(), b"payload");
+    assert_eq!(
+        client.blob(&repository, &hash(&layer.digest), size, 1 << 16).await.unwrap(),
+        b"payload"
+    );
 }
 
 fn signed(auth: Auth) -> TestRegistry {
-    let registry = TestRegistry::with(Options { auth, latency: Duration::from_millis(100), ..Options::default() });
+    let registry = TestRegistry::with(Options {
+        auth,
+        latency: Duration::from_millis(100),
+        ..Options::default()
+    });
     let image = registry.push_image("a/b", "1", &[b"layer"]);
-    registry.push_signatures("a/b", &image.digest, &[Signature { payload: b"payload".to_vec(), annotations: Vec::new() }]);
+    registry.push_signatures(
+        "a/b",
+        &image.digest,
+        &[Signature { payload: b"payload".to_vec(), annotations: Vec::new() }],
+    );
     registry
 }
 
@@ -37,7 +51,12 @@ fn a_legacy_signature_takes_five_requests_in_three_round_trips() {
     let registry = signed(Auth::None);
     let client = client();
     run(look(&client, &registry.name("a/b")));
-    assert_eq!((registry.requests().len(), registry.round_trips()), (5, 3), "{:?}", registry.lines());
+    assert_eq!(
+        (registry.requests().len(), registry.round_trips()),
+        (5, 3),
+        "{:?}",
+        registry.lines()
+    );
     assert_eq!(client.requests(), 5);
 }
 
@@ -46,7 +65,12 @@ fn a_token_takes_two_more_and_only_once() {
     let registry = signed(Auth::anonymous());
     let client = client();
     run(look(&client, &registry.name("a/b")));
-    assert_eq!((registry.requests().len(), registry.round_trips()), (7, 5), "{:?}", registry.lines());
+    assert_eq!(
+        (registry.requests().len(), registry.round_trips()),
+        (7, 5),
+        "{:?}",
+        registry.lines()
+    );
     assert_eq!(client.requests(), 7);
 }
 
@@ -68,7 +92,10 @@ fn an_answer_that_was_refused_does_not_cost_the_connection() {
 #[test]
 fn a_client_that_is_made_asks_nothing() {
     let registry = TestRegistry::start();
-    assert_eq!(client_with(|config| config.credentials = logged_in(&registry.host())).requests(), 0);
+    assert_eq!(
+        client_with(|config| config.credentials = logged_in(&registry.host())).requests(),
+        0
+    );
     assert_eq!(registry.server().connections(), 0);
 }
 

@@ -7,7 +7,10 @@ use luet_cosign::registry::Client;
 use std::time::{Duration, Instant};
 
 fn layer(bytes: usize) -> Vec<u8> {
-    (0_u32..).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).take(bytes).collect()
+    (0_u32..)
+        .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
+        .take(bytes)
+        .collect()
 }
 
 fn read(client: &Client, name: &str, content: &[u8]) -> Result<Vec<u8>, Class> {
@@ -17,7 +20,10 @@ fn read(client: &Client, name: &str, content: &[u8]) -> Result<Vec<u8>, Class> {
 fn read_as(client: &Client, name: &str, content: &[u8], size: usize) -> Result<Vec<u8>, Class> {
     run(async {
         let size = u64::try_from(size).unwrap();
-        let mut stream = client.blob_stream(&repository(name), &hash(&digest(content)), size).await.map_err(|failure| failure.class())?;
+        let mut stream = client
+            .blob_stream(&repository(name), &hash(&digest(content)), size)
+            .await
+            .map_err(|failure| failure.class())?;
         let mut all = Vec::new();
         while let Some(piece) = stream.next().await.map_err(|failure| failure.class())? {
             all.extend_from_slice(&piece);
@@ -48,9 +54,11 @@ fn a_layer_that_is_not_what_was_asked_for_is_found_out_at_its_end() {
     let mut wrong = content.clone();
     wrong[99_999] ^= 1;
     let registry = serving(&content);
-    for answer in
-        [Answer::new(200).body(wrong.clone()), Answer::new(200).body(wrong.clone()).chunked(), Answer::new(200).body(wrong).until_close()]
-    {
+    for answer in [
+        Answer::new(200).body(wrong.clone()),
+        Answer::new(200).body(wrong.clone()).chunked(),
+        Answer::new(200).body(wrong).until_close(),
+    ] {
         registry.always("GET", "*", answer);
         assert_eq!(read(&client(), &registry.name("a/b"), &content), Err(Class::Digest));
     }
@@ -61,11 +69,19 @@ fn a_layer_of_another_length_is_a_wrong_layer() {
     let content = layer(1000);
     let registry = serving(&content);
     for size in [0, 999, 1001, 1 << 40] {
-        assert_eq!(read_as(&client(), &registry.name("a/b"), &content, size), Err(Class::Digest), "{size}");
+        assert_eq!(
+            read_as(&client(), &registry.name("a/b"), &content, size),
+            Err(Class::Digest),
+            "{size}"
+        );
     }
     registry.rule("GET", "*", |call| Some(call.good().chunked()));
     for size in [999, 1001] {
-        assert_eq!(read_as(&client(), &registry.name("a/b"), &content, size), Err(Class::Digest), "{size}");
+        assert_eq!(
+            read_as(&client(), &registry.name("a/b"), &content, size),
+            Err(Class::Digest),
+            "{size}"
+        );
     }
 }
 
@@ -84,7 +100,11 @@ fn a_layer_that_breaks_off_is_taken_up_where_it_broke() {
     let registry = serving(&content);
     registry.rule("GET", "*", |call| (call.nth < 3).then(|| call.good().cut(100_000)));
     assert!(read(&client(), &registry.name("a/b"), &content).unwrap() == content);
-    let ranges: Vec<_> = registry.requests().iter().map(|request| request.header("range").map(ToOwned::to_owned)).collect();
+    let ranges: Vec<_> = registry
+        .requests()
+        .iter()
+        .map(|request| request.header("range").map(ToOwned::to_owned))
+        .collect();
     assert_eq!(ranges, [None, Some("bytes=100000-".into()), Some("bytes=200000-".into())]);
 }
 
@@ -106,13 +126,19 @@ fn a_registry_that_does_not_go_on_where_it_broke_is_net() {
     let content = layer(300_000);
     for (name, again, expected) in [
         ("from the start", Answer::new(200).body(content.clone()), Class::Net),
-        ("another range", Answer::new(206).header("Content-Range", "bytes 0-299999/300000").body(content.clone()), Class::Registry),
+        (
+            "another range",
+            Answer::new(206).header("Content-Range", "bytes 0-299999/300000").body(content.clone()),
+            Class::Registry,
+        ),
         ("no range", Answer::new(206).body(content.clone()), Class::Registry),
         ("416", Answer::new(416), Class::Registry),
         ("gone", Answer::error(404, "BLOB_UNKNOWN"), Class::Registry),
     ] {
         let registry = serving(&content);
-        registry.rule("GET", "*", move |call| Some(if call.nth == 1 { call.good().cut(100_000) } else { again.clone() }));
+        registry.rule("GET", "*", move |call| {
+            Some(if call.nth == 1 { call.good().cut(100_000) } else { again.clone() })
+        });
         assert_eq!(read(&client(), &registry.name("a/b"), &content), Err(expected), "{name}");
     }
 }
@@ -131,7 +157,8 @@ fn a_layer_that_makes_no_progress_is_net() {
     let content = layer(200_000);
     for answer in [
         Answer::new(200).body(content.clone()).drip(Duration::from_millis(1)),
-        Answer::raw(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", content.len())).endless(""),
+        Answer::raw(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", content.len()))
+            .endless(""),
     ] {
         let registry = serving(&content);
         registry.always("GET", "*", answer);
@@ -164,7 +191,10 @@ fn a_layer_may_outlast_the_deadline_while_it_makes_progress() {
     let start = Instant::now();
     run(async {
         let size = u64::try_from(content.len()).unwrap();
-        let mut stream = client.blob_stream(&repository(&registry.name("a/b")), &hash(&digest(&content)), size).await.unwrap();
+        let mut stream = client
+            .blob_stream(&repository(&registry.name("a/b")), &hash(&digest(&content)), size)
+            .await
+            .unwrap();
         let mut count = 0;
         while count < 300_000 {
             count += stream.next().await.unwrap().unwrap().len();
@@ -184,7 +214,10 @@ fn a_slow_reader_is_no_fault_of_the_registry() {
     let client = client_with(|config| config.times.progress = Duration::from_millis(300));
     run(async {
         let size = u64::try_from(content.len()).unwrap();
-        let mut stream = client.blob_stream(&repository(&registry.name("a/b")), &hash(&digest(&content)), size).await.unwrap();
+        let mut stream = client
+            .blob_stream(&repository(&registry.name("a/b")), &hash(&digest(&content)), size)
+            .await
+            .unwrap();
         let mut first = true;
         while let Some(piece) = stream.next().await.unwrap() {
             if std::mem::take(&mut first) {

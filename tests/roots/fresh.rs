@@ -5,7 +5,8 @@ use luet_cosign::class::Class;
 use luet_cosign::sigstore::EMBEDDED;
 use sigstore::trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT;
 
-/// Who updates the crate updates the date: what was fetched between the two would else be taken for newer.
+/// Who updates the crate updates the date: what was fetched between the two would else be taken for
+/// newer.
 #[test]
 fn the_embedded_root_is_the_one_of_its_date() {
     let digest = support::digest(SIGSTORE_PRODUCTION_TRUSTED_ROOT.as_bytes());
@@ -15,14 +16,23 @@ fn the_embedded_root_is_the_one_of_its_date() {
 
 /// Settings of a machine that nobody configured.
 fn public(world: &World) -> Settings {
-    Settings { default: Source::Repository { mirror: Ok(None), pieces: Ok(Pieces::default()) }, ..world.settings() }
+    Settings {
+        default: Source::Repository { mirror: Ok(None), pieces: Ok(Pieces::default()) },
+        ..world.settings()
+    }
 }
 
 #[test]
 fn off_line_with_an_empty_home_the_embedded_root_is_in_force() {
     let world = World { offline: true, ..World::new(&Sigstore::new()) };
     let roots = Roots::new(public(&world));
-    assert!(load(&roots).get(None).unwrap().name().contains("that came with this program (of 2026-10-23)"));
+    assert!(
+        load(&roots)
+            .get(None)
+            .unwrap()
+            .name()
+            .contains("that came with this program (of 2026-10-23)")
+    );
     assert!(matches!(refresh(&roots), Refreshed::Failed(_)));
     assert!(world.kept().is_empty(), "reading makes nothing");
     assert!(!world.state.path().join("luet-cosign").exists());
@@ -88,7 +98,10 @@ fn what_was_fetched_long_ago_is_in_force_and_its_age_is_told() {
     let Refreshed::Failed(failure) = refresh(&roots) else { panic!("the mirror is out of date") };
     assert_eq!(failure.class(), Class::Trustroot);
     assert!(failure.the_hint().contains("the clock of this machine says"), "{}", failure.text());
-    let told = roots.explain(&Refreshed::Failed(failure), luet_cosign::class::Failure::new(Class::Identity, "unknown"));
+    let told = roots.explain(
+        &Refreshed::Failed(failure),
+        luet_cosign::class::Failure::new(Class::Identity, "unknown"),
+    );
     assert!(told.text().contains("400 days ago"), "{}", told.text());
     assert_eq!(told.class(), Class::Identity, "the verdict stays what it was");
 }
@@ -99,7 +112,11 @@ fn a_clock_before_the_program_asks_nothing_and_says_why() {
     world.now = Timestamp::UNIX_EPOCH;
     let failure = load(&world.roots()).get(None).unwrap_err();
     assert_eq!(failure.class(), Class::Trustroot);
-    assert!(failure.text().contains("says 1970-01-01, which is before this program was made"), "{}", failure.text());
+    assert!(
+        failure.text().contains("says 1970-01-01, which is before this program was made"),
+        "{}",
+        failure.text()
+    );
     assert_eq!(failure.the_hint(), "set the clock of this machine");
     assert_eq!(world.asked(), 0);
 }
@@ -112,7 +129,11 @@ fn a_clock_far_ahead_finds_everything_expired_and_says_so() {
     world.now = "2100-01-01T00:00:00Z".parse().unwrap();
     let failure = load(&world.roots()).get(None).unwrap_err();
     assert_eq!(failure.class(), Class::Trustroot);
-    assert!(failure.the_hint().contains("the clock of this machine says 2100-01-01"), "{}", failure.text());
+    assert!(
+        failure.the_hint().contains("the clock of this machine says 2100-01-01"),
+        "{}",
+        failure.text()
+    );
 }
 
 #[test]
@@ -125,12 +146,23 @@ fn a_mirror_that_is_down_leaves_the_verdict_and_is_asked_once_a_minute() {
     let mirror = Mirror { url: world.url(), root: world.tuf.first.clone() };
     // The same repository, at an address where nothing answers: what is kept is that of the first.
     let first = world.file();
-    let settings = Settings { default: Source::Repository { mirror: Ok(Some(mirror)), pieces: Ok(Pieces::default()) }, ..world.settings() };
+    let settings = Settings {
+        default: Source::Repository { mirror: Ok(Some(mirror)), pieces: Ok(Pieces::default()) },
+        ..world.settings()
+    };
     let failure = load(&Roots::new(settings.clone())).get(None).unwrap_err();
-    assert!(failure.the_hint().contains("a firewall, a proxy or DNS is in the way"), "{}", failure.text());
+    assert!(
+        failure.the_hint().contains("a firewall, a proxy or DNS is in the way"),
+        "{}",
+        failure.text()
+    );
     let asked = world.asked();
     let again = load(&Roots::new(settings)).get(None).unwrap_err();
-    assert_eq!((world.asked(), again.text()), (asked, failure.text()), "the next process is told the same, and asks nothing");
+    assert_eq!(
+        (world.asked(), again.text()),
+        (asked, failure.text()),
+        "the next process is told the same, and asks nothing"
+    );
     assert_eq!(kept[&first], std::fs::read(&first).unwrap());
 }
 
@@ -141,7 +173,11 @@ fn a_folder_that_cannot_be_written_costs_requests_and_nothing_else() {
     std::fs::write(world.state.path().join("luet-cosign"), "in the way").unwrap();
     let roots = world.roots();
     assert!(knows(&roots, &sigstore));
-    assert!(roots.warnings().iter().any(|warning| warning.contains("cannot be kept")), "{:?}", roots.warnings());
+    assert!(
+        roots.warnings().iter().any(|warning| warning.contains("cannot be kept")),
+        "{:?}",
+        roots.warnings()
+    );
 }
 
 #[test]
@@ -171,8 +207,9 @@ fn a_spoilt_cache_is_never_believed() {
     }
 }
 
-/// What is kept of the public repository is held against the root that came with the program: nobody here can sign for that, so
-/// whatever lies there is passed over, and the embedded root is in force.
+/// What is kept of the public repository is held against the root that came with the program:
+/// nobody here can sign for that, so whatever lies there is passed over, and the embedded root is
+/// in force.
 #[test]
 fn a_spoilt_cache_of_the_public_repository_leaves_the_embedded_root() {
     let sigstore = Sigstore::new();
@@ -195,7 +232,10 @@ fn a_spoilt_cache_of_the_public_repository_leaves_the_embedded_root() {
 fn a_document_of_the_user_s_is_never_made_newer() {
     let sigstore = Sigstore::new();
     let world = World::new(&sigstore);
-    let document = Source::Document { name: "x.json".to_owned(), bytes: Ok(sigstore.trusted_root().to_string().into_bytes()) };
+    let document = Source::Document {
+        name: "x.json".to_owned(),
+        bytes: Ok(sigstore.trusted_root().to_string().into_bytes()),
+    };
     let named = BTreeMap::from([("other".to_owned(), document.clone())]);
     let roots = Roots::new(Settings { default: document, named, ..world.settings() });
     assert!(knows(&roots, &sigstore));
@@ -206,7 +246,10 @@ fn a_document_of_the_user_s_is_never_made_newer() {
     let only_named = Roots::new(Settings {
         named: BTreeMap::from([(
             name.clone(),
-            Source::Document { name: "x".to_owned(), bytes: Ok(sigstore.trusted_root().to_string().into_bytes()) },
+            Source::Document {
+                name: "x".to_owned(),
+                bytes: Ok(sigstore.trusted_root().to_string().into_bytes()),
+            },
         )]),
         ..world.settings()
     });
@@ -222,8 +265,15 @@ fn a_repository_that_python_tuf_made_is_read() {
     let mut world = World::new(&Sigstore::new());
     world.tuf.files.lock().unwrap().clear();
     for sub in ["", "targets/"] {
-        for entry in std::fs::read_dir(folder.join(sub)).unwrap().map(|entry| entry.unwrap()).filter(|entry| entry.path().is_file()) {
-            world.tuf.put(&format!("{sub}{}", entry.file_name().to_str().unwrap()), std::fs::read(entry.path()).unwrap());
+        for entry in std::fs::read_dir(folder.join(sub))
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.path().is_file())
+        {
+            world.tuf.put(
+                &format!("{sub}{}", entry.file_name().to_str().unwrap()),
+                std::fs::read(entry.path()).unwrap(),
+            );
         }
     }
     world.tuf.first = std::fs::read(folder.join("1.root.json")).unwrap();

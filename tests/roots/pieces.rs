@@ -6,7 +6,12 @@ use model::keys::pem;
 use serde_json::Value;
 
 fn chain(sigstore: &Sigstore) -> Vec<u8> {
-    format!("{}{}", pem("CERTIFICATE", &sigstore.fulcio.der()), pem("CERTIFICATE", &sigstore.root.der())).into_bytes()
+    format!(
+        "{}{}",
+        pem("CERTIFICATE", &sigstore.fulcio.der()),
+        pem("CERTIFICATE", &sigstore.root.der())
+    )
+    .into_bytes()
 }
 
 /// All that legacy signatures of an instance need.
@@ -19,7 +24,10 @@ fn complete(sigstore: &Sigstore) -> Pieces {
     }
 }
 
-fn parse(pieces: &Pieces, base: Option<&Sigstore>) -> Result<TrustedRoot, luet_cosign::class::Failure> {
+fn parse(
+    pieces: &Pieces,
+    base: Option<&Sigstore>,
+) -> Result<TrustedRoot, luet_cosign::class::Failure> {
     let base = base.map(|base| base.trusted_root().to_string().into_bytes());
     TrustedRoot::parse(&pieces.replace(base.as_deref())?, "of the test")
 }
@@ -45,7 +53,10 @@ fn nothing_is_asked_where_the_three_are_given() {
     let own = Sigstore::new();
     let world = World::new(&own);
     let Source::Repository { mirror, .. } = world.settings().default else { panic!() };
-    let roots = Roots::new(Settings { default: Source::Repository { mirror, pieces: Ok(complete(&own)) }, ..world.settings() });
+    let roots = Roots::new(Settings {
+        default: Source::Repository { mirror, pieces: Ok(complete(&own)) },
+        ..world.settings()
+    });
     assert!(knows(&roots, &own));
     assert!(matches!(refresh(&roots), Refreshed::Fixed));
     assert_eq!(world.asked(), 0);
@@ -73,8 +84,17 @@ fn what_is_given_is_the_only_one_of_its_kind_and_the_rest_is_the_default_s() {
 #[test]
 fn timestamps_count_by_the_authority_that_is_given() {
     let (own, other) = (Sigstore::new(), Sigstore::new());
-    let tsa = |sigstore: &Sigstore| format!("{}{}", pem("CERTIFICATE", &sigstore.tsa.root.der()), pem("CERTIFICATE", &sigstore.tsa.der()));
-    let with = |sigstore: &Sigstore| Pieces { timestamp_authorities: Some(tsa(sigstore).into_bytes()), ..complete(&own) };
+    let tsa = |sigstore: &Sigstore| {
+        format!(
+            "{}{}",
+            pem("CERTIFICATE", &sigstore.tsa.root.der()),
+            pem("CERTIFICATE", &sigstore.tsa.der())
+        )
+    };
+    let with = |sigstore: &Sigstore| Pieces {
+        timestamp_authorities: Some(tsa(sigstore).into_bytes()),
+        ..complete(&own)
+    };
     let stamped = own.sign().tsa(true).legacy(IMAGE);
     assert!(certify(&parse(&with(&own), None).unwrap(), &stamped).is_ok(), "in any order");
     assert!(certify(&parse(&with(&other), None).unwrap(), &stamped).is_err());
@@ -100,31 +120,69 @@ fn files_of_the_wrong_kind_are_refused_by_name() {
     assert!(Pieces { logs: Some(key.repeat(10)), ..Pieces::default() }.replace(None).is_ok());
     let none = Pieces::default();
     for (variable, words, pieces) in [
-        ("SIGSTORE_ROOT_FILE", "expected `CERTIFICATE`", Pieces { authorities: Some(key.clone()), ..none.clone() }),
-        ("SIGSTORE_ROOT_FILE", "is not in the file", Pieces { authorities: Some(alone), ..none.clone() }),
-        ("SIGSTORE_ROOT_FILE", "cannot be read", Pieces { authorities: Some(broken), ..none.clone() }),
-        ("SIGSTORE_ROOT_FILE", "0 PEM blocks", Pieces { authorities: Some(b"hello".to_vec()), ..none.clone() }),
-        ("SIGSTORE_REKOR_PUBLIC_KEY", "expected `PUBLIC KEY`", Pieces { logs: Some(certificate.clone()), ..none.clone() }),
+        (
+            "SIGSTORE_ROOT_FILE",
+            "expected `CERTIFICATE`",
+            Pieces { authorities: Some(key.clone()), ..none.clone() },
+        ),
+        (
+            "SIGSTORE_ROOT_FILE",
+            "is not in the file",
+            Pieces { authorities: Some(alone), ..none.clone() },
+        ),
+        (
+            "SIGSTORE_ROOT_FILE",
+            "cannot be read",
+            Pieces { authorities: Some(broken), ..none.clone() },
+        ),
+        (
+            "SIGSTORE_ROOT_FILE",
+            "0 PEM blocks",
+            Pieces { authorities: Some(b"hello".to_vec()), ..none.clone() },
+        ),
+        (
+            "SIGSTORE_REKOR_PUBLIC_KEY",
+            "expected `PUBLIC KEY`",
+            Pieces { logs: Some(certificate.clone()), ..none.clone() },
+        ),
         ("SIGSTORE_REKOR_PUBLIC_KEY", "11 PEM blocks", Pieces { logs: Some(many), ..none.clone() }),
-        ("SIGSTORE_CT_LOG_PUBLIC_KEY_FILE", "expected `PUBLIC KEY`", Pieces { certificate_logs: Some(certificate), ..none.clone() }),
-        ("SIGSTORE_TSA_CERTIFICATE_FILE", "expected `CERTIFICATE`", Pieces { timestamp_authorities: Some(key), ..none }),
+        (
+            "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE",
+            "expected `PUBLIC KEY`",
+            Pieces { certificate_logs: Some(certificate), ..none.clone() },
+        ),
+        (
+            "SIGSTORE_TSA_CERTIFICATE_FILE",
+            "expected `CERTIFICATE`",
+            Pieces { timestamp_authorities: Some(key), ..none },
+        ),
     ] {
         let failure = parse(&pieces, Some(&own)).unwrap_err();
         assert_eq!(failure.class(), Class::Trustroot);
-        assert!(failure.message().contains(variable) && failure.message().contains(words), "{}", failure.text());
+        assert!(
+            failure.message().contains(variable) && failure.message().contains(words),
+            "{}",
+            failure.text()
+        );
     }
 }
 
-/// A chain is of the certificates that issued each other, whatever else is in the file and in whatever order.
+/// A chain is of the certificates that issued each other, whatever else is in the file and in
+/// whatever order.
 #[test]
 fn a_chain_goes_from_a_certificate_to_its_own_issuers() {
     let own = Sigstore::new();
     let stranger = model::Authority::root("CN=another root", own.window);
     let file = [pem("CERTIFICATE", &stranger.der()).into_bytes(), chain(&own)].concat();
-    let document: Value = serde_json::from_slice(&Pieces { authorities: Some(file), ..complete(&own) }.replace(None).unwrap()).unwrap();
+    let document: Value = serde_json::from_slice(
+        &Pieces { authorities: Some(file), ..complete(&own) }.replace(None).unwrap(),
+    )
+    .unwrap();
     let authorities = document["certificateAuthorities"].as_array().unwrap();
-    let lengths: Vec<usize> =
-        authorities.iter().map(|authority| authority["certChain"]["certificates"].as_array().unwrap().len()).collect();
+    let lengths: Vec<usize> = authorities
+        .iter()
+        .map(|authority| authority["certChain"]["certificates"].as_array().unwrap().len())
+        .collect();
     assert_eq!(lengths, [1, 2, 1], "the stranger, the intermediate under its root, the root");
     let root = json!({"rawBytes": model::b64(&own.root.der())});
     assert_eq!(authorities[1]["certChain"]["certificates"][1], root);
@@ -138,11 +196,15 @@ fn an_authority_of_timestamps_begins_at_the_end_of_its_chain() {
     let middle = root.intermediate("CN=middle", &[], own.window);
     let end = middle.intermediate("CN=end", &[], own.window);
     let lengths = |file: &[&model::Authority]| {
-        let file: String = file.iter().map(|authority| pem("CERTIFICATE", &authority.der())).collect();
+        let file: String =
+            file.iter().map(|authority| pem("CERTIFICATE", &authority.der())).collect();
         let pieces = Pieces { timestamp_authorities: Some(file.into_bytes()), ..complete(&own) };
         let document: Value = serde_json::from_slice(&pieces.replace(None).unwrap()).unwrap();
         let chains = document["timestampAuthorities"].as_array().unwrap().clone();
-        chains.iter().map(|authority| authority["certChain"]["certificates"].as_array().unwrap().len()).collect::<Vec<_>>()
+        chains
+            .iter()
+            .map(|authority| authority["certChain"]["certificates"].as_array().unwrap().len())
+            .collect::<Vec<_>>()
     };
     assert_eq!(lengths(&[&root]), [1]);
     assert_eq!(lengths(&[&root, &middle]), [2]);

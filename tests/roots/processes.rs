@@ -1,4 +1,5 @@
-//! The real binary, against a mirror and a registry in this process: who asks the mirror, and how often.
+//! The real binary, against a mirror and a registry in this process: who asks the mirror, and how
+//! often.
 
 use super::*;
 use support::{Plugin, Reply, TestRegistry};
@@ -18,13 +19,19 @@ impl Machine {
         Self::answering(signer, published, answer)
     }
 
-    fn answering(signer: &Sigstore, published: &Sigstore, answer: impl Fn(&Shared, &Request) -> Answer + Send + Sync + 'static) -> Self {
+    fn answering(
+        signer: &Sigstore,
+        published: &Sigstore,
+        answer: impl Fn(&Shared, &Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let world = World::answering(published, answer);
         let registry = TestRegistry::start();
         let image = registry.push_image(REPO, "1", &[&support::layer(&[])]);
         let signature = signer.sign().legacy(&image.digest);
-        let layer =
-            support::Signature { payload: signature.payload().to_vec(), annotations: signature.annotations().into_iter().collect() };
+        let layer = support::Signature {
+            payload: signature.payload().to_vec(),
+            annotations: signature.annotations().into_iter().collect(),
+        };
         registry.push_signatures(REPO, &image.digest, &[layer]);
         let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"));
         let root = plugin.write("root.json", &world.tuf.first).display().to_string();
@@ -59,9 +66,15 @@ impl Machine {
         self.world.asked()
     }
 
-    /// How often somebody began to ask: everybody begins with the next root, and asks for the timestamp once.
+    /// How often somebody began to ask: everybody begins with the next root, and asks for the
+    /// timestamp once.
     fn times_asked(&self) -> usize {
-        self.world.server.requests().iter().filter(|request| request.path() == "/timestamp.json").count()
+        self.world
+            .server
+            .requests()
+            .iter()
+            .filter(|request| request.path() == "/timestamp.json")
+            .count()
     }
 }
 
@@ -112,8 +125,10 @@ fn sixty_four_processes_ask_once() {
     });
     replies.iter().for_each(Reply::assert_silent_success);
     assert_eq!(machine.times_asked(), before + 1);
-    let names: Vec<String> =
-        std::fs::read_dir(machine.folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let names: Vec<String> = std::fs::read_dir(machine.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     assert_eq!(names.len(), 3, "the file, its lock and the note: {names:?}");
     machine.check().assert_silent_success();
 }
@@ -132,7 +147,13 @@ fn sixty_four_processes_are_told_once_that_the_mirror_is_down() {
 
 #[test]
 fn a_process_that_is_killed_while_it_asks_leaves_nothing_half_done() {
-    for name in ["/2.root.json", "/timestamp.json", "/1.snapshot.json", "/1.targets.json", "trusted_root.json"] {
+    for name in [
+        "/2.root.json",
+        "/timestamp.json",
+        "/1.snapshot.json",
+        "/1.targets.json",
+        "trusted_root.json",
+    ] {
         let signer = Sigstore::new();
         let gate = support::Gate::default();
         let held = gate.clone();
@@ -141,10 +162,20 @@ fn a_process_that_is_killed_while_it_asks_leaves_nothing_half_done() {
             if request.path().ends_with(name) { answer.hold(&held) } else { answer }
         });
         let dest = machine.plugin.dest("killed");
-        let event = support::envelope("image.pre.unpack", &json!({"Image": machine.registry.name(&format!("{REPO}:1")), "Dest": dest}));
-        let mut child = machine.plugin.raw().args(["image.pre.unpack", &event]).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let event = support::envelope(
+            "image.pre.unpack",
+            &json!({"Image": machine.registry.name(&format!("{REPO}:1")), "Dest": dest}),
+        );
+        let mut child = machine
+            .plugin
+            .raw()
+            .args(["image.pre.unpack", &event])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
         let since = std::time::Instant::now();
-        while !machine.world.server.requests().iter().any(|request| request.path().ends_with(name)) {
+        while !machine.world.server.requests().iter().any(|request| request.path().ends_with(name))
+        {
             assert!(since.elapsed() < Duration::from_secs(20), "{name} was not asked for");
             std::thread::yield_now();
         }
@@ -159,28 +190,41 @@ fn a_process_that_is_killed_while_it_asks_leaves_nothing_half_done() {
 fn a_policy_file_makes_the_mirror_inert_but_not_off_line() {
     let signer = Sigstore::new();
     let machine = Machine::new(&signer, &signer);
-    let root = machine.plugin.write("trusted_root.json", signer.trusted_root().to_string()).display().to_string();
+    let root = machine
+        .plugin
+        .write("trusted_root.json", signer.trusted_root().to_string())
+        .display()
+        .to_string();
     let policy = |network: &str| {
         format!(
             "version: 1\ndefaults: {{unmatched: deny}}\nsigners:\n  dev: {{keyless: {{issuer: \"https://issuer.example\", subject: dev@example.com}}}}\n\
              {network}repositories:\n  - {{name: all, scope: \"*\", trust: [dev]}}\n"
         )
     };
-    let with = |network: &str| machine.plugin.write("policy.yaml", policy(network)).display().to_string();
+    let with =
+        |network: &str| machine.plugin.write("policy.yaml", policy(network)).display().to_string();
     let path = with(&format!("network: {{trusted_root: {root}}}\n"));
     let check = |offline: &str| {
         let dest = tempfile::tempdir_in(machine.plugin.path("tmp")).unwrap();
-        let event =
-            support::envelope("image.pre.unpack", &json!({"Image": machine.registry.name(&format!("{REPO}:1")), "Dest": dest.path()}));
+        let event = support::envelope(
+            "image.pre.unpack",
+            &json!({"Image": machine.registry.name(&format!("{REPO}:1")), "Dest": dest.path()}),
+        );
         let mut command = machine.plugin.raw();
-        command.env("LUET_COSIGN_POLICY", &path).env("LUET_COSIGN_OFFLINE", offline).args(["image.pre.unpack", &event]);
+        command
+            .env("LUET_COSIGN_POLICY", &path)
+            .env("LUET_COSIGN_OFFLINE", offline)
+            .args(["image.pre.unpack", &event]);
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
     let named = check("");
     assert!(named.contains(r#""error":"""#), "{named}");
     with("");
     let public = check("1");
-    assert!(public.contains("that came with this program") && public.contains("LUET_COSIGN_OFFLINE"), "{public}");
+    assert!(
+        public.contains("that came with this program") && public.contains("LUET_COSIGN_OFFLINE"),
+        "{public}"
+    );
     assert_eq!(machine.asked(), 0);
 }
 
@@ -197,7 +241,12 @@ fn a_mirror_that_cannot_be_reached_says_what_may_be_in_the_way() {
     machine.world.tuf.files.lock().unwrap().insert("down".to_owned(), Vec::new());
     let reply = machine.check();
     reply.assert_refused("tlog");
-    assert!(reply.error.contains("fetched from") && reply.error.contains("could not be made newer: net: "), "{}", reply.error);
+    assert!(
+        reply.error.contains("fetched from")
+            && reply.error.contains("could not be made newer: net: "),
+        "{}",
+        reply.error
+    );
     assert!(reply.error.contains("a firewall, a proxy or DNS is in the way"), "{}", reply.error);
 }
 
@@ -209,7 +258,11 @@ fn half_of_the_two_variables_is_an_error() {
         machine.plugin.unset(unset);
         let reply = machine.check();
         reply.assert_refused("trustroot");
-        assert!(reply.error.contains(&format!("{left} is set, and {unset} is not")), "{}", reply.error);
+        assert!(
+            reply.error.contains(&format!("{left} is set, and {unset} is not")),
+            "{}",
+            reply.error
+        );
     }
     let mut machine = Machine::new(&signer, &signer);
     machine.plugin.set("TUF_MIRROR", "http://mirror.example/");
@@ -224,12 +277,18 @@ fn a_spoilt_cache_is_fetched_again_with_a_warning() {
     let machine = Machine::new(&signer, &signer);
     machine.check().assert_silent_success();
     let kept = std::fs::read_dir(machine.folder()).unwrap().map(|entry| entry.unwrap().path());
-    let kept = kept.filter(|path| path.extension().is_none()).find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("tuf-"));
+    let kept = kept
+        .filter(|path| path.extension().is_none())
+        .find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("tuf-"));
     std::fs::write(kept.unwrap(), "half a").unwrap();
     machine.later();
     let reply = machine.check();
     assert_eq!(reply.error, "");
-    assert!(reply.state.starts_with("warning: what was fetched of `http://127.0.0.1:"), "{}", reply.state);
+    assert!(
+        reply.state.starts_with("warning: what was fetched of `http://127.0.0.1:"),
+        "{}",
+        reply.state
+    );
     machine.check().assert_silent_success();
 }
 
@@ -237,7 +296,8 @@ fn a_spoilt_cache_is_fetched_again_with_a_warning() {
 fn doctor_says_which_root_is_in_force_and_asks_nothing() {
     let signer = Sigstore::new();
     let mut machine = Machine::new(&signer, &signer);
-    let doctor = |machine: &Machine| String::from_utf8(machine.plugin.run(["doctor"]).stdout).unwrap();
+    let doctor =
+        |machine: &Machine| String::from_utf8(machine.plugin.run(["doctor"]).stdout).unwrap();
     assert!(doctor(&machine).contains("there is no trusted root of"));
     assert_eq!(machine.asked(), 0);
     machine.check().assert_silent_success();
@@ -248,7 +308,10 @@ fn doctor_says_which_root_is_in_force_and_asks_nothing() {
     assert_eq!(machine.asked(), asked);
     machine.plugin.unset("TUF_MIRROR");
     machine.plugin.unset("TUF_ROOT_JSON");
-    assert!(doctor(&machine).contains("the trusted root is the one that came with this program (of 2026-10-23)"));
+    assert!(
+        doctor(&machine)
+            .contains("the trusted root is the one that came with this program (of 2026-10-23)")
+    );
     machine.plugin.set("COSIGN_TRUSTED_ROOT", "/nowhere.json");
     assert!(doctor(&machine).contains("/nowhere.json"));
 }

@@ -1,8 +1,10 @@
-//! What `sigstore-verify` 0.15.1 accepts and should not. Our own checker has to refuse each of these itself; where a newer crate
-//! does, the assertion here fails and our check may go.
+//! What `sigstore-verify` 0.15.1 accepts and should not. Our own checker has to refuse each of
+//! these itself; where a newer crate does, the assertion here fails and our check may go.
 
 use super::judge::{bundle, keyless};
-use super::model::{CODE_SIGNING, Kind, Leaf, LogKind, San, Signature, Sigstore, TIME_STAMPING, Version, Window, ca};
+use super::model::{
+    CODE_SIGNING, Kind, Leaf, LogKind, San, Signature, Sigstore, TIME_STAMPING, Version, Window, ca,
+};
 use super::{IMAGE, judge, sigstore};
 use der::asn1::OctetString;
 use jiff::SignedDuration;
@@ -24,12 +26,17 @@ fn a_log_s_retired_key_signs_checkpoints() {
     keyless(&root, &signature).unwrap();
 }
 
-/// S12: each certificate of the trusted root is an anchor, and what an anchor says of itself is not looked at.
+/// S12: each certificate of the trusted root is an anchor, and what an anchor says of itself is not
+/// looked at.
 #[test]
 fn an_intermediate_of_the_trusted_root_may_be_over_or_for_something_else() {
     for (window, purposes) in [(over(), CODE_SIGNING), (sigstore().window, TIME_STAMPING)] {
         let mut model = Sigstore::new();
-        model.fulcio = model.root.intermediate("CN=test-fulcio-intermediate,O=sigstore.test", &[purposes], window);
+        model.fulcio = model.root.intermediate(
+            "CN=test-fulcio-intermediate,O=sigstore.test",
+            &[purposes],
+            window,
+        );
         keyless(&model.trusted_root(), &model.sign().image(IMAGE)).unwrap();
     }
 }
@@ -66,9 +73,14 @@ fn a_checkpoint_may_be_another_log_s() {
 fn of_two_issuers_the_first_counts() {
     let second = |leaf: &mut Leaf<'_>| {
         let value = OctetString::new(ca::claim(8, "https://other.example")).unwrap();
-        leaf.others.push(Extension { extn_id: "1.3.6.1.4.1.57264.1.8".parse().unwrap(), critical: false, extn_value: value });
+        leaf.others.push(Extension {
+            extn_id: "1.3.6.1.4.1.57264.1.8".parse().unwrap(),
+            critical: false,
+            extn_value: value,
+        });
     };
-    let verdict = keyless(&sigstore().trusted_root(), &sigstore().sign().leaf(second).image(IMAGE)).unwrap();
+    let verdict =
+        keyless(&sigstore().trusted_root(), &sigstore().sign().leaf(second).image(IMAGE)).unwrap();
     assert_eq!(verdict.issuer(), Some("https://issuer.example"));
 }
 
@@ -78,7 +90,10 @@ fn a_newer_bundle_loses_its_proof_by_calling_itself_old() {
     let signature = sigstore().sign().image(IMAGE);
     let mut old = signature.bundle();
     old["mediaType"] = json!(Version::V01.media_type());
-    old["verificationMaterial"]["tlogEntries"][0].as_object_mut().unwrap().shift_remove("inclusionProof");
+    old["verificationMaterial"]["tlogEntries"][0]
+        .as_object_mut()
+        .unwrap()
+        .shift_remove("inclusionProof");
     let digest = judge::artifact(&signature.content);
     bundle(&sigstore().trusted_root(), digest, &old, &VerificationPolicy::any_identity()).unwrap();
 }
@@ -86,7 +101,11 @@ fn a_newer_bundle_loses_its_proof_by_calling_itself_old() {
 /// S13: a second name counts for nothing, so what is checked is not all that the certificate says.
 #[test]
 fn names_after_the_first_are_not_seen() {
-    let names = ["dev@example.com", "eve@example.com"].map(|name| San::Email(name.to_owned())).to_vec();
+    let names =
+        ["dev@example.com", "eve@example.com"].map(|name| San::Email(name.to_owned())).to_vec();
     let signature: Signature = sigstore().sign().leaf(|leaf| leaf.names = names).image(IMAGE);
-    assert_eq!(keyless(&sigstore().trusted_root(), &signature).unwrap().identity().unwrap().as_str(), "dev@example.com");
+    assert_eq!(
+        keyless(&sigstore().trusted_root(), &signature).unwrap().identity().unwrap().as_str(),
+        "dev@example.com"
+    );
 }

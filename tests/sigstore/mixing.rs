@@ -5,7 +5,8 @@ use super::model::mixing::misjudged;
 use super::model::{Key, Kind, LogKind, Signature, Signing};
 use super::{IMAGE, sigstore};
 
-/// Three people sign one thing with these keys, at the same time: so no time speaks against a mixture.
+/// Three people sign one thing with these keys, at the same time: so no time speaks against a
+/// mixture.
 fn three<'a>(keys: [&'a Key; 3], sign: impl Fn(Signing<'a>) -> Signature) -> [Signature; 3] {
     [("dev@example.com", keys[0]), ("eve@example.com", keys[1]), ("mallory@example.com", keys[2])]
         .map(|(identity, key)| sign(sigstore().sign().identity(identity).with_key(key)))
@@ -25,7 +26,9 @@ fn no_mixture_of_three_signatures_is_accepted() {
     let verifier = verifier(&sigstore().trusted_root()).unwrap();
     let keys = [Key::p256(), Key::p256(), Key::p256()];
     for (name, form, sign) in FORMS {
-        let wrong = misjudged(&three(keys.each_ref(), sign), |signature| signed(&verifier, form, signature));
+        let wrong = misjudged(&three(keys.each_ref(), sign), |signature| {
+            signed(&verifier, form, signature)
+        });
         assert!(wrong.is_empty(), "{name}: {wrong:?}");
     }
 }
@@ -36,8 +39,10 @@ fn a_certificate_for_the_same_key_cannot_be_put_in_place_of_another() {
     let verifier = verifier(&sigstore().trusted_root()).unwrap();
     let key = Key::p256();
     for (name, form, sign) in FORMS {
-        let wrong = misjudged(&three([&key; 3], sign), |signature| signed(&verifier, form, signature));
-        // Known, wrong, and for our own checker to mend: of an `intoto` entry the crate compares the key alone.
+        let wrong =
+            misjudged(&three([&key; 3], sign), |signature| signed(&verifier, form, signature));
+        // Known, wrong, and for our own checker to mend: of an `intoto` entry the crate compares
+        // the key alone.
         let expected = if name.ends_with("intoto") { 6 } else { 0 };
         assert_eq!(wrong.len(), expected, "{name}: {wrong:?}");
     }

@@ -1,10 +1,12 @@
-//! A secret, and every form in which it could leave: as it is, percent-encoded, in hexadecimal, in base64 at any offset.
+//! A secret, and every form in which it could leave: as it is, percent-encoded, in hexadecimal, in
+//! base64 at any offset.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use std::fmt::Write as _;
 
-/// A secret that must not be found anywhere. Its letters are mixed, and some of them must be escaped in a URL or JSON.
+/// A secret that must not be found anywhere. Its letters are mixed, and some of them must be
+/// escaped in a URL or JSON.
 pub struct Canary {
     secret: String,
     forms: Vec<(&'static str, Vec<u8>)>,
@@ -13,7 +15,8 @@ pub struct Canary {
 impl Canary {
     pub fn new(secret: &str) -> Self {
         let mut forms = vec![("as it is", secret.as_bytes().to_vec())];
-        // A query and a form escape different letters (RFC 3986; WHATWG URL, "application/x-www-form-urlencoded").
+        // A query and a form escape different letters (RFC 3986; WHATWG URL,
+        // "application/x-www-form-urlencoded").
         let escaped = |plain: &[u8]| {
             secret.bytes().fold(String::new(), |mut text, byte| {
                 if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
@@ -40,7 +43,8 @@ impl Canary {
         ] {
             forms.push((name, text.into_bytes()));
         }
-        // Where it stands behind other bytes (`user:SECRET`), its base64 depends on how many they are, modulo three.
+        // Where it stands behind other bytes (`user:SECRET`), its base64 depends on how many they
+        // are, modulo three.
         for before in 0..3 {
             let bytes = [vec![0; before], secret.as_bytes().to_vec()].concat();
             let whole = bytes.len() * 8 / 6;

@@ -1,7 +1,9 @@
-//! A small HTTP/1.1 server for tests: real sockets, a thread per connection, answers that may be anything.
+//! A small HTTP/1.1 server for tests: real sockets, a thread per connection, answers that may be
+//! anything.
 //!
-//! Keep-alive, `Content-Length` and chunked requests, `Expect: 100-continue`, TLS where it is asked for. It records every
-//! request with its order, and stops cleanly when dropped. Nothing sleeps but on a condition that the end wakes.
+//! Keep-alive, `Content-Length` and chunked requests, `Expect: 100-continue`, TLS where it is asked
+//! for. It records every request with its order, and stops cleanly when dropped. Nothing sleeps but
+//! on a condition that the end wakes.
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::collections::BTreeMap;
@@ -41,7 +43,10 @@ impl Request {
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -52,7 +57,9 @@ pub fn form(text: &str) -> BTreeMap<String, String> {
         let mut plain = Vec::new();
         let mut at = 0;
         while at < bytes.len() {
-            let digits = bytes.get(at + 1..at + 3).and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
+            let digits = bytes
+                .get(at + 1..at + 3)
+                .and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
             match (bytes[at], digits) {
                 (b'%', Some(byte)) => {
                     plain.push(byte);
@@ -65,7 +72,10 @@ pub fn form(text: &str) -> BTreeMap<String, String> {
         }
         String::from_utf8_lossy(&plain).into_owned()
     };
-    text.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (decode(name), decode(value))).collect()
+    text.split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect()
 }
 
 /// What is sent back, step by step.
@@ -103,7 +113,14 @@ enum Step {
 
 impl Answer {
     pub fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), framing: Framing::Length, before: Vec::new(), after: Vec::new() }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+            framing: Framing::Length,
+            before: Vec::new(),
+            after: Vec::new(),
+        }
     }
 
     /// Bytes without any head.
@@ -129,11 +146,14 @@ impl Answer {
 
     /// An error document as registries send it.
     pub fn error(status: u16, code: &str) -> Self {
-        Self::new(status).json(&format!(r#"{{"errors":[{{"code":"{code}","message":"from the test"}}]}}"#))
+        Self::new(status)
+            .json(&format!(r#"{{"errors":[{{"code":"{code}","message":"from the test"}}]}}"#))
     }
 
     pub fn html(status: u16) -> Self {
-        Self::new(status).header("Content-Type", "text/html; charset=utf-8").body("<!DOCTYPE html><html>no</html>")
+        Self::new(status)
+            .header("Content-Type", "text/html; charset=utf-8")
+            .body("<!DOCTYPE html><html>no</html>")
     }
 
     pub fn json(self, text: &str) -> Self {
@@ -254,7 +274,10 @@ impl Server {
         Self::launch(Box::new(handler), None)
     }
 
-    pub fn start_tls(tls: Arc<ServerConfig>, handler: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+    pub fn start_tls(
+        tls: Arc<ServerConfig>,
+        handler: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         Self::launch(Box::new(handler), Some(tls))
     }
 
@@ -294,7 +317,11 @@ impl Server {
     /// Waits until so many requests have arrived; panics after ten seconds.
     pub fn wait_for(&self, number: usize) {
         let log = self.shared.log.lock().unwrap();
-        let (log, _) = self.shared.arrivals.wait_timeout_while(log, Duration::from_secs(10), |log| log.len() < number).unwrap();
+        let (log, _) = self
+            .shared
+            .arrivals
+            .wait_timeout_while(log, Duration::from_secs(10), |log| log.len() < number)
+            .unwrap();
         assert!(log.len() >= number, "{} of {number} requests came", log.len());
     }
 
@@ -348,7 +375,12 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, tls: Option<&Arc<ServerC
             let raw = stream.try_clone().unwrap();
             match tls {
                 None => serve(stream, &raw, number, &shared),
-                Some(tls) => serve(StreamOwned::new(ServerConnection::new(tls).unwrap(), stream), &raw, number, &shared),
+                Some(tls) => serve(
+                    StreamOwned::new(ServerConnection::new(tls).unwrap(), stream),
+                    &raw,
+                    number,
+                    &shared,
+                ),
             }
             let _ = raw.shutdown(Shutdown::Both);
         }));
@@ -385,9 +417,17 @@ fn serve<S: Read + Write>(stream: S, raw: &TcpStream, number: usize, shared: &Sh
             shared.arrivals.notify_all();
         }
         let answer = (shared.handler)(&request);
-        let wanted = request.header("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close"));
+        let wanted =
+            request.header("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close"));
         let head = request.method == "HEAD";
-        let goes_on = write_answer(&mut reader.get_mut().0, raw, &answer, head, &|| answered(shared, request.number), shared);
+        let goes_on = write_answer(
+            &mut reader.get_mut().0,
+            raw,
+            &answer,
+            head,
+            &|| answered(shared, request.number),
+            shared,
+        );
         if !goes_on || !wanted {
             return;
         }
@@ -411,7 +451,9 @@ fn read_line(reader: &mut impl BufRead) -> std::io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-fn read_request<S: Read + Write>(reader: &mut BufReader<Tee<'_, S>>) -> std::io::Result<Option<Request>> {
+fn read_request<S: Read + Write>(
+    reader: &mut BufReader<Tee<'_, S>>,
+) -> std::io::Result<Option<Request>> {
     // A TLS greeting is no request, and has no line end to wait for.
     if reader.fill_buf()?.first() == Some(&0x16) {
         return Ok(None);
@@ -419,14 +461,17 @@ fn read_request<S: Read + Write>(reader: &mut BufReader<Tee<'_, S>>) -> std::io:
     let Some(line) = read_line(reader)? else { return Ok(None) };
     let mut words = line.split(' ');
     let (Some(method), Some(target)) = (words.next(), words.next()) else { return Ok(None) };
-    let mut request = Request { method: method.to_owned(), target: target.to_owned(), ..Request::default() };
+    let mut request =
+        Request { method: method.to_owned(), target: target.to_owned(), ..Request::default() };
     loop {
         match read_line(reader)? {
             None => return Ok(None),
             Some(line) if line.is_empty() => break,
             Some(line) => {
                 if let Some((name, value)) = line.split_once(':') {
-                    request.headers.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
+                    request
+                        .headers
+                        .push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
                 }
             }
         }
@@ -436,10 +481,14 @@ fn read_request<S: Read + Write>(reader: &mut BufReader<Tee<'_, S>>) -> std::io:
         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         stream.flush()?;
     }
-    if request.header("transfer-encoding").is_some_and(|value| value.to_ascii_lowercase().contains("chunked")) {
+    if request
+        .header("transfer-encoding")
+        .is_some_and(|value| value.to_ascii_lowercase().contains("chunked"))
+    {
         loop {
             let Some(line) = read_line(reader)? else { return Ok(None) };
-            let size = usize::from_str_radix(line.split(';').next().unwrap_or("").trim(), 16).unwrap_or(0);
+            let size =
+                usize::from_str_radix(line.split(';').next().unwrap_or("").trim(), 16).unwrap_or(0);
             if size == 0 {
                 while read_line(reader)?.is_some_and(|line| !line.is_empty()) {}
                 break;
@@ -449,7 +498,9 @@ fn read_request<S: Read + Write>(reader: &mut BufReader<Tee<'_, S>>) -> std::io:
             reader.read_exact(&mut request.body[start..])?;
             read_line(reader)?;
         }
-    } else if let Some(length) = request.header("content-length").and_then(|value| value.parse().ok()) {
+    } else if let Some(length) =
+        request.header("content-length").and_then(|value| value.parse().ok())
+    {
         request.body = vec![0; length];
         reader.read_exact(&mut request.body)?;
     }
@@ -459,7 +510,8 @@ fn read_request<S: Read + Write>(reader: &mut BufReader<Tee<'_, S>>) -> std::io:
 /// Waits, unless the end comes first; returns whether to go on.
 fn wait(shared: &Shared, time: Duration) -> bool {
     let stopped = shared.stopped.0.lock().unwrap();
-    let (stopped, _) = shared.stopped.1.wait_timeout_while(stopped, time, |stopped| !*stopped).unwrap();
+    let (stopped, _) =
+        shared.stopped.1.wait_timeout_while(stopped, time, |stopped| !*stopped).unwrap();
     !*stopped
 }
 
@@ -475,8 +527,16 @@ fn wait_for(shared: &Shared, gate: &Gate) -> bool {
     true
 }
 
-/// Sends an answer, and returns whether the connection goes on. `done` is called before its last byte goes out.
-fn write_answer(stream: &mut impl Write, raw: &TcpStream, answer: &Answer, head: bool, done: &dyn Fn(), shared: &Shared) -> bool {
+/// Sends an answer, and returns whether the connection goes on. `done` is called before its last
+/// byte goes out.
+fn write_answer(
+    stream: &mut impl Write,
+    raw: &TcpStream,
+    answer: &Answer,
+    head: bool,
+    done: &dyn Fn(),
+    shared: &Shared,
+) -> bool {
     let mut pause = Duration::ZERO;
     for step in &answer.before {
         let goes_on = match step {
@@ -504,9 +564,18 @@ fn write_answer(stream: &mut impl Write, raw: &TcpStream, answer: &Answer, head:
         }
         true
     };
-    let cut = answer.after.iter().find_map(|step| if let Step::Cut(bytes) = step { Some(*bytes) } else { None });
-    let endless = answer.after.iter().find_map(|step| if let Step::Endless(piece) = step { Some(piece.as_slice()) } else { None });
-    let body = if head { &[][..] } else { answer.body.get(..cut.unwrap_or(usize::MAX)).unwrap_or(&answer.body) };
+    let cut = answer
+        .after
+        .iter()
+        .find_map(|step| if let Step::Cut(bytes) = step { Some(*bytes) } else { None });
+    let endless = answer.after.iter().find_map(|step| {
+        if let Step::Endless(piece) = step { Some(piece.as_slice()) } else { None }
+    });
+    let body = if head {
+        &[][..]
+    } else {
+        answer.body.get(..cut.unwrap_or(usize::MAX)).unwrap_or(&answer.body)
+    };
     let mut out = head_of(answer);
     match answer.framing {
         Framing::Chunked if !head => {
@@ -522,7 +591,8 @@ fn write_answer(stream: &mut impl Write, raw: &TcpStream, answer: &Answer, head:
     done();
     let mut good = send(&out);
     if let Some(piece) = endless {
-        let piece = if matches!(answer.framing, Framing::Raw) { piece.to_vec() } else { chunk(piece) };
+        let piece =
+            if matches!(answer.framing, Framing::Raw) { piece.to_vec() } else { chunk(piece) };
         while good && !shared.stopping.load(Ordering::SeqCst) {
             good = send(&piece);
         }
@@ -542,7 +612,9 @@ fn head_of(answer: &Answer) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {} Scripted\r\n", answer.status);
     let named = |name: &str| answer.headers.iter().any(|(key, _)| key.eq_ignore_ascii_case(name));
     match answer.framing {
-        Framing::Length if !named("content-length") && answer.status != 204 && answer.status != 304 => {
+        Framing::Length
+            if !named("content-length") && answer.status != 204 && answer.status != 304 =>
+        {
             head.push_str(&format!("Content-Length: {}\r\n", answer.body.len()));
         }
         Framing::Chunked => head.push_str("Transfer-Encoding: chunked\r\n"),

@@ -15,11 +15,23 @@ pub fn layer(files: &[(&str, &[u8])]) -> Vec<u8> {
         header
     };
     for (path, content) in files {
-        let parents: Vec<&Path> = Path::new(path).ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty()).collect();
+        let parents: Vec<&Path> = Path::new(path)
+            .ancestors()
+            .skip(1)
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .collect();
         for parent in parents.into_iter().rev() {
-            builder.append_data(&mut header(tar::EntryType::Directory, 0, 0o755), parent, std::io::empty()).unwrap();
+            builder
+                .append_data(
+                    &mut header(tar::EntryType::Directory, 0, 0o755),
+                    parent,
+                    std::io::empty(),
+                )
+                .unwrap();
         }
-        builder.append_data(&mut header(tar::EntryType::Regular, content.len(), 0o644), path, *content).unwrap();
+        builder
+            .append_data(&mut header(tar::EntryType::Regular, content.len(), 0o644), path, *content)
+            .unwrap();
     }
     builder.into_inner().unwrap()
 }

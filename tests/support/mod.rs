@@ -1,6 +1,7 @@
 //! What tests share: a scriptable registry in this process, a sink, and TLS for both.
 //!
-//! Use it with `#[path = "support/mod.rs"] mod support;`, from an integration test or an example program.
+//! Use it with `#[path = "support/mod.rs"] mod support;`, from an integration test or an example
+//! program.
 //!
 //! ```ignore
 //! let registry = TestRegistry::start();                                    // good, open, with a referrers API

@@ -1,4 +1,5 @@
-//! The real binary, called as the host calls it, in an environment that holds only what a test put there.
+//! The real binary, called as the host calls it, in an environment that holds only what a test put
+//! there.
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -34,13 +35,21 @@ impl Reply {
     /// Asserts that the host would go on without a word.
     #[track_caller]
     pub fn assert_silent_success(&self) {
-        assert_eq!((self.exit, self.error.as_str(), self.state.as_str()), (Some(0), "", ""), "{self:?}");
+        assert_eq!(
+            (self.exit, self.error.as_str(), self.state.as_str()),
+            (Some(0), "", ""),
+            "{self:?}"
+        );
     }
 
     /// Asserts that the host would print a text of this class and stop.
     #[track_caller]
     pub fn assert_refused(&self, class: &str) {
-        assert_eq!(self.exit, Some(0), "a refusal must be exit 0, or the host throws it away: {self:?}");
+        assert_eq!(
+            self.exit,
+            Some(0),
+            "a refusal must be exit 0, or the host throws it away: {self:?}"
+        );
         assert_eq!(self.class(), class, "{self:?}");
         assert!(self.error.contains("\nhint: "), "{self:?}");
     }
@@ -50,7 +59,10 @@ impl Plugin {
     pub fn new(program: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for name in ["state", "run", "tmp", "home"] {
-            std::fs::DirBuilder::new().mode(0o700).create(folder.path().join(name)).expect("a folder");
+            std::fs::DirBuilder::new()
+                .mode(0o700)
+                .create(folder.path().join(name))
+                .expect("a folder");
         }
         let plugin = Self { program: PathBuf::from(program), folder, environment: BTreeMap::new() };
         let path = |name: &str| plugin.path(name).display().to_string();
@@ -104,7 +116,11 @@ impl Plugin {
     /// Another program, in the same environment.
     pub fn raw_of(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().envs(&self.environment).current_dir(self.folder.path()).stdin(Stdio::null());
+        command
+            .env_clear()
+            .envs(&self.environment)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
         command
     }
 
@@ -120,8 +136,14 @@ impl Plugin {
 
     /// Sends an event with its payload on standard input.
     pub fn send_on_input(&self, event: &str, envelope: &[u8]) -> Reply {
-        let mut child =
-            self.raw().arg(event).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
+        let mut child = self
+            .raw()
+            .arg(event)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
         // A program that answers without reading closes the pipe.
         let _ = child.stdin.take().expect("a pipe").write_all(envelope);
         reply(child.wait_with_output().expect("the program ends"))
@@ -140,8 +162,7 @@ impl Plugin {
     }
 
     fn push(&self, event: &str, image: &str) -> Reply {
-        let data =
-            json!({"ImageName": image, "SourcePath": "", "DockerFileName": "", "Destination": "", "Context": "", "BackendArgs": null});
+        let data = json!({"ImageName": image, "SourcePath": "", "DockerFileName": "", "Destination": "", "Context": "", "BackendArgs": null});
         self.send(event, &envelope(event, &data))
     }
 
@@ -162,7 +183,8 @@ pub fn envelope(event: &str, data: &Value) -> String {
 fn reply(output: Output) -> Reply {
     let stdout = String::from_utf8(output.stdout).expect("UTF-8");
     let answer: Value = serde_json::from_str(&stdout).unwrap_or_default();
-    let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("(no answer)").to_owned();
+    let text =
+        |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("(no answer)").to_owned();
     Reply {
         exit: output.status.code(),
         state: text("state"),

@@ -1,7 +1,7 @@
 //! A registry in memory: good by default, and anything else where a rule says so.
 //!
-//! OCI distribution-spec 1.1 with referrers (or without), uploads in one piece or several, ranges, docker's token
-//! authentication with users, anonymous pulls and identity tokens.
+//! OCI distribution-spec 1.1 with referrers (or without), uploads in one piece or several, ranges,
+//! docker's token authentication with users, anonymous pulls and identity tokens.
 
 use super::http::{Answer, Request, Server, form};
 use base64::Engine as _;
@@ -42,7 +42,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { referrers: true, page: 100, auth: Auth::None, latency: Duration::ZERO, absolute_locations: false, tls: None }
+        Self {
+            referrers: true,
+            page: 100,
+            auth: Auth::None,
+            latency: Duration::ZERO,
+            absolute_locations: false,
+            tls: None,
+        }
     }
 }
 
@@ -190,10 +197,20 @@ impl TestRegistry {
         format!("{}/{rest}", self.host())
     }
 
-    /// Adds a rule: where method (`*` is any) and path with query (`*` is any run of characters) match, `script` may answer.
-    /// The rule that was added last is asked first.
-    pub fn rule(&self, method: &str, pattern: &str, script: impl Fn(&Call<'_>) -> Option<Answer> + Send + Sync + 'static) {
-        let rule = Rule { method: method.into(), pattern: pattern.into(), calls: 0, script: Arc::new(script) };
+    /// Adds a rule: where method (`*` is any) and path with query (`*` is any run of characters)
+    /// match, `script` may answer. The rule that was added last is asked first.
+    pub fn rule(
+        &self,
+        method: &str,
+        pattern: &str,
+        script: impl Fn(&Call<'_>) -> Option<Answer> + Send + Sync + 'static,
+    ) {
+        let rule = Rule {
+            method: method.into(),
+            pattern: pattern.into(),
+            calls: 0,
+            script: Arc::new(script),
+        };
         self.state.lock().unwrap().rules.insert(0, rule);
     }
 
@@ -213,7 +230,10 @@ impl TestRegistry {
 
     /// Returns what was asked, as `METHOD path?query`, in order of arrival.
     pub fn lines(&self) -> Vec<String> {
-        self.requests().iter().map(|request| format!("{} {}", request.method, request.target)).collect()
+        self.requests()
+            .iter()
+            .map(|request| format!("{} {}", request.method, request.target))
+            .collect()
     }
 
     /// Returns how many requests had a path that contains `part`.
@@ -221,11 +241,14 @@ impl TestRegistry {
         self.requests().iter().filter(|request| request.target.contains(part)).count()
     }
 
-    /// Returns the least number of sequential round trips that the requests took: the longest chain in which each arrived
-    /// after the one before was answered. Only meaningful with a latency.
+    /// Returns the least number of sequential round trips that the requests took: the longest chain
+    /// in which each arrived after the one before was answered. Only meaningful with a latency.
     pub fn round_trips(&self) -> usize {
-        let mut spans: Vec<(u64, u64)> =
-            self.requests().iter().map(|request| (request.answered.unwrap_or(u64::MAX), request.arrived)).collect();
+        let mut spans: Vec<(u64, u64)> = self
+            .requests()
+            .iter()
+            .map(|request| (request.answered.unwrap_or(u64::MAX), request.arrived))
+            .collect();
         spans.sort_unstable();
         let mut chain = 0;
         let mut end = None;
@@ -249,7 +272,13 @@ impl TestRegistry {
         digest
     }
 
-    pub fn push_manifest(&self, repository: &str, tag: Option<&str>, media_type: &str, bytes: &[u8]) -> String {
+    pub fn push_manifest(
+        &self,
+        repository: &str,
+        tag: Option<&str>,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> String {
         let digest = digest(bytes);
         self.repo(repository, |repo| {
             repo.manifests.insert(digest.clone(), (media_type.to_owned(), bytes.to_vec()));
@@ -296,8 +325,14 @@ impl TestRegistry {
         self.push_manifest(repository, Some(tag), INDEX, index.to_string().as_bytes())
     }
 
-    /// Pushes a manifest of legacy signatures under the `.sig` tag of `subject` (`sha256:...`), made of raw parts.
-    pub fn push_signatures(&self, repository: &str, subject: &str, signatures: &[Signature]) -> String {
+    /// Pushes a manifest of legacy signatures under the `.sig` tag of `subject` (`sha256:...`),
+    /// made of raw parts.
+    pub fn push_signatures(
+        &self,
+        repository: &str,
+        subject: &str,
+        signatures: &[Signature],
+    ) -> String {
         let layers: Vec<_> = signatures
             .iter()
             .map(|signature| {
@@ -319,8 +354,15 @@ impl TestRegistry {
         self.push_manifest(repository, Some(&tag), MANIFEST, manifest.to_string().as_bytes())
     }
 
-    /// Pushes a manifest with one layer that refers to `subject`; listed by the API where there is one, else in the fallback tag.
-    pub fn push_referrer(&self, repository: &str, subject: &Image, artifact_type: &str, layer: &[u8]) -> String {
+    /// Pushes a manifest with one layer that refers to `subject`; listed by the API where there is
+    /// one, else in the fallback tag.
+    pub fn push_referrer(
+        &self,
+        repository: &str,
+        subject: &Image,
+        artifact_type: &str,
+        layer: &[u8],
+    ) -> String {
         let empty = b"{}";
         let manifest = json!({
             "schemaVersion": 2,
@@ -334,10 +376,23 @@ impl TestRegistry {
     }
 
     /// Pushes the fallback index of `subject`, which lists these manifests.
-    pub fn push_fallback(&self, repository: &str, subject: &str, manifests: &[(&str, usize)]) -> String {
-        let list: Vec<_> = manifests.iter().map(|(digest, size)| json!({"mediaType": MANIFEST, "size": size, "digest": digest})).collect();
+    pub fn push_fallback(
+        &self,
+        repository: &str,
+        subject: &str,
+        manifests: &[(&str, usize)],
+    ) -> String {
+        let list: Vec<_> = manifests
+            .iter()
+            .map(|(digest, size)| json!({"mediaType": MANIFEST, "size": size, "digest": digest}))
+            .collect();
         let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": list});
-        self.push_manifest(repository, Some(&subject.replace(':', "-")), INDEX, index.to_string().as_bytes())
+        self.push_manifest(
+            repository,
+            Some(&subject.replace(':', "-")),
+            INDEX,
+            index.to_string().as_bytes(),
+        )
     }
 
     pub fn tag(&self, repository: &str, tag: &str, digest: &str) {
@@ -373,9 +428,9 @@ fn manifest<'a>(repo: &'a Repo, reference: &str) -> Option<&'a (String, Vec<u8>)
 fn glob(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
-        Some((start, rest)) => {
-            text.strip_prefix(start).is_some_and(|text| (0..=text.len()).any(|at| text.get(at..).is_some_and(|text| glob(rest, text))))
-        }
+        Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {
+            (0..=text.len()).any(|at| text.get(at..).is_some_and(|text| glob(rest, text)))
+        }),
     }
 }
 
@@ -383,7 +438,10 @@ fn handle(state: &Mutex<State>, options: &Options, request: &Request) -> Answer 
     let good = || good(&mut state.lock().unwrap(), options, request);
     let matching: Vec<(usize, Arc<Script>)> = {
         let mut state = state.lock().unwrap();
-        let hits = |rule: &&mut Rule| (rule.method == "*" || rule.method == request.method) && glob(&rule.pattern, &request.target);
+        let hits = |rule: &&mut Rule| {
+            (rule.method == "*" || rule.method == request.method)
+                && glob(&rule.pattern, &request.target)
+        };
         state
             .rules
             .iter_mut()
@@ -394,7 +452,8 @@ fn handle(state: &Mutex<State>, options: &Options, request: &Request) -> Answer 
             })
             .collect()
     };
-    let scripted = matching.into_iter().find_map(|(nth, script)| script(&Call { request, nth, good: &good }));
+    let scripted =
+        matching.into_iter().find_map(|(nth, script)| script(&Call { request, nth, good: &good }));
     let answer = scripted.unwrap_or_else(good);
     if options.latency.is_zero() { answer } else { answer.delay(options.latency) }
 }
@@ -403,25 +462,42 @@ fn good(state: &mut State, options: &Options, request: &Request) -> Answer {
     if request.path() == "/token" {
         return token(state, options, request);
     }
-    let Some(rest) = request.path().strip_prefix("/v2/") else { return Answer::new(404).body("404 page not found\n") };
+    let Some(rest) = request.path().strip_prefix("/v2/") else {
+        return Answer::new(404).body("404 page not found\n");
+    };
     let route = route(rest);
     if let Some(refusal) = refusal(state, options, request, route.as_ref()) {
         return refusal;
     }
     let Some((name, kind, reference)) = route else {
-        return if rest.is_empty() { Answer::new(200).json("{}") } else { Answer::error(404, "NAME_INVALID") };
+        return if rest.is_empty() {
+            Answer::new(200).json("{}")
+        } else {
+            Answer::error(404, "NAME_INVALID")
+        };
     };
     match (kind, request.method.as_str()) {
         ("manifests", "GET" | "HEAD") => read(state, name, "MANIFEST_UNKNOWN", |repo| {
             let (media_type, bytes) = manifest(repo, reference)?;
-            Some(Answer::new(200).header("Content-Type", media_type).header("Docker-Content-Digest", &digest(bytes)).body(bytes.clone()))
+            Some(
+                Answer::new(200)
+                    .header("Content-Type", media_type)
+                    .header("Docker-Content-Digest", &digest(bytes))
+                    .body(bytes.clone()),
+            )
         }),
         ("manifests", "PUT") => put_manifest(state, options, request, name, reference),
-        ("blobs", "GET" | "HEAD") => read(state, name, "BLOB_UNKNOWN", |repo| Some(blob(request, repo.blobs.get(reference)?))),
+        ("blobs", "GET" | "HEAD") => read(state, name, "BLOB_UNKNOWN", |repo| {
+            Some(blob(request, repo.blobs.get(reference)?))
+        }),
         ("uploads", _) => upload(state, options, request, name, reference),
-        ("referrers", "GET") if options.referrers => referrers(state, options, request, name, reference),
+        ("referrers", "GET") if options.referrers => {
+            referrers(state, options, request, name, reference)
+        }
         ("tags", "GET") => read(state, name, "NAME_UNKNOWN", |repo| {
-            Some(Answer::new(200).json(&json!({"name": name, "tags": repo.tags.keys().collect::<Vec<_>>()}).to_string()))
+            Some(Answer::new(200).json(
+                &json!({"name": name, "tags": repo.tags.keys().collect::<Vec<_>>()}).to_string(),
+            ))
         }),
         _ => Answer::new(404).body("404 page not found\n"),
     }
@@ -438,7 +514,12 @@ fn route(rest: &str) -> Option<(&str, &str, &str)> {
     })
 }
 
-fn read(state: &State, name: &str, missing: &str, answer: impl FnOnce(&Repo) -> Option<Answer>) -> Answer {
+fn read(
+    state: &State,
+    name: &str,
+    missing: &str,
+    answer: impl FnOnce(&Repo) -> Option<Answer>,
+) -> Answer {
     match state.repos.get(name) {
         None => Answer::error(404, "NAME_UNKNOWN"),
         Some(repo) => answer(repo).unwrap_or_else(|| Answer::error(404, missing)),
@@ -447,29 +528,43 @@ fn read(state: &State, name: &str, missing: &str, answer: impl FnOnce(&Repo) -> 
 
 fn blob(request: &Request, bytes: &[u8]) -> Answer {
     let octets = |answer: Answer| answer.header("Content-Type", "application/octet-stream");
-    let from = request.header("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    let from = request
+        .header("range")
+        .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
     match from.and_then(|from| Some((from, bytes.get(from..)?))) {
         Some((from, rest)) => {
             let range = format!("bytes {from}-{}/{}", bytes.len().saturating_sub(1), bytes.len());
             octets(Answer::new(206)).header("Content-Range", &range).body(rest)
         }
-        None => octets(Answer::new(200)).header("Docker-Content-Digest", &digest(bytes)).body(bytes),
+        None => {
+            octets(Answer::new(200)).header("Docker-Content-Digest", &digest(bytes)).body(bytes)
+        }
     }
 }
 
-fn put_manifest(state: &mut State, options: &Options, request: &Request, name: &str, reference: &str) -> Answer {
+fn put_manifest(
+    state: &mut State,
+    options: &Options,
+    request: &Request,
+    name: &str,
+    reference: &str,
+) -> Answer {
     let found = digest(&request.body);
     if reference.starts_with("sha256:") && reference != found {
         return Answer::error(400, "DIGEST_INVALID");
     }
-    let Ok(document) = serde_json::from_slice::<Value>(&request.body) else { return Answer::error(400, "MANIFEST_INVALID") };
+    let Ok(document) = serde_json::from_slice::<Value>(&request.body) else {
+        return Answer::error(400, "MANIFEST_INVALID");
+    };
     let media_type = request.header("content-type").unwrap_or(MANIFEST).to_owned();
     let repo = state.repos.entry(name.to_owned()).or_default();
     repo.manifests.insert(found.clone(), (media_type, request.body.clone()));
     if !reference.starts_with("sha256:") {
         repo.tags.insert(reference.to_owned(), found.clone());
     }
-    let answer = Answer::new(201).header("Location", &format!("/v2/{name}/manifests/{found}")).header("Docker-Content-Digest", &found);
+    let answer = Answer::new(201)
+        .header("Location", &format!("/v2/{name}/manifests/{found}"))
+        .header("Docker-Content-Digest", &found);
     match document["subject"]["digest"].as_str() {
         Some(subject) if options.referrers => answer.header("OCI-Subject", subject),
         _ => answer,
@@ -480,7 +575,11 @@ fn upload(state: &mut State, options: &Options, request: &Request, name: &str, i
     state.counter += 1;
     let fresh = format!("upload-{}", state.counter);
     let scheme = if options.tls.is_some() { "https" } else { "http" };
-    let base = if options.absolute_locations { format!("{scheme}://{}", request.header("host").unwrap_or("")) } else { String::new() };
+    let base = if options.absolute_locations {
+        format!("{scheme}://{}", request.header("host").unwrap_or(""))
+    } else {
+        String::new()
+    };
     let at = |id: &str| format!("{base}/v2/{name}/blobs/uploads/{id}?_state=a%2Bb");
     let repo = state.repos.entry(name.to_owned()).or_default();
     match request.method.as_str() {
@@ -492,12 +591,18 @@ fn upload(state: &mut State, options: &Options, request: &Request, name: &str, i
             None => Answer::error(404, "BLOB_UPLOAD_UNKNOWN"),
             Some(bytes) => {
                 bytes.extend_from_slice(&request.body);
-                Answer::new(202).header("Location", &at(id)).header("Range", &format!("0-{}", bytes.len().saturating_sub(1)))
+                Answer::new(202)
+                    .header("Location", &at(id))
+                    .header("Range", &format!("0-{}", bytes.len().saturating_sub(1)))
             }
         },
         "PUT" => {
             // The query that `Location` had must have come back.
-            let Some(mut bytes) = repo.uploads.remove(id).filter(|_| request.query("_state").as_deref() == Some("a+b")) else {
+            let Some(mut bytes) = repo
+                .uploads
+                .remove(id)
+                .filter(|_| request.query("_state").as_deref() == Some("a+b"))
+            else {
                 return Answer::error(404, "BLOB_UPLOAD_UNKNOWN");
             };
             bytes.extend_from_slice(&request.body);
@@ -506,7 +611,9 @@ fn upload(state: &mut State, options: &Options, request: &Request, name: &str, i
                 return Answer::error(400, "DIGEST_INVALID");
             }
             repo.blobs.insert(found.clone(), bytes);
-            Answer::new(201).header("Location", &format!("/v2/{name}/blobs/{found}")).header("Docker-Content-Digest", &found)
+            Answer::new(201)
+                .header("Location", &format!("/v2/{name}/blobs/{found}"))
+                .header("Docker-Content-Digest", &found)
         }
         "DELETE" => match repo.uploads.remove(id) {
             None => Answer::error(404, "BLOB_UPLOAD_UNKNOWN"),
@@ -516,13 +623,20 @@ fn upload(state: &mut State, options: &Options, request: &Request, name: &str, i
     }
 }
 
-fn referrers(state: &State, options: &Options, request: &Request, name: &str, subject: &str) -> Answer {
+fn referrers(
+    state: &State,
+    options: &Options,
+    request: &Request,
+    name: &str,
+    subject: &str,
+) -> Answer {
     let Some(repo) = state.repos.get(name) else { return Answer::error(404, "NAME_UNKNOWN") };
     let mut list = Vec::new();
     for (digest, (media_type, bytes)) in &repo.manifests {
         let Ok(document) = serde_json::from_slice::<Value>(bytes) else { continue };
         if document["subject"]["digest"].as_str() == Some(subject) {
-            let artifact_type = document["artifactType"].as_str().or(document["config"]["mediaType"].as_str());
+            let artifact_type =
+                document["artifactType"].as_str().or(document["config"]["mediaType"].as_str());
             list.push(json!({
                 "mediaType": media_type, "size": bytes.len(), "digest": digest, "artifactType": artifact_type,
                 "annotations": document.get("annotations").cloned().unwrap_or_else(|| json!({})),
@@ -534,39 +648,56 @@ fn referrers(state: &State, options: &Options, request: &Request, name: &str, su
     let more = start + page.len() < list.len();
     let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": page});
     let answer = Answer::new(200).header("Content-Type", INDEX).body(index.to_string());
-    let next = format!("</v2/{name}/referrers/{subject}?last={}>; rel=\"next\"", start + options.page);
+    let next =
+        format!("</v2/{name}/referrers/{subject}?last={}>; rel=\"next\"", start + options.page);
     if more { answer.header("Link", &next) } else { answer }
 }
 
 /// Refuses a request that does not show what the registry wants to see.
-fn refusal(state: &State, options: &Options, request: &Request, route: Option<&(&str, &str, &str)>) -> Option<Answer> {
+fn refusal(
+    state: &State,
+    options: &Options,
+    request: &Request,
+    route: Option<&(&str, &str, &str)>,
+) -> Option<Answer> {
     let shown = request.header("authorization").unwrap_or("");
     match &options.auth {
         Auth::None => None,
         Auth::Basic { user, password } => {
             let wanted = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-            let refusal = || Answer::error(401, "UNAUTHORIZED").header("WWW-Authenticate", "Basic realm=\"test\"");
+            let refusal = || {
+                Answer::error(401, "UNAUTHORIZED")
+                    .header("WWW-Authenticate", "Basic realm=\"test\"")
+            };
             (shown != wanted).then(refusal)
         }
         Auth::Token { realm, .. } => {
             let writes = !matches!(request.method.as_str(), "GET" | "HEAD");
-            let wanted = route.map(|(name, ..)| format!("repository:{name}:{}", if writes { "push" } else { "pull" }));
+            let wanted = route.map(|(name, ..)| {
+                format!("repository:{name}:{}", if writes { "push" } else { "pull" })
+            });
             let allowed = shown.strip_prefix("Bearer ").and_then(|token| state.tokens.get(token));
-            if allowed.is_some_and(|allowed| wanted.as_ref().is_none_or(|wanted| allowed.contains(wanted))) {
+            if allowed.is_some_and(|allowed| {
+                wanted.as_ref().is_none_or(|wanted| allowed.contains(wanted))
+            }) {
                 return None;
             }
             let scheme = if options.tls.is_some() { "https" } else { "http" };
             let host = request.header("host").unwrap_or(&state.address);
-            let realm = if realm.is_empty() { format!("{scheme}://{host}/token") } else { realm.clone() };
+            let realm =
+                if realm.is_empty() { format!("{scheme}://{host}/token") } else { realm.clone() };
             let scope = wanted.unwrap_or_default();
-            let challenge = format!("Bearer realm=\"{realm}\",service=\"test registry\",scope=\"{scope}\"");
+            let challenge =
+                format!("Bearer realm=\"{realm}\",service=\"test registry\",scope=\"{scope}\"");
             Some(Answer::error(401, "UNAUTHORIZED").header("WWW-Authenticate", &challenge))
         }
     }
 }
 
 fn token(state: &mut State, options: &Options, request: &Request) -> Answer {
-    let Auth::Token { user, password, identity_token, anonymous_pull, .. } = &options.auth else { return Answer::new(404) };
+    let Auth::Token { user, password, identity_token, anonymous_pull, .. } = &options.auth else {
+        return Answer::new(404);
+    };
     let parameters = match request.method.as_str() {
         "POST" => form(&String::from_utf8_lossy(&request.body)),
         _ => form(request.target.split_once('?').map_or("", |(_, query)| query)),
@@ -577,14 +708,20 @@ fn token(state: &mut State, options: &Options, request: &Request) -> Answer {
     }
     let shown = request.header("authorization");
     let known = match request.method.as_str() {
-        "POST" => value("grant_type") == "refresh_token" && value("refresh_token") == identity_token && !value("client_id").is_empty(),
+        "POST" => {
+            value("grant_type") == "refresh_token"
+                && value("refresh_token") == identity_token
+                && !value("client_id").is_empty()
+        }
         _ => shown == Some(&format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))),
     };
     let anonymous = shown.is_none() && request.method == "GET" && *anonymous_pull;
     if !known && !anonymous {
         return Answer::error(401, "UNAUTHORIZED");
     }
-    let Some((repository, actions)) = value("scope").strip_prefix("repository:").and_then(|scope| scope.rsplit_once(':')) else {
+    let Some((repository, actions)) =
+        value("scope").strip_prefix("repository:").and_then(|scope| scope.rsplit_once(':'))
+    else {
         return Answer::error(400, "UNKNOWN_SCOPE");
     };
     let allowed = actions.split(',').filter(|action| known || *action == "pull");

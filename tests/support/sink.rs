@@ -1,4 +1,5 @@
-//! A second origin, which records every byte that it gets: what must never arrive anywhere else would be found here.
+//! A second origin, which records every byte that it gets: what must never arrive anywhere else
+//! would be found here.
 
 use super::http::{Answer, Request, Server};
 
@@ -27,8 +28,14 @@ impl Sink {
         for secret in secrets {
             let encoded = base64::engine::general_purpose::STANDARD.encode(secret);
             let core = encoded.trim_end_matches('=');
-            assert!(!received.contains(secret) && !received.contains(core), "the sink got a secret: {received}");
+            assert!(
+                !received.contains(secret) && !received.contains(core),
+                "the sink got a secret: {received}"
+            );
         }
-        assert!(!received.to_ascii_lowercase().contains("authorization:"), "the sink got credentials: {received}");
+        assert!(
+            !received.to_ascii_lowercase().contains("authorization:"),
+            "the sink got credentials: {received}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Images of `../shared/vectors/cosign-images`, read where they lie and served as the registry did from which they were taken.
+//! Images of `../shared/vectors/cosign-images`, read where they lie and served as the registry did
+//! from which they were taken.
 
 use super::registry::TestRegistry;
 use serde_json::Value;
@@ -9,21 +10,28 @@ pub fn folder() -> &'static Path {
     Path::new("../shared/vectors/cosign-images")
 }
 
-/// Pushes an image with everything at it, under the tag `1`. `shape` is `referrers` or `tagfallback`.
+/// Pushes an image with everything at it, under the tag `1`. `shape` is `referrers` or
+/// `tagfallback`.
 pub fn push(registry: &TestRegistry, repository: &str, name: &str, shape: &str) {
     let folder = folder().join("images").join(name).join(shape);
     registry.push_blob(repository, b"{}");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     for path in &files {
         let file = path.file_name().unwrap().to_str().unwrap();
-        if [".config.json", ".payload.json", ".sigstore.json"].iter().any(|end| file.ends_with(end)) || file.contains(".layer") {
+        if [".config.json", ".payload.json", ".sigstore.json"].iter().any(|end| file.ends_with(end))
+            || file.contains(".layer")
+        {
             registry.push_blob(repository, &std::fs::read(path).unwrap());
         }
     }
     let push = |file: &str, tag: Option<&str>| {
         let bytes = std::fs::read(folder.join(file)).ok()?;
-        let media_type = serde_json::from_slice::<Value>(&bytes).unwrap()["mediaType"].as_str().unwrap().to_owned();
+        let media_type = serde_json::from_slice::<Value>(&bytes).unwrap()["mediaType"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         Some(registry.push_manifest(repository, tag, &media_type, &bytes))
     };
     let digest = push("image.manifest.json", Some("1")).unwrap();

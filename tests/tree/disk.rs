@@ -1,6 +1,10 @@
-//! Directories that are not what they should be: `reference/security.md` U01, U08, U10-U12, U14; and emptying them.
+//! Directories that are not what they should be: `reference/security.md` U01, U08, U10-U12, U14;
+//! and emptying them.
 
-use crate::support::{self, Item, device, directory, fifo, file, fresh, hard_link, layer, lines, make, open, root, symlink, walk};
+use crate::support::{
+    self, Item, device, directory, fifo, file, fresh, hard_link, layer, lines, make, open, root,
+    symlink, walk,
+};
 use luet_cosign::class::Class;
 use luet_cosign::dest::{self, Dest, Listing};
 use luet_cosign::tree::{Accepted, Expected, Meaning, Terms};
@@ -27,14 +31,17 @@ fn items() -> Vec<Item> {
         file("user", "x").xattr("user.a", "1\n\0").xattr("user.b", ""),
     ];
     if root() {
-        items.push(file("ping", "ping").mode(0o755).owner(5, 6).xattr("security.capability", CAPABILITY));
+        items.push(
+            file("ping", "ping").mode(0o755).owner(5, 6).xattr("security.capability", CAPABILITY),
+        );
         items.push(device("null", b'3', 1, 3));
         items.push(device("disk", b'4', 8, 1).owner(0, 6));
     }
     items
 }
 
-const CAPABILITY: &[u8] = b"\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+const CAPABILITY: &[u8] =
+    b"\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
 
 fn expected() -> Expected {
     Expected::of(&[layer(&items())])
@@ -81,17 +88,29 @@ fn u01_each_kind_of_change_is_seen() {
     mutated("`void/sub`: extra", |dir| make(dir, &[directory("void/sub")]));
     mutated("`void`: missing", |dir| std::fs::remove_dir(dir.join("void")).unwrap());
     mutated("`etc/link`: missing", |dir| std::fs::remove_file(dir.join("etc/link")).unwrap());
-    mutated("`etc/passwd`: other content", |dir| std::fs::write(dir.join("etc/passwd"), "rooT").unwrap());
-    mutated("`etc/passwd`: 5 bytes, expected 4", |dir| std::fs::write(dir.join("etc/passwd"), "roots").unwrap());
+    mutated("`etc/passwd`: other content", |dir| {
+        std::fs::write(dir.join("etc/passwd"), "rooT").unwrap()
+    });
+    mutated("`etc/passwd`: 5 bytes, expected 4", |dir| {
+        std::fs::write(dir.join("etc/passwd"), "roots").unwrap()
+    });
     mutated("`etc/passwd`: mode 0666, expected 0644", |dir| chmod(&dir.join("etc/passwd"), 0o666));
     mutated("`etc`: mode 2755, expected 0755", |dir| chmod(&dir.join("etc"), 0o2755));
     mutated("`usr`: mode 0777, expected 1777", |dir| chmod(&dir.join("usr"), 0o777));
     mutated("`usr/pipe`: mode 0644, expected 0600", |dir| chmod(&dir.join("usr/pipe"), 0o644));
     mutated("`etc/empty`: mode 4644, expected 0644", |dir| chmod(&dir.join("etc/empty"), 0o4644));
-    mutated("`etc/link`: leads to `/etc/shadow`, expected `passwd`", |dir| replace(dir, "etc/link", symlink("etc/link", "/etc/shadow")));
-    mutated("`etc/link`: a file, expected a symlink", |dir| replace(dir, "etc/link", file("etc/link", "root")));
-    mutated("`void`: a symlink, expected a directory", |dir| replace(dir, "void", symlink("void", "etc")));
-    mutated("`usr/pipe`: a file, expected a FIFO", |dir| replace(dir, "usr/pipe", file("usr/pipe", "")));
+    mutated("`etc/link`: leads to `/etc/shadow`, expected `passwd`", |dir| {
+        replace(dir, "etc/link", symlink("etc/link", "/etc/shadow"))
+    });
+    mutated("`etc/link`: a file, expected a symlink", |dir| {
+        replace(dir, "etc/link", file("etc/link", "root"))
+    });
+    mutated("`void`: a symlink, expected a directory", |dir| {
+        replace(dir, "void", symlink("void", "etc"))
+    });
+    mutated("`usr/pipe`: a file, expected a FIFO", |dir| {
+        replace(dir, "usr/pipe", file("usr/pipe", ""))
+    });
     mutated("`usr/pipe`: a socket, expected a FIFO", |dir| {
         std::fs::remove_file(dir.join("usr/pipe")).unwrap();
         // The path of a socket must be short, that of the test may not be.
@@ -99,10 +118,18 @@ fn u01_each_kind_of_change_is_seen() {
         std::os::unix::fs::symlink(dir, short.path().join("d")).unwrap();
         std::os::unix::net::UnixListener::bind(short.path().join("d/usr/pipe")).unwrap();
     });
-    mutated("`user`: other attribute `user.a`", |dir| replace(dir, "user", file("user", "x").xattr("user.a", "2").xattr("user.b", "")));
-    mutated("`user`: other attribute `user.b`", |dir| replace(dir, "user", file("user", "x").xattr("user.a", "1\n\0")));
-    mutated("`void`: other attribute `user.c`", |dir| replace(dir, "void", directory("void").xattr("user.c", "")));
-    mutated("`n\\u{a}l é`: other content", |dir| std::fs::write(dir.join("n\nl é"), "ODD").unwrap());
+    mutated("`user`: other attribute `user.a`", |dir| {
+        replace(dir, "user", file("user", "x").xattr("user.a", "2").xattr("user.b", ""))
+    });
+    mutated("`user`: other attribute `user.b`", |dir| {
+        replace(dir, "user", file("user", "x").xattr("user.a", "1\n\0"))
+    });
+    mutated("`void`: other attribute `user.c`", |dir| {
+        replace(dir, "void", directory("void").xattr("user.c", ""))
+    });
+    mutated("`n\\u{a}l é`: other content", |dir| {
+        std::fs::write(dir.join("n\nl é"), "ODD").unwrap()
+    });
 }
 
 #[test]
@@ -111,17 +138,31 @@ fn u01_what_only_root_can_change_is_seen() {
         return;
     }
     mutated("`ping`: owner 0:6, expected 5:6", |dir| {
-        replace(dir, "ping", file("ping", "ping").mode(0o755).owner(0, 6).xattr("security.capability", CAPABILITY));
+        replace(
+            dir,
+            "ping",
+            file("ping", "ping").mode(0o755).owner(0, 6).xattr("security.capability", CAPABILITY),
+        );
     });
     mutated("`ping`: owner 5:0, expected 5:6", |dir| {
-        replace(dir, "ping", file("ping", "ping").mode(0o755).owner(5, 0).xattr("security.capability", CAPABILITY));
+        replace(
+            dir,
+            "ping",
+            file("ping", "ping").mode(0o755).owner(5, 0).xattr("security.capability", CAPABILITY),
+        );
     });
     mutated("`ping`: other attribute `security.capability`", |dir| {
         replace(dir, "ping", file("ping", "ping").mode(0o755).owner(5, 6));
     });
-    mutated("`etc/link`: owner 7:0, expected 0:0", |dir| replace(dir, "etc/link", symlink("etc/link", "passwd").owner(7, 0)));
-    mutated("`null`: another device number", |dir| replace(dir, "null", device("null", b'3', 1, 5)));
-    mutated("`null`: a block device, expected a character device", |dir| replace(dir, "null", device("null", b'4', 1, 3)));
+    mutated("`etc/link`: owner 7:0, expected 0:0", |dir| {
+        replace(dir, "etc/link", symlink("etc/link", "passwd").owner(7, 0))
+    });
+    mutated("`null`: another device number", |dir| {
+        replace(dir, "null", device("null", b'3', 1, 5))
+    });
+    mutated("`null`: a block device, expected a character device", |dir| {
+        replace(dir, "null", device("null", b'4', 1, 3))
+    });
 }
 
 #[test]
@@ -143,15 +184,24 @@ fn other_attributes_and_times_do_not_count() {
         labelled[1] = labelled[1].clone().xattr("security.selinux", "system_u:object_r:etc_t:s0\0");
     }
     make(&dir, &labelled);
-    std::fs::File::options().append(true).open(dir.join("etc/passwd")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    std::fs::File::options()
+        .append(true)
+        .open(dir.join("etc/passwd"))
+        .unwrap()
+        .set_modified(std::time::UNIX_EPOCH)
+        .unwrap();
     assert_eq!(check(&dir), Ok(Accepted::Both));
 }
 
 /// An access list that lets user 1000 in, of an object whose mode gives its group `group`.
 fn access_list(owner: u16, group: u16, other: u16) -> Vec<u8> {
     let mut bytes = vec![2, 0, 0, 0];
-    for (tag, permissions, id) in [(1, owner, !0), (2, group, 1000), (4, group, !0), (0x10, group, !0), (0x20, other, !0_u32)] {
-        bytes.extend([&u16::to_le_bytes(tag)[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat());
+    for (tag, permissions, id) in
+        [(1, owner, !0), (2, group, 1000), (4, group, !0), (0x10, group, !0), (0x20, other, !0_u32)]
+    {
+        bytes.extend(
+            [&u16::to_le_bytes(tag)[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat(),
+        );
     }
     bytes
 }
@@ -162,7 +212,9 @@ const DEFAULT: &str = "system.posix_acl_default";
 #[test]
 fn access_lists_that_no_layer_has_are_refused_and_named() {
     let (_keeper, dir) = fresh();
-    if rustix::fs::setxattr(&dir, ACCESS, &access_list(7, 5, 5), rustix::fs::XattrFlags::empty()).is_err() {
+    if rustix::fs::setxattr(&dir, ACCESS, &access_list(7, 5, 5), rustix::fs::XattrFlags::empty())
+        .is_err()
+    {
         eprintln!("skipped: no access lists here");
         return;
     }
@@ -176,7 +228,10 @@ fn access_lists_that_no_layer_has_are_refused_and_named() {
     let failure = Expected::of(&[layer(&plain)]).accepts(&walked.tree, &walked.terms).unwrap_err();
     assert_eq!(failure.class(), Class::Tree);
     let details: Vec<String> = failure.details().collect();
-    assert_eq!(details[0], format!("`etc`: other attribute `{ACCESS}`; other attribute `{DEFAULT}`"));
+    assert_eq!(
+        details[0],
+        format!("`etc`: other attribute `{ACCESS}`; other attribute `{DEFAULT}`")
+    );
     assert_eq!(details[1], format!("`etc/shadow`: other attribute `{ACCESS}`"));
     assert!(details[2].contains("setfacl -k"), "{}", details[2]);
     assert_eq!(walked.tree.digest(), None, "the signed digest cannot say them");
@@ -184,8 +239,14 @@ fn access_lists_that_no_layer_has_are_refused_and_named() {
     assert_eq!(expected.accepts(&walked.tree, &walked.terms), Ok(Accepted::Both));
     assert_eq!(expected.digest(), None);
     // The mode that comes after the list is what counts, as it does for the kernel.
-    let wide = [listed[0].clone(), file("etc/shadow", "x").mode(0o640).xattr(ACCESS, access_list(7, 4, 7))];
-    assert_eq!(Expected::of(&[layer(&wide)]).accepts(&walked.tree, &walked.terms), Ok(Accepted::Both));
+    let wide = [
+        listed[0].clone(),
+        file("etc/shadow", "x").mode(0o640).xattr(ACCESS, access_list(7, 4, 7)),
+    ];
+    assert_eq!(
+        Expected::of(&[layer(&wide)]).accepts(&walked.tree, &walked.terms),
+        Ok(Accepted::Both)
+    );
     // Where the file system keeps none, layers that have them say nothing of it.
     let terms = Terms { access_lists: false, ..walked.terms };
     assert_eq!(Expected::of(&[layer(&plain)]).accepts(&walked.tree, &terms), Ok(Accepted::Both));
@@ -199,22 +260,44 @@ fn trusted_attributes_may_be_missing_and_not_be_added() {
     let (_keeper, dir) = fresh();
     make(&dir, &[file("a", "").xattr("trusted.x", "y"), file("b", "")]);
     let walked = walk(&dir);
-    let accepts = |a: Item, b: Item| Expected::of(&[layer(&[a, b])]).accepts(&walked.tree, &walked.terms);
-    assert_eq!(accepts(file("a", "").xattr("trusted.x", "y"), file("b", "").xattr("trusted.x", "y")), Ok(Accepted::Both));
+    let accepts =
+        |a: Item, b: Item| Expected::of(&[layer(&[a, b])]).accepts(&walked.tree, &walked.terms);
+    assert_eq!(
+        accepts(file("a", "").xattr("trusted.x", "y"), file("b", "").xattr("trusted.x", "y")),
+        Ok(Accepted::Both)
+    );
     for a in [file("a", ""), file("a", "").xattr("trusted.x", "z")] {
-        assert!(accepts(a, file("b", "")).unwrap_err().text().contains("`a`: other attribute `trusted.x`"));
+        assert!(
+            accepts(a, file("b", ""))
+                .unwrap_err()
+                .text()
+                .contains("`a`: other attribute `trusted.x`")
+        );
     }
 }
 
 #[test]
 fn either_meaning_is_accepted_and_a_refusal_is_about_the_nearer_one() {
     let upper = layer(&[directory("d"), file("d/.wh..wh..opq", ""), file("d/new", "")]);
-    let expected = Expected::of(&[layer(&[directory("d"), file("d/old", ""), file("d/older", "")]), upper]);
+    let expected =
+        Expected::of(&[layer(&[directory("d"), file("d/old", ""), file("d/older", "")]), upper]);
     let trees = [
         (vec![directory("d"), file("d/new", "")], Ok(Accepted::Only(Meaning::Oci))),
-        (vec![directory("d"), file("d/new", ""), file("d/old", ""), file("d/older", "")], Ok(Accepted::Only(Meaning::Host))),
+        (
+            vec![directory("d"), file("d/new", ""), file("d/old", ""), file("d/older", "")],
+            Ok(Accepted::Only(Meaning::Host)),
+        ),
         (vec![directory("d"), file("d/new", ""), file("d/old", "")], Err("`d/older`: missing")),
-        (vec![directory("d"), file("d/new", ""), file("d/old", ""), file("d/older", ""), file("e", "")], Err("`e`: extra")),
+        (
+            vec![
+                directory("d"),
+                file("d/new", ""),
+                file("d/old", ""),
+                file("d/older", ""),
+                file("e", ""),
+            ],
+            Err("`e`: extra"),
+        ),
     ];
     for (items, wanted) in trees {
         let (_keeper, dir) = fresh();
@@ -236,7 +319,9 @@ fn implied(a: Item, b: Item) -> Vec<String> {
     let expected = Expected::of(&[layer(&[file("a/b/c", "")])]);
     assert_eq!(expected.digest(), None);
     assert!(walked.tree.digest().is_some());
-    expected.accepts(&walked.tree, &walked.terms).map_or_else(|failure| failure.details().collect(), |_| Vec::new())
+    expected
+        .accepts(&walked.tree, &walked.terms)
+        .map_or_else(|failure| failure.details().collect(), |_| Vec::new())
 }
 
 #[test]
@@ -245,23 +330,35 @@ fn parents_that_no_layer_lists_are_as_an_unpacker_makes_them() {
     assert!(implied(a(0o755), b(0o755)).is_empty());
     assert!(implied(a(0o700), b(0o711)).is_empty());
     for mode in [0o777, 0o775, 0o757, 0o1755, 0o2755, 0o4755] {
-        let line = format!("`a/b`: mode {mode:04o} of a directory that no layer lists, expected at most 0755");
+        let line = format!(
+            "`a/b`: mode {mode:04o} of a directory that no layer lists, expected at most 0755"
+        );
         assert_eq!(implied(a(0o755), b(mode)), [line]);
     }
-    assert_eq!(implied(a(0o755), b(0o755).xattr("user.x", "y")), ["`a/b`: other attribute `user.x`"]);
+    assert_eq!(
+        implied(a(0o755), b(0o755).xattr("user.x", "y")),
+        ["`a/b`: other attribute `user.x`"]
+    );
     if root() {
         let line = "`a/b`: owner 1000 of a directory that no layer lists, expected 0";
         assert_eq!(implied(a(0o755), b(0o755).owner(1000, 0)), [line]);
-        assert!(implied(a(0o755), b(0o755).owner(0, 1000)).is_empty(), "a group that may not write");
+        assert!(
+            implied(a(0o755), b(0o755).owner(0, 1000)).is_empty(),
+            "a group that may not write"
+        );
     }
 }
 
 #[test]
 fn a_parent_that_no_layer_lists_inherits_setgid_and_no_more() {
-    let expected = Expected::of(&[layer(&[directory("s").mode(0o2755), file("s/b/c", ""), file("b/c", "")])]);
-    for (top, inner, outer, accepted) in
-        [(0o755, 0o2755, 0o755, true), (0o2755, 0o755, 0o2755, true), (0o755, 0o755, 0o2755, false), (0o2755, 0o2775, 0o755, false)]
-    {
+    let expected =
+        Expected::of(&[layer(&[directory("s").mode(0o2755), file("s/b/c", ""), file("b/c", "")])]);
+    for (top, inner, outer, accepted) in [
+        (0o755, 0o2755, 0o755, true),
+        (0o2755, 0o755, 0o2755, true),
+        (0o755, 0o755, 0o2755, false),
+        (0o2755, 0o2775, 0o755, false),
+    ] {
         let (_keeper, dir) = fresh();
         chmod(&dir, top);
         make(&dir, &[directory("s").mode(0o2755), directory("s/b").mode(inner), file("s/b/c", "")]);
@@ -270,7 +367,11 @@ fn a_parent_that_no_layer_lists_inherits_setgid_and_no_more() {
         let mut terms = walked.terms;
         // Files inherit a group as well, which is not what this is about.
         terms.owners = false;
-        assert_eq!(expected.accepts(&walked.tree, &terms).is_ok(), accepted, "{top:o} {inner:o} {outer:o}");
+        assert_eq!(
+            expected.accepts(&walked.tree, &terms).is_ok(),
+            accepted,
+            "{top:o} {inner:o} {outer:o}"
+        );
     }
 }
 
@@ -280,7 +381,9 @@ fn a_parent_that_was_there_before_stays_as_its_owner_made_it() {
     make(&dir, &[directory("tmp").mode(0o1777).xattr("user.x", "y")]);
     let listing = dest::listing(&open(&dir), 10).unwrap();
     make(&dir, &[file("tmp/a", "")]);
-    let walked = dest::walk(&open(&dir), &dest::Options { before: Some(&listing), ..Default::default() }).unwrap();
+    let walked =
+        dest::walk(&open(&dir), &dest::Options { before: Some(&listing), ..Default::default() })
+            .unwrap();
     let expected = Expected::of(&[layer(&[file("tmp/a", "")])]);
     assert_eq!(expected.accepts(&walked.tree, &walked.terms), Ok(Accepted::Both));
 }
@@ -293,7 +396,10 @@ fn owners_and_user_attributes_are_compared_where_they_could_be_set() {
     let expected = Expected::of(&[layer(&[file("a", "").owner(1234, 4321).xattr("user.x", "y")])]);
     let expected = expected.tree(Meaning::Oci).unwrap();
     assert_eq!(lines(expected, &tree, &Terms::default()).len(), 1);
-    assert!(lines(expected, &tree, &Terms { owners: false, user_xattrs: false, ..Terms::default() }).is_empty());
+    assert!(
+        lines(expected, &tree, &Terms { owners: false, user_xattrs: false, ..Terms::default() })
+            .is_empty()
+    );
     assert_eq!(walk(&dir).terms.owners, root());
 }
 
@@ -301,7 +407,8 @@ fn owners_and_user_attributes_are_compared_where_they_could_be_set() {
 fn u10_more_objects_than_the_cap_are_a_limit() {
     let (_keeper, dir) = fresh();
     make(&dir, &[directory("d"), file("d/a", ""), file("b", "")]);
-    let capped = |entries| dest::walk(&open(&dir), &dest::Options { entries, ..Default::default() });
+    let capped =
+        |entries| dest::walk(&open(&dir), &dest::Options { entries, ..Default::default() });
     assert_eq!(capped(3).unwrap().tree.entries().len(), 3);
     assert_eq!(capped(2).unwrap_err().class(), Class::Limit);
     assert_eq!(dest::listing(&open(&dir), 2).unwrap_err().class(), Class::Limit);
@@ -315,7 +422,10 @@ fn u10_depth_is_no_recursion_and_needs_few_descriptors() {
     let depth = 1200;
     for _ in 0..depth {
         rustix::fs::mkdirat(&inner, "d", rustix::fs::Mode::RWXU).unwrap();
-        inner = rustix::fs::openat(&inner, "d", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap().into();
+        inner =
+            rustix::fs::openat(&inner, "d", rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty())
+                .unwrap()
+                .into();
     }
     drop(inner);
     let walked = walk(&dir);
@@ -328,9 +438,23 @@ fn u10_depth_is_no_recursion_and_needs_few_descriptors() {
 fn one_thread_and_many_read_the_same() {
     let (_keeper, dir) = fresh();
     for number in 0..30 {
-        make(&dir, &[directory(format!("d{number}")), file(format!("d{number}/a"), "a"), file(format!("d{number}/b"), vec![b'b'; 90_000])]);
+        make(
+            &dir,
+            &[
+                directory(format!("d{number}")),
+                file(format!("d{number}/a"), "a"),
+                file(format!("d{number}/b"), vec![b'b'; 90_000]),
+            ],
+        );
     }
-    let read = |threads| dest::walk(&open(&dir), &dest::Options { threads: NonZero::new(threads), ..Default::default() }).unwrap().tree;
+    let read = |threads| {
+        dest::walk(
+            &open(&dir),
+            &dest::Options { threads: NonZero::new(threads), ..Default::default() },
+        )
+        .unwrap()
+        .tree
+    };
     let one = read(1);
     assert_eq!(one.entries().len(), 90);
     for threads in [2, 8] {
@@ -349,7 +473,8 @@ fn u11_changes_during_the_walk_are_noticed_or_did_not_matter() {
     std::fs::create_dir(&outside).unwrap();
     std::fs::write(outside.join("f"), "outside").unwrap();
     let before = walk(&dir).tree;
-    /// Ends the other thread however this one ends; a failed assertion must not wait for it for ever.
+    /// Ends the other thread however this one ends; a failed assertion must not wait for it for
+    /// ever.
     struct Stop<'a>(&'a AtomicBool);
     impl Drop for Stop<'_> {
         fn drop(&mut self) {
@@ -371,12 +496,17 @@ fn u11_changes_during_the_walk_are_noticed_or_did_not_matter() {
         });
         let mut noticed = 0;
         for _ in 0..60 {
-            match dest::walk(&open(&dir), &dest::Options { threads: NonZero::new(2), ..Default::default() }) {
-                // Either what was there all the time, or with one link in it that was there when it was looked at: that is
-                // another tree, which the comparison refuses. What the link leads to is never in it.
+            match dest::walk(
+                &open(&dir),
+                &dest::Options { threads: NonZero::new(2), ..Default::default() },
+            ) {
+                // Either what was there all the time, or with one link in it that was there when it
+                // was looked at: that is another tree, which the comparison refuses. What the link
+                // leads to is never in it.
                 Ok(walked) => {
                     let inside = |entry: &luet_cosign::tree::Entry| {
-                        before.entries().contains(entry) || matches!(entry.kind, luet_cosign::tree::Kind::Symlink { .. })
+                        before.entries().contains(entry)
+                            || matches!(entry.kind, luet_cosign::tree::Kind::Symlink { .. })
                     };
                     assert!(walked.tree.entries().iter().all(inside));
                 }
@@ -420,7 +550,9 @@ fn u12_what_a_failed_mirror_left_is_extra() {
     assert!(listing.is_empty());
     make(&dir, &items());
     make(&dir, &[file("left", "over")]);
-    let walked = dest::walk(&open(&dir), &dest::Options { before: Some(&listing), ..Default::default() }).unwrap();
+    let walked =
+        dest::walk(&open(&dir), &dest::Options { before: Some(&listing), ..Default::default() })
+            .unwrap();
     let failure = expected().accepts(&walked.tree, &walked.terms).unwrap_err();
     assert!(failure.text().contains("`left`: extra"), "{}", failure.text());
 }
@@ -428,14 +560,27 @@ fn u12_what_a_failed_mirror_left_is_extra() {
 #[test]
 fn what_was_there_before_is_left_out_unless_it_was_touched() {
     let (_keeper, dir) = fresh();
-    make(&dir, &[directory("lost+found").mode(0o700), directory("etc"), file("etc/own", "x"), file("old", "x"), file("swap", "x")]);
+    make(
+        &dir,
+        &[
+            directory("lost+found").mode(0o700),
+            directory("etc"),
+            file("etc/own", "x"),
+            file("old", "x"),
+            file("swap", "x"),
+        ],
+    );
     let listing: Listing = dest::listing(&open(&dir), 10).unwrap().text().parse().unwrap();
     assert_eq!(listing, dest::listing(&open(&dir), 10).unwrap());
     assert!(!listing.is_empty());
     let unpacked: Vec<Item> = items().into_iter().filter(|item| item.name != b"etc").collect();
     make(&dir, &unpacked);
     let accepts = || {
-        let walked = dest::walk(&open(&dir), &dest::Options { before: Some(&listing), ..Default::default() }).unwrap();
+        let walked = dest::walk(
+            &open(&dir),
+            &dest::Options { before: Some(&listing), ..Default::default() },
+        )
+        .unwrap();
         expected().accepts(&walked.tree, &walked.terms)
     };
     assert_eq!(accepts(), Ok(Accepted::Both));
@@ -454,10 +599,17 @@ fn a_listing_is_of_one_directory_and_a_broken_one_is_state() {
     let (_keeper, dir) = fresh();
     let (_other, elsewhere) = fresh();
     let listing = dest::listing(&open(&elsewhere), 10).unwrap();
-    let failure = dest::walk(&open(&dir), &dest::Options { before: Some(&listing), ..Default::default() }).unwrap_err();
+    let failure =
+        dest::walk(&open(&dir), &dest::Options { before: Some(&listing), ..Default::default() })
+            .unwrap_err();
     assert_eq!(failure.class(), Class::Tree);
     assert!(failure.message().contains("is not the directory that was there before"), "{failure}");
-    for text in ["", "luet-cosign-listing-v1 1 2", "luet-cosign-listing-v1 1 2 3\nx", "luet-cosign-listing-v1 1 2 3\no 1 2 3 4 2e2e"] {
+    for text in [
+        "",
+        "luet-cosign-listing-v1 1 2",
+        "luet-cosign-listing-v1 1 2 3\nx",
+        "luet-cosign-listing-v1 1 2 3\no 1 2 3 4 2e2e",
+    ] {
         assert_eq!(text.parse::<Listing>().unwrap_err().class(), Class::State, "{text}");
     }
 }
@@ -479,10 +631,14 @@ fn u14_what_cannot_be_read_is_not_vouched_for() {
 fn unreadable(dir: &Path) {
     let failure = dest::walk(&open(dir), &dest::Options::default()).unwrap_err();
     assert_eq!(failure.class(), Class::Tree);
-    assert!(failure.message().contains("`secret` cannot be read, so nobody can vouch for it"), "{failure}");
+    assert!(
+        failure.message().contains("`secret` cannot be read, so nobody can vouch for it"),
+        "{failure}"
+    );
 }
 
-/// Runs one test as the user 65534 on a copy of a directory that they may enter; `false` where that can't be done.
+/// Runs one test as the user 65534 on a copy of a directory that they may enter; `false` where that
+/// can't be done.
 fn as_nobody(test: &str, dir: &Path) -> bool {
     let place = tempfile::tempdir().unwrap();
     chmod(place.path(), 0o755);
@@ -532,7 +688,14 @@ fn emptying_follows_no_link_and_keeps_the_directory() {
     std::fs::create_dir(&outside).unwrap();
     std::fs::write(outside.join("keep"), "").unwrap();
     make(&dir, &items());
-    make(&dir, &[symlink("out", &*outside.to_string_lossy()), symlink("etc/up", ".."), directory("usr/ro").mode(0o555)]);
+    make(
+        &dir,
+        &[
+            symlink("out", &*outside.to_string_lossy()),
+            symlink("etc/up", ".."),
+            directory("usr/ro").mode(0o555),
+        ],
+    );
     let dest = open(&dir);
     dest::empty(&dest).unwrap();
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);

@@ -1,9 +1,15 @@
-//! Layers that lie: `reference/security.md` U02-U10 and U13. Each is refused with its class and a text that names it.
+//! Layers that lie: `reference/security.md` U02-U10 and U13. Each is refused with its class and a
+//! text that names it.
 
-use crate::support::{END, Item, archive, device, directory, extension, file, hard_link, layer, padded, pax, raw, read, refused, symlink};
+use crate::support::{
+    END, Item, archive, device, directory, extension, file, hard_link, layer, padded, pax, raw,
+    read, refused, symlink,
+};
 use luet_cosign::class::Class;
 use luet_cosign::limits;
-use luet_cosign::tree::{self, Expected, Kind, Layer, Limits, Meaning, Tree, check_diff_ids, flatten};
+use luet_cosign::tree::{
+    self, Expected, Kind, Layer, Limits, Meaning, Tree, check_diff_ids, flatten,
+};
 use std::io::{self, Read, Write};
 
 fn oci(layers: &[Layer]) -> Tree {
@@ -17,8 +23,16 @@ fn paths(tree: &Tree) -> Vec<String> {
 #[test]
 fn u02_names_that_lead_out_of_the_root_are_malformed() {
     for name in ["../a", "a/../../b", "/../a", "a/b/../../../c", "..", "./..", "//../x"] {
-        refused(&archive(&[file("z", ""), file(name, "")]), Class::Malformed, &format!("`{name}` leads out of the root"));
-        refused(&archive(&[hard_link("zz", name)]), Class::Malformed, &format!("`{name}` leads out of the root"));
+        refused(
+            &archive(&[file("z", ""), file(name, "")]),
+            Class::Malformed,
+            &format!("`{name}` leads out of the root"),
+        );
+        refused(
+            &archive(&[hard_link("zz", name)]),
+            Class::Malformed,
+            &format!("`{name}` leads out of the root"),
+        );
     }
     refused(&archive(&[file("", "x")]), Class::Malformed, "stands for the root");
     refused(&archive(&[directory("")]), Class::Malformed, "stands for the root");
@@ -32,10 +46,20 @@ fn u02_names_that_lead_out_of_the_root_are_malformed() {
 
 #[test]
 fn u02_names_are_cleaned_as_the_host_cleans_them() {
-    let layer =
-        layer(&[directory("./"), file("./a", ""), directory("b/"), file("b//c", ""), file("/d", ""), file("x/../e", ""), file("f/", "")]);
+    let layer = layer(&[
+        directory("./"),
+        file("./a", ""),
+        directory("b/"),
+        file("b//c", ""),
+        file("/d", ""),
+        file("x/../e", ""),
+        file("f/", ""),
+    ]);
     for meaning in [Meaning::Oci, Meaning::Host] {
-        assert_eq!(paths(&flatten(std::slice::from_ref(&layer), meaning).unwrap()), ["a", "b", "b/c", "d", "e", "f"]);
+        assert_eq!(
+            paths(&flatten(std::slice::from_ref(&layer), meaning).unwrap()),
+            ["a", "b", "b/c", "d", "e", "f"]
+        );
     }
 }
 
@@ -54,7 +78,10 @@ fn u03_nothing_leaves_the_root_through_a_symlink() {
         for upper in [file("l/x", ""), hard_link("y", "l/passwd"), file("l/.wh.x", "")] {
             let failure = flatten(&[lower.clone(), layer(&[upper])], Meaning::Oci).unwrap_err();
             assert_eq!(failure.class(), Class::Malformed);
-            assert!(failure.message().contains("leads out of the root through a symlink"), "{failure}");
+            assert!(
+                failure.message().contains("leads out of the root through a symlink"),
+                "{failure}"
+            );
         }
     }
     // The link itself is no offence.
@@ -63,9 +90,17 @@ fn u03_nothing_leaves_the_root_through_a_symlink() {
 
 #[test]
 fn u03_inside_the_root_links_are_followed_and_loops_end() {
-    let lower = layer(&[directory("usr"), directory("usr/lib"), symlink("lib", "/usr/lib"), symlink("loop", "loop")]);
+    let lower = layer(&[
+        directory("usr"),
+        directory("usr/lib"),
+        symlink("lib", "/usr/lib"),
+        symlink("loop", "loop"),
+    ]);
     let upper = layer(&[file("lib/x", "x"), hard_link("y", "lib/x"), file("usr/.wh.z", "")]);
-    assert_eq!(paths(&oci(&[lower.clone(), upper])), ["lib", "loop", "usr", "usr/lib", "usr/lib/x", "y"]);
+    assert_eq!(
+        paths(&oci(&[lower.clone(), upper])),
+        ["lib", "loop", "usr", "usr/lib", "usr/lib/x", "y"]
+    );
     let failure = flatten(&[lower, layer(&[file("loop/x", "")])], Meaning::Oci).unwrap_err();
     assert!(failure.message().contains("`loop` leads through too many symlinks"), "{failure}");
 }
@@ -108,7 +143,11 @@ fn u06_sizes_that_disagree_are_malformed() {
         let mut outer = file("a", "").header();
         outer.set_size(real);
         outer.set_cksum();
-        let bytes = raw(&[pax(b'x', &[(b"size", said.as_bytes())]), outer.as_bytes().to_vec(), inner.clone()]);
+        let bytes = raw(&[
+            pax(b'x', &[(b"size", said.as_bytes())]),
+            outer.as_bytes().to_vec(),
+            inner.clone(),
+        ]);
         refused(&bytes, Class::Malformed, "`a`: in the archive of a layer: the header says");
     }
     let agreed = raw(&[pax(b'x', &[(b"size", b"3")]), file("a", "abc").bytes()]);
@@ -118,7 +157,13 @@ fn u06_sizes_that_disagree_are_malformed() {
 #[test]
 fn u06_data_where_none_belongs_is_malformed() {
     // The host ends here without an error, other readers skip the data or read it as headers.
-    for item in [directory("d"), symlink("d", "x"), hard_link("d", "x"), device("d", b'3', 1, 3), crate::support::fifo("d")] {
+    for item in [
+        directory("d"),
+        symlink("d", "x"),
+        hard_link("d", "x"),
+        device("d", b'3', 1, 3),
+        crate::support::fifo("d"),
+    ] {
         let item = Item { data: b"hello".to_vec(), ..item };
         refused(&archive(&[file("x", ""), item]), Class::Malformed, "`d` is no file and has data");
     }
@@ -151,7 +196,11 @@ fn u06_numbers_are_numbers() {
     wrong[0] ^= 1;
     refused(&raw(&[wrong]), Class::Malformed, "checksum");
     refused(&archive(&[device("d", b'3', 4096, 0)]), Class::Malformed, "device number");
-    for (at, bytes) in [(124, &[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3][..]), (124, b" 3 \0\0\0\0\0\0\0\0\0"), (136, &[0xff; 12])] {
+    for (at, bytes) in [
+        (124, &[0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3][..]),
+        (124, b" 3 \0\0\0\0\0\0\0\0\0"),
+        (136, &[0xff; 12]),
+    ] {
         let layer = read(&raw(&[patched(&item, at, bytes)])).unwrap();
         assert!(matches!(oci(&[layer]).entries()[0].kind, Kind::File { size: 3, .. }));
     }
@@ -176,9 +225,18 @@ fn u06_extension_headers_say_one_thing() {
         (vec![pax(b'x', &[(b"uid", b"-1")]), a()], "no number in `uid`"),
         (vec![pax(b'x', &[(b"uid", b"4294967295")]), a()], "owner is too large"),
         (vec![extension(b'x', b"10 path=a"), a()], "LENGTH KEY=VALUE"),
-        (vec![pax(b'x', &[(b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0")]), a()], "does not end"),
-        (vec![pax(b'x', &[(b"GNU.sparse.numblocks", b"1"), (b"GNU.sparse.map", b"0,5")]), a()], "map of a sparse file is broken"),
-        (vec![pax(b'x', &[(b"GNU.sparse.numblocks", b"2"), (b"GNU.sparse.map", b"0,0")]), a()], "map of a sparse file is broken"),
+        (
+            vec![pax(b'x', &[(b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0")]), a()],
+            "does not end",
+        ),
+        (
+            vec![pax(b'x', &[(b"GNU.sparse.numblocks", b"1"), (b"GNU.sparse.map", b"0,5")]), a()],
+            "map of a sparse file is broken",
+        ),
+        (
+            vec![pax(b'x', &[(b"GNU.sparse.numblocks", b"2"), (b"GNU.sparse.map", b"0,0")]), a()],
+            "map of a sparse file is broken",
+        ),
     ] {
         refused(&raw(&parts), Class::Malformed, word);
     }
@@ -193,7 +251,9 @@ fn u06_extension_headers_say_one_thing() {
 #[test]
 fn u06_extension_headers_are_capped() {
     let most = usize::try_from(limits::TAR_EXTENSION_BYTES).unwrap();
-    let comment = |length: usize| raw(&[pax(b'x', &[(b"comment", &vec![b'x'; length])]), file("a", "").bytes()]);
+    let comment = |length: usize| {
+        raw(&[pax(b'x', &[(b"comment", &vec![b'x'; length])]), file("a", "").bytes()])
+    };
     // `1048576 comment=` and the newline are 17 bytes.
     assert!(read(&comment(most - 17)).is_ok());
     refused(&comment(most - 16), Class::Limit, "an extension header has 1048577 bytes");
@@ -214,7 +274,8 @@ fn u06_old_headers_are_read() {
         header.set_cksum();
         [&header.as_bytes()[..], &padded(&item.data)].concat()
     };
-    let bytes = raw(&[old(Item { kind: 0, ..directory("d/") }), old(Item { kind: 0, ..file("d/a", "x") })]);
+    let bytes =
+        raw(&[old(Item { kind: 0, ..directory("d/") }), old(Item { kind: 0, ..file("d/a", "x") })]);
     let tree = oci(&[read(&bytes).unwrap()]);
     assert_eq!(paths(&tree), ["d", "d/a"]);
     assert_eq!(tree.entries()[0].kind, Kind::Directory);
@@ -237,10 +298,18 @@ fn u06_an_archive_that_breaks_off_is_malformed() {
 fn u06_holes_are_zeros() {
     let map = b"2\n512\n3\n2000\n0\n";
     let item = Item { data: [&padded(map)[..], b"abc"].concat(), ..file("GNUSparseFile.0/a", "") };
-    let records: [(&[u8], &[u8]); 4] =
-        [(b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0"), (b"GNU.sparse.name", b"a"), (b"GNU.sparse.realsize", b"2000")];
+    let records: [(&[u8], &[u8]); 4] = [
+        (b"GNU.sparse.major", b"1"),
+        (b"GNU.sparse.minor", b"0"),
+        (b"GNU.sparse.name", b"a"),
+        (b"GNU.sparse.realsize", b"2000"),
+    ];
     let one = read(&raw(&[pax(b'x', &records), item.bytes()])).unwrap();
-    let zero = [(&b"GNU.sparse.size"[..], &b"2000"[..]), (b"GNU.sparse.numblocks", b"2"), (b"GNU.sparse.map", b"512,3,2000,0")];
+    let zero = [
+        (&b"GNU.sparse.size"[..], &b"2000"[..]),
+        (b"GNU.sparse.numblocks", b"2"),
+        (b"GNU.sparse.map", b"512,3,2000,0"),
+    ];
     let zero = read(&raw(&[pax(b'x', &zero), file("a", "abc").bytes()])).unwrap();
     let mut content = vec![0; 2000];
     content[512..515].copy_from_slice(b"abc");
@@ -264,7 +333,12 @@ fn u07_compressed_layers_are_the_same_layer() {
     let plain = archive(&[file("a", vec![b'x'; 5000]), directory("d")]);
     let layer = read(&plain).unwrap();
     let (one, two) = plain.split_at(1000);
-    for bytes in [gzip(&plain), [gzip(one), gzip(&[]), gzip(two)].concat(), zstd(&plain), [zstd(one), zstd(two)].concat()] {
+    for bytes in [
+        gzip(&plain),
+        [gzip(one), gzip(&[]), gzip(two)].concat(),
+        zstd(&plain),
+        [zstd(one), zstd(two)].concat(),
+    ] {
         assert_eq!(read(&bytes).unwrap(), layer);
     }
     let skippable = [&zstd(&plain)[..], &[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0], b"toc"].concat();
@@ -320,7 +394,10 @@ fn u07_bombs_are_limits() {
     let capped = |unpacked_bytes| Limits { unpacked_bytes, ..Limits::default() };
     assert!(tree::read_layer(&exact[..], capped(exact.len() as u64)).is_ok());
     let failure = tree::read_layer(&exact[..], capped(exact.len() as u64 - 1)).unwrap_err();
-    assert_eq!((failure.class(), failure.message().contains("unpacks to more than")), (Class::Limit, true));
+    assert_eq!(
+        (failure.class(), failure.message().contains("unpacks to more than")),
+        (Class::Limit, true)
+    );
 }
 
 #[test]
@@ -335,7 +412,10 @@ fn u07_a_reader_that_fails_passes_its_failure_on() {
     let start = &bytes[..bytes.len() / 2];
     for reader in [&b""[..], start, &archive(&[file("a", "x")])[..512]] {
         let failure = tree::read_layer(reader.chain(Broken), Limits::default()).unwrap_err();
-        assert_eq!((failure.class(), failure.message().ends_with("other bytes")), (Class::Digest, true));
+        assert_eq!(
+            (failure.class(), failure.message().ends_with("other bytes")),
+            (Class::Digest, true)
+        );
     }
 }
 
@@ -345,25 +425,39 @@ fn u09_sizes_allocate_nothing() {
         let mut header = file("huge", "").header();
         header.set_size(size);
         header.set_cksum();
-        refused(&[&header.as_bytes()[..], &[0; 512]].concat(), Class::Malformed, "ends in the middle");
+        refused(
+            &[&header.as_bytes()[..], &[0; 512]].concat(),
+            Class::Malformed,
+            "ends in the middle",
+        );
         let mut long = file("x", "").header();
         long.as_mut_bytes()[156] = b'L';
         long.set_size(size);
         long.set_cksum();
-        refused(&[&long.as_bytes()[..], &[0; 512]].concat(), Class::Limit, "an extension header has");
+        refused(
+            &[&long.as_bytes()[..], &[0; 512]].concat(),
+            Class::Limit,
+            "an extension header has",
+        );
     }
-    let holes = [(&b"GNU.sparse.size"[..], &b"1099511627776"[..]), (b"GNU.sparse.numblocks", b"0"), (b"GNU.sparse.map", b"")];
+    let holes = [
+        (&b"GNU.sparse.size"[..], &b"1099511627776"[..]),
+        (b"GNU.sparse.numblocks", b"0"),
+        (b"GNU.sparse.map", b""),
+    ];
     let bytes = raw(&[pax(b'x', &holes[..2]), file("a", "").bytes()]);
     // Without a map it is no sparse file; with one of no parts it is a hole of 1 TiB.
     assert!(read(&bytes).is_ok());
-    let version = [(&b"GNU.sparse.major"[..], &b"0"[..]), (b"GNU.sparse.minor", b"1"), holes[0], holes[1]];
+    let version =
+        [(&b"GNU.sparse.major"[..], &b"0"[..]), (b"GNU.sparse.minor", b"1"), holes[0], holes[1]];
     refused(&raw(&[pax(b'x', &version), file("a", "").bytes()]), Class::Limit, "unpacks");
 }
 
 #[test]
 fn u10_entries_paths_and_targets_are_capped() {
     let items: Vec<Item> = (0..10).map(|i| file(format!("f{i}"), "")).collect();
-    let capped = |entries| tree::read_layer(&archive(&items)[..], Limits { entries, ..Limits::default() });
+    let capped =
+        |entries| tree::read_layer(&archive(&items)[..], Limits { entries, ..Limits::default() });
     assert_eq!(capped(10).unwrap().entries(), 10);
     assert_eq!(capped(9).unwrap_err().class(), Class::Limit);
     let deep = |length: usize| "a/".repeat(length / 2) + &"b".repeat(length % 2);
@@ -392,7 +486,8 @@ fn u09_attributes_of_one_entry_have_a_cap() {
     let items = |length| archive(&[file("a", "").xattr("user.x", value(length))]);
     assert!(read(&items((64 << 10) - name)).is_ok());
     refused(&items((64 << 10) - name + 1), Class::Limit, "bytes of attributes");
-    let many = (0..17).fold(file("a", ""), |item, n| item.xattr(format!("user.{n}"), value(4 << 10)));
+    let many =
+        (0..17).fold(file("a", ""), |item, n| item.xattr(format!("user.{n}"), value(4 << 10)));
     refused(&archive(&[many]), Class::Limit, "bytes of attributes");
     // What is compared nowhere is not held.
     assert!(read(&archive(&[file("a", "").xattr("security.selinux", value(100 << 10))])).is_ok());
@@ -401,9 +496,15 @@ fn u09_attributes_of_one_entry_have_a_cap() {
 
 #[test]
 fn u09_what_is_held_of_layers_has_a_cap() {
-    let bytes =
-        archive(&[file("abc", "").xattr("user.x", "12345"), symlink("l", "target"), hard_link("h", "abc"), file("d", "not counted")]);
-    let capped = |metadata_bytes| tree::read_layer(&bytes[..], Limits { metadata_bytes, ..Limits::default() });
+    let bytes = archive(&[
+        file("abc", "").xattr("user.x", "12345"),
+        symlink("l", "target"),
+        hard_link("h", "abc"),
+        file("d", "not counted"),
+    ]);
+    let capped = |metadata_bytes| {
+        tree::read_layer(&bytes[..], Limits { metadata_bytes, ..Limits::default() })
+    };
     let exact = 3 + 6 + 5 + limits::XATTR_HELD_BYTES + 1 + 6 + 1 + 3 + 1;
     assert_eq!(capped(exact).unwrap().metadata_bytes(), exact);
     let failure = capped(exact - 1).unwrap_err();
@@ -436,6 +537,9 @@ fn compression_is_told_however_the_bytes_are_cut() {
     }
     let plain = archive(&[file("a", "x")]);
     for bytes in [gzip(&plain), zstd(&plain), plain.clone()] {
-        assert_eq!(tree::read_layer(Cut(&bytes), Limits::default()).unwrap(), read(&plain).unwrap());
+        assert_eq!(
+            tree::read_layer(Cut(&bytes), Limits::default()).unwrap(),
+            read(&plain).unwrap()
+        );
     }
 }

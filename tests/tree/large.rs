@@ -1,4 +1,5 @@
-//! Big trees: only with `LUET_COSIGN_LARGE=1`, for they take their time. Alone, so that the memory is theirs:
+//! Big trees: only with `LUET_COSIGN_LARGE=1`, for they take their time. Alone, so that the memory
+//! is theirs:
 //! `LUET_COSIGN_LARGE=1 cargo test --release --test tree large -- --test-threads=1 --nocapture`.
 
 use crate::support::{fresh, walk};
@@ -37,8 +38,16 @@ fn a_hundred_thousand_files_and_a_gibibyte_fit_the_budget() {
     assert_eq!(walked.tree.entries().len(), 100_101);
     let used = peak() - start;
     assert!(used <= (64 << 20) + 256 * 100_101 + paths, "{used}");
-    let mut tar = Command::new("tar").arg("-C").arg(&dir).args(["-cf", "-", "."]).stdout(Stdio::piped()).spawn().unwrap();
-    let layer = read_layer(tar.stdout.take().unwrap(), Limits { ratio: u64::MAX, ..Limits::default() }).unwrap();
+    let mut tar = Command::new("tar")
+        .arg("-C")
+        .arg(&dir)
+        .args(["-cf", "-", "."])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let layer =
+        read_layer(tar.stdout.take().unwrap(), Limits { ratio: u64::MAX, ..Limits::default() })
+            .unwrap();
     assert!(tar.wait().unwrap().success());
     assert_eq!(Expected::of(&[layer]).accepts(&walked.tree, &walked.terms), Ok(Accepted::Both));
 }

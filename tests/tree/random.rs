@@ -1,6 +1,8 @@
 //! Laws that hold for every layer, tried on many that a small generator makes.
 
-use crate::support::{Item, Numbers, archive, directory, fifo, file, hard_link, padded, read, symlink};
+use crate::support::{
+    Item, Numbers, archive, directory, fifo, file, hard_link, padded, read, symlink,
+};
 use luet_cosign::class::Class;
 use luet_cosign::tree::{Expected, Layer, Meaning, Terms, Tree, difference, flatten};
 use std::collections::BTreeSet;
@@ -10,7 +12,8 @@ fn pick<'a>(numbers: &mut Numbers, from: &[&'a str]) -> &'a str {
 }
 
 fn name(numbers: &mut Numbers) -> String {
-    let names: Vec<&str> = (0..=numbers.below(3)).map(|_| pick(numbers, &["a", "b", "c", "d-", "é"])).collect();
+    let names: Vec<&str> =
+        (0..=numbers.below(3)).map(|_| pick(numbers, &["a", "b", "c", "d-", "é"])).collect();
     names.join("/")
 }
 
@@ -19,10 +22,16 @@ fn item(numbers: &mut Numbers, name: &str, files: &[String]) -> Item {
         0 | 1 => file(name, vec![b'x'; usize::try_from(numbers.below(900)).unwrap()]),
         2 => directory(name),
         3 => symlink(name, "a/b"),
-        4 if !files.is_empty() => hard_link(name, pick(numbers, &files.iter().map(String::as_str).collect::<Vec<_>>())),
+        4 if !files.is_empty() => {
+            hard_link(name, pick(numbers, &files.iter().map(String::as_str).collect::<Vec<_>>()))
+        }
         _ => fifo(name),
     };
-    if item.kind == b'1' { item } else { item.mode([0o644, 0o755, 0o4755][usize::try_from(numbers.below(3)).unwrap()]) }
+    if item.kind == b'1' {
+        item
+    } else {
+        item.mode([0o644, 0o755, 0o4755][usize::try_from(numbers.below(3)).unwrap()])
+    }
 }
 
 /// A layer as tools write it: parents first, each name once, nothing below what is no directory.
@@ -32,8 +41,11 @@ fn orderly(numbers: &mut Numbers) -> Vec<Item> {
     let (mut taken, mut directories) = (BTreeSet::new(), BTreeSet::from([String::new()]));
     for _ in 0..numbers.below(20) {
         let name = name(numbers);
-        let parents: Vec<String> = name.match_indices('/').map(|(at, _)| name[..at].to_owned()).collect();
-        if taken.contains(&name) || parents.iter().any(|parent| taken.contains(parent) && !directories.contains(parent)) {
+        let parents: Vec<String> =
+            name.match_indices('/').map(|(at, _)| name[..at].to_owned()).collect();
+        if taken.contains(&name)
+            || parents.iter().any(|parent| taken.contains(parent) && !directories.contains(parent))
+        {
             continue;
         }
         for parent in parents {
@@ -79,7 +91,11 @@ fn an_orderly_layer_means_one_thing_whatever_the_order_of_its_names() {
         assert_eq!(Expected::of(&[layer(&sorted)]).digest(), digest, "{seed}");
         // The same layer again changes nothing; an empty one neither.
         assert_eq!(Expected::of(&[layer(&items), layer(&[])]).digest(), digest, "{seed}");
-        assert_eq!(flatten(&[layer(&items), layer(&items)], Meaning::Oci).ok(), flatten(&[layer(&items)], Meaning::Oci).ok(), "{seed}");
+        assert_eq!(
+            flatten(&[layer(&items), layer(&items)], Meaning::Oci).ok(),
+            flatten(&[layer(&items)], Meaning::Oci).ok(),
+            "{seed}"
+        );
     }
 }
 
@@ -92,7 +108,12 @@ fn trees_differ_exactly_where_their_digests_do() {
     for (at, one) in trees.iter().enumerate() {
         for other in trees.iter().skip(at) {
             let difference = difference(one, other, &Terms::default());
-            assert_eq!(difference.total == 0, one.digest() == other.digest(), "{:?}", difference.first);
+            assert_eq!(
+                difference.total == 0,
+                one.digest() == other.digest(),
+                "{:?}",
+                difference.first
+            );
         }
     }
 }
@@ -107,7 +128,8 @@ fn whatever_the_bytes_nothing_panics_and_the_class_fits() {
             let block = usize::try_from(numbers.below(bytes.len() as u64 / 512)).unwrap() * 512;
             let end = [512, 160][usize::try_from(numbers.below(2)).unwrap()];
             let at = block + usize::try_from(numbers.below(end)).unwrap();
-            bytes[at] = [0, b' ', b'0', b'7', b'/', b'.', 0x80, 0xff, b'x', b'g', b'L', b'S'][usize::try_from(numbers.below(12)).unwrap()];
+            bytes[at] = [0, b' ', b'0', b'7', b'/', b'.', 0x80, 0xff, b'x', b'g', b'L', b'S']
+                [usize::try_from(numbers.below(12)).unwrap()];
             let mut header = tar::Header::new_old();
             header.as_mut_bytes().copy_from_slice(&bytes[block..block + 512]);
             header.set_cksum();
@@ -121,7 +143,10 @@ fn whatever_the_bytes_nothing_panics_and_the_class_fits() {
                 accepted += 1;
                 for meaning in [Meaning::Oci, Meaning::Host] {
                     let result = flatten(std::slice::from_ref(&layer), meaning);
-                    assert!(result.as_ref().map_or_else(|failure| fits(failure.class()), |_| true), "{seed}: {result:?}");
+                    assert!(
+                        result.as_ref().map_or_else(|failure| fits(failure.class()), |_| true),
+                        "{seed}: {result:?}"
+                    );
                 }
             }
             Err(failure) => assert!(fits(failure.class()), "{seed}: {failure}"),

@@ -1,4 +1,5 @@
-//! What the host's own libraries and umoci made of layers, recorded, against what our two meanings say.
+//! What the host's own libraries and umoci made of layers, recorded, against what our two meanings
+//! say.
 
 use crate::support::{lines, parse, read};
 use base64::Engine as _;
@@ -46,7 +47,11 @@ fn both_meanings_are_what_real_unpackers_do() {
         for (meaning, peer) in [(Meaning::Host, "host"), (Meaning::Oci, "umoci")] {
             match (flatten(&layers, meaning), case[peer].as_str()) {
                 (Ok(tree), Some(text)) => {
-                    let tree = if meaning == Meaning::Oci { without_empty_attributes(&tree) } else { tree };
+                    let tree = if meaning == Meaning::Oci {
+                        without_empty_attributes(&tree)
+                    } else {
+                        tree
+                    };
                     let differs = lines(&tree, &parse(text), &Terms::default());
                     assert!(differs.is_empty(), "{name}, {peer}: {differs:?}");
                     equal += 1;
@@ -56,7 +61,9 @@ fn both_meanings_are_what_real_unpackers_do() {
                     let why = case[format!("{peer}_error")].as_str().unwrap();
                     assert!(why.contains(UMOCI_STOPS), "{name}: {peer} cannot unpack it: {why}");
                 }
-                (Err(failure), Some(_)) => assert!(STRICTER.contains(&name), "{name}, {peer}: {}", failure.text()),
+                (Err(failure), Some(_)) => {
+                    assert!(STRICTER.contains(&name), "{name}, {peer}: {}", failure.text())
+                }
             }
         }
     }
@@ -79,11 +86,21 @@ fn the_meanings_differ_where_the_documentation_says() {
         "global",
         "wh-dir",
     ];
-    let agreeing = ["whiteout", "whiteout-own-after", "dir-to-symlink", "file-to-dir", "hardlink", "capability", "setuid", "devices"];
+    let agreeing = [
+        "whiteout",
+        "whiteout-own-after",
+        "dir-to-symlink",
+        "file-to-dir",
+        "hardlink",
+        "capability",
+        "setuid",
+        "devices",
+    ];
     for case in cases() {
         let name = case["name"].as_str().unwrap();
         let Ok(layers) = layers(&case) else { continue };
-        let [host, oci] = [Meaning::Host, Meaning::Oci].map(|meaning| flatten(&layers, meaning).ok());
+        let [host, oci] =
+            [Meaning::Host, Meaning::Oci].map(|meaning| flatten(&layers, meaning).ok());
         if differing.contains(&name) {
             assert_ne!(host, oci, "{name}");
         }

@@ -1,4 +1,5 @@
-//! Archives made entry by entry, directories made from the same entries, and a small deterministic generator.
+//! Archives made entry by entry, directories made from the same entries, and a small deterministic
+//! generator.
 
 use luet_cosign::class::{Class, Failure};
 use luet_cosign::dest::{self, Dest, Walked};
@@ -27,7 +28,17 @@ pub(crate) struct Item {
 fn item(name: impl AsRef<[u8]>, kind: u8, mode: u32) -> Item {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let name = name.as_ref().to_vec();
-    Item { name, kind, mode, uid, gid, link: Vec::new(), data: Vec::new(), device: (0, 0), xattrs: Vec::new() }
+    Item {
+        name,
+        kind,
+        mode,
+        uid,
+        gid,
+        link: Vec::new(),
+        data: Vec::new(),
+        device: (0, 0),
+        xattrs: Vec::new(),
+    }
 }
 
 pub(crate) fn file(name: impl AsRef<[u8]>, data: impl AsRef<[u8]>) -> Item {
@@ -75,7 +86,8 @@ impl Item {
         let mut header = tar::Header::new_ustar();
         let bytes = header.as_mut_bytes();
         bytes[..self.name.len().min(100)].copy_from_slice(&self.name[..self.name.len().min(100)]);
-        bytes[157..157 + self.link.len().min(100)].copy_from_slice(&self.link[..self.link.len().min(100)]);
+        bytes[157..157 + self.link.len().min(100)]
+            .copy_from_slice(&self.link[..self.link.len().min(100)]);
         bytes[156] = self.kind;
         header.set_mode(self.mode);
         header.set_uid(self.uid.into());
@@ -95,8 +107,13 @@ impl Item {
         if self.link.len() > 100 {
             records.push((b"linkpath".to_vec(), self.link.clone()));
         }
-        records.extend(self.xattrs.iter().map(|(name, value)| ([b"SCHILY.xattr.", &name[..]].concat(), value.clone())));
-        let records: Vec<(&[u8], &[u8])> = records.iter().map(|(key, value)| (&key[..], &value[..])).collect();
+        records.extend(
+            self.xattrs
+                .iter()
+                .map(|(name, value)| ([b"SCHILY.xattr.", &name[..]].concat(), value.clone())),
+        );
+        let records: Vec<(&[u8], &[u8])> =
+            records.iter().map(|(key, value)| (&key[..], &value[..])).collect();
         let mut bytes = if records.is_empty() { Vec::new() } else { pax(b'x', &records) };
         bytes.extend_from_slice(self.header().as_bytes());
         bytes.extend(padded(&self.data));
@@ -109,7 +126,10 @@ pub(crate) fn pax(kind: u8, records: &[(&[u8], &[u8])]) -> Vec<u8> {
     let mut data = Vec::new();
     for (key, value) in records {
         let rest = key.len() + value.len() + 3;
-        let length = (1..9).map(|digits| rest + digits).find(|length| length.to_string().len() + rest == *length).unwrap();
+        let length = (1..9)
+            .map(|digits| rest + digits)
+            .find(|length| length.to_string().len() + rest == *length)
+            .unwrap();
         data.extend(format!("{length} ").bytes());
         data.extend([key, &b"="[..], value, b"\n"].concat());
     }
@@ -197,7 +217,8 @@ pub(crate) fn open(dir: &Path) -> Dest {
 }
 
 pub(crate) fn walk(dir: &Path) -> Walked {
-    dest::walk(&open(dir), &dest::Options { threads: NonZero::new(3), ..Default::default() }).unwrap()
+    dest::walk(&open(dir), &dest::Options { threads: NonZero::new(3), ..Default::default() })
+        .unwrap()
 }
 
 /// A fresh directory on the file system of the build, which keeps attributes; /tmp may not.
@@ -221,7 +242,13 @@ fn parse_line(line: &str) -> Entry {
     let (kind, rest) = match fields[0] {
         "d" => (Kind::Directory, 5),
         "p" => (Kind::Fifo, 5),
-        "f" => (Kind::File { size: fields[5].parse().unwrap(), digest: format!("sha256:{}", fields[6]).parse::<Digest>().unwrap() }, 7),
+        "f" => (
+            Kind::File {
+                size: fields[5].parse().unwrap(),
+                digest: format!("sha256:{}", fields[6]).parse::<Digest>().unwrap(),
+            },
+            7,
+        ),
         "l" => (Kind::Symlink { target: unescape(fields[5]).into() }, 6),
         "c" => (Kind::CharDevice { major: number(5), minor: number(6) }, 7),
         "b" => (Kind::BlockDevice { major: number(5), minor: number(6) }, 7),

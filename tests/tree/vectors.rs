@@ -1,4 +1,5 @@
-//! The digest of a tree by the Rust code, by `tests/tree_digest.py`, and as written down in `tests/tree/vectors.json`.
+//! The digest of a tree by the Rust code, by `tests/tree_digest.py`, and as written down in
+//! `tests/tree/vectors.json`.
 
 use crate::support::{Item, directory, file, fresh, make, read, symlink, walk};
 use base64::Engine as _;
@@ -14,7 +15,11 @@ fn vectors() -> Vec<(String, Vec<u8>, Option<String>)> {
     let vectors: Vec<Value> = serde_json::from_str(include_str!("vectors.json")).unwrap();
     let vector = |vector: &Value| {
         let archive = STANDARD.decode(vector["archive"].as_str().unwrap()).unwrap();
-        (vector["name"].as_str().unwrap().to_owned(), archive, vector["digest"].as_str().map(str::to_owned))
+        (
+            vector["name"].as_str().unwrap().to_owned(),
+            archive,
+            vector["digest"].as_str().map(str::to_owned),
+        )
     };
     vectors.iter().map(vector).collect()
 }

@@ -19,7 +19,8 @@ pub(super) const VERIFY_BLOB: &str = "Examples:
 pub struct VerifyBlob {
     /// The file, `-` for standard input, or `sha256:HEX` of a file that is elsewhere
     pub file: Option<String>,
-    /// The signature is of this list of digests (SHA256SUMS, FILE.sha256): verify it, and every file in it
+    /// The signature is of this list of digests (SHA256SUMS, FILE.sha256): verify it, and every
+    /// file in it
     #[arg(long, value_name = "LIST")]
     pub all: Option<PathBuf>,
     /// Pass over files of the list that are not there
@@ -34,7 +35,8 @@ pub struct VerifyBlob {
     /// The signer's certificate, PEM or base64 of it: a path, https://... or env://VAR
     #[arg(long, alias = "cert", value_name = "CERTIFICATE")]
     pub certificate: Option<String>,
-    /// Certificates between that and an authority of the trusted root; none of them is trusted for being named here
+    /// Certificates between that and an authority of the trusted root; none of them is trusted for
+    /// being named here
     #[arg(long, alias = "cert-chain", value_name = "CERTIFICATES")]
     pub certificate_chain: Option<String>,
     /// All of it in one file: a Sigstore bundle, or that of cosign 1 and 2
@@ -43,7 +45,8 @@ pub struct VerifyBlob {
     /// A timestamp beside the signature, as cosign writes it
     #[arg(long, value_name = "FILE")]
     pub rfc3161_timestamp: Option<String>,
-    /// The log that is asked where nothing says when it was signed (default: COSIGN_REKOR_URL, else the public one)
+    /// The log that is asked where nothing says when it was signed (default: COSIGN_REKOR_URL, else
+    /// the public one)
     #[arg(long, value_name = "URL")]
     pub rekor_url: Option<String>,
     /// Ask nobody

@@ -1,7 +1,9 @@
-//! Attaching a bundle: a referrer of its own, and where the registry does not list referrers, a line in the fallback index.
+//! Attaching a bundle: a referrer of its own, and where the registry does not list referrers, a
+//! line in the fallback index.
 //!
-//! OCI distribution-spec 1.1, "Pushing Manifests with Subject" and "Referrers Tag Schema". A registry that lists referrers needs
-//! no order between signers; the fallback index is a tag like any other, and is written as the `.sig` tag is.
+//! OCI distribution-spec 1.1, "Pushing Manifests with Subject" and "Referrers Tag Schema". A
+//! registry that lists referrers needs no order between signers; the fallback index is a tag like
+//! any other, and is written as the `.sig` tag is.
 
 use super::{Attached, Place, ROUNDS, authority};
 use crate::class::{Class, Failure};
@@ -16,10 +18,12 @@ use oci_distribution::manifest::{OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYP
 use std::collections::BTreeMap;
 
 impl Place<'_> {
-    /// Signs a statement about `subject` and attaches it, unless the same signer already signed exactly that.
+    /// Signs a statement about `subject` and attaches it, unless the same signer already signed
+    /// exactly that.
     ///
     /// # Errors
-    /// Those of the registry; `state` where no lock can be had; `registry` where what was written does not come back.
+    /// Those of the registry; `state` where no lock can be had; `registry` where what was written
+    /// does not come back.
     pub async fn attach_bundle(
         &self,
         subject: &SubjectDescriptor,
@@ -32,8 +36,9 @@ impl Place<'_> {
         let (authority, requirements) = ([authority(key)], Requirements::default());
         let checker = Checker::new(&authority, &requirements);
         let listed = self.listed(&subject.digest, &tag).await?;
-        let mut opened =
-            stream::iter(&listed).map(|manifest| self.verified(manifest, &subject.digest, &checker)).buffered(limits::PARALLEL);
+        let mut opened = stream::iter(&listed)
+            .map(|manifest| self.verified(manifest, &subject.digest, &checker))
+            .buffered(limits::PARALLEL);
         while let Some(found) = opened.next().await {
             // What cannot be read is not ours; that is for whoever verifies to complain about.
             if let Ok(Some(signature)) = found
@@ -45,11 +50,13 @@ impl Place<'_> {
         let manifest = self.write(subject, annotations, key, now).await?;
         // (read back) Everything comes from the registry, and our own checker has the last word.
         let signature = self.verified(&Digest::of(&manifest), &subject.digest, &checker).await?;
-        let signature = signature.ok_or_else(|| Failure::new(Class::Internal, "what was written is no signature"))?;
+        let signature = signature
+            .ok_or_else(|| Failure::new(Class::Internal, "what was written is no signature"))?;
         Ok(Attached { signature, already: false })
     }
 
-    /// Writes bundle and manifest, and the index where the registry does not say that it lists referrers.
+    /// Writes bundle and manifest, and the index where the registry does not say that it lists
+    /// referrers.
     async fn write(
         &self,
         subject: &SubjectDescriptor,
@@ -63,7 +70,10 @@ impl Place<'_> {
         let manifest = wire::write_referrer(&bundle, subject, now);
         self.client.put_blob(self.repository, &bundle).await?;
         self.client.put_blob(self.repository, wire::EMPTY_CONFIG).await?;
-        let pushed = self.client.put_manifest(self.repository, None, OCI_IMAGE_MEDIA_TYPE, &manifest).await?;
+        let pushed = self
+            .client
+            .put_manifest(self.repository, None, OCI_IMAGE_MEDIA_TYPE, &manifest)
+            .await?;
         if !pushed.subject_acknowledged {
             self.list(&subject.digest, &manifest).await?;
         }
@@ -75,8 +85,11 @@ impl Place<'_> {
         let tag = &Tag::of_referrers(subject);
         for _ in 0..ROUNDS {
             let mut index = match self.client.by_tag(self.repository, tag, Role::Image).await? {
-                // GitLab takes the name of this tag for the digest in it: what is put there can never be read.
-                Answer::There(index) if index.digest == *subject => return Err(nowhere_to_list(self.repository)),
+                // GitLab takes the name of this tag for the digest in it: what is put there can
+                // never be read.
+                Answer::There(index) if index.digest == *subject => {
+                    return Err(nowhere_to_list(self.repository));
+                }
                 Answer::There(index) => FallbackIndex::parse(&index.bytes)?,
                 Answer::Absent(_) => FallbackIndex::default(),
             };
@@ -84,7 +97,14 @@ impl Place<'_> {
                 return Ok(());
             }
             index.push(manifest)?;
-            self.client.put_manifest(self.repository, Some(tag), OCI_IMAGE_INDEX_MEDIA_TYPE, &index.to_bytes()).await?;
+            self.client
+                .put_manifest(
+                    self.repository,
+                    Some(tag),
+                    OCI_IMAGE_INDEX_MEDIA_TYPE,
+                    &index.to_bytes(),
+                )
+                .await?;
         }
         Err(super::replaced(self.repository, tag))
     }
@@ -92,17 +112,27 @@ impl Place<'_> {
     /// Returns every referrer that the registry or the fallback index lists.
     async fn listed(&self, digest: &Digest, tag: &Tag) -> Result<Vec<Digest>, Failure> {
         let subject = Subject { repository: self.repository.clone(), digest: *digest };
-        let (listed, tagged) =
-            tokio::join!(self.client.referrers(&subject, Role::Image), self.client.by_tag(self.repository, tag, Role::Image));
+        let (listed, tagged) = tokio::join!(
+            self.client.referrers(&subject, Role::Image),
+            self.client.by_tag(self.repository, tag, Role::Image)
+        );
         let mut all: Vec<Digest> = match listed? {
-            Referrers::Listed(listed) => listed.iter().map(|descriptor| descriptor.digest).collect(),
+            Referrers::Listed(listed) => {
+                listed.iter().map(|descriptor| descriptor.digest).collect()
+            }
             Referrers::NoApi(_) => Vec::new(),
         };
         if let Answer::There(manifest) = tagged?
             && manifest.digest != *digest
             && let ManifestKind::Index(index) = &manifest.kind
         {
-            all.extend(index.manifests.iter().filter_map(|entry| Descriptor::try_from(entry).ok()).map(|descriptor| descriptor.digest));
+            all.extend(
+                index
+                    .manifests
+                    .iter()
+                    .filter_map(|entry| Descriptor::try_from(entry).ok())
+                    .map(|descriptor| descriptor.digest),
+            );
         }
         all.sort_unstable();
         all.dedup();
@@ -110,12 +140,25 @@ impl Place<'_> {
     }
 
     /// Opens one referrer; `None` where it is no bundle, or an attestation.
-    async fn verified(&self, manifest: &Digest, image: &Digest, checker: &Checker<'_>) -> Result<Option<VerifiedSignature>, Failure> {
-        let Answer::There(manifest) = self.client.manifest(self.repository, manifest, limits::MANIFEST_BYTES).await? else {
-            return Err(Failure::new(Class::Registry, format!("`{}@{manifest}` is listed, and not there", self.repository)));
+    async fn verified(
+        &self,
+        manifest: &Digest,
+        image: &Digest,
+        checker: &Checker<'_>,
+    ) -> Result<Option<VerifiedSignature>, Failure> {
+        let Answer::There(manifest) =
+            self.client.manifest(self.repository, manifest, limits::MANIFEST_BYTES).await?
+        else {
+            return Err(Failure::new(
+                Class::Registry,
+                format!("`{}@{manifest}` is listed, and not there", self.repository),
+            ));
         };
-        let Referrer::Bundle { digest, bytes } = Referrer::parse(&manifest.bytes, image)? else { return Ok(None) };
-        let bundle = self.client.blob(self.repository, &digest, bytes, limits::BUNDLE_BYTES).await?;
+        let Referrer::Bundle { digest, bytes } = Referrer::parse(&manifest.bytes, image)? else {
+            return Ok(None);
+        };
+        let bundle =
+            self.client.blob(self.repository, &digest, bytes, limits::BUNDLE_BYTES).await?;
         Ok(trust::check_bundle(&Bundle::parse(&bundle, BundleSource::Registry)?, image, checker)?)
     }
 }

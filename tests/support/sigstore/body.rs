@@ -1,4 +1,5 @@
-//! Bodies of log entries, of every kind that cosign ever had made for signatures of images and blobs.
+//! Bodies of log entries, of every kind that cosign ever had made for signatures of images and
+//! blobs.
 
 use super::keys::{Key, pem};
 use super::sign::{Content, Signer};
@@ -53,7 +54,9 @@ impl Kind {
             Self::HashedRekord2 => {
                 let mut verifier = json!({"keyDetails": key.details()});
                 match signer {
-                    Signer::Certificate { leaf, .. } => verifier["x509Certificate"] = json!({"rawBytes": b64(leaf)}),
+                    Signer::Certificate { leaf, .. } => {
+                        verifier["x509Certificate"] = json!({"rawBytes": b64(leaf)})
+                    }
                     Signer::Key { spki } => verifier["publicKey"] = json!({"rawBytes": b64(spki)}),
                 }
                 json!({"hashedRekordV002": {

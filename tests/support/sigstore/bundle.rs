@@ -1,4 +1,5 @@
-//! The forms that a signature is written in: bundles of all versions, cosign's annotations, and cosign's old files.
+//! The forms that a signature is written in: bundles of all versions, cosign's annotations, and
+//! cosign's old files.
 
 use super::keys::pem;
 use super::sign::{Content, Signature, Signer};
@@ -42,11 +43,16 @@ impl Signature {
     pub fn bundle_of(&self, version: Version) -> Value {
         let mut material = match &self.signer {
             Signer::Key { spki } => json!({"publicKey": {"hint": b64(&sha256(spki))}}),
-            Signer::Certificate { leaf, .. } if version == Version::V03 => json!({"certificate": {"rawBytes": b64(leaf)}}),
+            Signer::Certificate { leaf, .. } if version == Version::V03 => {
+                json!({"certificate": {"rawBytes": b64(leaf)}})
+            }
             Signer::Certificate { leaf, chain } => {
                 // The root is the verifier's, so it is left out.
                 let above = chain.split_last().map_or(&[][..], |(_, above)| above);
-                let list: Vec<_> = std::iter::once(leaf).chain(above).map(|der| json!({"rawBytes": b64(der)})).collect();
+                let list: Vec<_> = std::iter::once(leaf)
+                    .chain(above)
+                    .map(|der| json!({"rawBytes": b64(der)}))
+                    .collect();
                 json!({"x509CertificateChain": {"certificates": list}})
             }
         };
@@ -58,31 +64,41 @@ impl Signature {
             material["tlogEntries"] = json!([entry]);
         }
         if let Some(token) = &self.timestamp {
-            material["timestampVerificationData"] = json!({"rfc3161Timestamps": [{"signedTimestamp": b64(token)}]});
+            material["timestampVerificationData"] =
+                json!({"rfc3161Timestamps": [{"signedTimestamp": b64(token)}]});
         }
-        let mut bundle = json!({"mediaType": version.media_type(), "verificationMaterial": material});
+        let mut bundle =
+            json!({"mediaType": version.media_type(), "verificationMaterial": material});
         match &self.content {
             Content::Message(_) => {
                 let digest = json!({"algorithm": self.algorithm, "digest": b64(&self.digest)});
-                bundle["messageSignature"] = json!({"messageDigest": digest, "signature": b64(&self.signature)});
+                bundle["messageSignature"] =
+                    json!({"messageDigest": digest, "signature": b64(&self.signature)});
             }
-            Content::Envelope { .. } => bundle["dsseEnvelope"] = self.content.envelope(&self.signature),
+            Content::Envelope { .. } => {
+                bundle["dsseEnvelope"] = self.content.envelope(&self.signature)
+            }
         }
         bundle
     }
 
     /// The annotations of the layer of a legacy signature.
     pub fn annotations(&self) -> BTreeMap<String, String> {
-        let mut annotations = BTreeMap::from([("dev.cosignproject.cosign/signature".to_owned(), b64(&self.signature))]);
+        let mut annotations = BTreeMap::from([(
+            "dev.cosignproject.cosign/signature".to_owned(),
+            b64(&self.signature),
+        )]);
         if let Signer::Certificate { .. } = self.signer {
             annotations.insert("dev.sigstore.cosign/certificate".to_owned(), self.signer.pem());
             annotations.insert("dev.sigstore.cosign/chain".to_owned(), self.chain_pem());
         }
         if let Some(entry) = &self.entry {
-            annotations.insert("dev.sigstore.cosign/bundle".to_owned(), entry.rekor_bundle().to_string());
+            annotations
+                .insert("dev.sigstore.cosign/bundle".to_owned(), entry.rekor_bundle().to_string());
         }
         if let Some(timestamp) = self.rfc3161() {
-            annotations.insert("dev.sigstore.cosign/rfc3161timestamp".to_owned(), timestamp.to_string());
+            annotations
+                .insert("dev.sigstore.cosign/rfc3161timestamp".to_owned(), timestamp.to_string());
         }
         annotations
     }
@@ -95,7 +111,9 @@ impl Signature {
     /// The authorities above the certificate in PEM, the root last.
     pub fn chain_pem(&self) -> String {
         match &self.signer {
-            Signer::Certificate { chain, .. } => chain.iter().map(|der| pem("CERTIFICATE", der)).collect(),
+            Signer::Certificate { chain, .. } => {
+                chain.iter().map(|der| pem("CERTIFICATE", der)).collect()
+            }
             Signer::Key { .. } => String::new(),
         }
     }
@@ -109,8 +127,9 @@ impl Signature {
         bundle
     }
 
-    /// The two files of `sign-blob --output-signature --output-certificate`, which have no evidence from a log: the signature
-    /// in base64, and the certificate in PEM, in base64 once more as cosign writes it by default.
+    /// The two files of `sign-blob --output-signature --output-certificate`, which have no evidence
+    /// from a log: the signature in base64, and the certificate in PEM, in base64 once more as
+    /// cosign writes it by default.
     pub fn detached(&self) -> (String, String) {
         (b64(&self.signature), b64(self.signer.pem().as_bytes()))
     }

@@ -1,6 +1,7 @@
 //! Certificate authorities, and the certificates that Fulcio makes.
 //!
-//! Everything about a leaf is a public field: a test takes the good one and spoils what it is about.
+//! Everything about a leaf is a public field: a test takes the good one and spoils what it is
+//! about.
 
 use super::ct::Sct;
 use super::keys::Key;
@@ -14,7 +15,8 @@ use x509_cert::certificate::{Certificate, TbsCertificate, Version};
 use x509_cert::der::oid::db::rfc5280;
 use x509_cert::ext::pkix::name::{GeneralName, OtherName};
 use x509_cert::ext::pkix::{
-    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName, SubjectKeyIdentifier,
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages,
+    SubjectAltName, SubjectKeyIdentifier,
 };
 use x509_cert::ext::{AsExtension, Extension};
 use x509_cert::name::Name;
@@ -41,15 +43,28 @@ impl Authority {
     pub fn root(name: &str, window: Window) -> Self {
         let key = Key::p384();
         let extensions = authority_extensions(&key, &key, &[]);
-        let tbs = tbs(1, &key, name.parse().unwrap(), name.parse().unwrap(), window, &key.spki(), extensions);
+        let tbs = tbs(
+            1,
+            &key,
+            name.parse().unwrap(),
+            name.parse().unwrap(),
+            window,
+            &key.spki(),
+            extensions,
+        );
         Self { certificate: signed(tbs, &key), key, serial: AtomicU32::new(2) }
     }
 
     /// An authority under this one, for these purposes alone (all, where there are none).
     pub fn intermediate(&self, name: &str, purposes: &[ObjectIdentifier], window: Window) -> Self {
         let key = Key::p384();
-        let certificate =
-            self.certify(name.parse().unwrap(), &key.spki(), window, authority_extensions(&key, &self.key, purposes), |_| Vec::new());
+        let certificate = self.certify(
+            name.parse().unwrap(),
+            &key.spki(),
+            window,
+            authority_extensions(&key, &self.key, purposes),
+            |_| Vec::new(),
+        );
         Self { key, certificate, serial: AtomicU32::new(1) }
     }
 
@@ -69,7 +84,8 @@ impl Authority {
             extensions.insert(1, extension(&ExtendedKeyUsage(leaf.purposes.clone()), false));
         }
         if leaf.authority {
-            extensions.push(extension(&BasicConstraints { ca: true, path_len_constraint: None }, true));
+            extensions
+                .push(extension(&BasicConstraints { ca: true, path_len_constraint: None }, true));
         }
         if !leaf.names.is_empty() {
             let names = leaf.names.iter().map(San::general).collect();
@@ -85,13 +101,16 @@ impl Authority {
         }
         extensions.extend(leaf.others.iter().cloned());
         let key_hash = sha256(&self.key.spki());
-        // The log signs what it is shown before the certificate is made, so before its own extension is there.
-        let certificate = self
-            .certify(Name::default(), spki, leaf.window, extensions, |tbs| Sct::extension(&leaf.scts, tbs, key_hash).into_iter().collect());
+        // The log signs what it is shown before the certificate is made, so before its own
+        // extension is there.
+        let certificate = self.certify(Name::default(), spki, leaf.window, extensions, |tbs| {
+            Sct::extension(&leaf.scts, tbs, key_hash).into_iter().collect()
+        });
         certificate.to_der().unwrap()
     }
 
-    /// Signs a certificate; `last` gets the encoded body as it is so far, and returns what is to be added.
+    /// Signs a certificate; `last` gets the encoded body as it is so far, and returns what is to be
+    /// added.
     pub fn certify(
         &self,
         subject: Name,
@@ -115,7 +134,8 @@ pub struct Leaf<'a> {
     /// Who signs it: usually the intermediate.
     pub issuer: &'a Authority,
     pub names: Vec<San>,
-    /// Fulcio's extensions: the last number of the OID, and the value as it stands in the extension; see [`claim`].
+    /// Fulcio's extensions: the last number of the OID, and the value as it stands in the
+    /// extension; see [`claim`].
     pub claims: BTreeMap<u32, Vec<u8>>,
     /// The extended key usages; the extension is left out where there are none.
     pub purposes: Vec<ObjectIdentifier>,
@@ -137,7 +157,11 @@ impl Leaf<'_> {
 
 /// A claim as Fulcio encodes it: the bare text in `.1` to `.6`, a DER `UTF8String` from `.8` on.
 pub fn claim(number: u32, text: &str) -> Vec<u8> {
-    if number < 7 { text.as_bytes().to_vec() } else { Utf8StringRef::new(text).unwrap().to_der().unwrap() }
+    if number < 7 {
+        text.as_bytes().to_vec()
+    } else {
+        Utf8StringRef::new(text).unwrap().to_der().unwrap()
+    }
 }
 
 /// A subject alternative name.
@@ -151,7 +175,8 @@ pub enum San {
 }
 
 impl San {
-    /// What Fulcio makes of an identity: a URI where it has a scheme, an e-mail address where it has an `@`, else a user name.
+    /// What Fulcio makes of an identity: a URI where it has a scheme, an e-mail address where it
+    /// has an `@`, else a user name.
     pub fn of(identity: &str) -> Self {
         if identity.contains("://") {
             Self::Uri(identity.to_owned())
@@ -184,7 +209,13 @@ pub fn extension(value: &impl AsExtension, critical: bool) -> Extension {
 fn authority_extensions(key: &Key, issuer: &Key, purposes: &[ObjectIdentifier]) -> Vec<Extension> {
     let mut extensions = vec![
         extension(&KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign), true),
-        extension(&BasicConstraints { ca: true, path_len_constraint: Some(u8::from(purposes.is_empty())) }, true),
+        extension(
+            &BasicConstraints {
+                ca: true,
+                path_len_constraint: Some(u8::from(purposes.is_empty())),
+            },
+            true,
+        ),
         extension(&SubjectKeyIdentifier(key_identifier(&key.spki())), false),
         extension(&authority_identifier(issuer), false),
     ];
@@ -201,10 +232,21 @@ pub fn key_identifier(spki: &[u8]) -> OctetString {
 
 /// The extension that names the issuer's key.
 pub fn authority_identifier(issuer: &Key) -> AuthorityKeyIdentifier {
-    AuthorityKeyIdentifier { key_identifier: Some(key_identifier(&issuer.spki())), ..AuthorityKeyIdentifier::default() }
+    AuthorityKeyIdentifier {
+        key_identifier: Some(key_identifier(&issuer.spki())),
+        ..AuthorityKeyIdentifier::default()
+    }
 }
 
-fn tbs(serial: u32, signer: &Key, issuer: Name, subject: Name, window: Window, spki: &[u8], extensions: Vec<Extension>) -> TbsCertificate {
+fn tbs(
+    serial: u32,
+    signer: &Key,
+    issuer: Name,
+    subject: Name,
+    window: Window,
+    spki: &[u8],
+    extensions: Vec<Extension>,
+) -> TbsCertificate {
     TbsCertificate {
         version: Version::V3,
         serial_number: SerialNumber::from(serial),
@@ -222,7 +264,11 @@ fn tbs(serial: u32, signer: &Key, issuer: Name, subject: Name, window: Window, s
 fn signed(tbs_certificate: TbsCertificate, signer: &Key) -> Certificate {
     let signature = signer.sign(&tbs_certificate.to_der().unwrap());
     let signature_algorithm = tbs_certificate.signature.clone();
-    Certificate { tbs_certificate, signature_algorithm, signature: BitString::from_bytes(&signature).unwrap() }
+    Certificate {
+        tbs_certificate,
+        signature_algorithm,
+        signature: BitString::from_bytes(&signature).unwrap(),
+    }
 }
 
 fn time(at: jiff::Timestamp) -> Time {

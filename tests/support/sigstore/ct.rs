@@ -1,4 +1,5 @@
-//! A certificate transparency log, as far as a certificate shows it: the promises (SCTs) in it. RFC 6962, sections 3.2 and 3.3.
+//! A certificate transparency log, as far as a certificate shows it: the promises (SCTs) in it. RFC
+//! 6962, sections 3.2 and 3.3.
 
 use super::keys::Key;
 use der::Encode;
@@ -35,9 +36,14 @@ impl Sct<'_> {
         if scts.is_empty() {
             return None;
         }
-        let list: Vec<u8> = scts.iter().flat_map(|sct| sized(2, &sct.encode(tbs, issuer))).collect();
+        let list: Vec<u8> =
+            scts.iter().flat_map(|sct| sized(2, &sct.encode(tbs, issuer))).collect();
         let value = OctetString::new(sized(2, &list)).unwrap().to_der().unwrap();
-        Some(Extension { extn_id: SCT_LIST, critical: false, extn_value: OctetString::new(value).unwrap() })
+        Some(Extension {
+            extn_id: SCT_LIST,
+            critical: false,
+            extn_value: OctetString::new(value).unwrap(),
+        })
     }
 
     /// `SignedCertificateTimestamp`, over what section 3.2 calls `digitally-signed`.
@@ -49,7 +55,15 @@ impl Sct<'_> {
         const SHA256_ECDSA: [u8; 2] = [4, 3];
         let time = u64::try_from(self.at.as_millisecond()).unwrap().to_be_bytes();
         let issuer = self.issuer.unwrap_or(issuer);
-        let signed = [&[V1, CERTIFICATE_TIMESTAMP][..], &time, &PRECERT_ENTRY, &issuer, &sized(3, tbs), &NO_EXTENSIONS].concat();
+        let signed = [
+            &[V1, CERTIFICATE_TIMESTAMP][..],
+            &time,
+            &PRECERT_ENTRY,
+            &issuer,
+            &sized(3, tbs),
+            &NO_EXTENSIONS,
+        ]
+        .concat();
         let signature = sized(2, &self.log.key.sign(&signed));
         [&[V1][..], &self.log.key.id(), &time, &NO_EXTENSIONS, &SHA256_ECDSA, &signature].concat()
     }

@@ -29,10 +29,13 @@ impl Key {
         Self::Ed25519(Ed25519KeyPair::generate().unwrap())
     }
 
-    /// Signs with the digest of the key's own size: SHA-256 for P-256, SHA-384 for P-384; Ed25519 takes the message.
+    /// Signs with the digest of the key's own size: SHA-256 for P-256, SHA-384 for P-384; Ed25519
+    /// takes the message.
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
-            Self::P256(key) | Self::P384(key) => key.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),
+            Self::P256(key) | Self::P384(key) => {
+                key.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
+            }
             Self::Ed25519(key) => key.sign(message).as_ref().to_vec(),
         }
     }
@@ -59,7 +62,8 @@ impl Key {
         pem("PUBLIC KEY", &self.spki())
     }
 
-    /// What Rekor v1 and CT logs are called by, and what cosign hints at a key with: the digest of the SubjectPublicKeyInfo.
+    /// What Rekor v1 and CT logs are called by, and what cosign hints at a key with: the digest of
+    /// the SubjectPublicKeyInfo.
     pub fn id(&self) -> [u8; 32] {
         sha256(&self.spki())
     }
@@ -78,8 +82,9 @@ impl Key {
         }
     }
 
-    /// The digest that a log entry of a signature by this key names: Rekor v1's word, Rekor v2's word, the digest. Ed25519
-    /// has none of its own; a log takes SHA-256 for it only where it does not check the signature against the digest.
+    /// The digest that a log entry of a signature by this key names: Rekor v1's word, Rekor v2's
+    /// word, the digest. Ed25519 has none of its own; a log takes SHA-256 for it only where it does
+    /// not check the signature against the digest.
     pub fn digest(&self, message: &[u8]) -> (&'static str, &'static str, Vec<u8>) {
         match self {
             Self::P384(_) => ("sha384", "SHA2_384", Sha384::digest(message).to_vec()),

@@ -23,7 +23,8 @@ pub struct Log {
     pub key: Key,
     /// The host of its `baseUrl`.
     pub host: String,
-    /// How many entries older shards of a v1 log hold: an entry's index counts them, its place in the tree doesn't.
+    /// How many entries older shards of a v1 log hold: an entry's index counts them, its place in
+    /// the tree doesn't.
     pub before: u64,
     leaves: Mutex<Vec<Leaf>>,
 }
@@ -45,12 +46,24 @@ impl Leaf {
 impl Log {
     /// An empty log of Rekor v1.
     pub fn v1(host: &str) -> Self {
-        Self { kind: LogKind::V1, key: Key::p256(), host: host.to_owned(), before: 1_000, leaves: Mutex::default() }
+        Self {
+            kind: LogKind::V1,
+            key: Key::p256(),
+            host: host.to_owned(),
+            before: 1_000,
+            leaves: Mutex::default(),
+        }
     }
 
     /// An empty log of Rekor v2. Its key is Ed25519, as that of the public one.
     pub fn v2(host: &str) -> Self {
-        Self { kind: LogKind::V2, key: Key::ed25519(), host: host.to_owned(), before: 0, leaves: Mutex::default() }
+        Self {
+            kind: LogKind::V2,
+            key: Key::ed25519(),
+            host: host.to_owned(),
+            before: 0,
+            leaves: Mutex::default(),
+        }
     }
 
     /// The same as its own first shard: index and place are one.
@@ -60,13 +73,15 @@ impl Log {
 
     /// The same with entries of other people, so that a proof has something to prove.
     pub fn with_strangers(self, number: usize, at: Timestamp) -> Self {
-        let strangers = (0..number).map(|stranger| Leaf::new(Kind::HashedRekord, &json!({"stranger": stranger}), at));
+        let strangers = (0..number)
+            .map(|stranger| Leaf::new(Kind::HashedRekord, &json!({"stranger": stranger}), at));
         self.leaves.lock().unwrap().extend(strangers);
         self
     }
 
-    /// What the trusted root knows it by. v1: the digest of the key. v2: the key identifier of a signed note
-    /// (<https://c2sp.org/signed-note>), in full: over the name, the type of signature (Ed25519 is 1) and the bare key.
+    /// What the trusted root knows it by. v1: the digest of the key. v2: the key identifier of a
+    /// signed note (<https://c2sp.org/signed-note>), in full: over the name, the type of signature
+    /// (Ed25519 is 1) and the bare key.
     pub fn id(&self) -> [u8; 32] {
         match self.kind {
             LogKind::V1 => self.key.id(),
@@ -99,7 +114,8 @@ impl Log {
         let hashes: Vec<_> = leaves.iter().map(|leaf| leaf.hash).collect();
         let Leaf { kind, body, at, .. } = &leaves[place];
         let root = merkle::root(&hashes);
-        let (position, size) = (u64::try_from(place).unwrap(), u64::try_from(leaves.len()).unwrap());
+        let (position, size) =
+            (u64::try_from(place).unwrap(), u64::try_from(leaves.len()).unwrap());
         let mut entry = Entry {
             kind: *kind,
             body: body.clone(),
@@ -171,7 +187,8 @@ impl Entry {
         json!({"SignedEntryTimestamp": b64(self.promise.as_ref().unwrap()), "Payload": self.payload()})
     }
 
-    /// A `TransparencyLogEntry` as protojson writes it: numbers as text, and no field that has its default.
+    /// A `TransparencyLogEntry` as protojson writes it: numbers as text, and no field that has its
+    /// default.
     pub fn bundle_entry(&self) -> Value {
         let mut entry = json!({});
         if self.index != 0 {

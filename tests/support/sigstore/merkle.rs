@@ -25,8 +25,11 @@ pub fn path(index: usize, leaves: &[[u8; 32]]) -> Vec<[u8; 32]> {
         return Vec::new();
     }
     let (left, right) = split(leaves);
-    let (mut path, sibling) =
-        if index < left.len() { (path(index, left), root(right)) } else { (path(index - left.len(), right), root(left)) };
+    let (mut path, sibling) = if index < left.len() {
+        (path(index, left), root(right))
+    } else {
+        (path(index - left.len(), right), root(left))
+    };
     path.push(sibling);
     path
 }

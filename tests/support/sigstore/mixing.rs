@@ -1,9 +1,11 @@
-//! Row S28 of `reference/security.md`: parts of three good signatures of the same thing, put together in every way. Whoever
-//! accepts one of the mixtures lets somebody put his name, or an old time, on another's signature.
+//! Row S28 of `reference/security.md`: parts of three good signatures of the same thing, put
+//! together in every way. Whoever accepts one of the mixtures lets somebody put his name, or an old
+//! time, on another's signature.
 
 use super::sign::Signature;
 
-/// All 81 ways to take certificate, signature, entry and time stamp from three signatures, and from which each was taken.
+/// All 81 ways to take certificate, signature, entry and time stamp from three signatures, and from
+/// which each was taken.
 pub fn mixtures(three: &[Signature; 3]) -> impl Iterator<Item = ([usize; 4], Signature)> {
     (0..81).map(|number| {
         let from = [number / 27, number / 9 % 3, number / 3 % 3, number % 3];
@@ -21,9 +23,13 @@ pub fn mixtures(three: &[Signature; 3]) -> impl Iterator<Item = ([usize; 4], Sig
     })
 }
 
-/// The mixtures on which a judge is wrong, where those are bad that differ from all three. A part that the three share makes
-/// some mixtures the same as an original: without time stamps 27 are good, not 3.
-pub fn misjudged(three: &[Signature; 3], judge: impl Fn(&Signature) -> Result<(), String>) -> Vec<([usize; 4], Result<(), String>)> {
+/// The mixtures on which a judge is wrong, where those are bad that differ from all three. A part
+/// that the three share makes some mixtures the same as an original: without time stamps 27 are
+/// good, not 3.
+pub fn misjudged(
+    three: &[Signature; 3],
+    judge: impl Fn(&Signature) -> Result<(), String>,
+) -> Vec<([usize; 4], Result<(), String>)> {
     mixtures(three)
         .map(|(from, mixed)| (from, three.contains(&mixed), judge(&mixed)))
         .filter(|(_, good, verdict)| verdict.is_ok() != *good)

@@ -1,8 +1,9 @@
-//! A whole Sigstore in this process: certificate authority, CT log, both Rekors, time stamping authority, and the trusted root
-//! that names them. Its clock is an argument of everything.
+//! A whole Sigstore in this process: certificate authority, CT log, both Rekors, time stamping
+//! authority, and the trusted root that names them. Its clock is an argument of everything.
 //!
-//! It makes what real services and the real cosign make (`../shared/vectors/cosign-images`), and anything that is wrong in one
-//! place: each part of a signature is a public field, so a test can put the certificate of one beside the entry of another.
+//! It makes what real services and the real cosign make (`../shared/vectors/cosign-images`), and
+//! anything that is wrong in one place: each part of a signature is a public field, so a test can
+//! put the certificate of one beside the entry of another.
 //!
 //! ```ignore
 //! let sigstore = Sigstore::new();
@@ -15,8 +16,9 @@
 //! other.bundle();              // a bundle v0.3 with a DSSE envelope
 //! ```
 //!
-//! Use it with `#[path = "support/sigstore/mod.rs"] mod model;`. `tests/sigstore.rs` holds it against the crate
-//! `sigstore-verify`: what it calls good is accepted there, and what it spoils is refused.
+//! Use it with `#[path = "support/sigstore/mod.rs"] mod model;`. `tests/sigstore.rs` holds it
+//! against the crate `sigstore-verify`: what it calls good is accepted there, and what it spoils is
+//! refused.
 
 #![allow(dead_code, unused_imports, unreachable_pub, missing_docs, missing_debug_implementations)]
 
@@ -53,7 +55,8 @@ use sha2::{Digest, Sha256};
 
 /// One instance, with keys of its own.
 pub struct Sigstore {
-    /// When it was made. Nothing later than the machine's clock can be verified, for sigstore-verify reads that itself.
+    /// When it was made. Nothing later than the machine's clock can be verified, for
+    /// sigstore-verify reads that itself.
     pub now: Timestamp,
     /// While its keys and authorities are good.
     pub window: Window,
@@ -79,7 +82,11 @@ impl Sigstore {
         let year = SignedDuration::from_hours(24 * 365);
         let window = Window { from: now - year, until: now + year };
         let root = Authority::root("CN=test-fulcio-root,O=sigstore.test", window);
-        let fulcio = root.intermediate("CN=test-fulcio-intermediate,O=sigstore.test", &[CODE_SIGNING], window);
+        let fulcio = root.intermediate(
+            "CN=test-fulcio-intermediate,O=sigstore.test",
+            &[CODE_SIGNING],
+            window,
+        );
         Self {
             now,
             window,
@@ -119,7 +126,8 @@ impl Sigstore {
         })
     }
 
-    /// Begins a signature by `dev@example.com` of an hour ago, by a fresh key, with an entry in Rekor v1.
+    /// Begins a signature by `dev@example.com` of an hour ago, by a fresh key, with an entry in
+    /// Rekor v1.
     pub fn sign(&self) -> Signing<'_> {
         Signing::new(self)
     }

@@ -17,10 +17,14 @@ pub struct Issuer {
 
 impl Issuer {
     pub fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap() }
+        Self {
+            url: url.to_owned(),
+            key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
+        }
     }
 
-    /// A token for Sigstore about this subject, good for five minutes; `more` adds claims, and replaces ours.
+    /// A token for Sigstore about this subject, good for five minutes; `more` adds claims, and
+    /// replaces ours.
     pub fn token(&self, subject: &str, at: Timestamp, more: &Value) -> String {
         let mut claims = json!({
             "iss": self.url,
@@ -43,7 +47,11 @@ impl Issuer {
     /// A token with exactly these claims.
     pub fn sign(&self, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let text = format!("{}.{}", part(&json!({"alg": "ES256", "kid": self.key_name(), "typ": "JWT"})), part(claims));
+        let text = format!(
+            "{}.{}",
+            part(&json!({"alg": "ES256", "kid": self.key_name(), "typ": "JWT"})),
+            part(claims)
+        );
         let signature = self.key.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
         format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
     }

@@ -74,7 +74,8 @@ impl<'a> Signing<'a> {
         self
     }
 
-    /// When: the certificate is made and good for ten minutes, promised, used, logged and stamped, all at this time.
+    /// When: the certificate is made and good for ten minutes, promised, used, logged and stamped,
+    /// all at this time.
     pub fn at(mut self, time: Timestamp) -> Self {
         self.leaf.window = Window { from: time, until: time + SignedDuration::from_mins(10) };
         self.leaf.scts.iter_mut().for_each(|sct| sct.at = time);
@@ -114,7 +115,8 @@ impl<'a> Signing<'a> {
         self
     }
 
-    /// Which of the two logs gets an entry. With v2 comes a time stamp, for nothing else says the time there.
+    /// Which of the two logs gets an entry. With v2 comes a time stamp, for nothing else says the
+    /// time there.
     pub fn log(self, kind: LogKind) -> Self {
         let sigstore = self.sigstore;
         match kind {
@@ -173,7 +175,8 @@ impl<'a> Signing<'a> {
 
     /// Signs an image in the legacy form: the payload is the layer of a `.sig` manifest.
     pub fn legacy(self, image: &str) -> Signature {
-        let optional = if self.annotations.is_empty() { Value::Null } else { json!(self.annotations) };
+        let optional =
+            if self.annotations.is_empty() { Value::Null } else { json!(self.annotations) };
         let payload = json!({
             "critical": {
                 "identity": {"docker-reference": self.reference},
@@ -200,7 +203,10 @@ impl<'a> Signing<'a> {
     /// Signs any statement.
     pub fn statement(self, statement: &Value) -> Signature {
         let payload = statement.to_string().into_bytes();
-        self.content(Content::Envelope { payload_type: "application/vnd.in-toto+json".to_owned(), payload })
+        self.content(Content::Envelope {
+            payload_type: "application/vnd.in-toto+json".to_owned(),
+            payload,
+        })
     }
 
     /// Signs the bytes of a file.
@@ -230,7 +236,11 @@ impl<'a> Signing<'a> {
         });
         let timestamp = self.tsa.map(|tsa| {
             let stamp = Stamp::new(tsa, &signature, self.stamped);
-            if self.certificate_in_token { stamp.with_certificates().encode() } else { stamp.encode() }
+            if self.certificate_in_token {
+                stamp.with_certificates().encode()
+            } else {
+                stamp.encode()
+            }
         });
         let (_, algorithm, digest) = key.digest(&message);
         Signature { content, algorithm, digest, signature, signer, entry, timestamp }
@@ -266,7 +276,8 @@ impl Content {
         match self {
             Self::Message(bytes) => bytes.clone(),
             Self::Envelope { payload_type, payload } => {
-                let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
+                let head =
+                    format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
                 [head.as_bytes(), payload].concat()
             }
         }
@@ -281,7 +292,8 @@ impl Content {
 /// Whose signature it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signer {
-    /// A certificate, and what cosign puts beside a legacy signature: the authorities above, the root last.
+    /// A certificate, and what cosign puts beside a legacy signature: the authorities above, the
+    /// root last.
     Certificate { leaf: Vec<u8>, chain: Vec<Vec<u8>> },
     /// A public key, which a verifier has to know already.
     Key { spki: Vec<u8> },

@@ -5,8 +5,13 @@ use super::keys::Key;
 use super::{Window, sha256};
 use cms::cert::{CertificateChoices, IssuerAndSerialNumber};
 use cms::content_info::{CmsVersion, ContentInfo};
-use cms::signed_data::{CertificateSet, EncapsulatedContentInfo, SignedAttributes, SignedData, SignerIdentifier, SignerInfo, SignerInfos};
-use der::asn1::{Any, GeneralizedTime, Int, ObjectIdentifier, OctetString, OctetStringRef, SetOfVec};
+use cms::signed_data::{
+    CertificateSet, EncapsulatedContentInfo, SignedAttributes, SignedData, SignerIdentifier,
+    SignerInfo, SignerInfos,
+};
+use der::asn1::{
+    Any, GeneralizedTime, Int, ObjectIdentifier, OctetString, OctetStringRef, SetOfVec,
+};
 use der::{Decode, Encode, Sequence};
 use jiff::Timestamp;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -18,7 +23,8 @@ use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectKeyIden
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
 const TST_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.4");
-const SIGNING_CERTIFICATE_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
+const SIGNING_CERTIFICATE_V2: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
 /// The policy that Sigstore's own authority names.
 const POLICY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.2");
 
@@ -32,10 +38,15 @@ pub struct Tsa {
 
 impl Tsa {
     pub fn new(window: Window) -> Self {
-        Self::with(Authority::root("CN=test-tsa-root,O=sigstore.test", window), &[TIME_STAMPING], window)
+        Self::with(
+            Authority::root("CN=test-tsa-root,O=sigstore.test", window),
+            &[TIME_STAMPING],
+            window,
+        )
     }
 
-    /// An authority under another root, for other purposes (none: the extension is left out), or for a shorter time.
+    /// An authority under another root, for other purposes (none: the extension is left out), or
+    /// for a shorter time.
     pub fn with(root: Authority, purposes: &[ObjectIdentifier], window: Window) -> Self {
         let key = Key::p256();
         let mut extensions = vec![
@@ -46,7 +57,13 @@ impl Tsa {
         if !purposes.is_empty() {
             extensions.push(ca::extension(&ExtendedKeyUsage(purposes.to_vec()), true));
         }
-        let certificate = root.certify("CN=test-tsa,O=sigstore.test".parse().unwrap(), &key.spki(), window, extensions, |_| Vec::new());
+        let certificate = root.certify(
+            "CN=test-tsa,O=sigstore.test".parse().unwrap(),
+            &key.spki(),
+            window,
+            extensions,
+            |_| Vec::new(),
+        );
         Self { root, key, certificate, serial: AtomicU8::new(1) }
     }
 
@@ -55,7 +72,8 @@ impl Tsa {
         self.certificate.to_der().unwrap()
     }
 
-    /// A token for these bytes (for Sigstore: the raw signature), without the authority's certificate.
+    /// A token for these bytes (for Sigstore: the raw signature), without the authority's
+    /// certificate.
     pub fn stamp(&self, bytes: &[u8], at: Timestamp) -> Vec<u8> {
         Stamp::new(self, bytes, at).encode()
     }
@@ -86,18 +104,25 @@ impl<'a> Stamp<'a> {
 
     /// The answer of an authority (`TimeStampResp`), in DER.
     pub fn encode(&self) -> Vec<u8> {
-        let serial = self.signers.first().map_or(0, |tsa| tsa.serial.fetch_add(1, Ordering::Relaxed) & 0x7f);
+        let serial =
+            self.signers.first().map_or(0, |tsa| tsa.serial.fetch_add(1, Ordering::Relaxed) & 0x7f);
         let info = TstInfo {
             version: 1,
             policy: POLICY,
-            message_imprint: MessageImprint { hash_algorithm: sha256_algorithm(), hashed_message: octets(&self.imprint) },
+            message_imprint: MessageImprint {
+                hash_algorithm: sha256_algorithm(),
+                hashed_message: octets(&self.imprint),
+            },
             serial_number: Int::new(&[serial]).unwrap(),
             gen_time: generalized(self.at),
             accuracy: Some(Accuracy { seconds: 1 }),
         };
         let info = info.to_der().unwrap();
-        let certificates: Vec<_> =
-            self.certificates.iter().map(|der| CertificateChoices::Certificate(Certificate::from_der(der).unwrap())).collect();
+        let certificates: Vec<_> = self
+            .certificates
+            .iter()
+            .map(|der| CertificateChoices::Certificate(Certificate::from_der(der).unwrap()))
+            .collect();
         let signed = SignedData {
             version: CmsVersion::V3,
             digest_algorithms: set(vec![sha256_algorithm()]),
@@ -107,14 +132,24 @@ impl<'a> Stamp<'a> {
             },
             certificates: (!certificates.is_empty()).then(|| CertificateSet(set(certificates))),
             crls: None,
-            signer_infos: SignerInfos(set(self.signers.iter().map(|tsa| signer_info(tsa, &info, self.at)).collect())),
+            signer_infos: SignerInfos(set(self
+                .signers
+                .iter()
+                .map(|tsa| signer_info(tsa, &info, self.at))
+                .collect())),
         };
-        let token = ContentInfo { content_type: rfc5911::ID_SIGNED_DATA, content: Any::encode_from(&signed).unwrap() };
-        TimeStampResp { status: PkiStatusInfo { status: 0 }, time_stamp_token: Some(token) }.to_der().unwrap()
+        let token = ContentInfo {
+            content_type: rfc5911::ID_SIGNED_DATA,
+            content: Any::encode_from(&signed).unwrap(),
+        };
+        TimeStampResp { status: PkiStatusInfo { status: 0 }, time_stamp_token: Some(token) }
+            .to_der()
+            .unwrap()
     }
 }
 
-/// RFC 5652, section 5.4: what is signed are the attributes, as a set of their own, one of which is the digest of the content.
+/// RFC 5652, section 5.4: what is signed are the attributes, as a set of their own, one of which is
+/// the digest of the content.
 fn signer_info(tsa: &Tsa, info: &[u8], at: Timestamp) -> SignerInfo {
     let own = EssCertIdV2 { cert_hash: octets(&sha256(&tsa.certificate.to_der().unwrap())) };
     let attributes: SignedAttributes = set(vec![

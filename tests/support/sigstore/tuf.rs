@@ -1,7 +1,8 @@
-//! A TUF repository: what `trusted_root.json` is published by. Signed with keys of its own; anything may be published wrongly.
+//! A TUF repository: what `trusted_root.json` is published by. Signed with keys of its own;
+//! anything may be published wrongly.
 //!
-//! Consistent snapshots, as the public repository has them. Canonical JSON is securesystemslib's: keys sorted, and of strings only
-//! quotes and backslashes escaped.
+//! Consistent snapshots, as the public repository has them. Canonical JSON is securesystemslib's:
+//! keys sorted, and of strings only quotes and backslashes escaped.
 
 use super::keys::Key;
 use super::{hex, sha256};
@@ -19,7 +20,12 @@ pub struct Role {
 
 impl Role {
     fn new(keys: usize, threshold: u64) -> Self {
-        Self { keys: (0..keys).map(|_| Key::p256()).collect(), threshold, expires: "2999-01-01T00:00:00Z".to_owned(), version: 1 }
+        Self {
+            keys: (0..keys).map(|_| Key::p256()).collect(),
+            threshold,
+            expires: "2999-01-01T00:00:00Z".to_owned(),
+            version: 1,
+        }
     }
 
     fn members(&self) -> Value {
@@ -50,7 +56,8 @@ impl Tuf {
         Self::with_root_keys(target, 3, 2)
     }
 
-    /// The same with so many keys of the root, of which so many have to sign. The public repository has 5 and 3.
+    /// The same with so many keys of the root, of which so many have to sign. The public repository
+    /// has 5 and 3.
     pub fn with_root_keys(target: &Value, keys: usize, threshold: u64) -> Self {
         let mut tuf = Self {
             root: Role::new(keys, threshold),
@@ -98,16 +105,26 @@ impl Tuf {
 
     /// Signs and publishes targets, snapshot and timestamp as they are.
     pub fn publish(&self) {
-        let truth = json!({"length": self.target.len(), "hashes": {"sha256": hex(&sha256(&self.target))}});
+        let truth =
+            json!({"length": self.target.len(), "hashes": {"sha256": hex(&sha256(&self.target))}});
         let wanted = self.claimed.clone().unwrap_or(truth);
-        let targets = self.signed(&self.targets, json!({"_type": "targets", "targets": {"trusted_root.json": wanted}}));
-        let snapshot = self.signed(&self.snapshot, json!({"_type": "snapshot", "meta": {"targets.json": pin(&self.targets, &targets)}}));
+        let targets = self.signed(
+            &self.targets,
+            json!({"_type": "targets", "targets": {"trusted_root.json": wanted}}),
+        );
+        let snapshot = self.signed(
+            &self.snapshot,
+            json!({"_type": "snapshot", "meta": {"targets.json": pin(&self.targets, &targets)}}),
+        );
         let timestamp =
             self.signed(&self.timestamp, json!({"_type": "timestamp", "meta": {"snapshot.json": pin(&self.snapshot, &snapshot)}}));
         self.put(&format!("{}.targets.json", self.targets.version), targets);
         self.put(&format!("{}.snapshot.json", self.snapshot.version), snapshot);
         self.put("timestamp.json", timestamp);
-        self.put(&format!("targets/{}.trusted_root.json", hex(&sha256(&self.target))), self.target.clone());
+        self.put(
+            &format!("targets/{}.trusted_root.json", hex(&sha256(&self.target))),
+            self.target.clone(),
+        );
     }
 
     /// Publishes the next root, with new keys, signed by the old ones too.
@@ -123,14 +140,18 @@ impl Tuf {
     /// Signs the root as it is by these keys.
     pub fn root_by(&self, signers: &[&Key]) -> Vec<u8> {
         let mut keys = Map::new();
-        for key in [&self.root, &self.timestamp, &self.snapshot, &self.targets].into_iter().flat_map(|role| &role.keys) {
+        for key in [&self.root, &self.timestamp, &self.snapshot, &self.targets]
+            .into_iter()
+            .flat_map(|role| &role.keys)
+        {
             keys.insert(id(key), public(key));
         }
         let roles = json!({
             "root": self.root.members(), "timestamp": self.timestamp.members(),
             "snapshot": self.snapshot.members(), "targets": self.targets.members(),
         });
-        let root = json!({"_type": "root", "consistent_snapshot": true, "keys": keys, "roles": roles});
+        let root =
+            json!({"_type": "root", "consistent_snapshot": true, "keys": keys, "roles": roles});
         envelope(with(root, &self.root), signers)
     }
 
