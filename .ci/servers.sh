@@ -20,8 +20,7 @@
 #
 # A folder SERVERS_DIR/NAME holds each server's pid, address, log and data.
 
-servers_root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-servers_tools=$(cd -- "${LUET_COSIGN_TOOLS:-$servers_root/cache}/bin" && pwd) || return
+servers_tools=$(cd -- "${LUET_COSIGN_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/luet-cosign-tools}/bin" && pwd) || return
 PATH=$servers_tools:$PATH:/usr/sbin
 export PATH
 

@@ -31,7 +31,7 @@ tuf_url=http://127.0.0.1:8080
 trillian=127.0.0.1:8090
 
 services_root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-services_tools=$(cd -- "${LUET_COSIGN_TOOLS:-$services_root/cache}" && pwd) || return
+services_tools=$(cd -- "${LUET_COSIGN_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/luet-cosign-tools}" && pwd) || return
 services_python=$services_tools/python/bin/python
 services_share=$services_tools/share
 

@@ -4,17 +4,18 @@
 # versions, and prints what it got. What is already there at the right version is left alone, so a second run takes
 # about a second. Nothing is skipped: when a tool can't be had, this script fails.
 #
-#   .ci/tools.sh            installs into .ci/cache (ignored by git); LUET_COSIGN_TOOLS=DIR chooses another folder
+#   .ci/tools.sh            installs into ~/.cache/luet-cosign-tools, which every clone on this machine shares;
+#                           LUET_COSIGN_TOOLS=DIR chooses another folder
 #   .ci/tools.sh sigstore   what .ci/services.sh needs beside those: Sigstore's services, their database, sigstore-python
-#   .ci/cache/bin           put this first on PATH
-#   .ci/cache/versions*.txt what was installed
+#   DIR/bin                 put this first on PATH
+#   DIR/versions*.txt       what was installed
 #
 # Debian packages with a service (docker.io) are installed for their programs only; no service is started.
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 project=$(dirname -- "$here")
-tools=${LUET_COSIGN_TOOLS:-$here/cache}
+tools=${LUET_COSIGN_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/luet-cosign-tools}
 mkdir -p "$tools/bin" "$tools/scratch"
 tools=$(cd -- "$tools" && pwd)
 bin=$tools/bin
@@ -45,6 +46,8 @@ debian_packages=(
     docker.io      # dockerd, and its client
     hyperfine      # benchmark runner
     musl-tools     # musl-gcc, for the static release binary
+    python3        # checks of scripts, and servers that lie
+    shellcheck     # the step `scripts`
     umoci          # another unpacker, for what may differ between two
 )
 service_packages=(

@@ -50,7 +50,6 @@ fn yaml_file(path: &str) -> Value {
 fn files() -> Vec<PathBuf> {
     const LEFT_OUT: &[&str] = &[
         ".git",
-        ".ci/cache",
         "fuzz/artifacts",
         "fuzz/corpus",
         "fuzz/coverage",
