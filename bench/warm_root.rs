@@ -15,21 +15,15 @@
     missing_docs
 )]
 
-#[allow(dead_code, unreachable_pub, missing_docs, missing_debug_implementations)]
-#[path = "../tests/support/http.rs"]
-mod http;
-#[path = "../tests/support/sigstore/mod.rs"]
-mod model;
-
 use jiff::Timestamp;
 use luet_cosign::registry::{Client, Config};
 use luet_cosign::sigstore::{Mirror, Roots, Settings, Source};
 use luet_cosign::store::Locations;
 use luet_cosign::trust::Pieces;
-use model::Tuf;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use testkit::sigstore::Tuf;
 
 const RUNS: usize = 2_000;
 
@@ -77,11 +71,11 @@ fn main() {
             tuf.rotate();
         }
         let files = Arc::clone(&tuf.files);
-        let server = http::Server::start(move |request| {
+        let server = testkit::Server::start(move |request| {
             let files = files.lock().unwrap();
             files.get(request.path().trim_start_matches('/')).map_or_else(
-                || http::Answer::new(404),
-                |bytes| http::Answer::new(200).body(bytes.clone()),
+                || testkit::Answer::new(404),
+                |bytes| testkit::Answer::new(200).body(bytes.clone()),
             )
         });
         let mirror = Mirror { url: format!("http://{}", server.host()), root: tuf.first.clone() };

@@ -221,30 +221,94 @@ fn some_things_have_one_home() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+fn text(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Paths in a folder of the project, relative to its top.
+fn listed(folder: &str) -> Vec<String> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    std::fs::read_dir(&top)
+        .unwrap()
+        .map(|entry| format!("{folder}/{}", entry.unwrap().file_name().to_str().unwrap()))
+        .collect()
+}
+
+/// The lines of a table of a manifest.
+fn table(manifest: &str, name: &str) -> Vec<String> {
+    manifest
+        .lines()
+        .skip_while(|line| *line != format!("[{name}]"))
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
 #[test]
 fn every_dependency_says_what_it_is_for() {
-    let manifest = std::fs::read_to_string(root().join("../Cargo.toml")).unwrap();
-    let tables = manifest.split("\n[").filter(|table| {
-        table.starts_with("dependencies]") || table.starts_with("dev-dependencies]")
-    });
     let mut wrong = Vec::new();
-    for table in tables {
-        let mut above = "";
-        for line in table.lines().skip(1) {
-            let entry = line
-                .split_once('=')
-                .map(|(name, _)| name.trim())
-                .filter(|name| !name.is_empty() && !line.starts_with('#'));
-            if let Some(name) = entry
-                && !above.starts_with('#')
-                && name != "serde_json"
-            {
-                wrong.push(name.to_owned());
+    let crates = listed("crates").into_iter().map(|folder| format!("{folder}/Cargo.toml"));
+    for path in crates.chain(["Cargo.toml".to_owned()]) {
+        let manifest = text(&path);
+        for table in ["dependencies", "dev-dependencies"].map(|name| table(&manifest, name)) {
+            let mut above = "";
+            for line in &table {
+                let entry = line
+                    .split_once('=')
+                    .map(|(name, _)| name.trim())
+                    .filter(|name| !name.is_empty() && !line.starts_with('#'));
+                if let Some(name) = entry
+                    && !above.starts_with('#')
+                    && name != "serde_json"
+                {
+                    wrong.push(format!("{path}: {name}"));
+                }
+                above = line;
             }
-            above = line;
         }
     }
     assert!(wrong.is_empty(), "no comment above: {wrong:?}");
+}
+
+#[test]
+fn the_program_is_built_without_the_other_crates() {
+    let manifest = text("Cargo.toml");
+    let workspace = table(&manifest, "workspace");
+    for line in ["members = [\"crates/*\"]", "default-members = [\".\"]"] {
+        assert!(workspace.iter().any(|found| found == line), "{line}");
+    }
+    let program = table(&manifest, "dependencies");
+    let tests = table(&manifest, "dev-dependencies");
+    let ours = |line: &&String| line.contains("path =");
+    assert_eq!(program.iter().find(ours), None, "a crate of the tests is in the program");
+    // More than this one would be built, and run, by every `cargo test`.
+    assert_eq!(
+        tests.iter().filter(ours).collect::<Vec<_>>(),
+        ["testkit = { path = \"crates/testkit\" }"]
+    );
+    for folder in listed("crates") {
+        let manifest = text(&format!("{folder}/Cargo.toml"));
+        assert!(manifest.contains("\npublish = false\n"), "{folder}");
+    }
+}
+
+#[test]
+fn what_tests_share_is_in_testkit() {
+    let mut wrong = Vec::new();
+    let files = ["tests", "bench"].into_iter().flat_map(listed);
+    for path in files.filter(|path| path.ends_with(".rs")) {
+        let own = path.strip_prefix("tests/").unwrap_or(&path).trim_end_matches(".rs");
+        for line in text(&path).lines().map(str::trim) {
+            if let Some(included) = line.strip_prefix("#[path = \"")
+                && !included.starts_with(&format!("{own}/"))
+            {
+                wrong.push(format!("{path}: {line}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "compiled once for each test: {wrong:#?}");
 }
 
 #[test]

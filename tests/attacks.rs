@@ -11,16 +11,13 @@
     missing_docs
 )]
 
-#[path = "support/mod.rs"]
-mod support;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use luet_cosign::tree::{Expected, Limits, read_layer};
 use luet_cosign::trust::PrivateKey;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::OnceLock;
-use support::{PASSWORD, Plugin, Reply, Signature, TestRegistry, envelope, layer, unpack};
+use testkit::{PASSWORD, Plugin, Reply, Signature, TestRegistry, envelope, layer, unpack};
 
 const REPO: &str = "acme/packages";
 
@@ -399,7 +396,7 @@ fn a_sig_tag_of_unknown_layers_is_not_unsigned() {
     registry.push_manifest(
         REPO,
         Some(&format!("{}.sig", image.digest.replace(':', "-"))),
-        support::registry::MANIFEST,
+        testkit::registry::MANIFEST,
         m.as_bytes(),
     );
     let reply = plugin.pre_unpack(&registry.name(&format!("{REPO}:t")), &plugin.dest("d"));

@@ -48,14 +48,7 @@ fn yaml_file(path: &str) -> Value {
 
 /// Files of the repository, without what is built, fetched or git's own. Paths are relative.
 fn files() -> Vec<PathBuf> {
-    const LEFT_OUT: &[&str] = &[
-        ".git",
-        "fuzz/artifacts",
-        "fuzz/corpus",
-        "fuzz/coverage",
-        "fuzz/target",
-        "target",
-    ];
+    const LEFT_OUT: &[&str] = &[".git", "target"];
     let mut found = Vec::new();
     let mut folders = vec![top()];
     while let Some(folder) = folders.pop() {
@@ -107,14 +100,7 @@ fn run(arguments: &[&str], variables: &[(&str, &str)], input: &[u8]) -> (i32, St
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    for (name, folder) in
-        [("HOME", "home"), ("XDG_STATE_HOME", "state"), ("XDG_RUNTIME_DIR", "run")]
-    {
-        let folder = scratch.path().join(folder);
-        fs::create_dir(&folder).unwrap();
-        fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-        command.env(name, folder);
-    }
+    command.envs(testkit::folders(scratch.path()));
     command.envs(variables.iter().copied());
     let mut child = command.spawn().unwrap();
     // A program that answers without reading closes the pipe: that is no error.

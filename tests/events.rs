@@ -9,15 +9,12 @@
     missing_docs
 )]
 
-#[path = "support/mod.rs"]
-mod support;
-
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use support::{Plugin, Reply, envelope};
+use testkit::{Plugin, Reply, envelope};
 
 const IGNORED: &str = r#"{"state":"","data":"","error":""}"#;
 const OURS: [&str; 4] =

@@ -14,12 +14,6 @@
     missing_docs
 )]
 
-#[path = "support/mod.rs"]
-mod support;
-
-#[path = "support/sigstore/mod.rs"]
-mod model;
-
 #[path = "files/conformance.rs"]
 mod conformance;
 #[path = "files/keys.rs"]
@@ -39,12 +33,12 @@ mod spellings;
 #[path = "files/vectors.rs"]
 mod vectors;
 
-use model::{Signature, Sigstore};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
-use support::{Answer, Plugin, Server};
+use testkit::sigstore::{Signature, Sigstore};
+use testkit::{Answer, Plugin, Server};
 
 const FILE: &[u8] = b"what was released\n";
 const DEV: [&str; 4] = [

@@ -15,9 +15,6 @@
     missing_docs
 )]
 
-#[path = "support/mod.rs"]
-mod support;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use luet_cosign::config::Environment;
@@ -40,7 +37,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
-use support::{PASSWORD, layer};
+use testkit::{PASSWORD, layer};
 
 /// What is put into inputs: where parsers branch.
 const WORDS: &[&[u8]] = &[

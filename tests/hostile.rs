@@ -18,17 +18,6 @@
     missing_docs
 )]
 
-#[path = "support/mod.rs"]
-mod support;
-
-#[path = "registry/fixture.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    reason = "this is the whole toolbox of tests/registry.rs; a part of it is needed here"
-)]
-mod fixture;
-
 #[path = "hostile/answers.rs"]
 mod answers;
 #[path = "hostile/cases.rs"]

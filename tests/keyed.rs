@@ -12,9 +12,6 @@
     missing_docs
 )]
 
-#[path = "support/mod.rs"]
-mod support;
-
 #[path = "keyed/attacks.rs"]
 mod attacks;
 #[path = "keyed/edges.rs"]
@@ -40,7 +37,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Output;
 use std::sync::OnceLock;
-use support::{Image, Options, PASSWORD, Plugin, Reply, TestRegistry};
+use testkit::{Image, Options, PASSWORD, Plugin, Reply, TestRegistry};
 
 const REPO: &str = "acme/packages";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -162,10 +159,10 @@ impl World {
     }
 }
 
-fn legacy_signature(payload: &[u8], signature: &[u8]) -> support::Signature {
+fn legacy_signature(payload: &[u8], signature: &[u8]) -> testkit::Signature {
     let annotations =
         vec![("dev.cosignproject.cosign/signature".to_owned(), STANDARD.encode(signature))];
-    support::Signature { payload: payload.to_vec(), annotations }
+    testkit::Signature { payload: payload.to_vec(), annotations }
 }
 
 /// Signs a statement, whatever it is.

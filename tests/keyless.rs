@@ -11,11 +11,6 @@
     missing_docs
 )]
 
-#[path = "support/sigstore/mod.rs"]
-mod model;
-#[path = "support/mod.rs"]
-mod support;
-
 #[path = "keyless/advisories.rs"]
 mod advisories;
 #[path = "keyless/attacks.rs"]
@@ -40,10 +35,10 @@ use luet_cosign::trust::{
     VerifiedSignature, check_bundle,
 };
 use luet_cosign::wire::{Bundle, BundleSource, Signatures};
-use model::{LogKind, Signature, Signing, Sigstore};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::OnceLock;
+use testkit::sigstore::{LogKind, Signature, Signing, Sigstore};
 
 /// The image that everything here is about.
 const IMAGE: &str = "sha256:36909925fd20749255704b523256927a5a2da6584250575b44e1b14dc4a3275c";

@@ -10,12 +10,9 @@
     missing_docs
 )]
 
-#[path = "support/mod.rs"]
-mod support;
-
 use serde_json::Value;
 use std::sync::OnceLock;
-use support::{
+use testkit::{
     Answer, Auth, Image, Options, PASSWORD, Plugin, Reply, Server, TestRegistry, make_keys,
 };
 
@@ -62,7 +59,7 @@ fn signature_tag(image: &Image) -> String {
 
 /// The layer of the image of a tag.
 fn content(tag: &str) -> Vec<u8> {
-    support::layer(&[("usr/bin/tool", tag.as_bytes())])
+    testkit::layer(&[("usr/bin/tool", tag.as_bytes())])
 }
 
 impl World {
@@ -154,7 +151,7 @@ impl World {
         let dest = self.plugin.dest(&format!("dest{number}"));
         let before = self.plugin.pre_unpack(&image, &dest);
         if before.error.is_empty() {
-            support::unpack(layer, &dest);
+            testkit::unpack(layer, &dest);
             assert_eq!(self.plugin.post_unpack(&image, &dest).error, "");
         } else {
             self.plugin.post_unpack(&image, &dest).assert_refused("policy");
@@ -582,7 +579,7 @@ fn build_caches_are_not_signed_unless_asked_for() {
     let image = world.name(REPO, "cache");
     let data = serde_json::json!({"ImageName": image, "DockerFileName": "x.dockerfile"});
     for event in ["image.pre.push", "image.post.push"] {
-        world.plugin.send(event, &support::envelope(event, &data)).assert_silent_success();
+        world.plugin.send(event, &testkit::envelope(event, &data)).assert_silent_success();
     }
     assert!(world.registry.requests().is_empty());
 }
@@ -635,7 +632,7 @@ fn the_key_may_lie_in_a_variable_or_behind_an_https_url() {
     world.plugin.set("COSIGN_PUBLIC_KEY_LOCATION", "env://NOTHING");
     world.refused("yip-1.0", "secret");
 
-    let server = Server::start_tls(support::certificates::good(), |request| match request.path() {
+    let server = Server::start_tls(testkit::certificates::good(), |request| match request.path() {
         "/acme.pub" => Answer::new(200).body(pairs()[0].1.clone()),
         "/large" => Answer::new(200).endless("x"),
         "/http" => Answer::redirect(302, "http://example.com/acme.pub"),
@@ -643,7 +640,7 @@ fn the_key_may_lie_in_a_variable_or_behind_an_https_url() {
         _ => Answer::new(404),
     });
     let authority =
-        world.plugin.write("authority.pem", support::certificates::AUTHORITY).display().to_string();
+        world.plugin.write("authority.pem", testkit::certificates::AUTHORITY).display().to_string();
     let url = |path: &str| format!("https://localhost:{}{path}", server.address().port());
     // An authority that is not trusted, then what the server answers.
     world.plugin.set("COSIGN_PUBLIC_KEY_LOCATION", &url("/acme.pub"));

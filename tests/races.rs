@@ -9,13 +9,10 @@
     missing_docs
 )]
 
-#[path = "support/mod.rs"]
-mod support;
-
 use serde_json::Value;
 use std::path::Path;
 use std::process::Stdio;
-use support::{Gate, PASSWORD, Plugin, TestRegistry, layer, make_keys, unpack};
+use testkit::{Gate, PASSWORD, Plugin, TestRegistry, layer, make_keys, unpack};
 
 const REPO: &str = "acme/packages";
 
@@ -167,7 +164,7 @@ fn an_event_that_is_killed_decides_nothing_and_the_next_one_is_right() {
             let data = serde_json::json!({"Image": image, "Dest": dest});
             let mut command = plugin.raw();
             command
-                .args([event, &support::envelope(event, &data)])
+                .args([event, &testkit::envelope(event, &data)])
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
             let mut child = command.spawn().unwrap();

@@ -14,9 +14,6 @@
     missing_debug_implementations
 )]
 
-#[path = "support/mod.rs"]
-mod support;
-
 #[path = "registry/answers.rs"]
 mod answers;
 #[path = "registry/auth.rs"]
@@ -25,8 +22,6 @@ mod auth;
 mod credentials;
 #[path = "registry/faults.rs"]
 mod faults;
-#[path = "registry/fixture.rs"]
-mod fixture;
 #[path = "registry/limits.rs"]
 mod limits;
 #[path = "registry/manifests.rs"]

@@ -11,11 +11,6 @@
     missing_docs
 )]
 
-#[path = "support/sigstore/mod.rs"]
-mod model;
-#[path = "support/mod.rs"]
-mod support;
-
 #[path = "roots/attacks.rs"]
 mod attacks;
 #[path = "roots/fresh.rs"]
@@ -31,14 +26,14 @@ use luet_cosign::sigstore::{Mirror, Refreshed, Roots, Settings, Source};
 use luet_cosign::store::Locations;
 use luet_cosign::trust::{CertificateLog, Pieces, TrustedRoot};
 use luet_cosign::wire::Signatures;
-use model::tuf::Shared;
-use model::{Signature, Sigstore, Tuf};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use support::{Answer, Request, Server};
+use testkit::sigstore::tuf::Shared;
+use testkit::sigstore::{Signature, Sigstore, Tuf};
+use testkit::{Answer, Request, Server};
 
 /// An image; nothing here looks at it.
 const IMAGE: &str = "sha256:36909925fd20749255704b523256927a5a2da6584250575b44e1b14dc4a3275c";
@@ -60,10 +55,10 @@ fn certify(root: &TrustedRoot, signature: &Signature) -> Result<(), luet_cosign:
     let layer = json!({
         "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
         "size": signature.payload().len(),
-        "digest": support::digest(signature.payload()),
+        "digest": testkit::digest(signature.payload()),
         "annotations": signature.annotations(),
     });
-    let empty = json!({"mediaType": "application/vnd.oci.image.config.v1+json", "size": 2, "digest": support::digest(b"{}")});
+    let empty = json!({"mediaType": "application/vnd.oci.image.config.v1+json", "size": 2, "digest": testkit::digest(b"{}")});
     let manifest = json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": empty, "layers": [layer],
     });

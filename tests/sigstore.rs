@@ -1,4 +1,4 @@
-//! The Sigstore of `tests/support/sigstore`, judged by the crate `sigstore-verify` itself: what it
+//! The Sigstore of `testkit`, judged by the crate `sigstore-verify` itself: what it
 //! calls good is accepted, and what it spoils is refused for the reason that it was spoilt for. So
 //! a test of our own checker that uses it tests the checker.
 
@@ -11,9 +11,6 @@
     missing_docs
 )]
 
-#[path = "support/sigstore/mod.rs"]
-mod model;
-
 #[path = "sigstore/bad.rs"]
 mod bad;
 #[path = "sigstore/good.rs"]
@@ -25,8 +22,8 @@ mod known;
 #[path = "sigstore/mixing.rs"]
 mod mixing;
 
-use model::Sigstore;
 use std::sync::OnceLock;
+use testkit::sigstore::Sigstore;
 
 /// A digest of an image; nothing has it.
 const IMAGE: &str = "sha256:2ca10d204d0adbfce603da6886b15a3b98e277c5bf6c2090c054f027a7ffa703";

@@ -10,13 +10,10 @@
     missing_docs
 )]
 
-#[path = "support/mod.rs"]
-mod support;
-
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use support::{Answer, Image, PASSWORD, Plugin, Reply, TestRegistry, layer, unpack};
+use testkit::{Answer, Image, PASSWORD, Plugin, Reply, TestRegistry, layer, unpack};
 
 const REPO: &str = "acme/packages";
 
@@ -74,7 +71,7 @@ impl World {
         self.registry.push_signatures(
             REPO,
             &image.digest,
-            &[support::Signature { payload: payload.into_bytes(), annotations }],
+            &[testkit::Signature { payload: payload.into_bytes(), annotations }],
         );
         image
     }

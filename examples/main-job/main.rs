@@ -16,12 +16,9 @@
     missing_docs
 )]
 
-#[path = "../../tests/support/mod.rs"]
-mod support;
-
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use support::{PASSWORD, Plugin, Reply, TestRegistry, make_keys};
+use testkit::{PASSWORD, Plugin, Reply, TestRegistry, make_keys};
 
 /// What luet pushes for a repository of one package: its description, its tree, its metadata, and
 /// the package.
@@ -101,7 +98,7 @@ impl Tour {
         let reply = self.plugin.pre_unpack(&image, &dest);
         self.expect(&format!("image.pre.unpack  {image}"), &reply, before);
         if reply.error.is_empty() {
-            support::unpack(layer, &dest);
+            testkit::unpack(layer, &dest);
             let reply = self.plugin.post_unpack(&image, &dest);
             self.expect(&format!("image.post.unpack {image}"), &reply, after);
         }
@@ -211,7 +208,7 @@ impl Tour {
 
 /// The one layer of an image.
 fn content(repository: &str, tag: &str) -> Vec<u8> {
-    support::layer(&[("usr/share/demo/name", format!("{repository} {tag}").as_bytes())])
+    testkit::layer(&[("usr/share/demo/name", format!("{repository} {tag}").as_bytes())])
 }
 
 /// Builds the plugin with the cargo that runs this example, in the same profile, and returns where

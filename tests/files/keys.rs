@@ -2,7 +2,7 @@
 
 use super::*;
 use luet_cosign::trust::{Hasher, PublicKey};
-use model::Key;
+use testkit::sigstore::Key;
 
 fn message(key: &PublicKey, bytes: &[u8]) -> luet_cosign::trust::Message {
     let mut hasher = Hasher::new(key.needs());
@@ -108,7 +108,7 @@ fn ed25519_and_p384_sign_files_at_the_program() {
     let world = World::new();
     for (name, key) in [("p384", Key::p384()), ("ed", Key::ed25519())] {
         world.plugin.write(&format!("{name}.pub"), key.pem());
-        world.plugin.write(&format!("{name}.sig"), model::b64(&key.sign(FILE)));
+        world.plugin.write(&format!("{name}.sig"), testkit::sigstore::b64(&key.sign(FILE)));
         world.verify(&format!("--key {name}.pub --signature {name}.sig f")).assert_ok();
         world
             .verify(&format!("--key {name}.pub --signature {name}.sig trusted_root.json"))
@@ -124,7 +124,9 @@ fn ed25519_and_p384_sign_files_at_the_program() {
 fn a_certificate_for_a_p384_key_is_refused_for_what_its_entry_says() {
     let world = World::new();
     let key = Key::p384();
-    for (log, expected) in [(model::LogKind::V1, "unsupported"), (model::LogKind::V2, "tlog")] {
+    for (log, expected) in
+        [(testkit::sigstore::LogKind::V1, "unsupported"), (testkit::sigstore::LogKind::V2, "tlog")]
+    {
         let signature = world.sigstore.sign().with_key(&key).log(log).blob(FILE);
         world.plugin.write("b.json", signature.bundle().to_string());
         world.verify_dev("--bundle b.json f").assert_refused(expected);

@@ -5,9 +5,9 @@ use super::*;
 use jiff::{SignedDuration, Timestamp};
 use luet_cosign::name::Digest;
 use luet_cosign::wire;
-use model::{Kind, Log};
 use serde_json::json;
 use sigstore::trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT;
+use testkit::sigstore::{Kind, Log};
 
 const KUBECTL: &str = "sha256:982dfe7eb5c27120de6262d30fa3e8029bc1da9e632ce70570e9c921d2851fc2";
 const IDENTITY: &str = "krel-staging@k8s-releng-prod.iam.gserviceaccount.com";
@@ -56,7 +56,7 @@ impl Production {
     fn verify(&self, identity: &str, change: impl FnOnce(&mut Value)) -> Said {
         let mut root = json_of(SIGSTORE_PRODUCTION_TRUSTED_ROOT);
         let key = json!({
-            "rawBytes": model::b64(&self.log.key.spki()),
+            "rawBytes": testkit::sigstore::b64(&self.log.key.spki()),
             "keyDetails": self.log.key.details(),
             "validFor": {"start": "2022-01-01T00:00:00Z"},
         });
@@ -64,7 +64,7 @@ impl Production {
             "baseUrl": "https://rekor.test",
             "hashAlgorithm": "SHA2_256",
             "publicKey": key,
-            "logId": {"keyId": model::b64(&self.log.id())},
+            "logId": {"keyId": testkit::sigstore::b64(&self.log.id())},
         });
         root["tlogs"].as_array_mut().unwrap().push(ours);
         change(&mut root);

@@ -6,10 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use luet_cosign::trust::TrustedRoot;
 use luet_cosign::wire::LogAnswer;
-use model::{Content, Entry, Kind};
 use serde_json::json;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use testkit::sigstore::{Content, Entry, Kind};
 
 const FILES: &str = "--certificate f.pem --signature f.sig f";
 
@@ -186,7 +186,7 @@ fn tlog_get_prints_what_rekor_cli_prints() {
     let pretty =
         serde_json::to_string_pretty(&serde_json::json!({"HashedRekordObj": body["spec"]}))
             .unwrap();
-    let (log, time) = (model::hex(&logged.log), logged.integrated.unwrap());
+    let (log, time) = (testkit::sigstore::hex(&logged.log), logged.integrated.unwrap());
     let expected = format!(
         "LogID: {log}\nIndex: {index}\nIntegratedTime: {time}\nUUID: {uuid}\nBody: {pretty}\n\n"
     );

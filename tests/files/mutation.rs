@@ -11,8 +11,8 @@ use luet_cosign::trust::{
 use luet_cosign::wire::{
     Detached, FileSignature, read_bundle, read_certificate_file, read_signature,
 };
-use model::{Key, LogKind};
 use std::ops::Range;
+use testkit::sigstore::{Key, LogKind};
 
 fn dev(issuer: &str) -> Identity {
     Identity::Named {
@@ -139,7 +139,7 @@ fn our_own_bundles_have_no_byte_that_is_not_signed() {
     let (v1, v2) = (sigstore.sign().blob(FILE), sigstore.sign().log(LogKind::V2).blob(FILE));
     for (what, text, is_v2) in [
         ("bundle, v1", v1.bundle().to_string(), false),
-        ("bundle 0.1", v1.bundle_of(model::Version::V01).to_string(), false),
+        ("bundle 0.1", v1.bundle_of(testkit::sigstore::Version::V01).to_string(), false),
         ("bundle, v2", v2.bundle().to_string(), true),
         ("bundle of cosign 2", v1.blob_bundle().to_string(), false),
     ] {

@@ -42,12 +42,12 @@ fn kubernetes_prints_cosign_2_with_paths_and_with_urls() {
     world.plugin.write("f.cert", &cert);
     world.verify("f --signature f.sig --certificate f.cert --certificate-identity dev@example.com --certificate-oidc-issuer https://issuer.example").assert_ok();
     let release =
-        Server::start_tls(support::certificates::good(), move |request| match request.path() {
+        Server::start_tls(testkit::certificates::good(), move |request| match request.path() {
             "/f.sig" => Answer::new(200).body(sig.clone()),
             "/f.cert" => Answer::new(200).body(cert.clone()),
             _ => Answer::new(404),
         });
-    let authority = world.plugin.write("ca.pem", support::certificates::AUTHORITY);
+    let authority = world.plugin.write("ca.pem", testkit::certificates::AUTHORITY);
     world.plugin.set("SSL_CERT_FILE", authority.to_str().unwrap());
     let url = |name: &str| format!("https://{}{name}", release.host());
     world
@@ -96,7 +96,11 @@ fn bundles_of_both_forms_need_no_log() {
     let world = World::new();
     let signature = world.signed();
     world.plugin.write("old.json", signature.blob_bundle().to_string());
-    for version in [model::Version::V01, model::Version::V02, model::Version::V03] {
+    for version in [
+        testkit::sigstore::Version::V01,
+        testkit::sigstore::Version::V02,
+        testkit::sigstore::Version::V03,
+    ] {
         world.plugin.write(&format!("{version:?}.json"), signature.bundle_of(version).to_string());
     }
     for name in ["old", "V01", "V02", "V03"] {
@@ -121,8 +125,8 @@ fn bundles_of_both_forms_need_no_log() {
     world.verify_dev("--bundle old.json --signature f.sig --cert f.pem f").assert_ok();
     assert_eq!(world.asked(), 0);
     let der = match &signature.signer {
-        model::Signer::Certificate { leaf, .. } => STANDARD.encode(leaf),
-        model::Signer::Key { .. } => panic!("a certificate"),
+        testkit::sigstore::Signer::Certificate { leaf, .. } => STANDARD.encode(leaf),
+        testkit::sigstore::Signer::Key { .. } => panic!("a certificate"),
     };
     let mut with_der = signature.blob_bundle();
     with_der["cert"] = der.into();
@@ -134,7 +138,7 @@ fn bundles_of_both_forms_need_no_log() {
 #[test]
 fn a_log_of_the_second_kind_needs_a_timestamp_and_no_question() {
     let world = World::new();
-    let signature = world.sigstore.sign().log(model::LogKind::V2).blob(FILE);
+    let signature = world.sigstore.sign().log(testkit::sigstore::LogKind::V2).blob(FILE);
     world.plugin.write("b.json", signature.bundle().to_string());
     let said = world.verify_dev("--bundle b.json f");
     said.assert_ok();

@@ -3,9 +3,9 @@
 //! type and body are as recorded by the source that each names; names and digests are this test's
 //! own. The lists of absence are those of design.md section 4 and docs/verifying.md.
 
-use crate::support::http::Answer;
-use crate::support::registry::{INDEX, MANIFEST, Options};
 use crate::world::{Place, REPO, World};
+use testkit::http::Answer;
+use testkit::registry::{INDEX, MANIFEST, Options};
 
 /// One registry's three answers: for the `.sig` tag, the list of referrers, and the fallback tag.
 struct Recorded {

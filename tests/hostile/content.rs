@@ -1,10 +1,10 @@
 //! R02 to R09, R20 and R24: manifests and digests that are not what they should be.
 
 use crate::cases::Cases;
-use crate::support::http::Answer;
-use crate::support::registry::{CONFIG, INDEX, LAYER, MANIFEST, SIMPLE_SIGNING, digest};
 use crate::world::{BUNDLE, LAX, Place, REPO, SIGNATURE, World, bundle, signed};
 use serde_json::{Value, json};
+use testkit::http::Answer;
+use testkit::registry::{CONFIG, INDEX, LAYER, MANIFEST, SIMPLE_SIGNING, digest};
 
 /// Strings that are no digest, and would be a path or a host where they were pasted into one.
 const NO_DIGESTS: [(&str, &str); 9] = [

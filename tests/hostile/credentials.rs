@@ -6,12 +6,12 @@
 //! host is asked with the stored password (docs/policy.md, `auth_hosts`), for the registry itself
 //! could ask for that password in a `Basic` challenge. So realms are not tried at another port.
 
-use crate::fixture::{config, hash, repository, run, subject, tag, with_credential};
-use crate::support::certificates::{self, AUTHORITY};
-use crate::support::http::{Answer, Request, Server};
-use crate::support::registry::{Auth, Options, TestRegistry, digest};
-use crate::support::{Canary, Sink};
 use luet_cosign::registry::{Client, Credential, Role};
+use testkit::certificates::{self, AUTHORITY};
+use testkit::client::{config, hash, repository, run, subject, tag, with_credential};
+use testkit::http::{Answer, Request, Server};
+use testkit::registry::{Auth, Options, TestRegistry, digest};
+use testkit::{Canary, Sink};
 
 const SECRET: &str = "cAnary7+e/9!kQ~xW3:zP";
 const LAYER: &[u8] = b"layer";

@@ -4,10 +4,10 @@
 //! All of them share one registry, one policy, one store and one run of the host, as luet's
 //! parallel downloads do.
 
-use crate::support::http::Answer;
-use crate::support::registry::{INDEX, MANIFEST, digest};
 use crate::world::{BUNDLE, World, bundle, class_of, signature};
 use serde_json::json;
+use testkit::http::Answer;
+use testkit::registry::{INDEX, MANIFEST, digest};
 
 const AT_ONCE: usize = 64;
 
@@ -91,7 +91,7 @@ const KINDS: [(&str, &str, Plant); 16] = [
     }),
 ];
 
-fn push(world: &World, repo: &str) -> crate::support::Image {
+fn push(world: &World, repo: &str) -> testkit::Image {
     world.registry.push_image(repo, "1", &[&world.layer])
 }
 

@@ -1,7 +1,6 @@
 //! E01 to E15: a host that sends what no host should, and an environment that helps nobody.
 
 use crate::cases::Cases;
-use crate::support::{Gate, Plugin, Reply, envelope};
 use crate::world::{Place, World, class_of, plugin};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -9,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use testkit::{Gate, Plugin, Reply, envelope};
 
 const EVENT: &str = "image.pre.unpack";
 /// What an event that did not answer ends in: the host takes that for a crash, and stops.
@@ -527,7 +527,7 @@ fn orders(cases: &mut Cases) {
         class_of(&world.plugin.post_unpack(&world.name(), &dest))
     });
     cases.add("E14", "could not be asked, and unpacked nevertheless", "policy", || {
-        let world = World::lax().serve(Place::Sig, crate::support::Answer::new(503));
+        let world = World::lax().serve(Place::Sig, testkit::Answer::new(503));
         let dest = world.dest();
         assert_eq!(class_of(&world.plugin.pre_unpack(&world.name(), &dest)), "registry");
         class_of(&world.plugin.post_unpack(&world.name(), &dest))

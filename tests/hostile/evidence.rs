@@ -2,14 +2,14 @@
 //! with two faces.
 
 use crate::cases::Cases;
-use crate::support::http::Answer;
-use crate::support::registry::{CONFIG, INDEX, LAYER, MANIFEST, SIMPLE_SIGNING, Signature, digest};
-use crate::support::{Sink, layer};
 use crate::world::{BUNDLE, Place, REPO, SIGNATURE, World, bundle, pair, signed, untouched};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use luet_cosign::limits;
 use serde_json::json;
+use testkit::http::Answer;
+use testkit::registry::{CONFIG, INDEX, LAYER, MANIFEST, SIMPLE_SIGNING, Signature, digest};
+use testkit::{Sink, layer};
 
 pub(crate) fn cases(cases: &mut Cases) {
     many(cases);
@@ -364,9 +364,7 @@ fn two_faces(cases: &mut Cases) {
     type Change = fn(&World, &std::path::Path);
     let changes: [(&str, &str, Change); 6] = [
         ("nothing is changed", "", |world, dest| world.unpack(dest)),
-        ("another image", "tree", |_, dest| {
-            crate::support::unpack(&layer(&[("other", b"image")]), dest)
-        }),
+        ("another image", "tree", |_, dest| testkit::unpack(&layer(&[("other", b"image")]), dest)),
         ("other bytes of one file", "tree", |world, dest| {
             world.unpack(dest);
             std::fs::write(dest.join("usr/bin/tool"), "b tool").unwrap();
@@ -411,7 +409,7 @@ fn two_faces(cases: &mut Cases) {
     }
     cases.add("R22", "the host got evil bytes, and we the good ones", "tree", || {
         World::signed().install_and_unpack(|dest| {
-            crate::support::unpack(&layer(&[("usr/bin/tool", b"EVIL!!")]), dest)
+            testkit::unpack(&layer(&[("usr/bin/tool", b"EVIL!!")]), dest)
         })
     });
 }
@@ -435,7 +433,7 @@ fn rollback(cases: &mut Cases) {
             let dest = world.dest();
             let name = world.registry.name(&format!("{REPO}:repository.yaml"));
             assert_eq!(world.plugin.pre_unpack(&name, &dest).error, "");
-            crate::support::unpack(&content, &dest);
+            testkit::unpack(&content, &dest);
             last = crate::world::class_of(&world.plugin.post_unpack(&name, &dest));
         }
         last

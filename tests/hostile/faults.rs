@@ -3,16 +3,16 @@
 
 use crate::cases::Cases;
 use crate::events::{answered, shell};
-use crate::fixture::{client_with, reference, run};
-use crate::support::http::{Answer, Gate, Server};
-use crate::support::registry::{MANIFEST, TestRegistry};
-use crate::support::{Sink, envelope};
 use crate::world::{Place, World, class_of_result};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
+use testkit::client::{client_with, reference, run};
+use testkit::http::{Answer, Gate, Server};
+use testkit::registry::{MANIFEST, TestRegistry};
+use testkit::{Sink, envelope};
 
 const PLACES: [(&str, Place); 3] =
     [("the image", Place::Tag), ("signatures", Place::Sig), ("a payload", Place::Blobs)];

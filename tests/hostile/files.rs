@@ -2,12 +2,12 @@
 
 use crate::cases::Cases;
 use crate::events::shell;
-use crate::support::envelope;
 use crate::world::{Place, REPO, World, class_of};
 use luet_cosign::limits;
 use serde_json::json;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use testkit::envelope;
 
 pub(crate) fn cases(cases: &mut Cases) {
     folders(cases);
@@ -237,7 +237,7 @@ fn stale(cases: &mut Cases) {
     });
     cases.add("L04", "the signature is gone now", "rollback", || {
         let world = used();
-        world.serve(Place::Sig, crate::support::Answer::new(404)).install()
+        world.serve(Place::Sig, testkit::Answer::new(404)).install()
     });
 }
 

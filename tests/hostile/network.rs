@@ -3,11 +3,6 @@
 //! binary.
 
 use crate::cases::Cases;
-use crate::fixture::{client_with, logged_in, reference, run};
-use crate::support::certificates::{self, AUTHORITY};
-use crate::support::http::Answer;
-use crate::support::registry::{Auth, INDEX, Options, TestRegistry};
-use crate::support::{Signature, Sink};
 use crate::world::{LAX, Place, REPO, World, class_of, class_of_result, untouched};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +10,11 @@ use luet_cosign::registry::{Config, Proxies};
 use rustls::ServerConfig;
 use serde_json::json;
 use std::sync::Arc;
+use testkit::certificates::{self, AUTHORITY};
+use testkit::client::{client_with, logged_in, reference, run};
+use testkit::http::Answer;
+use testkit::registry::{Auth, INDEX, Options, TestRegistry};
+use testkit::{Signature, Sink};
 
 const SECRETS: [&str; 3] = ["password-canary", "token-canary", "user:password-canary"];
 
@@ -212,7 +212,7 @@ fn private_networks(cases: &mut Cases) {
         });
     }
     cases.add("N04", "a realm inside our network", "net", || {
-        let service = crate::support::Server::start_tls(certificates::good(), |_| {
+        let service = testkit::Server::start_tls(certificates::good(), |_| {
             Answer::new(200).json(r#"{"token":"x"}"#)
         });
         let challenge =
@@ -301,7 +301,7 @@ fn encryption(cases: &mut Cases) {
             format!("a certificate at the token service: {what}"),
             expected,
             move || {
-                let service = crate::support::Server::start_tls(tls(), |_| {
+                let service = testkit::Server::start_tls(tls(), |_| {
                     Answer::new(200).json(r#"{"token":"x"}"#)
                 });
                 let challenge = format!(

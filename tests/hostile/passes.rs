@@ -1,13 +1,13 @@
 //! N05 to N10, N13 and N19: who is shown a pass, who is asked for one, and where an upload may go.
 
 use crate::cases::Cases;
-use crate::fixture::logged_in;
 use crate::network::{ask, guarded, log_in};
-use crate::support::http::Answer;
-use crate::support::registry::{Auth, Options, TestRegistry};
-use crate::support::{Sink, certificates};
 use crate::world::{LAX, REPO, World, class_of, untouched};
 use serde_json::json;
+use testkit::client::logged_in;
+use testkit::http::Answer;
+use testkit::registry::{Auth, Options, TestRegistry};
+use testkit::{Sink, certificates};
 
 pub(crate) fn cases(cases: &mut Cases) {
     realms(cases);

@@ -7,9 +7,9 @@
 //! the one answer that *does* count.
 
 use crate::cases::Cases;
-use crate::support::http::Answer;
-use crate::support::registry::{INDEX, MANIFEST};
 use crate::world::{Place, World};
+use testkit::http::Answer;
+use testkit::registry::{INDEX, MANIFEST};
 
 /// An answer, and the class that it ends in: at the tag of the image, at a tag of signatures, at
 /// the referrers API.
@@ -36,7 +36,7 @@ pub(crate) fn cases(cases: &mut Cases) {
         World::strict().install()
     });
     cases.add("R01", "a registry without a referrers API", "unsigned", || {
-        let options = crate::support::Options { referrers: false, ..Default::default() };
+        let options = testkit::Options { referrers: false, ..Default::default() };
         World::with(options, "trust: [acme], unsigned: deny").install()
     });
     cases.add("R01", "nothing anywhere, at the second of two images", "unsigned", || {

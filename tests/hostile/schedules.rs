@@ -3,13 +3,13 @@
 //! request with one clean try of three has succeeded, and where one that decides has none, the run
 //! "could not find out". Never anything else.
 
-use crate::support::http::Answer;
 use crate::world::{World, class_of, signature};
 use luet_cosign::class::Class;
 use luet_cosign::limits;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use testkit::http::Answer;
 
 /// Another seed is another two thousand runs.
 const SEED: u64 = 0x1ee7_c051;
@@ -119,7 +119,7 @@ fn broken(good: Answer, how: u64) -> Answer {
 fn plant(world: &World, run: usize, kind: &Kind) {
     let repo = format!("run-{run}/packages");
     let image = world.registry.push_image(&repo, "1", &[&world.layer]);
-    let other = crate::support::digest(b"another image");
+    let other = testkit::digest(b"another image");
     let signed = match kind.name {
         "signed" => Some(("acme", &image.digest)),
         "stranger" => Some(("stranger", &image.digest)),

@@ -2,16 +2,16 @@
 //! not, as text and as JSON, with COSIGN_DEBUG. Keys, passwords, tokens and URLs are canaries; what
 //! the program writes to its own folders is looked at as well.
 
-use crate::support::certificates::{self, AUTHORITY};
-use crate::support::http::Answer;
-use crate::support::registry::{Auth, Options};
-use crate::support::{Canary, PASSWORD, envelope};
 use crate::world::{World, pair};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use std::path::Path;
 use std::process::Output;
+use testkit::certificates::{self, AUTHORITY};
+use testkit::http::Answer;
+use testkit::registry::{Auth, Options};
+use testkit::{Canary, PASSWORD, envelope};
 
 const SECRET: &str = "cAnary7+e/9!kQ~xW3:zP";
 
@@ -262,7 +262,7 @@ fn no_secret_is_in_any_output() {
 fn a_key_behind_a_url_with_a_password_leaves_no_trace_of_it() {
     let canary = Canary::new("kEycanary42");
     let public = pair("acme").public_pem.clone();
-    let server = crate::support::Server::start_tls(certificates::good(), move |_| {
+    let server = testkit::Server::start_tls(certificates::good(), move |_| {
         Answer::new(200).body(public.clone())
     });
     let mut world = World::strict().sign();

@@ -2,11 +2,11 @@
 
 use crate::cases::Cases;
 use crate::content::{descriptor, manifest_of};
-use crate::support::http::Answer;
-use crate::support::registry::{CONFIG, INDEX, MANIFEST, SIMPLE_SIGNING, digest};
 use crate::world::{BUNDLE, Place, REPO, SIGNATURE, World, bundle};
 use luet_cosign::limits;
 use serde_json::{Value, json};
+use testkit::http::Answer;
+use testkit::registry::{CONFIG, INDEX, MANIFEST, SIMPLE_SIGNING, digest};
 
 /// What kernels on both sides of a connection may hold beyond what was read.
 const IN_FLIGHT: u64 = 16 << 20;

@@ -1,8 +1,5 @@
 //! One registry, one policy, one plugin: where a case happens.
 
-use crate::support::http::Answer;
-use crate::support::registry::{Image, Options, Signature, TestRegistry};
-use crate::support::{PASSWORD, Plugin, Reply, Sink, layer, unpack};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use luet_cosign::class::{Class, Failure};
@@ -11,6 +8,9 @@ use luet_cosign::wire;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use testkit::http::Answer;
+use testkit::registry::{Image, Options, Signature, TestRegistry};
+use testkit::{PASSWORD, Plugin, Reply, Sink, layer, unpack};
 
 pub(crate) const REPO: &str = "acme/packages";
 pub(crate) const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";

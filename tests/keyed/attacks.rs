@@ -410,7 +410,7 @@ fn what_the_registry_serves_must_be_what_the_manifest_names() {
 
 #[test]
 fn a_referrer_that_cannot_be_had_is_no_absence_and_does_not_hide_a_good_one() {
-    for answer in [support::Answer::new(500), support::Answer::error(404, "MANIFEST_UNKNOWN")] {
+    for answer in [testkit::Answer::new(500), testkit::Answer::error(404, "MANIFEST_UNKNOWN")] {
         let world = World::new();
         let first = world.attach(world.bundle("stranger").to_string().as_bytes());
         world.registry.always("GET", &format!("/v2/{REPO}/manifests/{first}"), answer);

@@ -73,15 +73,15 @@ fn nothing_is_left_out_because_of_its_artifact_type() {
     let size = world.registry.manifest(REPO, &manifest).unwrap().1.len();
     // What cosign 2.6.4 and 3.0 write there.
     let entry = json!({
-        "mediaType": support::registry::MANIFEST, "size": size, "digest": manifest, "artifactType": "application/vnd.oci.empty.v1+json",
+        "mediaType": testkit::registry::MANIFEST, "size": size, "digest": manifest, "artifactType": "application/vnd.oci.empty.v1+json",
     });
     let index =
-        json!({"schemaVersion": 2, "mediaType": support::registry::INDEX, "manifests": [entry]})
+        json!({"schemaVersion": 2, "mediaType": testkit::registry::INDEX, "manifests": [entry]})
             .to_string();
     world.registry.push_manifest(
         REPO,
         Some(&world.image.digest.replace(':', "-")),
-        support::registry::INDEX,
+        testkit::registry::INDEX,
         index.as_bytes(),
     );
     world.install().assert_silent_success();
@@ -98,22 +98,22 @@ fn legacy_signatures_in_a_referrer_are_read_like_those_of_the_tag() {
     .to_bytes();
     let layer = |signer: &str| {
         json!({
-            "mediaType": support::registry::SIMPLE_SIGNING, "size": payload.len(), "digest": world.registry.push_blob(REPO, &payload),
+            "mediaType": testkit::registry::SIMPLE_SIGNING, "size": payload.len(), "digest": world.registry.push_blob(REPO, &payload),
             "annotations": {"dev.cosignproject.cosign/signature": STANDARD.encode(pair(signer).key.sign(&payload).unwrap())},
         })
     };
     let push = |signers: &[&str]| {
         let manifest = json!({
             "schemaVersion": 2,
-            "mediaType": support::registry::MANIFEST,
+            "mediaType": testkit::registry::MANIFEST,
             "config": {"mediaType": "application/vnd.dev.cosign.artifact.sig.v1+json", "size": 2, "digest": world.registry.push_blob(REPO, b"{}")},
             "layers": signers.iter().map(|signer| layer(signer)).collect::<Vec<_>>(),
-            "subject": {"mediaType": support::registry::MANIFEST, "size": world.image.manifest.len(), "digest": world.image.digest},
+            "subject": {"mediaType": testkit::registry::MANIFEST, "size": world.image.manifest.len(), "digest": world.image.digest},
         });
         world.registry.push_manifest(
             REPO,
             None,
-            support::registry::MANIFEST,
+            testkit::registry::MANIFEST,
             manifest.to_string().as_bytes(),
         )
     };

@@ -59,7 +59,7 @@ fn what_cosign_and_skopeo_sign_with_every_type_of_key_is_read() {
 /// taken.
 fn serve(name: &str, shape: &str) -> World {
     let world = World::with(Options { referrers: shape == "referrers", ..Options::default() });
-    crate::support::vectors::push(&world.registry, REPO, name, shape);
+    testkit::vectors::push(&world.registry, REPO, name, shape);
     world
 }
 

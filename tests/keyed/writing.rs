@@ -115,7 +115,7 @@ fn an_index_that_somebody_replaces_is_written_again() {
     let count = Arc::clone(&lost);
     // Another machine wrote after us, twice: our line is gone although the registry took it.
     world.registry.rule("PUT", &format!("/v2/{REPO}/manifests/sha256-*"), move |_| {
-        (count.fetch_add(1, Ordering::SeqCst) < 2).then(|| support::Answer::new(201))
+        (count.fetch_add(1, Ordering::SeqCst) < 2).then(|| testkit::Answer::new(201))
     });
     assert_good(&world.sign(&["--format", "bundle"]));
     assert_eq!(lost.load(Ordering::SeqCst), 3);
@@ -125,7 +125,7 @@ fn an_index_that_somebody_replaces_is_written_again() {
     world.registry.always(
         "PUT",
         &format!("/v2/{REPO}/manifests/sha256-*"),
-        support::Answer::new(201),
+        testkit::Answer::new(201),
     );
     let output = world.sign(&["--format", "bundle"]);
     assert_eq!(output.status.code(), Some(20), "{output:?}");
@@ -147,7 +147,7 @@ fn a_bundle_that_comes_back_changed_is_an_error() {
     world.registry.rule("GET", &format!("/v2/{REPO}/blobs/*"), |call| {
         let good = call.good();
         (good.status() == 200)
-            .then(|| support::Answer::new(200).body(vec![b'x'; good.bytes().len()]))
+            .then(|| testkit::Answer::new(200).body(vec![b'x'; good.bytes().len()]))
     });
     let output = world.sign(&["--format", "bundle"]);
     assert_eq!(output.status.code(), Some(14), "{output:?}");
@@ -194,5 +194,5 @@ fn every_image_of_an_index_gets_a_bundle_with_its_own_subject() {
             serde_json::from_slice::<Value>(&request.body).unwrap()["subject"]["mediaType"].clone()
         })
         .collect();
-    assert_eq!(subjects, [support::registry::INDEX, support::registry::MANIFEST]);
+    assert_eq!(subjects, [testkit::registry::INDEX, testkit::registry::MANIFEST]);
 }

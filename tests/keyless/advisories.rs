@@ -2,8 +2,8 @@
 //! (`reference/security.md` section 1a).
 
 use super::*;
-use crate::model::{CODE_SIGNING, Key, Window};
 use jiff::SignedDuration;
+use testkit::sigstore::{CODE_SIGNING, Key, Window};
 
 /// Two signatures of one image by one key and identity, the second while the first's certificate is
 /// still good.
@@ -129,7 +129,7 @@ fn cve_2026_24122_an_authority_that_had_ended() {
 fn cve_2026_39395_a_signature_over_something_unreadable() {
     let cut = sigstore()
         .sign()
-        .content(crate::model::Content::Message(br#"{"critical":{"image"#.to_vec()));
+        .content(testkit::sigstore::Content::Message(br#"{"critical":{"image"#.to_vec()));
     assert_eq!(class(&Judge::new().legacy(&layer(&cut), cut.payload())), "malformed");
     let statement = sigstore().sign().statement(&json!("no statement"));
     assert_eq!(class(&Judge::new().bundle(&statement.bundle())), "malformed");

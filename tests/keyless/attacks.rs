@@ -1,8 +1,10 @@
 //! Rows S of `reference/security.md` on every form, each with its class.
 
 use super::*;
-use crate::model::{CODE_SIGNING, Kind, Leaf, Log, San, Sct, TIME_STAMPING, Tsa, Window, mixing};
 use jiff::{SignedDuration, Timestamp};
+use testkit::sigstore::{
+    CODE_SIGNING, Kind, Leaf, Log, San, Sct, TIME_STAMPING, Tsa, Window, mixing,
+};
 
 fn hours(hours: i64) -> SignedDuration {
     SignedDuration::from_hours(hours)
@@ -363,7 +365,7 @@ fn a_checkpoint_of_another_trusted_log_is_refused() {
 #[test]
 fn parts_of_three_good_signatures_make_no_fourth() {
     for form in Form::ALL {
-        let key = crate::model::Key::p256();
+        let key = testkit::sigstore::Key::p256();
         for shared in [false, true] {
             let one = |hour: i64| {
                 let signing = form.signing(sigstore()).at(sigstore().now - hours(hour)).tsa(true);
@@ -410,7 +412,7 @@ fn forms_that_carry_no_keyless_signature_say_so() {
     let signature = sigstore().sign().entry(Kind::Rekord).legacy(IMAGE);
     let verdict = Judge::new().legacy(&layer(&signature), signature.payload());
     assert_eq!(class(&verdict), "unsupported", "{verdict:?}");
-    for version in [model::Version::V01, model::Version::V02] {
+    for version in [testkit::sigstore::Version::V01, testkit::sigstore::Version::V02] {
         let bundle = sigstore().sign().image(IMAGE).bundle_of(version);
         assert_eq!(class(&Judge::new().bundle(&bundle)), "unsupported");
     }
@@ -456,8 +458,8 @@ fn two_logs_may_have_the_same_entry() {
     let second = Log::v1("second.test").with_strangers(3, sigstore().window.from);
     let mut judge = Judge::new();
     let mut log = judge.root["tlogs"][0].clone();
-    log["publicKey"]["rawBytes"] = json!(crate::model::b64(&second.key.spki()));
-    log["logId"]["keyId"] = json!(crate::model::b64(&second.id()));
+    log["publicKey"]["rawBytes"] = json!(testkit::sigstore::b64(&second.key.spki()));
+    log["logId"]["keyId"] = json!(testkit::sigstore::b64(&second.id()));
     judge.root["tlogs"].as_array_mut().unwrap().push(log);
     let signature = sigstore().sign().image(IMAGE);
     let body: Value = serde_json::from_slice(&signature.entry.as_ref().unwrap().body).unwrap();
@@ -481,11 +483,11 @@ fn two_logs_may_have_the_same_entry() {
 fn a_time_stamp_under_a_root_that_ended_says_nothing() {
     let ended = Window { from: sigstore().window.from, until: sigstore().now - hours(24) };
     for (window, expected) in [(ended, "time"), (sigstore().window, "verified")] {
-        let root = crate::model::Authority::root("CN=test-tsa-root,O=sigstore.test", window);
+        let root = testkit::sigstore::Authority::root("CN=test-tsa-root,O=sigstore.test", window);
         let tsa = Tsa::with(root, &[TIME_STAMPING], sigstore().window);
         let mut judge = Judge::new();
-        let chain =
-            [tsa.der(), tsa.root.der()].map(|der| json!({"rawBytes": crate::model::b64(&der)}));
+        let chain = [tsa.der(), tsa.root.der()]
+            .map(|der| json!({"rawBytes": testkit::sigstore::b64(&der)}));
         judge.root["timestampAuthorities"][0]["certChain"]["certificates"] = json!(chain);
         for form in Form::ALL {
             let verdict =
@@ -569,8 +571,8 @@ fn a_trusted_root_is_read_up_to_its_limit_and_without_keys_that_nobody_here_know
         };
         add(&|_| ());
         add(&|log| {
-            log["publicKey"]["rawBytes"] = json!(crate::model::b64(&unknown));
-            log["logId"]["keyId"] = json!(crate::model::b64(&[7; 32]));
+            log["publicKey"]["rawBytes"] = json!(testkit::sigstore::b64(&unknown));
+            log["logId"]["keyId"] = json!(testkit::sigstore::b64(&[7; 32]));
         });
     }
 }

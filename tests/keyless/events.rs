@@ -2,13 +2,13 @@
 //! what is said about strangers, and `LUET_COSIGN_ANY_IDENTITY`.
 
 use super::*;
-use crate::support::{Image, Plugin, Reply, TestRegistry};
+use testkit::{Image, Plugin, Reply, TestRegistry};
 
 const REPO: &str = "acme/packages";
 
 /// The layer of an image.
 fn files(tag: &str) -> Vec<u8> {
-    crate::support::layer(&[("file", tag.as_bytes())])
+    testkit::layer(&[("file", tag.as_bytes())])
 }
 
 /// A registry, and a plugin for keyless signatures that knows this process's Sigstore.
@@ -40,7 +40,7 @@ impl World {
         let sign = |identity: &&str| {
             let signature =
                 sigstore().sign().identity(identity).issuer(DEV.1).legacy(&image.digest);
-            crate::support::Signature {
+            testkit::Signature {
                 payload: signature.payload().to_vec(),
                 annotations: signature.annotations().into_iter().collect(),
             }
@@ -67,7 +67,7 @@ impl World {
         if !before.error.is_empty() {
             return before;
         }
-        crate::support::unpack(&files(tag), &dest);
+        testkit::unpack(&files(tag), &dest);
         let after = self.plugin.post_unpack(&name, &dest);
         if after.error.is_empty() { before } else { after }
     }
@@ -169,7 +169,7 @@ fn where_nothing_can_be_remembered_nobody_is_the_first() {
 fn a_key_beside_keyless_without_an_identity_is_the_only_signer() {
     let world = World::any();
     world.push("1", &[DEV.0]);
-    let path = crate::support::make_keys(&world.plugin, "acme").public.display().to_string();
+    let path = testkit::make_keys(&world.plugin, "acme").public.display().to_string();
     let world = World { plugin: world.plugin.env("COSIGN_PUBLIC_KEY_LOCATION", &path), ..world };
     world.before("1").assert_refused("identity");
 }

@@ -1,8 +1,8 @@
 //! Whose certificates count: expressions, prefixes, patterns, GitHub's workflows, owners of names.
 
 use super::*;
-use crate::model::{Leaf, San, Signer};
 use luet_cosign::trust::{Certificate, SubjectName};
+use testkit::sigstore::{Leaf, San, Signer};
 
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
 const GITLAB: &str = "https://gitlab.com";

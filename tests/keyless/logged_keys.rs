@@ -1,10 +1,10 @@
 //! `tlog: required`: signatures by a key that must have been logged.
 
 use super::*;
-use crate::model::{Key, Kind, Log};
 use jiff::SignedDuration;
 use luet_cosign::class::Class;
 use luet_cosign::trust::{PublicKey, Signer};
+use testkit::sigstore::{Key, Kind, Log};
 
 fn authority(key: &Key, logged: bool) -> Authority {
     let pem = pem::encode(&pem::Pem::new("PUBLIC KEY", key.spki()));

@@ -2,14 +2,14 @@
 //! forgotten.
 
 use super::*;
-use crate::model::Key;
-use crate::support::{Image, Plugin, Reply, TestRegistry};
+use testkit::sigstore::Key;
+use testkit::{Image, Plugin, Reply, TestRegistry};
 
 const REPO: &str = "acme/packages";
 
 /// The layer of an image.
 fn files(tag: &str) -> Vec<u8> {
-    crate::support::layer(&[("file", tag.as_bytes())])
+    testkit::layer(&[("file", tag.as_bytes())])
 }
 
 /// A registry, a plugin that trusts whoever signed first, and a key that its policy may trust
@@ -51,7 +51,7 @@ impl World {
             } else {
                 sigstore().sign().identity(identity).issuer(DEV.1).legacy(&image.digest)
             };
-            crate::support::Signature {
+            testkit::Signature {
                 payload: signature.payload().to_vec(),
                 annotations: signature.annotations().into_iter().collect(),
             }
@@ -71,7 +71,7 @@ impl World {
         if !before.error.is_empty() {
             return before;
         }
-        crate::support::unpack(&files(content), &dest);
+        testkit::unpack(&files(content), &dest);
         let after = self.plugin.post_unpack(&name, &dest);
         if after.error.is_empty() { before } else { after }
     }

@@ -1,7 +1,7 @@
 //! Images that real cosigns signed against a real Sigstore: `../shared/vectors/cosign-images`,
 //! whose table says what is right.
 
-use crate::support::{Options, Plugin, Reply, TestRegistry, vectors};
+use testkit::{Options, Plugin, Reply, TestRegistry, vectors};
 
 const REPO: &str = "acme/packages";
 /// Who signed most of them.

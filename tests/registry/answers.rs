@@ -1,9 +1,9 @@
 //! What says "not there", and what does not (design.md section 4; R01, R15, F09).
 
-use crate::fixture::*;
-use crate::support::{Answer, TestRegistry};
 use luet_cosign::class::Class;
 use luet_cosign::registry::{Absence, Answer as Said, ManifestKind, Referrers, Role};
+use testkit::client::*;
+use testkit::{Answer, TestRegistry};
 
 fn ask_tag(answer: Answer, role: Role) -> Result<Option<Absence>, Class> {
     let registry = TestRegistry::start();
@@ -140,7 +140,7 @@ fn a_missing_image_is_not_found_and_names_the_answer() {
 fn a_missing_digest_is_not_found() {
     let registry = TestRegistry::start();
     let image = registry.push_image("a/b", "1", &[b"layer"]);
-    let other = crate::support::digest(b"other");
+    let other = testkit::digest(b"other");
     assert_eq!(
         class(run(client().resolve(&reference(&registry.name(&format!("a/b@{other}")))))),
         Class::NotFound
@@ -166,7 +166,7 @@ fn a_signature_repository_that_does_not_exist_is_a_mistake_not_an_absence() {
     let registry = TestRegistry::start();
     let name = registry.name("sigs");
     let failure =
-        run(client().referrers(&subject(&name, &crate::support::digest(b"x")), Role::Signatures))
+        run(client().referrers(&subject(&name, &testkit::digest(b"x")), Role::Signatures))
             .unwrap_err();
     assert_eq!(failure.class(), Class::Registry);
     assert!(failure.the_hint().contains("mistyped"), "{failure}");
@@ -176,7 +176,7 @@ fn a_signature_repository_that_does_not_exist_is_a_mistake_not_an_absence() {
 fn a_header_is_never_believed_about_a_digest() {
     let registry = TestRegistry::start();
     let image = registry.push_image("a/b", "1", &[b"layer"]);
-    let lie = crate::support::digest(b"lie");
+    let lie = testkit::digest(b"lie");
     registry.rule("GET", "*", move |call| Some(call.good().header("Docker-Content-Digest", &lie)));
     let manifest = run(client().resolve(&reference(&registry.name("a/b:1")))).unwrap();
     assert_eq!(manifest.digest, hash(&image.digest));
@@ -217,7 +217,7 @@ fn a_blob_that_is_listed_and_not_there_says_nothing_about_the_image() {
     let registry = TestRegistry::start();
     registry.push_image("a/b", "1", &[b"layer"]);
     let repository = repository(&registry.name("a/b"));
-    let missing = hash(&crate::support::digest(b"missing"));
+    let missing = hash(&testkit::digest(b"missing"));
     assert_eq!(class(run(client().blob(&repository, &missing, 7, 100))), Class::Registry);
     assert_eq!(class(run(client().blob_stream(&repository, &missing, 7))), Class::Registry);
 }

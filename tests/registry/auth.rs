@@ -1,10 +1,10 @@
 //! Who is shown what: challenges, tokens, realms (N05 to N10).
 
-use crate::fixture::*;
-use crate::support::certificates::{self, AUTHORITY};
-use crate::support::{Answer, Auth, Options, Server, Sink, TestRegistry};
 use luet_cosign::class::Class;
 use luet_cosign::registry::{Client, Credential, Role};
+use testkit::certificates::{self, AUTHORITY};
+use testkit::client::*;
+use testkit::{Answer, Auth, Options, Server, Sink, TestRegistry};
 
 fn guarded(auth: Auth) -> TestRegistry {
     let registry = TestRegistry::with(Options { auth, ..Options::default() });

@@ -1,12 +1,12 @@
 //! Which credential is for which repository, and files and helpers that are broken (N10, N19).
 
-use crate::fixture::*;
 use luet_cosign::class::Class;
 use luet_cosign::registry::{Credential, CredentialScope, CredentialSources};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tempfile::TempDir;
+use testkit::client::*;
 
 const BASE64_USER_PASSWORD: &str = "dXNlcjpwYXNzd29yZA==";
 
@@ -314,13 +314,13 @@ fn a_helper_is_a_plain_name_found_on_the_path_that_was_given() {
 #[test]
 fn a_broken_file_matters_only_where_credentials_are_wanted() {
     let folder = tempfile::tempdir().unwrap();
-    let open = crate::support::TestRegistry::start();
+    let open = testkit::TestRegistry::start();
     open.push_image("a/b", "1", &[b"layer"]);
     let client = client_with(|config| config.credentials = docker(&folder, "{"));
     assert!(run(client.resolve(&reference(&open.name("a/b:1")))).is_ok());
-    let guarded = crate::support::TestRegistry::with(crate::support::Options {
-        auth: crate::support::Auth::anonymous(),
-        ..crate::support::Options::default()
+    let guarded = testkit::TestRegistry::with(testkit::Options {
+        auth: testkit::Auth::anonymous(),
+        ..testkit::Options::default()
     });
     guarded.push_image("a/b", "1", &[b"layer"]);
     assert_eq!(class(run(client.resolve(&reference(&guarded.name("a/b:1"))))), Class::Secret);

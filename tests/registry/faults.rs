@@ -1,11 +1,11 @@
 //! Registries and networks that fail for a while, or for good (F01 to F06).
 
-use crate::fixture::*;
-use crate::support::registry::MANIFEST;
-use crate::support::{Answer, Server, TestRegistry};
 use luet_cosign::class::Class;
 use luet_cosign::registry::Client;
 use std::time::{Duration, Instant};
+use testkit::client::*;
+use testkit::registry::MANIFEST;
+use testkit::{Answer, Server, TestRegistry};
 
 fn resolve(client: &Client, registry: &TestRegistry) -> Result<(), Class> {
     run(client.resolve(&reference(&registry.name("a/b:1"))))

@@ -1,11 +1,11 @@
 //! Too much of anything: bodies, headers, announcements (R10, N17, N18).
 
-use crate::fixture::*;
-use crate::support::registry::MANIFEST;
-use crate::support::{Answer, TestRegistry};
 use luet_cosign::class::Class;
 use luet_cosign::registry::Role;
 use std::time::{Duration, Instant};
+use testkit::client::*;
+use testkit::registry::MANIFEST;
+use testkit::{Answer, TestRegistry};
 
 /// What the kernels on both sides of a connection may hold beyond what was read.
 const IN_FLIGHT: u64 = 16 << 20;

@@ -1,11 +1,11 @@
 //! Manifests that could be read in two ways, and those that are too much (R07, R09, R11, R12, R20).
 
-use crate::fixture::*;
-use crate::support::registry::{CONFIG, INDEX, LAYER, MANIFEST};
-use crate::support::{Answer, TestRegistry, digest};
 use luet_cosign::class::Class;
 use luet_cosign::registry::{Manifest, ManifestKind};
 use serde_json::{Value, json};
+use testkit::client::*;
+use testkit::registry::{CONFIG, INDEX, LAYER, MANIFEST};
+use testkit::{Answer, TestRegistry, digest};
 
 const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";

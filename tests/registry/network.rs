@@ -1,12 +1,12 @@
 //! Plain http, TLS, proxies and names (N11, N12, N16).
 
-use crate::fixture::*;
-use crate::support::certificates::{self, AUTHORITY};
-use crate::support::{Answer, Auth, Options, Server, TestRegistry};
 use luet_cosign::class::Class;
 use luet_cosign::registry::{Client, Config, Proxies};
 use rustls::ServerConfig;
 use std::sync::Arc;
+use testkit::certificates::{self, AUTHORITY};
+use testkit::client::*;
+use testkit::{Answer, Auth, Options, Server, TestRegistry};
 
 fn https(tls: Arc<ServerConfig>) -> TestRegistry {
     let registry = TestRegistry::with(Options { tls: Some(tls), ..Options::default() });

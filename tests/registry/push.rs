@@ -1,11 +1,11 @@
 //! Writing, and places that we must not write to (N13, G13, F02).
 
-use crate::fixture::*;
-use crate::support::registry::{CONFIG, LAYER, MANIFEST};
-use crate::support::{Answer, Auth, Options, Sink, TestRegistry, digest};
 use luet_cosign::class::Class;
 use luet_cosign::registry::Client;
 use serde_json::json;
+use testkit::client::*;
+use testkit::registry::{CONFIG, LAYER, MANIFEST};
+use testkit::{Answer, Auth, Options, Sink, TestRegistry, digest};
 
 fn manifest(subject: Option<&str>) -> Vec<u8> {
     let mut manifest = json!({

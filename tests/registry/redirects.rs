@@ -1,11 +1,11 @@
 //! Where a registry sends us, and what we take along (N01 to N04, F06).
 
-use crate::fixture::*;
-use crate::support::certificates::{self, AUTHORITY};
-use crate::support::registry::MANIFEST;
-use crate::support::{Answer, Auth, Options, Server, Sink, TestRegistry};
 use luet_cosign::class::Class;
 use luet_cosign::registry::{Client, Role};
+use testkit::certificates::{self, AUTHORITY};
+use testkit::client::*;
+use testkit::registry::MANIFEST;
+use testkit::{Answer, Auth, Options, Server, Sink, TestRegistry};
 
 const SECRETS: [&str; 3] = ["password-canary", "token-canary", "user:password-canary"];
 
@@ -31,7 +31,7 @@ fn sends_on(registry: &TestRegistry, location: &str, status: u16) {
 }
 
 fn fetch(client: &Client, registry: &TestRegistry) -> Result<Vec<u8>, Class> {
-    let digest = hash(&crate::support::digest(b"layer"));
+    let digest = hash(&testkit::digest(b"layer"));
     run(client.blob(&repository(&registry.name("a/b")), &digest, 5, 100))
         .map_err(|failure| failure.class())
 }
@@ -191,7 +191,7 @@ fn a_name_that_leads_into_such_a_network_is_refused_where_it_is_resolved() {
         });
         let failure = run(client.blob(
             &repository(&registry.name("a/b")),
-            &hash(&crate::support::digest(b"layer")),
+            &hash(&testkit::digest(b"layer")),
             5,
             100,
         ))
@@ -225,8 +225,7 @@ fn https_never_leads_to_plain_http() {
                 .http_registries
                 .push(format!("localhost:{}", sink.0.address().port()).parse().unwrap());
         });
-        let blob =
-            run(client.blob(&repository(&name), &hash(&crate::support::digest(b"layer")), 5, 100));
+        let blob = run(client.blob(&repository(&name), &hash(&testkit::digest(b"layer")), 5, 100));
         assert_eq!(class(blob), Class::Net, "{target}");
         assert_eq!(sink.0.connections(), 0);
     }
@@ -248,8 +247,7 @@ fn https_may_lead_to_https_elsewhere() {
         }
     });
     assert_eq!(
-        run(client.blob(&repository(&name), &hash(&crate::support::digest(b"layer")), 5, 100))
-            .unwrap(),
+        run(client.blob(&repository(&name), &hash(&testkit::digest(b"layer")), 5, 100)).unwrap(),
         b"layer"
     );
     assert_eq!(store.requests().len(), 1);
@@ -297,7 +295,7 @@ fn a_secret_in_a_redirect_is_not_in_the_failure() {
     );
     let blob = run(client().blob(
         &repository(&registry.name("a/b")),
-        &hash(&crate::support::digest(b"layer")),
+        &hash(&testkit::digest(b"layer")),
         5,
         100,
     ))

@@ -1,11 +1,11 @@
 //! Lists of referrers and their pages (R13).
 
-use crate::fixture::*;
-use crate::support::{Answer, Auth, Image, Options, Sink, TestRegistry, digest};
 use luet_cosign::class::Class;
 use luet_cosign::limits;
 use luet_cosign::registry::{Descriptor, Referrers, Role};
 use serde_json::json;
+use testkit::client::*;
+use testkit::{Answer, Auth, Image, Options, Sink, TestRegistry, digest};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";

@@ -1,10 +1,10 @@
 //! Requests and round trips are counted, not timed (design.md section 7).
 
-use crate::fixture::*;
-use crate::support::{Auth, Options, Signature, TestRegistry};
 use luet_cosign::name::Tag;
 use luet_cosign::registry::{Answer, ManifestKind, Role};
 use std::time::Duration;
+use testkit::client::*;
+use testkit::{Auth, Options, Signature, TestRegistry};
 
 /// What verifying one legacy signature asks for: tag; the three places at the same time; the
 /// payload.

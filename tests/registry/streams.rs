@@ -1,10 +1,10 @@
 //! Layers: long, piece by piece, and judged at their end (F02, F03, F05, R10, R11).
 
-use crate::fixture::*;
-use crate::support::{Answer, Sink, TestRegistry, digest};
 use luet_cosign::class::Class;
 use luet_cosign::registry::Client;
 use std::time::{Duration, Instant};
+use testkit::client::*;
+use testkit::{Answer, Sink, TestRegistry, digest};
 
 fn layer(bytes: usize) -> Vec<u8> {
     (0_u32..)

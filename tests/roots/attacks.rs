@@ -3,9 +3,9 @@
 
 use super::*;
 use luet_cosign::class::Class;
-use model::Key;
-use model::tuf::envelope;
 use serde_json::{Value, json};
+use testkit::sigstore::Key;
+use testkit::sigstore::tuf::envelope;
 
 const PAST: &str = "2020-01-01T00:00:00Z";
 
@@ -226,7 +226,7 @@ fn a_target_that_is_not_the_one_that_was_signed_is_refused() {
             .lock()
             .unwrap()
             .keys()
-            .find(|name| name.contains(&support::digest(&tuf.target)[7..]))
+            .find(|name| name.contains(&testkit::digest(&tuf.target)[7..]))
             .unwrap()
             .clone();
         let mut other = tuf.target.clone();
@@ -236,13 +236,13 @@ fn a_target_that_is_not_the_one_that_was_signed_is_refused() {
     });
     refused(Class::Limit, "more than", |tuf, evil| {
         tuf.claimed = Some(
-            json!({"length": 10, "hashes": {"sha256": support::digest(evil.to_string().as_bytes())[7..]}}),
+            json!({"length": 10, "hashes": {"sha256": testkit::digest(evil.to_string().as_bytes())[7..]}}),
         );
         tuf.update(evil);
     });
     refused(Class::Trustroot, "exceeds configured max", |tuf, evil| {
         tuf.claimed = Some(
-            json!({"length": 1_u64 << 40, "hashes": {"sha256": support::digest(evil.to_string().as_bytes())[7..]}}),
+            json!({"length": 1_u64 << 40, "hashes": {"sha256": testkit::digest(evil.to_string().as_bytes())[7..]}}),
         );
         tuf.update(evil);
     });

@@ -9,7 +9,7 @@ use sigstore::trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT;
 /// newer.
 #[test]
 fn the_embedded_root_is_the_one_of_its_date() {
-    let digest = support::digest(SIGSTORE_PRODUCTION_TRUSTED_ROOT.as_bytes());
+    let digest = testkit::digest(SIGSTORE_PRODUCTION_TRUSTED_ROOT.as_bytes());
     assert_eq!(digest, "sha256:6494e21ea73fa7ee769f85f57d5a3e6a08725eae1e38c755fc3517c9e6bc0b66");
     assert_eq!(EMBEDDED.to_string(), "2026-10-23T00:00:00Z");
 }
@@ -219,8 +219,8 @@ fn a_spoilt_cache_of_the_public_repository_leaves_the_embedded_root() {
     world.offline = true;
     let id = {
         let public = sigstore::trust_root::SigstoreInstance::PublicGood;
-        let root = support::digest(public.tuf_root());
-        support::digest(format!("{}\n{root}", public.tuf_url()).as_bytes()).replace("sha256:", "")
+        let root = testkit::digest(public.tuf_root());
+        testkit::digest(format!("{}\n{root}", public.tuf_url()).as_bytes()).replace("sha256:", "")
     };
     std::fs::write(world.file().parent().unwrap().join(format!("tuf-{id}")), bytes).unwrap();
     let roots = Roots::new(public(&world));
@@ -261,7 +261,7 @@ fn a_document_of_the_user_s_is_never_made_newer() {
 #[test]
 #[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn a_repository_that_python_tuf_made_is_read() {
-    let folder = support::vectors::folder().join("tuf");
+    let folder = testkit::vectors::folder().join("tuf");
     let mut world = World::new(&Sigstore::new());
     world.tuf.files.lock().unwrap().clear();
     for sub in ["", "targets/"] {

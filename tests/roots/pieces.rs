@@ -2,8 +2,8 @@
 
 use super::*;
 use luet_cosign::class::Class;
-use model::keys::pem;
 use serde_json::Value;
+use testkit::sigstore::keys::pem;
 
 fn chain(sigstore: &Sigstore) -> Vec<u8> {
     format!(
@@ -172,7 +172,7 @@ fn files_of_the_wrong_kind_are_refused_by_name() {
 #[test]
 fn a_chain_goes_from_a_certificate_to_its_own_issuers() {
     let own = Sigstore::new();
-    let stranger = model::Authority::root("CN=another root", own.window);
+    let stranger = testkit::sigstore::Authority::root("CN=another root", own.window);
     let file = [pem("CERTIFICATE", &stranger.der()).into_bytes(), chain(&own)].concat();
     let document: Value = serde_json::from_slice(
         &Pieces { authorities: Some(file), ..complete(&own) }.replace(None).unwrap(),
@@ -184,7 +184,7 @@ fn a_chain_goes_from_a_certificate_to_its_own_issuers() {
         .map(|authority| authority["certChain"]["certificates"].as_array().unwrap().len())
         .collect();
     assert_eq!(lengths, [1, 2, 1], "the stranger, the intermediate under its root, the root");
-    let root = json!({"rawBytes": model::b64(&own.root.der())});
+    let root = json!({"rawBytes": testkit::sigstore::b64(&own.root.der())});
     assert_eq!(authorities[1]["certChain"]["certificates"][1], root);
 }
 
@@ -192,10 +192,10 @@ fn a_chain_goes_from_a_certificate_to_its_own_issuers() {
 #[test]
 fn an_authority_of_timestamps_begins_at_the_end_of_its_chain() {
     let own = Sigstore::new();
-    let root = model::Authority::root("CN=root", own.window);
+    let root = testkit::sigstore::Authority::root("CN=root", own.window);
     let middle = root.intermediate("CN=middle", &[], own.window);
     let end = middle.intermediate("CN=end", &[], own.window);
-    let lengths = |file: &[&model::Authority]| {
+    let lengths = |file: &[&testkit::sigstore::Authority]| {
         let file: String =
             file.iter().map(|authority| pem("CERTIFICATE", &authority.der())).collect();
         let pieces = Pieces { timestamp_authorities: Some(file.into_bytes()), ..complete(&own) };

@@ -2,7 +2,7 @@
 //! often.
 
 use super::*;
-use support::{Plugin, Reply, TestRegistry};
+use testkit::{Plugin, Reply, TestRegistry};
 
 const REPO: &str = "acme/packages";
 
@@ -26,9 +26,9 @@ impl Machine {
     ) -> Self {
         let world = World::answering(published, answer);
         let registry = TestRegistry::start();
-        let image = registry.push_image(REPO, "1", &[&support::layer(&[])]);
+        let image = registry.push_image(REPO, "1", &[&testkit::layer(&[])]);
         let signature = signer.sign().legacy(&image.digest);
-        let layer = support::Signature {
+        let layer = testkit::Signature {
             payload: signature.payload().to_vec(),
             annotations: signature.annotations().into_iter().collect(),
         };
@@ -155,14 +155,14 @@ fn a_process_that_is_killed_while_it_asks_leaves_nothing_half_done() {
         "trusted_root.json",
     ] {
         let signer = Sigstore::new();
-        let gate = support::Gate::default();
+        let gate = testkit::Gate::default();
         let held = gate.clone();
         let machine = Machine::answering(&signer, &signer, move |files, request| {
             let answer = answer(files, request);
             if request.path().ends_with(name) { answer.hold(&held) } else { answer }
         });
         let dest = machine.plugin.dest("killed");
-        let event = support::envelope(
+        let event = testkit::envelope(
             "image.pre.unpack",
             &json!({"Image": machine.registry.name(&format!("{REPO}:1")), "Dest": dest}),
         );
@@ -206,7 +206,7 @@ fn a_policy_file_makes_the_mirror_inert_but_not_off_line() {
     let path = with(&format!("network: {{trusted_root: {root}}}\n"));
     let check = |offline: &str| {
         let dest = tempfile::tempdir_in(machine.plugin.path("tmp")).unwrap();
-        let event = support::envelope(
+        let event = testkit::envelope(
             "image.pre.unpack",
             &json!({"Image": machine.registry.name(&format!("{REPO}:1")), "Dest": dest.path()}),
         );

@@ -2,15 +2,15 @@
 //! tests what it says.
 
 use super::judge::{artifact, bundle, keyless, legacy};
-use super::model::{
-    Authority, CODE_SIGNING, CtLog, Entry, Key, Leaf, Log, LogKind, Proof, San, Sct, Signature,
-    Signing, Sigstore, Stamp, TIME_STAMPING, Tsa, Window,
-};
 use super::{IMAGE, sigstore};
-use der::asn1::OctetString;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sigstore::{VerificationPolicy, VerificationResult};
+use testkit::sigstore::{
+    Authority, CODE_SIGNING, CtLog, Entry, Key, Leaf, Log, LogKind, Proof, San, Sct, Signature,
+    Signing, Sigstore, Stamp, TIME_STAMPING, Tsa, Window,
+};
+use x509_cert::der::asn1::OctetString;
 use x509_cert::ext::Extension;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);

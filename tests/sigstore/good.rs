@@ -1,11 +1,11 @@
 //! Every form that the model makes is accepted.
 
-use super::model::{Issuer, Key, Kind, Log, LogKind, Signature, Sigstore, Version, b64};
 use super::{IMAGE, judge, sigstore};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use sigstore::{SubjectAltName, VerificationPolicy};
+use testkit::sigstore::{Issuer, Key, Kind, Log, LogKind, Signature, Sigstore, Version, b64};
 
 #[test]
 fn a_legacy_signature_is_accepted_with_and_without_a_time_stamp() {

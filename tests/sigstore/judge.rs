@@ -2,7 +2,6 @@
 //! signature is a bundle v0.1 in another spelling.
 
 use super::IMAGE;
-use super::model::{Content, Signature, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -12,6 +11,7 @@ use sigstore::{
     Policy, PublicKeyVerificationPolicy, VerificationPolicy, VerificationResult, Verifier,
 };
 use std::collections::BTreeMap;
+use testkit::sigstore::{Content, Signature, Version};
 
 /// What the crate says about a signature by a certificate, of whomever: a legacy one as its payload
 /// and annotations, any other as a bundle.
@@ -85,7 +85,7 @@ pub(super) fn keyed(
 /// about.
 pub(super) fn artifact(content: &Content) -> Sha256Hash {
     match content {
-        Content::Message(bytes) => Sha256Hash::new(super::model::sha256(bytes)),
+        Content::Message(bytes) => Sha256Hash::new(testkit::sigstore::sha256(bytes)),
         Content::Envelope { .. } => {
             Sha256Hash::from_hex(IMAGE.trim_start_matches("sha256:")).unwrap()
         }
@@ -122,7 +122,7 @@ fn converted(payload: &[u8], annotations: &BTreeMap<String, String>) -> Value {
         "mediaType": Version::V01.media_type(),
         "verificationMaterial": material,
         "messageSignature": {
-            "messageDigest": {"algorithm": "SHA2_256", "digest": STANDARD.encode(super::model::sha256(payload))},
+            "messageDigest": {"algorithm": "SHA2_256", "digest": STANDARD.encode(testkit::sigstore::sha256(payload))},
             "signature": annotations["dev.cosignproject.cosign/signature"],
         },
     })

@@ -2,14 +2,14 @@
 //! these itself; where a newer crate does, the assertion here fails and our check may go.
 
 use super::judge::{bundle, keyless};
-use super::model::{
-    CODE_SIGNING, Kind, Leaf, LogKind, San, Signature, Sigstore, TIME_STAMPING, Version, Window, ca,
-};
 use super::{IMAGE, judge, sigstore};
-use der::asn1::OctetString;
 use jiff::SignedDuration;
 use serde_json::json;
 use sigstore::VerificationPolicy;
+use testkit::sigstore::{
+    CODE_SIGNING, Kind, Leaf, LogKind, San, Signature, Sigstore, TIME_STAMPING, Version, Window, ca,
+};
+use x509_cert::der::asn1::OctetString;
 use x509_cert::ext::Extension;
 
 /// A window that was over an hour before anything is signed.

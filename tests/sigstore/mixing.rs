@@ -1,9 +1,9 @@
 //! S28 with `sigstore-verify` as the judge.
 
 use super::judge::{Form, signed, verifier};
-use super::model::mixing::misjudged;
-use super::model::{Key, Kind, LogKind, Signature, Signing};
 use super::{IMAGE, sigstore};
+use testkit::sigstore::mixing::misjudged;
+use testkit::sigstore::{Key, Kind, LogKind, Signature, Signing};
 
 /// Three people sign one thing with these keys, at the same time: so no time speaks against a
 /// mixture.

@@ -1,4 +1,4 @@
-//! How these tests make a client and look at its answers.
+//! A client of registries with short times, and what its answers are.
 
 use luet_cosign::class::{Class, Failure};
 use luet_cosign::name::{Digest, Reference, Repository, Subject, Tag};

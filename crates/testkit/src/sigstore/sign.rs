@@ -8,7 +8,7 @@ use super::log::{Entry, Log, LogKind};
 use super::tsa::{Stamp, Tsa};
 use super::{Sigstore, Window, b64};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The numbers of Fulcio's two claims of the issuer: the old one and the one that replaced it.

@@ -1,7 +1,8 @@
-//! What tests share: a scriptable registry in this process, a sink, and TLS for both.
+//! What tests, benchmarks and examples share: a scriptable registry in this process, a sink, TLS for
+//! both, a Sigstore, and the program as its host calls it.
 //!
-//! Use it with `#[path = "support/mod.rs"] mod support;`, from an integration test or an example
-//! program.
+//! Nothing here is part of the program, which depends on it for its tests alone.
+
 //!
 //! ```ignore
 //! let registry = TestRegistry::start();                                    // good, open, with a referrers API
@@ -11,20 +12,20 @@
 //! assert_eq!(registry.lines(), ["GET /v2/a/b/manifests/1", "GET /v2/a/b/manifests/1"]);
 //! ```
 
-#![allow(dead_code, unused_imports, unreachable_pub, missing_docs, missing_debug_implementations)]
-
 pub mod canary;
 pub mod certificates;
+pub mod client;
 pub mod http;
 pub mod layer;
 pub mod plugin;
 pub mod registry;
+pub mod sigstore;
 pub mod sink;
 pub mod vectors;
 
 pub use canary::Canary;
 pub use http::{Answer, Gate, Request, Server};
 pub use layer::{layer, unpack};
-pub use plugin::{Keys, PASSWORD, Plugin, Reply, envelope, make_keys};
+pub use plugin::{Keys, PASSWORD, Plugin, Reply, envelope, folders, make_keys};
 pub use registry::{Auth, Image, Options, Signature, TestRegistry, digest};
 pub use sink::Sink;

@@ -55,23 +55,28 @@ impl Reply {
     }
 }
 
+/// Makes the folders of one machine in `top`: what it remembers, what a run keeps, what is
+/// temporary, and a home. Returns the variables by which the program finds them.
+pub fn folders(top: &Path) -> Vec<(&'static str, PathBuf)> {
+    let folder = |(variable, name)| {
+        let path = top.join(name);
+        std::fs::DirBuilder::new().mode(0o700).create(&path).expect("a folder");
+        (variable, path)
+    };
+    [("XDG_STATE_HOME", "state"), ("XDG_RUNTIME_DIR", "run"), ("TMPDIR", "tmp"), ("HOME", "home")]
+        .map(folder)
+        .into()
+}
+
 impl Plugin {
     pub fn new(program: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        for name in ["state", "run", "tmp", "home"] {
-            std::fs::DirBuilder::new()
-                .mode(0o700)
-                .create(folder.path().join(name))
-                .expect("a folder");
-        }
-        let plugin = Self { program: PathBuf::from(program), folder, environment: BTreeMap::new() };
-        let path = |name: &str| plugin.path(name).display().to_string();
-        let (state, run, tmp, home) = (path("state"), path("run"), path("tmp"), path("home"));
+        let environment = folders(folder.path())
+            .into_iter()
+            .map(|(name, path)| (name.into(), path.into_os_string()))
+            .collect();
+        let plugin = Self { program: PathBuf::from(program), folder, environment };
         plugin
-            .env("XDG_STATE_HOME", &state)
-            .env("XDG_RUNTIME_DIR", &run)
-            .env("TMPDIR", &tmp)
-            .env("HOME", &home)
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             // Nothing of this machine's own policy may decide a test.
             .env("LUET_COSIGN_POLICY", "")

@@ -3,12 +3,10 @@
 
 use super::log::{Entry, Log};
 use super::{hex, merkle};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 impl Log {
-    /// Answers a request with a status and a document; `tests/support/http.rs` can send it.
+    /// Answers a request with a status and a document; the server of `http` can send it.
     ///
     /// * `GET /api/v1/log/entries?logIndex=N` and `GET /api/v1/log/entries/NAME`: an object with
     ///   the entry
