@@ -1,6 +1,7 @@
 //! Files that the user named, read under a cap, from one descriptor that was checked before.
 
 use crate::class::{Class, Failure};
+use crate::store::{Owners, check_way};
 use rustix::fs::{Mode, OFlags};
 use std::fs::{File, Metadata};
 use std::io::Read as _;
@@ -12,9 +13,10 @@ use std::path::Path;
 pub enum Trusted {
     /// Anybody: the content is checked, or the user vouches for the path.
     Anyone,
-    /// This user and root: not writable by others, nor by another group than this user's own.
+    /// This user and root: the file, and every folder and link on the way to it, are not writable
+    /// by others, nor by another group than this user's own.
     NotOthers,
-    /// Root alone, and root's alone all folders above.
+    /// Root alone, the way to it included.
     RootAlone,
 }
 
@@ -41,8 +43,15 @@ pub fn read_file(
     }
     check(&found, trusted)
         .map_err(|why| failed(why).hint(format!("chmod go-w {}", path.display())))?;
-    if trusted == Trusted::RootAlone {
-        check_parents(path).map_err(failed)?;
+    let owners = match trusted {
+        Trusted::Anyone => None,
+        Trusted::NotOthers => Some(Owners::RootAndUser),
+        Trusted::RootAlone => Some(Owners::Root),
+    };
+    if let Some(owners) = owners {
+        check_way(path, owners).map_err(|why| {
+            failed(why).hint("move it to a folder that nobody else can write, such as /etc/luet")
+        })?;
     }
     let mut bytes = Vec::new();
     file.take(limit + 1)
@@ -81,27 +90,6 @@ fn check(found: &Metadata, trusted: Trusted) -> Result<(), String> {
     }
 }
 
-/// Checks the folders above, as they really are: links on the way are resolved first.
-fn check_parents(path: &Path) -> Result<(), String> {
-    let real = path.canonicalize().map_err(|error| format!("could not be resolved: {error}"))?;
-    for start in [real.as_path(), path] {
-        for folder in start.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()) {
-            let found = folder.metadata().map_err(|error| {
-                format!("lies in `{}`, which could not be read: {error}", folder.display())
-            })?;
-            // A sticky folder lets nobody replace what is another's.
-            let open = found.mode() & 0o022 != 0 && found.mode() & 0o1000 == 0;
-            if found.uid() != 0 || open {
-                return Err(format!(
-                    "lies in `{}`, which others than root can write",
-                    folder.display()
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +113,25 @@ mod tests {
         assert_eq!(class(&path, Trusted::Anyone), None);
         mode(0o664);
         assert_eq!(class(&path, Trusted::RootAlone), Some(Class::Policy));
+    }
+
+    #[test]
+    fn a_file_in_a_folder_that_others_can_write_is_refused() {
+        let top = tempfile::tempdir().unwrap();
+        let (folder, link) = (top.path().join("shared"), top.path().join("link"));
+        std::fs::create_dir(&folder).unwrap();
+        let path = folder.join("policy.yaml");
+        std::fs::write(&path, "x").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(
+            (class(&path, Trusted::NotOthers), class(&link, Trusted::NotOthers)),
+            (None, None)
+        );
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+        for path in [&path, &link] {
+            assert_eq!(class(path, Trusted::NotOthers), Some(Class::Policy), "{}", path.display());
+            assert_eq!(class(path, Trusted::Anyone), None);
+        }
     }
 
     #[test]

@@ -9,11 +9,13 @@ mod folder;
 mod handoff;
 mod memory;
 mod run;
+mod way;
 
 pub use folder::{Folder, Lock};
 pub use handoff::{Grounds, Handoff, Handoffs, Verified};
 pub use memory::{FirstSigner, Known, Memory, Seen};
 pub use run::Run;
+pub use way::{Owners, check_way};
 
 use std::path::{Path, PathBuf};
 
