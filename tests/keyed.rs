@@ -22,6 +22,8 @@ mod formats;
 mod keys;
 #[path = "keyed/mutation.rs"]
 mod mutation;
+#[path = "keyed/recursive.rs"]
+mod recursive;
 #[path = "keyed/vectors.rs"]
 mod vectors;
 #[path = "keyed/writing.rs"]

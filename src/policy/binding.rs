@@ -6,9 +6,14 @@
 //! (`reference/security.md` R02, R03). A mirror serves what was signed under another name:
 //! `mirror_of`, mapped component by component, `reference/policy.md` 4.4.
 
+use super::decide::{Notice, notice};
+use super::evidence::Evidence;
+use super::matching::Effective;
 use super::settings::BindTag;
 use crate::class::{Class, Failure};
-use crate::name::{Reference, Registry, Repository, Scope, Tag};
+use crate::name::{Digest, Reference, Registry, Repository, Scope, Tag};
+use crate::trust::VerifiedSignature;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -85,13 +90,15 @@ impl fmt::Display for Prefix {
     }
 }
 
-/// The names that a signature may be for.
+/// What a signature has to be for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected<'a> {
     /// What is asked for.
     pub(super) reference: &'a Reference,
     /// The name of the same repository where it is a mirror's.
     pub(super) signed_as: Option<&'a Repository>,
+    /// What the reference stands for: an index, or an image.
+    pub(super) image: &'a Digest,
 }
 
 impl Expected<'_> {
@@ -104,19 +111,41 @@ impl Expected<'_> {
     fn is_repository(&self, found: &Repository) -> bool {
         found == self.reference.repository() || self.signed_as == Some(found)
     }
+
+    /// Whether a signature of `subject` as an image of `index` is for what is asked for: for that
+    /// index, or for the image itself, where somebody asks for it by its digest. Under a tag the
+    /// image alone is not what was signed: whoever serves the tag would choose which of the images.
+    fn is_index(&self, index: &Digest, subject: &Digest) -> bool {
+        index == self.image || self.reference.digest() == Some(subject)
+    }
 }
 
 /// What a signature names.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Named<'a> {
     pub(super) repository: Option<&'a Repository>,
     pub(super) tag: Option<&'a Tag>,
+    /// The index that the image was signed in.
+    pub(super) index: Option<&'a Digest>,
+    /// What was signed.
+    pub(super) subject: &'a Digest,
+}
+
+/// How well a signature that counts is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// To all that is asked for, or nobody knows better.
+    Bound,
+    /// To the repository alone, by a key that is known to name tags: it was made for a digest, and
+    /// whoever serves the tag chose to serve this one.
+    ToRepository,
 }
 
 /// Holds what a signature names against what is expected. `by_a_binder` says that its key is known
 /// to name repository and tag.
 ///
 /// There is no exception for an image in an index: whoever serves the index decides what is in it.
+/// One that names its index is for that one.
 ///
 /// # Errors
 /// Why not, as what stands behind "the signature".
@@ -125,10 +154,10 @@ pub(super) fn check(
     bind_tag: BindTag,
     by_a_binder: bool,
     expected: Expected<'_>,
-) -> Result<(), String> {
-    let must = match bind_tag {
-        BindTag::Off => return Ok(()),
-        BindTag::IfPresent => by_a_binder,
+) -> Result<Bound, String> {
+    let required = match bind_tag {
+        BindTag::Off => return Ok(Bound::Bound),
+        BindTag::IfPresent => false,
         BindTag::Required => true,
     };
     let tag = expected.reference.tag();
@@ -141,20 +170,82 @@ pub(super) fn check(
             name(named.repository, named.tag)
         ));
     }
+    if let Some(index) = named.index.filter(|index| !expected.is_index(index, named.subject)) {
+        return Err(format!(
+            "was made for an image of the index `{index}`, and `{}` is not that index",
+            expected.image
+        ));
+    }
     let lacks_tag = named.tag.is_none() && tag.is_some();
     let missing = match (named.repository.is_none(), lacks_tag) {
-        (false, false) => return Ok(()),
+        (false, false) => return Ok(Bound::Bound),
+        // Signed by digest, which the registry cannot change.
+        (false, true) if !required && by_a_binder => return Ok(Bound::ToRepository),
         (false, true) => "no tag",
         (true, false) => "no repository",
         (true, true) => "neither repository nor tag",
     };
-    if must {
+    if required || by_a_binder {
         Err(format!(
             "names {missing}; this signer binds its signatures, this one is an older or foreign one"
         ))
     } else {
-        Ok(())
+        Ok(Bound::Bound)
     }
+}
+
+/// Holds what a signature that holds names against what the evidence is about.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn of(
+    signature: &VerifiedSignature,
+    effective: &Effective,
+    evidence: &Evidence,
+) -> Result<Bound, String> {
+    let claims = signature.claims();
+    let named = Named {
+        repository: claims.repository.as_ref(),
+        tag: claims.tag.as_ref(),
+        index: claims.index.as_ref(),
+        subject: signature.image(),
+    };
+    let expected = Expected {
+        reference: &evidence.reference,
+        signed_as: effective.signed_as.as_ref(),
+        image: &evidence.image.digest,
+    };
+    let by_a_binder = evidence.memory.binders.contains(signature.fingerprint());
+    check(named, effective.bind_tag, by_a_binder, expected)
+}
+
+/// Returns what is to be said of signatures that count: of each signer who named tags before, and
+/// whose signatures here name none.
+pub(super) fn warnings(
+    signatures: &[&VerifiedSignature],
+    effective: &Effective,
+    evidence: &Evidence,
+) -> Vec<Notice> {
+    let is = |signature: &VerifiedSignature, bound| of(signature, effective, evidence) == Ok(bound);
+    let mut signers = BTreeSet::new();
+    let loose = signatures.iter().filter(|signature| {
+        let theirs = |other: &&&VerifiedSignature| other.fingerprint() == signature.fingerprint();
+        is(signature, Bound::ToRepository)
+            && !signatures.iter().filter(theirs).any(|other| is(other, Bound::Bound))
+            && signers.insert(signature.fingerprint())
+    });
+    let warning = |signature: &&VerifiedSignature| {
+        notice(
+            true,
+            format!(
+                "the signature of `{}` by `{}` is for its digest and names no tag, and this signer named tags before: \
+                 whoever serves the tag chose this image, which can be an older one",
+                evidence.reference,
+                signature.authority()
+            ),
+        )
+    };
+    loose.map(warning).collect()
 }
 
 fn name(repository: Option<&Repository>, tag: Option<&Tag>) -> String {

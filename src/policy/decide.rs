@@ -17,7 +17,7 @@
 use super::evidence::{Evidence, Pin};
 use super::matching::{Applies, Effective, Matched, Trust};
 use super::reasons::Reasons;
-use super::{Mode, Policy, refusal, signers};
+use super::{Mode, Policy, binding, refusal, signers};
 use crate::class::{Class, Failure};
 use crate::name::{Digest, Reference, Subject};
 use crate::trust::VerifiedSignature;
@@ -209,17 +209,17 @@ pub fn decide(matched: &Matched, evidence: &Evidence, now: Timestamp) -> Decisio
     if counted.is_enough() {
         let pin = signers::first_signer(&counted, effective);
         // Whoever signed beside those who are enough by themselves says nothing.
-        let mut signatures = counted
+        let signatures: Vec<_> = counted
             .signatures
             .iter()
-            .filter(|signature| pin.is_some() || !signers::is_by_anybody(signature, effective));
-        if let Some(first) = signatures.next() {
-            let others = signatures.map(|signature| (*signature).clone()).collect();
+            .copied()
+            .filter(|signature| pin.is_some() || !signers::is_by_anybody(signature, effective))
+            .collect();
+        if let [first, others @ ..] = signatures.as_slice() {
+            let mut notices = binding::warnings(&signatures, effective, evidence);
+            let others = others.iter().map(|signature| (*signature).clone()).collect();
             let (rule, signature) = (effective.title(), Box::new((*first).clone()));
-            let notices = pin
-                .and_then(|signature| named(signature, effective, evidence))
-                .into_iter()
-                .collect();
+            notices.extend(pin.and_then(|signature| named(signature, effective, evidence)));
             let grounds = Grounds::Signature {
                 rule,
                 signature,

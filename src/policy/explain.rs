@@ -3,7 +3,7 @@
 //! The table of outcomes is not written down here: each row is made by asking [`decide`] about
 //! evidence of that kind, so it cannot say anything else than what happens.
 
-use super::binding::{self, Expected, Named};
+use super::binding::{self, Bound, Expected, Named};
 use super::decide::{Decision, decide, decide_without_looking};
 use super::diagnostic::Position;
 use super::environment;
@@ -261,23 +261,32 @@ fn outcomes_of_good(effective: &Effective, reference: &Reference) -> Vec<Outcome
     } else {
         format!("good signatures by {needed} trusted keys")
     };
-    let expected = Expected { reference, signed_as: effective.signed_as.as_ref() };
+    let image = reference.digest().copied().unwrap_or_else(|| Digest::of(b""));
+    let expected = Expected { reference, signed_as: effective.signed_as.as_ref(), image: &image };
     let row = |evidence: &str, named, by_a_binder| {
         let bound = binding::check(named, effective.bind_tag, by_a_binder, expected);
         let refused = || format!("refused: {} (exit {})", Class::Binding, Class::Binding.exit());
         Outcome {
             evidence: evidence.to_owned(),
-            outcome: bound.map_or_else(|_| refused(), |()| "verified".to_owned()),
+            outcome: match bound {
+                Ok(Bound::Bound) => "verified".to_owned(),
+                Ok(Bound::ToRepository) => "verified, with a warning".to_owned(),
+                Err(_) => refused(),
+            },
         }
     };
-    let right = Named { repository: Some(reference.repository()), tag: reference.tag() };
+    let nothing = Named { repository: None, tag: None, index: None, subject: &image };
+    let by_digest = Named { repository: Some(reference.repository()), ..nothing };
+    let right = Named { tag: reference.tag(), ..by_digest };
     // A name that no reference has.
     let other = "other.invalid/other".parse().ok();
-    let other = Named { repository: other.as_ref(), tag: None };
+    let other = Named { repository: other.as_ref(), ..nothing };
     vec![
         row(&format!("{good}, for this repository and tag"), right, false),
-        row("one that names no repository and tag (cosign's name none)", Named::default(), false),
-        row("the same, by a key that named them before", Named::default(), true),
+        row("one that names no repository and tag (cosign's name none)", nothing, false),
+        row("the same, by a key that named them before", nothing, true),
+        row("one for this repository and no tag (signed by digest)", by_digest, false),
+        row("the same, by a key that named tags before", by_digest, true),
         row("one for another repository or tag", other, false),
     ]
 }

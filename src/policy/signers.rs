@@ -7,7 +7,7 @@
 //! key or identity, and one key under two names are one (`reference/security.md` R18, S27); and a
 //! signer who would do for two authorities stands for one of them.
 
-use super::binding::{self, Expected, Named};
+use super::binding;
 use super::evidence::Evidence;
 use super::matching::{Effective, Trust};
 use crate::class::{Class, Failure};
@@ -175,14 +175,8 @@ pub(super) fn weigh(
         return Err(Failure::new(Class::Identity, "is by somebody whom the rule does not trust"));
     }
     check_pin(signature, effective, evidence)?;
-    let by_a_binder = evidence.memory.binders.contains(signature.fingerprint());
-    let expected =
-        Expected { reference: &evidence.reference, signed_as: effective.signed_as.as_ref() };
-    let named = Named {
-        repository: signature.claims().repository.as_ref(),
-        tag: signature.claims().tag.as_ref(),
-    };
-    binding::check(named, effective.bind_tag, by_a_binder, expected)
+    binding::of(signature, effective, evidence)
+        .map(drop)
         .map_err(|why| Failure::new(Class::Binding, why))
 }
 

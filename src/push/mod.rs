@@ -132,8 +132,13 @@ pub async fn after(session: &Session, image: &str) -> Result<Pushed, Failure> {
     let key = open_key(session).map_err(retry)?;
     let Identified { subject, tree, vouched } =
         identify::identify(session, &reference, image).await.map_err(retry)?;
-    let signer =
-        Signer { session, reference: &reference, key: &key, annotations: &BTreeMap::new(), tree };
+    let signer = Signer {
+        session,
+        reference: &reference,
+        key: &key,
+        annotations: &BTreeMap::new(),
+        part: Part { tree, index: None },
+    };
     let attached = signer.legacy(&subject.digest).await.map_err(retry)?;
     let verb = if attached.already { "was signed already" } else { "signed" };
     if !vouched {
@@ -170,20 +175,16 @@ pub async fn sign(
         ManifestKind::Image(image) => identify::tree_of(session, &reference, image).await?,
         ManifestKind::Index(_) => None,
     };
-    let mut all = Signer { session, reference: &reference, key, annotations, tree }
-        .sign(&subject, format)
-        .await?;
+    let signer = |part| Signer { session, reference: &reference, key, annotations, part };
+    let mut all = signer(Part { tree, index: None }).sign(&subject, format).await?;
     if let (true, ManifestKind::Index(index)) = (recursive, &manifest.kind) {
         for entry in &index.manifests {
             let Descriptor { digest, size, media_type, .. } = Descriptor::try_from(entry)?;
-            // A child is not what the tag names, so the tag is not claimed for it.
-            let reference = Reference::pinned(reference.repository().clone(), digest);
+            // The tag names a child only as part of this index. A signature that did not say so
+            // would vouch for whatever index somebody puts the child into, under any tag.
+            let part = Part { tree: None, index: Some(manifest.digest) };
             let child = SubjectDescriptor { media_type, bytes: size, digest };
-            all.extend(
-                Signer { session, reference: &reference, key, annotations, tree: None }
-                    .sign(&child, format)
-                    .await?,
-            );
+            all.extend(signer(part).sign(&child, format).await?);
         }
     }
     Ok(all)
@@ -195,8 +196,15 @@ struct Signer<'a> {
     reference: &'a Reference,
     key: &'a PrivateKey,
     annotations: &'a BTreeMap<String, String>,
-    /// The digest of the tree to claim.
+    part: Part,
+}
+
+/// What is claimed of one manifest beside the name.
+struct Part {
+    /// The digest of its tree.
     tree: Option<Digest>,
+    /// The index that it is signed in.
+    index: Option<Digest>,
 }
 
 impl Signer<'_> {
@@ -241,7 +249,8 @@ impl Signer<'_> {
         let claims = Claims {
             repository: Some(self.reference.repository().clone()),
             tag: self.reference.tag().cloned(),
-            tree: self.tree,
+            index: self.part.index,
+            tree: self.part.tree,
         };
         let mut all = self.annotations.clone();
         all.extend(claims.annotations());

@@ -16,6 +16,8 @@ const TYPE: &str = "cosign container image signature";
 const CLAIM_REPOSITORY: &str = "luet-cosign.repository";
 /// Claim: the tag that our signer signed for.
 const CLAIM_TAG: &str = "luet-cosign.tag";
+/// Claim: the digest of the index that our signer signed the image in.
+const CLAIM_INDEX: &str = "luet-cosign.index";
 /// Claim: the canonical digest of the flattened tree, `v1:sha256:HEX` (docs/tree-digest.md).
 const CLAIM_TREE: &str = "luet-cosign.tree";
 
@@ -26,6 +28,8 @@ pub struct Claims {
     pub repository: Option<Repository>,
     /// The tag that was signed for.
     pub tag: Option<Tag>,
+    /// The index that the image was signed in, as one of its images: `sign -r`.
+    pub index: Option<Digest>,
     /// The canonical digest of the flattened tree, version 1.
     pub tree: Option<Digest>,
 }
@@ -60,6 +64,11 @@ impl Claims {
                 .map(|text| text.parse())
                 .transpose()
                 .map_err(malformed(CLAIM_TAG))?,
+            index: annotations
+                .get(CLAIM_INDEX)
+                .map(|text| text.parse())
+                .transpose()
+                .map_err(malformed(CLAIM_INDEX))?,
             tree,
         })
     }
@@ -70,6 +79,7 @@ impl Claims {
         let claims = [
             (CLAIM_REPOSITORY, self.repository.as_ref().map(ToString::to_string)),
             (CLAIM_TAG, self.tag.as_ref().map(ToString::to_string)),
+            (CLAIM_INDEX, self.index.map(|digest| digest.to_string())),
             (CLAIM_TREE, self.tree.map(|digest| format!("v1:{digest}"))),
         ];
         claims.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
@@ -189,6 +199,7 @@ mod tests {
         let claims = Claims {
             repository: Some("quay.io/a/b".parse().unwrap()),
             tag: Some("x-1".parse().unwrap()),
+            index: Some(Digest::of(b"index")),
             tree: Some(Digest::of(b"tree")),
         };
         let payload = Payload {

@@ -177,7 +177,7 @@ fn every_image_of_an_index_gets_a_bundle_with_its_own_subject() {
     assert_good(
         &world.plugin.run(["sign", "--key", "acme.key", "--format", "bundle", "-r", &name]),
     );
-    for name in [name, world.name()] {
+    for name in [name, world.registry.name(&format!("{REPO}@{}", world.image.digest))] {
         let key = world.plugin.path("acme.pub").display().to_string();
         assert_eq!(
             document(&world.plugin.run(["verify", "--json", "--key", &key, &name])).0,

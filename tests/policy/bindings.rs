@@ -9,6 +9,7 @@ use luet_cosign::name::Digest;
 use luet_cosign::policy::{Decision, Evidence, Matched, PlaceAnswer, decide};
 use luet_cosign::trust::VerifiedSignature;
 use luet_cosign::wire::Claims;
+use std::slice::from_ref;
 
 const HERE: &str = "quay.io/acme/packages";
 
@@ -18,7 +19,7 @@ fn claims(repository: &str, tag: &str) -> Claims {
     Claims {
         repository: named(repository).map(|text| text.parse().unwrap()),
         tag: named(tag).map(|text| text.parse().unwrap()),
-        tree: None,
+        ..Claims::default()
     }
 }
 
@@ -178,7 +179,8 @@ fn the_manifest_of_a_platform_is_bound_as_the_image_is() {
         word(&decide(&matched, &evidence, now()))
     };
     for (repository, tag, if_present, required) in [
-        // Whoever serves the index decides under which tag it is.
+        // Whoever serves the index decides under which tag it is. The images of an index that were
+        // signed before there was a claim of the index, and those that are signed by digest:
         (HERE, "-", "verified", "binding"),
         (HERE, "yip-1.0", "verified", "verified"),
         (HERE, "other", "binding", "binding"),
@@ -218,7 +220,8 @@ fn a_signer_that_is_known_to_bind_must_bind() {
     let (acme, other) = (ACME.public().fingerprint(), OTHER.public().fingerprint());
     assert_eq!(outcome(IF_PRESENT, acme, claims(HERE, "yip-1.0")), "verified");
     assert_eq!(outcome(IF_PRESENT, acme, claims("-", "-")), "binding");
-    assert_eq!(outcome(IF_PRESENT, acme, claims(HERE, "-")), "binding");
+    assert_eq!(outcome(IF_PRESENT, acme, claims("-", "yip-1.0")), "binding");
+    assert_eq!(outcome(REQUIRED, acme, claims(HERE, "-")), "binding");
     assert_eq!(outcome(IF_PRESENT, other, claims("-", "-")), "verified");
     assert_eq!(outcome(OFF, acme, claims("-", "-")), "verified");
     let matched = matched(REQUIRED, IMAGE);
@@ -229,6 +232,72 @@ fn a_signer_that_is_known_to_bind_must_bind() {
             .contains("this signer binds its signatures, this one is an older or foreign one"),
         "{failure}"
     );
+}
+
+/// Signed by digest: the repository is right, and the registry cannot change the digest.
+#[test]
+fn a_binder_s_signature_by_digest_counts_under_a_tag_with_a_warning() {
+    let warnings = |image: &str, known: bool, claims: &[Claims]| {
+        let matched = matched(IF_PRESENT, image);
+        let good = claims.iter().map(|claims| Ok(by_acme(claims))).collect();
+        let mut evidence = with_signatures(absent(&matched, None), good);
+        if known {
+            evidence.memory.binders.insert(*ACME.public().fingerprint());
+        }
+        assert!(matched.enough(&evidence));
+        let decision = decide(&matched, &evidence, now());
+        assert_eq!(word(&decision), "verified");
+        let provisional = decision.into_result().unwrap();
+        let texts = provisional.notices().iter().map(|notice| notice.text.clone());
+        texts.filter(|text| text.contains("names no tag")).count()
+    };
+    let by_digest = format!("{HERE}@{}", image_digest());
+    let (right, loose) = (claims(HERE, "yip-1.0"), claims(HERE, "-"));
+    assert_eq!(warnings(IMAGE, true, from_ref(&loose)), 1);
+    assert_eq!(warnings(IMAGE, true, &[loose.clone(), loose.clone()]), 1);
+    assert_eq!(warnings(IMAGE, false, from_ref(&loose)), 0);
+    assert_eq!(warnings(&by_digest, true, from_ref(&loose)), 0);
+    // The same signer's other signature says it all.
+    assert_eq!(warnings(IMAGE, true, &[loose.clone(), right.clone()]), 0);
+    assert_eq!(warnings(IMAGE, true, &[right, loose]), 0);
+}
+
+/// What `sign -r` signs: the images of an index, for it and its tag.
+#[test]
+fn an_image_of_an_index_is_for_that_index_or_asked_for_by_its_digest() {
+    let (index, child, another) = (image_digest(), Digest::of(b"child"), Digest::of(b"another"));
+    // `served` is what the name stands for; the signature is of `child`.
+    let outcome = |keys: &str, image: &str, served: Digest, tag: &str, named: Digest| {
+        let matched = matched(keys, image);
+        let claims = Claims { index: Some(named), ..claims(HERE, tag) };
+        let signature = signature_for("acme", &ACME, &child, &claims);
+        let mut evidence = absent(&matched, (served != child).then_some(child));
+        evidence.image.digest = served;
+        word(&decide(&matched, &with_signatures(evidence, vec![Ok(signature)]), now()))
+    };
+    let at = |digest: &Digest| format!("{HERE}@{digest}");
+    let tagged = |digest: &Digest| format!("{IMAGE}@{digest}");
+    for (image, served, tag, named, expected) in [
+        (IMAGE, index, "yip-1.0", index, ["verified"; 3]),
+        (IMAGE, index, "yip-0.9", index, ["verified", "binding", "binding"]),
+        (IMAGE, index, "-", index, ["verified", "verified", "binding"]),
+        (IMAGE, index, "yip-1.0", another, ["verified", "binding", "binding"]),
+        (IMAGE, index, "-", another, ["verified", "binding", "binding"]),
+        // Served under the tag itself, it is not what was signed: the registry chose it.
+        (IMAGE, child, "yip-1.0", index, ["verified", "binding", "binding"]),
+        (IMAGE, child, "-", index, ["verified", "binding", "binding"]),
+        (&at(&child), child, "yip-1.0", index, ["verified"; 3]),
+        (&at(&child), child, "-", index, ["verified"; 3]),
+        (&tagged(&child), child, "yip-1.0", index, ["verified"; 3]),
+        (&tagged(&child), child, "yip-0.9", index, ["verified", "binding", "binding"]),
+        (&at(&index), index, "yip-1.0", index, ["verified"; 3]),
+        (&at(&another), another, "yip-1.0", index, ["verified", "binding", "binding"]),
+    ] {
+        for (keys, expected) in [OFF, IF_PRESENT, REQUIRED].into_iter().zip(expected) {
+            let found = outcome(keys, image, served, tag, named);
+            assert_eq!(found, expected, "{keys} {image} {served} {tag} {named}");
+        }
+    }
 }
 
 #[test]

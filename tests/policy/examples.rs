@@ -74,7 +74,7 @@ fn signed_for(policy: &Policy, image: &str, names: &[(&str, &str)]) -> &'static 
         let claims = Claims {
             repository: Some(name.repository().clone()),
             tag: name.tag().cloned(),
-            tree: None,
+            ..Claims::default()
         };
         let key: &Key = if *signer == "site" { &SITE } else { &ACME };
         Ok(signature_for(signer, key, &image_digest(), &claims))

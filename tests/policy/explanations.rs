@@ -71,6 +71,8 @@ fn the_outcomes_are_those_of_the_decision() {
             "verified".to_owned(),
             "verified".to_owned(),
             refused("binding", 14),
+            "verified".to_owned(),
+            "verified, with a warning".to_owned(),
             refused("binding", 14),
         ]
     };

@@ -65,7 +65,7 @@ fn for_another_name() {
     let claims = Claims {
         repository: "quay.io/acme/packages".parse().ok(),
         tag: "yip-0.9".parse().ok(),
-        tree: None,
+        ..Claims::default()
     };
     let evidence = with_signatures(
         absent(&matched, None),
