@@ -6,6 +6,7 @@
 //! crate reads the first name only and no `otherName` (`reference/crates.md` section 1); a
 //! certificate with two names would let one of them be checked and the other be shown.
 
+use super::signer_id::{SignerId, Source};
 use crate::class::{Class, Failure};
 use crate::name::Digest;
 use std::collections::BTreeMap;
@@ -28,7 +29,9 @@ pub(super) mod claim {
     pub(crate) const ISSUER_V2: u32 = 8;
     pub(crate) const SOURCE_URI: u32 = 12;
     pub(crate) const SOURCE_REF: u32 = 14;
+    pub(crate) const SOURCE_ID: u32 = 15;
     pub(crate) const SOURCE_OWNER_URI: u32 = 16;
+    pub(crate) const SOURCE_OWNER_ID: u32 = 17;
 }
 
 /// A name in a certificate.
@@ -130,11 +133,32 @@ impl Certificate {
         }
     }
 
-    /// Returns what stands for the signer where signers are counted and remembered: the digest of
-    /// issuer and lasting name.
+    /// Returns the repository that a workflow ran for, as far as it is said.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        let said =
+            |number| self.claim(number).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
+        let github = || {
+            said(claim::GITHUB_REPOSITORY)
+                .map(|repository| format!("https://github.com/{repository}"))
+        };
+        Source {
+            uri: said(claim::SOURCE_URI).or_else(github),
+            repository: said(claim::SOURCE_ID),
+            owner: said(claim::SOURCE_OWNER_ID),
+        }
+    }
+
+    /// Returns what stands for the signer where signers are counted and remembered.
+    #[must_use]
+    pub fn signer_id(&self) -> SignerId {
+        SignerId::of_certificate(&self.issuer, self.lasting_name(), self.source())
+    }
+
+    /// Returns the digest of issuer and lasting name.
     #[must_use]
     pub fn fingerprint(&self) -> Digest {
-        Digest::of(format!("keyless\n{}\n{}", self.issuer, self.lasting_name()).as_bytes())
+        *self.signer_id().name()
     }
 }
 

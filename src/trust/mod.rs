@@ -19,6 +19,7 @@ mod pieces;
 mod private_key;
 mod root;
 mod sealed;
+mod signer_id;
 
 pub use algorithm::KeyAlgorithm;
 pub use authority::{Authority, Roots, Signer};
@@ -36,3 +37,4 @@ pub use message::{Hasher, Message, Needs};
 pub use pieces::Pieces;
 pub use private_key::{KeyPair, PrivateKey};
 pub use root::TrustedRoot;
+pub use signer_id::{Recognition, SignerId, Source};
