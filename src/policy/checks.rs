@@ -1,12 +1,12 @@
 //! What is wrong with a document as a whole: rules that contradict each other or themselves, and
 //! rules that are dangerous.
 
-use super::binding;
 use super::diagnostic::Problems;
 use super::document::{Document, Signer, SignerSource};
 use super::rules::{Rule, Target, TrustNames};
 use super::settings::{BindTag, Mode, PostUnpack};
 use super::ties;
+use super::{binding, callers};
 use crate::name::{Scope, TagGlob};
 use std::collections::{HashMap, HashSet};
 
@@ -30,6 +30,7 @@ pub(super) fn check(document: &Document, problems: &mut Problems) {
         check_reach(rule, document.defaults.unsigned, problems);
         check_tags(rule, problems);
     }
+    callers::check(document, problems);
     check_defaults(document, problems);
     check_registries(document, problems);
     ties::check(&document.rules, problems);

@@ -26,7 +26,7 @@ pub(super) fn variable_behind(code: &str) -> Option<&'static str> {
         "deprecated" | "pattern" => Some(SKIP),
         "host" | "duplicate-registry" => Some("LUET_COSIGN_HTTP_REGISTRIES"),
         "key" => Some(KEY_VARIABLE),
-        "identity" | "wide-identity" => Some("COSIGN_CERTIFICATE_IDENTITY"),
+        "identity" | "reusable-workflow" | "wide-identity" => Some("COSIGN_CERTIFICATE_IDENTITY"),
         "wide-issuer" => Some("COSIGN_CERTIFICATE_OIDC_ISSUER"),
         "not-compared" | "post-unpack" => Some(POST_UNPACK),
         "replaces-others" | "scope" | "tie" => Some(ALLOW_UNSIGNED),

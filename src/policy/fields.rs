@@ -28,6 +28,8 @@ pub const KEYS: &[&str] = &[
     "signers.NAME.github.repo",
     "signers.NAME.github.workflow",
     "signers.NAME.github.ref",
+    "signers.NAME.github.workflow_repo",
+    "signers.NAME.github.workflow_ref",
     "signers.NAME.tlog",
     "signers.NAME.trusted_root",
     "repositories",

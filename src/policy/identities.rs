@@ -4,7 +4,7 @@ use super::diagnostic::Problems;
 use super::fields::{self, Fields};
 use super::tree::{Node, Value};
 use crate::class::Failure;
-use crate::trust::{Expected, Identity};
+use crate::trust::{Expected, GithubWorkflow, Identity};
 
 /// The words that stand in place of an identity.
 const WORDS: &[(&str, Identity)] =
@@ -77,32 +77,43 @@ pub(super) fn keyless(node: &Node, problems: &mut Problems) -> Option<Identity> 
 /// Reads `github`.
 pub(super) fn github(node: &Node, problems: &mut Problems) -> Option<Identity> {
     let fields = Fields::open(node, "signers.NAME.github.", "`github`", problems)?;
-    let repository = fields.required("repo", "`github`", problems).and_then(|node| {
-        let text = fields::text(node, "`repo`", problems)?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-        match text.split('/').collect::<Vec<_>>().as_slice() {
-            [owner, name]
-                if [owner, name].iter().all(|part| !part.is_empty() && part.chars().all(plain)) =>
-            {
-                Some(text.to_owned())
-            }
-            _ => {
-                problems.error(
-                    node.at,
-                    "value",
-                    format!("`repo` is `{text}`; expected `owner/name`"),
-                );
-                None
-            }
-        }
-    });
-    let workflow = fields
+    let source = fields
+        .required("repo", "`github`", problems)
+        .and_then(|node| repository(node, "`repo`", problems));
+    let another =
+        fields.optional("workflow_repo").map(|node| repository(node, "`workflow_repo`", problems));
+    let file = fields
         .optional("workflow")
         .and_then(|node| fields::text(node, "`workflow`", problems))
         .map(ToOwned::to_owned);
-    let reference =
-        fields.optional("ref").and_then(|node| expected(node, "ref", Expected::glob, problems));
-    Some(Identity::Github { repository: repository?, workflow, reference })
+    let mut pattern = |key: &str| {
+        fields.optional(key).and_then(|node| expected(node, key, Expected::glob, problems))
+    };
+    let (source_ref, file_ref) = (pattern("ref"), pattern("workflow_ref"));
+    let source = source?;
+    let repository = another.unwrap_or_else(|| Some(source.clone()))?;
+    // A workflow of the same repository runs from the ref that it is for, where nothing else is
+    // said; one of another repository has refs of its own.
+    let file_ref = file_ref.or_else(|| source_ref.clone().filter(|_| repository == source));
+    let workflow = GithubWorkflow { source, source_ref, repository, file, file_ref };
+    Some(Identity::Github(Box::new(workflow)))
+}
+
+/// Reads `owner/name`.
+fn repository(node: &Node, what: &str, problems: &mut Problems) -> Option<String> {
+    let text = fields::text(node, what, problems)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    match text.split('/').collect::<Vec<_>>().as_slice() {
+        [owner, name]
+            if [owner, name].iter().all(|part| !part.is_empty() && part.chars().all(plain)) =>
+        {
+            Some(text.to_owned())
+        }
+        _ => {
+            problems.error(node.at, "value", format!("{what} is `{text}`; expected `owner/name`"));
+            None
+        }
+    }
 }
 
 type Read = fn(&str) -> Result<Expected, Failure>;

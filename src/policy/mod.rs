@@ -7,6 +7,7 @@
 //! docs/policy.md; design.md sections 3 and 4.
 
 mod binding;
+mod callers;
 mod checks;
 mod decide;
 mod diagnostic;

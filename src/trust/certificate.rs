@@ -122,14 +122,9 @@ impl Certificate {
     /// `https://social.example/@alice`.
     #[must_use]
     pub fn lasting_name(&self) -> &str {
-        let SubjectName::Uri(uri) = &self.subject else { return self.subject.as_str() };
-        let commit = |text: &str| {
-            matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-        };
-        match (uri.split_once("@refs/"), uri.rsplit_once('@')) {
-            (Some((workflow, _)), _) => workflow,
-            (None, Some((workflow, on))) if commit(on) => workflow,
-            _ => uri,
+        match &self.subject {
+            SubjectName::Uri(uri) => split_ref(uri).map_or(uri, |(workflow, _)| workflow),
+            SubjectName::Email(name) | SubjectName::Username(name) => name,
         }
     }
 
@@ -160,6 +155,18 @@ impl Certificate {
     pub fn fingerprint(&self) -> Digest {
         *self.signer_id().name()
     }
+}
+
+/// Splits the URI of a workflow at the `@` in front of the ref or the commit that it ran from. The
+/// first `@refs/` it is: a branch may have that in its name, a file in a folder of GitHub's cannot.
+pub(super) fn split_ref(uri: &str) -> Option<(&str, &str)> {
+    let commit = |text: &str| {
+        matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let at = uri.find("@refs/");
+    let (workflow, reference) = uri.split_at(at.or_else(|| uri.rfind('@'))?);
+    let reference = reference.strip_prefix('@')?;
+    (at.is_some() || commit(reference)).then_some((workflow, reference))
 }
 
 fn malformed(why: impl fmt::Display) -> Failure {

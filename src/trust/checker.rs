@@ -347,14 +347,27 @@ fn another(certificate: &Certificate, authorities: &[Authority]) -> Failure {
     let (subject, issuer) = (certificate.subject(), certificate.issuer());
     let expected: Vec<String> =
         authorities.iter().filter_map(Authority::identity).map(ToString::to_string).collect();
-    Failure::new(Class::Identity, format!("a keyless signature by `{subject}` (issuer `{issuer}`); expected {}", expected.join(", or ")))
-        .hint(format!(
-            "to trust that signer: COSIGN_CERTIFICATE_IDENTITY={} COSIGN_CERTIFICATE_OIDC_ISSUER={}, or in a policy \
-             `keyless: {{issuer: {issuer:?}, subject: {:?}}}`",
-            for_shell(subject.as_str()),
-            for_shell(issuer),
-            subject.as_str()
-        ))
+    let message = format!(
+        "a keyless signature by `{subject}` (issuer `{issuer}`); expected {}",
+        expected.join(", or ")
+    );
+    // The name of a workflow that others call would trust all of them.
+    if let Some((workflow, source)) = certificate.reused_workflow() {
+        let (repository, file) = (workflow.repository, workflow.file);
+        return Failure::new(Class::Identity, message)
+            .detail(format!("`{source}` called that workflow, which anybody can call"))
+            .hint(format!(
+                "to trust that signer, write a policy with `github: {{repo: {source:?}, \
+                 workflow_repo: {repository:?}, workflow: {file:?}}}`"
+            ));
+    }
+    Failure::new(Class::Identity, message).hint(format!(
+        "to trust that signer: COSIGN_CERTIFICATE_IDENTITY={} COSIGN_CERTIFICATE_OIDC_ISSUER={}, \
+         or in a policy `keyless: {{issuer: {issuer:?}, subject: {:?}}}`",
+        for_shell(subject.as_str()),
+        for_shell(issuer),
+        subject.as_str()
+    ))
 }
 
 /// Returns a word that a shell reads as this text, and runs nothing of: the stranger chose it, a

@@ -5,7 +5,8 @@
 //! does not fit. Of GitHub and GitLab the owner is compared without case, as they do. Sources:
 //! design.md section 3; `reference/security.md` S13, P05.
 
-use super::certificate::{Certificate, SubjectName, claim};
+use super::certificate::{Certificate, claim};
+use super::github::GithubWorkflow;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Repository};
@@ -13,7 +14,7 @@ use regex_lite::{Regex, RegexBuilder};
 use std::fmt;
 
 /// The issuer of GitHub's workflows.
-const GITHUB: &str = "https://token.actions.githubusercontent.com";
+pub(super) const GITHUB: &str = "https://token.actions.githubusercontent.com";
 /// The issuer of GitLab's jobs.
 const GITLAB: &str = "https://gitlab.com";
 
@@ -80,6 +81,34 @@ impl Expected {
     /// `policy`: it is no expression, or too long.
     pub fn regexp(text: &str) -> Result<Self, Failure> {
         whole(text, text).map(|regex| Self::Matching(text.to_owned(), regex))
+    }
+
+    /// Returns what every text that fits starts with, as far as that is easily seen.
+    #[must_use]
+    pub fn literal_start(&self) -> String {
+        let written = match self {
+            Self::Exact(text) | Self::Prefix(text) => return text.clone(),
+            Self::Matching(written, _) => written.strip_prefix('^').unwrap_or(written),
+        };
+        let mut start = String::new();
+        let mut rest = written.chars();
+        while let Some(c) = rest.next() {
+            match c {
+                '\\' => match rest.next() {
+                    Some(c) if c.is_ascii_punctuation() => start.push(c),
+                    _ => break,
+                },
+                // What stands before it need not be there.
+                '?' | '*' | '{' => {
+                    start.truncate(start.trim_end_matches(|c| c != '/').len());
+                    break;
+                }
+                '+' | '(' | '[' | '|' | '$' => break,
+                // Mostly a dot is meant where an expression has one.
+                c => start.push(c),
+            }
+        }
+        start
     }
 
     /// Whether it fits.
@@ -149,14 +178,7 @@ pub enum Identity {
         subject: Expected,
     },
     /// A workflow of GitHub.
-    Github {
-        /// The repository, `owner/name`.
-        repository: String,
-        /// The file of the workflow; any, where it is not given.
-        workflow: Option<String>,
-        /// The ref that it ran on; any, where it is not given.
-        reference: Option<Expected>,
-    },
+    Github(Box<GithubWorkflow>),
     /// Whoever the registry says that the image's name belongs to. [`Identity::of_image`] makes it
     /// one of the next.
     RegistryOwner,
@@ -224,9 +246,7 @@ impl Identity {
             Self::Named { issuer, subject } => {
                 issuer.fits(certificate.issuer()) && subject.fits(certificate.subject().as_str())
             }
-            Self::Github { repository, workflow, reference } => {
-                fits_github(certificate, repository, workflow.as_deref(), reference.as_ref())
-            }
+            Self::Github(workflow) => workflow.fits(certificate),
             Self::Owner { forge, owner } => {
                 certificate.issuer() == forge.issuer() && is_owned(certificate, *forge, owner)
             }
@@ -245,47 +265,12 @@ impl fmt::Display for Identity {
         match self {
             Self::Any => f.write_str("whoever signed first"),
             Self::Named { issuer, subject } => write!(f, "{subject} (issuer {issuer})"),
-            Self::Github { repository, workflow, reference } => {
-                write!(
-                    f,
-                    "GitHub workflow `{}` of `{repository}`",
-                    workflow.as_deref().unwrap_or("*")
-                )?;
-                reference.as_ref().map_or(Ok(()), |reference| write!(f, " on {reference}"))
-            }
+            Self::Github(workflow) => workflow.fmt(f),
             Self::RegistryOwner => f.write_str("the owner of the name"),
             Self::Owner { forge, owner } => write!(f, "a workflow of `{}{owner}`", forge.home()),
             Self::Unnamed => f.write_str("nobody: no identity is given"),
         }
     }
-}
-
-/// The SAN is the workflow that ran, which a reusable workflow of somebody else's can be; the
-/// extensions are the repository that it ran for. Both are asked.
-fn fits_github(
-    certificate: &Certificate,
-    repository: &str,
-    workflow: Option<&str>,
-    reference: Option<&Expected>,
-) -> bool {
-    let SubjectName::Uri(uri) = certificate.subject() else { return false };
-    let folder = format!("https://github.com/{repository}/.github/workflows/");
-    let Some((file, on)) = uri.strip_prefix(&folder).and_then(|rest| rest.split_once('@')) else {
-        return false;
-    };
-    let fits_ref = |text: &str| reference.is_none_or(|expected| expected.fits(text));
-    let source = certificate
-        .claim(claim::SOURCE_URI)
-        .map(|uri| uri == format!("https://github.com/{repository}"));
-    let short = certificate.claim(claim::GITHUB_REPOSITORY).map(|name| name == repository);
-    let refs = [certificate.claim(claim::SOURCE_REF), certificate.claim(claim::GITHUB_REF)];
-    certificate.issuer() == GITHUB
-        && !file.is_empty()
-        && workflow.is_none_or(|expected| expected == file)
-        && fits_ref(on)
-        && refs.into_iter().flatten().all(fits_ref)
-        && source.or(short) == Some(true)
-        && short != Some(false)
 }
 
 /// From the owner's extension; of certificates before it from the repository's (GitHub alone had

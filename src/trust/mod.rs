@@ -9,6 +9,7 @@ mod certificate;
 mod checker;
 mod entry;
 mod file;
+mod github;
 mod identity;
 mod import;
 mod key;
@@ -29,6 +30,7 @@ pub use checker::{
 };
 pub use entry::MessageDigests;
 pub use file::{LoggedAt, SignedFile, Statements, VerifiedFile, check_claimed, check_made, needs};
+pub use github::{GithubWorkflow, WorkflowName};
 pub use identity::{Expected, Forge, Identity};
 pub use key::PublicKey;
 pub use keyless::{CertificateLog, Certified, Rejected};

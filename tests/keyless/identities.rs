@@ -1,7 +1,7 @@
 //! Whose certificates count: expressions, prefixes, patterns, GitHub's workflows, owners of names.
 
 use super::*;
-use luet_cosign::trust::{Certificate, SubjectName};
+use luet_cosign::trust::{Certificate, GithubWorkflow, SubjectName};
 use testkit::sigstore::{Leaf, San, Signer};
 
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
@@ -107,10 +107,15 @@ fn expressions_that_let_everybody_in_or_cost_too_much_are_refused() {
 
 #[test]
 fn a_workflow_of_github_lies_in_and_ran_for_the_repository() {
-    let identity = |workflow: Option<&str>, reference: Option<&str>| Identity::Github {
-        repository: "acme/pkgs".to_owned(),
-        workflow: workflow.map(ToOwned::to_owned),
-        reference: reference.map(|text| Expected::glob(text).unwrap()),
+    let identity = |workflow: Option<&str>, reference: Option<&str>| {
+        let reference = reference.map(|text| Expected::glob(text).unwrap());
+        github(GithubWorkflow {
+            source: "acme/pkgs".to_owned(),
+            source_ref: reference.clone(),
+            repository: "acme/pkgs".to_owned(),
+            file: workflow.map(ToOwned::to_owned),
+            file_ref: reference,
+        })
     };
     let uri = "https://github.com/acme/pkgs/.github/workflows/release.yml@refs/tags/v1.0";
     let claims = [
@@ -165,8 +170,70 @@ fn a_workflow_of_github_lies_in_and_ran_for_the_repository() {
         "https://github.com/acme/pkgs/.github/workflows/release.yml",
         "https://github.com/acme/pkgs-evil/.github/workflows/release.yml@refs/tags/v1.0",
     ] {
-        assert!(!counts(&strict, evil, GITHUB, &claims), "{evil}");
+        for identity in [&strict, &identity(Some("release.yml"), None)] {
+            assert!(!counts(identity, evil, GITHUB, &claims), "{evil}");
+        }
     }
+    // What says which ref it ran on is left out.
+    assert!(!counts(
+        &strict,
+        uri,
+        GITHUB,
+        &[(5, "acme/pkgs"), (12, "https://github.com/acme/pkgs")]
+    ));
+}
+
+fn github(workflow: GithubWorkflow) -> Identity {
+    Identity::Github(Box::new(workflow))
+}
+
+/// The name in the certificate is the called workflow's, whoever calls it.
+#[test]
+fn a_reusable_workflow_counts_for_the_repository_that_called_it() {
+    let glob = |text: &str| Some(Expected::glob(text).unwrap());
+    let wanted = GithubWorkflow {
+        source: "acme/pkgs".to_owned(),
+        source_ref: glob("refs/tags/v*"),
+        repository: "shared/builder".to_owned(),
+        file: Some("build.yml".to_owned()),
+        file_ref: glob("refs/tags/v2*"),
+    };
+    let uri = "https://github.com/shared/builder/.github/workflows/build.yml@refs/tags/v2.1";
+    let claims = |source: &'static str, on: &'static str| [(12, source), (14, on)];
+    let acme = claims("https://github.com/acme/pkgs", "refs/tags/v1");
+    assert!(counts(&github(wanted.clone()), uri, GITHUB, &acme));
+    for (other, claims) in [
+        (uri, claims("https://github.com/evil/x", "refs/tags/v1")),
+        (uri, claims("https://github.com/acme/pkgs", "refs/heads/evil")),
+        (uri, claims("https://github.com/acme/pkgs-evil", "refs/tags/v1")),
+        (&uri.replace("v2.1", "v3"), acme),
+        (&uri.replace("build.yml", "other.yml"), acme),
+        (&uri.replace("shared/builder", "evil/builder"), acme),
+        ("https://github.com/acme/pkgs/.github/workflows/build.yml@refs/tags/v2.1", acme),
+    ] {
+        assert!(!counts(&github(wanted.clone()), other, GITHUB, &claims), "{other} {claims:?}");
+    }
+    let wide = GithubWorkflow { source_ref: None, file: None, file_ref: None, ..wanted };
+    assert!(counts(&github(wide.clone()), uri, GITHUB, &acme));
+    assert!(!counts(&github(wide.clone()), uri, GITHUB, &[]), "who called it is not said");
+    assert!(!counts(&github(wide), uri, GITLAB, &acme));
+}
+
+/// People copy the line that would trust a stranger: it must not trust everybody who calls the
+/// stranger's workflow.
+#[test]
+fn to_trust_who_called_a_reusable_workflow_is_to_name_them() {
+    let signature = sigstore()
+        .sign()
+        .identity("https://github.com/shared/builder/.github/workflows/b.yml@refs/tags/v2")
+        .issuer(GITHUB)
+        .leaf(|leaf| leaf.claim(12, "https://github.com/acme/pkgs"));
+    let refused = Judge::new().bundle(&signature.image(IMAGE).bundle()).unwrap_err();
+    let hint = refused.the_hint();
+    assert!(!hint.contains("COSIGN_CERTIFICATE_IDENTITY") && !hint.contains("subject"), "{hint}");
+    let wanted =
+        r#"github: {repo: "acme/pkgs", workflow_repo: "shared/builder", workflow: "b.yml"}"#;
+    assert!(hint.contains(wanted), "{hint}");
 }
 
 #[test]

@@ -467,9 +467,49 @@ fn an_identity_that_lets_in_nearly_everybody_is_a_warning() {
 }
 
 #[test]
+fn a_reusable_workflow_of_somebody_else_without_who_calls_it_is_a_warning() {
+    let found = |identity: &str, scope: &str| {
+        let text = format!(
+            "{HEAD}signers: {{a: {{{identity}}}}}\nrepositories: [{{name: r, scope: {scope}, trust: [a]}}]\n"
+        );
+        warnings(&text).into_iter().any(|(code, _)| code == "reusable-workflow")
+    };
+    let subject = |key: &str, text: &str| format!("keyless: {{issuer: I, {key}: '{text}'}}");
+    let shared = "https://github.com/shared/builder/.github/workflows/build.yml@refs/tags/v1";
+    let ours = "https://github.com/Acme/ci/.github/workflows/build.yml@refs/tags/v1";
+    let slsa = "https://github.com/slsa-framework/slsa-github-generator/.github/workflows/g.yml@v";
+    for (key, text, scope, warned) in [
+        ("subject", shared, "ghcr.io/acme/**", true),
+        ("subject", shared, "quay.io/acme/packages", true),
+        ("subject_prefix", "https://github.com/shared/", "quay.io/acme/packages", true),
+        ("subject_regexp", "^https://github\\.com/shared/.*", "quay.io/acme/packages", true),
+        ("subject_pattern", "https://github.com/shared/*", "quay.io/acme/packages", true),
+        ("subject", ours, "ghcr.io/acme/**", false),
+        ("subject_prefix", "https://github.com/acme/", "quay.io/x/acme/packages", false),
+        ("subject", "dev@acme.example", "quay.io/other/packages", false),
+        // Nothing says whose the images are: only what is known to be there for everybody.
+        ("subject", shared, "'*'", false),
+        ("subject", shared, "quay.io/**", false),
+        ("subject", slsa, "'*'", true),
+        ("subject", &shared.replace("build", "reusable-build"), "'*'", true),
+    ] {
+        assert_eq!(found(&subject(key, text), scope), warned, "{key} {text} {scope}");
+    }
+    let named = "github: {repo: acme/pkgs, workflow_repo: shared/builder}";
+    assert!(!found(named, "quay.io/acme/packages"));
+    let mirror = "registry.lan/x, mirror_of: ghcr.io/shared/y";
+    assert!(!found(&subject("subject", shared), mirror));
+}
+
+#[test]
 fn a_repository_of_github_is_an_owner_and_a_name() {
-    let repository =
-        |text: &str| codes(&format!("{HEAD}signers: {{a: {{github: {{repo: '{text}'}}}}}}\n"));
+    let repository = |text: &str| {
+        let found = codes(&format!("{HEAD}signers: {{a: {{github: {{repo: '{text}'}}}}}}\n"));
+        let of_a_workflow = format!("{{repo: a/b, workflow_repo: '{text}'}}");
+        let again = codes(&format!("{HEAD}signers: {{a: {{github: {of_a_workflow}}}}}\n"));
+        assert_eq!(found, again, "{text}");
+        found
+    };
     assert_eq!(repository("acme/a_b.c-d"), [""; 0]);
     for text in ["acme", "acme/", "/a", "acme/a/b", "ac me/a", "acme/*"] {
         assert_eq!(repository(text), ["value"], "{text}");

@@ -361,6 +361,22 @@ const CASES: &[Case] = &[
         "GitHub workflow `*` of `a/b` on what fits `refs/tags/v*` (pattern) -",
     ),
     Case(
+        "signers.NAME.github.workflow_repo",
+        KEY,
+        "{github: {repo: a/b, workflow_repo: c/d}}",
+        signers,
+        "key K -",
+        "GitHub workflow `*` of `c/d`, run for `a/b` -",
+    ),
+    Case(
+        "signers.NAME.github.workflow_ref",
+        KEY,
+        "{github: {repo: a/b, ref: 'r*', workflow_ref: 'v*'}}",
+        signers,
+        "key K -",
+        "GitHub workflow `*` of `a/b` at what fits `v*` (pattern), run for `a/b` on what fits `r*` (pattern) -",
+    ),
+    Case(
         "signers.NAME.tlog",
         KEY,
         "{key: acme.pub, tlog: required}",
