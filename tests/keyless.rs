@@ -15,6 +15,8 @@
 mod advisories;
 #[path = "keyless/attacks.rs"]
 mod attacks;
+#[path = "keyless/authorities.rs"]
+mod authorities;
 #[path = "keyless/events.rs"]
 mod events;
 #[path = "keyless/identities.rs"]

@@ -10,6 +10,7 @@ use super::decide::{Notice, notice};
 use super::evidence::Evidence;
 use super::matching::Effective;
 use super::settings::BindTag;
+use super::signers::Counting;
 use crate::class::{Class, Failure};
 use crate::name::{Digest, Reference, Registry, Repository, Scope, Tag};
 use crate::trust::VerifiedSignature;
@@ -221,20 +222,14 @@ pub(super) fn of(
 
 /// Returns what is to be said of signatures that count: of each signer who named tags before, and
 /// whose signatures here name none.
-pub(super) fn warnings(
-    signatures: &[&VerifiedSignature],
-    effective: &Effective,
-    evidence: &Evidence,
-) -> Vec<Notice> {
-    let is = |signature: &VerifiedSignature, bound| of(signature, effective, evidence) == Ok(bound);
-    let mut signers = BTreeSet::new();
-    let loose = signatures.iter().filter(|signature| {
-        let theirs = |other: &&&VerifiedSignature| other.fingerprint() == signature.fingerprint();
-        is(signature, Bound::ToRepository)
-            && !signatures.iter().filter(theirs).any(|other| is(other, Bound::Bound))
-            && signers.insert(signature.fingerprint())
-    });
-    let warning = |signature: &&VerifiedSignature| {
+pub(super) fn warnings(signatures: &[Counting<'_, '_>], evidence: &Evidence) -> Vec<Notice> {
+    let by = |bound| {
+        let these = signatures.iter().filter(move |(_, counts)| counts.bound == bound);
+        these.map(|(signature, _)| *signature)
+    };
+    let mut signers: BTreeSet<_> = by(Bound::Bound).map(VerifiedSignature::fingerprint).collect();
+    let loose = by(Bound::ToRepository).filter(|signature| signers.insert(signature.fingerprint()));
+    let warning = |signature: &VerifiedSignature| {
         notice(
             true,
             format!(

@@ -17,12 +17,12 @@
 use super::evidence::{Evidence, Pin};
 use super::matching::{Applies, Effective, Matched, Trust};
 use super::reasons::Reasons;
-use super::{Mode, Policy, binding, refusal, signers};
+use super::signers::Weighed;
+use super::{Mode, Policy, binding, refusal};
 use crate::class::{Class, Failure};
 use crate::name::{Digest, Reference, Subject};
 use crate::trust::VerifiedSignature;
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// The decision about an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,21 +120,12 @@ impl Provisional {
         self.pin.clone()
     }
 
-    /// Returns the digest of the tree that as many keys claim as the rule asks for. None where they
-    /// claim more than one such.
+    /// Returns the digest of the tree that as many parties claim as the rule asks for. None where
+    /// they claim more than one such.
     #[must_use]
     pub fn tree(&self) -> Option<Digest> {
-        let Grounds::Signature { needed, .. } = &self.grounds else { return None };
-        let mut claimed: BTreeMap<Digest, BTreeSet<&Digest>> = BTreeMap::new();
-        for signature in self.signatures() {
-            if let Some(tree) = signature.claims().tree {
-                claimed.entry(tree).or_default().insert(signature.fingerprint());
-            }
-        }
-        claimed.retain(|_, keys| keys.len() >= *needed);
-        let mut trees = claimed.into_keys();
-        match (trees.next(), trees.next()) {
-            (Some(tree), None) => Some(tree),
+        match &self.grounds {
+            Grounds::Signature { tree, .. } => *tree,
             _ => None,
         }
     }
@@ -164,8 +155,8 @@ pub enum Grounds {
         others: Vec<VerifiedSignature>,
         /// The manifest that they vouch for: the image, or where that is an index an image in it.
         signed: Digest,
-        /// How many keys have to say the same.
-        needed: usize,
+        /// The tree that as many parties claim as the rule asks for.
+        tree: Option<Digest>,
     },
     /// A rule or pattern says that nothing is to be looked for.
     Skipped {
@@ -205,41 +196,16 @@ pub fn decide(matched: &Matched, evidence: &Evidence, now: Timestamp) -> Decisio
         return Decision::Refused(failure);
     }
     // (2)
-    let counted = signers::count(effective, evidence);
-    if counted.is_enough() {
-        let pin = signers::first_signer(&counted, effective);
-        // Whoever signed beside those who are enough by themselves says nothing.
-        let signatures: Vec<_> = counted
-            .signatures
-            .iter()
-            .copied()
-            .filter(|signature| pin.is_some() || !signers::is_by_anybody(signature, effective))
-            .collect();
-        if let [first, others @ ..] = signatures.as_slice() {
-            let mut notices = binding::warnings(&signatures, effective, evidence);
-            let others = others.iter().map(|signature| (*signature).clone()).collect();
-            let (rule, signature) = (effective.title(), Box::new((*first).clone()));
-            notices.extend(pin.and_then(|signature| named(signature, effective, evidence)));
-            let grounds = Grounds::Signature {
-                rule,
-                signature,
-                others,
-                signed: *counted.signed,
-                needed: counted.needed,
-            };
-            let pin = pin.and_then(pinned);
-            return Decision::Verified(Provisional {
-                pin,
-                ..provisional(matched, Some(evidence.image.clone()), grounds, notices)
-            });
-        }
+    let weighed = Weighed::of(effective, evidence);
+    if let Some(provisional) = verified(matched, effective, evidence, &weighed) {
+        return Decision::Verified(provisional);
     }
     // (3)
-    let reasons = Reasons::collect(matched, effective, evidence, &counted);
+    let reasons = Reasons::collect(matched, effective, evidence, &weighed);
     // (4)
     if let (Mode::Warn | Mode::Allow, true) = (effective.unsigned, reasons.only_absence()) {
         if let Some(seen) = evidence.memory.against(effective.downgrade) {
-            return Decision::Refused(refusal::downgraded(effective, evidence, seen));
+            return Decision::Refused(refusal::downgraded(effective, evidence, &weighed, seen));
         }
         let grounds = Grounds::Unsigned { rule: effective.title() };
         let notices = refusal::unsigned_notices(effective, evidence, &reasons.strangers);
@@ -250,13 +216,35 @@ pub fn decide(matched: &Matched, evidence: &Evidence, now: Timestamp) -> Decisio
             notices,
         ));
     }
-    Decision::Refused(refusal::refused(
-        matched,
-        effective,
-        evidence,
-        reasons.worst(),
-        counted.shortfall(),
-    ))
+    Decision::Refused(refusal::refused(matched, effective, evidence, &weighed, reasons.worst()))
+}
+
+/// Step (2): the proof, where the signatures that count are enough.
+fn verified(
+    matched: &Matched,
+    effective: &Effective,
+    evidence: &Evidence,
+    weighed: &Weighed<'_>,
+) -> Option<Provisional> {
+    if !weighed.is_enough() {
+        return None;
+    }
+    let counting = weighed.grounds();
+    let mut notices = binding::warnings(&counting, evidence);
+    let mut signatures = counting.into_iter().map(|(signature, _)| signature.clone());
+    let grounds = Grounds::Signature {
+        rule: effective.title(),
+        signature: Box::new(signatures.next()?),
+        others: signatures.collect(),
+        signed: weighed.signed,
+        tree: weighed.tree(),
+    };
+    let first = weighed.first_signer();
+    notices.extend(first.and_then(|signature| named(signature, effective, evidence)));
+    Some(Provisional {
+        pin: first.and_then(pinned),
+        ..provisional(matched, Some(evidence.image.clone()), grounds, notices)
+    })
 }
 
 /// Decides where nothing is to be looked for: `trust: skip`, a skip pattern, no rule, a rule whose

@@ -8,7 +8,7 @@ use super::evidence::Evidence;
 use super::loaded::{Policy, day};
 use super::rules::{Rule, Target, TrustNames};
 use super::settings::{BindTag, Downgrade, Mode, Rollback};
-use super::signers;
+use super::signers::Weighed;
 use super::ties::Rank;
 use crate::name::{Reference, Repository, Scope, Tag, TagGlob};
 use crate::trust::{Authority, Identity};
@@ -160,7 +160,7 @@ impl Matched {
         match &self.applies {
             // Whether several signed first is known when all were seen.
             Applies::Rule(_) if self.pins() && evidence.memory.pin.is_none() => false,
-            Applies::Rule(effective) => signers::count(effective, evidence).is_enough(),
+            Applies::Rule(effective) => Weighed::of(effective, evidence).is_enough(),
             _ => false,
         }
     }

@@ -9,6 +9,7 @@
 mod binding;
 mod callers;
 mod checks;
+mod counting;
 mod decide;
 mod diagnostic;
 mod document;

@@ -4,7 +4,7 @@
 use super::evidence::{Evidence, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport};
 use super::matching::{Effective, Matched, Trust};
 use super::refusal;
-use super::signers::{self, Counted};
+use super::signers::{Found, Weighed};
 use crate::class::{Class, Failure, counted};
 use crate::name::{Digest, Repository};
 
@@ -23,10 +23,10 @@ impl Reasons {
         matched: &Matched,
         effective: &Effective,
         evidence: &Evidence,
-        counted: &Counted<'_>,
+        weighed: &Weighed<'_>,
     ) -> Self {
         let mut against = Vec::new();
-        let mut strangers: Vec<Failure> = counted
+        let mut strangers: Vec<Failure> = weighed
             .shortfall()
             .map(|missing| Failure::new(Class::Identity, missing))
             .into_iter()
@@ -52,9 +52,7 @@ impl Reasons {
                 .filter(extra)
                 .filter_map(|report| check_answer(report, evidence).err()),
         );
-        for failure in
-            evidence.signatures.iter().filter_map(|report| judge(report, effective, evidence))
-        {
+        for failure in weighed.found().filter_map(|(report, found)| judge(report, found)) {
             if failure.class() == Class::Identity {
                 strangers.push(failure)
             } else {
@@ -145,11 +143,11 @@ fn check_answer(report: &PlaceReport, evidence: &Evidence) -> Result<(), Failure
 }
 
 /// Returns what speaks against an image because of one signature; nothing, where that one counts.
-fn judge(report: &SignatureReport, effective: &Effective, evidence: &Evidence) -> Option<Failure> {
+fn judge(report: &SignatureReport, found: &Found<'_>) -> Option<Failure> {
     let what = format!("a {} signature", report.format);
-    match &report.outcome {
-        Ok(signature) => {
-            let failure = signers::weigh(signature, effective, evidence).err()?;
+    match found {
+        Ok((signature, weight)) => {
+            let failure = weight.refusal()?;
             let by = match signature.certificate() {
                 Some(certificate) => format!("`{}`", certificate.subject()),
                 None => format!("key {}", signature.fingerprint().short()),
@@ -162,6 +160,6 @@ fn judge(report: &SignatureReport, effective: &Effective, evidence: &Evidence) -
             Class::Internal,
             format!("{what} was judged as `unsigned`: {}", failure.message()),
         )),
-        Err(failure) => Some(failure.clone().within(what)),
+        Err(failure) => Some((*failure).clone().within(what)),
     }
 }

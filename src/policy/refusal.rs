@@ -11,7 +11,8 @@ use super::matching::{Asked, Effective, Matched, Trust};
 use super::revision::forget;
 use super::rules::{LOCAL_FILES, Rule};
 use super::settings::{Downgrade, Mode};
-use super::{Origin, Policy, signers};
+use super::signers::{self, Found, Weighed};
+use super::{Origin, Policy};
 use crate::class::{Class, Failure, counted};
 use crate::name::{Digest, Reference, Repository};
 use jiff::Timestamp;
@@ -43,14 +44,15 @@ pub(super) fn place_of(
 }
 
 /// The refusal after looking. `worst` is the most telling reason; none means that all there is is
-/// absence. `shortfall` is what is missing where some signatures count.
+/// absence.
 pub(super) fn refused(
     matched: &Matched,
     effective: &Effective,
     evidence: &Evidence,
+    weighed: &Weighed<'_>,
     worst: Option<&Failure>,
-    shortfall: Option<String>,
 ) -> Failure {
+    let shortfall = weighed.shortfall();
     let class = worst.map_or(Class::Unsigned, Failure::class);
     let found = match worst {
         None => no_signature(evidence),
@@ -63,17 +65,22 @@ pub(super) fn refused(
     let message =
         format!("{}: {found}; {} {}", image_of(evidence), effective.title(), wants(effective));
     let missing = shortfall.filter(|_| class != Class::Identity);
-    let failure = Failure::new(class, message).hint(hint(class, matched, effective, evidence));
+    let failure = Failure::new(class, message).hint(hint(class, matched, effective, weighed));
     let before = evidence
         .memory
         .against(Downgrade::Repo)
         .filter(|_| worst.is_none())
         .map(|seen| format!("before: {}", verified(seen)));
-    with_lines(failure, missing.into_iter().chain(before), effective, evidence)
+    with_lines(failure, missing.into_iter().chain(before), weighed, evidence)
 }
 
 /// The refusal of an image that would pass unsigned, had it not been verified before.
-pub(super) fn downgraded(effective: &Effective, evidence: &Evidence, seen: &SeenFact) -> Failure {
+pub(super) fn downgraded(
+    effective: &Effective,
+    evidence: &Evidence,
+    weighed: &Weighed<'_>,
+    seen: &SeenFact,
+) -> Failure {
     let found = if evidence.signatures.is_empty() {
         no_signature(evidence)
     } else {
@@ -94,7 +101,7 @@ pub(super) fn downgraded(effective: &Effective, evidence: &Evidence, seen: &Seen
     with_lines(
         Failure::new(Class::Rollback, message).hint(forget(&evidence.reference)),
         [],
-        effective,
+        weighed,
         evidence,
     )
 }
@@ -110,12 +117,11 @@ fn verified(seen: &SeenFact) -> String {
 fn with_lines(
     failure: Failure,
     first: impl IntoIterator<Item = String>,
-    effective: &Effective,
+    weighed: &Weighed<'_>,
     evidence: &Evidence,
 ) -> Failure {
     let failure = failure.detail(format!("image: {}", evidence.image.digest));
-    let found =
-        evidence.signatures.iter().map(|report| signature_line(report, effective, evidence));
+    let found = weighed.found().map(|(report, found)| signature_line(report, found, evidence));
     let places = evidence.places.iter().map(|report| place_line(report, evidence));
     let lines: Vec<String> = first.into_iter().chain(found).chain(places).collect();
     let failure = lines.iter().take(MAX_LINES).fold(failure, |failure, line| failure.detail(line));
@@ -170,15 +176,15 @@ fn wants(effective: &Effective) -> String {
     }
 }
 
-fn hint(class: Class, matched: &Matched, effective: &Effective, evidence: &Evidence) -> String {
+fn hint(class: Class, matched: &Matched, effective: &Effective, weighed: &Weighed<'_>) -> String {
     let image = matched.reference();
     let check = format!("see what there is with `luet-cosign check {image}`");
     let rule = effective.title();
-    let held = evidence.signatures.iter().any(|report| report.outcome.is_ok());
+    let held = weighed.found().any(|(_, found)| found.is_ok());
     // Who signed without a key can be told, and so can what to write to trust them.
-    let strangers = evidence.signatures.iter().filter_map(|report| match &report.outcome {
-        Ok(signature) => signers::weigh(signature, effective, evidence).err(),
-        Err(failure) => Some(failure.clone()),
+    let strangers = weighed.found().filter_map(|(_, found)| match found {
+        Ok((_, weight)) => weight.refusal(),
+        Err(failure) => Some((*failure).clone()),
     });
     let mut theirs = strangers
         .filter(|failure| failure.class() == Class::Identity)
@@ -217,8 +223,7 @@ fn hint(class: Class, matched: &Matched, effective: &Effective, evidence: &Evide
         (class, _) => {
             // A signature that could not be judged may know better than its class what is in the
             // way: the clock, or a firewall.
-            let failures =
-                evidence.signatures.iter().filter_map(|report| report.outcome.as_ref().err());
+            let failures = weighed.found().filter_map(|(_, found)| found.as_ref().err().copied());
             let own =
                 failures.filter(|failure| failure.class() == class).find_map(Failure::own_hint);
             format!("{check}; {}", own.as_deref().unwrap_or(class.hint()))
@@ -241,22 +246,22 @@ fn place_line(report: &PlaceReport, evidence: &Evidence) -> String {
     }
 }
 
-fn signature_line(report: &SignatureReport, effective: &Effective, evidence: &Evidence) -> String {
+fn signature_line(report: &SignatureReport, found: &Found<'_>, evidence: &Evidence) -> String {
     let what = format!(
         "{} signature, {}",
         report.format,
         place_of(report.place, &report.repository, &report.subject, evidence)
     );
-    match &report.outcome {
-        Ok(signature) => {
+    match found {
+        Ok((signature, weight)) => {
             let holds = format!(
                 "{what}: holds, by `{}` (key {})",
                 signature.authority(),
                 signature.fingerprint().short()
             );
-            match signers::weigh(signature, effective, evidence) {
-                Ok(()) => holds,
-                Err(failure) => {
+            match weight.refusal() {
+                None => holds,
+                Some(failure) => {
                     format!("{holds}, but {}: it {}", failure.class(), failure.message())
                 }
             }

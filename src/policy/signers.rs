@@ -1,114 +1,166 @@
-//! Step (2) of the decision: which of the signatures that hold count, and whether they are enough.
+//! Step (2) of the decision: what each signature that holds comes to, and whether those that count
+//! are enough.
 //!
-//! A signature counts where it is of this image, by somebody whom the rule trusts, and made for
-//! this name. Enough keys must vouch for one and the same manifest: who signed an index vouches for
-//! each image in it, who signed an image in it for that one alone. What is counted are signers,
-//! each for one authority that the rule names: the same signature twice, another one by the same
-//! key or identity, and one key under two names are one (`reference/security.md` R18, S27); and a
-//! signer who would do for two authorities stands for one of them.
+//! A signature is weighed once, against everything that was found beside it and is remembered;
+//! counting, claimed trees, the first signer, the memory and the words of a refusal read that
+//! value. One counts where it is of this image, by somebody whom the rule trusts, and made for
+//! this name. Enough parties must vouch for one and the same manifest: who signed an index vouches
+//! for each image in it, who signed an image in it for that one alone.
 
-use super::binding;
-use super::evidence::Evidence;
+use super::binding::{self, Bound};
+use super::counting::{self, Vote};
+use super::evidence::{Evidence, SignatureReport};
 use super::matching::{Effective, Trust};
 use crate::class::{Class, Failure};
 use crate::name::Digest;
 use crate::trust::{Authority, Identity, VerifiedSignature};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-/// The signatures that count.
-pub(super) struct Counted<'a> {
-    pub(super) signatures: Vec<&'a VerifiedSignature>,
-    /// The manifest that most signers vouch for, the image itself before one in it.
-    pub(super) signed: &'a Digest,
-    /// The authorities that are satisfied, by their place in the rule.
-    satisfied: BTreeSet<usize>,
-    pub(super) needed: usize,
-    authorities: &'a [Authority],
+/// What a signature that holds comes to.
+#[derive(Clone, Debug)]
+pub(super) enum Weight {
+    /// It counts.
+    Counts(Counts),
+    /// It is of another image, or was made for another name: why, as what stands behind "the
+    /// signature".
+    Elsewhere(String),
+    /// Whoever signed this repository first is trusted, and this is not by that one.
+    NotFirst(Failure),
+    /// It is by somebody whom the rule does not trust.
+    Stranger,
 }
 
-/// Counts.
-pub(super) fn count<'a>(effective: &'a Effective, evidence: &'a Evidence) -> Counted<'a> {
-    let (needed, authorities) = match &effective.authorities {
-        Trust::Signers { needed, authorities } => (*needed, authorities.as_slice()),
-        Trust::Nobody | Trust::Skip => (0, [].as_slice()),
-    };
-    let held = evidence.signatures.iter().filter_map(|report| report.outcome.as_ref().ok());
-    let signatures: Vec<_> =
-        held.filter(|signature| weigh(signature, effective, evidence).is_ok()).collect();
-    let image = &evidence.image.digest;
-    let vouch_for = |subject: &Digest| -> BTreeSet<usize> {
-        let about = |signature: &&&'a VerifiedSignature| {
-            signature.image() == image || signature.image() == subject
-        };
-        satisfied(signatures.iter().filter(about).copied(), authorities)
-    };
-    let (mut signed, mut found) = (image, vouch_for(image));
-    for signature in &signatures {
-        let others = vouch_for(signature.image());
-        if found.len() < needed && others.len() > found.len() {
-            (signed, found) = (signature.image(), others);
-        }
-    }
-    // Those of another image in the index than the one that counts are not grounds.
-    let signatures = signatures
-        .into_iter()
-        .filter(|signature| signature.image() == image || signature.image() == signed)
-        .collect();
-    Counted { signatures, signed, satisfied: found, needed, authorities }
+/// What a signature counts for.
+#[derive(Clone, Debug)]
+pub(super) struct Counts {
+    /// The authorities that the signer can stand for, by their place in the rule; of several that
+    /// are one key or identity only the first.
+    fits: Vec<usize>,
+    /// Whether it counts for nothing else than that anybody's does who is the first.
+    pub(super) by_the_first: bool,
+    /// How well it is bound to what is asked for.
+    pub(super) bound: Bound,
 }
 
-/// Returns which authorities are satisfied, where each signer stands for one of them and as many as
-/// possible are: a matching of the two, by augmenting paths. Two authorities that are the same key
-/// or identity are one.
-fn satisfied<'a>(
-    signatures: impl Iterator<Item = &'a VerifiedSignature>,
-    authorities: &[Authority],
-) -> BTreeSet<usize> {
-    let mut fits: BTreeMap<&Digest, Vec<usize>> = BTreeMap::new();
-    let distinct: Vec<Digest> = authorities.iter().map(Authority::fingerprint).collect();
-    for signature in signatures {
-        let entry = fits.entry(signature.fingerprint()).or_default();
-        for (at, authority) in authorities.iter().enumerate() {
-            let first =
-                distinct.iter().position(|other| distinct.get(at) == Some(other)).unwrap_or(at);
-            if signature.is_by(authority) && !entry.contains(&first) {
-                entry.push(first);
+impl Weight {
+    /// Returns why it does not count. The message is what stands behind "the signature".
+    pub(super) fn refusal(&self) -> Option<Failure> {
+        match self {
+            Self::Counts(_) => None,
+            Self::Elsewhere(why) => Some(Failure::new(Class::Binding, why)),
+            Self::NotFirst(failure) => Some(failure.clone()),
+            Self::Stranger => {
+                let why = "is by somebody whom the rule does not trust";
+                Some(Failure::new(Class::Identity, why))
             }
         }
     }
-    let signers: Vec<Vec<usize>> = fits.into_values().collect();
-    let mut taken: BTreeMap<usize, usize> = BTreeMap::new();
-    for signer in 0..signers.len() {
-        place(signer, &signers, &mut taken, &mut BTreeSet::new());
-    }
-    taken.into_keys().collect()
 }
 
-/// Finds an authority for a signer, moving others to another one of theirs where they are in the
-/// way.
-fn place(
-    signer: usize,
-    signers: &[Vec<usize>],
-    taken: &mut BTreeMap<usize, usize>,
-    tried: &mut BTreeSet<usize>,
-) -> bool {
-    for authority in signers.get(signer).into_iter().flatten() {
-        if !tried.insert(*authority) {
-            continue;
-        }
-        let holder = taken.get(authority).copied();
-        if holder.is_none_or(|holder| place(holder, signers, taken, tried)) {
-            taken.insert(*authority, signer);
-            return true;
-        }
-    }
-    false
+/// What was found in the place of one signature: one that holds, with its weight, or why it does
+/// not hold.
+pub(super) type Found<'a> = Result<(&'a VerifiedSignature, Weight), &'a Failure>;
+
+/// A signature that counts.
+pub(super) type Counting<'w, 'a> = (&'a VerifiedSignature, &'w Counts);
+
+/// Every signature that was found, each weighed, and what they come to together.
+pub(super) struct Weighed<'a> {
+    found: Vec<(&'a SignatureReport, Found<'a>)>,
+    /// The image that was asked for.
+    image: Digest,
+    /// The manifest that they vouch for: the image, or where more parties do so one in it.
+    pub(super) signed: Digest,
+    /// The authorities that are satisfied, by their place in the rule.
+    satisfied: BTreeSet<usize>,
+    needed: usize,
+    authorities: &'a [Authority],
 }
 
-impl Counted<'_> {
+impl<'a> Weighed<'a> {
+    /// Weighs everything.
+    pub(super) fn of(effective: &'a Effective, evidence: &'a Evidence) -> Self {
+        let (needed, authorities) = match &effective.authorities {
+            Trust::Signers { needed, authorities } => (*needed, authorities.as_slice()),
+            Trust::Nobody | Trust::Skip => (0, [].as_slice()),
+        };
+        let scales = Scales::new(authorities, effective, evidence);
+        let weigh = |report: &'a SignatureReport| {
+            let found = report.outcome.as_ref();
+            (report, found.map(|signature| (signature, scales.weigh(signature))))
+        };
+        let image = evidence.image.digest;
+        let mut weighed = Self {
+            found: evidence.signatures.iter().map(weigh).collect(),
+            image,
+            signed: image,
+            satisfied: BTreeSet::new(),
+            needed,
+            authorities,
+        };
+        for subject in evidence.subjects() {
+            let satisfied = satisfied(weighed.vouching(subject));
+            if weighed.satisfied.len() < needed && satisfied.len() > weighed.satisfied.len() {
+                (weighed.signed, weighed.satisfied) = (subject, satisfied);
+            }
+        }
+        weighed
+    }
+
+    /// Returns what was found, in the order in which it was.
+    pub(super) fn found(&self) -> impl Iterator<Item = (&'a SignatureReport, &Found<'a>)> {
+        self.found.iter().map(|(report, found)| (*report, found))
+    }
+
+    /// Returns the signatures that count and vouch for a manifest: the image's own do in any case.
+    fn vouching(&self, subject: Digest) -> impl Iterator<Item = Counting<'_, 'a>> {
+        self.found.iter().filter_map(move |(_, found)| match found {
+            Ok((signature, Weight::Counts(counts)))
+                if [self.image, subject].contains(signature.image()) =>
+            {
+                Some((*signature, counts))
+            }
+            _ => None,
+        })
+    }
+
     /// Whether they verify the image. Never where nobody is trusted: "all of none" is no yes.
     pub(super) fn is_enough(&self) -> bool {
         !self.satisfied.is_empty() && self.satisfied.len() >= self.needed
+    }
+
+    /// Returns the grounds for a yes. Those of another image in the index than the one that counts
+    /// are none, and where it does not take the first signer to have enough, whoever is it by
+    /// having signed beside the others is none either.
+    pub(super) fn grounds(&self) -> Vec<Counting<'_, 'a>> {
+        let takes_the_first = self.first_signer().is_some();
+        self.vouching(self.signed)
+            .filter(|(_, counts)| takes_the_first || !counts.by_the_first)
+            .collect()
+    }
+
+    /// Returns the signature of whoever signed first, where it takes that one to have enough. Others
+    /// that are there by themselves must not make somebody the first who only signed beside them.
+    pub(super) fn first_signer(&self) -> Option<&'a VerifiedSignature> {
+        let others = self.vouching(self.signed).filter(|(_, counts)| !counts.by_the_first);
+        let enough = satisfied(others).len() >= self.needed;
+        let first = self.vouching(self.signed).find(|(_, counts)| counts.by_the_first);
+        first.map(|(signature, _)| signature).filter(|_| !enough)
+    }
+
+    /// Returns the digest of the tree that as many parties claim as the rule asks for: of those who
+    /// claim that very tree, again each stands for one authority. None where they claim more than
+    /// one such.
+    pub(super) fn tree(&self) -> Option<Digest> {
+        let grounds = self.grounds();
+        let claimed: BTreeSet<Digest> =
+            grounds.iter().filter_map(|(signature, _)| signature.claims().tree).collect();
+        let mut trees = claimed.into_iter().filter(|tree| {
+            let claim =
+                grounds.iter().filter(|(signature, _)| signature.claims().tree == Some(*tree));
+            satisfied(claim.copied()).len() >= self.needed
+        });
+        trees.next().filter(|_| trees.next().is_none())
     }
 
     /// What is still missing, where some count and more are needed: how many of how many, and
@@ -137,6 +189,16 @@ impl Counted<'_> {
     }
 }
 
+/// Returns which authorities are satisfied.
+fn satisfied<'w>(signatures: impl Iterator<Item = Counting<'w, 'w>>) -> BTreeSet<usize> {
+    counting::satisfied(
+        signatures.map(|(signature, counts)| Vote {
+            signer: signature.fingerprint(),
+            fits: &counts.fits,
+        }),
+    )
+}
+
 /// Returns `a`, `b` and `c`, in backticks, each name once.
 pub(super) fn names<'a>(
     authorities: impl IntoIterator<Item = &'a Authority>,
@@ -156,105 +218,98 @@ pub(super) fn names<'a>(
     }
 }
 
-/// Decides whether a signature that holds counts.
-///
-/// # Errors
-/// `binding`, `identity`. The message is what stands behind "the signature".
-pub(super) fn weigh(
-    signature: &VerifiedSignature,
-    effective: &Effective,
-    evidence: &Evidence,
-) -> Result<(), Failure> {
-    if evidence.subjects().all(|subject| subject != *signature.image()) {
-        return Err(Failure::new(
-            Class::Binding,
-            format!("is of `{}`, another image", signature.image()),
-        ));
-    }
-    if !is_trusted(signature, effective) {
-        return Err(Failure::new(Class::Identity, "is by somebody whom the rule does not trust"));
-    }
-    check_pin(signature, effective, evidence)?;
-    binding::of(signature, effective, evidence)
-        .map(drop)
-        .map_err(|why| Failure::new(Class::Binding, why))
+/// Which authorities of a rule a signer can stand for, by their place.
+enum Fits {
+    /// These, which the rule names by key or identity. Whom it names is not also whoever signed
+    /// first: a second workflow of theirs would stand for another party.
+    Named(Vec<usize>),
+    /// Nothing else than that anybody's signature counts who is the first.
+    First(usize),
+    /// None.
+    Nobody,
 }
 
-/// Where whoever signs first is trusted, and nobody whom the rule names: whether this is the first
-/// signer of the repository.
-///
-/// # Errors
-/// `identity`: it is another one, or several are there at first. `state`: nobody could remember the
-/// first.
-fn check_pin(
-    signature: &VerifiedSignature,
-    effective: &Effective,
-    evidence: &Evidence,
-) -> Result<(), Failure> {
-    if !is_by_anybody(signature, effective) {
-        return Ok(());
-    }
-    let memory = &evidence.memory;
-    if !memory.durable {
-        return Err(Failure::new(
-            Class::State,
-            "is by whoever signed first, and this machine cannot remember who that was",
-        ));
-    }
-    let forget =
-        || format!("when this is meant: `luet-cosign seen forget --all {}`", evidence.reference);
-    match &memory.pin {
-        Some(pin) if pin.fingerprint == *signature.fingerprint() => Ok(()),
-        Some(pin) => {
-            let why = format!("is not by `{}`, who signed this repository first", pin.name);
-            Err(Failure::new(Class::Identity, why).hint(forget()))
+impl Fits {
+    fn of(signature: &VerifiedSignature, authorities: &[Authority]) -> Self {
+        let same = |authority: &Authority| {
+            let fingerprint = authority.fingerprint();
+            authorities.iter().position(|other| other.fingerprint() == fingerprint)
+        };
+        let theirs = authorities.iter().filter(|authority| signature.is_by(authority));
+        let (first, named): (Vec<&Authority>, Vec<&Authority>) =
+            theirs.partition(|authority| authority.identity() == Some(&Identity::Any));
+        match (named.as_slice(), first.into_iter().find_map(same)) {
+            ([], None) => Self::Nobody,
+            ([], Some(first)) => Self::First(first),
+            (named, _) => Self::Named(named.iter().copied().filter_map(same).collect()),
         }
-        None => {
-            let others =
-                evidence.signatures.iter().filter_map(|report| report.outcome.as_ref().ok());
-            let mut others = others.filter(|other| {
-                is_by_anybody(other, effective) && other.fingerprint() != signature.fingerprint()
-            });
-            match others.next() {
-                None => Ok(()),
-                Some(_) => Err(Failure::new(
-                    Class::Identity,
-                    "is one of several by different signers, so nobody is the first",
-                )),
+    }
+}
+
+/// What signatures are weighed with.
+struct Scales<'a> {
+    authorities: &'a [Authority],
+    effective: &'a Effective,
+    evidence: &'a Evidence,
+    /// Who is here that could be the first signer.
+    newcomers: BTreeSet<&'a Digest>,
+}
+
+impl<'a> Scales<'a> {
+    fn new(authorities: &'a [Authority], effective: &'a Effective, evidence: &'a Evidence) -> Self {
+        let held = evidence.signatures.iter().filter_map(|report| report.outcome.as_ref().ok());
+        let newcomers = held
+            .filter(|signature| matches!(Fits::of(signature, authorities), Fits::First(_)))
+            .map(VerifiedSignature::fingerprint)
+            .collect();
+        Self { authorities, effective, evidence, newcomers }
+    }
+
+    fn weigh(&self, signature: &VerifiedSignature) -> Weight {
+        if self.evidence.subjects().all(|subject| subject != *signature.image()) {
+            return Weight::Elsewhere(format!("is of `{}`, another image", signature.image()));
+        }
+        let (fits, by_the_first) = match Fits::of(signature, self.authorities) {
+            Fits::Nobody => return Weight::Stranger,
+            Fits::Named(fits) => (fits, false),
+            Fits::First(fits) => match self.check_pin(signature) {
+                Ok(()) => (vec![fits], true),
+                Err(failure) => return Weight::NotFirst(failure),
+            },
+        };
+        match binding::of(signature, self.effective, self.evidence) {
+            Ok(bound) => Weight::Counts(Counts { fits, by_the_first, bound }),
+            Err(why) => Weight::Elsewhere(why),
+        }
+    }
+
+    /// Where whoever signs first is trusted, and nobody whom the rule names: whether this is the
+    /// first signer of the repository.
+    ///
+    /// # Errors
+    /// `identity`: it is another one, or several are there at first. `state`: nobody could remember
+    /// the first.
+    fn check_pin(&self, signature: &VerifiedSignature) -> Result<(), Failure> {
+        let Evidence { reference, memory, .. } = self.evidence;
+        if !memory.durable {
+            return Err(Failure::new(
+                Class::State,
+                "is by whoever signed first, and this machine cannot remember who that was",
+            ));
+        }
+        match &memory.pin {
+            Some(pin) if pin.fingerprint == *signature.fingerprint() => Ok(()),
+            Some(pin) => {
+                let why = format!("is not by `{}`, who signed this repository first", pin.name);
+                Err(Failure::new(Class::Identity, why).hint(format!(
+                    "when this is meant: `luet-cosign seen forget --all {reference}`"
+                )))
             }
+            None if self.newcomers.len() > 1 => Err(Failure::new(
+                Class::Identity,
+                "is one of several by different signers, so nobody is the first",
+            )),
+            None => Ok(()),
         }
-    }
-}
-
-/// Returns the signature of whoever signed first, where it takes that one to have enough. Others
-/// that are there by themselves must not make somebody the first who only signed beside them.
-pub(super) fn first_signer<'a>(
-    counted: &Counted<'a>,
-    effective: &Effective,
-) -> Option<&'a VerifiedSignature> {
-    let (theirs, others): (Vec<_>, Vec<_>) = counted
-        .signatures
-        .iter()
-        .copied()
-        .partition(|signature| is_by_anybody(signature, effective));
-    let enough = satisfied(others.into_iter(), counted.authorities).len() >= counted.needed;
-    theirs.first().copied().filter(|_| !enough)
-}
-
-/// Whether a signature counts for nothing else than that anybody's does.
-pub(super) fn is_by_anybody(signature: &VerifiedSignature, effective: &Effective) -> bool {
-    let Trust::Signers { authorities, .. } = &effective.authorities else { return false };
-    let mut theirs = authorities.iter().filter(|authority| signature.is_by(authority)).peekable();
-    theirs.peek().is_some() && theirs.all(|authority| authority.identity() == Some(&Identity::Any))
-}
-
-/// Whether the rule trusts the signer: by key or certificate, which are what signed; names are the
-/// policy's.
-fn is_trusted(signature: &VerifiedSignature, effective: &Effective) -> bool {
-    match &effective.authorities {
-        Trust::Signers { authorities, .. } => {
-            authorities.iter().any(|authority| signature.is_by(authority))
-        }
-        Trust::Nobody | Trust::Skip => false,
     }
 }

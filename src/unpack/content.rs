@@ -71,7 +71,7 @@ pub(super) async fn compare(
         let what = if verified.tree.is_some() {
             "is not the tree that was signed"
         } else {
-            "cannot be compared: the signature claims no tree"
+            "cannot be compared: no tree is claimed by as many signers as the rule wants"
         };
         return Err(Failure::new(Class::Tree, format!("what was unpacked into `{dest}` {what}"))
             .hint("with `post_unpack: auto` the layers decide, and say which files differ"));

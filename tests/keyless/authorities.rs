@@ -1,0 +1,302 @@
+//! Rules that want several parties: who signed is counted, and each signer is one party, whatever
+//! it signs and however many workflows and names it has.
+
+use super::*;
+use luet_cosign::name::Reference;
+use luet_cosign::policy::{
+    Decision, Document, Evidence, Matched, Memory, Origin, Pin, PlaceAnswer, PlaceKind,
+    PlaceReport, Policy, SignatureReport, decide,
+};
+use luet_cosign::trust::PublicKey;
+use luet_cosign::wire::Claims;
+use std::collections::BTreeMap;
+use testkit::sigstore::Key;
+use testkit::{Image, Plugin, Reply, TestRegistry};
+
+const REPO: &str = "acme/packages";
+
+/// Two workflows of one party.
+const BUILD: &str = "https://ci.example/acme/build.yml@refs/heads/main";
+const EXTRA: &str = "https://ci.example/acme/extra.yml@refs/heads/main";
+/// A workflow of nobody whom a rule names.
+const EVE: &str = "https://ci.example/eve/build.yml@refs/heads/main";
+
+fn security() -> &'static Key {
+    static KEY: OnceLock<Key> = OnceLock::new();
+    KEY.get_or_init(Key::p256)
+}
+
+/// `ci` and `wide` are patterns that overlap, `security` and `twin` are one key.
+fn document(trust: &str) -> String {
+    format!(
+        "version: 1\ndefaults: {{unmatched: deny, unsigned: deny}}\nsigners:\n\
+         \x20 ci: {{keyless: {{issuer: {issuer}, subject_pattern: \"https://ci.example/acme/**\"}}}}\n\
+         \x20 wide: {{keyless: {{issuer: {issuer}, subject_prefix: \"https://ci.example/acme/\"}}}}\n\
+         \x20 first: {{keyless: any}}\n\
+         \x20 security: {{key: security.pub}}\n\
+         \x20 twin: {{key: security.pub}}\n\
+         repositories:\n\
+         \x20 - {{name: r, scope: '*', trust: {trust}}}\n",
+        issuer = DEV.1
+    )
+}
+
+/// A signature by a workflow, or by the key `security`; with a claim of a tree where one is given.
+fn sign(by: &str, image: &str, tree: Option<&str>) -> Signature {
+    let claims = Claims { tree: tree.map(|tree| Digest::of(tree.as_bytes())), ..Claims::default() };
+    claimed(by, image, &claims)
+}
+
+fn claimed(by: &str, image: &str, claims: &Claims) -> Signature {
+    let signing = if by == "security" {
+        sigstore().sign().keyed(security())
+    } else {
+        sigstore().sign().identity(by).issuer(DEV.1)
+    };
+    let signing = claims
+        .annotations()
+        .into_iter()
+        .fold(signing, |signing, (name, value)| signing.annotation(&name, &value));
+    signing.legacy(image)
+}
+
+/// The rule, and the policy's own authorities as a judge of signatures.
+fn rule(trust: &str) -> (Matched, Judge) {
+    let document = Document::parse(&document(trust)).unwrap();
+    let key = PublicKey::from_pem(security().pem().as_bytes()).unwrap();
+    let keys: BTreeMap<_, _> =
+        document.signers().iter().map(|signer| (signer.name.clone(), Ok(key.clone()))).collect();
+    let now = "2026-11-20T12:00:00Z".parse().unwrap();
+    let origin = Origin::File { path: "policy.yaml".to_owned() };
+    let (policy, _) = Policy::new(document, origin, keys, now).unwrap();
+    let reference: Reference = format!("quay.io/{REPO}:1").parse().unwrap();
+    let matched = policy.matching(&reference, now);
+    let judge = Judge::of(matched.authorities().to_vec());
+    (matched, judge)
+}
+
+/// What these signatures come to, each by somebody and with the tree that it claims, on a machine
+/// that remembers this first signer.
+fn decision(trust: &str, signatures: &[(&str, Option<&str>)], first: Option<&str>) -> Decision {
+    let (matched, judge) = rule(trust);
+    let mut evidence = Evidence::new(matched.reference().clone(), image(), None);
+    for kind in PlaceKind::ALL {
+        evidence.places.push(PlaceReport {
+            kind,
+            repository: matched.reference().repository().clone(),
+            subject: image(),
+            answer: PlaceAnswer::Absent { detail: String::new() },
+        });
+    }
+    for (by, tree) in signatures {
+        let signature = sign(by, IMAGE, *tree);
+        evidence.signatures.push(SignatureReport {
+            place: PlaceKind::SigTag,
+            repository: matched.reference().repository().clone(),
+            subject: image(),
+            format: "legacy".to_owned(),
+            outcome: judge.legacy(&layer(&signature), signature.payload()),
+        });
+    }
+    let pin = first.map(|first| {
+        let signature = sign(first, IMAGE, None);
+        let any = Judge::of([Authority::of_identity(Identity::Any)]);
+        let signature = any.legacy(&layer(&signature), signature.payload()).unwrap();
+        Pin { fingerprint: *signature.fingerprint(), name: first.to_owned() }
+    });
+    evidence.memory = Memory { pin, durable: true, ..Memory::default() };
+    let now = "2026-11-20T12:00:00Z".parse().unwrap();
+    let decision = decide(&matched, &evidence, now);
+    // Whoever is not remembered yet has to be looked for everywhere.
+    let enough = matched.enough(&evidence) || matched.pins() && evidence.memory.pin.is_none();
+    assert!(enough || word(&decision) != "verified", "enough and decide agree");
+    decision
+}
+
+fn word(decision: &Decision) -> &'static str {
+    match decision {
+        Decision::Verified(_) => "verified",
+        Decision::Allowed(_) => "allowed",
+        Decision::Refused(failure) => failure.class().word(),
+    }
+}
+
+/// The attack: two workflows of one party claim another tree, and the other party signed the
+/// honest image. What one party claims twice is not what both claim.
+#[test]
+fn a_tree_counts_only_where_as_many_parties_claim_it_as_the_rule_wants() {
+    const BOTH: &str = "{all_of: [ci, security]}";
+    for (trust, signatures, expected) in [
+        (BOTH, vec![(BUILD, Some("good")), ("security", Some("good"))], Some("good")),
+        (BOTH, vec![(BUILD, Some("evil")), (EXTRA, Some("evil")), ("security", None)], None),
+        (
+            BOTH,
+            vec![(BUILD, Some("evil")), (EXTRA, Some("evil")), ("security", Some("good"))],
+            None,
+        ),
+        // A party that claims both does not make the evil one any party's but its own.
+        (
+            BOTH,
+            vec![
+                (BUILD, Some("evil")),
+                (EXTRA, Some("evil")),
+                (EXTRA, Some("good")),
+                ("security", Some("good")),
+            ],
+            Some("good"),
+        ),
+        // Both are claimed by both: nobody can tell which it is.
+        (
+            BOTH,
+            vec![
+                (BUILD, Some("evil")),
+                ("security", Some("evil")),
+                (BUILD, Some("good")),
+                ("security", Some("good")),
+            ],
+            None,
+        ),
+        // A stranger's claim is no party's.
+        (BOTH, vec![(BUILD, Some("evil")), ("security", None), (EVE, Some("evil"))], None),
+        // Overlapping patterns: two workflows may stand for both, one may not.
+        ("{all_of: [ci, wide]}", vec![(BUILD, Some("t")), (EXTRA, Some("t"))], Some("t")),
+        ("{all_of: [ci, wide]}", vec![(BUILD, Some("t")), (BUILD, Some("t")), (EXTRA, None)], None),
+        // One is enough, where one is wanted; not where two differ.
+        ("[ci, security]", vec![(BUILD, Some("t")), ("security", None)], Some("t")),
+        ("[ci, security]", vec![(BUILD, Some("t")), ("security", Some("u"))], None),
+        (
+            "{at_least: 2, of: [ci, security, first]}",
+            vec![(BUILD, Some("evil")), (EXTRA, Some("evil")), ("security", None)],
+            None,
+        ),
+    ] {
+        let provisional = decision(trust, &signatures, None).into_result().unwrap();
+        let expected = expected.map(|tree: &str| Digest::of(tree.as_bytes()));
+        assert_eq!(provisional.tree(), expected, "{trust}: {signatures:?}");
+    }
+}
+
+#[test]
+fn each_party_takes_one_signer_and_each_signer_stands_for_one_party() {
+    for (trust, signers, expected) in [
+        ("{all_of: [ci, security]}", vec![BUILD, "security"], "verified"),
+        ("{all_of: [ci, security]}", vec![BUILD, EXTRA], "identity"),
+        ("{all_of: [ci, security]}", vec!["security", "security"], "identity"),
+        ("{all_of: [ci, wide]}", vec![BUILD, BUILD], "identity"),
+        ("{all_of: [ci, wide]}", vec![BUILD, EXTRA], "verified"),
+        ("{all_of: [ci, wide, security]}", vec![EXTRA, "security", BUILD], "verified"),
+        ("{at_least: 2, of: [ci, security, twin]}", vec!["security"], "identity"),
+        ("{at_least: 2, of: [ci, security, twin]}", vec!["security", BUILD], "verified"),
+    ] {
+        let signatures: Vec<_> = signers.iter().map(|signer| (*signer, None)).collect();
+        assert_eq!(word(&decision(trust, &signatures, None)), expected, "{trust}: {signers:?}");
+    }
+}
+
+/// Whom the rule names is not also whoever signed first: a second workflow of theirs does not stand
+/// for the first signer.
+#[test]
+fn whoever_signed_first_is_nobody_whom_the_rule_names() {
+    const BOTH: &str = "{all_of: [ci, first]}";
+    for (signers, first, expected) in [
+        (vec![BUILD, EVE], None, "verified"),
+        (vec![BUILD, EVE], Some(EVE), "verified"),
+        (vec![BUILD, EVE], Some(DEV.0), "identity"),
+        (vec![BUILD, EXTRA], None, "identity"),
+        (vec![BUILD, EXTRA], Some(EVE), "identity"),
+        (vec![BUILD, EXTRA], Some(EXTRA), "identity"),
+        (vec![BUILD, EVE, DEV.0], None, "identity"),
+        (vec![BUILD, EVE, DEV.0], Some(DEV.0), "verified"),
+    ] {
+        let signatures: Vec<_> = signers.iter().map(|signer| (*signer, None)).collect();
+        assert_eq!(word(&decision(BOTH, &signatures, first)), expected, "{signers:?} {first:?}");
+    }
+}
+
+struct World {
+    registry: TestRegistry,
+    plugin: Plugin,
+    dests: std::cell::Cell<usize>,
+}
+
+impl World {
+    fn new(trust: &str) -> Self {
+        let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"));
+        plugin.write("root.json", sigstore().trusted_root().to_string());
+        plugin.write("security.pub", security().pem());
+        let text = format!("{}network: {{trusted_root: root.json}}\n", document(trust));
+        let policy = plugin.write("policy.yaml", text).display().to_string();
+        let plugin = plugin.env("LUET_COSIGN_POLICY", &policy);
+        Self { registry: TestRegistry::start(), plugin, dests: std::cell::Cell::new(0) }
+    }
+
+    fn name(&self, tag: &str) -> String {
+        self.registry.name(&format!("{REPO}:{tag}"))
+    }
+
+    fn dest(&self) -> std::path::PathBuf {
+        self.dests.set(self.dests.get() + 1);
+        self.plugin.dest(&format!("dest{}", self.dests.get()))
+    }
+
+    fn push(&self, tag: &str, files: &[u8], signatures: &[(&str, Claims)]) -> Image {
+        let image = self.registry.push_image(REPO, tag, &[files]);
+        let signatures: Vec<_> = signatures
+            .iter()
+            .map(|(by, claims)| {
+                let signature = claimed(by, &image.digest, claims);
+                testkit::Signature {
+                    payload: signature.payload().to_vec(),
+                    annotations: signature.annotations().into_iter().collect(),
+                }
+            })
+            .collect();
+        self.registry.push_signatures(REPO, &image.digest, &signatures);
+        image
+    }
+
+    /// Both events, with these files unpacked between them.
+    fn install(&self, tag: &str, files: &[u8]) -> Reply {
+        let dest = self.dest();
+        let before = self.plugin.pre_unpack(&self.name(tag), &dest);
+        if !before.error.is_empty() {
+            return before;
+        }
+        testkit::unpack(files, &dest);
+        self.plugin.post_unpack(&self.name(tag), &dest)
+    }
+
+    /// The digest that our signer claims of these files.
+    fn tree(&self, files: &[u8]) -> Claims {
+        let dest = self.dest();
+        testkit::unpack(files, &dest);
+        let dest = luet_cosign::dest::Dest::open(&dest).unwrap();
+        let walked = luet_cosign::dest::walk(&dest, &luet_cosign::dest::Options::default());
+        Claims { tree: walked.unwrap().tree.digest(), ..Claims::default() }
+    }
+}
+
+/// The same at the real binary: the host unpacked what one of two parties says that it should.
+#[test]
+fn one_party_of_two_does_not_decide_what_is_unpacked() {
+    let world = World::new("{all_of: [ci, security]}");
+    let good = testkit::layer(&[("usr/bin/tool", b"a tool")]);
+    let evil = testkit::layer(&[("usr/bin/tool", b"evil!!")]);
+    let (good_tree, evil_tree) = (world.tree(&good), world.tree(&evil));
+    assert!(good_tree.tree.is_some() && good_tree != evil_tree);
+    for (tag, by_security) in [("a", Claims::default()), ("b", good_tree.clone())] {
+        let signatures =
+            [(BUILD, evil_tree.clone()), (EXTRA, evil_tree.clone()), ("security", by_security)];
+        world.push(tag, &good, &signatures);
+        world.install(tag, &evil).assert_refused("tree");
+        world.install(tag, &good).assert_silent_success();
+    }
+    // What both say needs no request.
+    world.push("c", &good, &[(BUILD, good_tree.clone()), ("security", good_tree)]);
+    let dest = world.dest();
+    world.plugin.pre_unpack(&world.name("c"), &dest).assert_silent_success();
+    testkit::unpack(&good, &dest);
+    let requests = world.registry.requests().len();
+    world.plugin.post_unpack(&world.name("c"), &dest).assert_silent_success();
+    assert_eq!(world.registry.requests().len(), requests);
+}
