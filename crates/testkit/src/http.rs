@@ -104,6 +104,8 @@ enum Step {
     WaitFor(Gate),
     /// Each byte of what follows after a pause.
     Drip(Duration),
+    /// What follows goes through a link that others use as well.
+    Over(Link),
     /// Only so many bytes of the body, then the end.
     Cut(usize),
     /// A piece of body again and again, until the other side has enough.
@@ -214,6 +216,12 @@ impl Answer {
         self
     }
 
+    /// Sends head and body through a link.
+    pub fn over(mut self, link: &Link) -> Self {
+        self.before.push(Step::Over(link.clone()));
+        self
+    }
+
     /// Sends the head and so many bytes of the body, then closes.
     pub fn cut(mut self, bytes: usize) -> Self {
         self.after.push(Step::Cut(bytes));
@@ -245,6 +253,19 @@ impl Gate {
     pub fn open(&self) {
         *self.0.0.lock().unwrap() = true;
         self.0.1.notify_all();
+    }
+}
+
+/// A link that lets through so many bytes a second, for all answers that share it together.
+#[derive(Clone, Debug)]
+pub struct Link {
+    busy: Arc<Mutex<()>>,
+    rate: u32,
+}
+
+impl Link {
+    pub fn new(rate: u32) -> Self {
+        Self { busy: Arc::default(), rate }
     }
 }
 
@@ -538,12 +559,17 @@ fn write_answer(
     shared: &Shared,
 ) -> bool {
     let mut pause = Duration::ZERO;
+    let mut link = None;
     for step in &answer.before {
         let goes_on = match step {
             Step::Wait(time) => wait(shared, *time),
             Step::WaitFor(gate) => wait_for(shared, gate),
             Step::Drip(time) => {
                 pause = *time;
+                true
+            }
+            Step::Over(shared) => {
+                link = Some(shared);
                 true
             }
             _ => true,
@@ -553,7 +579,15 @@ fn write_answer(
         }
     }
     let mut send = |bytes: &[u8]| -> bool {
-        for piece in bytes.chunks(if pause.is_zero() { 64 << 10 } else { 1 }) {
+        let size = if link.is_some() { 4 << 10 } else { 64 << 10 };
+        for piece in bytes.chunks(if pause.is_zero() { size } else { 1 }) {
+            if let Some(link) = link {
+                let _busy = link.busy.lock().unwrap();
+                let time = Duration::from_secs(1) * u32::try_from(piece.len()).unwrap() / link.rate;
+                if !wait(shared, time) {
+                    return false;
+                }
+            }
             if stream.write_all(piece).and_then(|()| stream.flush()).is_err() {
                 return false;
             }

@@ -1,0 +1,50 @@
+//! Everything with real parts: `cargo test -p e2e -- NAME` runs the trials with NAME in their name.
+//!
+//! A trial is called `unpack::HOST::MAKER::WHAT`. ROWS.md says which check of the former scripts it
+//! is.
+
+#[path = "e2e/rows.rs"]
+mod rows;
+#[path = "e2e/trees.rs"]
+mod trees;
+#[path = "e2e/unpack.rs"]
+mod unpack;
+
+use e2e::{Host, World};
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// What all trials share. It ends before the process does.
+#[derive(Default)]
+pub struct Shared {
+    pub world: World,
+    pub trees: trees::Shared,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let hosts = Host::all();
+    let shared = Arc::new(Shared::default());
+    let mut trials = unpack::trials(&hosts, &shared);
+    trials.extend(trees::trials(&shared));
+    let names: Vec<String> = trials.iter().map(|trial| trial.name().to_owned()).collect();
+    trials.extend(rows::trials(names));
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if !arguments.list && hosts.len() == 1 {
+        println!(
+            "host luet: not on this machine (LUET=PATH names one), so the stand-in alone ran\n"
+        );
+    }
+    drop(shared);
+    conclusion.exit_code()
+}
+
+/// Makes a trial of a function that panics where it fails.
+fn trial(name: String, shared: &Arc<Shared>, run: impl FnOnce(&Shared) + Send + 'static) -> Trial {
+    let shared = Arc::clone(shared);
+    Trial::test(name, move || {
+        run(&shared);
+        Ok(())
+    })
+}
