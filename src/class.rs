@@ -266,6 +266,18 @@ pub fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
+/// What begins a PEM block (RFC 7468), and the base64 of it and of what cosign's key files hold.
+const KEY_MARKS: [&str; 3] = ["-----BEGIN", "LS0tLS1CRUdJTi", "eyJrZGYi"];
+
+/// Returns whether a text that should say where a key lies holds one instead. Such a text must not
+/// be shown.
+///
+/// Whoever writes `--key "$(cat cosign.key)"` must not find the key in a log.
+#[must_use]
+pub fn holds_key(text: &str) -> bool {
+    KEY_MARKS.iter().any(|mark| text.contains(mark))
+}
+
 /// Returns `text` with everything escaped that could steer a terminal or reorder what is read, and
 /// cut to 4 KiB.
 ///
@@ -273,7 +285,9 @@ pub fn counted(count: usize, what: &str) -> String {
 #[must_use]
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len().min(MAX_SHOWN_BYTES));
-    for c in text.chars() {
+    // The last net: what an error quotes may hold a key by accident.
+    let key = KEY_MARKS.iter().filter_map(|mark| text.find(mark)).min();
+    for c in text.get(..key.unwrap_or(text.len())).unwrap_or_default().chars() {
         if shown.len() >= MAX_SHOWN_BYTES {
             shown.push_str(" [cut]");
             break;
@@ -285,6 +299,9 @@ pub fn printable(text: &str) -> String {
         } else {
             shown.push(c);
         }
+    }
+    if key.is_some() {
+        shown.push_str("[a key, not shown]");
     }
     shown
 }
@@ -300,6 +317,13 @@ mod tests {
             "a\\u{1b}[31mb\\u{202e}c\\u{a}d\\u{61c}e"
         );
         assert!(printable(&"x".repeat(10_000)).len() < 4200);
+    }
+
+    #[test]
+    fn a_key_that_an_error_quotes_is_not_shown() {
+        for key in ["-----BEGIN PRIVATE KEY-----\nc2Vj", "LS0tLS1CRUdJTiBQc2Vj"] {
+            assert_eq!(printable(&format!("`{key}` is no file")), "`[a key, not shown]");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub const SKIP_PATTERN_BYTES: usize = 1 << 10;
 pub const SKIP_COMPILED_BYTES: usize = 256 << 10;
 /// A name or reason in a policy, in characters.
 pub const POLICY_TEXT: usize = 512;
+/// The path, URL or name of a variable where a key lies, in bytes.
+pub const LOCATION_BYTES: usize = 1024;
 /// A key file, public or private, in bytes.
 pub const KEY_BYTES: u64 = 64 << 10;
 /// A file of registry credentials or of luet's configuration, in bytes.

@@ -4,7 +4,7 @@
 //! Made after the event or command is known, for this is where everything expensive begins.
 
 use crate::class::{Class, Failure};
-use crate::config::{Environment, KeyLocation, Trusted, VARIABLES, read_file};
+use crate::config::{Environment, Location, Trusted, VARIABLES, read_file};
 use crate::limits;
 use crate::luet::{self, CommandLine};
 use crate::name::{Digest, Reference, Registry, Repository};
@@ -232,7 +232,7 @@ impl Session {
     ///
     /// # Errors
     /// `secret`: it cannot be read; `net` and others where it lies behind a URL.
-    pub async fn read_key(&self, location: &KeyLocation) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    pub async fn read_key(&self, location: &Location) -> Result<Zeroizing<Vec<u8>>, Failure> {
         read_key(location, Trusted::NotOthers, &self.environment, &self.client, None).await
     }
 }
@@ -413,9 +413,9 @@ async fn read_keys(
             found.trusted
         };
         let location = match &signer.source {
-            SignerSource::File(path) => Ok(KeyLocation::File(found.folder.join(path))),
+            SignerSource::File(path) => Location::in_folder(&found.folder, "`key`", path),
             SignerSource::Environment => match environment.text("COSIGN_PUBLIC_KEY_LOCATION") {
-                Ok(Some(text)) => text.parse(),
+                Ok(Some(text)) => Location::parse("COSIGN_PUBLIC_KEY_LOCATION", text),
                 Ok(None) => {
                     Err(Failure::new(Class::Policy, "COSIGN_PUBLIC_KEY_LOCATION is not set"))
                 }
@@ -435,15 +435,15 @@ async fn read_keys(
 }
 
 async fn read_key(
-    location: &KeyLocation,
+    location: &Location,
     trusted: Trusted,
     environment: &Environment,
     client: &Client,
     keep_in: Option<&Locations>,
 ) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    match (location.read(environment, trusted)?, location) {
+    match (location.read(environment, trusted)?, location.url()) {
         (Some(bytes), _) => Ok(bytes),
-        (None, KeyLocation::Url(url)) => {
+        (None, Some(url)) => {
             let name = format!("key-{}", Digest::of(url.as_bytes()).hex());
             let handoffs = keep_in.and_then(|locations| Handoffs::open(locations).ok());
             let kept = handoffs.as_ref().map(Handoffs::folder);

@@ -2,7 +2,7 @@
 //! or the signature itself.
 
 use crate::class::{Class, Failure};
-use crate::config::{Trusted, read_file};
+use crate::config::{Location, Trusted, read_file};
 use crate::limits;
 use crate::session::Session;
 use crate::wire::{self, Detached, FileSignature};
@@ -105,10 +105,14 @@ async fn read_certificates(session: &Session, place: &str) -> Result<Vec<Vec<u8>
 /// Reads a path, `https://...` or `env://VAR`, of at most `cap` bytes.
 async fn fetch(session: &Session, place: &str, cap: u64) -> Result<Vec<u8>, Failure> {
     match place.split_once("://") {
-        Some(("env", name)) => match session.environment().text(name)? {
-            Some(text) => Ok(text.as_bytes().to_vec()),
-            None => Err(Failure::new(Class::Usage, format!("the variable {name} is not set"))),
-        },
+        Some(("env", _)) => {
+            let place = Location::parse("what lies beside the file", place)?;
+            let name = place.variable().unwrap_or_default();
+            match session.environment().content(name)? {
+                Some(text) => Ok(text.as_bytes().to_vec()),
+                None => Err(Failure::new(Class::Usage, format!("the variable {name} is not set"))),
+            }
+        }
         Some(_) => session.client().download(place, cap).await,
         None if !Path::new(place).exists() => {
             Err(Failure::new(Class::NotFound, format!("there is no file `{place}`"))

@@ -8,7 +8,7 @@ use super::progress::Bar;
 use super::{Outcome, Streams};
 use crate::blob::{self, Answer, EntryName, Listed, Request, Sources, Subject, Wanted};
 use crate::class::{Class, Failure};
-use crate::config::{Environment, KeyLocation};
+use crate::config::{Environment, Location};
 use crate::limits;
 use crate::session::{Options, Session};
 use crate::trust::{Certificate, Identity, PublicKey, Statements, VerifiedFile};
@@ -140,7 +140,7 @@ async fn wanted(command: &VerifyBlob, session: &Session) -> Result<Wanted, Failu
 }
 
 async fn read_key(key: &str, session: &Session) -> Result<PublicKey, Failure> {
-    let location: KeyLocation = key.parse()?;
+    let location = Location::parse("--key", key)?;
     let pem = session.read_key(&location).await?;
     PublicKey::from_pem(&pem).map_err(|failure| failure.within(format!("`{location}`")))
 }

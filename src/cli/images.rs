@@ -5,7 +5,7 @@
 use super::arguments::{Triangulate, Verify};
 use super::{Outcome, Streams};
 use crate::class::{Class, Failure};
-use crate::config::{Environment, KeyLocation};
+use crate::config::{Environment, Location};
 use crate::name::{Reference, Tag};
 use crate::session::{Options, Session};
 use crate::trust::{Authority, PublicKey, Requirements, VerifiedSignature};
@@ -210,7 +210,7 @@ async fn authority(
     session: &Session,
 ) -> Result<Option<(Authority, String)>, Failure> {
     if let Some(key) = &command.key {
-        let location: KeyLocation = key.parse()?;
+        let location = Location::parse("--key", key)?;
         let pem = session.read_key(&location).await?;
         let key =
             PublicKey::from_pem(&pem).map_err(|failure| failure.within(format!("`{location}`")))?;

@@ -3,7 +3,7 @@
 use super::arguments::{GenerateKeyPair, ImportKeyPair, PublicKey};
 use super::{Outcome, Streams, prompt};
 use crate::class::{Class, Failure};
-use crate::config::{Environment, KeyLocation, Trusted};
+use crate::config::{Environment, Location, Trusted};
 use crate::trust;
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -26,7 +26,7 @@ pub(super) fn import(
     streams: &mut Streams,
 ) -> Outcome {
     let files = Files::new(&command.output_key_prefix)?;
-    let location: KeyLocation = command.key.parse()?;
+    let location = Location::parse("--key", &command.key)?;
     let pem = location
         .read(environment, Trusted::NotOthers)?
         .ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
@@ -79,7 +79,7 @@ pub(super) fn public_key(
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
-    let location: KeyLocation = command.key.parse()?;
+    let location = Location::parse("--key", &command.key)?;
     let pem = location
         .read(environment, Trusted::NotOthers)?
         .ok_or_else(|| Failure::new(Class::Usage, "a key behind a URL is public already"))?;

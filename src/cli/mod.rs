@@ -20,7 +20,7 @@ mod spelling;
 
 pub use arguments::{Arguments, Command};
 
-use crate::class::{Class, Failure};
+use crate::class::{Class, Failure, holds_key};
 use crate::config::{Environment, VARIABLES};
 use crate::event::Event;
 use clap::{CommandFactory as _, FromArgMatches as _};
@@ -82,6 +82,11 @@ type Outcome = Result<u8, Failure>;
 
 /// Runs one command.
 pub fn run(arguments: &[OsString], environment: &Environment, streams: &mut Streams) -> ExitCode {
+    // Before anything can quote it: clap names what it does not understand.
+    if let Some(failure) = key_among(arguments) {
+        report(&failure, false, streams);
+        return ExitCode::from(failure.class().exit());
+    }
     let arguments = match parse(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -102,6 +107,18 @@ pub fn run(arguments: &[OsString], environment: &Environment, streams: &mut Stre
             ExitCode::from(failure.class().exit())
         }
     }
+}
+
+/// Refuses a command line that holds a key: every user of the machine can read it.
+fn key_among(arguments: &[OsString]) -> Option<Failure> {
+    let at = arguments.iter().position(|argument| holds_key(&argument.to_string_lossy()))?;
+    Some(
+        Failure::new(
+            Class::Secret,
+            format!("argument {} holds a key itself, not where it lies; it is not shown here", at + 1),
+        )
+        .hint("every user of this machine can read a command line: write the path of the file, or put the key into a variable and name that: `KEY=\"$(cat cosign.key)\"`, and `--key env://KEY`"),
+    )
 }
 
 fn flush(streams: &mut Streams) -> Result<(), Failure> {

@@ -4,11 +4,14 @@ use super::arguments::{Sign, SignFormat};
 use super::images::{annotations, http, signature};
 use super::{Outcome, Streams, prompt};
 use crate::class::{Class, Failure};
-use crate::config::{Environment, KeyLocation, Trusted};
+use crate::config::{Environment, Location, Trusted};
 use crate::push;
 use crate::session::{Options, Session};
 use crate::trust::PrivateKey;
 use serde_json::{Value, json};
+
+/// The variable that names the key where no flag does.
+const KEY_VARIABLE: &str = "COSIGN_KEY_LOCATION";
 
 pub(super) fn sign(
     command: &Sign,
@@ -23,14 +26,14 @@ pub(super) fn sign(
         )
         .hint("leave --tlog-upload away"));
     }
-    let location: KeyLocation =
-        match command.key.as_deref().or(environment.text("COSIGN_KEY_LOCATION")?) {
-            Some(location) => location.parse()?,
-            None => {
-                return Err(Failure::new(Class::Secret, "no key to sign with")
-                    .hint("give --key, or set COSIGN_KEY_LOCATION"));
-            }
-        };
+    let location = match (&command.key, environment.text(KEY_VARIABLE)?) {
+        (Some(key), _) => Location::parse("--key", key)?,
+        (None, Some(key)) => Location::parse(KEY_VARIABLE, key)?,
+        (None, None) => {
+            return Err(Failure::new(Class::Secret, "no key to sign with")
+                .hint("give --key, or set COSIGN_KEY_LOCATION"));
+        }
+    };
     let pem = location
         .read(environment, Trusted::NotOthers)?
         .ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;

@@ -1,13 +1,20 @@
 //! The environment, read once when the program starts.
 
-use crate::class::{Class, Failure};
+use crate::class::{Class, Failure, holds_key};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 /// The variables of the environment. An empty variable is an unset one, passwords excepted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl std::fmt::Debug for Environment {
+    /// Values may be secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Environment({} variables)", self.0.len())
+    }
+}
 
 impl Environment {
     /// Takes the environment from pairs; of two with one name the last counts, as in a shell.
@@ -23,11 +30,29 @@ impl Environment {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
-    /// Returns a variable as text.
+    /// Returns a setting: a variable as text.
+    ///
+    /// # Errors
+    /// `usage`: it is not UTF-8. `secret`: it holds a key, which no setting is, and which must not
+    /// get any further, for messages name settings.
+    pub fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
+        match self.content(name)? {
+            Some(text) if holds_key(text) => Err(Failure::new(
+                Class::Secret,
+                format!("{name} holds a key itself, which is not shown here"),
+            )
+            .hint(format!(
+                "write where the key lies: a path, or `env://KEY` with the key in the variable KEY; unset {name} otherwise"
+            ))),
+            text => Ok(text),
+        }
+    }
+
+    /// Returns what a variable holds, which may be a key and must not be shown: for `env://NAME`.
     ///
     /// # Errors
     /// `usage`: it is not UTF-8.
-    pub fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
+    pub fn content(&self, name: &str) -> Result<Option<&str>, Failure> {
         match self.raw(name).filter(|value| !value.is_empty()) {
             None => Ok(None),
             Some(value) => value

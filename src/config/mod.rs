@@ -10,7 +10,7 @@ mod variables;
 
 pub use environment::Environment;
 pub use files::{Trusted, read_file};
-pub use keys::KeyLocation;
+pub use keys::Location;
 pub use variables::{VARIABLES, Variable};
 
 use crate::class::{Class, Failure};

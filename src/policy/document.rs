@@ -7,6 +7,7 @@ use super::settings::{Downgrade, Mode, PostUnpack};
 use super::skip::{self, SkipPattern};
 use super::tree::{self, Node, Value};
 use super::{checks, identities, registries};
+use crate::class::holds_key;
 use crate::name::Registry;
 use crate::trust::Identity;
 
@@ -327,6 +328,12 @@ fn read_source(what: &str, fields: &Fields<'_>, problems: &mut Problems) -> Opti
 
 fn read_key_path(node: &Node, problems: &mut Problems) -> Option<SignerSource> {
     let path = fields::text(node, "`key`", problems)?;
+    if holds_key(path) || path.contains(char::is_control) {
+        problems
+            .error(node.at, "value", "`key` holds a key itself; expected the path of a file")
+            .help("write the key into a file beside the policy, and its name here");
+        return None;
+    }
     if path.contains("://") {
         problems
             .error(node.at, "value", format!("`key` is `{path}`; expected the path of a file"))

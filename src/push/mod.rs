@@ -11,7 +11,7 @@ pub use attach::{Attached, Place};
 use identify::Identified;
 
 use crate::class::{Class, Failure};
-use crate::config::{Environment, KeyLocation, Trusted};
+use crate::config::{Environment, Location, Trusted};
 use crate::name::{Digest, Reference, Repository};
 use crate::registry::{Descriptor, ManifestKind};
 use crate::session::Session;
@@ -266,13 +266,11 @@ fn signatures_in(session: &Session, image: &Repository) -> Result<Repository, Fa
 /// Opens the key that events sign with. An event never asks for a password.
 fn open_key(session: &Session) -> Result<PrivateKey, Failure> {
     let environment = session.environment();
-    let location: KeyLocation = environment
-        .text("COSIGN_KEY_LOCATION")?
-        .ok_or_else(|| {
-            Failure::new(Class::Secret, "no key to sign with: COSIGN_KEY_LOCATION is not set")
-                .hint("set COSIGN_KEY_LOCATION and COSIGN_PASSWORD, or LUET_COSIGN_SIGN=off to push without signing")
-        })?
-        .parse()?;
+    let location = environment.text("COSIGN_KEY_LOCATION")?.ok_or_else(|| {
+        Failure::new(Class::Secret, "no key to sign with: COSIGN_KEY_LOCATION is not set")
+            .hint("set COSIGN_KEY_LOCATION and COSIGN_PASSWORD, or LUET_COSIGN_SIGN=off to push without signing")
+    })?;
+    let location = Location::parse("COSIGN_KEY_LOCATION", location)?;
     let password = environment.raw("COSIGN_PASSWORD").ok_or_else(|| {
         Failure::new(Class::Secret, "COSIGN_PASSWORD is not set, and an event cannot ask for it")
             .hint("an empty password is a password: `COSIGN_PASSWORD=`")

@@ -13,7 +13,7 @@ use pkcs8::pkcs5::pbes2::Kdf;
 
 /// Reads a private key; `password` opens it where it is encrypted.
 pub(super) fn import(pem: &[u8], password: &[u8]) -> Result<PrivateKey, Failure> {
-    let blocks = pem::parse_many(pem).map_err(|error| secret(format!("is not PEM: {error}")))?;
+    let blocks = pem::parse_many(pem).map_err(|_| secret("is not PEM".to_owned()))?;
     // `openssl ecparam -genkey` puts the curve before the key, which names it again.
     let mut keys = blocks.iter().filter(|block| block.tag() != "EC PARAMETERS");
     let (Some(block), None) = (keys.next(), keys.next()) else {
@@ -35,9 +35,9 @@ pub(super) fn import(pem: &[u8], password: &[u8]) -> Result<PrivateKey, Failure>
             Err(secret("is one of cosign's already".to_owned())
                 .hint("use it as it is, with `--key`"))
         }
-        tag => Err(secret(format!(
-            "is a PEM block `{tag}`; expected a private key of PKCS#8, PKCS#1 or SEC1"
-        ))),
+        _ => Err(secret(
+            "is another PEM block; expected a private key of PKCS#8, PKCS#1 or SEC1".to_owned(),
+        )),
     }
 }
 

@@ -44,14 +44,14 @@ impl PublicKey {
     /// `unsupported`: another type than ECDSA P-256, P-384 and P-521, Ed25519, and RSA of 2,048 to
     /// 4,096 bits.
     pub fn from_pem(bytes: &[u8]) -> Result<Self, Failure> {
-        let blocks = pem::parse_many(bytes).map_err(|error| secret(format!("not PEM: {error}")))?;
+        let blocks = pem::parse_many(bytes).map_err(|_| secret("not PEM"))?;
         match blocks.as_slice() {
             [block] if block.tag() == "PUBLIC KEY" => Self::from_spki(block.contents()),
             [block] if block.tag().contains("PRIVATE KEY") => Err(secret(
                 "a private key where a public key is expected",
             )
             .hint("use the `.pub` file, or write one with `luet-cosign public-key --key FILE`")),
-            [block] => Err(secret(format!("a PEM block `{}`; expected `PUBLIC KEY`", block.tag()))),
+            [_] => Err(secret("another PEM block; expected `PUBLIC KEY`")),
             blocks => {
                 Err(secret(format!("{} PEM blocks; expected one `PUBLIC KEY`", blocks.len())))
             }

@@ -63,9 +63,9 @@ pub(super) fn is_sealed(tag: &str) -> bool {
 /// `secret`: not such a file, or not this password. `limit`: other costs of scrypt than cosign ever
 /// wrote.
 pub(super) fn open(pem: &[u8], password: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let block = pem::parse(pem).map_err(|error| secret(format!("is not PEM: {error}")))?;
+    let block = pem::parse(pem).map_err(|_| secret("is not PEM".to_owned()))?;
     if !is_sealed(block.tag()) {
-        let failure = secret(format!("is a PEM block `{}`; expected `{HEADER}`", block.tag()));
+        let failure = secret(format!("is another PEM block; expected `{HEADER}`"));
         let plain = block.tag().ends_with("PRIVATE KEY");
         return Err(failure.hint(if plain {
             "encrypt it with `luet-cosign import-key-pair --key FILE`"
@@ -73,13 +73,18 @@ pub(super) fn open(pem: &[u8], password: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fa
             "make one with `luet-cosign generate-key-pair`"
         }));
     }
-    let wire: EncryptedWire =
-        json::parse_as(block.contents()).map_err(|failure| secret(failure.message()))?;
+    // Nothing that a file of secrets holds is quoted, whatever is wrong with it.
+    let wire: EncryptedWire = json::parse_as(block.contents()).map_err(|failure| {
+        secret("does not hold the JSON that cosign writes: `kdf`, `cipher` and `ciphertext`".into())
+            .as_class(match failure.class() {
+                Class::Limit => Class::Limit,
+                _ => Class::Secret,
+            })
+    })?;
     if wire.kdf.name != "scrypt" || wire.cipher.name != "nacl/secretbox" {
-        return Err(secret(format!(
-            "uses `{}` and `{}`; expected `scrypt` and `nacl/secretbox`",
-            wire.kdf.name, wire.cipher.name
-        )));
+        return Err(secret(
+            "is encrypted in another way; expected `scrypt` and `nacl/secretbox`".to_owned(),
+        ));
     }
     let log_n = cost(&wire.kdf.params)?;
     let salt = decode("salt", &wire.kdf.salt)?;
@@ -122,9 +127,7 @@ fn secret(why: String) -> Failure {
 }
 
 fn decode(name: &str, text: &str) -> Result<Vec<u8>, Failure> {
-    BASE64_STANDARD
-        .decode(text)
-        .map_err(|error| secret(format!("has no base64 in `{name}`: {error}")))
+    BASE64_STANDARD.decode(text).map_err(|_| secret(format!("has no base64 in `{name}`")))
 }
 
 fn cost(params: &ParamsWire) -> Result<u8, Failure> {

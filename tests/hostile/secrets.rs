@@ -316,3 +316,186 @@ fn the_canary_is_seen_in_every_form() {
     }
     assert_eq!(canary.found_in(b"cAnary"), None);
 }
+
+/// Looks at both streams, and at what an event would make the host print.
+fn assert_shows_none(what: &str, output: &Output, canaries: &[Canary]) {
+    for bytes in [&output.stdout, &output.stderr] {
+        for canary in canaries {
+            let form = canary.found_in(bytes);
+            let text = String::from_utf8_lossy(bytes);
+            assert_eq!(form, None, "{what} shows a key {form:?}:\n{text}");
+        }
+    }
+}
+
+/// The ways in which a key gets into the place of its location: `$(cat cosign.key)`, the base64 of
+/// it, its body in one line, `env://` with the value in the place of the name.
+fn misplaced() -> Vec<String> {
+    let pem = pair("acme").private_pem.to_string();
+    let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    vec![
+        pem.clone(),
+        STANDARD.encode(&pem),
+        body.clone(),
+        format!("{body}\n"),
+        format!("env://{pem}"),
+        format!("env://{body}"),
+        format!("https://{pem}"),
+        format!("file://{body}"),
+        format!("{body}://"),
+    ]
+}
+
+#[test]
+fn a_key_in_any_variable_is_never_shown() {
+    let canaries = canaries();
+    let forms = misplaced();
+    let keys = ["COSIGN_KEY_LOCATION", "COSIGN_PUBLIC_KEY_LOCATION"];
+    // A PEM block in every variable, whatever it is for; every other form where a key is named.
+    let cases: Vec<(&str, &String)> = luet_cosign::config::VARIABLES
+        .iter()
+        .flat_map(|variable| {
+            let forms = if keys.contains(&variable.name) { &forms[..] } else { &forms[..1] };
+            forms.iter().map(|form| (variable.name, form))
+        })
+        .collect();
+    assert!(cases.len() > 40);
+    crate::in_parallel(cases.len(), cases.len(), |number| {
+        let (name, form) = cases[number];
+        let mut world = logged_in(guarded());
+        world.plugin.set("LUET_COSIGN_POLICY", "");
+        world.plugin.set("COSIGN_PUBLIC_KEY_LOCATION", "acme.pub");
+        world.plugin.set("COSIGN_DEBUG", "1");
+        world.plugin.set(name, form);
+        let image = world.name();
+        // Signing opens a key, which takes its time: only where a key is what is misplaced.
+        let signs = keys.contains(&name);
+        for event in EVENTS.into_iter().filter(|event| signs || event.contains("unpack")) {
+            let data = if event.contains("push") {
+                json!({"ImageName": image})
+            } else {
+                json!({"Image": image, "Dest": world.dest()})
+            };
+            let output = world.plugin.raw().args([event, &envelope(event, &data)]).output();
+            assert_shows_none(&format!("{name}, {event}"), &output.unwrap(), &canaries);
+        }
+        for command in [
+            &["--json", "verify", &image][..],
+            &["doctor"],
+            &["policy", "from-env"],
+            &["policy", "lint"],
+        ] {
+            let output = world.plugin.run(command);
+            assert_shows_none(&format!("{name}, {command:?}"), &output, &canaries);
+        }
+        if signs {
+            let output = world.plugin.run(if name == keys[0] {
+                ["sign", image.as_str()]
+            } else {
+                ["policy", "lint"]
+            });
+            assert_shows_none(&format!("{name}, by hand"), &output, &canaries);
+            assert_eq!(output.status.code(), Some(3), "{name}: {output:?}");
+        }
+    });
+}
+
+#[test]
+fn a_key_behind_any_option_is_never_shown() {
+    use clap::CommandFactory as _;
+    fn commands(
+        of: &clap::Command,
+        path: &[String],
+        found: &mut Vec<(Vec<String>, clap::Command)>,
+    ) {
+        for command in of.get_subcommands() {
+            let path: Vec<String> =
+                path.iter().cloned().chain([command.get_name().to_owned()]).collect();
+            commands(command, &path, found);
+            if command.get_subcommands().next().is_none() {
+                found.push((path, command.clone()));
+            }
+        }
+    }
+    let mut all = Vec::new();
+    commands(&luet_cosign::cli::Arguments::command(), &[], &mut all);
+    let canaries = canaries();
+    let forms = misplaced();
+    let world = logged_in(guarded());
+    let mut outputs = 0;
+    for (path, command) in &all {
+        for argument in
+            command.get_arguments().filter(|argument| argument.get_action().takes_values())
+        {
+            let long = argument.get_long();
+            let named = long.is_some_and(|long| long.contains("key"));
+            for form in if named { &forms[..] } else { &forms[..1] } {
+                let mut spellings = vec![match long {
+                    Some(long) => vec![format!("--{long}={form}")],
+                    None => vec![form.clone()],
+                }];
+                if let Some(long) = long {
+                    spellings.push(vec![format!("--{long}"), form.clone()]);
+                }
+                for spelling in spellings {
+                    let rest = command
+                        .get_arguments()
+                        .filter(|other| {
+                            other.is_positional() && other.get_id() != argument.get_id()
+                        })
+                        .map(|_| world.name());
+                    let line: Vec<String> =
+                        path.iter().cloned().chain(spelling).chain(rest).collect();
+                    let output = world.plugin.run(&line);
+                    assert_shows_none(&path.join(" "), &output, &canaries);
+                    assert_ne!(output.status.code(), Some(0), "{path:?} {:?}", argument.get_id());
+                    outputs += 1;
+                }
+            }
+        }
+    }
+    assert!(outputs > 100, "{outputs}");
+}
+
+/// A file of secrets that is not what was expected: what is wrong is said, and none of it quoted.
+#[test]
+fn what_a_key_file_holds_is_never_quoted() {
+    let canary = Canary::new(SECRET);
+    let world = logged_in(guarded());
+    let sealed = |body: &str| {
+        let body = STANDARD.encode(body);
+        format!(
+            "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\n{body}\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n"
+        )
+    };
+    for (number, content) in [
+        sealed(&format!(r#"{{"kdf":"{SECRET}"}}"#)),
+        sealed(&format!(r#"{{"kdf":{{"name":"{SECRET}"}}}}"#)),
+        sealed(&format!(r#"{{"{SECRET}":1,"{SECRET}":2}}"#)),
+        sealed(&format!(
+            r#"{{"kdf":{{"name":"{SECRET}","params":{{"N":65536,"r":8,"p":1}},"salt":""}},"cipher":{{"name":"{SECRET}","nonce":""}},"ciphertext":"{SECRET}"}}"#
+        )),
+        format!("-----BEGIN {SECRET}-----\nAAAA\n-----END {SECRET}-----\n"),
+        format!("-----BEGIN PRIVATE KEY-----\n{SECRET}: x\n\nAAAA\n-----END PRIVATE KEY-----\n"),
+        format!("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END {SECRET}-----\n"),
+        SECRET.to_owned(),
+    ]
+    .iter()
+    .enumerate()
+    {
+        world.plugin.write("odd.key", content);
+        for command in [
+            &["sign", "--key", "odd.key", &world.name()][..],
+            &["verify", "--key", "odd.key", &world.name()],
+            &["public-key", "--key", "odd.key"],
+            &["import-key-pair", "--key", "odd.key", "-o", "imported"],
+        ] {
+            let output = world.plugin.run(command);
+            let refused = matches!(output.status.code(), Some(3 | 15));
+            assert!(refused, "{number}: {command:?}: {output:?}");
+            let shown = [output.stdout.as_slice(), &output.stderr].concat();
+            let text = String::from_utf8_lossy(&shown);
+            assert_eq!(canary.found_in(&shown), None, "{number}: {command:?}: {text}");
+        }
+    }
+}
