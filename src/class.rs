@@ -278,27 +278,74 @@ pub fn holds_key(text: &str) -> bool {
     KEY_MARKS.iter().any(|mark| text.contains(mark))
 }
 
-/// Returns `text` with everything escaped that could steer a terminal or reorder what is read, and
+/// Returns whether a character steers a terminal, reorders what is read, or is there without being
+/// seen: controls, ends of lines, marks of direction, what joins and separates without width, blanks
+/// that are no spaces, fillers, selectors and tags (Unicode 16: General_Category Cc, Cf, Zl and Zp;
+/// Default_Ignorable_Code_Point).
+#[must_use]
+pub fn hides(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{600}'..='\u{605}'
+                | '\u{61c}'
+                | '\u{6dd}'
+                | '\u{70f}'
+                | '\u{890}'..='\u{891}'
+                | '\u{8e2}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{110bd}'
+                | '\u{110cd}'
+                | '\u{13430}'..='\u{1343f}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+        || (c.is_whitespace() && c != ' ')
+}
+
+/// Returns `text` with every character escaped that [`hides`].
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hides(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// Returns `text` as a failure shows it: [`escaped`], without a key that it quotes by accident, and
 /// cut to 4 KiB.
 ///
 /// Text in a failure comes from registries, policies and hosts (`reference/security.md` H14, E06).
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len().min(MAX_SHOWN_BYTES));
-    // The last net: what an error quotes may hold a key by accident.
     let key = KEY_MARKS.iter().filter_map(|mark| text.find(mark)).min();
-    for c in text.get(..key.unwrap_or(text.len())).unwrap_or_default().chars() {
-        if shown.len() >= MAX_SHOWN_BYTES {
-            shown.push_str(" [cut]");
-            break;
-        }
-        let steers = c.is_control()
-            || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-        if steers {
-            shown.extend(c.escape_unicode());
-        } else {
-            shown.push(c);
-        }
+    let text = text.get(..key.unwrap_or(text.len())).unwrap_or_default();
+    let cut = text.floor_char_boundary(MAX_SHOWN_BYTES);
+    let mut shown = escaped(text.get(..cut).unwrap_or_default());
+    if shown.len() > MAX_SHOWN_BYTES {
+        shown.truncate(shown.floor_char_boundary(MAX_SHOWN_BYTES));
+    }
+    if cut < text.len() || shown.len() >= MAX_SHOWN_BYTES {
+        shown.push_str(" [cut]");
     }
     if key.is_some() {
         shown.push_str("[a key, not shown]");
@@ -317,6 +364,16 @@ mod tests {
             "a\\u{1b}[31mb\\u{202e}c\\u{a}d\\u{61c}e"
         );
         assert!(printable(&"x".repeat(10_000)).len() < 4200);
+    }
+
+    #[test]
+    fn what_is_not_seen_is_escaped_and_what_is_seen_stays() {
+        for c in "\u{85}\u{9b}\u{a0}\u{ad}\u{34f}\u{115f}\u{1160}\u{180b}\u{200b}\u{200d}\u{2003}\u{2029}\u{2066}\u{2800}\u{3000}\u{3164}\u{fe0f}\u{feff}\u{ffa0}\u{fffb}\u{e0001}\u{e007f}\u{e01ef}\t\r\n\u{7f}\0".chars() {
+            assert!(hides(c), "{}", c.escape_unicode());
+            assert!(printable(&c.to_string()).is_ascii());
+        }
+        let seen = "quay.io/a/b:1 `é` ß 漢字 한글 עברית 😀 ~";
+        assert_eq!(printable(seen), seen);
     }
 
     #[test]

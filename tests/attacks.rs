@@ -412,3 +412,55 @@ fn a_notary_signature_is_not_unsigned() {
     let reply = plugin.pre_unpack(&registry.name(&format!("{REPO}:t")), &plugin.dest("d"));
     assert!(!reply.error.is_empty(), "{reply:?}");
 }
+
+/// The name in a payload is whatever its signer wrote. It steers no terminal, begins no line and
+/// hides nothing, in no output of any command; in JSON it is the same value.
+#[test]
+fn a_name_that_a_signer_wrote_reaches_no_terminal_as_it_is() {
+    let hostile = "evil\u{1b}]0;x\u{7}\u{1b}[2J\nVERIFIED  all\r\u{9b}31m\u{7f}\u{85}\u{202e}\u{ad}\u{3164}\u{1160}\u{e0041}\u{200b}\u{2028}\u{feff}";
+    let (registry, plugin) = env_world();
+    let image = registry.push_image(REPO, "t", &[&good()]);
+    let payload = serde_json::json!({
+        "critical": {
+            "identity": {"docker-reference": hostile},
+            "image": {"docker-manifest-digest": image.digest},
+            "type": "cosign container image signature",
+        },
+        "optional": {"note": hostile},
+    });
+    let payload = payload.to_string().into_bytes();
+    let key = PrivateKey::open(pair(0).private.as_bytes(), PASSWORD.as_bytes()).unwrap();
+    let encoded = BASE64_STANDARD.encode(key.sign(&payload).unwrap());
+    let annotations = vec![("dev.cosignproject.cosign/signature".to_owned(), encoded)];
+    registry.push_signatures(REPO, &image.digest, &[Signature { payload, annotations }]);
+    let name = registry.name(&format!("{REPO}:t"));
+    let key = plugin.path("a.pub").display().to_string();
+    for command in [
+        &["check", &name][..],
+        &["--json", "check", &name],
+        &["verify", &name],
+        &["verify", "--key", &key, &name],
+        &["verify", "--output", "text", &name],
+        &["--json", "verify", &name],
+    ] {
+        let output = plugin.run(command);
+        assert_eq!(output.status.code(), Some(0), "{command:?}: {output:?}");
+        for bytes in [&output.stdout, &output.stderr] {
+            let text = std::str::from_utf8(bytes).unwrap();
+            let plain = |c: u8| c == b'\n' || (0x20..0x7f).contains(&c);
+            assert!(text.bytes().all(plain), "{command:?}: {text:?}");
+            assert!(!text.lines().any(|line| line.starts_with("VERIFIED  all")), "{text}");
+        }
+        if command.contains(&"--json") || command[0] == "verify" {
+            let text = std::str::from_utf8(&output.stdout).unwrap().trim();
+            let value: serde_json::Value = serde_json::from_str(text).unwrap();
+            assert!(value.to_string().contains(&serde_json::json!(hostile).to_string()), "{value}");
+        } else {
+            assert!(String::from_utf8_lossy(&output.stdout).contains("signed as `evil\\u{1b}]0;x"));
+        }
+    }
+    let mut debug = plugin;
+    debug.set("COSIGN_DEBUG", "1");
+    let reply = debug.pre_unpack(&name, &debug.dest("d"));
+    assert!(reply.error.is_empty() && !reply.state.contains(char::is_control), "{reply:?}");
+}

@@ -75,7 +75,7 @@ pub(super) fn verify(
         ));
     }
     if !is_asked(command, environment)? {
-        streams.note(anybody(&verified));
+        streams.note_lines(anybody(&verified));
     }
     for (listed, result) in &files {
         match result {
@@ -307,7 +307,7 @@ pub(super) fn tlog(
     if as_json {
         streams.json(entry.json())?;
     } else {
-        streams.write(&entry)?;
+        streams.say_lines(&entry)?;
     }
     Ok(0)
 }

@@ -4,7 +4,7 @@
 
 use super::arguments::{Triangulate, Verify};
 use super::{Outcome, Streams};
-use crate::class::{Class, Failure};
+use crate::class::{Class, Failure, printable};
 use crate::config::{Environment, Location};
 use crate::name::{Reference, Tag};
 use crate::session::{Options, Session};
@@ -58,7 +58,7 @@ pub(super) fn verify(
         match result {
             Ok(verified) => show(image, verified, command, streams)?,
             Err(failure) if images.len() > 1 => {
-                streams.note(format!("error: {image}: {}", failure.text()))
+                streams.note_lines(format!("error: {}: {}", printable(image), failure.text()))
             }
             Err(_) => {}
         }
@@ -87,10 +87,10 @@ fn show(
     let signatures: Vec<&VerifiedSignature> = verified.signatures().collect();
     verified.notices().iter().for_each(|notice| streams.note(&notice.text));
     if signatures.is_empty() {
-        streams.note(format!("\nVerification for {image} --\nNothing was verified: the policy lets this image be unsigned."));
-        return if command.output == "text" { Ok(()) } else { streams.say("\n[]") };
+        streams.note_lines(format!("\nVerification for {image} --\nNothing was verified: the policy lets this image be unsigned."));
+        return if command.output == "text" { Ok(()) } else { streams.say_lines("\n[]") };
     }
-    streams.note(format!("\nVerification for {image} --\nThe following checks were performed on each of these signatures:"));
+    streams.note_lines(format!("\nVerification for {image} --\nThe following checks were performed on each of these signatures:"));
     if !command.annotations.is_empty() {
         streams.note("  - The specified annotations were verified.");
     }
@@ -110,9 +110,10 @@ fn show(
     let payloads: Vec<Value> =
         signatures.iter().map(|signature| signature.document(image)).collect();
     if command.output == "text" {
-        return payloads.iter().try_for_each(|payload| streams.say(payload));
+        return payloads.iter().try_for_each(|payload| streams.value(payload));
     }
-    streams.say(format!("\n{}", Value::Array(payloads)))
+    streams.say("")?;
+    streams.value(&Value::Array(payloads))
 }
 
 fn document(image: &str, result: &Result<Provisional, Failure>) -> Value {

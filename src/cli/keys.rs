@@ -89,9 +89,7 @@ pub(super) fn public_key(
             trust::PrivateKey::open(&pem, &prompt::password(environment, false)?)?.public().clone()
         }
     };
-    write!(streams.output, "{}", public.to_pem())
-        .map_err(|error| Failure::new(Class::Internal, error))?;
-    Ok(0)
+    streams.own(public.to_pem().as_bytes()).map(|()| 0)
 }
 
 /// Writes a new file that only this user can read; one that is there is never touched.

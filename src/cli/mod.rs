@@ -10,6 +10,7 @@ mod check;
 mod doctor;
 mod images;
 mod keys;
+mod output;
 mod policy;
 mod progress;
 mod prompt;
@@ -19,6 +20,7 @@ mod sign;
 mod spelling;
 
 pub use arguments::{Arguments, Command};
+pub use output::Streams;
 
 use crate::class::{Class, Failure, holds_key};
 use crate::config::{Environment, VARIABLES};
@@ -26,56 +28,7 @@ use crate::event::Event;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use serde_json::{Value, json};
 use std::ffi::OsString;
-use std::io::Write;
 use std::process::ExitCode;
-
-/// The version of every `--json` document.
-const JSON_VERSION: u32 = 1;
-
-/// Where a command writes.
-pub struct Streams {
-    /// The answer.
-    pub output: Box<dyn Write>,
-    /// Everything else.
-    pub errors: Box<dyn Write>,
-}
-
-impl std::fmt::Debug for Streams {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Streams")
-    }
-}
-
-impl Streams {
-    /// Returns the streams of the process.
-    #[must_use]
-    pub fn standard() -> Self {
-        Self { output: Box::new(std::io::stdout()), errors: Box::new(std::io::stderr()) }
-    }
-
-    /// Writes a line of the answer.
-    fn say(&mut self, line: impl std::fmt::Display) -> Result<(), Failure> {
-        written(writeln!(self.output, "{line}"))
-    }
-
-    /// Writes a part of the answer that ends its lines itself.
-    fn write(&mut self, text: impl std::fmt::Display) -> Result<(), Failure> {
-        written(write!(self.output, "{text}"))
-    }
-
-    /// Writes a line beside the answer.
-    fn note(&mut self, line: impl std::fmt::Display) {
-        let _ = writeln!(self.errors, "{line}");
-    }
-
-    /// Writes a `--json` document: what the command found, under the version of the form.
-    fn json(&mut self, mut document: Value) -> Result<(), Failure> {
-        if let Some(object) = document.as_object_mut() {
-            object.insert("version".to_owned(), json!(JSON_VERSION));
-        }
-        self.say(document)
-    }
-}
 
 /// What a command came to: its exit code, where nothing failed to be done.
 type Outcome = Result<u8, Failure>;
@@ -92,15 +45,16 @@ pub fn run(arguments: &[OsString], environment: &Environment, streams: &mut Stre
         Err(error) => {
             // clap's own text and exit codes: 0 for help, 2 for a mistake.
             if error.use_stderr() {
-                streams.note(error.to_string().trim_end());
+                streams.note_lines(error.to_string().trim_end());
             } else {
-                let _ = write!(streams.output, "{error}");
+                let _ = streams.own(error.to_string().as_bytes());
             }
             return ExitCode::from(if error.use_stderr() { Class::Usage.exit() } else { 0 });
         }
     };
     let json = arguments.json;
-    match dispatch(arguments, environment, streams).and_then(|code| flush(streams).map(|()| code)) {
+    match dispatch(arguments, environment, streams).and_then(|code| streams.flush().map(|()| code))
+    {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             report(&failure, json, streams);
@@ -121,25 +75,11 @@ fn key_among(arguments: &[OsString]) -> Option<Failure> {
     )
 }
 
-fn flush(streams: &mut Streams) -> Result<(), Failure> {
-    written(streams.output.flush())
-}
-
-/// Reads the outcome of writing. A reader that went away (`| head`) has seen enough.
-fn written(result: std::io::Result<()>) -> Result<(), Failure> {
-    match result {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Class::Internal, format!("the answer could not be written: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn report(failure: &Failure, json: bool, streams: &mut Streams) {
     if json {
         let _ = streams.json(json!({"error": failure.json()}));
     } else {
-        streams.note(format!("error: {}", failure.text()));
+        streams.note_lines(format!("error: {}", failure.text()));
     }
 }
 
@@ -192,16 +132,14 @@ fn version(json: bool, streams: &mut Streams) -> Outcome {
 fn completions(shell: clap_complete::Shell, streams: &mut Streams) -> Outcome {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "luet-cosign", &mut text);
-    streams.output.write_all(&text).map_err(|error| Failure::new(Class::Internal, error))?;
-    Ok(0)
+    streams.own(&text).map(|()| 0)
 }
 
 fn man(streams: &mut Streams) -> Outcome {
     let mut text = Vec::new();
     let page = clap_mangen::Man::new(Arguments::command());
     page.render(&mut text).map_err(|error| Failure::new(Class::Internal, error))?;
-    streams.output.write_all(&text).map_err(|error| Failure::new(Class::Internal, error))?;
-    Ok(0)
+    streams.own(&text).map(|()| 0)
 }
 
 /// What `plugin-manifest/plugin.yaml` says by hand, from the tables of the program; a test holds

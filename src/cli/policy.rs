@@ -39,7 +39,7 @@ fn lint_policy(
     if as_json {
         streams.json(policy::lint_json(&problems, &origin))?;
     } else {
-        streams.say(policy::lint_text(&problems, &origin).trim_end())?;
+        streams.say_lines(policy::lint_text(&problems, &origin).trim_end())?;
     }
     let bad = problems.iter().any(|problem| strict || problem.severity == Severity::Error);
     Ok(if bad { Class::Policy.exit() } else { 0 })
@@ -60,7 +60,7 @@ fn explain(
     if as_json {
         streams.json(explanation.json())?
     } else {
-        streams.say(explanation.text().trim_end())?
+        streams.say_lines(explanation.text().trim_end())?
     }
     Ok(0)
 }
@@ -70,7 +70,7 @@ fn from_env(as_json: bool, environment: &Environment, streams: &mut Streams) -> 
     if as_json {
         streams.json(json!({"policy": text}))?
     } else {
-        streams.say(text.trim_end())?
+        streams.say_lines(text.trim_end())?
     }
     Ok(0)
 }

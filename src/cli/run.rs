@@ -25,7 +25,7 @@ const AT: &[u8] = b" (at ";
 /// What stands in ours.
 const ENTRY: &[u8] = b" luet-cosign (at ";
 
-pub(super) fn run(command: &Run, environment: &Environment, streams: &mut Streams) -> Outcome {
+pub(super) fn run(command: &Run, environment: &Environment, _streams: &mut Streams) -> Outcome {
     let own = std::env::current_exe().map_err(|error| {
         Failure::new(Class::Internal, format!("this program's own path: {error}"))
     })?;
@@ -50,7 +50,7 @@ pub(super) fn run(command: &Run, environment: &Environment, streams: &mut Stream
         .stderr
         .take()
         .map(|from| std::thread::spawn(move || pass(from, &mut std::io::stderr())));
-    let mut enabled = child.stdout.take().is_some_and(|from| pass(from, &mut streams.output));
+    let mut enabled = child.stdout.take().is_some_and(|from| pass(from, &mut std::io::stdout()));
     enabled |= errors.is_some_and(|thread| thread.join().unwrap_or(false));
     let status =
         child.wait().map_err(|error| Failure::new(Class::Internal, format!("luet: {error}")))?;

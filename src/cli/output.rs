@@ -1,0 +1,158 @@
+//! What a command writes: the one place where text reaches the terminal, and so the one place where
+//! it is escaped.
+//!
+//! Names, payloads and errors come from strangers. None of it may steer a terminal, reorder what is
+//! read, begin a line of its own, or be there without being seen, whichever message it stands in.
+
+use crate::class::{Class, Failure, escaped, hides};
+use serde_json::{Value, json};
+use std::io::{Error, ErrorKind, Write};
+
+/// The version of every `--json` document.
+const JSON_VERSION: u32 = 1;
+
+/// Where a command writes.
+pub struct Streams {
+    output: Box<dyn Write>,
+    errors: Box<dyn Write>,
+}
+
+impl std::fmt::Debug for Streams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Streams")
+    }
+}
+
+impl Streams {
+    /// Returns the streams of the process.
+    #[must_use]
+    pub fn standard() -> Self {
+        Self::new(Box::new(std::io::stdout()), Box::new(std::io::stderr()))
+    }
+
+    /// Takes where the answer goes, and everything else.
+    #[must_use]
+    pub fn new(output: Box<dyn Write>, errors: Box<dyn Write>) -> Self {
+        Self { output, errors }
+    }
+
+    /// Writes one line of the answer, whatever is in it.
+    pub(super) fn say(&mut self, line: impl std::fmt::Display) -> Result<(), Failure> {
+        written(writeln!(self.output, "{}", escaped(&line.to_string())))
+    }
+
+    /// Writes lines of the answer: a text whose ends of lines are our own.
+    pub(super) fn say_lines(&mut self, text: impl std::fmt::Display) -> Result<(), Failure> {
+        text.to_string().lines().try_for_each(|line| self.say(line))
+    }
+
+    /// Writes one line beside the answer, whatever is in it.
+    pub(super) fn note(&mut self, line: impl std::fmt::Display) {
+        let _ = writeln!(self.errors, "{}", escaped(&line.to_string()));
+    }
+
+    /// Writes lines beside the answer: a text whose ends of lines are our own.
+    pub(super) fn note_lines(&mut self, text: impl std::fmt::Display) {
+        text.to_string().lines().for_each(|line| self.note(line));
+    }
+
+    /// Writes a `--json` document: what the command found, under the version of the form.
+    pub(super) fn json(&mut self, mut document: Value) -> Result<(), Failure> {
+        if let Some(object) = document.as_object_mut() {
+            object.insert("version".to_owned(), json!(JSON_VERSION));
+        }
+        self.value(&document)
+    }
+
+    /// Writes a JSON value in one line.
+    pub(super) fn value(&mut self, value: &Value) -> Result<(), Failure> {
+        written(writeln!(self.output, "{}", json_text(value)))
+    }
+
+    /// Writes what this program made of nothing that came from outside: a key, a manual page.
+    pub(super) fn own(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        written(self.output.write_all(bytes))
+    }
+
+    /// Writes out what is held back.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        written(self.output.flush())
+    }
+}
+
+/// Reads the outcome of writing. A reader that went away (`| head`) has seen enough.
+fn written(result: Result<(), Error>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::new(Class::Internal, format!("the answer could not be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns a value as JSON whose text can be shown. It reads back as the same value: such
+/// characters can only stand in strings, where JSON has an escape for each (RFC 8259 section 7).
+fn json_text(value: &Value) -> String {
+    let plain = value.to_string();
+    let mut text = String::with_capacity(plain.len());
+    for c in plain.chars() {
+        if hides(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    #[derive(Clone, Default)]
+    struct Kept(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const HOSTILE: &str = "a\u{1b}[2Jb\nc\rd\u{9b}31m\u{7f}e\u{202e}f\u{ad}g\u{3164}h\u{115f}\u{e0041}i\u{200b}\u{2028}j\u{feff}\u{fe0f}\u{34f}\u{180e}";
+
+    #[test]
+    fn no_way_of_writing_text_lets_through_what_steers_a_terminal() {
+        let (output, errors) = (Kept::default(), Kept::default());
+        let mut streams = Streams::new(Box::new(output.clone()), Box::new(errors.clone()));
+        streams.say(HOSTILE).unwrap();
+        streams.say_lines(HOSTILE.replace('\n', " ")).unwrap();
+        streams.value(&json!([HOSTILE, {HOSTILE: 1}])).unwrap();
+        streams.json(json!({"name": HOSTILE})).unwrap();
+        streams.note(HOSTILE);
+        streams.note_lines(HOSTILE.replace('\n', " "));
+        for (kept, lines) in [(output, 4), (errors, 2)] {
+            let bytes = kept.0.borrow().clone();
+            let text = String::from_utf8(bytes).unwrap();
+            assert_eq!(text.lines().count(), lines, "a stranger begins no line: {text}");
+            assert!(text.bytes().all(|c| c == b'\n' || (0x20..0x7f).contains(&c)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn json_reads_back_as_the_same_value() {
+        let value = json!({"a": HOSTILE, HOSTILE: ["\u{e0041}\u{1f600}", "\\u0041", "\u{0}é漢"]});
+        let text = json_text(&value);
+        assert!(!text.contains(hides));
+        assert!(text.contains("é漢\"") && text.contains('\u{1f600}'), "what can be seen stays");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
+}
