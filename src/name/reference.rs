@@ -206,7 +206,8 @@ mod tests {
             ("quay.io./a/b:x", "quay.io/a/b:x"),
             ("quay.io:8443/a/b:x", "quay.io:8443/a/b:x"),
             ("localhost:5000/x", "localhost:5000/x:latest"),
-            ("localhost/x", "localhost/x:latest"),
+            ("localhost:443/x", "localhost:443/x:latest"),
+            ("localhost/x", "docker.io/localhost/x:latest"),
             ("[::1]:5000/x", "[::1]:5000/x:latest"),
             ("a.b/c:d", "a.b/c:d"),
         ] {
@@ -220,6 +221,55 @@ mod tests {
         assert_eq!(pinned.parse::<Reference>().unwrap().tag(), None);
         let both = format!("quay.io/a/b:1@{hex}");
         assert_eq!(both.parse::<Reference>().unwrap().to_string(), both);
+    }
+
+    /// The host fetches what its library makes of a name; another meaning here would check another
+    /// image.
+    #[test]
+    fn names_mean_what_they_mean_for_the_host() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/references.json");
+        let table: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let (mut both, mut all, mut stricter) = (0, 0, Vec::new());
+        for row in table.as_array().unwrap() {
+            all += 1;
+            let text = row["name"].as_str().unwrap();
+            let ours = text.parse::<Reference>();
+            if row["refused"] == true {
+                continue;
+            }
+            let Ok(ours) = ours else {
+                stricter.push(text.to_owned());
+                continue;
+            };
+            both += 1;
+            let registry: super::super::Registry =
+                row["registry"].as_str().unwrap().parse().unwrap();
+            let identifier = match (ours.digest(), ours.tag()) {
+                (Some(digest), _) => digest.to_string(),
+                (None, tag) => tag.unwrap().to_string(),
+            };
+            assert_eq!(ours.repository().registry(), &registry, "{text}");
+            assert_eq!(ours.repository().path(), row["repository"], "{text}");
+            assert_eq!(identifier, row["identifier"], "{text}");
+            assert_eq!(ours.to_string().parse::<Reference>().as_ref(), Ok(&ours), "{text}");
+        }
+        assert!(all > 75 && both > 45, "{both} of {all}");
+        // Refusing is safe; each of these fails at the registry, or is a mistake.
+        let expected = [
+            "registry-1.docker.io/alpine",
+            "::1/xx",
+            "quay.io/a//bb",
+            "quay.io/a/bb:-x",
+            "quay.io/a/bb:.x",
+            "/aa",
+            "quay.io/a/../bb",
+            "https://quay.io/a",
+            "file:///var/x.tar",
+            "quay.io:99999/aa",
+            "quay.io:0/aa",
+        ];
+        assert_eq!(stricter, expected);
     }
 
     #[test]

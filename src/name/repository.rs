@@ -115,7 +115,7 @@ impl FromStr for Registry {
         let host = if HUB_ALIASES.contains(&host) { HUB } else { host };
         // `registry/x` is a repository of Docker Hub: what has neither dot nor port reads as a
         // path, so such a host keeps its port.
-        let reads_as_host = host.contains('.') || host == "localhost" || host.starts_with('[');
+        let reads_as_host = host.contains('.') || host.starts_with('[');
         Ok(match port.unwrap_or("443") {
             "443" if reads_as_host => Self(host.to_owned()),
             port => Self(format!("{host}:{port}")),
@@ -180,13 +180,19 @@ impl FromStr for Repository {
             )
         };
         let (registry, path) = match text.split_once('/') {
-            Some((first, rest)) if first == "localhost" || first.contains(['.', ':', '[']) => {
-                (first.parse()?, rest.to_owned())
+            // What has neither dot nor colon is no registry, `localhost` included: so does
+            // go-containerregistry read it, and with it the host that fetches the image.
+            Some((first, rest)) if first.contains(['.', ':']) => {
+                (first.parse::<Registry>()?, rest.to_owned())
             }
             Some(_) => (Registry(HUB.to_owned()), text.to_owned()),
             None => (Registry(HUB.to_owned()), format!("library/{text}")),
         };
         let path = match registry.as_str() {
+            // The library knows two names of Docker Hub, and gives no other a `library/`.
+            HUB if !path.contains('/') && text.to_ascii_lowercase().starts_with(HUB_ENDPOINT) => {
+                return Err(bad(format!("write it as `{HUB}/library/{path}`")));
+            }
             HUB if !path.contains('/') => format!("library/{path}"),
             _ => path,
         };

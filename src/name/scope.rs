@@ -165,7 +165,7 @@ impl FromStr for Scope {
             None if host.contains('*') => {
                 return Err(bad("a host is literal or starts with `*.`".to_owned()));
             }
-            None if host != "localhost" && !host.contains(['.', ':']) => {
+            None if !host.contains(['.', ':']) => {
                 return Err(bad(format!(
                     "`{host}` is no registry; write `docker.io/{text}` for Docker Hub"
                 )));
