@@ -13,10 +13,14 @@
     missing_debug_implementations
 )]
 
+#[path = "tree/before.rs"]
+mod before;
 #[path = "tree/disk.rs"]
 mod disk;
 #[path = "tree/hostile.rs"]
 mod hostile;
+#[path = "tree/labels.rs"]
+mod labels;
 #[path = "tree/large.rs"]
 mod large;
 #[path = "tree/random.rs"]

@@ -237,6 +237,61 @@ fn what_was_there_before_is_left_out_and_left_alone() {
     assert_eq!(std::fs::read_to_string(dest.join("home/user/letter")).unwrap(), "dear");
 }
 
+/// Something that other layer bytes do to what was there before, and the path that the refusal must
+/// name.
+const INTRUSIONS: &[Change] = &[
+    ("a mode", |dest| mode(&dest.join("home"), 0o777), "home"),
+    ("setgid", |dest| mode(&dest.join("home"), 0o2700), "home"),
+    ("a file's mode", |dest| mode(&dest.join("home/letter"), 0o666), "home/letter"),
+    (
+        "a file that goes away",
+        |dest| std::fs::remove_file(dest.join("home/letter")).unwrap(),
+        "home/letter",
+    ),
+    ("another file", |dest| link(&dest.join("home/letter"), "/etc/shadow"), "home/letter"),
+    (
+        "another name",
+        |dest| std::fs::hard_link(dest.join("home/letter"), dest.join("usr/bin/x")).unwrap(),
+        "home/letter",
+    ),
+];
+
+#[test]
+fn what_was_there_before_may_not_be_changed_by_the_image() {
+    let world = world();
+    world.signed("ours", &[&files()]);
+    world.signed_by_cosign("theirs", &[&files()]);
+    for tag in ["ours", "theirs"] {
+        for (what, change, path) in INTRUSIONS {
+            let dest = world.dest();
+            std::fs::create_dir(dest.join("home")).unwrap();
+            mode(&dest.join("home"), 0o700);
+            std::fs::write(dest.join("home/letter"), "dear").unwrap();
+            world.before(tag, &dest);
+            unpack(&files(), &dest);
+            change(&dest);
+            let reply = world.after(tag, &dest);
+            reply.assert_refused("tree");
+            assert!(reply.error.contains(&format!("`{path}`")), "{tag}, {what}: {reply:?}");
+            assert!(dest.join("home").exists(), "{tag}, {what}: it was not empty, so it is left");
+        }
+    }
+}
+
+#[test]
+fn a_log_that_grows_meanwhile_is_reported_and_nothing_else() {
+    let world = world();
+    world.signed("a", &[&files()]);
+    let dest = world.dest();
+    std::fs::write(dest.join("log"), "1\n").unwrap();
+    world.before("a", &dest);
+    unpack(&files(), &dest);
+    std::fs::write(dest.join("log"), "1\n2\n").unwrap();
+    let reply = world.after("a", &dest);
+    assert!(reply.error.is_empty(), "{reply:?}");
+    assert!(reply.state.contains("another process wrote to `log`"), "{reply:?}");
+}
+
 #[test]
 fn what_a_failed_mirror_left_is_not_what_was_there_before() {
     let world = world();

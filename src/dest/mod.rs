@@ -4,6 +4,7 @@
 //! ever opened, names are bytes, another file system mounted inside is refused, and a change while
 //! it is read is noticed. The directory itself is not part of its tree.
 
+mod attributes;
 mod empty;
 mod listing;
 mod queue;

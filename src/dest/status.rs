@@ -22,13 +22,14 @@ pub(super) struct Status {
     pub(super) mode: u16,
     pub(super) uid: u32,
     pub(super) gid: u32,
+    pub(super) links: u32,
     pub(super) size: u64,
     pub(super) device: (u32, u32),
     pub(super) inode: u64,
     /// What a device node stands for.
     pub(super) node: (u32, u32),
     pub(super) changed: (i64, u32),
-    modified: (i64, u32),
+    pub(super) modified: (i64, u32),
     /// When it was made, where the file system says.
     pub(super) made: Option<(i64, u32)>,
     /// Whether another file system is mounted here; `None` where the kernel (before 5.8) does not
@@ -77,6 +78,7 @@ impl From<Statx> for Status {
             mode: statx.stx_mode & 0o7777,
             uid: statx.stx_uid,
             gid: statx.stx_gid,
+            links: statx.stx_nlink,
             size: statx.stx_size,
             device: (statx.stx_dev_major, statx.stx_dev_minor),
             inode: statx.stx_ino,

@@ -4,24 +4,27 @@
 //! Each object is looked at before and after it is read, each directory once more at the end;
 //! whatever is not the same is an error.
 
-use super::listing::Before;
+use super::attributes::{Buffers as Attributes, Inherited};
+use super::listing::{Before, Mark};
 use super::queue::Queue;
 use super::status::{Status, changed, names, open_at, open_directory, unreadable};
 use super::{Dest, Listing};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::Digest;
-use crate::tree::{Entry, Kind, Metadata, Terms, Tree, TreePath, Xattr, xattr_counts};
+use crate::tree::{
+    Entry, Kind, Metadata, Now, Terms, Tree, TreePath, Was, Xattr, is_label, same_attribute,
+};
 use rustix::buffer::spare_capacity;
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
 
 /// Files that one thread takes at once, and bytes of them: enough to keep threads from queueing,
@@ -42,7 +45,7 @@ pub struct Options<'a> {
     pub threads: Option<NonZero<usize>>,
     /// Objects that may be there.
     pub entries: usize,
-    /// What was there before: left out where it was not touched.
+    /// What was there before: left out where it is as it was.
     pub before: Option<&'a Listing>,
     /// Goes up by the bytes that were read, and by one for each object: as long as it moves, so
     /// does the walk.
@@ -63,6 +66,8 @@ pub struct Walked {
     /// How it may be compared: owners where we are root, `user.*` and access lists where the file
     /// system keeps them.
     pub terms: Terms,
+    /// Files that were there before and that another process wrote to, sorted.
+    pub written: Vec<TreePath>,
 }
 
 /// Reads the tree in `dest`.
@@ -79,13 +84,19 @@ pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
             format!("`{dest}` is not the directory that was there before"),
         ));
     }
-    let queue = Queue::new(Work::Directory(None, dest.status));
+    let queue = Queue::new(Work::Directory(Inner {
+        path: None,
+        status: dest.status,
+        origin: Origin::Dest,
+    }));
+    let listed = options.before.map_or(0, Listing::len);
     let walk = Walk {
         dest,
         options,
         queue: &queue,
         entries: AtomicUsize::new(0),
         bytes: AtomicU64::new(0),
+        seen: (0..listed).map(|_| AtomicBool::new(false)).collect(),
     };
     let mut found = walk.run(|| walk.is_small());
     if !walk.is_small() {
@@ -105,6 +116,7 @@ pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
             }
         });
     }
+    let seen = walk.seen;
     queue.finish()?;
     let root = dest.fd.as_fd();
     for (path, then) in &found.directories {
@@ -112,6 +124,12 @@ pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
             path.as_ref().map_or_else(|| Status::of(root), |path| Status::at(root, path.bytes()));
         if now != Ok(*then) {
             return Err(changed(&name(dest, path.as_ref())));
+        }
+    }
+    if let Some(before) = options.before {
+        let unseen = seen.iter().enumerate().filter(|(_, seen)| !seen.load(Ordering::Relaxed));
+        for (number, _) in unseen {
+            found.before.insert(before.path(number)?, GONE);
         }
     }
     let owners = rustix::process::geteuid().is_root();
@@ -127,27 +145,77 @@ pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
         failure.as_class(Class::Tree).within(format!("`{dest}` changed while it was read"))
     };
     let tree = Tree::new(found.entries).map_err(twice)?;
-    Ok(Walked { tree, terms })
+    found.written.sort_unstable();
+    Ok(Walked { tree, terms, written: found.written })
 }
 
+const GONE: Was = Was { attributes: Vec::new(), now: Now::Gone };
+
 enum Work {
-    /// A directory to be listed, as it was when its name was found. `None` is `Dest`.
-    Directory(Option<TreePath>, Status),
+    /// A directory to be listed.
+    Directory(Inner),
     /// Files of one directory.
     Files(Arc<Open>, Vec<(TreePath, Status)>),
+}
+
+/// A directory as it was when its name was found.
+struct Inner {
+    /// `None` is `Dest`.
+    path: Option<TreePath>,
+    status: Status,
+    origin: Origin,
+}
+
+/// Where a directory comes from.
+enum Origin {
+    /// It is `Dest`, which is not part of its tree.
+    Dest,
+    /// It was there before and was not touched, so it is left out.
+    Untouched,
+    /// It was there before, as this.
+    Before(Box<Mark>),
+    /// It is new, and in a directory with these labels.
+    New(Arc<Labels>),
 }
 
 struct Open {
     fd: OwnedFd,
     /// Where the last name begins in the paths of its files.
     depth: usize,
+    labels: Arc<Labels>,
+}
+
+/// The labels that a directory gives to what is made in it; asked for once there are some.
+#[derive(Default)]
+struct Labels(OnceLock<Result<Inherited, Errno>>);
+
+impl Labels {
+    /// Drops what the directory gave.
+    fn strip(
+        &self,
+        xattrs: Vec<Xattr>,
+        is_directory: bool,
+        directory: impl FnOnce() -> Result<OwnedFd, Errno>,
+        buffers: &mut Attributes,
+    ) -> Result<Vec<Xattr>, Errno> {
+        if !xattrs.iter().any(|xattr| is_label(&xattr.name)) {
+            return Ok(xattrs);
+        }
+        let inherited =
+            self.0.get_or_init(|| directory().and_then(|fd| Inherited::of(&fd, buffers)));
+        match inherited {
+            Ok(inherited) => Ok(inherited.strip(xattrs, is_directory)),
+            Err(error) => Err(*error),
+        }
+    }
 }
 
 #[derive(Default)]
 struct Found {
     entries: Vec<Entry>,
     directories: Vec<(Option<TreePath>, Status)>,
-    before: BTreeSet<TreePath>,
+    before: BTreeMap<TreePath, Was>,
+    written: Vec<TreePath>,
 }
 
 impl Found {
@@ -155,6 +223,7 @@ impl Found {
         self.entries.append(&mut other.entries);
         self.directories.append(&mut other.directories);
         self.before.append(&mut other.before);
+        self.written.append(&mut other.written);
     }
 }
 
@@ -165,14 +234,15 @@ struct Walk<'a> {
     /// Objects that were found, and what the files among them hold.
     entries: AtomicUsize,
     bytes: AtomicU64,
+    /// Which of the objects that were there before are still there.
+    seen: Vec<AtomicBool>,
 }
 
 /// What one thread works with: room that is filled anew each time, and not touched beyond what was
 /// read.
 struct Buffers {
     chunk: Vec<u8>,
-    names: Vec<u8>,
-    value: Vec<u8>,
+    attributes: Attributes,
 }
 
 impl Walk<'_> {
@@ -186,16 +256,15 @@ impl Walk<'_> {
     fn run(&self, goes_on: impl Fn() -> bool) -> Found {
         let mut buffers = Buffers {
             chunk: Vec::with_capacity(limits::HASH_CHUNK_BYTES),
-            names: Vec::with_capacity(limits::XATTR_BYTES),
-            value: Vec::with_capacity(limits::XATTR_BYTES),
+            attributes: Attributes::new(),
         };
         let mut found = Found::default();
         while goes_on()
             && let Some((work, ticket)) = self.queue.take()
         {
             let result = match work {
-                Work::Directory(path, status) => {
-                    self.directory(path, status, &mut found, &mut buffers)
+                Work::Directory(inner) => {
+                    self.directory(inner, &mut found, &mut buffers.attributes)
                 }
                 Work::Files(directory, files) => {
                     self.files(&directory, files, &mut found, &mut buffers).map(|()| Vec::new())
@@ -218,7 +287,11 @@ impl Walk<'_> {
             let fd = open_at(&directory.fd, name, OFlags::RDONLY)
                 .map_err(|error| unreadable(&path, error))?;
             let digest = self.content(&fd, &path, &status, buffers)?;
-            let xattrs = xattrs(&fd, buffers).map_err(|error| unreadable(&path, error))?;
+            let reopen = || open_at(&directory.fd, b".", OFlags::RDONLY | OFlags::DIRECTORY);
+            let xattrs = buffers.attributes.of(&fd).and_then(|xattrs| {
+                directory.labels.strip(xattrs, false, reopen, &mut buffers.attributes)
+            });
+            let xattrs = xattrs.map_err(|error| unreadable(&path, error))?;
             // What was listed, opened and read is one object that nobody touched: its status is
             // what it was before all that.
             if Status::of(&fd) != Ok(status) {
@@ -275,24 +348,26 @@ impl Walk<'_> {
     /// work.
     fn directory(
         &self,
-        path: Option<TreePath>,
-        status: Status,
+        Inner { path, status, origin }: Inner,
         found: &mut Found,
-        buffers: &mut Buffers,
+        buffers: &mut Attributes,
     ) -> Result<Vec<Work>, Failure> {
         let fail = |error| unreadable(&name(self.dest, path.as_ref()), error);
         let fd = open_directory(self.dest.fd.as_fd(), path.as_ref()).map_err(fail)?;
         if Status::of(&fd).map_err(fail)? != status {
             return Err(changed(&name(self.dest, path.as_ref())));
         }
-        let mut list = List { work: Vec::new(), files: Vec::new() };
+        let labels = Arc::<Labels>::default();
+        let mut list = List { work: Vec::new(), files: Vec::new(), labels: Arc::clone(&labels) };
         names(&fd, |entry| {
-            self.name(&fd, TreePath::join(path.as_ref(), entry)?, entry, &mut list, found)
+            let path = TreePath::join(path.as_ref(), entry)?;
+            self.name(&fd, path, entry, &mut list, found, buffers)
         })
         .map_err(fail)??;
-        let List { mut work, files } = list;
-        if let Some(path) = &path {
-            let xattrs = xattrs(&fd, buffers).map_err(fail)?;
+        let List { mut work, files, .. } = list;
+        if let Some(path) = &path
+            && let Some(xattrs) = self.own(&fd, path, &status, origin, found, buffers)?
+        {
             found.entries.push(Entry {
                 path: path.clone(),
                 kind: Kind::Directory,
@@ -301,11 +376,49 @@ impl Walk<'_> {
             });
         }
         let depth = path.as_ref().map_or(0, |path| path.bytes().len() + 1);
-        let open = Arc::new(Open { fd, depth });
+        let open = Arc::new(Open { fd, depth, labels });
         // Work is taken from the end: the files first, so that few directories are open at once.
         work.extend(batches(files).map(|batch| Work::Files(Arc::clone(&open), batch)));
         found.directories.push((path, status));
         Ok(work)
+    }
+
+    /// Returns the attributes of a directory that is part of the tree; `None` where it is not.
+    fn own(
+        &self,
+        fd: &OwnedFd,
+        path: &TreePath,
+        status: &Status,
+        origin: Origin,
+        found: &mut Found,
+        buffers: &mut Attributes,
+    ) -> Result<Option<Vec<Xattr>>, Failure> {
+        let fail = |error| unreadable(path, error);
+        let mark = match origin {
+            Origin::Dest | Origin::Untouched => return Ok(None),
+            Origin::New(labels) => {
+                let above = || self.above(path);
+                let xattrs = buffers.of(fd).map_err(fail)?;
+                return labels.strip(xattrs, true, above, buffers).map(Some).map_err(fail);
+            }
+            Origin::Before(mark) => mark,
+        };
+        let (now, then) = (buffers.of(fd).map_err(fail)?, mark.attributes());
+        let change = mark.change(status, &now);
+        // A label that it had before was not given to it by anybody.
+        let other = |these: &[Xattr], those: &[Xattr]| -> Vec<Xattr> {
+            let had = |xattr: &Xattr| those.iter().any(|that| same_attribute(that, xattr));
+            these.iter().filter(|xattr| !(is_label(&xattr.name) && had(xattr))).cloned().collect()
+        };
+        let was = Was { attributes: other(then, &now), now: Now::There(change.differs) };
+        found.before.insert(path.clone(), was);
+        Ok(Some(other(&now, then)))
+    }
+
+    /// Opens the directory that `path` lies in.
+    fn above(&self, path: &TreePath) -> Result<OwnedFd, Errno> {
+        let above = path.parent();
+        open_directory(self.dest.fd.as_fd(), above.as_ref())
     }
 
     fn name(
@@ -315,6 +428,7 @@ impl Walk<'_> {
         name: &[u8],
         list: &mut List,
         found: &mut Found,
+        buffers: &mut Attributes,
     ) -> Result<(), Failure> {
         if self.entries.fetch_add(1, Ordering::Relaxed) >= self.options.entries {
             let cap = self.options.entries;
@@ -324,14 +438,35 @@ impl Walk<'_> {
             ));
         }
         self.progress(1);
-        let status = Status::at(directory, name).map_err(|error| unreadable(&path, error))?;
-        match self.options.before.map_or(Before::Absent, |before| before.relation(&path, &status)) {
-            Before::Absent => {}
-            Before::Directory => {
-                found.before.insert(path.clone());
+        let fail = |error| unreadable(&path, error);
+        let status = Status::at(directory, name).map_err(fail)?;
+        let before = self.options.before.map(|before| before.relation(&path, &status));
+        let is_directory = status.kind == FileType::Directory;
+        let origin = match before.unwrap_or(Before::Absent) {
+            Before::Absent => Origin::New(Arc::clone(&list.labels)),
+            Before::Replaced(number) => {
+                self.saw(number);
+                found.before.insert(path.clone(), GONE);
+                Origin::New(Arc::clone(&list.labels))
             }
-            Before::Untouched => return Ok(()),
-        }
+            Before::Untouched(number) => {
+                self.saw(number);
+                if !is_directory {
+                    return Ok(());
+                }
+                Origin::Untouched
+            }
+            Before::Same(number, mark) => {
+                self.saw(number);
+                if is_directory {
+                    Origin::Before(mark)
+                } else if self.is_as_before(directory, name, &path, &mark, found, buffers)? {
+                    return Ok(());
+                } else {
+                    Origin::New(Arc::clone(&list.labels))
+                }
+            }
+        };
         status.check_mount(&self.dest.status, &path)?;
         let (major, minor) = status.node;
         let kind = match status.kind {
@@ -342,7 +477,7 @@ impl Walk<'_> {
                 return Ok(());
             }
             FileType::Directory => {
-                list.work.push(Work::Directory(Some(path), status));
+                list.work.push(Work::Directory(Inner { path: Some(path), status, origin }));
                 return Ok(());
             }
             FileType::Symlink => symlink(directory, name, &path, &status)?,
@@ -352,19 +487,58 @@ impl Walk<'_> {
             FileType::Socket => Kind::Socket,
             FileType::Unknown => return Err(changed(&path)),
         };
-        found.entries.push(Entry {
-            path,
-            kind,
-            metadata: Some(metadata(&status)),
-            xattrs: Vec::new(),
-        });
+        // Nothing but labels counts.
+        let mut xattrs = buffers.at(directory, name).map_err(fail)?;
+        xattrs.retain(|xattr| is_label(&xattr.name));
+        let reopen = || open_at(directory, b".", OFlags::RDONLY | OFlags::DIRECTORY);
+        let xattrs = list.labels.strip(xattrs, false, reopen, buffers).map_err(fail)?;
+        found.entries.push(Entry { path, kind, metadata: Some(metadata(&status)), xattrs });
         Ok(())
+    }
+
+    fn saw(&self, number: usize) {
+        if let Some(seen) = self.seen.get(number) {
+            seen.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns whether an object that was there before, and is no directory, is as it was, and
+    /// notes what is not. Another name of it may have been replaced, and another process may have
+    /// written to it: the host does not write to what is there.
+    fn is_as_before(
+        &self,
+        directory: &OwnedFd,
+        name: &[u8],
+        path: &TreePath,
+        mark: &Mark,
+        found: &mut Found,
+        buffers: &mut Attributes,
+    ) -> Result<bool, Failure> {
+        let fail = |error| unreadable(path, error);
+        let attributes = buffers.at(directory, name).map_err(fail)?;
+        // It may be written to now, so what is compared is what it is after its attributes.
+        let status = Status::at(directory, name).map_err(fail)?;
+        match self.options.before.map(|before| before.relation(path, &status)) {
+            Some(Before::Untouched(_) | Before::Same(..)) => {}
+            _ => return Err(changed(path)),
+        }
+        let change = mark.change(&status, &attributes);
+        if change.differs.is_empty() {
+            if change.written {
+                found.written.push(path.clone());
+            }
+            return Ok(true);
+        }
+        let was = Was { attributes: Vec::new(), now: Now::There(change.differs) };
+        found.before.insert(path.clone(), was);
+        Ok(false)
     }
 }
 
 struct List {
     work: Vec<Work>,
     files: Vec<(TreePath, Status)>,
+    labels: Arc<Labels>,
 }
 
 /// Splits files into pieces of work.
@@ -401,23 +575,6 @@ fn symlink(
 fn metadata(status: &Status) -> Metadata {
     let mode = if status.kind == FileType::Symlink { 0o777 } else { status.mode };
     Metadata { mode, uid: status.uid, gid: status.gid }
-}
-
-/// Reads those attributes of a file or directory that are part of a tree.
-fn xattrs(fd: &OwnedFd, buffers: &mut Buffers) -> Result<Vec<Xattr>, Errno> {
-    buffers.names.clear();
-    match rustix::fs::flistxattr(fd, spare_capacity(&mut buffers.names)) {
-        Err(Errno::NOTSUP) => return Ok(Vec::new()),
-        result => result?,
-    };
-    let mut xattrs = Vec::new();
-    for name in buffers.names.split(|byte| *byte == 0).filter(|name| xattr_counts(name)) {
-        buffers.value.clear();
-        rustix::fs::fgetxattr(fd, name, spare_capacity(&mut buffers.value))?;
-        xattrs.push(Xattr { name: name.into(), value: buffers.value.as_slice().into() });
-    }
-    xattrs.sort_unstable();
-    Ok(xattrs)
 }
 
 /// Returns whether the file system can hold attributes like `name`: `user.*` is asked for by one

@@ -138,16 +138,16 @@ impl Handoffs {
     /// where this is the first.
     ///
     /// Only the first counts: a mirror that failed leaves files, and those are not "what was there
-    /// before". `list` returns text; text of another directory, by `still_valid`, is replaced.
+    /// before". What `list` returned of another directory, by `still_valid`, is replaced.
     ///
     /// # Errors
     /// `state`: it cannot be kept. Those of `list`.
     pub fn held_before(
         &self,
         dest: &Path,
-        still_valid: impl FnOnce(&str) -> bool,
-        list: impl FnOnce() -> Result<String, Failure>,
-    ) -> Result<String, Failure> {
+        still_valid: impl FnOnce(&[u8]) -> bool,
+        list: impl FnOnce() -> Result<Vec<u8>, Failure>,
+    ) -> Result<Vec<u8>, Failure> {
         let (name, done) = (listing_name(dest), done_name(dest));
         let _lock = self.folder.lock("listing", limits::LOCK)?;
         if self.folder.read(&done)?.is_some() {
@@ -157,14 +157,13 @@ impl Handoffs {
             self.folder.remove(&done)?;
         }
         if let Some(bytes) = self.folder.read_up_to(&name, limits::LISTING_BYTES)?
-            && let Ok(text) = String::from_utf8(bytes)
-            && still_valid(&text)
+            && still_valid(&bytes)
         {
-            return Ok(text);
+            return Ok(bytes);
         }
-        let text = list()?;
-        self.folder.replace(&name, text.as_bytes())?;
-        Ok(text)
+        let bytes = list()?;
+        self.folder.replace(&name, &bytes)?;
+        Ok(bytes)
     }
 
     /// Returns whether an image was let into `dest` whose files are to be compared, and that was
@@ -180,10 +179,9 @@ impl Handoffs {
     ///
     /// # Errors
     /// `state`: it was not kept, or cannot be read.
-    pub fn listing(&self, dest: &Path) -> Result<String, Failure> {
+    pub fn listing(&self, dest: &Path) -> Result<Vec<u8>, Failure> {
         let bytes = self.folder.read_up_to(&listing_name(dest), limits::LISTING_BYTES)?;
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        text.ok_or_else(|| {
+        bytes.ok_or_else(|| {
             Failure::new(
                 Class::State,
                 format!("what `{}` held before unpacking was not kept", dest.display()),

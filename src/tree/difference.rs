@@ -1,11 +1,10 @@
 //! How a directory differs from what it should be.
 
-use super::acl::is_access_list;
-use super::entry::{Entry, Kind, Metadata, Tree, TreePath, Xattr, shown};
+use super::acl::{self, is_access_list};
+use super::entry::{Entry, Kind, Metadata, Tree, TreePath, Xattr, is_label, shown};
 use super::layer::split;
 use crate::limits;
-use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the host gives a directory that no layer lists (containerd 1.7.27 `mkparent`). A tighter
 /// mode is as good: umoci heeds the umask.
@@ -24,9 +23,27 @@ pub struct Terms {
     pub access_lists: bool,
     /// Whether the directory itself is setgid: a directory that is made in it inherits that.
     pub setgid: bool,
-    /// Directories that were there before the host began: they may be there, with nothing expected
-    /// of them.
-    pub before: BTreeSet<TreePath>,
+    /// What was there before the host began and was not left untouched.
+    pub before: BTreeMap<TreePath, Was>,
+}
+
+/// Something that was there before the host began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Was {
+    /// The attributes that it had, as far as they count; labels only where it has others now.
+    pub attributes: Vec<Xattr>,
+    /// What became of it.
+    pub now: Now,
+}
+
+/// What became of something that was there before the host began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Now {
+    /// It is there, and this differs from what it was. Nothing: what is in a directory may have
+    /// changed.
+    There(Vec<Differs>),
+    /// It is gone, or something else took its place.
+    Gone,
 }
 
 impl Default for Terms {
@@ -36,7 +53,7 @@ impl Default for Terms {
             user_xattrs: true,
             access_lists: true,
             setgid: false,
-            before: BTreeSet::new(),
+            before: BTreeMap::new(),
         }
     }
 }
@@ -99,6 +116,19 @@ pub enum Differs {
     },
     /// An extended attribute that is missing, extra, or has another value.
     Xattr(Box<[u8]>),
+    /// A number of names that it had not before.
+    Links {
+        /// How many it had.
+        expected: u32,
+        /// How many it has.
+        found: u32,
+    },
+    /// It was written to.
+    Written,
+    /// It was there before and is gone.
+    Gone,
+    /// It was there before, and the image has nothing there, yet it changed.
+    Changed(Vec<Self>),
 }
 
 impl std::fmt::Display for Differs {
@@ -129,6 +159,13 @@ impl std::fmt::Display for Differs {
                 write!(f, "owner {}:{}, expected {}:{}", found.0, found.1, expected.0, expected.1)
             }
             Self::Xattr(name) => write!(f, "other attribute `{}`", shown(name)),
+            Self::Links { expected, found } => write!(f, "{found} names, expected {expected}"),
+            Self::Written => f.write_str("written to"),
+            Self::Gone => f.write_str("was there before and is gone"),
+            Self::Changed(differs) => {
+                let differs: Vec<String> = differs.iter().map(ToString::to_string).collect();
+                write!(f, "was there before and changed: {}", differs.join("; "))
+            }
         }
     }
 }
@@ -169,33 +206,57 @@ impl Difference {
     }
 }
 
-/// Compares two trees, path by path.
+/// Compares two trees, path by path. What was there before the host began has to be what it was, or
+/// what the expected tree has there.
 #[must_use]
 pub fn difference(expected: &Tree, found: &Tree, terms: &Terms) -> Difference {
     let mut difference = Difference::default();
-    let tree = found;
-    let mut expected = expected.entries().iter().peekable();
-    let mut found = found.entries().iter().peekable();
+    let (wanted, got) = (expected, found);
+    let mut expected = wanted.entries().iter().peekable();
+    let mut found = got.entries().iter().peekable();
+    let gone = |(path, was): (_, &Was)| (was.now == Now::Gone).then_some(path);
+    let mut gone = terms.before.iter().filter_map(gone).peekable();
     loop {
-        let order = match (expected.peek(), found.peek()) {
-            (None, None) => return difference,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(expected), Some(found)) => expected.path.cmp(&found.path),
+        let paths = [
+            expected.peek().map(|entry| &entry.path),
+            found.peek().map(|entry| &entry.path),
+            gone.peek().copied(),
+        ];
+        let Some(path) = paths.into_iter().flatten().min() else { return difference };
+        let gone = gone.next_if_eq(&path).is_some();
+        let left = expected.next_if(|entry| entry.path == *path);
+        let right = found.next_if(|entry| entry.path == *path);
+        let differs = match (left, right) {
+            (Some(expected), Some(found)) => compare(expected, found, got, terms),
+            (Some(_), None) => vec![Differs::Missing],
+            (None, Some(_)) => unexpected(path, terms),
+            (None, None) if gone && !below_other(path, wanted) => vec![Differs::Gone],
+            (None, None) => Vec::new(),
         };
-        let left = if order.is_le() { expected.next() } else { None };
-        let right = if order.is_ge() { found.next() } else { None };
-        match (left, right) {
-            (Some(expected), Some(found)) => {
-                difference.add(&found.path, compare(expected, found, tree, terms))
-            }
-            (Some(expected), None) => difference.add(&expected.path, vec![Differs::Missing]),
-            (None, Some(found)) if !terms.before.contains(&found.path) => {
-                difference.add(&found.path, vec![Differs::Extra])
-            }
-            _ => {}
-        }
+        difference.add(path, differs);
     }
+}
+
+/// Compares what no image has with what was there before.
+fn unexpected(path: &TreePath, terms: &Terms) -> Vec<Differs> {
+    match terms.before.get(path).map(|was| &was.now) {
+        Some(Now::There(differs)) if differs.is_empty() => Vec::new(),
+        Some(Now::There(differs)) => vec![Differs::Changed(differs.clone())],
+        Some(Now::Gone) | None => vec![Differs::Extra],
+    }
+}
+
+/// Returns whether a tree has something else than a directory above a path: whoever makes that
+/// removes what lies there.
+fn below_other(path: &TreePath, tree: &Tree) -> bool {
+    let mut above = split(path.bytes()).0;
+    while !above.is_empty() {
+        if tree.get(above).is_some_and(|entry| entry.kind != Kind::Directory) {
+            return true;
+        }
+        above = split(above).0;
+    }
+    false
 }
 
 fn compare(expected: &Entry, found: &Entry, tree: &Tree, terms: &Terms) -> Vec<Differs> {
@@ -203,16 +264,17 @@ fn compare(expected: &Entry, found: &Entry, tree: &Tree, terms: &Terms) -> Vec<D
     if differs.iter().any(|differs| matches!(differs, Differs::Type { .. })) {
         return differs;
     }
+    let was = terms.before.get(&found.path).filter(|was| was.now != Now::Gone);
     match (expected.metadata, found.metadata) {
         (Some(wanted), Some(got)) => differs.extend(metadata(wanted, got, terms)),
         // What was there before has the mode, owner and attributes that its owner gave it.
-        (None, _) if terms.before.contains(&found.path) => return differs,
+        (None, _) if was.is_some() => return unexpected(&found.path, terms),
         (None, Some(got)) => {
             differs.extend(implied(got, inherits_setgid(&found.path, tree, terms), terms))
         }
         (_, None) => {}
     }
-    differs.extend(xattrs(expected, found, terms));
+    differs.extend(xattrs(expected, found, was, terms));
     differs
 }
 
@@ -244,21 +306,37 @@ fn inherits_setgid(path: &TreePath, tree: &Tree, terms: &Terms) -> bool {
     }
 }
 
-fn xattrs(expected: &Entry, found: &Entry, terms: &Terms) -> Vec<Differs> {
+/// Compares attributes. Those that a directory had before, and that the image does not set, stay.
+fn xattrs(
+    expected: &Entry,
+    found: &Entry,
+    was: Option<&Was>,
+    terms: &Terms,
+) -> impl Iterator<Item = Differs> {
     let counts = |xattr: &&Xattr| {
         (terms.user_xattrs || !xattr.name.starts_with(b"user."))
             && (terms.access_lists || !is_access_list(&xattr.name))
     };
-    let got: BTreeSet<&Xattr> = found.xattrs.iter().filter(counts).collect();
-    // `trusted.*` may be missing, for containerd sets none of them, but not be there without a
-    // layer that says so.
-    let set = |xattr: &&Xattr| {
-        !xattr.name.starts_with(b"trusted.") || got.iter().any(|found| found.name == xattr.name)
+    let mode = expected.metadata.map_or(0, |metadata| metadata.mode);
+    let kept = |Xattr { name, value }: &Xattr| {
+        Some(Xattr { value: acl::kept(name, value, mode)?, name: name.clone() })
     };
-    let wanted: BTreeSet<&Xattr> = expected.xattrs.iter().filter(counts).filter(set).collect();
+    let unset = |had: &&Xattr| !expected.xattrs.iter().any(|xattr| xattr.name == had.name);
+    let had = was.map(|was| was.attributes.as_slice()).unwrap_or_default();
+    let stays: Vec<Xattr> = had.iter().filter(unset).filter_map(kept).collect();
+    let got: BTreeSet<&Xattr> = found.xattrs.iter().filter(counts).collect();
+    // `trusted.*` may be missing, for containerd sets none of them, and labels, for the machine has
+    // its own; but none may be there without a layer that says so.
+    let set = |xattr: &&Xattr| {
+        !(xattr.name.starts_with(b"trusted.") || is_label(&xattr.name))
+            || got.iter().any(|found| found.name == xattr.name)
+    };
+    let wanted: BTreeSet<&Xattr> =
+        expected.xattrs.iter().filter(set).chain(&stays).filter(counts).collect();
     let names: BTreeSet<&[u8]> =
         wanted.symmetric_difference(&got).map(|xattr| &*xattr.name).collect();
-    names.into_iter().map(|name| Differs::Xattr(name.into())).collect()
+    let names: Vec<Differs> = names.into_iter().map(|name| Differs::Xattr(name.into())).collect();
+    names.into_iter()
 }
 
 fn kinds(expected: &Kind, found: &Kind) -> Vec<Differs> {

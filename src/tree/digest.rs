@@ -1,7 +1,7 @@
 //! The digest of a tree, version 1: one strict text form and the SHA-256 of it. Specification:
 //! `docs/tree-digest.md`.
 
-use super::entry::{Entry, Kind, Metadata, Tree, Xattr, in_digest};
+use super::entry::{Entry, Kind, Metadata, Tree, Xattr, in_digest, is_label};
 use crate::name::Digest;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -17,12 +17,21 @@ impl Tree {
     /// `security.capability` and `user.*` have a place in it.
     #[must_use]
     pub fn digest(&self) -> Option<Digest> {
+        self.hash(|_| false)
+    }
+
+    /// Returns the digest of a tree that layers make, with the labels in them left out.
+    pub(super) fn digest_of_layers(&self) -> Option<Digest> {
+        self.hash(is_label)
+    }
+
+    fn hash(&self, left_out: fn(&[u8]) -> bool) -> Option<Digest> {
         let mut hasher = Sha256::new();
         hasher.update(HEADER);
         let mut line = String::new();
         for entry in self.entries() {
             line.clear();
-            write_line(&mut line, entry)?;
+            write_line(&mut line, entry, left_out)?;
             hasher.update(&line);
         }
         Some(Digest::from_bytes(hasher.finalize().into()))
@@ -34,14 +43,14 @@ impl Tree {
     pub fn text(&self) -> Option<String> {
         let mut text = HEADER.to_owned();
         for entry in self.entries() {
-            write_line(&mut text, entry)?;
+            write_line(&mut text, entry, |_| false)?;
         }
         Some(text)
     }
 }
 
 /// Appends the line of one entry; `None` where it has none.
-fn write_line(line: &mut String, entry: &Entry) -> Option<()> {
+fn write_line(line: &mut String, entry: &Entry, left_out: fn(&[u8]) -> bool) -> Option<()> {
     let Metadata { mode, uid, gid } = entry.metadata?;
     let letter = match entry.kind {
         Kind::BlockDevice { .. } => 'b',
@@ -70,8 +79,9 @@ fn write_line(line: &mut String, entry: &Entry) -> Option<()> {
         Kind::Symlink { target } => escape(line, target),
         Kind::Directory | Kind::Fifo | Kind::Socket => {}
     }
-    for Xattr { name, value } in &entry.xattrs {
-        // Left out, an access list that other layer bytes brought would pass as the signed tree.
+    for Xattr { name, value } in entry.xattrs.iter().filter(|xattr| !left_out(&xattr.name)) {
+        // Left out, an access list or a label that other layer bytes brought would pass as the
+        // signed tree.
         if !in_digest(name) {
             return None;
         }

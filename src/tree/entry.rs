@@ -54,6 +54,13 @@ impl TreePath {
         Self::new(bytes)
     }
 
+    /// Returns the path of the directory that this one lies in; `None` at the top.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        let slash = self.0.iter().rposition(|byte| *byte == b'/')?;
+        self.0.get(..slash).map(|above| Self(above.into()))
+    }
+
     /// Returns the bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -175,7 +182,7 @@ pub struct Xattr {
 /// Returns whether the attribute `name` is part of a tree: `security.capability`, `user.*`, access
 /// lists and `trusted.*`.
 ///
-/// Others (security labels, what file systems add) are the machine's, not the image's. So are
+/// Others ([labels](is_label), what file systems add) are the machine's, not the image's. So are
 /// overlayfs' own notes, and the second names that XFS gives access lists.
 #[must_use]
 pub fn xattr_counts(name: &[u8]) -> bool {
@@ -185,6 +192,38 @@ pub fn xattr_counts(name: &[u8]) -> bool {
         }
         None => is_access_list(name) || in_digest(name),
     }
+}
+
+/// Returns whether the attribute `name` is a label: what the security module of the machine keeps
+/// about an object.
+///
+/// Labels are no part of a tree, for they are the machine's. That they are the machine's is found
+/// out: what `dest` reads has only those that the machine would not have given, and what layers
+/// say has all.
+#[must_use]
+pub fn is_label(name: &[u8]) -> bool {
+    name.starts_with(b"security.") && name != b"security.capability"
+}
+
+/// Returns whether two attributes of one object at two times, or of two objects made alike, are the
+/// same. Of a hash or signature over the content or the metadata only the presence can be.
+#[must_use]
+pub fn same_attribute(a: &Xattr, b: &Xattr) -> bool {
+    a.name == b.name
+        && (a.value == b.value || matches!(&*a.name, b"security.ima" | b"security.evm"))
+}
+
+/// Returns the names of attributes that differ between two times.
+pub fn changed_attributes<'a>(
+    then: &'a [Xattr],
+    now: &'a [Xattr],
+) -> impl Iterator<Item = &'a [u8]> {
+    let without = |these: &'a [Xattr], those: &'a [Xattr]| {
+        these.iter().filter(|this| !those.iter().any(|that| same_attribute(this, that)))
+    };
+    let names: std::collections::BTreeSet<&[u8]> =
+        without(then, now).chain(without(now, then)).map(|xattr| &*xattr.name).collect();
+    names.into_iter()
 }
 
 /// Returns whether the digest of a tree can say the attribute `name`.
@@ -202,7 +241,7 @@ pub struct Entry {
     /// Its mode and owner. `None`: a directory that no layer lists, which has what whoever unpacks
     /// gives it.
     pub metadata: Option<Metadata>,
-    /// Those attributes that [`xattr_counts`], sorted by name.
+    /// Those attributes that [`xattr_counts`], and labels ([`is_label`]), sorted by name.
     pub xattrs: Vec<Xattr>,
 }
 

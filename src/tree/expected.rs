@@ -103,7 +103,7 @@ impl Expected {
     #[must_use]
     pub fn digest(&self) -> Option<Digest> {
         match (&self.oci, &self.host) {
-            (Ok(oci), Ok(host)) if oci == host => oci.digest(),
+            (Ok(oci), Ok(host)) if oci == host => oci.digest_of_layers(),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@
 //! Paths are clean and relative; the root is the empty path. Names of one hard link share an inode.
 
 use super::acl;
-use super::entry::{Entry, Kind, Metadata, Tree, TreePath, Xattr, shown};
+use super::entry::{Entry, Kind, Metadata, Tree, TreePath, Xattr, is_label, shown};
 use super::layer::{held_bytes, split, too_much_metadata};
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -209,9 +209,7 @@ impl Files {
             left = left.checked_sub(path.len() + inode.bytes()).ok_or_else(too_much_metadata)?;
             let inode = inode.clone();
             let Inode { kind, metadata, mut xattrs } = inode;
-            if !kind.has_xattrs() {
-                xattrs.clear();
-            }
+            xattrs.retain(|xattr| kind.has_xattrs() || is_label(&xattr.name));
             let mode = metadata.map_or(0, |metadata| metadata.mode);
             let kept = |Xattr { name, value }| {
                 Some(Xattr { value: acl::kept(&name, &value, mode)?, name })

@@ -5,7 +5,7 @@
 //! is refused.
 
 use super::archive::Archive;
-use super::entry::{Kind, Metadata, Xattr, shown};
+use super::entry::{Kind, Metadata, Xattr, is_label, shown};
 use super::header::{Member, MemberKind};
 use super::stream::Stream;
 use crate::class::{Class, Failure};
@@ -214,14 +214,14 @@ fn record<R: Read>(archive: &mut Archive<R>, member: Member) -> Result<Option<Re
     };
     let mode = if matches!(what, What::Object(Kind::Symlink { .. })) { 0o777 } else { member.mode };
     let metadata = Metadata { mode, uid: member.uid, gid: member.gid };
-    // Those of a link are its target's, as the host sees it; those of other kinds are compared
-    // nowhere.
-    let compared = match &what {
-        What::Object(kind) => kind.has_xattrs(),
-        What::Link(_) => true,
-        What::Note => false,
-    };
-    let xattrs = if compared { member.xattrs } else { Vec::new() };
+    // Those of a link are its target's, as the host sees it; of those of other kinds only labels
+    // are compared.
+    let mut xattrs = member.xattrs;
+    match &what {
+        What::Object(kind) => xattrs.retain(|xattr| kind.has_xattrs() || is_label(&xattr.name)),
+        What::Link(_) => {}
+        What::Note => xattrs.clear(),
+    }
     if xattr_bytes(&xattrs) > limits::XATTR_BYTES {
         let (name, cap) = (shown(&member.name), limits::XATTR_BYTES);
         return Err(Failure::new(

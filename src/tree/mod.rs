@@ -22,7 +22,10 @@ mod pax;
 mod sparse;
 mod stream;
 
-pub use difference::{Difference, Differs, Terms, difference};
-pub use entry::{Entry, Kind, Metadata, Tree, TreePath, Xattr, shown, xattr_counts};
+pub use difference::{Difference, Differs, Now, Terms, Was, difference};
+pub use entry::{
+    Entry, Kind, Metadata, Tree, TreePath, Xattr, changed_attributes, is_label, same_attribute,
+    shown, xattr_counts,
+};
 pub use expected::{Accepted, Expected, Meaning, check_diff_ids, flatten};
 pub use layer::{Layer, Limits, read_layer};

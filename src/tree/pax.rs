@@ -6,7 +6,7 @@
 //! before a number) is refused.
 
 use crate::class::{Class, Failure};
-use crate::tree::entry::{Xattr, shown, xattr_counts};
+use crate::tree::entry::{Xattr, is_label, shown, xattr_counts};
 use std::collections::BTreeMap;
 
 const XATTR: &[u8] = b"SCHILY.xattr.";
@@ -77,10 +77,12 @@ impl Records {
         }
     }
 
-    /// Returns the extended attributes that count, sorted by name; empty values are values.
+    /// Returns the extended attributes that count, and labels, sorted by name; empty values are
+    /// values.
     pub(super) fn xattrs(&self) -> Vec<Xattr> {
         let counted = |(key, value): (&Vec<u8>, &Vec<u8>)| {
-            let name = key.strip_prefix(XATTR).filter(|name| xattr_counts(name))?;
+            let name = key.strip_prefix(XATTR);
+            let name = name.filter(|name| xattr_counts(name) || is_label(name))?;
             Some(Xattr { name: name.into(), value: value.as_slice().into() })
         };
         self.0.iter().filter_map(counted).collect()

@@ -14,7 +14,7 @@ use crate::policy::PostUnpack;
 use crate::registry::{Answer, Client, ManifestKind};
 use crate::session::Session;
 use crate::store::Verified;
-use crate::tree::{Accepted, Expected, Meaning};
+use crate::tree::{Accepted, Expected, Meaning, TreePath, difference};
 use oci_distribution::manifest::OciImageManifest;
 
 /// How it was found out that the content is right.
@@ -45,17 +45,18 @@ impl Proof {
     }
 }
 
-/// Compares what lies in `dest` with what was verified.
+/// Compares what lies in `dest` with what was verified. Returns how, and which files that were there
+/// before were written to meanwhile.
 pub(super) async fn compare(
     session: &Session,
     image: &str,
     dest: &Dest,
     before: &Listing,
     verified: &Verified,
-) -> Result<Proof, Failure> {
+) -> Result<(Proof, Vec<TreePath>), Failure> {
     let mode = session.policy().post_unpack();
     if mode == PostUnpack::Off {
-        return Ok(Proof::Off);
+        return Ok((Proof::Off, Vec::new()));
     }
     let pause = session.client().pause();
     let walked =
@@ -64,8 +65,10 @@ pub(super) async fn compare(
     if mode != PostUnpack::Layers
         && let Some(claimed) = verified.tree
         && walked.tree.digest() == Some(claimed)
+        // What was there before has to be what it was, or part of this tree, which is the signed one.
+        && difference(&walked.tree, &walked.tree, &walked.terms).total == 0
     {
-        return Ok(Proof::Tree);
+        return Ok((Proof::Tree, walked.written));
     }
     if mode == PostUnpack::Tree {
         let what = if verified.tree.is_some() {
@@ -76,7 +79,8 @@ pub(super) async fn compare(
         return Err(Failure::new(Class::Tree, format!("what was unpacked into `{dest}` {what}"))
             .hint("with `post_unpack: auto` the layers decide, and say which files differ"));
     }
-    by_layers(session, image, &walked, verified).await.map(Proof::Layers)
+    let accepted = by_layers(session, image, &walked, verified).await?;
+    Ok((Proof::Layers(accepted), walked.written))
 }
 
 /// Streams the layers of the verified image, and for an index of each image that the host can have
@@ -140,6 +144,19 @@ async fn manifest(
             format!("`{repository}@{digest}`, which was there before unpacking, is gone"),
         )),
     }
+}
+
+/// Says which files changed that are none of the image's. The host replaces files, so it was not the
+/// one who wrote to them.
+pub(super) fn written_notice(dest: &Dest, written: &[TreePath]) -> Option<String> {
+    let (first, more) = written.split_first()?;
+    let more = match more.len() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    Some(format!(
+        "in `{dest}`, another process wrote to `{first}`{more} meanwhile, which was there before"
+    ))
 }
 
 /// Makes sure that nothing of what was refused is used: what held nothing before holds nothing

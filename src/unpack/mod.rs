@@ -132,7 +132,7 @@ pub async fn before(session: &Session, image: &str, dest: &Path) -> Result<Provi
 }
 
 /// Stands for what nobody could list, before an image whose files nobody compares.
-const UNLISTED: &str = "unlisted";
+const UNLISTED: &[u8] = b"unlisted";
 
 /// Returns what `dest` held at the first pre event of this run for it, of whatever image, else what
 /// `list` says that it holds. None where nobody knows.
@@ -140,19 +140,16 @@ fn held_before(
     handoffs: &Handoffs,
     path: &Path,
     dest: &Dest,
-    list: impl FnOnce() -> Result<String, Failure>,
+    list: impl FnOnce() -> Result<Vec<u8>, Failure>,
 ) -> Result<Option<Listing>, Failure> {
     let identity = dest.identity()?;
-    let same = |text: &str| {
-        text == UNLISTED
-            || text.parse::<Listing>().is_ok_and(|listing| listing.identity() == identity)
-    };
-    let text = handoffs.held_before(path, same, list)?;
-    if text == UNLISTED { Ok(None) } else { text.parse().map(Some) }
+    let same = |bytes: &[u8]| bytes == UNLISTED || Listing::is_of(bytes, identity);
+    let bytes = handoffs.held_before(path, same, list)?;
+    if bytes == UNLISTED { Ok(None) } else { Listing::read(bytes).map(Some) }
 }
 
-fn list(dest: &Dest) -> Result<String, Failure> {
-    dest::listing(dest, limits::LISTING_ENTRIES).map(|listing| listing.text())
+fn list(dest: &Dest) -> Result<Vec<u8>, Failure> {
+    dest::listing(dest, limits::LISTING_ENTRIES).map(Listing::into_bytes)
 }
 
 /// Before an image whose files are compared: keeps what `dest` holds.
@@ -168,7 +165,7 @@ fn keep_listing(handoffs: &Handoffs, path: &Path) -> Result<(), Failure> {
 /// with this image's files.
 fn clear_leftovers(handoffs: &Handoffs, path: &Path) -> Result<(), Failure> {
     let dest = Dest::open(path)?;
-    let unlisted = |_| Ok(UNLISTED.to_owned());
+    let unlisted = |_| Ok(UNLISTED.to_vec());
     let Some(before) = held_before(handoffs, path, &dest, || list(&dest).or_else(unlisted))? else {
         return Ok(());
     };
@@ -231,12 +228,15 @@ pub async fn after(session: &Session, image: &str, dest: &Path) -> Result<Unpack
             Unpacked { notices: Vec::new(), summary: format!("{image} is allowed by {rule}") }
         }
         store::Grounds::Verified(verified) => {
-            let before: Listing = handoffs.listing(dest)?.parse()?;
+            let before = Listing::read(handoffs.listing(dest)?)?;
             let dest = Dest::open(dest)?;
-            let proof = content::compare(session, image, &dest, &before, verified).await;
-            let proof = proof.map_err(|failure| content::clear(&dest, &before, failure))?;
+            let compared = content::compare(session, image, &dest, &before, verified).await;
+            let (proof, written) =
+                compared.map_err(|failure| content::clear(&dest, &before, failure))?;
             let remembered = memory::remember(session, image, &dest, verified);
-            let notices = remembered.map_err(|failure| content::clear(&dest, &before, failure))?;
+            let mut notices =
+                remembered.map_err(|failure| content::clear(&dest, &before, failure))?;
+            notices.extend(content::written_notice(&dest, &written));
             Unpacked {
                 notices,
                 summary: format!(

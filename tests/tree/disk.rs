@@ -2,8 +2,8 @@
 //! and emptying them.
 
 use crate::support::{
-    self, Item, device, directory, fifo, file, fresh, hard_link, layer, lines, make, open, root,
-    symlink, walk,
+    self, Item, access_list, device, directory, fifo, file, fresh, hard_link, layer, lines, make,
+    open, root, symlink, walk,
 };
 use luet_cosign::class::Class;
 use luet_cosign::dest::{self, Dest, Listing};
@@ -177,11 +177,11 @@ fn u01_the_first_twenty_paths_are_named() {
 }
 
 #[test]
-fn other_attributes_and_times_do_not_count() {
+fn times_and_what_file_systems_keep_for_themselves_do_not_count() {
     let (_keeper, dir) = fresh();
     let mut labelled = items();
     if root() {
-        labelled[1] = labelled[1].clone().xattr("security.selinux", "system_u:object_r:etc_t:s0\0");
+        labelled[1] = labelled[1].clone().xattr("trusted.overlay.origin", "x");
     }
     make(&dir, &labelled);
     std::fs::File::options()
@@ -191,19 +191,6 @@ fn other_attributes_and_times_do_not_count() {
         .set_modified(std::time::UNIX_EPOCH)
         .unwrap();
     assert_eq!(check(&dir), Ok(Accepted::Both));
-}
-
-/// An access list that lets user 1000 in, of an object whose mode gives its group `group`.
-fn access_list(owner: u16, group: u16, other: u16) -> Vec<u8> {
-    let mut bytes = vec![2, 0, 0, 0];
-    for (tag, permissions, id) in
-        [(1, owner, !0), (2, group, 1000), (4, group, !0), (0x10, group, !0), (0x20, other, !0_u32)]
-    {
-        bytes.extend(
-            [&u16::to_le_bytes(tag)[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat(),
-        );
-    }
-    bytes
 }
 
 const ACCESS: &str = "system.posix_acl_access";
@@ -570,7 +557,7 @@ fn what_was_there_before_is_left_out_unless_it_was_touched() {
             file("swap", "x"),
         ],
     );
-    let listing: Listing = dest::listing(&open(&dir), 10).unwrap().text().parse().unwrap();
+    let listing = dest::listing(&open(&dir), 10).unwrap();
     assert_eq!(listing, dest::listing(&open(&dir), 10).unwrap());
     assert!(!listing.is_empty());
     let unpacked: Vec<Item> = items().into_iter().filter(|item| item.name != b"etc").collect();
@@ -584,11 +571,12 @@ fn what_was_there_before_is_left_out_unless_it_was_touched() {
         expected().accepts(&walked.tree, &walked.terms)
     };
     assert_eq!(accepts(), Ok(Accepted::Both));
-    std::fs::write(dir.join("old"), "y").unwrap();
+    chmod(&dir.join("old"), 0o666);
     replace(&dir, "swap", file("swap", "x"));
     make(&dir, &[file("lost+found/new", "")]);
     let text = accepts().unwrap_err().text();
-    for path in ["`old`: extra", "`swap`: extra", "`lost+found/new`: extra"] {
+    for path in ["`old`: was there before and changed", "`swap`: extra", "`lost+found/new`: extra"]
+    {
         assert!(text.contains(path), "{path}: {text}");
     }
     assert!(!text.contains("etc/own"), "{text}");
@@ -604,13 +592,22 @@ fn a_listing_is_of_one_directory_and_a_broken_one_is_state() {
             .unwrap_err();
     assert_eq!(failure.class(), Class::Tree);
     assert!(failure.message().contains("is not the directory that was there before"), "{failure}");
-    for text in [
-        "",
-        "luet-cosign-listing-v1 1 2",
-        "luet-cosign-listing-v1 1 2 3\nx",
-        "luet-cosign-listing-v1 1 2 3\no 1 2 3 4 2e2e",
-    ] {
-        assert_eq!(text.parse::<Listing>().unwrap_err().class(), Class::State, "{text}");
+    make(&dir, &[file("a", "")]);
+    let bytes = dest::listing(&open(&dir), 10).unwrap().into_bytes();
+    let twice =
+        [&bytes[..], &bytes[dest::listing(&open(&elsewhere), 10).unwrap().into_bytes().len()..]]
+            .concat();
+    let path = |path: u8| {
+        let mut bytes = bytes.clone();
+        let at = bytes.iter().rposition(|byte| *byte == b'a').unwrap();
+        bytes[at] = path;
+        bytes
+    };
+    assert!(Listing::read(path(b'b')).is_ok());
+    let old = b"luet-cosign-listing-v2 1 2 3 4.5\n".to_vec();
+    for bytes in [Vec::new(), old, bytes[..bytes.len() - 1].to_vec(), twice, path(b'.'), path(b'/')]
+    {
+        assert_eq!(Listing::read(bytes).unwrap_err().class(), Class::State);
     }
 }
 

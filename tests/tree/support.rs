@@ -294,3 +294,16 @@ impl Numbers {
         (z ^ (z >> 31)) % end
     }
 }
+
+/// An access list that lets user 1000 in, of an object whose mode gives its group `group`.
+pub(crate) fn access_list(owner: u16, group: u16, other: u16) -> Vec<u8> {
+    let mut bytes = vec![2, 0, 0, 0];
+    for (tag, permissions, id) in
+        [(1, owner, !0), (2, group, 1000), (4, group, !0), (0x10, group, !0), (0x20, other, !0_u32)]
+    {
+        bytes.extend(
+            [&u16::to_le_bytes(tag)[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat(),
+        );
+    }
+    bytes
+}
