@@ -131,19 +131,16 @@ impl TrustedRoot {
         signed: Signed<'_>,
         sct: CertificateLog,
     ) -> Result<Certified, Rejected> {
-        let material = &mut bundle.verification_material;
-        if material.tlog_entries.is_empty() {
+        if bundle.verification_material.tlog_entries.is_empty() {
             return Err(tlog("there is no log entry beside the signature").into());
         }
-        if !self.has_timestamp_authority
-            && material.tlog_entries.iter().any(|entry| entry.inclusion_promise.is_some())
-        {
-            // Nobody vouches for these, and the log vouches for the time.
-            material.timestamp_verification_data = TimestampVerificationData::default();
-        }
+        let strangers = self.drop_strangers(&mut bundle);
         let policy = VerificationPolicy::any_identity();
         let policy = if sct == CertificateLog::Ignored { policy.skip_sct() } else { policy };
-        let result = self.verifier.verify(artifact, &bundle, &policy).map_err(judge)?;
+        let result = self
+            .verifier
+            .verify(artifact, &bundle, &policy)
+            .map_err(|error| self.undated(&error, &strangers).unwrap_or_else(|| judge(error)))?;
         let times = result.verified_timestamps().to_vec();
         if times.is_empty() || !result.certificate_verified() || !result.tlog_verified() {
             return Err(Failure::new(
@@ -179,6 +176,39 @@ impl TrustedRoot {
         })
     }
 
+    /// Takes away the timestamps of authorities that this root does not know. Returns whose they
+    /// call themselves.
+    fn drop_strangers(&self, bundle: &mut SigstoreBundle) -> Vec<String> {
+        let mut strangers = Vec::new();
+        let stamps = &mut bundle.verification_material.timestamp_verification_data;
+        stamps.rfc3161_timestamps.retain(|stamp| {
+            let stranger = self.stampers.stranger(stamp.signed_timestamp.as_bytes());
+            let known = stranger.is_none();
+            strangers.extend(stranger);
+            known
+        });
+        strangers
+    }
+
+    /// Returns the failure for a signature of which only strangers say when it was made.
+    fn undated(&self, error: &Error, strangers: &[String]) -> Option<Rejected> {
+        let (Error::Timestamp(TimestampError::NoVerifiedTimestamp(_)), [first, ..]) =
+            (error, strangers)
+        else {
+            return None;
+        };
+        let why = format!(
+            "nothing that can be checked says when the signature was made: its timestamp is by `{first}`, \
+             an authority that the trusted root {} does not know",
+            self.name()
+        );
+        let hint = format!(
+            "`{first}` counts where a trusted root names it: take that from whoever runs it, not from where the \
+             signature came from"
+        );
+        Some(Rejected { failure: Failure::new(Class::Time, why).hint(hint), unknown: true })
+    }
+
     /// Checks the log entries of a bundle with a statement about `subject` by a key. Returns when
     /// it was logged and at which position, where a log signed those.
     ///
@@ -192,7 +222,8 @@ impl TrustedRoot {
         subject: &Digest,
         spki: &[u8],
     ) -> Result<Option<(Timestamp, u64)>, Rejected> {
-        let theirs = read(bundle)?;
+        let mut theirs = read(bundle)?;
+        self.drop_strangers(&mut theirs);
         let entries = &theirs.verification_material.tlog_entries;
         if entries.is_empty() {
             return Err(tlog("there is no log entry beside the signature").into());
@@ -408,6 +439,10 @@ fn signature_of(content: &SignatureContent) -> Result<Vec<u8>, Failure> {
     }
 }
 
+/// What to do about a timestamp that is there and does not hold. This machine's clock has no part
+/// in that.
+const STAMP: &str = "the timestamp beside the signature does not hold: have it signed again";
+
 /// Says in which class a refusal of the crate falls.
 fn judge(error: Error) -> Rejected {
     let class = |class| Failure::new(class, &error);
@@ -437,8 +472,11 @@ fn judge(error: Error) -> Rejected {
             unknown(class(Class::Tlog))
         }
         Error::TransparencyLog(_) => sure(class(Class::Tlog)),
-        Error::Timestamp(TimestampError::Invalid(_)) => unknown(class(Class::Time)),
-        Error::Timestamp(_) => sure(class(Class::Time)),
+        Error::Timestamp(TimestampError::Invalid(_)) => unknown(class(Class::Time).hint(STAMP)),
+        Error::Timestamp(TimestampError::NoVerifiedTimestamp(_)) => sure(class(Class::Time).hint(
+            "have it signed again, with a timestamp or in a log that says when",
+        )),
+        Error::Timestamp(_) => sure(class(Class::Time).hint(STAMP)),
         Error::UnsupportedBundle(_) | Error::UnsupportedArtifact(_) => sure(class(Class::Unsupported)),
         Error::InvalidTrustRoot(_) | Error::TrustRoot(_) | Error::TrustedCertificate(_) => sure(class(Class::Trustroot)),
         Error::Bundle(_) => sure(class(Class::Tlog)),

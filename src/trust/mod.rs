@@ -21,6 +21,7 @@ mod private_key;
 mod root;
 mod sealed;
 mod signer_id;
+mod timestamp;
 
 pub use algorithm::KeyAlgorithm;
 pub use authority::{Authority, Roots, Signer};

@@ -6,6 +6,7 @@
 
 use super::entry::Claim;
 use super::keyless::Rejected;
+use super::timestamp::Stampers;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::wire::{self, LogEntry};
@@ -37,7 +38,7 @@ pub struct TrustedRoot {
     pub(super) verifier: Verifier,
     logs: Vec<Log>,
     keys: Keyring,
-    pub(super) has_timestamp_authority: bool,
+    pub(super) stampers: Stampers,
 }
 
 struct Log {
@@ -116,12 +117,15 @@ impl TrustedRoot {
                 window: log.public_key.valid_for,
             })
         };
+        let stampers = root.timestamp_authorities.iter().filter_map(|authority| {
+            Some(authority.cert_chain.certificates.first()?.raw_bytes.as_bytes())
+        });
         Ok(Self {
             name: name.to_owned(),
             verifier: Verifier::new(&root).map_err(|problem| error(&problem))?,
             logs: root.tlogs.iter().filter_map(log).collect(),
             keys: root.rekor_keys().map_err(|problem| error(&problem))?,
-            has_timestamp_authority: !root.timestamp_authorities.is_empty(),
+            stampers: Stampers::new(stampers).map_err(|problem| error(&problem))?,
         })
     }
 

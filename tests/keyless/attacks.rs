@@ -3,8 +3,10 @@
 use super::*;
 use jiff::{SignedDuration, Timestamp};
 use testkit::sigstore::{
-    CODE_SIGNING, Kind, Leaf, Log, San, Sct, TIME_STAMPING, Tsa, Window, mixing,
+    CODE_SIGNING, Kind, Leaf, Log, San, Sct, Stamp, TIME_STAMPING, Tsa, Window, mixing,
 };
+
+type Verdict = Result<VerifiedSignature, Failure>;
 
 fn hours(hours: i64) -> SignedDuration {
     SignedDuration::from_hours(hours)
@@ -229,6 +231,118 @@ fn every_time_stamp_that_is_there_must_hold() {
         let verdict = form.judge(&form.sign(form.signing(sigstore()).tsa(true)), &judge);
         assert_eq!(class(&verdict), expected, "{form:?}: {verdict:?}");
     }
+}
+
+/// The stamps of a signature in a form, where it has these alone.
+fn stamped(form: Form, signature: &Signature, stamps: &[Vec<u8>], judge: &Judge) -> Verdict {
+    let mut signature = signature.clone();
+    signature.timestamp = stamps.first().cloned();
+    if form == Form::Legacy {
+        return form.judge(&signature, judge);
+    }
+    let mut bundle = signature.bundle();
+    let list = stamps
+        .iter()
+        .map(|stamp| json!({"signedTimestamp": testkit::sigstore::b64(stamp)}))
+        .collect::<Vec<_>>();
+    bundle["verificationMaterial"]["timestampVerificationData"] =
+        json!({"rfc3161Timestamps": list});
+    judge.bundle(&bundle)
+}
+
+/// What nobody here can check counts as nothing: where a log that is known says the time, that is
+/// the time; where nothing else does, there is none, and the reason names the authority.
+#[test]
+fn a_time_stamp_of_an_unknown_authority_counts_as_nothing() {
+    let foreign = Tsa::foreign(sigstore().window);
+    let then = sigstore().now - hours(1);
+    for form in Form::ALL {
+        let signature = form.sign(form.signing(sigstore()));
+        for at in [then, then - hours(24 * 30), sigstore().now + hours(24)] {
+            let stamp = Stamp::new(&foreign, &signature.signature, at);
+            for stamp in [stamp.clone(), stamp.with_certificates()] {
+                let verdict = stamped(form, &signature, &[stamp.encode()], &Judge::new());
+                if form != Form::BundleV2 {
+                    let verified =
+                        verdict.unwrap_or_else(|failure| panic!("{form:?}: {}", failure.text()));
+                    assert_eq!(verified.times(), [then], "{form:?}");
+                    continue;
+                }
+                let failure = verdict.unwrap_err();
+                assert_eq!(failure.class().word(), "time");
+                for text in [failure.message(), failure.the_hint()] {
+                    let name = if stamp.certificates.is_empty() {
+                        "CN=foreign-tsa-root,O=elsewhere.test"
+                    } else {
+                        "CN=test-tsa,O=sigstore.test"
+                    };
+                    assert!(text.contains(name) && !text.contains("clock"), "{text}");
+                }
+            }
+        }
+        // Beside one that is known it neither helps nor harms.
+        if form != Form::Legacy {
+            let strange = foreign.stamp(&signature.signature, then - hours(24 * 30));
+            let known = |at| sigstore().tsa.stamp(&signature.signature, at);
+            for (at, expected) in [(then, "verified"), (then - hours(24), "time")] {
+                for stamps in [[strange.clone(), known(at)], [known(at), strange.clone()]] {
+                    let verdict = stamped(form, &signature, &stamps, &Judge::new());
+                    assert_eq!(class(&verdict), expected, "{form:?}: {verdict:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Who signed is a part of a stamp that nobody signs. Called a stranger's, a known authority's bad
+/// stamp gains what taking it away gains: the rest must do by itself.
+#[test]
+fn a_time_stamp_that_is_called_a_stranger_s_proves_nothing() {
+    let foreign = Tsa::foreign(sigstore().window);
+    let (tsa, then) = (&sigstore().tsa, sigstore().now - hours(1));
+    for form in Form::ALL {
+        let signature = form.sign(form.signing(sigstore()));
+        let alone = class(&stamped(form, &signature, &[], &Judge::new()));
+        assert_eq!(alone, if form == Form::BundleV2 { "time" } else { "verified" });
+        let own = signature.signature.as_slice();
+        for (what, bytes, at) in [
+            ("good", own, then),
+            ("of another signature", b"another".as_slice(), then),
+            ("outside of the certificate's time", own, then - hours(24)),
+        ] {
+            let honest = Stamp::new(tsa, bytes, at);
+            let dressed = Stamp { called: Some(&foreign), ..honest.clone() }.encode();
+            let verdict = stamped(form, &signature, &[dressed], &Judge::new());
+            assert_eq!(class(&verdict), alone, "{what}, {form:?}: {verdict:?}");
+            if let Ok(verified) = verdict {
+                assert_eq!(verified.times(), [then], "{what}, {form:?}: only the log's");
+            }
+            let verdict = stamped(form, &signature, &[honest.encode()], &Judge::new());
+            let expected = if what == "good" { "verified" } else { "time" };
+            assert_eq!(class(&verdict), expected, "{what}, {form:?}: {verdict:?}");
+        }
+        // A stranger's that calls itself the known one's, alone or beside itself, has to hold.
+        let claimed = Stamp { called: Some(tsa), ..Stamp::new(&foreign, own, then) };
+        let both = Stamp { signers: vec![&foreign, tsa], ..Stamp::new(tsa, own, then - hours(24)) };
+        for stamp in [claimed, both] {
+            let verdict = stamped(form, &signature, &[stamp.encode()], &Judge::new());
+            assert_eq!(class(&verdict), "time", "{form:?}: {verdict:?}");
+        }
+        let verdict = stamped(form, &signature, &[b"no stamp".to_vec()], &Judge::new());
+        assert_eq!(class(&verdict), "time", "{form:?}: {verdict:?}");
+    }
+    // Nothing of it makes up for a log whose word does not hold, or is not there.
+    let stranger = |signature: &Signature| foreign.stamp(&signature.signature, then);
+    let mut bad = sigstore().sign().image(IMAGE);
+    bad.entry.as_mut().unwrap().promise = sigstore().sign().image(IMAGE).entry.unwrap().promise;
+    let verdict = stamped(Form::BundleV1, &bad, &[stranger(&bad)], &Judge::new());
+    assert_eq!(class(&verdict), "tlog", "{verdict:?}");
+    bad.entry.as_mut().unwrap().promise = None;
+    let verdict = stamped(Form::BundleV1, &bad, &[stranger(&bad)], &Judge::new());
+    assert_eq!(class(&verdict), "time", "{verdict:?}");
+    let late = sigstore().sign().integrated_at(sigstore().now).image(IMAGE);
+    let verdict = stamped(Form::BundleV1, &late, &[stranger(&late)], &Judge::new());
+    assert_eq!(class(&verdict), "time", "{verdict:?}");
 }
 
 #[test]
@@ -534,6 +648,9 @@ fn a_newer_root_is_wanted_only_where_it_could_know_more() {
         "an authority that ended"
     );
     let stamped = sigstore().sign().tsa(true).stamped_by(&Tsa::new(sigstore().window)).image(IMAGE);
+    assert!(wanted(&stamped, &|_| ()), "an authority of time stamps whose key is not known");
+    let foreign = Tsa::foreign(sigstore().window);
+    let stamped = sigstore().sign().log(LogKind::V2).stamped_by(&foreign).image(IMAGE);
     assert!(wanted(&stamped, &|_| ()), "an authority of time stamps that is not known");
     let mut unpromised = good.clone();
     unpromised.entry.as_mut().unwrap().promise =

@@ -45,6 +45,12 @@ impl Tsa {
         )
     }
 
+    /// An authority of other names.
+    pub fn foreign(window: Window) -> Self {
+        let root = Authority::root("CN=foreign-tsa-root,O=elsewhere.test", window);
+        Self::with(root, &[TIME_STAMPING], window)
+    }
+
     /// An authority under another root, for other purposes (none: the extension is left out), or
     /// for a shorter time.
     pub fn with(root: Authority, purposes: &[ObjectIdentifier], window: Window) -> Self {
@@ -89,11 +95,19 @@ pub struct Stamp<'a> {
     pub at: Timestamp,
     /// The certificates in it, in DER.
     pub certificates: Vec<Vec<u8>>,
+    /// Whom the signers call themselves, where not what they are called: nobody signs that part.
+    pub called: Option<&'a Tsa>,
 }
 
 impl<'a> Stamp<'a> {
     pub fn new(tsa: &'a Tsa, bytes: &[u8], at: Timestamp) -> Self {
-        Self { signers: vec![tsa], imprint: sha256(bytes), at, certificates: Vec::new() }
+        Self {
+            signers: vec![tsa],
+            imprint: sha256(bytes),
+            at,
+            certificates: Vec::new(),
+            called: None,
+        }
     }
 
     /// The same with the certificate of each signer in it.
@@ -135,7 +149,7 @@ impl<'a> Stamp<'a> {
             signer_infos: SignerInfos(set(self
                 .signers
                 .iter()
-                .map(|tsa| signer_info(tsa, &info, self.at))
+                .map(|tsa| signer_info(tsa, self.called.unwrap_or(tsa), &info, self.at))
                 .collect())),
         };
         let token = ContentInfo {
@@ -150,7 +164,7 @@ impl<'a> Stamp<'a> {
 
 /// RFC 5652, section 5.4: what is signed are the attributes, as a set of their own, one of which is
 /// the digest of the content.
-fn signer_info(tsa: &Tsa, info: &[u8], at: Timestamp) -> SignerInfo {
+fn signer_info(tsa: &Tsa, called: &Tsa, info: &[u8], at: Timestamp) -> SignerInfo {
     let own = EssCertIdV2 { cert_hash: octets(&sha256(&tsa.certificate.to_der().unwrap())) };
     let attributes: SignedAttributes = set(vec![
         attribute(rfc5911::ID_CONTENT_TYPE, &TST_INFO),
@@ -159,7 +173,7 @@ fn signer_info(tsa: &Tsa, info: &[u8], at: Timestamp) -> SignerInfo {
         attribute(SIGNING_CERTIFICATE_V2, &SigningCertificateV2 { certs: vec![own] }),
     ]);
     let signature = tsa.key.sign(&attributes.to_der().unwrap());
-    let body = &tsa.certificate.tbs_certificate;
+    let body = &called.certificate.tbs_certificate;
     SignerInfo {
         version: CmsVersion::V1,
         sid: SignerIdentifier::IssuerAndSerialNumber(IssuerAndSerialNumber {
