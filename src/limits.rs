@@ -58,6 +58,10 @@ pub const PAYLOAD_BYTES: u64 = 64 << 10;
 pub const PAYLOADS: usize = 128;
 /// A Sigstore bundle, in bytes.
 pub const BUNDLE_BYTES: u64 = 4 << 20;
+/// A file of attestations, in bytes: one of them has at most [`BUNDLE_BYTES`].
+pub const ATTESTATIONS_BYTES: u64 = 8 << 20;
+/// Attestations of one file that are looked at (GitHub lists 30 on a page).
+pub const ATTESTATIONS: usize = 64;
 /// A signature or certificate of a file, in bytes.
 pub const SIGNATURE_BYTES: u64 = 64 << 10;
 /// A file that is kept whole because an Ed25519 key may have signed it as it is, in bytes.

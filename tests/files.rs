@@ -14,6 +14,8 @@
     missing_docs
 )]
 
+#[path = "files/attestations.rs"]
+mod attestations;
 #[path = "files/conformance.rs"]
 mod conformance;
 #[path = "files/keys.rs"]

@@ -2,9 +2,8 @@
 
 use crate::class::{Class, Failure};
 use crate::limits;
-use crate::name::Digest;
+use crate::name::FileDigest;
 use crate::trust::{Hasher, Message, Needs};
-use std::convert::Infallible;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ pub enum Subject {
     /// A file; `-` is standard input.
     File(PathBuf),
     /// A file of which only the digest is at hand.
-    Digest(Digest),
+    Digest(FileDigest),
     /// A file that was read already.
     Read(Vec<u8>),
 }
@@ -25,13 +24,17 @@ pub enum Subject {
 pub type Progress<'a> = dyn Fn(u64) + Sync + 'a;
 
 impl FromStr for Subject {
-    type Err = Infallible;
+    type Err = Failure;
 
-    /// Takes `sha256:HEX` where no file is called that, else a path.
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        match text.parse() {
-            Ok(digest) if !Path::new(text).exists() => Ok(Self::Digest(digest)),
-            _ => Ok(Self::File(PathBuf::from(text))),
+    /// Takes `sha256:HEX`, `sha384:HEX` or `sha512:HEX` where no file is called that, else a path.
+    ///
+    /// # Errors
+    /// `malformed`: a digest that is not whole. `unsupported`: a digest by another algorithm.
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        if FileDigest::is_meant(text) && !Path::new(text).exists() {
+            text.parse().map(Self::Digest)
+        } else {
+            Ok(Self::File(PathBuf::from(text)))
         }
     }
 }

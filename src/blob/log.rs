@@ -13,7 +13,7 @@ use crate::session::Session;
 pub use crate::sigstore::EntryName;
 use crate::sigstore::Rekor;
 use crate::store::Folder;
-use crate::trust::{Message, Rejected, SignedFile, Statements, VerifiedEntry};
+use crate::trust::{Message, Rejected, SignedFile, VerifiedEntry};
 use crate::wire::{Detached, FileSignature, LogAnswer, hashedrekord, leaf_hash};
 
 /// The log, for one file.
@@ -37,7 +37,11 @@ impl<'a> Log<'a> {
         let Some(leaf) = detached.certificates.first() else {
             return self.judge(detached.clone(), message).await;
         };
-        let body = hashedrekord(&message.digests().sha256, &detached.signature, leaf);
+        let sha256 = message.digests().sha256.ok_or_else(|| {
+            Failure::new(Class::Unsupported, "the log is asked by the SHA-256 of the file")
+                .hint("name the file itself, or its digest as `sha256:HEX`")
+        })?;
+        let body = hashedrekord(&sha256, &detached.signature, leaf);
         let name = leaf_hash(&body);
         let folder = kept(self.session);
         if let Some(answer) = folder.as_ref().and_then(|folder| recall(folder, &name)) {
@@ -70,8 +74,8 @@ impl<'a> Log<'a> {
     }
 
     async fn judge(&self, detached: Detached, message: &Message) -> Result<SignedFile, Failure> {
-        certify(self.session, &FileSignature::Detached(detached), message, Statements::Signatures)
-            .await
+        let signature = FileSignature::Detached(detached);
+        certify(self.session, |root, sct| root.certify_file(&signature, message, sct)).await
     }
 }
 

@@ -5,11 +5,15 @@
 //! is asked for its entry. Policies are about images and say nothing here. Sources:
 //! `reference/cosign.md` 1d, 1e; docs/files.md.
 
+mod attestation;
 mod content;
 mod log;
 mod sources;
 mod sums;
 
+pub use attestation::{
+    AttestationAnswer, AttestationRequest, Attested, holds_attestation, verify_attestation,
+};
 pub use content::{Progress, Subject};
 pub use log::{EntryName, print_entry};
 pub use sources::Sources;
@@ -18,7 +22,7 @@ pub use sums::{Listed, check_sums};
 use crate::class::{Class, Failure};
 use crate::session::Session;
 use crate::trust::{
-    self, Certificate, Identity, Message, PublicKey, SignedFile, Statements, VerifiedFile,
+    self, Certificate, CertificateLog, Identity, PublicKey, Rejected, TrustedRoot, VerifiedFile,
     check_claimed, check_made,
 };
 use crate::wire::FileSignature;
@@ -29,8 +33,6 @@ use log::Log;
 pub struct Request {
     /// Whose signature counts.
     pub wanted: Wanted,
-    /// Which statements count.
-    pub statements: Statements,
     /// The log that is asked for missing entries; the public one where none is given.
     pub log: Option<String>,
     /// Whether nothing may be asked for.
@@ -99,10 +101,10 @@ pub async fn verify(
     };
     // (3) By a key that is all there is to check.
     if let Wanted::Key(key) = &request.wanted {
-        return key.check_file(&signature, &message, request.statements).map(Answer::Verified);
+        return key.check_file(&signature, &message).map(Answer::Verified);
     }
     // (4) By a certificate: the signature first. Nobody learns what lies here before it holds.
-    check_made(&signature, &message, request.statements)?;
+    check_made(&signature, &message)?;
     let signed = match &signature {
         FileSignature::Detached(detached) if detached.entry.is_none() => {
             if let Wanted::Identity(identity) = &request.wanted {
@@ -110,7 +112,7 @@ pub async fn verify(
             }
             Log::new(session, request).certify(detached, &message).await?
         }
-        _ => certify(session, &signature, &message, request.statements).await?,
+        _ => certify(session, |root, sct| root.certify_file(&signature, &message, sct)).await?,
     };
     // (5) Who it was, now that it is proven.
     match &request.wanted {
@@ -122,20 +124,13 @@ pub async fn verify(
 
 /// Checks a signature by the trusted root, and where that does not know an authority or log, once
 /// more by a newer one.
-async fn certify(
+async fn certify<T>(
     session: &Session,
-    signature: &FileSignature,
-    message: &Message,
-    statements: Statements,
-) -> Result<SignedFile, Failure> {
+    judge: impl Fn(&TrustedRoot, CertificateLog) -> Result<T, Rejected>,
+) -> Result<T, Failure> {
     let check = async || {
         let roots = session.roots().load([None]).await;
-        roots.get(None).map_err(trust::Rejected::from)?.certify_file(
-            signature,
-            message,
-            statements,
-            session.certificate_log(),
-        )
+        judge(roots.get(None).map_err(Rejected::from)?, session.certificate_log())
     };
     session.roots().judge(check).await
 }

@@ -74,7 +74,11 @@ impl Sources {
             })?;
             found.timestamp = Some(wire::read_timestamp(&text)?);
         }
-        Ok(FileSignature::Detached(found))
+        // cosign 2 writes an attestation where it writes signatures.
+        match found.attestation() {
+            Some(bundle) => bundle.map(FileSignature::Bundle),
+            None => Ok(FileSignature::Detached(found)),
+        }
     }
 
     async fn read_signature(&self, session: &Session, place: &str) -> Result<Vec<u8>, Failure> {
@@ -103,7 +107,7 @@ async fn read_certificates(session: &Session, place: &str) -> Result<Vec<Vec<u8>
 }
 
 /// Reads a path, `https://...` or `env://VAR`, of at most `cap` bytes.
-async fn fetch(session: &Session, place: &str, cap: u64) -> Result<Vec<u8>, Failure> {
+pub(super) async fn fetch(session: &Session, place: &str, cap: u64) -> Result<Vec<u8>, Failure> {
     match place.split_once("://") {
         Some(("env", _)) => {
             let place = Location::parse("what lies beside the file", place)?;
@@ -118,12 +122,19 @@ async fn fetch(session: &Session, place: &str, cap: u64) -> Result<Vec<u8>, Fail
             Err(Failure::new(Class::NotFound, format!("there is no file `{place}`"))
                 .hint("download it from where the file came from; it lies beside it there"))
         }
-        None => read_file(Path::new(place), cap, Trusted::Anyone, Class::Malformed),
+        None if Path::new(place).metadata().is_ok_and(|found| found.len() > cap) => {
+            Err(Failure::new(Class::Limit, format!("`{place}` is larger than {cap} bytes")))
+        }
+        None => {
+            read_file(Path::new(place), cap, Trusted::Anyone, Class::State).map_err(|failure| {
+                failure.hint("check its permissions, and that it is the file that you mean")
+            })
+        }
     }
 }
 
 /// A URL may hold a password or a token.
-fn shown(place: &str) -> String {
+pub(super) fn shown(place: &str) -> String {
     match place.split_once("://") {
         Some((scheme, rest)) => {
             let rest = rest.split(['?', '#']).next().unwrap_or(rest);

@@ -87,8 +87,9 @@ impl Listed {
     }
 
     fn check(&self, folder: &Path, progress: &Progress<'_>) -> Result<(), Failure> {
-        let found = content::read(&self.path(folder), Needs::default(), progress)?.digests().sha256;
-        if found == self.digest {
+        let found = content::read(&self.path(folder), Needs::default(), progress)?;
+        let found = *found.digest();
+        if found == self.digest.into() {
             return Ok(());
         }
         Err(Failure::new(

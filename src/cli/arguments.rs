@@ -3,7 +3,7 @@
 
 mod files;
 
-pub(super) use files::{Tlog, VerifyBlob, VerifyBundle};
+pub(super) use files::{Tlog, VerifyBlob, VerifyBlobAttestation, VerifyBundle};
 
 use crate::class::{Class, Failure};
 use crate::trust::{self, CertificateLog, Expected};
@@ -120,6 +120,12 @@ pub enum Command {
     /// beside the file says when it was signed, the log is asked, once.
     #[command(after_help = files::VERIFY_BLOB)]
     VerifyBlob(VerifyBlob),
+    /// Verify what somebody attests of a file: how it was built, what is in it
+    ///
+    /// An attestation is no signature: it says something about the file, and --type says what has
+    /// to be said. The identity rules are those of verify-blob.
+    #[command(after_help = files::VERIFY_BLOB_ATTESTATION)]
+    VerifyBlobAttestation(VerifyBlobAttestation),
     /// Verify a file by a Sigstore bundle, as the conformance suite of Sigstore asks
     #[command(hide = true)]
     VerifyBundle(VerifyBundle),

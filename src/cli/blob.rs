@@ -5,13 +5,15 @@
 
 use super::arguments::{Identity as IdentityArguments, Tlog, VerifyBlob, VerifyBundle};
 use super::progress::Bar;
-use super::{Outcome, Streams};
-use crate::blob::{self, Answer, EntryName, Listed, Request, Sources, Subject, Wanted};
+use super::{Outcome, Streams, attestation};
+use crate::blob::{
+    self, Answer, AttestationRequest, EntryName, Listed, Request, Sources, Subject, Wanted,
+};
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Location};
 use crate::limits;
 use crate::session::{Options, Session};
-use crate::trust::{Certificate, Identity, PublicKey, Statements, VerifiedFile};
+use crate::trust::{Certificate, Identity, PredicateType, PublicKey, VerifiedFile};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -26,19 +28,13 @@ pub(super) fn verify(
         command.all.as_deref().map(|path| Subject::whole(path, limits::SUMS_BYTES)).transpose()?;
     let subject: Subject = match (&list, &command.file) {
         (Some(bytes), _) => Subject::Read(bytes.clone()),
-        (None, file) => {
-            file.as_deref().unwrap_or("-").parse().unwrap_or_else(|never| match never {})
-        }
+        (None, file) => file.as_deref().unwrap_or("-").parse()?,
     };
     let (verified, files) =
         Session::run(environment, options(&command.identity), async |session| {
             let wanted = wanted(command, session).await?;
-            let request = Request {
-                wanted,
-                statements: Statements::Signatures,
-                log: command.rekor_url.clone(),
-                offline: command.offline,
-            };
+            let request =
+                Request { wanted, log: command.rekor_url.clone(), offline: command.offline };
             let bar = Bar::new(size(&subject), !as_json);
             let answer = blob::verify(session, &subject, &sources(command), &request, &|bytes| {
                 bar.add(bytes)
@@ -96,7 +92,7 @@ pub(super) fn verify(
     }
 }
 
-fn options(identity: &IdentityArguments) -> Options {
+pub(super) fn options(identity: &IdentityArguments) -> Options {
     Options {
         trusted_root: identity.trusted_root.clone(),
         certificate_log: identity.certificate_log(),
@@ -114,7 +110,7 @@ fn sources(command: &VerifyBlob) -> Sources {
     }
 }
 
-fn size(subject: &Subject) -> u64 {
+pub(super) fn size(subject: &Subject) -> u64 {
     match subject {
         Subject::File(path) => path.metadata().map_or(0, |found| found.len()),
         Subject::Digest(_) | Subject::Read(_) => 0,
@@ -139,13 +135,13 @@ async fn wanted(command: &VerifyBlob, session: &Session) -> Result<Wanted, Failu
     })
 }
 
-async fn read_key(key: &str, session: &Session) -> Result<PublicKey, Failure> {
+pub(super) async fn read_key(key: &str, session: &Session) -> Result<PublicKey, Failure> {
     let location = Location::parse("--key", key)?;
     let pem = session.read_key(&location).await?;
     PublicKey::from_pem(&pem).map_err(|failure| failure.within(format!("`{location}`")))
 }
 
-fn identity(
+pub(super) fn identity(
     options: &IdentityArguments,
     environment: &Environment,
 ) -> Result<Option<Identity>, Failure> {
@@ -215,7 +211,7 @@ fn advice(certificate: &Certificate, command: &VerifyBlob) -> String {
 }
 
 /// Returns a word as a shell takes it.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
@@ -325,19 +321,27 @@ pub(super) fn conformance(
         )
         .hint("give it with --trusted-root"));
     }
-    let subject: Subject = command.file.parse().unwrap_or_else(|never| match never {});
+    let subject: Subject = command.file.parse()?;
     let sources = Sources { bundle: Some(command.bundle.clone()), ..Sources::default() };
-    let verified = Session::run(environment, options(&command.identity), async |session| {
+    let answer = Session::run(environment, options(&command.identity), async |session| {
         let wanted = match (&command.key, command.identity.identity()?) {
             (Some(key), _) => Wanted::Key(read_key(key, session).await?),
             (None, Some(identity)) => Wanted::Identity(identity),
             (None, None) => Wanted::Nobody,
         };
-        let request = Request { wanted, statements: Statements::Any, log: None, offline: false };
-        blob::verify(session, &subject, &sources, &request, &|_| {}).await?.verified()
+        // The suite asks the same of both kinds; what comes of them stays apart.
+        if blob::holds_attestation(session, &command.bundle).await {
+            let bundle = command.bundle.clone();
+            let request = AttestationRequest { bundle, wanted, predicate_type: PredicateType::Any };
+            let attested = blob::verify_attestation(session, &subject, &request, &|_| {}).await?;
+            return Ok(attestation::document(&command.file, &attested.verified()?));
+        }
+        let request = Request { wanted, log: None, offline: false };
+        let answer = blob::verify(session, &subject, &sources, &request, &|_| {}).await?;
+        Ok(document(&command.file, &answer.verified()?, &[]))
     })?;
     if as_json {
-        streams.json(document(&command.file, &verified, &[]))?;
+        streams.json(answer)?;
     }
     Ok(0)
 }

@@ -5,6 +5,7 @@
 //! cosign 1, 2 and 3 are taken.
 
 mod arguments;
+mod attestation;
 mod blob;
 mod check;
 mod doctor;
@@ -102,6 +103,9 @@ fn dispatch(arguments: Arguments, environment: &Environment, streams: &mut Strea
         Command::Triangulate(command) => images::triangulate(&command, json, environment, streams),
         Command::Verify(command) => images::verify(&command, json, environment, streams),
         Command::VerifyBlob(command) => blob::verify(&command, json, environment, streams),
+        Command::VerifyBlobAttestation(command) => {
+            attestation::verify(&command, json, environment, streams)
+        }
         Command::VerifyBundle(command) => blob::conformance(&command, json, environment, streams),
         Command::Version => version(json, streams),
     }

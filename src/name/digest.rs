@@ -51,6 +51,25 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Returns the bytes of exactly as many lowercase hex characters as they take.
+pub(super) fn unhex<const LENGTH: usize>(digits: &str) -> Option<[u8; LENGTH]> {
+    let nibble = |c: u8| match c {
+        b'0'..=b'9' => Some(c - b'0'),
+        b'a'..=b'f' => Some(c - b'a' + 10),
+        _ => None,
+    };
+    let digits = digits.as_bytes();
+    if digits.len() != 2 * LENGTH {
+        return None;
+    }
+    let mut bytes = [0; LENGTH];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let [high, low] = pair else { return None };
+        *byte = nibble(*high)? << 4 | nibble(*low)?;
+    }
+    Some(bytes)
+}
+
 impl FromStr for Digest {
     type Err = Failure;
 
@@ -67,26 +86,7 @@ impl FromStr for Digest {
                 ),
             )
         };
-        let digits = text.strip_prefix("sha256:").ok_or_else(malformed)?.as_bytes();
-        if digits.len() != 64 {
-            return Err(malformed());
-        }
-        let nibble = |c: u8| match c {
-            b'0'..=b'9' => Some(c - b'0'),
-            b'a'..=b'f' => Some(c - b'a' + 10),
-            _ => None,
-        };
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            match pair {
-                [high, low] => {
-                    *byte = nibble(*high).ok_or_else(malformed)? << 4
-                        | nibble(*low).ok_or_else(malformed)?;
-                }
-                _ => return Err(malformed()),
-            }
-        }
-        Ok(Self(bytes))
+        text.strip_prefix("sha256:").and_then(unhex).map(Self).ok_or_else(malformed)
     }
 }
 

@@ -6,12 +6,14 @@
 //! iff it has a `.` or `:` (`localhost` alone is none). Canonical form: `reference/policy.md` 4.5.
 
 mod digest;
+mod file_digest;
 mod reference;
 mod repository;
 mod scope;
 
 pub use digest::Digest;
 pub(crate) use digest::hex;
+pub use file_digest::FileDigest;
 pub use reference::{Reference, Subject, Tag};
 pub use repository::{Registry, Repository};
 pub use scope::{Scope, ScopeRank, TagGlob, TagRank};

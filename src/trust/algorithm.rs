@@ -7,7 +7,8 @@
 use super::message::{Message, Needs};
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
-use ed25519_dalek::Digest as _;
+use sha2::digest::consts::U64;
+use sha2::digest::{FixedOutput, HashMarker, Output, OutputSizeUser, Update};
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -109,13 +110,14 @@ impl KeyAlgorithm {
         })
     }
 
-    /// Returns what of a message its signatures can be over, beside the SHA-256.
+    /// Returns what of a message its signatures can be over.
     pub(super) fn needs(self) -> Needs {
         let any = |wanted: fn(&Scheme) -> bool| self.schemes().iter().any(wanted);
         Needs {
+            sha256: any(|scheme| matches!(scheme, Scheme::Sha256(_))),
             sha384: any(|scheme| matches!(scheme, Scheme::Sha384(_))),
-            sha512: any(|scheme| matches!(scheme, Scheme::Sha512(_))),
-            whole: any(|scheme| matches!(scheme, Scheme::Whole(_) | Scheme::Ed25519ph)),
+            sha512: any(|scheme| matches!(scheme, Scheme::Sha512(_) | Scheme::Ed25519ph)),
+            whole: any(|scheme| matches!(scheme, Scheme::Whole(_))),
         }
     }
 
@@ -133,7 +135,11 @@ impl KeyAlgorithm {
         };
         let digests = message.digests();
         self.schemes().iter().any(|scheme| match *scheme {
-            Scheme::Sha256(scheme) => over(scheme, Some(digests.sha256.bytes()), &digest::SHA256),
+            Scheme::Sha256(scheme) => over(
+                scheme,
+                digests.sha256.as_ref().map(|digest| digest.bytes().as_slice()),
+                &digest::SHA256,
+            ),
             Scheme::Sha384(scheme) => {
                 over(scheme, digests.sha384.as_ref().map(<[u8; 48]>::as_slice), &digest::SHA384)
             }
@@ -143,10 +149,21 @@ impl KeyAlgorithm {
             Scheme::Whole(scheme) => message.whole().is_some_and(|whole| {
                 UnparsedPublicKey::new(scheme, key).verify(whole, signature).is_ok()
             }),
-            Scheme::Ed25519ph => {
-                message.hasher().is_some_and(|hasher| verifies_prehashed(key, hasher, signature))
-            }
+            Scheme::Ed25519ph => digests
+                .sha512
+                .is_some_and(|sha512| verifies_prehashed(key, Prehashed(sha512), signature)),
         })
+    }
+
+    /// Returns what of a message would have to be known to try the schemes that could not be tried.
+    pub(super) fn lacks(self, message: &Message) -> Needs {
+        let (needs, known) = (self.needs(), message.digests());
+        Needs {
+            sha256: needs.sha256 && known.sha256.is_none(),
+            sha384: needs.sha384 && known.sha384.is_none(),
+            sha512: needs.sha512 && known.sha512.is_none(),
+            whole: needs.whole && message.whole().is_none(),
+        }
     }
 
     /// Whether `key` made `signature` over `message`, by any scheme of the list.
@@ -158,16 +175,43 @@ impl KeyAlgorithm {
             | Scheme::Whole(algorithm) => {
                 UnparsedPublicKey::new(*algorithm, key).verify(message, signature).is_ok()
             }
-            Scheme::Ed25519ph => verifies_prehashed(
-                key,
-                ed25519_dalek::Sha512::new().chain_update(message),
-                signature,
-            ),
+            Scheme::Ed25519ph => {
+                let sha512 = digest::digest(&digest::SHA512, message);
+                <[u8; 64]>::try_from(sha512.as_ref())
+                    .is_ok_and(|sha512| verifies_prehashed(key, Prehashed(sha512), signature))
+            }
         })
     }
 }
 
-fn verifies_prehashed(key: &[u8], message: ed25519_dalek::Sha512, signature: &[u8]) -> bool {
+/// The SHA-512 of a message, in the place of the hasher that computed it, which is what the library
+/// asks for.
+struct Prehashed([u8; 64]);
+
+impl Default for Prehashed {
+    fn default() -> Self {
+        Self([0; 64])
+    }
+}
+
+impl HashMarker for Prehashed {}
+
+impl OutputSizeUser for Prehashed {
+    type OutputSize = U64;
+}
+
+impl Update for Prehashed {
+    /// Nothing is added to a message that is hashed.
+    fn update(&mut self, _: &[u8]) {}
+}
+
+impl FixedOutput for Prehashed {
+    fn finalize_into(self, out: &mut Output<Self>) {
+        out.copy_from_slice(&self.0);
+    }
+}
+
+fn verifies_prehashed(key: &[u8], message: Prehashed, signature: &[u8]) -> bool {
     let key = <[u8; 32]>::try_from(key)
         .ok()
         .and_then(|key| ed25519_dalek::VerifyingKey::from_bytes(&key).ok());

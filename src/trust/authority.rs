@@ -157,6 +157,22 @@ impl Proven {
         }
     }
 
+    /// Returns the certificate, where one signed.
+    pub(super) fn certificate(&self) -> Option<&Certificate> {
+        match self {
+            Self::Key(_) => None,
+            Self::Certificate(certificate, _) => Some(certificate),
+        }
+    }
+
+    /// Returns the fingerprint of the key, where one signed.
+    pub(super) fn key(&self) -> Option<&Digest> {
+        match self {
+            Self::Key(fingerprint) => Some(fingerprint),
+            Self::Certificate(..) => None,
+        }
+    }
+
     /// Whether it is this authority.
     pub(super) fn is(&self, authority: &Authority) -> bool {
         match (self, &authority.signer) {

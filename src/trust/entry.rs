@@ -6,18 +6,18 @@
 //! Formats: rekor `pkg/types/*`, rekor-tiles `hashedrekord 0.0.2`; `reference/cosign.md` 1d.
 
 use crate::class::{Class, Failure};
-use crate::name::Digest;
+use crate::name::{Digest, FileDigest};
 use crate::wire::{Envelope, json};
 use aws_lc_rs::digest;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
 
-/// What a signature is over, by its digests. Those other than SHA-256 are known only where the
-/// message was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a signature is over, by its digests: all that a key can need where the message was read,
+/// one where only that one was given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessageDigests {
     /// SHA-256.
-    pub sha256: Digest,
+    pub sha256: Option<Digest>,
     /// SHA-384.
     pub sha384: Option<[u8; 48]>,
     /// SHA-512.
@@ -26,7 +26,30 @@ pub struct MessageDigests {
 
 impl From<Digest> for MessageDigests {
     fn from(sha256: Digest) -> Self {
-        Self { sha256, sha384: None, sha512: None }
+        Self { sha256: Some(sha256), ..Self::default() }
+    }
+}
+
+impl MessageDigests {
+    /// Returns those that are known.
+    #[must_use]
+    pub fn known(&self) -> Vec<FileDigest> {
+        let known = [
+            self.sha256.map(FileDigest::Sha256),
+            self.sha384.map(FileDigest::Sha384),
+            self.sha512.map(FileDigest::Sha512),
+        ];
+        known.into_iter().flatten().collect()
+    }
+}
+
+impl From<FileDigest> for MessageDigests {
+    fn from(digest: FileDigest) -> Self {
+        match digest {
+            FileDigest::Sha256(sha256) => sha256.into(),
+            FileDigest::Sha384(sha384) => Self { sha384: Some(sha384), ..Self::default() },
+            FileDigest::Sha512(sha512) => Self { sha512: Some(sha512), ..Self::default() },
+        }
     }
 }
 
@@ -152,7 +175,7 @@ impl Claim<'_> {
         let hex_of =
             |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let expected = match algorithm {
-            "sha256" => digests.sha256.hex(),
+            "sha256" => digests.sha256.ok_or_else(unknown)?.hex(),
             "sha384" => hex_of(digests.sha384.as_ref().ok_or_else(unknown)?),
             "sha512" => hex_of(digests.sha512.as_ref().ok_or_else(unknown)?),
             _ => return Err(unknown()),
@@ -191,7 +214,7 @@ impl Claim<'_> {
 pub(super) fn digests_of(message: &[u8]) -> MessageDigests {
     let of = |algorithm| digest::digest(algorithm, message);
     MessageDigests {
-        sha256: Digest::of(message),
+        sha256: Some(Digest::of(message)),
         sha384: of(&digest::SHA384).as_ref().try_into().ok(),
         sha512: of(&digest::SHA512).as_ref().try_into().ok(),
     }

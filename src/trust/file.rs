@@ -5,35 +5,24 @@
 //! then certificate, proof that it was logged, and the log's entry. Whose signature counts is asked
 //! last, of what is proven by then.
 
+use super::attestation;
 use super::authority::Proven;
 use super::certificate::Certificate;
-use super::entry::Signed;
+use super::entry::{MessageDigests, Signed};
 use super::identity::Identity;
 use super::key::PublicKey;
 use super::keyless::{self, CertificateLog, Certified, Rejected};
 use super::message::{Message, Needs};
 use super::root::TrustedRoot;
 use crate::class::{Class, Failure};
-use crate::name::Digest;
+use crate::name::{Digest, FileDigest};
 use crate::wire::{self, Bundle, Content, Detached, Envelope, FileSignature, Material, Statement};
 use jiff::Timestamp;
 use sigstore::types::bundle::Rfc3161Timestamp;
 use sigstore::types::{Artifact, Sha256Hash, TimestampToken};
 use spki::der::Encode as _;
 
-/// Which statements in an envelope count as signatures of a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Statements {
-    /// Those with cosign's predicate: an SBOM or a provenance says something about a file, and does
-    /// not sign it.
-    #[default]
-    Signatures,
-    /// All, as the conformance suite of Sigstore asks.
-    Any,
-}
-
-/// Returns what of the file has to be known, beside its SHA-256, to check a signature by a
-/// certificate.
+/// Returns what of the file has to be known to check a signature by a certificate.
 #[must_use]
 pub fn needs(signature: &FileSignature) -> Needs {
     leaf(signature)
@@ -44,22 +33,15 @@ pub fn needs(signature: &FileSignature) -> Needs {
         .unwrap_or_default()
 }
 
-/// Checks that the key of the certificate made the signature. Proves nothing yet: anybody can write
-/// a certificate.
+/// Checks that the key of the certificate made the signature, and returns by which digests of the
+/// file. Proves nothing yet: anybody can write a certificate.
 ///
 /// # Errors
 /// `signature`: it did not. `identity`: there is no certificate. `binding`: an envelope about
 /// another file. `malformed`, `unsupported`: no such envelope or key.
-pub fn check_made(
-    signature: &FileSignature,
-    message: &Message,
-    statements: Statements,
-) -> Result<(), Failure> {
-    let leaf = leaf(signature)?.ok_or_else(|| {
-        Failure::new(Class::Identity, "a signature by a key, which names nobody")
-            .hint("say which key made it: --key FILE")
-    })?;
-    check_signature(signature, message, statements, &key_of(&leaf)?)
+pub fn check_made(signature: &FileSignature, message: &Message) -> Result<MessageDigests, Failure> {
+    let leaf = leaf(signature)?.ok_or_else(unnamed_key)?;
+    check_signature(signature, message, &key_of(&leaf)?)
 }
 
 impl PublicKey {
@@ -72,15 +54,13 @@ impl PublicKey {
         &self,
         signature: &FileSignature,
         message: &Message,
-        statements: Statements,
     ) -> Result<VerifiedFile, Failure> {
         if let FileSignature::Bundle(Bundle { material: Material::Certificate, .. }) = signature {
-            return Err(Failure::new(Class::Identity, "a keyless signature, where a key is trusted")
-                .hint("leave out --key, and say whose certificate counts: --certificate-identity, --certificate-oidc-issuer"));
+            return Err(keyless_where_a_key_is_trusted());
         }
-        check_signature(signature, message, statements, self)?;
+        check_signature(signature, message, self)?;
         let by = Proven::Key(*self.fingerprint());
-        Ok(VerifiedFile { digest: message.digests().sha256, by, times: Vec::new(), logged: None })
+        Ok(VerifiedFile { digest: *message.digest(), by, times: Vec::new(), logged: None })
     }
 }
 
@@ -94,14 +74,13 @@ impl TrustedRoot {
         &self,
         signature: &FileSignature,
         message: &Message,
-        statements: Statements,
         sct: CertificateLog,
     ) -> Result<SignedFile, Rejected> {
-        check_made(signature, message, statements)?;
-        let digest = message.digests().sha256;
+        let signed = check_made(signature, message)?;
+        let digest = *message.digest();
         let (certified, body) = match signature {
             FileSignature::Bundle(bundle) => (
-                self.certify_bundle(bundle, message.digests(), sct).map_err(about_entry)?,
+                self.certify_bundle(bundle, &signed, sct).map_err(about_entry)?,
                 keyless::promised_body(bundle),
             ),
             FileSignature::Detached(detached) => (
@@ -109,10 +88,7 @@ impl TrustedRoot {
                 detached.entry.as_ref().map(|logged| logged.entry.body.clone()),
             ),
         };
-        let logged = certified
-            .log_index
-            .zip(body)
-            .map(|(index, body)| LoggedAt { leaf: wire::leaf_hash(&body), index });
+        let logged = logged_at(&certified, body);
         Ok(SignedFile { digest, certified, logged })
     }
 
@@ -129,7 +105,10 @@ impl TrustedRoot {
             .iter()
             .map(|token| Rfc3161Timestamp::new(TimestampToken::new(token.clone())))
             .collect();
-        let digest = message.digests().sha256;
+        let digest = message.digests().sha256.ok_or_else(|| {
+            Failure::new(Class::Unsupported, "a log entry about the SHA-256 of the file")
+                .hint("name the file itself, or its digest as `sha256:HEX`")
+        })?;
         let bundle = keyless::message_bundle(
             detached.certificates.clone(),
             &detached.signature,
@@ -144,7 +123,7 @@ impl TrustedRoot {
 
 /// The crate calls it one thing whether the bundle or the log's entry is about something else. The
 /// signature held by then, so of an entry it is the log's evidence that does not hold.
-fn about_entry(rejected: Rejected) -> Rejected {
+pub(super) fn about_entry(rejected: Rejected) -> Rejected {
     let entry = rejected.failure.class() == Class::Binding
         && rejected.failure.message().contains("hashedrekord entry");
     if entry { rejected.map(|failure| failure.as_class(Class::Tlog)) } else { rejected }
@@ -161,24 +140,24 @@ fn untimed(detached: &Detached) -> Failure {
         .hint("the log knows: let it be asked (without LUET_COSIGN_OFFLINE and --offline), or take the publisher's bundle with --bundle")
 }
 
-/// Checks the signature over the file, or over an envelope about the file.
+/// Checks the signature over the file, or over an envelope about the file. Returns the digests by
+/// which it is about this file.
 fn check_signature(
     signature: &FileSignature,
     message: &Message,
-    statements: Statements,
     key: &PublicKey,
-) -> Result<(), Failure> {
-    let digest = message.digests().sha256;
+) -> Result<MessageDigests, Failure> {
+    let digest = message.digest();
     let raw = match signature {
         FileSignature::Detached(detached) => &detached.signature,
         FileSignature::Bundle(bundle) => match &bundle.content {
             Content::Message { signature } => signature,
             Content::Envelope(envelope) => {
-                return check_envelope(envelope, &digest, statements, key);
+                return check_envelope(envelope, message.digests(), key);
             }
         },
     };
-    key.verify_hashed(message, raw).map_err(|failure| match failure.class() {
+    key.verify_hashed(message, raw).map(|()| message.digests().clone()).map_err(|failure| match failure.class() {
         Class::Signature => Failure::new(Class::Signature, format!("invalid signature: it is not of this file (`{digest}`)"))
             .detail(failure.message())
             .hint("the file is not what was signed: download it again, and its signature with it; if that does not help, do not use it"),
@@ -188,35 +167,21 @@ fn check_signature(
 
 fn check_envelope(
     envelope: &Envelope,
-    file: &Digest,
-    statements: Statements,
+    file: &MessageDigests,
     key: &PublicKey,
-) -> Result<(), Failure> {
-    key.verify(&envelope.signed_bytes(), &envelope.signature).map_err(|failure| {
-        Failure::new(Class::Signature, "invalid signature: it is not of this statement")
-            .detail(failure.message())
-    })?;
-    if envelope.payload_type != wire::STATEMENT_TYPE {
-        let (found, expected) = (&envelope.payload_type, wire::STATEMENT_TYPE);
+) -> Result<MessageDigests, Failure> {
+    attestation::check_enveloped(envelope, key)?;
+    if let Some(predicate) = wire::predicate(&envelope.payload)
+        && predicate != wire::SIGN_PREDICATE
+    {
         return Err(Failure::new(
-            Class::Malformed,
-            format!("the signed payload is of type `{found}`; expected `{expected}`"),
-        ));
+            Class::Identity,
+            format!("an attestation (`{predicate}`), which signs nothing"),
+        )
+        .hint(attestation::hint(&predicate)));
     }
-    let statement = match statements {
-        Statements::Any => Statement::parse_any(&envelope.payload)?,
-        Statements::Signatures => match wire::predicate(&envelope.payload) {
-            Some(predicate) if predicate != wire::SIGN_PREDICATE => {
-                return Err(Failure::new(
-                    Class::Identity,
-                    format!("an attestation (`{predicate}`), which signs nothing"),
-                )
-                .hint("take the bundle with the file's signature"));
-            }
-            _ => Statement::parse(&envelope.payload)?,
-        },
-    };
-    statement.annotations(file).map(|_| ())
+    let statement = Statement::parse(&envelope.payload)?;
+    Ok(statement.about(&file.known())?.digest.into())
 }
 
 fn leaf(signature: &FileSignature) -> Result<Option<Vec<u8>>, Failure> {
@@ -232,7 +197,20 @@ fn claimed(signature: &FileSignature) -> Option<Certificate> {
     Certificate::parse(&leaf(signature).ok()??).ok()
 }
 
-fn key_of(certificate: &[u8]) -> Result<PublicKey, Failure> {
+/// The failure for a signature by a key, where no key was named.
+pub(super) fn unnamed_key() -> Failure {
+    Failure::new(Class::Identity, "a signature by a key, which names nobody")
+        .hint("say which key made it: --key FILE")
+}
+
+pub(super) fn keyless_where_a_key_is_trusted() -> Failure {
+    Failure::new(Class::Identity, "a keyless signature, where a key is trusted").hint(
+        "leave out --key, and say whose certificate counts: --certificate-identity, \
+         --certificate-oidc-issuer",
+    )
+}
+
+pub(super) fn key_of(certificate: &[u8]) -> Result<PublicKey, Failure> {
     let certificate = keyless::x509(certificate)?;
     let spki = certificate.tbs_certificate.subject_public_key_info.to_der();
     let spki = spki.map_err(|error| {
@@ -276,11 +254,36 @@ pub struct LoggedAt {
     pub index: u64,
 }
 
+/// Returns where a log has the entry with this body, where the log signed that.
+pub(super) fn logged_at(certified: &Certified, body: Option<Vec<u8>>) -> Option<LoggedAt> {
+    let (index, body) = certified.log_index.zip(body)?;
+    Some(LoggedAt { leaf: wire::leaf_hash(&body), index })
+}
+
+/// Checks that a certificate that holds is of this identity.
+pub(super) fn check_identity(
+    certificate: &Certificate,
+    identity: &Identity,
+) -> Result<(), Failure> {
+    if identity.fits(certificate) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Class::Identity,
+        format!(
+            "signed by `{}` (issuer `{}`); expected {identity}",
+            certificate.subject(),
+            certificate.issuer()
+        ),
+    )
+    .hint(ANOTHER))
+}
+
 /// A file that is signed by a certificate which holds. Whether that is anybody who was asked for,
 /// [`Self::by`] says.
 #[derive(Clone, Debug)]
 pub struct SignedFile {
-    digest: Digest,
+    digest: FileDigest,
     certified: Certified,
     logged: Option<LoggedAt>,
 }
@@ -297,19 +300,8 @@ impl SignedFile {
     /// # Errors
     /// `identity`: it is somebody else's.
     pub fn by(self, identity: &Identity) -> Result<VerifiedFile, Failure> {
-        if identity.fits(&self.certified.certificate) {
-            return Ok(self.by_anybody());
-        }
-        let certificate = &self.certified.certificate;
-        Err(Failure::new(
-            Class::Identity,
-            format!(
-                "signed by `{}` (issuer `{}`); expected {identity}",
-                certificate.subject(),
-                certificate.issuer()
-            ),
-        )
-        .hint(ANOTHER))
+        check_identity(&self.certified.certificate, identity)?;
+        Ok(self.by_anybody())
     }
 
     /// Takes it whoever signed: what cosign 1 did. Proves that the file was signed by somebody,
@@ -334,35 +326,29 @@ impl SignedFile {
 /// ```
 #[derive(Clone, Debug)]
 pub struct VerifiedFile {
-    digest: Digest,
+    digest: FileDigest,
     by: Proven,
     times: Vec<Timestamp>,
     logged: Option<LoggedAt>,
 }
 
 impl VerifiedFile {
-    /// Returns the digest of the file.
+    /// Returns the digest of the file: the SHA-256, or the one that was given.
     #[must_use]
-    pub fn digest(&self) -> &Digest {
+    pub fn digest(&self) -> &FileDigest {
         &self.digest
     }
 
     /// Returns the certificate, of a keyless signature.
     #[must_use]
     pub fn certificate(&self) -> Option<&Certificate> {
-        match &self.by {
-            Proven::Key(_) => None,
-            Proven::Certificate(certificate, _) => Some(certificate),
-        }
+        self.by.certificate()
     }
 
     /// Returns the fingerprint of the key, where one signed.
     #[must_use]
     pub fn key(&self) -> Option<&Digest> {
-        match &self.by {
-            Proven::Key(fingerprint) => Some(fingerprint),
-            Proven::Certificate(..) => None,
-        }
+        self.by.key()
     }
 
     /// Returns when it was signed, by every clock that vouched for it. None of a key.

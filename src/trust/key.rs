@@ -124,17 +124,34 @@ impl PublicKey {
     ///
     /// # Errors
     /// `signature`: it does not hold. `limit`: the key signs messages as they are, and this one was
-    /// too long to be kept.
+    /// too long to be kept. `unsupported`: it may be over a hash of the message that is not known.
     pub fn verify_hashed(&self, message: &Message, signature: &[u8]) -> Result<(), Failure> {
         if self.algorithm.verifies_hashed(&self.key, message, signature) {
             return Ok(());
         }
-        if self.algorithm.needs().whole && message.whole().is_none() {
+        // What could not be tried does not show that the signature is wrong.
+        let lacks = self.algorithm.lacks(message);
+        if lacks.whole {
             let limit = crate::limits::MESSAGE_BYTES;
             return Err(Failure::new(Class::Limit, format!("an {} signature over a file that is not at hand whole", self.algorithm))
                 .hint(format!("Ed25519 signs files as they are: up to {limit} bytes are read, and a digest is not enough")));
         }
-        Err(self.not_ours())
+        match [(lacks.sha256, "256"), (lacks.sha384, "384"), (lacks.sha512, "512")]
+            .into_iter()
+            .find_map(|(lacks, bits)| lacks.then_some(bits))
+        {
+            Some(bits) => Err(Failure::new(
+                Class::Unsupported,
+                format!(
+                    "an {} signature that may be over the SHA-{bits} of the file, of which only \
+                     the {} is at hand",
+                    self.algorithm,
+                    message.digest().algorithm()
+                ),
+            )
+            .hint(format!("name the file itself, or its digest as `sha{bits}:HEX`"))),
+            None => Err(self.not_ours()),
+        }
     }
 
     /// Returns what of a message is needed to check signatures of this key.

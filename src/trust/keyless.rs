@@ -296,7 +296,7 @@ pub(super) fn x509(der: &[u8]) -> Result<x509_cert::Certificate, Failure> {
 }
 
 /// Returns the digest that the signature of the bundle is over: the one that it names, where that
-/// is at hand.
+/// is at hand. Of an envelope it is the one by which a subject was found to be this one.
 fn artifact(
     bundle: &SigstoreBundle,
     digests: &MessageDigests,
@@ -306,6 +306,9 @@ fn artifact(
             message_digest: Some(digest),
             ..
         }) => digest.algorithm,
+        SignatureContent::DsseEnvelope(_) if digests.sha256.is_none() => {
+            if digests.sha512.is_some() { HashAlgorithm::Sha2512 } else { HashAlgorithm::Sha2384 }
+        }
         _ => HashAlgorithm::Sha2256,
     };
     let unread = || {
@@ -313,9 +316,10 @@ fn artifact(
             Class::Unsupported,
             format!("a signature over the {algorithm} of a message, which is not known here"),
         )
+        .hint("name the file itself, or its digest by that algorithm")
     };
     let digest = match algorithm {
-        HashAlgorithm::Sha2256 => digests.sha256.bytes().to_vec(),
+        HashAlgorithm::Sha2256 => digests.sha256.ok_or_else(unread)?.bytes().to_vec(),
         HashAlgorithm::Sha2384 => digests.sha384.as_ref().ok_or_else(unread)?.to_vec(),
         HashAlgorithm::Sha2512 => digests.sha512.as_ref().ok_or_else(unread)?.to_vec(),
         _ => return Err(unread()),
@@ -502,14 +506,15 @@ mod tests {
     fn the_digest_is_the_one_that_the_bundle_names_where_it_is_at_hand() {
         let all = digests_of(b"message");
         let (sha384, sha512) = (all.sha384.unwrap().to_vec(), all.sha512.unwrap().to_vec());
-        let few = MessageDigests::from(all.sha256);
+        let sha256 = all.sha256.unwrap();
+        let few = MessageDigests::from(sha256);
         for (algorithm, digest, needed) in [
-            (HashAlgorithm::Sha2256, all.sha256.bytes().to_vec(), false),
+            (HashAlgorithm::Sha2256, sha256.bytes().to_vec(), false),
             (HashAlgorithm::Sha2384, sha384, true),
             (HashAlgorithm::Sha2512, sha512, true),
         ] {
             let mut bundle =
-                message_bundle(Vec::new(), b"signature", &all.sha256, Vec::new(), Vec::new());
+                message_bundle(Vec::new(), b"signature", &sha256, Vec::new(), Vec::new());
             let named = MessageDigest::new(algorithm, digest.clone().into());
             bundle.content = SignatureContent::MessageSignature(
                 MessageSignature::new(SignatureBytes::new(vec![1])).with_message_digest(named),

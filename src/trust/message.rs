@@ -3,20 +3,21 @@
 
 use super::entry::MessageDigests;
 use crate::limits;
-use crate::name::Digest;
+use crate::name::{Digest, FileDigest};
 use aws_lc_rs::digest::{self, Context};
-use ed25519_dalek::Digest as _;
 use std::fmt;
 
-/// What of a message is needed beside its SHA-256. Each costs time, so only what a key can use is
-/// computed.
+/// What of a message is needed. Each costs time, so only what a key can use is computed; the
+/// SHA-256 in any case, for that is what the message is called by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
+    /// The SHA-256.
+    pub sha256: bool,
     /// The SHA-384.
     pub sha384: bool,
     /// The SHA-512.
     pub sha512: bool,
-    /// The message itself, where it is not too long, and the state of SHA-512 that Ed25519ph takes.
+    /// The message itself, where it is not too long.
     pub whole: bool,
 }
 
@@ -25,7 +26,6 @@ pub struct Hasher {
     sha256: Context,
     sha384: Option<Context>,
     sha512: Option<Context>,
-    prehash: Option<ed25519_dalek::Sha512>,
     whole: Option<Vec<u8>>,
 }
 
@@ -37,7 +37,6 @@ impl Hasher {
             sha256: Context::new(&digest::SHA256),
             sha384: needs.sha384.then(|| Context::new(&digest::SHA384)),
             sha512: needs.sha512.then(|| Context::new(&digest::SHA512)),
-            prehash: needs.whole.then(ed25519_dalek::Sha512::new),
             whole: needs.whole.then(Vec::new),
         }
     }
@@ -47,9 +46,6 @@ impl Hasher {
         self.sha256.update(piece);
         for context in [&mut self.sha384, &mut self.sha512].into_iter().flatten() {
             context.update(piece);
-        }
-        if let Some(prehash) = &mut self.prehash {
-            prehash.update(piece);
         }
         let most = usize::try_from(limits::MESSAGE_BYTES).unwrap_or(usize::MAX);
         match &mut self.whole {
@@ -64,12 +60,13 @@ impl Hasher {
     pub fn finish(self) -> Message {
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(self.sha256.finish().as_ref());
+        let sha256 = Digest::from_bytes(sha256);
         let digests = MessageDigests {
-            sha256: Digest::from_bytes(sha256),
+            sha256: Some(sha256),
             sha384: self.sha384.and_then(|context| context.finish().as_ref().try_into().ok()),
             sha512: self.sha512.and_then(|context| context.finish().as_ref().try_into().ok()),
         };
-        Message { digests, prehash: self.prehash, whole: self.whole }
+        Message { digest: sha256.into(), digests, whole: self.whole }
     }
 }
 
@@ -82,20 +79,22 @@ impl fmt::Debug for Hasher {
 /// What is known of a message.
 #[derive(Clone)]
 pub struct Message {
+    digest: FileDigest,
     digests: MessageDigests,
-    prehash: Option<ed25519_dalek::Sha512>,
     whole: Option<Vec<u8>>,
 }
 
 impl Message {
+    /// Returns the digest that stands for the message: the SHA-256, or the one that was given.
+    #[must_use]
+    pub fn digest(&self) -> &FileDigest {
+        &self.digest
+    }
+
     /// Returns the digests.
     #[must_use]
     pub fn digests(&self) -> &MessageDigests {
         &self.digests
-    }
-
-    pub(super) fn hasher(&self) -> Option<ed25519_dalek::Sha512> {
-        self.prehash.clone()
     }
 
     pub(super) fn whole(&self) -> Option<&[u8]> {
@@ -103,16 +102,23 @@ impl Message {
     }
 }
 
+impl From<FileDigest> for Message {
+    /// Takes a message of which only one digest is known.
+    fn from(digest: FileDigest) -> Self {
+        Self { digest, digests: digest.into(), whole: None }
+    }
+}
+
 impl From<Digest> for Message {
     /// Takes a message of which only the SHA-256 is known.
     fn from(sha256: Digest) -> Self {
-        Self { digests: sha256.into(), prehash: None, whole: None }
+        FileDigest::from(sha256).into()
     }
 }
 
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Message({})", self.digests.sha256)
+        write!(f, "Message({})", self.digest)
     }
 }
 

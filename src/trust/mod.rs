@@ -4,6 +4,7 @@
 //! Pure. No clock, no network: what is needed is passed in. Cryptography is aws-lc-rs's.
 
 mod algorithm;
+mod attestation;
 mod authority;
 mod certificate;
 mod checker;
@@ -24,13 +25,14 @@ mod signer_id;
 mod timestamp;
 
 pub use algorithm::KeyAlgorithm;
+pub use attestation::{Attestation, AttestedFile, PredicateType, SignedAttestation};
 pub use authority::{Authority, Roots, Signer};
 pub use certificate::{Certificate, SubjectName};
 pub use checker::{
     Checker, Format, Held, Requirements, VerifiedSignature, check_bundle, check_message,
 };
 pub use entry::MessageDigests;
-pub use file::{LoggedAt, SignedFile, Statements, VerifiedFile, check_claimed, check_made, needs};
+pub use file::{LoggedAt, SignedFile, VerifiedFile, check_claimed, check_made, needs};
 pub use github::{GithubWorkflow, WorkflowName};
 pub use identity::{Expected, Forge, Identity};
 pub use key::PublicKey;

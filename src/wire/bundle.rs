@@ -17,12 +17,12 @@ use serde_json::{Map, Value, json};
 pub const BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// The same version in the spelling of before.
 const OLD_SPELLING: &str = "application/vnd.dev.sigstore.bundle+json;version=0.3";
+/// The version in which a log's promise is enough.
+pub(super) const OLD_BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle+json;version=0.1";
 /// The versions before, which bring a chain of certificates, and need less proof: never taken from
 /// a registry.
-const OLD_VERSIONS: [&str; 2] = [
-    "application/vnd.dev.sigstore.bundle+json;version=0.1",
-    "application/vnd.dev.sigstore.bundle+json;version=0.2",
-];
+const OLD_VERSIONS: [&str; 2] =
+    [OLD_BUNDLE_TYPE, "application/vnd.dev.sigstore.bundle+json;version=0.2"];
 /// How the media types of bundles of any version start.
 pub(super) const ANY_BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle";
 /// The type of a statement in an envelope.

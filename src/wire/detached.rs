@@ -5,6 +5,7 @@
 //! `pkg/cosign/fetch.go` (`LocalSignedPayload`). Of each there are several spellings, for cosign
 //! wrote several: what one of its versions wrote is read, and nothing else.
 
+use super::attestations::read_attestations;
 use super::evidence::{LogEntry, read_certificates};
 use super::rekor::LoggedEntry;
 use super::{Bundle, BundleSource, json};
@@ -47,10 +48,28 @@ pub fn read_bundle(bytes: &[u8]) -> Result<FileSignature, Failure> {
             format!("a bundle of {} bytes; at most {} are read", bytes.len(), limits::BUNDLE_BYTES),
         ));
     }
-    if is_old_bundle(bytes) {
-        return Detached::parse(bytes).map(FileSignature::Detached);
+    if json::parse(bytes).is_ok_and(|document| is_old_bundle(&document)) {
+        let detached = Detached::parse(bytes)?;
+        return match detached.attestation() {
+            Some(bundle) => bundle.map(FileSignature::Bundle),
+            None => Ok(FileSignature::Detached(detached)),
+        };
     }
-    Bundle::parse(bytes, BundleSource::File).map(FileSignature::Bundle)
+    Bundle::parse(bytes, BundleSource::File)
+        .map(FileSignature::Bundle)
+        .map_err(|failure| if holds_attestations(bytes) { attested() } else { failure })
+}
+
+/// Whether a document that is no bundle is a list of attestations, or one in another form.
+fn holds_attestations(bytes: &[u8]) -> bool {
+    read_attestations(bytes).is_ok_and(|found| found.bundles.iter().any(Result::is_ok))
+}
+
+fn attested() -> Failure {
+    Failure::new(Class::Identity, "attestations, which sign nothing").hint(
+        "verify what they say with `luet-cosign verify-blob-attestation`, or take the bundle with \
+         the file's signature",
+    )
 }
 
 #[derive(Deserialize)]
@@ -96,10 +115,8 @@ impl Detached {
 
 /// Whether a document is the bundle of cosign 1 and 2, not one of Sigstore's: those have a media
 /// type.
-fn is_old_bundle(bytes: &[u8]) -> bool {
-    json::parse(bytes).is_ok_and(|value| {
-        value.get("base64Signature").is_some() && value.get("mediaType").is_none()
-    })
+pub(super) fn is_old_bundle(document: &Value) -> bool {
+    document.get("base64Signature").is_some() && document.get("mediaType").is_none()
 }
 
 /// Returns the raw signature in a file or an argument: base64, with lines or an end of line as

@@ -4,6 +4,7 @@
 //! Pure: bytes in, values out, and back. Nothing here is trusted yet; whoever decides that is
 //! `trust`. Formats: `reference/cosign.md` section 1; cosign `specs/SIGNATURE_SPEC.md`.
 
+mod attestations;
 mod bundle;
 mod detached;
 mod evidence;
@@ -15,6 +16,7 @@ mod rekor;
 mod signatures;
 mod statement;
 
+pub use attestations::{Attestations, read_attestations};
 pub use bundle::{
     BUNDLE_TYPE, Bundle, BundleSource, Content, Envelope, Material, STATEMENT_TYPE,
     statement_to_sign, write_bundle,
@@ -26,4 +28,6 @@ pub use payload::{Claims, Payload};
 pub use referrer::{EMPTY_CONFIG, Referrer, SubjectDescriptor, write_referrer};
 pub use rekor::{LogAnswer, LogProof, LoggedEntry, hashedrekord, leaf_hash};
 pub use signatures::{LegacyCandidate, Signatures};
-pub use statement::{SIGN_PREDICATE, Statement, predicate, write_statement};
+pub use statement::{
+    About, SIGN_PREDICATE, Statement, StatementSubject, predicate, write_statement,
+};

@@ -6,7 +6,7 @@
 
 use super::*;
 use luet_cosign::trust::{
-    CertificateLog, Expected, Hasher, Identity, Message, PublicKey, Statements, TrustedRoot, needs,
+    CertificateLog, Expected, Hasher, Identity, Message, PublicKey, TrustedRoot, needs,
 };
 use luet_cosign::wire::{
     Detached, FileSignature, read_bundle, read_certificate_file, read_signature,
@@ -37,12 +37,7 @@ struct Judge {
 impl Judge {
     fn accepts(&self, signature: &FileSignature) -> bool {
         let message = hashed(signature, &self.file);
-        let signed = self.root.certify_file(
-            signature,
-            &message,
-            Statements::Signatures,
-            CertificateLog::Required,
-        );
+        let signed = self.root.certify_file(signature, &message, CertificateLog::Required);
         signed.is_ok_and(|signed| signed.by(&self.identity).is_ok())
     }
 
@@ -179,12 +174,7 @@ fn detached_files_have_no_byte_that_is_not_signed() {
         let signature = FileSignature::Detached(whole.clone());
         judge
             .root
-            .certify_file(
-                &signature,
-                &hashed(&signature, bytes),
-                Statements::Signatures,
-                CertificateLog::Required,
-            )
+            .certify_file(&signature, &hashed(&signature, bytes), CertificateLog::Required)
             .is_ok()
     };
     assert_eq!(accepted(FILE, file), Vec::<usize>::new());
@@ -200,9 +190,8 @@ fn signatures_by_keys_have_no_byte_that_is_not_signed() {
         let message = hasher.finish();
         let text = sigstore.sign().keyed(&key).without_log().blob(FILE).bundle().to_string();
         let accepts = |bytes: &[u8]| {
-            read_bundle(bytes).is_ok_and(|signature| {
-                public.check_file(&signature, &message, Statements::Signatures).is_ok()
-            })
+            read_bundle(bytes)
+                .is_ok_and(|signature| public.check_file(&signature, &message).is_ok())
         };
         // A key's bundle names it and the digest as hints.
         only_in(

@@ -17,7 +17,8 @@ pub(super) const VERIFY_BLOB: &str = "Examples:
 #[derive(Clone, Debug, Default, Args)]
 #[command(group(ArgGroup::new("subject").required(true).args(["file", "all"])))]
 pub struct VerifyBlob {
-    /// The file, `-` for standard input, or `sha256:HEX` of a file that is elsewhere
+    /// The file, `-` for standard input, or `ALG:HEX` of a file that is elsewhere (sha256, sha384,
+    /// sha512)
     pub file: Option<String>,
     /// The signature is of this list of digests (SHA256SUMS, FILE.sha256): verify it, and every
     /// file in it
@@ -60,6 +61,58 @@ pub struct VerifyBlob {
     pub ignored: Ignored,
 }
 
+pub(super) const VERIFY_BLOB_ATTESTATION: &str = "Examples:
+  luet-cosign verify-blob-attestation --type slsaprovenance1 --bundle FILE.sigstore.json \\
+    --certificate-identity NAME --certificate-oidc-issuer URL FILE
+  luet-cosign verify-blob-attestation --type https://docs.pypi.org/attestations/publish/v1 \\
+    --bundle https://pypi.org/integrity/PROJECT/VERSION/FILE/provenance \\
+    --certificate-identity NAME --certificate-oidc-issuer https://token.actions.githubusercontent.com FILE
+  luet-cosign verify-blob-attestation --type any --bundle attestations.jsonl --key cosign.pub sha512:HEX";
+
+/// `verify-blob-attestation`
+#[derive(Clone, Debug, Default, Args)]
+#[command(group(ArgGroup::new("about").required(true).args(["file", "digest"])))]
+pub struct VerifyBlobAttestation {
+    /// The file, `-` for standard input, or `ALG:HEX` of a file that is elsewhere (sha256, sha384,
+    /// sha512)
+    pub file: Option<String>,
+    /// The digest of a file that is elsewhere (cosign's flag; as FILE, `ALG:HEX` says the same)
+    #[arg(long, value_name = "HEX")]
+    pub digest: Option<String>,
+    /// The algorithm of --digest
+    #[arg(
+        long,
+        alias = "digestAlg",
+        value_name = "ALG",
+        default_value = "sha256",
+        requires = "digest"
+    )]
+    pub digest_alg: String,
+    /// The attestation: a Sigstore bundle, that of cosign 2, an attestation of PyPI, or several,
+    /// one a line; a path, https://... or env://VAR
+    #[arg(long, alias = "signature", value_name = "BUNDLE")]
+    pub bundle: String,
+    /// What it must say: slsaprovenance, slsaprovenance02, slsaprovenance1, link, spdx, spdxjson,
+    /// cyclonedx, vuln, openvex, custom, or a URI; `any` takes each and prints it
+    #[arg(long = "type", value_name = "TYPE")]
+    pub predicate_type: Option<String>,
+    /// The public key: a path, https://... or env://VAR
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["certificate_identity", "certificate_identity_regexp"])]
+    pub key: Option<String>,
+    /// Whose keyless attestations count
+    #[command(flatten)]
+    pub identity: Identity,
+    /// Whether the attestation must be about the file (cosign's flag; it must)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = true, action = clap::ArgAction::Set, hide = true)]
+    pub check_claims: bool,
+    /// Do not ask the log (cosign's flag; it is never asked)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL", hide = true)]
+    pub offline: bool,
+    /// What cosign takes and means nothing here
+    #[command(flatten)]
+    pub ignored: Ignored,
+}
+
 /// Options of cosign that say what is done here in any case.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Ignored {
@@ -80,7 +133,7 @@ pub struct Ignored {
 /// `verify-bundle`: the protocol of sigstore-conformance (`docs/cli_protocol.md` there).
 #[derive(Clone, Debug, Args)]
 pub struct VerifyBundle {
-    /// The file, or `sha256:HEX`
+    /// The file, or `ALG:HEX`
     pub file: String,
     /// The bundle
     #[arg(long)]
