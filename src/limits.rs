@@ -188,6 +188,9 @@ pub const LISTING_ENTRIES: usize = 200_000;
 pub const LISTING_BYTES: u64 = 64 << 20;
 /// What is remembered of one repository, in bytes; the oldest goes first.
 pub const MEMORY_BYTES: u64 = 1 << 20;
+/// Signers of one repository who are known to name it and the tag in their signatures: a bound, for
+/// these are never dropped.
+pub const MEMORY_BINDERS: usize = 1 << 10;
 /// How much of a luet repository's `repository.yaml` is read to find its revision, in bytes.
 pub const REPOSITORY_BYTES: u64 = 64 << 20;
 /// Pieces of a layer that wait between the network and the thread that reads it.

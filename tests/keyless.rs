@@ -27,6 +27,8 @@ mod logged_keys;
 mod mutation;
 #[path = "keyless/pins.rs"]
 mod pins;
+#[path = "keyless/remembered.rs"]
+mod remembered;
 #[path = "keyless/vectors.rs"]
 mod vectors;
 

@@ -304,14 +304,15 @@ pub enum Seen {
     /// Print what is remembered
     #[command(after_help = "Example:\n  luet-cosign seen list --json | jq")]
     List,
-    /// Forget an image, or with --all everything of its repository
+    /// Forget images, or with --all everything of their repositories
     #[command(
         after_help = "Example:\n  luet-cosign seen forget quay.io/acme/packages:repository.yaml"
     )]
     Forget {
-        /// The image
-        image: String,
-        /// Everything that is remembered of the repository
+        /// The images, by the names that `seen list` prints
+        #[arg(required = true, value_name = "IMAGE")]
+        images: Vec<String>,
+        /// Everything that is remembered of the repositories
         #[arg(long)]
         all: bool,
     },

@@ -17,7 +17,7 @@ pub(super) fn seen(
     let memory = Memory::open(&environment.locations()?)?;
     match command {
         Seen::List => list(&memory, as_json, streams),
-        Seen::Forget { image, all } => forget(&memory, image, *all, as_json, streams),
+        Seen::Forget { images, all } => forget(&memory, images, *all, as_json, streams),
     }
 }
 
@@ -42,35 +42,45 @@ fn line(seen: &store::Seen) -> String {
         jiff::Timestamp::from_second(seen.seconds).map(|when| when.to_string()).unwrap_or_default();
     let revision =
         seen.revision.map(|revision| format!(", revision {revision}")).unwrap_or_default();
+    let signers: Vec<String> = seen
+        .signers
+        .iter()
+        .map(|signer| format!("{} (key {})", signer.name, signer.fingerprint.short()))
+        .collect();
     format!(
-        "{}{tag}  {}  by {} (key {}){revision}  {when}",
+        "{}{tag}  {}  by {}{revision}  {when}",
         seen.repository,
         seen.digest,
-        seen.signer,
-        seen.fingerprint.short()
+        signers.join(", ")
     )
 }
 
 fn forget(
     memory: &Memory,
-    image: &str,
+    images: &[String],
     all: bool,
     as_json: bool,
     streams: &mut Streams,
 ) -> Outcome {
-    let reference: Reference = image.parse()?;
-    let tag = match reference.tag() {
-        _ if all => None,
-        None => {
+    let mut references = Vec::new();
+    for image in images {
+        let reference: Reference = image.parse()?;
+        if reference.tag().is_none() && !all {
             return Err(Failure::new(
                 Class::Usage,
                 format!("`{reference}` has no tag, and images are remembered by tags"),
             )
             .hint("name the tag, or with `--all` forget everything of the repository"));
         }
-        tag => tag,
-    };
-    let count = memory.forget(reference.repository(), tag)?;
+        references.push(reference);
+    }
+    let mut count = 0;
+    for reference in &references {
+        count += memory.forget(reference.repository(), reference.tag().filter(|_| !all))?;
+    }
+    if count == 0 {
+        streams.note("no such image is remembered: `luet-cosign seen list` prints the names");
+    }
     if as_json {
         streams.json(json!({"forgotten": count}))?
     } else {

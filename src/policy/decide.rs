@@ -103,6 +103,23 @@ impl Provisional {
         }
     }
 
+    /// Returns everybody whose signatures count, each once, in the order of their first ones.
+    pub fn signers(&self) -> impl Iterator<Item = SignedBy<'_>> {
+        let signers = self.signatures().enumerate().filter(|(at, signature)| {
+            let same = |other: &VerifiedSignature| other.fingerprint() == signature.fingerprint();
+            !self.signatures().take(*at).any(same)
+        });
+        signers.map(|(_, signature)| {
+            let theirs =
+                self.signatures().filter(|other| other.fingerprint() == signature.fingerprint());
+            SignedBy {
+                name: signature.authority(),
+                fingerprint: signature.fingerprint(),
+                binds: theirs.map(VerifiedSignature::claims).any(|claims| claims.names_all()),
+            }
+        })
+    }
+
     /// Returns the manifest that the signatures vouch for: the image, or where that is an index an
     /// image in it.
     #[must_use]
@@ -135,6 +152,17 @@ impl Provisional {
     pub fn notices(&self) -> &[Notice] {
         &self.notices
     }
+}
+
+/// Somebody whose signatures count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedBy<'a> {
+    /// Who it is, as the policy names it.
+    pub name: &'a str,
+    /// What stands for the signer.
+    pub fingerprint: &'a Digest,
+    /// Whether one of the signatures names repository and tag.
+    pub binds: bool,
 }
 
 /// Why an image may be unpacked. Rules are given with where they stand.
@@ -329,10 +357,10 @@ fn named(
 ) -> Option<Notice> {
     let certificate = signature.certificate()?;
     let (name, issuer) = (certificate.lasting_name(), certificate.issuer());
-    let when = if evidence.memory.pin.is_some() {
-        "who signed this repository first"
-    } else {
+    let when = if evidence.memory.pins.is_empty() {
         "the first signer of this repository here"
+    } else {
+        "who signed this repository first"
     };
     Some(notice(
         false,

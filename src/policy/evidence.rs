@@ -59,10 +59,11 @@ pub struct Memory {
     pub tag_verified: Option<SeenFact>,
     /// The last time that any image of this repository was verified.
     pub repository_verified: Option<SeenFact>,
-    /// The fingerprints of keys whose signatures named repository and tag in this repository.
+    /// The fingerprints of those whose signatures named repository and tag in this repository.
     pub binders: BTreeSet<Digest>,
-    /// Who signed this repository first, where whoever did that alone counts.
-    pub pin: Option<Pin>,
+    /// Who signed this repository first, where whoever did that alone counts: under each of its
+    /// names, all of whom a signature has to be by.
+    pub pins: Vec<Pin>,
     /// Whether something can be remembered: without that nobody is the first.
     pub durable: bool,
 }

@@ -127,6 +127,24 @@ impl Matched {
         matches!(&self.applies, Applies::Rule(effective) if effective.authorities != Trust::Skip && !effective.is_over())
     }
 
+    /// Returns the name that the images of the repository are signed for, by which it is known:
+    /// where it is a mirror, another one than its own.
+    #[must_use]
+    pub fn signed_as(&self) -> &Repository {
+        match &self.applies {
+            Applies::Rule(Effective { signed_as: Some(signed_as), .. }) => signed_as,
+            _ => self.reference.repository(),
+        }
+    }
+
+    /// Returns every name of the repository: that one, and its own where that is another.
+    #[must_use]
+    pub fn names(&self) -> Vec<&Repository> {
+        let mut names = vec![self.signed_as(), self.reference.repository()];
+        names.dedup();
+        names
+    }
+
     /// Returns the repositories in which signatures are to be looked for: every one of them, in
     /// every place.
     #[must_use]
@@ -159,7 +177,7 @@ impl Matched {
     pub fn enough(&self, evidence: &Evidence) -> bool {
         match &self.applies {
             // Whether several signed first is known when all were seen.
-            Applies::Rule(_) if self.pins() && evidence.memory.pin.is_none() => false,
+            Applies::Rule(_) if self.pins() && evidence.memory.pins.is_empty() => false,
             Applies::Rule(effective) => Weighed::of(effective, evidence).is_enough(),
             _ => false,
         }

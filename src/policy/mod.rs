@@ -33,7 +33,8 @@ mod tree;
 
 pub use binding::Prefix;
 pub use decide::{
-    Decision, Grounds, Notice, Provisional, decide, decide_local_files, decide_without_looking,
+    Decision, Grounds, Notice, Provisional, SignedBy, decide, decide_local_files,
+    decide_without_looking,
 };
 pub use diagnostic::{Diagnostic, Position, Severity, failure, lint_json, lint_text};
 pub use document::{Document, Network, RegistrySettings, Signer, SignerSource};

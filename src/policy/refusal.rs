@@ -8,7 +8,7 @@ use super::decide::{Notice, notice};
 use super::document::KEY_VARIABLE;
 use super::evidence::{Evidence, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport};
 use super::matching::{Asked, Effective, Matched, Trust};
-use super::revision::forget;
+use super::revision::{forget, forget_all};
 use super::rules::{LOCAL_FILES, Rule};
 use super::settings::{Downgrade, Mode};
 use super::signers::{self, Found, Weighed};
@@ -91,6 +91,12 @@ pub(super) fn downgraded(
     } else {
         "another image of this repository"
     };
+    let reference = &evidence.reference;
+    let way_out = match effective.downgrade {
+        // Any image of the repository speaks against it.
+        Downgrade::Repo => forget_all(effective, reference),
+        Downgrade::Tag | Downgrade::Off => forget(effective, reference),
+    };
     let message = format!(
         "{}: {found}, but {what} {}; `downgrade: {}` refuses what {} would let pass",
         image_of(evidence),
@@ -98,12 +104,7 @@ pub(super) fn downgraded(
         effective.downgrade.word(),
         effective.title()
     );
-    with_lines(
-        Failure::new(Class::Rollback, message).hint(forget(&evidence.reference)),
-        [],
-        weighed,
-        evidence,
-    )
+    with_lines(Failure::new(Class::Rollback, message).hint(way_out), [], weighed, evidence)
 }
 
 fn verified(seen: &SeenFact) -> String {

@@ -7,7 +7,7 @@ use super::decide::{Notice, notice};
 use super::matching::Effective;
 use super::settings::Rollback;
 use crate::class::{Class, Failure};
-use crate::name::Reference;
+use crate::name::{Reference, Repository};
 
 /// Judges the revision of a luet repository against the greatest that was seen here, under this
 /// tag.
@@ -27,17 +27,35 @@ pub fn judge_revision(
     let rule = effective.title();
     match effective.rollback {
         Rollback::Off => Ok(None),
-        Rollback::Warn => {
-            Ok(Some(notice(true, format!("{text}; {rule} lets it pass; {}", forget(reference)))))
-        }
+        Rollback::Warn => Ok(Some(notice(
+            true,
+            format!("{text}; {rule} lets it pass; {}", forget(effective, reference)),
+        ))),
         Rollback::Deny => {
             Err(Failure::new(Class::Rollback, format!("{text}; {rule} says `rollback: deny`"))
-                .hint(forget(reference)))
+                .hint(forget(effective, reference)))
         }
     }
 }
 
-/// What to do where going back is meant.
-pub(super) fn forget(reference: &Reference) -> String {
-    format!("when this is meant: `luet-cosign seen forget {reference}`")
+/// What to do where going back is meant, for an image that is named by a tag: what is remembered of
+/// a mirror can lie under either name.
+pub(super) fn forget(effective: &Effective, reference: &Reference) -> String {
+    let Some(tag) = reference.tag() else { return forget_all(effective, reference) };
+    let names = names(effective, reference).map(|name| format!(" {name}:{tag}"));
+    format!("when this is meant: `luet-cosign seen forget{}`", names.collect::<String>())
+}
+
+/// What to do where it is meant that the repository is another one now.
+pub(super) fn forget_all(effective: &Effective, reference: &Reference) -> String {
+    let names = names(effective, reference).map(|name| format!(" {name}"));
+    format!("when this is meant: `luet-cosign seen forget --all{}`", names.collect::<String>())
+}
+
+fn names<'a>(
+    effective: &'a Effective,
+    reference: &'a Reference,
+) -> impl Iterator<Item = &'a Repository> {
+    let own = reference.repository();
+    effective.signed_as.iter().filter(move |name| *name != own).chain([own])
 }

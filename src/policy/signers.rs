@@ -9,8 +9,9 @@
 
 use super::binding::{self, Bound};
 use super::counting::{self, Vote};
-use super::evidence::{Evidence, SignatureReport};
+use super::evidence::{Evidence, Pin, SignatureReport};
 use super::matching::{Effective, Trust};
+use super::revision::forget_all;
 use crate::class::{Class, Failure};
 use crate::name::Digest;
 use crate::trust::{Authority, Identity, VerifiedSignature};
@@ -290,22 +291,21 @@ impl<'a> Scales<'a> {
     /// `identity`: it is another one, or several are there at first. `state`: nobody could remember
     /// the first.
     fn check_pin(&self, signature: &VerifiedSignature) -> Result<(), Failure> {
-        let Evidence { reference, memory, .. } = self.evidence;
+        let memory = &self.evidence.memory;
         if !memory.durable {
             return Err(Failure::new(
                 Class::State,
                 "is by whoever signed first, and this machine cannot remember who that was",
             ));
         }
-        match &memory.pin {
-            Some(pin) if pin.fingerprint == *signature.fingerprint() => Ok(()),
+        let is_another = |pin: &&Pin| pin.fingerprint != *signature.fingerprint();
+        match memory.pins.iter().find(is_another) {
             Some(pin) => {
                 let why = format!("is not by `{}`, who signed this repository first", pin.name);
-                Err(Failure::new(Class::Identity, why).hint(format!(
-                    "when this is meant: `luet-cosign seen forget --all {reference}`"
-                )))
+                Err(Failure::new(Class::Identity, why)
+                    .hint(forget_all(self.effective, &self.evidence.reference)))
             }
-            None if self.newcomers.len() > 1 => Err(Failure::new(
+            None if memory.pins.is_empty() && self.newcomers.len() > 1 => Err(Failure::new(
                 Class::Identity,
                 "is one of several by different signers, so nobody is the first",
             )),

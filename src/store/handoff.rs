@@ -6,7 +6,7 @@
 
 use super::Locations;
 use super::folder::{Folder, bytes_of, name_of};
-use super::memory::FirstSigner;
+use super::memory::{FirstSigner, Signers};
 use super::run::Run;
 use crate::class::{Class, Failure};
 use crate::dest::Identity;
@@ -23,7 +23,7 @@ const SWEEP: usize = 64;
 #[serde(rename_all = "kebab-case")]
 pub enum Grounds {
     /// A signature was verified.
-    Verified(Verified),
+    Verified(Box<Verified>),
     /// A rule allows this image to be unsigned.
     Allowed {
         /// The rule.
@@ -40,15 +40,11 @@ pub struct Verified {
     pub image: Digest,
     /// What was signed: the same, or this platform's manifest in it.
     pub signed: Digest,
-    /// Who signed, as the policy names it.
-    pub authority: String,
-    /// The fingerprint of the key.
-    pub fingerprint: Digest,
-    /// Whether the signature claims repository and tag.
-    pub binds: bool,
+    /// Who signed.
+    pub signers: Signers,
     /// Who of the signers is the first one of the repository, where that one is to be the only one.
     pub pinned: Option<FirstSigner>,
-    /// The digest of the tree that the signature claims.
+    /// The digest of the tree that as many of them claim as the rule wants.
     pub tree: Option<Digest>,
 }
 
@@ -79,7 +75,7 @@ pub struct Handoffs {
     run: Run,
 }
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 impl Handoffs {
     /// Opens the handoffs of the current run, and clears away those of runs that are over.

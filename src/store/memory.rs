@@ -4,6 +4,10 @@
 //! unsigned, a signer that used to bind its signatures and now shows one that does not, a
 //! repository whose revision goes back. One file for each repository, appended to under a lock,
 //! bounded; a fresh machine has no memory. Source: `reference/policy.md` 4.7.
+//!
+//! A repository is remembered under the name that its images are signed for, so that it is the same
+//! one through every mirror. Who signed it first and whose signatures bind are facts about the
+//! repository, which no later image takes back: forgetting all of it does.
 
 use super::Locations;
 use super::folder::{Folder, name_of};
@@ -25,12 +29,9 @@ pub struct Seen {
     pub tag: Option<String>,
     /// What was verified.
     pub digest: Digest,
-    /// Who signed, as the policy named it.
-    pub signer: String,
-    /// The fingerprint of the key.
-    pub fingerprint: Digest,
-    /// Whether the signature claimed repository and tag.
-    pub binds: bool,
+    /// Who signed.
+    #[serde(flatten)]
+    pub signers: Signers,
     /// Who of the signers is the first one of the repository, where that one is to be the only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<FirstSigner>,
@@ -39,6 +40,36 @@ pub struct Seen {
     pub revision: Option<u64>,
     /// When, in seconds since 1970.
     pub seconds: i64,
+}
+
+/// Everybody whose signature of an image counted: at least one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signers {
+    /// Whose signature was found first. 1.0.0-alpha.1 wrote nobody else.
+    #[serde(flatten)]
+    pub first: Signer,
+    /// The others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Signer>,
+}
+
+impl Signers {
+    /// Returns all of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Signer> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+}
+
+/// Somebody whose signature counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signer {
+    /// Who it is, as the policy named it.
+    #[serde(rename = "signer")]
+    pub name: String,
+    /// The fingerprint of the key.
+    pub fingerprint: Digest,
+    /// Whether a signature of theirs claimed repository and tag.
+    pub binds: bool,
 }
 
 /// The first signer of a repository.
@@ -58,17 +89,25 @@ pub struct Known {
     /// The first signer, where that one alone counts. It is the repository's and no tag's: no later
     /// image takes its place.
     pub first: Option<FirstSigner>,
+    /// Whose signatures named repository and tag. Only forgetting everything makes it fewer.
+    pub binders: BTreeSet<Digest>,
 }
 
 impl Known {
     /// Puts together what lines come to.
     fn of(lines: Vec<Line>) -> Self {
-        let (mut first, mut from) = (None, 0);
+        let (mut first, mut binders, mut from) = (None, BTreeSet::new(), 0);
         for (line, next) in lines.iter().zip(1..) {
             match line {
-                Line::Seen(seen) => first = first.or_else(|| seen.pinned.clone()),
+                Line::Seen(seen) => {
+                    first = first.or_else(|| seen.pinned.clone());
+                    add(&mut binders, &seen.signers);
+                }
                 Line::First(signer) => first = Some(signer.clone()),
-                Line::Forget { tag: None } => (first, from) = (None, next),
+                Line::Binders(known) => binders.extend(known),
+                Line::Forget { tag: None } => {
+                    (first, binders, from) = (None, BTreeSet::new(), next)
+                }
                 Line::Forget { tag: Some(_) } => {}
             }
         }
@@ -78,21 +117,36 @@ impl Known {
             match line {
                 Line::Seen(found) if tags.insert(found.tag.clone()) => seen.push(found),
                 Line::Forget { tag } => drop(tags.insert(tag)),
-                Line::Seen(_) | Line::First(_) => {}
+                Line::Seen(_) | Line::First(_) | Line::Binders(_) => {}
             }
         }
         seen.reverse();
-        Self { seen, first }
+        Self { seen, first, binders }
     }
 }
 
-/// A line: something that was seen, who was the first signer in lines that are gone, or the wish to
-/// forget.
+/// Adds those who bind, up to a bound, for what is added stays. Returns one for whom there is no
+/// room.
+fn add<'a>(binders: &mut BTreeSet<Digest>, signers: &'a Signers) -> Option<&'a Signer> {
+    let mut left_out = None;
+    for signer in signers.iter().filter(|signer| signer.binds) {
+        if binders.len() < limits::MEMORY_BINDERS {
+            binders.insert(signer.fingerprint);
+        } else if !binders.contains(&signer.fingerprint) {
+            left_out = Some(signer);
+        }
+    }
+    left_out
+}
+
+/// A line: something that was seen, who was the first signer and who binds in lines that are gone,
+/// or the wish to forget.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Line {
     Seen(Seen),
     First(FirstSigner),
+    Binders(BTreeSet<Digest>),
     Forget { tag: Option<String> },
 }
 
@@ -156,11 +210,12 @@ impl Memory {
     ///
     /// # Errors
     /// `state`: it could not be written; nothing is lost of what was there. `identity`: another
-    /// signer was pinned meanwhile.
+    /// signer was pinned meanwhile. `limit`: all else is remembered, but not that a signer binds,
+    /// for too many do.
     pub fn remember(&self, repository: &Repository, seen: &Seen) -> Result<(), Failure> {
         let name = file_name(repository);
         let _lock = self.folder.lock(&lock_name(&name), limits::LOCK)?;
-        let Known { seen: known, first } = self.read(&name)?;
+        let Known { seen: known, first, mut binders } = self.read(&name)?;
         if let (Some(found), Some(first)) = (&seen.pinned, &first)
             && found.fingerprint != first.fingerprint
         {
@@ -179,17 +234,27 @@ impl Memory {
             .filter_map(|known| known.revision)
             .max();
         let seen = &Seen { revision: seen.revision.max(highest), ..seen.clone() };
-        if known.iter().any(|known| Seen { seconds: seen.seconds, ..known.clone() } == *seen) {
-            return Ok(());
+        let left_out = add(&mut binders, &seen.signers).map(|signer| {
+            let (binder, most) = (&signer.name, limits::MEMORY_BINDERS);
+            Failure::new(
+                Class::Limit,
+                format!(
+                    "that `{binder}` names repository and tag: {most} signers of `{repository}` do"
+                ),
+            )
+        });
+        if !known.iter().any(|known| Seen { seconds: seen.seconds, ..known.clone() } == *seen) {
+            let kept = known.into_iter().filter(|known| known.tag != seen.tag);
+            let kept = kept.chain([seen.clone()]).collect();
+            let first = first.or_else(|| seen.pinned.clone());
+            let known = Known { seen: kept, first, binders };
+            self.write(&name, &Line::Seen(seen.clone()), known)?;
         }
-        let kept =
-            known.into_iter().filter(|known| known.tag != seen.tag).chain([seen.clone()]).collect();
-        let first = first.or_else(|| seen.pinned.clone());
-        self.write(&name, &Line::Seen(seen.clone()), Known { seen: kept, first })
+        left_out.map_or(Ok(()), Err)
     }
 
-    /// Forgets a tag, or with `None` everything of a repository, its first signer among it. Returns
-    /// how many images that was.
+    /// Forgets a tag, or with `None` everything of a repository, its first signer and who binds
+    /// among it. Returns how many images that was.
     ///
     /// # Errors
     /// As [`Self::remember`].
@@ -199,10 +264,15 @@ impl Memory {
         let mut known = self.read(&name)?;
         let tag = tag.map(ToString::to_string);
         let before = known.seen.len();
-        let first = known.first.take_if(|_| tag.is_none());
-        known.seen.retain(|known| tag.is_some() && known.tag != tag);
+        let nothing = match &tag {
+            Some(_) => {
+                known.seen.retain(|known| known.tag != tag);
+                known.seen.len() == before
+            }
+            None => std::mem::take(&mut known) == Known::default(),
+        };
         let count = before - known.seen.len();
-        if count > 0 || first.is_some() {
+        if !nothing {
             self.write(&name, &Line::Forget { tag }, known)?;
         }
         Ok(count)
@@ -218,7 +288,10 @@ impl Memory {
         if size + line.len() < limit {
             return self.folder.append(name, &line);
         }
-        let first = known.first.map(|first| to_json(&Line::First(first))).transpose()?;
+        let first = known.first.map(Line::First);
+        let binders = (!known.binders.is_empty()).then_some(Line::Binders(known.binders));
+        let facts: Vec<String> =
+            first.iter().chain(&binders).map(to_json).collect::<Result<_, _>>()?;
         let lines: Vec<String> = known
             .seen
             .into_iter()
@@ -232,7 +305,7 @@ impl Memory {
             from += 1;
         }
         let text: String =
-            first.iter().chain(lines.iter().skip(from)).map(|line| format!("{line}\n")).collect();
+            facts.iter().chain(lines.iter().skip(from)).map(|line| format!("{line}\n")).collect();
         self.folder.replace(name, text.as_bytes())
     }
 
@@ -299,14 +372,16 @@ mod tests {
         (top, memory, "quay.io/a/b".parse().unwrap())
     }
 
+    fn signer(name: &str, binds: bool) -> Signer {
+        Signer { name: name.to_owned(), fingerprint: Digest::of(name.as_bytes()), binds }
+    }
+
     fn seen(tag: &str, what: &str) -> Seen {
         Seen {
             repository: "quay.io/a/b".to_owned(),
             tag: Some(tag.to_owned()),
             digest: Digest::of(what.as_bytes()),
-            signer: "acme".to_owned(),
-            fingerprint: Digest::of(b"key"),
-            binds: true,
+            signers: Signers { first: signer("acme", true), others: Vec::new() },
             pinned: None,
             revision: None,
             seconds: 1,
@@ -407,6 +482,77 @@ mod tests {
         memory.forget(&repository, None).unwrap();
         assert_eq!(memory.of(&repository).unwrap().first, None);
         memory.remember(&repository, &by("eve", "b")).unwrap();
+    }
+
+    /// What 1.0.0-alpha.1 wrote, also where the file is written anew.
+    #[test]
+    fn who_binds_is_known_from_every_line_until_all_is_forgotten() {
+        let (_top, memory, repository) = setup();
+        let recorded = include_str!("../../tests/keyless/seen-1.0.0-alpha.1.jsonl");
+        let name = file_name(&repository);
+        memory.folder.replace(&name, recorded.as_bytes()).unwrap();
+        let known = memory.of(&repository).unwrap();
+        let binders: Vec<String> = known.binders.iter().map(|binder| binder.short()).collect();
+        assert_eq!(binders, ["ec31305b2912", "fa8c70c69dbe"]);
+        assert_eq!(known.first.unwrap().name, "dev@example.com (issuer https://issuer.example)");
+        let revisions: Vec<_> = known.seen.iter().map(|seen| seen.revision).collect();
+        assert_eq!(revisions, [Some(12), None]);
+        let others = vec![signer("other", false), signer("third", true)];
+        let signers = Signers { first: signer("acme", true), others };
+        memory.remember(&repository, &Seen { signers, ..seen("c", "1") }).unwrap();
+        memory.forget(&repository, Some(&"c".parse().unwrap())).unwrap();
+        let known = memory.of(&repository).unwrap();
+        for (signer, binds) in [("acme", true), ("other", false), ("third", true)] {
+            assert_eq!(known.binders.contains(&Digest::of(signer.as_bytes())), binds, "{signer}");
+        }
+        assert_eq!(known.binders.len(), 4);
+        fill(&memory, &name);
+        memory.remember(&repository, &seen("newest", "1")).unwrap();
+        assert!(!memory.of(&repository).unwrap().seen.contains(&seen("t0", "1")), "written anew");
+        assert_eq!(memory.of(&repository).unwrap().binders, known.binders);
+        memory.forget(&repository, None).unwrap();
+        assert_eq!(memory.of(&repository).unwrap(), Known::default());
+    }
+
+    #[test]
+    fn who_binds_is_bounded_and_nobody_makes_room_for_another() {
+        let (_top, memory, repository) = setup();
+        let by = |number: usize, tag: &str| Seen {
+            signers: Signers { first: signer(&number.to_string(), true), others: Vec::new() },
+            ..seen(tag, "1")
+        };
+        let lines: String = (0..limits::MEMORY_BINDERS)
+            .map(|number| to_json(&Line::Seen(by(number, "a"))).unwrap() + "\n")
+            .collect();
+        memory.folder.replace(&file_name(&repository), lines.as_bytes()).unwrap();
+        let all = memory.of(&repository).unwrap().binders;
+        assert_eq!(all.len(), limits::MEMORY_BINDERS);
+        let more = limits::MEMORY_BINDERS + 1;
+        for _ in 0..2 {
+            let refused = memory.remember(&repository, &by(more, "b"));
+            assert_eq!(refused.map_err(|failure| failure.class()), Err(Class::Limit));
+        }
+        let known = memory.of(&repository).unwrap();
+        assert_eq!(known.binders, all);
+        assert!(known.seen.contains(&by(more, "b")), "all else is remembered");
+        memory.remember(&repository, &by(0, "c")).unwrap();
+        fill(&memory, &file_name(&repository));
+        memory.remember(&repository, &seen("newest", "1")).unwrap_err();
+        assert_eq!(memory.of(&repository).unwrap().binders, all);
+    }
+
+    /// Fills the file, so that the next line makes it be written anew.
+    fn fill(memory: &Memory, name: &str) {
+        let room = usize::try_from(limits::MEMORY_BYTES).unwrap();
+        let mut text = memory.folder.read_up_to(name, limits::MEMORY_BYTES).unwrap().unwrap();
+        for number in 0_u32.. {
+            let line = to_json(&Line::Seen(seen(&format!("t{number}"), "1"))).unwrap() + "\n";
+            if text.len() + line.len() >= room {
+                break;
+            }
+            text.extend(line.bytes());
+        }
+        memory.folder.replace(name, &text).unwrap();
     }
 
     #[test]

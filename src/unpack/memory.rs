@@ -26,20 +26,35 @@ pub(super) fn recall(session: &Session, matched: &Matched) -> Result<policy::Mem
     let Some(memory) = Memory::open_existing(session.locations())? else {
         return Ok(policy::Memory { durable, ..policy::Memory::default() });
     };
-    let Known { seen: known, first } = memory.of(reference.repository())?;
+    let known = under_all_names(&memory, matched)?;
+    let seen = || known.iter().flat_map(|known| &known.seen);
     let fact = |seen: &Seen| SeenFact {
-        signer: seen.signer.clone(),
+        signer: seen.signers.first.name.clone(),
         digest: seen.digest,
         seconds: seen.seconds,
     };
     let tag = reference.tag().map(ToString::to_string);
     Ok(policy::Memory {
-        tag_verified: known.iter().rev().find(|seen| tag.is_some() && seen.tag == tag).map(fact),
-        repository_verified: known.last().map(fact),
-        binders: known.iter().filter(|seen| seen.binds).map(|seen| seen.fingerprint).collect(),
-        pin: first.map(|first| Pin { fingerprint: first.fingerprint, name: first.name }),
+        tag_verified: seen()
+            .filter(|seen| tag.is_some() && seen.tag == tag)
+            .max_by_key(|seen| seen.seconds)
+            .map(fact),
+        repository_verified: seen().max_by_key(|seen| seen.seconds).map(fact),
+        binders: known.iter().flat_map(|known| &known.binders).copied().collect(),
+        pins: known
+            .iter()
+            .filter_map(|known| known.first.as_ref())
+            .map(|first| Pin { fingerprint: first.fingerprint, name: first.name.clone() })
+            .collect(),
         durable,
     })
+}
+
+/// Returns what is known of a repository, under the name that it is signed for, and where that is
+/// a mirror's also under its own: 1.0.0-alpha.1 remembered it so, and so does whoever had not
+/// written yet that it is one.
+fn under_all_names(memory: &Memory, matched: &Matched) -> Result<Vec<Known>, Failure> {
+    matched.names().into_iter().map(|name| memory.of(name)).collect()
 }
 
 /// Judges the revision of a repository's description, then remembers what was verified. Returns
@@ -61,13 +76,13 @@ pub(super) fn remember(
         Some(tag) => revision(dest, tag)?,
         None => None,
     };
+    let matched = session.policy().matching(&reference, session.now());
+    let repository = matched.signed_as();
     let seen = Seen {
-        repository: reference.repository().to_string(),
+        repository: repository.to_string(),
         tag: reference.tag().map(ToString::to_string),
         digest: verified.image,
-        signer: verified.authority.clone(),
-        fingerprint: verified.fingerprint,
-        binds: verified.binds,
+        signers: verified.signers.clone(),
         pinned: verified.pinned.clone(),
         revision,
         seconds: session.now().as_second(),
@@ -78,20 +93,19 @@ pub(super) fn remember(
         Err(failure) => return Ok(vec![unremembered(&reference, &failure)]),
     };
     if let Some(found) = revision {
-        let known = memory
-            .of(reference.repository())?
-            .seen
+        let known = under_all_names(&memory, &matched)?
             .into_iter()
-            .find(|known| known.tag == seen.tag)
-            .and_then(|known| known.revision);
-        let matched = session.policy().matching(&reference, session.now());
+            .flat_map(|known| known.seen)
+            .filter(|known| known.tag == seen.tag)
+            .filter_map(|known| known.revision)
+            .max();
         if let Applies::Rule(rule) = matched.applies() {
             notices.extend(
                 policy::judge_revision(rule, &reference, known, found)?.map(|notice| notice.text),
             );
         }
     }
-    match memory.remember(reference.repository(), &seen) {
+    match memory.remember(repository, &seen) {
         Ok(()) => {}
         Err(failure) if seen.pinned.is_some() => return Err(failure),
         Err(failure) => notices.push(unremembered(&reference, &failure)),

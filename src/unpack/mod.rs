@@ -117,7 +117,7 @@ pub async fn before(session: &Session, image: &str, dest: &Path) -> Result<Provi
     let grounds = match verified(&provisional) {
         Some(verified) => {
             keep_listing(&handoffs, dest)?;
-            store::Grounds::Verified(verified)
+            store::Grounds::Verified(Box::new(verified))
         }
         None => {
             // Nothing can be verified in `/`, so nothing that failed to be can lie there either.
@@ -185,15 +185,16 @@ fn leftovers(dest: &Dest, what: &str) -> Failure {
 }
 
 fn verified(provisional: &Provisional) -> Option<Verified> {
-    let (signature, subject, signed) =
-        (provisional.signature()?, provisional.subject()?, provisional.signed()?);
-    let claims = signature.claims();
+    let (subject, signed) = (provisional.subject()?, provisional.signed()?);
+    let mut signers = provisional.signers().map(|signer| store::Signer {
+        name: signer.name.to_owned(),
+        fingerprint: *signer.fingerprint,
+        binds: signer.binds,
+    });
     Some(Verified {
         image: subject.digest,
         signed: *signed,
-        authority: signature.authority().to_owned(),
-        fingerprint: *signature.fingerprint(),
-        binds: claims.repository.is_some() && claims.tag.is_some(),
+        signers: store::Signers { first: signers.next()?, others: signers.collect() },
         pinned: provisional
             .pinned()
             .map(|pin| store::FirstSigner { fingerprint: pin.fingerprint, name: pin.name }),
@@ -242,7 +243,7 @@ pub async fn after(session: &Session, image: &str, dest: &Path) -> Result<Unpack
                 summary: format!(
                     "{image} ({}), signed by {}, is {}",
                     verified.image,
-                    verified.authority,
+                    verified.signers.first.name,
                     proof.text()
                 ),
             }

@@ -35,6 +35,12 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// Whether they name repository and tag: whose signatures once did is expected to go on.
+    #[must_use]
+    pub fn names_all(&self) -> bool {
+        self.repository.is_some() && self.tag.is_some()
+    }
+
     /// Reads the claims out of annotations, and leaves the others.
     ///
     /// # Errors

@@ -16,18 +16,22 @@ use testkit::{Image, Plugin, Reply, TestRegistry};
 const REPO: &str = "acme/packages";
 
 /// Two workflows of one party.
-const BUILD: &str = "https://ci.example/acme/build.yml@refs/heads/main";
+pub(super) const BUILD: &str = "https://ci.example/acme/build.yml@refs/heads/main";
 const EXTRA: &str = "https://ci.example/acme/extra.yml@refs/heads/main";
 /// A workflow of nobody whom a rule names.
-const EVE: &str = "https://ci.example/eve/build.yml@refs/heads/main";
+pub(super) const EVE: &str = "https://ci.example/eve/build.yml@refs/heads/main";
 
 fn security() -> &'static Key {
     static KEY: OnceLock<Key> = OnceLock::new();
     KEY.get_or_init(Key::p256)
 }
 
-/// `ci` and `wide` are patterns that overlap, `security` and `twin` are one key.
 fn document(trust: &str) -> String {
+    with_rules(&format!("  - {{name: r, scope: '*', trust: {trust}}}\n"))
+}
+
+/// `ci` and `wide` are patterns that overlap, `security` and `twin` are one key.
+pub(super) fn with_rules(rules: &str) -> String {
     format!(
         "version: 1\ndefaults: {{unmatched: deny, unsigned: deny}}\nsigners:\n\
          \x20 ci: {{keyless: {{issuer: {issuer}, subject_pattern: \"https://ci.example/acme/**\"}}}}\n\
@@ -35,8 +39,7 @@ fn document(trust: &str) -> String {
          \x20 first: {{keyless: any}}\n\
          \x20 security: {{key: security.pub}}\n\
          \x20 twin: {{key: security.pub}}\n\
-         repositories:\n\
-         \x20 - {{name: r, scope: '*', trust: {trust}}}\n",
+         repositories:\n{rules}",
         issuer = DEV.1
     )
 }
@@ -98,17 +101,17 @@ fn decision(trust: &str, signatures: &[(&str, Option<&str>)], first: Option<&str
             outcome: judge.legacy(&layer(&signature), signature.payload()),
         });
     }
-    let pin = first.map(|first| {
+    let pins = first.into_iter().map(|first| {
         let signature = sign(first, IMAGE, None);
         let any = Judge::of([Authority::of_identity(Identity::Any)]);
         let signature = any.legacy(&layer(&signature), signature.payload()).unwrap();
         Pin { fingerprint: *signature.fingerprint(), name: first.to_owned() }
     });
-    evidence.memory = Memory { pin, durable: true, ..Memory::default() };
+    evidence.memory = Memory { pins: pins.collect(), durable: true, ..Memory::default() };
     let now = "2026-11-20T12:00:00Z".parse().unwrap();
     let decision = decide(&matched, &evidence, now);
     // Whoever is not remembered yet has to be looked for everywhere.
-    let enough = matched.enough(&evidence) || matched.pins() && evidence.memory.pin.is_none();
+    let enough = matched.enough(&evidence) || matched.pins() && evidence.memory.pins.is_empty();
     assert!(enough || word(&decision) != "verified", "enough and decide agree");
     decision
 }
@@ -213,24 +216,33 @@ fn whoever_signed_first_is_nobody_whom_the_rule_names() {
     }
 }
 
-struct World {
-    registry: TestRegistry,
-    plugin: Plugin,
+pub(super) struct World {
+    pub(super) registry: TestRegistry,
+    pub(super) plugin: Plugin,
     dests: std::cell::Cell<usize>,
 }
 
 impl World {
-    fn new(trust: &str) -> Self {
+    pub(super) fn new(trust: &str) -> Self {
+        let mut world = Self::without_policy();
+        world.policy(&document(trust));
+        world
+    }
+
+    pub(super) fn without_policy() -> Self {
         let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"));
         plugin.write("root.json", sigstore().trusted_root().to_string());
         plugin.write("security.pub", security().pem());
-        let text = format!("{}network: {{trusted_root: root.json}}\n", document(trust));
-        let policy = plugin.write("policy.yaml", text).display().to_string();
-        let plugin = plugin.env("LUET_COSIGN_POLICY", &policy);
         Self { registry: TestRegistry::start(), plugin, dests: std::cell::Cell::new(0) }
     }
 
-    fn name(&self, tag: &str) -> String {
+    pub(super) fn policy(&mut self, text: &str) {
+        let text = format!("{text}network: {{trusted_root: root.json}}\n");
+        let policy = self.plugin.write("policy.yaml", text).display().to_string();
+        self.plugin.set("LUET_COSIGN_POLICY", &policy);
+    }
+
+    pub(super) fn name(&self, tag: &str) -> String {
         self.registry.name(&format!("{REPO}:{tag}"))
     }
 
@@ -240,7 +252,17 @@ impl World {
     }
 
     fn push(&self, tag: &str, files: &[u8], signatures: &[(&str, Claims)]) -> Image {
-        let image = self.registry.push_image(REPO, tag, &[files]);
+        self.push_to(REPO, tag, files, signatures)
+    }
+
+    pub(super) fn push_to(
+        &self,
+        repository: &str,
+        tag: &str,
+        files: &[u8],
+        signatures: &[(&str, Claims)],
+    ) -> Image {
+        let image = self.registry.push_image(repository, tag, &[files]);
         let signatures: Vec<_> = signatures
             .iter()
             .map(|(by, claims)| {
@@ -251,19 +273,24 @@ impl World {
                 }
             })
             .collect();
-        self.registry.push_signatures(REPO, &image.digest, &signatures);
+        self.registry.push_signatures(repository, &image.digest, &signatures);
         image
     }
 
     /// Both events, with these files unpacked between them.
     fn install(&self, tag: &str, files: &[u8]) -> Reply {
+        self.install_from(REPO, tag, files)
+    }
+
+    pub(super) fn install_from(&self, repository: &str, tag: &str, files: &[u8]) -> Reply {
+        let name = self.registry.name(&format!("{repository}:{tag}"));
         let dest = self.dest();
-        let before = self.plugin.pre_unpack(&self.name(tag), &dest);
+        let before = self.plugin.pre_unpack(&name, &dest);
         if !before.error.is_empty() {
             return before;
         }
         testkit::unpack(files, &dest);
-        self.plugin.post_unpack(&self.name(tag), &dest)
+        self.plugin.post_unpack(&name, &dest)
     }
 
     /// The digest that our signer claims of these files.
