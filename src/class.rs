@@ -65,19 +65,19 @@ classes! {
     /// There are signatures, none by a trusted signer.
     Identity "identity" 12 "see who signed it with `luet-cosign check`, then trust that signer or refuse the image";
     /// Something does not have the shape that its format demands.
-    Malformed "malformed" 14 "the publisher or the registry serves broken data: have it signed again";
+    Malformed "malformed" 14 "check that this is what was meant, and that it came whole; if it stays, tell whoever publishes it";
     /// Bytes do not have the digest under which they were asked for.
-    Digest "digest" 14 "the registry serves other bytes than it names: try another mirror";
+    Digest "digest" 14 "run it again, the answer may have been cut on its way; if it stays, try another mirror";
     /// A signature does not hold.
-    Signature "signature" 14 "have it signed again by the right key";
+    Signature "signature" 14 "check that signature, key and what is signed belong together";
     /// A signature was not made when its signer was entitled to.
     Time "time" 14 "check the clock of this machine";
     /// The evidence of the transparency log does not hold.
-    Tlog "tlog" 14 "have it signed again";
+    Tlog "tlog" 14 "check that the log entry belongs to this signature, and that the trusted root knows its log";
     /// A valid signature of something else.
-    Binding "binding" 14 "the registry offers a signature that was made for something else: do not install this";
+    Binding "binding" 14 "the signature was made for something else: check the name, and see what there is with `luet-cosign check`";
     /// What was unpacked is not what was verified.
-    Tree "tree" 14 "run it again; when it happens twice, do not use this registry";
+    Tree "tree" 14 "run it again, while nothing else writes there";
     /// A form of signature that this version does not read.
     Unsupported "unsupported" 15 "have it signed in a form from docs/keys.md, or update luet-cosign";
     /// Older than what was seen before, or verified before and now unsigned.

@@ -18,6 +18,8 @@
 mod attestations;
 #[path = "files/conformance.rs"]
 mod conformance;
+#[path = "files/hints.rs"]
+mod hints;
 #[path = "files/keys.rs"]
 mod keys;
 #[path = "files/kubernetes.rs"]

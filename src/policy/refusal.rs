@@ -206,10 +206,10 @@ fn hint(class: Class, matched: &Matched, effective: &Effective, weighed: &Weighe
         ),
         (Class::Identity, _) if let Some(own) = theirs.next() => own,
         (Class::Identity, Asked::ByFile) => {
-            format!("{check}; then trust that signer in {rule}, or do not use this image")
+            format!("{check}; trust that signer in {rule} only if this image is theirs to sign")
         }
         (Class::Identity, _) => {
-            format!("{check}; then trust that signer's key, or do not use this image")
+            format!("{check}; trust that signer's key only if this image is theirs to sign")
         }
         (Class::Binding, Asked::ByFile) if held => {
             format!(

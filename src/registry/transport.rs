@@ -241,7 +241,7 @@ fn forbidden(host: &str) -> Failure {
         Class::Net,
         format!("the registry sends us to `{host}`, which is inside this machine or its network"),
     )
-    .hint("a registry that is elsewhere has no business there: do not use it")
+    .hint("a registry that is elsewhere has no business there: ask whoever runs it")
 }
 
 /// Resolves names, and refuses those that lead where a registry must not send us. What was checked

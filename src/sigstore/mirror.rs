@@ -125,7 +125,16 @@ impl Mirror {
             Error::Json(_) | Error::Malformed(_) => {
                 failure.hint("that is no TUF metadata: a firewall or portal may answer in the mirror's place, or TUF_MIRROR is wrong")
             }
-            _ => failure.hint("do not trust this mirror until whoever runs it explains that"),
+            Error::Rollback { .. }
+            | Error::IntegrityMismatch(_)
+            | Error::DuplicateSignature { .. } => {
+                failure.hint("do not trust this mirror until whoever runs it explains that")
+            }
+            // The keys may be those of another repository.
+            _ => failure.hint(
+                "check that TUF_MIRROR and TUF_ROOT_JSON belong together; where they do, do not \
+                 trust this mirror until whoever runs it explains that",
+            ),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::identity::Identity;
 use super::key::PublicKey;
 use super::keyless::{self, CertificateLog, Certified, Rejected};
 use super::message::{Message, Needs};
+use super::proof;
 use super::root::TrustedRoot;
 use crate::class::{Class, Failure};
 use crate::name::FileDigest;
@@ -215,7 +216,7 @@ impl Attestation {
         message: &Message,
         wanted: &PredicateType,
     ) -> Result<Stated, Failure> {
-        check_enveloped(&self.envelope, key)?;
+        check_enveloped(&self.envelope, &self.bundle.material, key)?;
         let statement = self.statement.as_ref().map_err(Failure::clone)?;
         let about = statement.about(&message.digests().known())?;
         wanted.check(statement.predicate_type())?;
@@ -232,10 +233,20 @@ impl Attestation {
 ///
 /// # Errors
 /// `signature`: it did not. `malformed`: the envelope holds something else.
-pub(super) fn check_enveloped(envelope: &Envelope, key: &PublicKey) -> Result<(), Failure> {
+pub(super) fn check_enveloped(
+    envelope: &Envelope,
+    material: &Material,
+    key: &PublicKey,
+) -> Result<(), Failure> {
     key.verify(&envelope.signed_bytes(), &envelope.signature).map_err(|failure| {
-        Failure::new(Class::Signature, "invalid signature: it is not of this statement")
-            .detail(failure.message())
+        let failure =
+            Failure::new(Class::Signature, "invalid signature: it is not of this statement")
+                .detail(failure.message());
+        match material {
+            // Statement, signature and certificate came in one piece.
+            Material::Certificate => failure.hint(proof::SIGNATURE),
+            Material::PublicKey => failure.hint("check that it was this key that signed it"),
+        }
     })?;
     if envelope.payload_type == wire::STATEMENT_TYPE {
         return Ok(());

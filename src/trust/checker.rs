@@ -12,6 +12,7 @@ use super::certificate::Certificate;
 use super::entry::{Claim, Signed};
 use super::key::PublicKey;
 use super::keyless::{self, CertificateLog, Certified, Rejected};
+use super::proof;
 use super::root::TrustedRoot;
 use crate::class::{Class, Failure};
 use crate::name::Digest;
@@ -233,7 +234,8 @@ impl<'a> Held<'a> {
             return Err(Failure::new(
                 Class::Binding,
                 format!("`{}` signed `{}`, not `{image}`", authority.name, payload.manifest_digest),
-            ));
+            )
+            .hint(proof::ANOTHER_IMAGE));
         }
         // (4) They carry what was asked for.
         checker.requirements.check(&payload.annotations)?;
@@ -459,7 +461,10 @@ pub fn check_bundle(
         }
     };
     // (3) They are a statement, about this image, with what was asked for.
-    let annotations = annotations(envelope, image)?;
+    let annotations = annotations(envelope, image).map_err(|failure| match failure.class() {
+        Class::Binding => failure.hint(proof::ANOTHER_IMAGE),
+        _ => failure,
+    })?;
     checker.requirements.check(&annotations)?;
     let repository = Claims::read(&annotations)?.repository;
     let payload = Payload {

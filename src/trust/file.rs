@@ -13,6 +13,7 @@ use super::identity::Identity;
 use super::key::PublicKey;
 use super::keyless::{self, CertificateLog, Certified, Rejected};
 use super::message::{Message, Needs};
+use super::proof;
 use super::root::TrustedRoot;
 use crate::class::{Class, Failure};
 use crate::name::{Digest, FileDigest};
@@ -153,24 +154,41 @@ fn check_signature(
         FileSignature::Bundle(bundle) => match &bundle.content {
             Content::Message { signature } => signature,
             Content::Envelope(envelope) => {
-                return check_envelope(envelope, message.digests(), key);
+                return check_envelope(envelope, &bundle.material, message.digests(), key);
             }
         },
     };
-    key.verify_hashed(message, raw).map(|()| message.digests().clone()).map_err(|failure| match failure.class() {
-        Class::Signature => Failure::new(Class::Signature, format!("invalid signature: it is not of this file (`{digest}`)"))
-            .detail(failure.message())
-            .hint("the file is not what was signed: download it again, and its signature with it; if that does not help, do not use it"),
-        _ => failure,
+    key.verify_hashed(message, raw).map(|()| message.digests().clone()).map_err(|failure| {
+        if failure.class() != Class::Signature {
+            return failure;
+        }
+        let what = format!("invalid signature: it is not of this file (`{digest}`)");
+        let hint = if is_named_in(signature, message) { proof::SIGNATURE } else { TOGETHER };
+        Failure::new(Class::Signature, what).detail(failure.message()).hint(hint)
     })
+}
+
+/// What to do about a signature that does not fit: more often than not it is another file's.
+const TOGETHER: &str = "check that file, signature and certificate or key belong together: download them again, from one place and of one version";
+
+/// Whether a bundle brings the key and names this very file, so that nothing was mixed up.
+fn is_named_in(signature: &FileSignature, message: &Message) -> bool {
+    match signature {
+        FileSignature::Bundle(bundle) if bundle.material == Material::Certificate => {
+            let named = keyless::named_digest(bundle);
+            named.is_some_and(|named| message.digests().known().contains(&named))
+        }
+        FileSignature::Bundle(_) | FileSignature::Detached(_) => false,
+    }
 }
 
 fn check_envelope(
     envelope: &Envelope,
+    material: &Material,
     file: &MessageDigests,
     key: &PublicKey,
 ) -> Result<MessageDigests, Failure> {
-    attestation::check_enveloped(envelope, key)?;
+    attestation::check_enveloped(envelope, material, key)?;
     if let Some(predicate) = wire::predicate(&envelope.payload)
         && predicate != wire::SIGN_PREDICATE
     {
@@ -222,8 +240,9 @@ pub(super) fn key_of(certificate: &[u8]) -> Result<PublicKey, Failure> {
     })
 }
 
-/// What to do about a file that is somebody else's.
-const ANOTHER: &str = "if that is who releases it, ask for them with --certificate-identity and --certificate-oidc-issuer; if not, do not use the file";
+/// What to do about a file that is somebody else's. The name in a certificate is no reason to trust
+/// it.
+const ANOTHER: &str = "compare that name with the one that the project publishes; only where it is the project's, ask for it with --certificate-identity and --certificate-oidc-issuer";
 
 /// Checks that the certificate beside a signature at least calls itself this identity's: where not,
 /// nothing more has to be asked.

@@ -7,9 +7,10 @@
 
 use super::certificate::Certificate;
 use super::entry::{Claim, MessageDigests, Signed};
+use super::proof;
 use super::root::{TrustedRoot, malformed, tlog};
 use crate::class::{Class, Failure};
-use crate::name::Digest;
+use crate::name::{Digest, FileDigest};
 use crate::wire::{
     Bundle, Content, Envelope, LegacyCandidate, LogEntry, LoggedEntry, json, read_certificates,
     read_timestamp,
@@ -289,6 +290,22 @@ pub(super) fn promised_body(bundle: &Bundle) -> Option<Vec<u8>> {
         .map(|entry| entry.canonicalized_body.as_bytes().to_vec())
 }
 
+/// Returns the digest that a bundle names for what it signs, unchecked.
+pub(super) fn named_digest(bundle: &Bundle) -> Option<FileDigest> {
+    let theirs = read(bundle).ok()?;
+    let SignatureContent::MessageSignature(message) = &theirs.content else { return None };
+    let named = message.message_digest.as_ref()?;
+    let bytes = named.digest.as_bytes();
+    match named.algorithm {
+        HashAlgorithm::Sha2256 => {
+            bytes.try_into().ok().map(Digest::from_bytes).map(FileDigest::Sha256)
+        }
+        HashAlgorithm::Sha2384 => bytes.try_into().ok().map(FileDigest::Sha384),
+        HashAlgorithm::Sha2512 => bytes.try_into().ok().map(FileDigest::Sha512),
+        _ => None,
+    }
+}
+
 pub(super) fn x509(der: &[u8]) -> Result<x509_cert::Certificate, Failure> {
     use x509_cert::der::Decode as _;
     x509_cert::Certificate::from_der(der)
@@ -347,7 +364,7 @@ fn legacy_bundle(candidate: &LegacyCandidate) -> Result<SigstoreBundle, Failure>
     }
     let entry = evidence.bundle.as_deref().ok_or_else(|| {
         tlog("there is no log entry beside the signature")
-            .hint("signatures without one, or looked up on line, prove no time: have it signed again with a cosign that attaches the entry")
+            .hint("signatures without one, or looked up on line, prove no time: it has to be signed with a cosign that attaches the entry")
     })?;
     let entry = log_entry(&LogEntry::parse(entry)?)?;
     let timestamps = match &evidence.timestamp {
@@ -402,8 +419,9 @@ pub(super) fn log_entry(entry: &LogEntry) -> Result<TransparencyLogEntry, Failur
                 kind.unwrap_or_default(),
                 version.unwrap_or_default()
             );
-            Failure::new(Class::Unsupported, found)
-                .hint("cosign before 1.4 (2021) made such; have it signed again, or trust a key")
+            Failure::new(Class::Unsupported, found).hint(
+                "cosign before 1.4 (2021) made such: sign it with a newer one, or trust a key",
+            )
         })?;
     let bad = |error: &dyn std::fmt::Display| tlog(format!("a log entry that cannot be: {error}"));
     Ok(TransparencyLogEntry::new(
@@ -453,7 +471,8 @@ fn judge(error: Error) -> Rejected {
     let sure = |failure| Rejected { failure, unknown: false };
     let unknown = |failure| Rejected { failure, unknown: true };
     match &error {
-        Error::SignatureInvalid(_) | Error::Crypto(_) => sure(class(Class::Signature)),
+        Error::SignatureInvalid(_) => sure(class(Class::Signature).hint(proof::SIGNATURE)),
+        Error::Crypto(_) => sure(class(Class::Signature)),
         Error::ArtifactMismatch(_) => sure(class(Class::Binding)),
         Error::Certificate(CertificateError::ChainInvalid(why)) if expired(why) => {
             sure(class(Class::Time).hint("an authority of the signer's certificate did not count when it was made"))
@@ -475,10 +494,13 @@ fn judge(error: Error) -> Rejected {
         Error::TransparencyLog(TransparencyLogError::InclusionPromise(why)) if why.contains("No log key valid") => {
             unknown(class(Class::Tlog))
         }
+        Error::TransparencyLog(
+            TransparencyLogError::InclusionPromise(_) | TransparencyLogError::InclusionProof(_),
+        ) => sure(class(Class::Tlog).hint(proof::LOG)),
         Error::TransparencyLog(_) => sure(class(Class::Tlog)),
         Error::Timestamp(TimestampError::Invalid(_)) => unknown(class(Class::Time).hint(STAMP)),
         Error::Timestamp(TimestampError::NoVerifiedTimestamp(_)) => sure(class(Class::Time).hint(
-            "have it signed again, with a timestamp or in a log that says when",
+            "whoever signs it has to add a timestamp, or use a log that says when",
         )),
         Error::Timestamp(_) => sure(class(Class::Time).hint(STAMP)),
         Error::UnsupportedBundle(_) | Error::UnsupportedArtifact(_) => sure(class(Class::Unsupported)),

@@ -19,6 +19,7 @@ mod log;
 mod message;
 mod pieces;
 mod private_key;
+mod proof;
 mod root;
 mod sealed;
 mod signer_id;

@@ -55,7 +55,7 @@ fn by_strangers() {
   .sig tag in `quay.io/acme/packages`: there, with 2 signatures
   referrers API in `quay.io/acme/packages`: not there (404 MANIFEST_UNKNOWN)
   fallback tag in `quay.io/acme/packages`: not there (404 MANIFEST_UNKNOWN)
-hint: see what there is with `luet-cosign check quay.io/acme/packages:yip-1.0`; then trust that signer in rule `r` [policy.yaml line 7], or do not use this image"
+hint: see what there is with `luet-cosign check quay.io/acme/packages:yip-1.0`; trust that signer in rule `r` [policy.yaml line 7] only if this image is theirs to sign"
     );
 }
 
