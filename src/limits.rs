@@ -47,8 +47,10 @@ pub const ERROR_BODY_BYTES: u64 = 64 << 10;
 pub const REFERRERS_PAGE_BYTES: u64 = 1 << 20;
 /// Pages of a list of referrers.
 pub const REFERRERS_PAGES: usize = 10;
-/// Referrers of one subject that are looked at.
+/// Referrers in one list that are looked at, of those that may be signatures.
 pub const REFERRERS: usize = 128;
+/// Entries of one index: platforms of an image, a page of referrers, or those under a fallback tag.
+pub const INDEX_ENTRIES: usize = 8_192;
 /// Layers of one signature manifest, that is, legacy signatures of one image (cosign: 1,000).
 pub const LEGACY_SIGNATURES: usize = 1_000;
 /// The signed payload of a legacy signature, in bytes.

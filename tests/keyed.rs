@@ -14,6 +14,8 @@
 
 #[path = "keyed/attacks.rs"]
 mod attacks;
+#[path = "keyed/crowds.rs"]
+mod crowds;
 #[path = "keyed/edges.rs"]
 mod edges;
 #[path = "keyed/formats.rs"]

@@ -223,10 +223,10 @@ fn kind(
     if has("fsLayers") || has("signatures") {
         return Err(malformed("a manifest has the keys of Docker schema 1"));
     }
-    let (foreign, list): (&[&str], _) = if is_image(media_type) {
-        (&["manifests"], "layers")
+    let (foreign, list, most): (&[&str], _, _) = if is_image(media_type) {
+        (&["manifests"], "layers", limits::LEGACY_SIGNATURES)
     } else {
-        (&["layers", "config"], "manifests")
+        (&["layers", "config"], "manifests", limits::INDEX_ENTRIES)
     };
     if let Some(key) = foreign.iter().find(|key| has(key)) {
         return Err(malformed(format!(
@@ -234,13 +234,10 @@ fn kind(
         )));
     }
     let entries = document.get(list).and_then(Value::as_array).map_or(0, Vec::len);
-    if entries > limits::LEGACY_SIGNATURES {
+    if entries > most {
         return Err(Failure::new(
             Class::Limit,
-            format!(
-                "`{list}` has {entries} entries; at most {} are read",
-                limits::LEGACY_SIGNATURES
-            ),
+            format!("`{list}` has {entries} entries; at most {most} are read"),
         ));
     }
     check_objects(document, list)?;

@@ -21,6 +21,7 @@ mod proxy;
 mod published;
 mod pull;
 mod push;
+mod referrers;
 mod service;
 mod session;
 mod space;
@@ -33,6 +34,7 @@ pub use challenge::read_challenge;
 pub use config::{Config, Proxies, Times};
 pub use credentials::{Credential, CredentialScope, CredentialSources};
 pub use manifest::{Descriptor, Manifest, ManifestKind};
+pub use referrers::Listing;
 pub use stream::{BlobStream, Pause};
 
 use crate::class::Failure;
@@ -58,9 +60,9 @@ pub enum Role {
 /// What the referrers API said.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Referrers {
-    /// Everything that refers to the subject, signatures or not. May be empty, which is an
-    /// authoritative "none".
-    Listed(Vec<Descriptor>),
+    /// What of all that refers to the subject may be a signature. Where that is nothing, and the
+    /// list was not cut, it is an authoritative "none".
+    Listed(Listing),
     /// There is no such API: the fallback tag must be asked.
     NoApi(Absence),
 }
@@ -118,13 +120,11 @@ impl Client {
         self.0.by_tag(repository, tag, role).await
     }
 
-    /// Lists what refers to a subject, all pages. The fallback tag is for the caller to ask,
-    /// whatever this says.
+    /// Lists what refers to a subject and may be a signature. The fallback tag is for the caller to
+    /// ask, whatever this says.
     ///
     /// # Errors
-    /// `limit` for more than [`limits::REFERRERS`](crate::limits::REFERRERS) entries or
-    /// [`limits::REFERRERS_PAGES`](crate::limits::REFERRERS_PAGES) pages; else as
-    /// [`by_tag`](Self::by_tag).
+    /// As [`by_tag`](Self::by_tag). A list that is too long is an answer: [`Listing::cut`].
     pub async fn referrers(&self, subject: &Subject, role: Role) -> Result<Referrers, Failure> {
         self.0.referrers(subject, role).await
     }

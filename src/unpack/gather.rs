@@ -13,7 +13,7 @@ use crate::policy::{
     Evidence, Matched, Memory, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport,
 };
 use crate::registry::{
-    Absence, Answer, Client, Descriptor, Manifest, ManifestKind, Referrers, Role,
+    Absence, Answer, Client, Descriptor, Listing, Manifest, ManifestKind, Referrers, Role,
 };
 use crate::sigstore::Roots;
 use crate::trust::{self, CertificateLog, Checker, Rejected, Requirements, VerifiedSignature};
@@ -150,15 +150,16 @@ impl Look<'_> {
     async fn referrers(
         &self,
         spot: Spot<'_>,
-        listed: Result<Vec<Descriptor>, PlaceAnswer>,
+        listing: Result<Listing, PlaceAnswer>,
         seen: &mut Vec<Digest>,
         evidence: &mut Evidence,
     ) {
-        let mut listed = match listed {
-            Ok(listed) => listed,
+        let listing = match listing {
+            Ok(listing) => listing,
             Err(answer) => return put_place(evidence, spot, answer),
         };
-        listed.retain(|descriptor| !seen.contains(&descriptor.digest));
+        let mut listed: Vec<&Descriptor> =
+            listing.candidates().filter(|descriptor| !seen.contains(&descriptor.digest)).collect();
         if self.done(evidence) {
             listed.clear();
         }
@@ -166,7 +167,7 @@ impl Look<'_> {
         let mut count = 0;
         // In the order of the list, so that two runs come to the same.
         let before = evidence.clone();
-        let mut opened = stream::iter(&listed)
+        let mut opened = stream::iter(listed)
             .map(|descriptor| self.open(spot, descriptor, &before))
             .buffered(limits::PARALLEL);
         while let Some(result) = opened.next().await {
@@ -179,7 +180,12 @@ impl Look<'_> {
                 break;
             }
         }
-        put_place(evidence, spot, PlaceAnswer::There { count });
+        // Where there may be more, what was not found is not known to be absent.
+        let answer = match listing.cut() {
+            Some(cut) if !self.done(evidence) => PlaceAnswer::Failed(cut),
+            _ => PlaceAnswer::There { count },
+        };
+        put_place(evidence, spot, answer);
     }
 
     /// Opens one referrer. Nothing is found where it is no signature.
@@ -229,10 +235,12 @@ impl Look<'_> {
 }
 
 /// Reads the answer of the referrers API.
-fn listed(answer: Result<Referrers, Failure>) -> Result<Vec<Descriptor>, PlaceAnswer> {
+fn listed(answer: Result<Referrers, Failure>) -> Result<Listing, PlaceAnswer> {
     match answer {
-        Ok(Referrers::Listed(found)) if found.is_empty() => {
-            Err(PlaceAnswer::Absent { detail: "an empty list".to_owned() })
+        Ok(Referrers::Listed(found))
+            if found.candidates().next().is_none() && found.cut().is_none() =>
+        {
+            Err(PlaceAnswer::Absent { detail: "no signature listed".to_owned() })
         }
         Ok(Referrers::Listed(found)) => Ok(found),
         Ok(Referrers::NoApi(absence)) => Err(PlaceAnswer::NoApi { detail: said(&absence) }),
@@ -240,12 +248,11 @@ fn listed(answer: Result<Referrers, Failure>) -> Result<Vec<Descriptor>, PlaceAn
     }
 }
 
-/// Reads the index under the fallback tag. Its descriptors say nothing that can be relied on: every
-/// manifest is opened.
+/// Reads the index under the fallback tag.
 fn tagged(
     subject: Digest,
     answer: Result<Answer<Manifest>, Failure>,
-) -> Result<Vec<Descriptor>, PlaceAnswer> {
+) -> Result<Listing, PlaceAnswer> {
     let manifest = match answer {
         // GitLab takes the name of this tag for the digest in it, and so has no such tag.
         Ok(Answer::There(manifest)) if manifest.digest == subject => {
@@ -261,18 +268,7 @@ fn tagged(
         let message = format!("what lies under the fallback tag of `{subject}` is no index");
         return Err(PlaceAnswer::Failed(Failure::new(Class::Malformed, message)));
     };
-    let found: Result<Vec<Descriptor>, Failure> =
-        index.manifests.iter().map(Descriptor::try_from).collect();
-    let found = found.map_err(PlaceAnswer::Failed)?;
-    if found.len() > limits::REFERRERS {
-        let message = format!(
-            "{} referrers of `{subject}`; at most {} are looked at",
-            found.len(),
-            limits::REFERRERS
-        );
-        return Err(PlaceAnswer::Failed(Failure::new(Class::Limit, message)));
-    }
-    Ok(found)
+    Listing::of_fallback(index).map_err(PlaceAnswer::Failed)
 }
 
 fn put_place(evidence: &mut Evidence, spot: Spot<'_>, answer: PlaceAnswer) {

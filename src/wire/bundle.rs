@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 /// The media type of what this program writes, as cosign writes it.
 pub const BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// The same version in the spelling of before.
-const OLD_SPELLING: &str = "application/vnd.dev.sigstore.bundle+json;version=0.3";
+pub(super) const OLD_SPELLING: &str = "application/vnd.dev.sigstore.bundle+json;version=0.3";
 /// The version in which a log's promise is enough.
 pub(super) const OLD_BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle+json;version=0.1";
 /// The versions before, which bring a chain of certificates, and need less proof: never taken from

@@ -6,6 +6,7 @@
 
 use super::bundle::BUNDLE_TYPE;
 use super::json;
+use super::referrer::TypeHint;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::Digest;
@@ -65,11 +66,16 @@ impl FallbackIndex {
     /// Adds the manifest of a bundle.
     ///
     /// # Errors
-    /// `limit`: there would be more than readers look at.
+    /// `limit`: there are as many as readers look at already.
     pub fn push(&mut self, manifest: &[u8]) -> Result<(), Failure> {
-        if self.manifests.len() >= limits::REFERRERS {
+        let signs = |entry: &Value| {
+            let kind = entry.get("artifactType").and_then(Value::as_str);
+            TypeHint::of(kind) == TypeHint::Signature
+        };
+        let signatures = self.manifests.iter().filter(|entry| signs(entry)).count();
+        if signatures >= limits::REFERRERS || self.manifests.len() >= limits::INDEX_ENTRIES {
             let message = format!(
-                "the image has {} referrers under the fallback tag; with more, none would be read",
+                "the image has {} referrers under the fallback tag, {signatures} of them signatures; one more would not be read",
                 self.manifests.len()
             );
             return Err(Failure::new(Class::Limit, message)
@@ -129,10 +135,13 @@ mod tests {
 
     #[test]
     fn an_index_does_not_grow_beyond_what_is_read() {
-        let mut index = FallbackIndex::default();
+        let sbom = json!({"artifactType": "application/spdx+json"});
+        let mut index = FallbackIndex { manifests: vec![sbom; 1_000], ..FallbackIndex::default() };
         for _ in 0..limits::REFERRERS {
             index.push(b"{}").unwrap();
         }
+        assert_eq!(index.push(b"{}").map_err(|failure| failure.class()), Err(Class::Limit));
+        index.manifests = vec![json!({"artifactType": "text"}); limits::INDEX_ENTRIES];
         assert_eq!(index.push(b"{}").map_err(|failure| failure.class()), Err(Class::Limit));
     }
 }

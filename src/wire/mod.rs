@@ -25,7 +25,9 @@ pub use detached::{Detached, FileSignature, read_bundle, read_certificate_file, 
 pub use evidence::{LegacyEvidence, LogEntry, read_certificates, read_timestamp};
 pub use fallback::FallbackIndex;
 pub use payload::{Claims, Payload};
-pub use referrer::{EMPTY_CONFIG, Referrer, SubjectDescriptor, write_referrer};
+pub use referrer::{
+    EMPTY_CONFIG, Referrer, SIGNATURE_TYPES, SubjectDescriptor, TypeHint, write_referrer,
+};
 pub use rekor::{LogAnswer, LogProof, LoggedEntry, hashedrekord, leaf_hash};
 pub use signatures::{LegacyCandidate, Signatures};
 pub use statement::{

@@ -3,7 +3,7 @@
 //! Source: `reference/cosign.md` 1b. Annotations and types are the registry's word: they only ever
 //! decide what is looked at, never what is trusted.
 
-use super::bundle::{ANY_BUNDLE_TYPE, BUNDLE_TYPE};
+use super::bundle::{ANY_BUNDLE_TYPE, BUNDLE_TYPE, OLD_SPELLING};
 use super::json;
 use super::statement::SIGN_PREDICATE;
 use crate::class::{Class, Failure};
@@ -22,6 +22,41 @@ const LEGACY_TYPE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
 /// A signature of the Notary Project (notaryproject/specifications, signature-specification.md).
 const NOTARY_TYPE: &str = "application/vnd.cncf.notary.signature";
 const PREDICATE: &str = "dev.sigstore.bundle.predicateType";
+
+/// The types by which a registry that filters is asked for signatures: all that signatures are
+/// listed under, and the one that says nothing, under which cosign 2 lists bundles.
+pub const SIGNATURE_TYPES: [&str; 5] =
+    [BUNDLE_TYPE, LEGACY_TYPE, OLD_SPELLING, NOTARY_TYPE, EMPTY_TYPE];
+
+/// What the artifact type that a list names says of a referrer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TypeHint {
+    /// It calls itself a signature, of whatever kind.
+    Signature,
+    /// Nothing: registries leave types out, or write one that any manifest can have.
+    Unknown,
+    /// It calls itself something else.
+    Other,
+}
+
+impl TypeHint {
+    /// Reads the type of an entry of a list.
+    #[must_use]
+    pub fn of(artifact_type: Option<&str>) -> Self {
+        let kind = artifact_type.unwrap_or_default();
+        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| kind.starts_with(prefix));
+        if starts(&[ANY_BUNDLE_TYPE, LEGACY_TYPE, NOTARY_TYPE]) {
+            Self::Signature
+        } else if kind.is_empty()
+            || starts(&["application/vnd.oci.", "application/vnd.docker."])
+            || starts(&["application/octet-stream", "application/json"])
+        {
+            Self::Unknown
+        } else {
+            Self::Other
+        }
+    }
+}
 
 /// What a referrer is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,6 +205,21 @@ mod tests {
         ));
         assert_eq!(parse(BUNDLE_TYPE, Some("https://slsa.dev/provenance/v1")), Referrer::Other);
         assert_eq!(parse("text/spdx+json", None), Referrer::Other);
+    }
+
+    #[test]
+    fn the_type_in_a_list_only_tells_what_to_look_at_first() {
+        for kind in SIGNATURE_TYPES.iter().filter(|kind| **kind != EMPTY_TYPE) {
+            assert_eq!(TypeHint::of(Some(kind)), TypeHint::Signature, "{kind}");
+        }
+        let older = "application/vnd.dev.sigstore.bundle+json;version=0.1";
+        assert_eq!(TypeHint::of(Some(older)), TypeHint::Signature);
+        for kind in [None, Some(""), Some(EMPTY_TYPE), Some(OCI_IMAGE_MEDIA_TYPE)] {
+            assert_eq!(TypeHint::of(kind), TypeHint::Unknown, "{kind:?}");
+        }
+        for kind in ["application/spdx+json", "application/vnd.dev.cosign.artifact.sbom.v1+json"] {
+            assert_eq!(TypeHint::of(Some(kind)), TypeHint::Other, "{kind}");
+        }
     }
 
     #[test]

@@ -419,12 +419,3 @@ fn a_referrer_that_cannot_be_had_is_no_absence_and_does_not_hide_a_good_one() {
         world.install().assert_silent_success();
     }
 }
-
-#[test]
-fn more_referrers_than_are_looked_at_are_a_limit() {
-    let world = World::new();
-    for number in 0..=limits::REFERRERS {
-        world.registry.push_referrer(REPO, &world.image, "text/plain", &number.to_be_bytes());
-    }
-    world.install().assert_refused("limit");
-}

@@ -311,6 +311,7 @@ fn the_number_of_layers_is_bounded_at_the_limit() {
     let limit = luet_cosign::limits::LEGACY_SIGNATURES;
     assert!(fetch(Some(MANIFEST), &layers(limit)).is_ok());
     assert_eq!(fetch(Some(MANIFEST), &layers(limit + 1)).err(), Some(Class::Limit));
+    let limit = luet_cosign::limits::INDEX_ENTRIES;
     assert!(fetch(Some(INDEX), &manifests(limit)).is_ok());
     assert_eq!(fetch(Some(INDEX), &manifests(limit + 1)).err(), Some(Class::Limit));
     let many = format!("{{\"schemaVersion\":2,\"layers\":[{}0]}}", "0,".repeat(1_000_000));

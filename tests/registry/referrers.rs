@@ -13,7 +13,10 @@ const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 fn list(registry: &TestRegistry, image: &Image) -> Result<Vec<Descriptor>, Class> {
     let client = client_with(|config| config.credentials = logged_in(&registry.host()));
     match run(client.referrers(&subject(&registry.name("a/b"), &image.digest), Role::Image)) {
-        Ok(Referrers::Listed(list)) => Ok(list),
+        Ok(Referrers::Listed(list)) => match list.cut() {
+            Some(failure) => Err(failure.class()),
+            None => Ok(list.candidates().cloned().collect()),
+        },
         Ok(Referrers::NoApi(absence)) => panic!("{absence:?}"),
         Err(failure) => Err(failure.class()),
     }
@@ -63,7 +66,67 @@ fn more_than_the_limit_is_limit() {
     let (registry, image) =
         with_referrers(Options { page: 1, ..Options::default() }, limits::REFERRERS_PAGES + 1);
     assert_eq!(list(&registry, &image), Err(Class::Limit));
-    assert_eq!(registry.requests().len(), limits::REFERRERS_PAGES);
+    // And once more, to see whether the registry filters.
+    assert_eq!(registry.requests().len(), limits::REFERRERS_PAGES + 1);
+}
+
+#[test]
+fn a_list_that_is_cut_still_says_what_was_found() {
+    let (registry, image) =
+        with_referrers(Options { page: 1, ..Options::default() }, limits::REFERRERS_PAGES + 1);
+    let subject = subject(&registry.name("a/b"), &image.digest);
+    let Ok(Referrers::Listed(list)) = run(client().referrers(&subject, Role::Image)) else {
+        panic!("no list")
+    };
+    assert_eq!(list.candidates().count(), limits::REFERRERS_PAGES);
+    assert_eq!(list.cut().map(|failure| failure.class()), Some(Class::Limit));
+}
+
+#[test]
+fn a_registry_that_filters_is_asked_by_type_where_the_list_is_too_long() {
+    for (filters, expected) in [(true, Ok(3)), (false, Err(Class::Limit))] {
+        let options = Options { page: 2, filters, ..Options::default() };
+        let (registry, image) = with_referrers(options, 3);
+        for number in 0..2 * limits::REFERRERS_PAGES {
+            registry.push_referrer("a/b", &image, "text/spdx+json", &number.to_be_bytes());
+        }
+        assert_eq!(list(&registry, &image).map(|found| found.len()), expected, "{filters}");
+        assert!(registry.requests().len() <= limits::REFERRERS_PAGES + 7);
+    }
+}
+
+#[test]
+fn a_short_list_is_asked_for_once() {
+    let options = Options { filters: true, ..Options::default() };
+    let (registry, image) = with_referrers(options, 3);
+    assert_eq!(list(&registry, &image).unwrap().len(), 3);
+    assert_eq!(registry.requests().len(), 1);
+}
+
+#[test]
+fn what_calls_itself_something_else_is_no_candidate_and_does_not_count() {
+    let (registry, image) = with_referrers(Options { page: 1_000, ..Options::default() }, 1);
+    for number in 0..200_u32 {
+        registry.push_referrer("a/b", &image, "application/spdx+json", &number.to_be_bytes());
+    }
+    assert_eq!(list(&registry, &image).unwrap().len(), 1);
+}
+
+#[test]
+fn what_names_itself_a_signature_comes_before_what_does_not_say() {
+    let (registry, image) = with_referrers(Options { page: 1_000, ..Options::default() }, 2);
+    for number in 0..u32::try_from(limits::REFERRERS).unwrap() {
+        let unnamed = "application/vnd.oci.empty.v1+json";
+        registry.push_referrer("a/b", &image, unnamed, &number.to_be_bytes());
+    }
+    let subject = subject(&registry.name("a/b"), &image.digest);
+    let Ok(Referrers::Listed(list)) = run(client().referrers(&subject, Role::Image)) else {
+        panic!("no list")
+    };
+    let types: Vec<_> = list.candidates().map(|found| found.artifact_type.clone()).collect();
+    assert_eq!(types.len(), limits::REFERRERS);
+    assert_eq!(types[..2], [Some(BUNDLE.to_owned()), Some(BUNDLE.to_owned())]);
+    assert_eq!(list.cut().map(|failure| failure.class()), Some(Class::Limit));
 }
 
 #[test]
@@ -78,7 +141,7 @@ fn a_list_that_never_ends_ends() {
             Some(call.good().header("Link", &next))
         });
         assert_eq!(list(&registry, &image), Err(Class::Limit), "{name}");
-        assert!(registry.requests().len() <= limits::REFERRERS_PAGES, "{name}");
+        assert!(registry.requests().len() <= limits::REFERRERS_PAGES + 1, "{name}");
     }
 }
 

@@ -32,6 +32,8 @@ pub struct Options {
     pub referrers: bool,
     /// Referrers per page.
     pub page: usize,
+    /// Whether it lists one type of referrers alone where it is asked to.
+    pub filters: bool,
     pub auth: Auth,
     /// Every answer comes so much later, which makes round trips countable.
     pub latency: Duration,
@@ -45,6 +47,7 @@ impl Default for Options {
         Self {
             referrers: true,
             page: 100,
+            filters: false,
             auth: Auth::None,
             latency: Duration::ZERO,
             absolute_locations: false,
@@ -631,12 +634,16 @@ fn referrers(
     subject: &str,
 ) -> Answer {
     let Some(repo) = state.repos.get(name) else { return Answer::error(404, "NAME_UNKNOWN") };
+    let wanted = request.query("artifactType").filter(|_| options.filters);
     let mut list = Vec::new();
     for (digest, (media_type, bytes)) in &repo.manifests {
         let Ok(document) = serde_json::from_slice::<Value>(bytes) else { continue };
         if document["subject"]["digest"].as_str() == Some(subject) {
             let artifact_type =
                 document["artifactType"].as_str().or(document["config"]["mediaType"].as_str());
+            if wanted.as_deref().is_some_and(|wanted| artifact_type != Some(wanted)) {
+                continue;
+            }
             list.push(json!({
                 "mediaType": media_type, "size": bytes.len(), "digest": digest, "artifactType": artifact_type,
                 "annotations": document.get("annotations").cloned().unwrap_or_else(|| json!({})),
@@ -648,8 +655,15 @@ fn referrers(
     let more = start + page.len() < list.len();
     let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": page});
     let answer = Answer::new(200).header("Content-Type", INDEX).body(index.to_string());
-    let next =
-        format!("</v2/{name}/referrers/{subject}?last={}>; rel=\"next\"", start + options.page);
+    let answer = match &wanted {
+        Some(_) => answer.header("OCI-Filters-Applied", "artifactType"),
+        None => answer,
+    };
+    let query = wanted.map_or_else(String::new, |wanted| {
+        format!("&artifactType={}", wanted.replace('+', "%2B").replace(';', "%3B"))
+    });
+    let last = start + options.page;
+    let next = format!("</v2/{name}/referrers/{subject}?last={last}{query}>; rel=\"next\"");
     if more { answer.header("Link", &next) } else { answer }
 }
 

@@ -9,21 +9,21 @@ use super::{Attached, Place, ROUNDS, authority};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Repository, Subject, Tag};
-use crate::registry::{Answer, Descriptor, ManifestKind, Referrers, Role};
+use crate::registry::{Answer, Listing, ManifestKind, Referrers, Role};
 use crate::trust::{self, Checker, PrivateKey, Requirements, VerifiedSignature};
 use crate::wire::{self, Bundle, BundleSource, FallbackIndex, Referrer, SubjectDescriptor};
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use oci_distribution::manifest::{OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Place<'_> {
     /// Signs a statement about `subject` and attaches it, unless the same signer already signed
     /// exactly that.
     ///
     /// # Errors
-    /// Those of the registry; `state` where no lock can be had; `registry` where what was written
-    /// does not come back.
+    /// Those of the registry; `state` where no lock can be had; `limit` where so many are there that
+    /// nobody would look at one more; `registry` where what was written does not come back.
     pub async fn attach_bundle(
         &self,
         subject: &SubjectDescriptor,
@@ -35,8 +35,10 @@ impl Place<'_> {
         let _lock = self.lock(&tag)?;
         let (authority, requirements) = ([authority(key)], Requirements::default());
         let checker = Checker::new(&authority, &requirements);
-        let listed = self.listed(&subject.digest, &tag).await?;
-        let mut opened = stream::iter(&listed)
+        let listings = self.listed(&subject.digest, &tag).await?;
+        let candidates: BTreeSet<&Digest> =
+            listings.iter().flat_map(Listing::candidates).map(|entry| &entry.digest).collect();
+        let mut opened = stream::iter(candidates)
             .map(|manifest| self.verified(manifest, &subject.digest, &checker))
             .buffered(limits::PARALLEL);
         while let Some(found) = opened.next().await {
@@ -46,6 +48,9 @@ impl Place<'_> {
             {
                 return Ok(Attached { signature, already: true });
             }
+        }
+        if !listings.iter().all(Listing::has_room) {
+            return Err(too_many(&subject.digest));
         }
         let manifest = self.write(subject, annotations, key, now).await?;
         // (read back) Everything comes from the registry, and our own checker has the last word.
@@ -109,33 +114,23 @@ impl Place<'_> {
         Err(super::replaced(self.repository, tag))
     }
 
-    /// Returns every referrer that the registry or the fallback index lists.
-    async fn listed(&self, digest: &Digest, tag: &Tag) -> Result<Vec<Digest>, Failure> {
+    /// Returns what the registry and the fallback index list.
+    async fn listed(&self, digest: &Digest, tag: &Tag) -> Result<Vec<Listing>, Failure> {
         let subject = Subject { repository: self.repository.clone(), digest: *digest };
         let (listed, tagged) = tokio::join!(
             self.client.referrers(&subject, Role::Image),
             self.client.by_tag(self.repository, tag, Role::Image)
         );
-        let mut all: Vec<Digest> = match listed? {
-            Referrers::Listed(listed) => {
-                listed.iter().map(|descriptor| descriptor.digest).collect()
-            }
-            Referrers::NoApi(_) => Vec::new(),
-        };
+        let mut all = Vec::new();
+        if let Referrers::Listed(listed) = listed? {
+            all.push(listed);
+        }
         if let Answer::There(manifest) = tagged?
             && manifest.digest != *digest
             && let ManifestKind::Index(index) = &manifest.kind
         {
-            all.extend(
-                index
-                    .manifests
-                    .iter()
-                    .filter_map(|entry| Descriptor::try_from(entry).ok())
-                    .map(|descriptor| descriptor.digest),
-            );
+            all.push(Listing::of_fallback(index)?);
         }
-        all.sort_unstable();
-        all.dedup();
         Ok(all)
     }
 
@@ -161,6 +156,13 @@ impl Place<'_> {
             self.client.blob(self.repository, &digest, bytes, limits::BUNDLE_BYTES).await?;
         Ok(trust::check_bundle(&Bundle::parse(&bundle, BundleSource::Registry)?, image, checker)?)
     }
+}
+
+fn too_many(image: &Digest) -> Failure {
+    let message =
+        format!("`{image}` has so many referrers that one more signature would not be looked at");
+    Failure::new(Class::Limit, message)
+        .hint("remove referrers that are not needed, or sign with `--format legacy`")
 }
 
 fn nowhere_to_list(repository: &Repository) -> Failure {

@@ -1,0 +1,166 @@
+//! More referrers than anybody looks at: by accident, for scans add one a day, or because somebody
+//! wants that no signature is found.
+
+use super::*;
+use luet_cosign::limits;
+
+const SBOM: &str = "application/spdx+json";
+/// What cosign 2 writes into a fallback index for a bundle.
+const UNNAMED: &str = "application/vnd.oci.empty.v1+json";
+/// More than are looked at.
+const MANY: usize = limits::REFERRERS + 72;
+
+impl World {
+    fn in_one_page() -> Self {
+        Self::with(Options { page: 10_000, ..Options::default() })
+    }
+
+    /// Adds referrers of a type that are nobody's signature.
+    fn crowd(&self, kind: &str, count: usize) -> Vec<String> {
+        let push = |number: usize| {
+            self.registry.push_referrer(REPO, &self.image, kind, &number.to_be_bytes())
+        };
+        (0..count).map(push).collect()
+    }
+
+    fn attach_good(&self) -> String {
+        self.attach(self.bundle("acme").to_string().as_bytes())
+    }
+
+    /// Lists referrers under the fallback tag, each with the type that the list names.
+    fn list_as(&self, entries: &[(&[String], Option<&str>)]) {
+        let list: Vec<Value> = entries
+            .iter()
+            .flat_map(|(digests, kind)| digests.iter().map(move |digest| (digest, kind)))
+            .map(|(digest, kind)| {
+                let mut entry = json!({
+                    "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                    "size": self.registry.manifest(REPO, digest).unwrap().1.len(),
+                    "digest": digest,
+                });
+                if let Some(kind) = kind {
+                    entry["artifactType"] = json!(kind);
+                }
+                entry
+            })
+            .collect();
+        let index = "application/vnd.oci.image.index.v1+json";
+        let document = json!({"schemaVersion": 2, "mediaType": index, "manifests": list});
+        let tag = self.image.digest.replace(':', "-");
+        let bytes = document.to_string();
+        self.registry.push_manifest(REPO, Some(&tag), index, bytes.as_bytes());
+    }
+
+    fn lax(self) -> Self {
+        Self { plugin: self.plugin.env("LUET_COSIGN_ALLOW_UNSIGNED", "*"), ..self }
+    }
+}
+
+#[test]
+fn two_hundred_sboms_hide_no_signature_and_cost_no_request() {
+    let few = World::in_one_page();
+    few.attach_good();
+    few.install().assert_silent_success();
+    let world = World::in_one_page();
+    world.crowd(SBOM, MANY);
+    world.attach_good();
+    world.install().assert_silent_success();
+    assert_eq!(world.registry.requests().len(), few.registry.requests().len());
+}
+
+#[test]
+fn two_hundred_sboms_do_not_make_an_unsigned_image_undecidable() {
+    let world = World::in_one_page();
+    world.crowd(SBOM, MANY);
+    world.install().assert_refused("unsigned");
+}
+
+#[test]
+fn two_hundred_sboms_do_not_keep_anybody_from_signing() {
+    for world in [World::in_one_page(), World::without_api()] {
+        let sboms = world.crowd(SBOM, MANY);
+        if world.registry.manifest(REPO, &sboms[0]).is_some() {
+            world.list_as(&[(&sboms, Some(SBOM))]);
+        }
+        let sign = ["sign", "--key", "acme.key", "--format", "bundle", &world.name()];
+        for expected in [false, true] {
+            let output = world.plugin.run(sign);
+            assert!(output.status.success(), "{output:?}");
+            let again = String::from_utf8_lossy(&output.stderr).contains("already signed");
+            assert_eq!(again, expected, "{output:?}");
+        }
+        world.install().assert_silent_success();
+    }
+}
+
+#[test]
+fn a_good_bundle_at_the_end_of_a_fallback_index_is_found_whatever_its_type_is_said_to_be() {
+    for kind in [Some(BUNDLE), Some(UNNAMED), None] {
+        let world = World::without_api();
+        let sboms = world.crowd(SBOM, MANY);
+        let good = world.attach_good();
+        world.list_as(&[(&sboms, Some(SBOM)), (&[good], kind)]);
+        world.install().assert_silent_success();
+    }
+}
+
+#[test]
+fn a_fallback_index_is_never_filtered_by_what_it_says() {
+    let world = World::without_api();
+    let sboms = world.crowd(SBOM, 20);
+    let good = world.attach_good();
+    world.list_as(&[(&sboms, Some(SBOM)), (&[good], Some(SBOM))]);
+    world.install().assert_silent_success();
+}
+
+#[test]
+fn more_that_may_be_signatures_than_are_looked_at_are_a_limit_and_never_unsigned() {
+    for kind in [BUNDLE, UNNAMED] {
+        let world = World::in_one_page().lax();
+        world.crowd(kind, MANY);
+        world.install().assert_refused("limit");
+    }
+    let world = World::without_api().lax();
+    let crowd = world.crowd(SBOM, MANY);
+    world.list_as(&[(&crowd, Some(SBOM))]);
+    world.install().assert_refused("limit");
+}
+
+#[test]
+fn a_list_of_too_many_pages_is_a_limit_where_the_registry_does_not_filter() {
+    for (filters, expected) in [(false, "limit"), (true, "unsigned")] {
+        let world = World::with(Options { page: 10, filters, ..Options::default() });
+        world.crowd(SBOM, MANY);
+        world.install().assert_refused(expected);
+    }
+    // Among the first pages it is found all the same.
+    let world = World::with(Options { page: 100, filters: true, ..Options::default() });
+    world.crowd(SBOM, 1_200);
+    world.attach_good();
+    world.install().assert_silent_success();
+}
+
+#[test]
+fn a_good_signature_among_those_that_are_looked_at_is_enough() {
+    let world = World::without_api();
+    let strangers = world.crowd(BUNDLE, MANY);
+    let good = world.attach_good();
+    let (before, after) = strangers.split_at(limits::REFERRERS - 1);
+    world.list_as(&[
+        (before, Some(BUNDLE)),
+        (std::slice::from_ref(&good), Some(BUNDLE)),
+        (after, Some(BUNDLE)),
+    ]);
+    world.install().assert_silent_success();
+    world.list_as(&[(&strangers, Some(BUNDLE)), (&[good], Some(BUNDLE))]);
+    world.install().assert_refused("limit");
+}
+
+#[test]
+fn where_one_more_would_not_be_looked_at_none_is_signed() {
+    let world = World::in_one_page();
+    world.crowd(BUNDLE, MANY);
+    let output =
+        world.plugin.run(["sign", "--key", "acme.key", "--format", "bundle", &world.name()]);
+    assert_eq!(output.status.code(), Some(20), "{output:?}");
+}
