@@ -9,9 +9,10 @@ use crate::limits;
 use crate::name::{Digest, Repository};
 use crate::registry::{BlobStream, Client};
 use crate::tree::{Layer, Limits, read_layer};
+use crate::wire::json;
 use bytes::Bytes;
 use oci_distribution::manifest::{OciDescriptor, OciImageManifest};
-use serde_json::Value;
+use serde::Deserialize;
 use std::io::Read;
 use tokio::sync::mpsc;
 
@@ -127,6 +128,16 @@ impl Read for Pieces {
     }
 }
 
+#[derive(Deserialize)]
+struct ConfigWire {
+    rootfs: RootWire,
+}
+
+#[derive(Deserialize)]
+struct RootWire {
+    diff_ids: Vec<String>,
+}
+
 /// Fetches the configuration of `image` and reads which layers belong to it.
 ///
 /// # Errors
@@ -143,15 +154,7 @@ pub async fn diff_ids(
     let bytes = client
         .blob(repository, &image.config.digest.parse()?, size, limits::CONFIG_BLOB_BYTES)
         .await?;
-    let value: Value = serde_json::from_slice(&bytes)
-        .map_err(|error| malformed(&format!("is not JSON: {error}")))?;
-    let list = value
-        .pointer("/rootfs/diff_ids")
-        .and_then(Value::as_array)
-        .ok_or_else(|| malformed("names no layers"))?;
-    list.iter()
-        .map(|digest| {
-            digest.as_str().ok_or_else(|| malformed("names a layer without a digest"))?.parse()
-        })
-        .collect()
+    let config: ConfigWire = json::parse_as(&bytes)
+        .map_err(|failure| failure.within("the configuration of the image"))?;
+    config.rootfs.diff_ids.iter().map(|digest| digest.parse()).collect()
 }

@@ -50,7 +50,11 @@ pub const REFERRERS_PAGES: usize = 10;
 /// Referrers in one list that are looked at, of those that may be signatures.
 pub const REFERRERS: usize = 128;
 /// Entries of one index: platforms of an image, a page of referrers, or those under a fallback tag.
-pub const INDEX_ENTRIES: usize = 8_192;
+pub const INDEX_ENTRIES: usize = 4_096;
+/// The manifest of a referrer, in bytes (usual: 1 KiB): eight are held at the same time.
+pub const REFERRER_BYTES: u64 = 1 << 20;
+/// A Sigstore bundle at an image, in bytes (usual: 5 to 20 KiB): eight are held at the same time.
+pub const IMAGE_BUNDLE_BYTES: u64 = 1 << 20;
 /// Layers of one signature manifest, that is, legacy signatures of one image (cosign: 1,000).
 pub const LEGACY_SIGNATURES: usize = 1_000;
 /// The signed payload of a legacy signature, in bytes.
@@ -58,7 +62,7 @@ pub const PAYLOAD_BYTES: u64 = 64 << 10;
 /// Payloads under one `.sig` tag that are fetched because a trusted key may have signed them by
 /// another hash than SHA-256.
 pub const PAYLOADS: usize = 128;
-/// A Sigstore bundle, in bytes.
+/// A Sigstore bundle of a file, in bytes.
 pub const BUNDLE_BYTES: u64 = 4 << 20;
 /// A file of attestations, in bytes: one of them has at most [`BUNDLE_BYTES`].
 pub const ATTESTATIONS_BYTES: u64 = 8 << 20;
@@ -67,7 +71,7 @@ pub const ATTESTATIONS: usize = 64;
 /// A signature or certificate of a file, in bytes.
 pub const SIGNATURE_BYTES: u64 = 64 << 10;
 /// A file that is kept whole because an Ed25519 key may have signed it as it is, in bytes.
-pub const MESSAGE_BYTES: u64 = 256 << 20;
+pub const MESSAGE_BYTES: u64 = 32 << 20;
 /// A list of files with their digests (SHA256SUMS), in bytes.
 pub const SUMS_BYTES: u64 = 16 << 20;
 /// Files of such a list.
@@ -75,6 +79,8 @@ pub const SUMS: usize = 100_000;
 /// What is read of a file at once while its digest is computed, in bytes: small enough for the
 /// processor's own memory.
 pub const FILE_CHUNK_BYTES: usize = 128 << 10;
+/// The log entry beside a legacy signature, in bytes (usual: 2 to 10 KiB).
+pub const LOG_ENTRY_BYTES: usize = 1 << 20;
 /// An answer of a transparency log, in bytes.
 pub const LOG_ANSWER_BYTES: u64 = 1 << 20;
 /// Entries of a log that are kept, so that it is asked once.
@@ -85,6 +91,23 @@ pub const SUBJECTS: usize = 1_024;
 pub const SUBJECT_DIGESTS: usize = 32;
 /// Log entries, and timestamps, of one bundle (sigstore-go: 32 of each).
 pub const BUNDLE_EVIDENCE: usize = 32;
+/// The head of a log's tree, signed (a checkpoint), in bytes (the public log's: 300).
+pub const CHECKPOINT_BYTES: usize = 16 << 10;
+/// Lines of a checkpoint, those of witnesses included: each can cost a signature check.
+pub const CHECKPOINT_LINES: usize = 32;
+/// Hashes of the proof that a log has an entry: as many as a tree of 2^64 entries has levels.
+pub const PROOF_HASHES: usize = 64;
+/// A certificate, or a timestamp of RFC 3161, beside a signature, as text, in bytes (usual: 1 to
+/// 8 KiB).
+pub const TOKEN_BYTES: usize = 64 << 10;
+/// Signature checks that what lies beside one signature may ask for (usual: under 20). Counted
+/// before any is made.
+pub const SIGNATURE_CHECKS: usize = 256;
+/// Signature checks that all signatures of one image may ask for, at about 0.1 ms each: those of
+/// more than [`REFERRERS`] bundles that ask for as much as they may.
+pub const IMAGE_CHECKS: usize = 40_000;
+/// What is parsed to look at all signatures of one image, in bytes.
+pub const IMAGE_PARSED_BYTES: usize = 64 << 20;
 /// Certificates of authorities beside a signature (Fulcio: 2).
 pub const CHAIN: usize = 10;
 /// A trusted root, in bytes (the public one: 7 KiB).
@@ -157,6 +180,9 @@ pub const HELPER_BYTES: u64 = 4 << 20;
 pub const STORE_BYTES: u64 = 1 << 20;
 /// Time to wait for a lock of ours.
 pub const LOCK: Duration = Duration::from_secs(5);
+/// Values and keys of one JSON document: built, each takes up to 200 bytes (1,000 signatures under
+/// one tag: 20,000).
+pub const JSON_VALUES: usize = 65_536;
 /// Depth of a JSON or YAML document.
 pub const DEPTH: usize = 32;
 /// A reference, in bytes.

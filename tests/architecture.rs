@@ -32,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sigstore", &["name", "registry", "store", "trust", "wire"]),
     ("luet", &["config", "name"]),
     // Flows: all above.
-    ("layers", &["name", "registry", "tree"]),
+    ("layers", &["name", "registry", "tree", "wire"]),
     ("session", &["config", "luet", "name", "policy", "registry", "sigstore", "store", "trust"]),
     (
         "unpack",

@@ -56,6 +56,7 @@ pub(super) async fn reply(
         left = left.checked_sub(length(&chunk)).ok_or_else(|| cap.exceeded(&response))?;
         body.extend_from_slice(&chunk);
     }
+    body.shrink_to_fit();
     Ok(Reply {
         status: response.status(),
         headers: response.headers().clone(),

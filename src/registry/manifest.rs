@@ -15,7 +15,6 @@ use oci_distribution::manifest::{
     OciImageManifest,
 };
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 
 /// What every request for a manifest accepts: both spellings of an image and of an index.
 pub(super) const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
@@ -85,8 +84,6 @@ pub struct Descriptor {
     /// The artifact type, where one is named. A hint: registries and clients are known to write
     /// wrong ones (cosign #4641).
     pub artifact_type: Option<String>,
-    /// The annotations.
-    pub annotations: BTreeMap<String, String>,
 }
 
 impl TryFrom<&OciDescriptor> for Descriptor {
@@ -98,7 +95,6 @@ impl TryFrom<&OciDescriptor> for Descriptor {
             size: size(from.size)?,
             media_type: from.media_type.clone(),
             artifact_type: from.artifact_type.clone(),
-            annotations: from.annotations.clone().unwrap_or_default(),
         })
     }
 }
@@ -112,7 +108,6 @@ impl TryFrom<&ImageIndexEntry> for Descriptor {
             size: size(from.size)?,
             media_type: from.media_type.clone(),
             artifact_type: from.artifact_type.clone(),
-            annotations: from.annotations.clone().unwrap_or_default(),
         })
     }
 }
@@ -243,13 +238,20 @@ fn kind(
     check_objects(document, list)?;
     let wrong = |error: serde_json::Error| malformed(format!("not a `{media_type}`: {error}"));
     if is_image(media_type) {
-        let image: OciImageManifest = serde::Deserialize::deserialize(value).map_err(wrong)?;
+        let mut image: OciImageManifest = serde::Deserialize::deserialize(value).map_err(wrong)?;
+        // Nobody asks for these, and they can be all of 4 MiB.
+        image.annotations = None;
+        for layer in image.layers.iter_mut().chain([&mut image.config]).chain(&mut image.subject) {
+            (layer.annotations, layer.urls) = (None, None);
+        }
         for descriptor in image.layers.iter().chain([&image.config]).chain(&image.subject) {
             Descriptor::try_from(descriptor)?;
         }
         Ok(ManifestKind::Image(image))
     } else {
-        let index: OciImageIndex = serde::Deserialize::deserialize(value).map_err(wrong)?;
+        let mut index: OciImageIndex = serde::Deserialize::deserialize(value).map_err(wrong)?;
+        index.annotations = None;
+        index.manifests.iter_mut().for_each(|entry| entry.annotations = None);
         for entry in &index.manifests {
             Descriptor::try_from(entry)?;
         }
