@@ -36,6 +36,8 @@ mod evidence;
 mod faults;
 #[path = "hostile/files.rs"]
 mod files;
+#[path = "hostile/memory.rs"]
+mod memory;
 #[path = "hostile/network.rs"]
 mod network;
 #[path = "hostile/passes.rs"]

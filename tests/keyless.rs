@@ -31,6 +31,8 @@ mod pins;
 mod remembered;
 #[path = "keyless/vectors.rs"]
 mod vectors;
+#[path = "keyless/work.rs"]
+mod work;
 
 use luet_cosign::class::Failure;
 use luet_cosign::name::Digest;

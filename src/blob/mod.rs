@@ -88,6 +88,7 @@ pub async fn verify(
     request: &Request,
     progress: &Progress<'_>,
 ) -> Result<Answer, Failure> {
+    session.client().watch();
     // (1) What lies beside the file; it says what of the file has to be known.
     let signature = sources.load(session).await?;
     let needs = match &request.wanted {

@@ -245,6 +245,12 @@ impl Client {
         self.0.clock.deadline()
     }
 
+    /// Holds this process to the deadline, also where it makes no request: checking what a stranger
+    /// wrote takes time as well.
+    pub fn watch(&self) {
+        self.0.transport.watch();
+    }
+
     /// Holds the deadline still while something else takes its time: hashing `Dest`, waiting for a
     /// lock.
     #[must_use]

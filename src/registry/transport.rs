@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Instant;
 
 /// Whom a request goes to, which decides what is trusted on the way.
@@ -47,6 +47,7 @@ pub(super) struct Transport {
     clients: Mutex<BTreeMap<Kind, reqwest::Client>>,
     tls: Mutex<BTreeMap<Option<Registry>, ClientConfig>>,
     requests: AtomicU64,
+    watched: Once,
 }
 
 impl Transport {
@@ -57,12 +58,22 @@ impl Transport {
             clients: Mutex::default(),
             tls: Mutex::default(),
             requests: AtomicU64::new(0),
+            watched: Once::new(),
         }
     }
 
     /// Returns how many requests were sent.
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Starts the thread that ends this process when the deadline is long over; once.
+    pub(super) fn watch(&self) {
+        self.watched.call_once(|| {
+            if let Some(end) = self.config.overdue {
+                Arc::clone(&self.clock).watch(end);
+            }
+        });
     }
 
     /// Sends one request and waits for the head of its answer, until `deadline`, and no longer than
@@ -83,11 +94,8 @@ impl Transport {
             Some(_) => deadline,
             None => deadline.min(Instant::now() + self.config.times.idle),
         };
-        if self.requests.fetch_add(1, Ordering::Relaxed) == 0
-            && let Some(end) = self.config.overdue
-        {
-            Arc::clone(&self.clock).watch(end);
-        }
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.watch();
         match tokio::time::timeout_at(limit.into(), client.execute(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(Trouble::from_http(&host, error)),

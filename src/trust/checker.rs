@@ -8,6 +8,7 @@
 //! shape of signature are fetched first.
 
 use super::authority::{Authority, Proven, Roots, Signer};
+use super::budget::Budget;
 use super::certificate::Certificate;
 use super::entry::{Claim, Signed};
 use super::key::PublicKey;
@@ -25,6 +26,7 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// In which form a signature lies at the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +81,8 @@ pub struct Checker<'a> {
     pub roots: Roots,
     /// Whether certificates must have been logged.
     pub certificate_log: CertificateLog,
+    /// What may still be done for this image.
+    pub budget: Arc<Budget>,
 }
 
 impl<'a> Checker<'a> {
@@ -91,6 +95,7 @@ impl<'a> Checker<'a> {
             requirements,
             roots: Roots::default(),
             certificate_log: CertificateLog::default(),
+            budget: Arc::default(),
         }
     }
 }
@@ -136,10 +141,13 @@ impl<'a> Held<'a> {
     ///
     /// # Errors
     /// `identity`: no key opens it, and no identity fits; a legacy key signature names no key, so
-    /// "damaged" and "by a stranger" look the same. Every class of a keyless signature that does
-    /// not hold, and of a log entry that has to.
+    /// "damaged" and "by a stranger" look the same. `limit`: the budget is used up. Every class of
+    /// a keyless signature that does not hold, and of a log entry that has to.
     pub fn check(candidate: &'a LegacyCandidate, checker: &Checker<'a>) -> Result<Self, Rejected> {
         let authorities = checker.authorities;
+        let evidence = &candidate.evidence;
+        let checks = keys(authorities).count() + evidence.checks();
+        checker.budget.spend(checks, evidence.bytes())?;
         let theirs = keys(authorities).filter(|(_, key, _)| {
             key.verify_digest(&candidate.payload, &candidate.signature).is_ok()
         });
@@ -413,14 +421,15 @@ fn claimed(failure: Failure, certificate: Option<&[u8]>) -> Failure {
 /// # Errors
 /// `identity`: none of the authorities signed it. `unsupported`: the signature of a message.
 /// `malformed`: an authority signed something that is no statement. `binding`: it is about another
-/// image, or lacks an annotation that is required. Every class of a keyless signature that does not
-/// hold.
+/// image, or lacks an annotation that is required. `limit`: the budget is used up. Every class of a
+/// keyless signature that does not hold.
 pub fn check_bundle(
     bundle: &Bundle,
     image: &Digest,
     checker: &Checker<'_>,
 ) -> Result<Option<VerifiedSignature>, Rejected> {
     let authorities = checker.authorities;
+    checker.budget.spend(keys(authorities).count() + bundle.checks(), bundle.bytes())?;
     let Content::Envelope(envelope) = &bundle.content else {
         return Err(Failure::new(
             Class::Unsupported,

@@ -6,6 +6,7 @@
 mod algorithm;
 mod attestation;
 mod authority;
+mod budget;
 mod certificate;
 mod checker;
 mod entry;
@@ -28,6 +29,7 @@ mod timestamp;
 pub use algorithm::KeyAlgorithm;
 pub use attestation::{Attestation, AttestedFile, PredicateType, SignedAttestation};
 pub use authority::{Authority, Roots, Signer};
+pub use budget::Budget;
 pub use certificate::{Certificate, SubjectName};
 pub use checker::{
     Checker, Format, Held, Requirements, VerifiedSignature, check_bundle, check_message,

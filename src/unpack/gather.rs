@@ -16,9 +16,12 @@ use crate::registry::{
     Absence, Answer, Client, Descriptor, Listing, Manifest, ManifestKind, Referrers, Role,
 };
 use crate::sigstore::Roots;
-use crate::trust::{self, CertificateLog, Checker, Rejected, Requirements, VerifiedSignature};
+use crate::trust::{
+    self, Budget, CertificateLog, Checker, Rejected, Requirements, VerifiedSignature,
+};
 use crate::wire::{Bundle, BundleSource, Referrer, Signatures};
 use futures_util::stream::{self, StreamExt as _};
+use std::sync::Arc;
 
 mod legacy;
 
@@ -34,6 +37,8 @@ pub(super) struct Look<'a> {
     pub(super) certificate_log: CertificateLog,
     /// Whether to look at everything also after a good signature was found.
     pub(super) thorough: bool,
+    /// What may still be done for this image.
+    pub(super) budget: Arc<Budget>,
 }
 
 /// What became of one thing that calls itself a signature: its form, and the checker's answer.
@@ -78,6 +83,7 @@ impl Look<'_> {
         Checker {
             roots,
             certificate_log: self.certificate_log,
+            budget: Arc::clone(&self.budget),
             ..Checker::new(authorities, self.requirements)
         }
     }
@@ -197,7 +203,7 @@ impl Look<'_> {
     ) -> Result<Vec<Found>, Failure> {
         let manifest = match self
             .client
-            .manifest(spot.repository, &descriptor.digest, limits::MANIFEST_BYTES)
+            .manifest(spot.repository, &descriptor.digest, limits::REFERRER_BYTES)
             .await?
         {
             Answer::There(manifest) => manifest,
@@ -210,15 +216,22 @@ impl Look<'_> {
                 return Err(Failure::new(Class::Registry, message));
             }
         };
+        self.budget.spend(0, manifest.bytes.len())?;
         match Referrer::parse(&manifest.bytes, &spot.subject)? {
             Referrer::Other => Ok(Vec::new()),
             Referrer::Legacy => {
-                Ok(self.legacy(spot, &Signatures::parse(&manifest.bytes)?, evidence).await)
+                let signatures = Signatures::parse(&manifest.bytes)?;
+                drop(manifest);
+                Ok(self.legacy(spot, &signatures, evidence).await)
             }
             Referrer::Bundle { digest, bytes } => {
-                let bundle =
-                    self.client.blob(spot.repository, &digest, bytes, limits::BUNDLE_BYTES).await?;
-                let outcome = match Bundle::parse(&bundle, BundleSource::Registry) {
+                drop(manifest);
+                let most = limits::IMAGE_BUNDLE_BYTES;
+                let bundle = self.client.blob(spot.repository, &digest, bytes, most).await?;
+                let parsed = Bundle::parse(&bundle, BundleSource::Registry);
+                // The document keeps what it needs.
+                drop(bundle);
+                let outcome = match parsed {
                     Ok(bundle) => {
                         let mut checker = self.checker().await;
                         self.check(&mut checker, |checker| {

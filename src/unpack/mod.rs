@@ -89,6 +89,7 @@ async fn judge(
         roots: session.roots(),
         certificate_log: session.certificate_log(),
         thorough,
+        budget: std::sync::Arc::default(),
     };
     let evidence = look.gather(&reference).await?;
     let decision = policy::decide(&matched, &evidence, session.now());

@@ -7,6 +7,7 @@
 //! unknown fields (`reference/crates.md` 2b), each of which lets two readers see two bundles. What
 //! is in log entries and timestamps is read by the crate, in `trust`, from the same bytes.
 
+use super::checkpoint::{self, check_proof};
 use super::json;
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -37,6 +38,8 @@ pub struct Bundle {
     pub content: Content,
     /// The document itself.
     text: String,
+    /// What its evidence can ask for, in signature checks.
+    checks: usize,
 }
 
 /// Where a bundle was found, which decides which versions count.
@@ -145,15 +148,39 @@ impl Bundle {
             }
         };
         let text = String::from_utf8(bytes.to_vec()).map_err(|_| malformed("is not UTF-8"))?;
-        Ok(Self { material, content, text })
+        let checks = count_checks(bundle.get("verificationMaterial").unwrap_or(&Value::Null));
+        Ok(Self { material, content, text, checks })
     }
 
-    /// Returns the document, for the reader of what lies in it beside the signature: log entries
-    /// and timestamps. Their shape is checked only now, for beside a key they decide nothing.
+    /// Returns how many signature checks its evidence can ask for at most. What asks for more than
+    /// [`limits::SIGNATURE_CHECKS`] is not looked at.
+    #[must_use]
+    pub fn checks(&self) -> usize {
+        self.checks.min(limits::SIGNATURE_CHECKS)
+    }
+
+    /// Returns how many bytes there are to parse.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Returns the document, for the reader of what lies in it beside the signature: certificates,
+    /// log entries and timestamps. Their shape and size are checked only now, for beside a key they
+    /// decide nothing.
     ///
     /// # Errors
-    /// `malformed`: a key in them that their version does not know.
+    /// `malformed`: a key in them that their version does not know. `limit`: they ask for more work
+    /// than real ones do.
     pub fn evidence(&self) -> Result<&str, Failure> {
+        if self.checks > limits::SIGNATURE_CHECKS {
+            let message = format!(
+                "a Sigstore bundle that asks for {} signature checks; at most {} are made",
+                self.checks,
+                limits::SIGNATURE_CHECKS
+            );
+            return Err(Failure::new(Class::Limit, message));
+        }
         let value = json::parse(self.text.as_bytes())?;
         let material = value.get("verificationMaterial").unwrap_or(&Value::Null);
         for entry in counted(material.get("tlogEntries"), "tlogEntries")? {
@@ -163,7 +190,13 @@ impl Bundle {
             material.pointer("/timestampVerificationData/rfc3161Timestamps"),
             "rfc3161Timestamps",
         )? {
-            object(timestamp, "a timestamp", &["signedTimestamp"])?;
+            let timestamp = object(timestamp, "a timestamp", &["signedTimestamp"])?;
+            check_token(timestamp.get("signedTimestamp"))?;
+        }
+        check_token(material.pointer("/certificate/rawBytes"))?;
+        let chain = material.pointer("/x509CertificateChain/certificates");
+        for certificate in chain.and_then(Value::as_array).into_iter().flatten() {
+            check_token(certificate.get("rawBytes"))?;
         }
         Ok(&self.text)
     }
@@ -264,7 +297,45 @@ fn check_entry(entry: &Value) -> Result<(), Failure> {
             object(checkpoint, "`checkpoint`", &["envelope"])?;
         }
     }
-    Ok(())
+    let proof = entry.get("inclusionProof");
+    let hashes = proof.and_then(|proof| proof.get("hashes")).and_then(Value::as_array);
+    check_proof(hashes.map_or(0, Vec::len), checkpoint_of(proof))
+}
+
+fn checkpoint_of(proof: Option<&Value>) -> &str {
+    proof
+        .and_then(|proof| proof.pointer("/checkpoint/envelope"))
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// Checks the size of a certificate or timestamp.
+fn check_token(token: Option<&Value>) -> Result<(), Failure> {
+    let found = token.and_then(Value::as_str).map_or(0, str::len);
+    if found <= limits::TOKEN_BYTES {
+        return Ok(());
+    }
+    let message = format!(
+        "a Sigstore bundle with a certificate or timestamp of {found} bytes; at most {} are read",
+        limits::TOKEN_BYTES
+    );
+    Err(Failure::new(Class::Limit, message))
+}
+
+/// Returns how many signature checks the evidence can ask for at most: a promise and each line of a
+/// checkpoint, each certificate and what vouches for it, and in a timestamp as many certificates as
+/// its bytes have room for.
+fn count_checks(material: &Value) -> usize {
+    let list = |at: &str| material.pointer(at).and_then(Value::as_array).into_iter().flatten();
+    let entries: usize = list("/tlogEntries")
+        .map(|entry| 1 + checkpoint::lines(checkpoint_of(entry.get("inclusionProof"))))
+        .sum();
+    let timestamps: usize = list("/timestampVerificationData/rfc3161Timestamps")
+        .map(|timestamp| timestamp.get("signedTimestamp").and_then(Value::as_str))
+        .map(|token| 2 + token.map_or(0, str::len) / 1024)
+        .sum();
+    let chain = list("/x509CertificateChain/certificates").count();
+    entries + timestamps + chain + 4
 }
 
 /// Returns the elements of a list that may be absent, where they are not too many.

@@ -24,6 +24,25 @@ pub struct LegacyEvidence {
     pub timestamp: Option<String>,
 }
 
+impl LegacyEvidence {
+    /// Returns how many signature checks it can ask for at most, by what lies there.
+    #[must_use]
+    pub fn checks(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        // A certificate and what vouches for it; each further certificate takes half a KiB at least.
+        let certificates = length(&self.chain) + length(&self.timestamp);
+        let checks = length(&self.certificate).min(4) + certificates / 512 + 1;
+        checks.min(limits::SIGNATURE_CHECKS)
+    }
+
+    /// Returns how many bytes there are to parse.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let texts = [&self.certificate, &self.chain, &self.bundle, &self.timestamp];
+        texts.into_iter().flatten().map(String::len).sum()
+    }
+}
+
 /// An entry of a Rekor v1 log with the log's promise to have it: cosign's `RekorBundle`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
@@ -68,11 +87,12 @@ impl LogEntry {
     ///
     /// # Errors
     /// `malformed`: another shape, a number below 0, or not base64. `limit`: longer than
-    /// [`limits::BUNDLE_BYTES`].
+    /// [`limits::LOG_ENTRY_BYTES`].
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let what = "the log entry beside the signature";
-        let bundle: RekorBundle = json::parse_as(within_limit(text, what)?.as_bytes())
-            .map_err(|failure| failure.within(what))?;
+        let text = within_limit(text, limits::LOG_ENTRY_BYTES, what)?;
+        let bundle: RekorBundle =
+            json::parse_as(text.as_bytes()).map_err(|failure| failure.within(what))?;
         let malformed = |why: &str| {
             Failure::new(Class::Malformed, format!("{what} has a `logID` that is {why}"))
         };
@@ -107,8 +127,9 @@ impl LogEntry {
 /// `malformed`: another shape, or not base64. `limit`: too long.
 pub fn read_timestamp(text: &str) -> Result<Vec<u8>, Failure> {
     let what = "the timestamp beside the signature";
-    let timestamp: Rfc3161 = json::parse_as(within_limit(text, what)?.as_bytes())
-        .map_err(|failure| failure.within(what))?;
+    let text = within_limit(text, limits::TOKEN_BYTES, what)?;
+    let timestamp: Rfc3161 =
+        json::parse_as(text.as_bytes()).map_err(|failure| failure.within(what))?;
     decode(&timestamp.signed, what)
 }
 
@@ -119,7 +140,7 @@ pub fn read_timestamp(text: &str) -> Result<Vec<u8>, Failure> {
 pub fn read_certificates(text: &str) -> Result<Vec<Vec<u8>>, Failure> {
     let malformed =
         |why: String| Failure::new(Class::Malformed, format!("certificates that are {why}"));
-    let blocks = pem::parse_many(within_limit(text, "certificates")?)
+    let blocks = pem::parse_many(within_limit(text, limits::TOKEN_BYTES, "certificates")?)
         .map_err(|error| malformed(format!("not PEM: {error}")))?;
     if blocks.len() > limits::CHAIN {
         return Err(Failure::new(
@@ -137,14 +158,12 @@ pub fn read_certificates(text: &str) -> Result<Vec<Vec<u8>>, Failure> {
     blocks.into_iter().map(der).collect()
 }
 
-fn within_limit<'a>(text: &'a str, what: &str) -> Result<&'a str, Failure> {
-    match u64::try_from(text.len()) {
-        Ok(bytes) if bytes <= limits::BUNDLE_BYTES => Ok(text),
-        _ => Err(Failure::new(
-            Class::Limit,
-            format!("{what}: {} bytes; at most {} are read", text.len(), limits::BUNDLE_BYTES),
-        )),
+fn within_limit<'a>(text: &'a str, most: usize, what: &str) -> Result<&'a str, Failure> {
+    if text.len() <= most {
+        return Ok(text);
     }
+    let found = text.len();
+    Err(Failure::new(Class::Limit, format!("{what}: {found} bytes; at most {most} are read")))
 }
 
 fn decode(text: &str, what: &str) -> Result<Vec<u8>, Failure> {
@@ -222,17 +241,15 @@ mod tests {
             );
         }
         // PEM may have text in front of it.
-        let padded = |bytes: u64| {
-            "x".repeat(usize::try_from(bytes).unwrap() - block("CERTIFICATE").len())
-                + &block("CERTIFICATE")
-        };
-        assert!(read_certificates(&padded(limits::BUNDLE_BYTES)).is_ok());
+        let padded =
+            |bytes: usize| "x".repeat(bytes - block("CERTIFICATE").len()) + &block("CERTIFICATE");
+        assert!(read_certificates(&padded(limits::TOKEN_BYTES)).is_ok());
         for (text, class) in [
             (String::new(), Class::Malformed),
             (block("PUBLIC KEY"), Class::Malformed),
             (block("CERTIFICATE") + &block("PRIVATE KEY"), Class::Malformed),
             (block("CERTIFICATE").repeat(limits::CHAIN + 1), Class::Limit),
-            (padded(limits::BUNDLE_BYTES + 1), Class::Limit),
+            (padded(limits::TOKEN_BYTES + 1), Class::Limit),
         ] {
             assert_eq!(read_certificates(&text).map_err(|failure| failure.class()), Err(class));
         }

@@ -6,6 +6,7 @@
 
 mod attestations;
 mod bundle;
+mod checkpoint;
 mod detached;
 mod evidence;
 mod fallback;

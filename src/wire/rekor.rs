@@ -4,6 +4,7 @@
 //! `pkg/types/hashedrekord/v0.0.1`. A log may say more than is known here, so keys that are not
 //! known are passed over: what counts is signed by it.
 
+use super::checkpoint::check_proof;
 use super::evidence::LogEntry;
 use super::json;
 use crate::class::{Class, Failure};
@@ -148,6 +149,7 @@ impl LogAnswer {
         }
         let wire: AnswerWire = serde_json::from_value(entry).map_err(broken)?;
         let proof = wire.verification.inclusion_proof.map(|proof| {
+            check_proof(proof.hashes.len(), &proof.checkpoint)?;
             let hashes =
                 proof.hashes.iter().map(|hash| hash_of(hash)).collect::<Result<Vec<_>, _>>()?;
             let root = hash_of(&proof.root_hash)?;

@@ -142,7 +142,7 @@ impl Place<'_> {
         checker: &Checker<'_>,
     ) -> Result<Option<VerifiedSignature>, Failure> {
         let Answer::There(manifest) =
-            self.client.manifest(self.repository, manifest, limits::MANIFEST_BYTES).await?
+            self.client.manifest(self.repository, manifest, limits::REFERRER_BYTES).await?
         else {
             return Err(Failure::new(
                 Class::Registry,
@@ -153,7 +153,7 @@ impl Place<'_> {
             return Ok(None);
         };
         let bundle =
-            self.client.blob(self.repository, &digest, bytes, limits::BUNDLE_BYTES).await?;
+            self.client.blob(self.repository, &digest, bytes, limits::IMAGE_BUNDLE_BYTES).await?;
         Ok(trust::check_bundle(&Bundle::parse(&bundle, BundleSource::Registry)?, image, checker)?)
     }
 }
