@@ -6,6 +6,7 @@
 #
 #   .ci/tools.sh            installs into ~/.cache/luet-cosign-tools, which every clone on this machine shares;
 #                           LUET_COSIGN_TOOLS=DIR chooses another folder
+#   .ci/tools.sh needed     prints the Debian packages that have to be there before; installs nothing
 #   .ci/tools.sh sigstore   what .ci/services.sh needs beside those: Sigstore's services, their database, sigstore-python
 #   DIR/bin                 put this first on PATH
 #   DIR/versions*.txt       what was installed
@@ -37,25 +38,34 @@ rekor_tiles_version=v2.3.0
 timestamp_server_version=v2.1.3
 trillian_version=v1.7.3
 
-# Debian packages of the release that this machine runs, installed into the system; `service_packages` only for
-# `.ci/tools.sh sigstore`.
-debian_packages=(
-    apache2-utils  # htpasswd, for registries that ask for a password
-    buildah        # build engine without a daemon
-    busybox-static # the content of base images
-    docker.io      # dockerd, and its client
-    hyperfine      # benchmark runner
-    musl-tools     # musl-gcc, for the static release binary
-    python3        # checks of scripts, and servers that lie
-    shellcheck     # the step `scripts`
-    umoci          # another unpacker, for what may differ between two
+# Every program that a step of .ci/run runs and that is not part of the smallest Debian, with the package of the release
+# that brings it: `PACKAGE: PROGRAM...`. What is not here is missing on a new machine; .ci/new_machine.sh shows it.
+#
+# What has to be there before this script (CONTRIBUTING.md names it), beside rustup and Go:
+needed_packages=(
+    "build-essential: cc make"
+    "ca-certificates:"
+    "git: git"
+    "python3: python3" # checks of scripts, trees, servers that lie
 )
+# Installed into the system:
+debian_packages=(
+    "apache2-utils: htpasswd" # for registries that ask for a password
+    "buildah: buildah"        # build engine without a daemon
+    "busybox-static: busybox" # the content of base images
+    "docker.io: docker dockerd"
+    "hyperfine: hyperfine"   # benchmark runner
+    "iproute2: ip"           # for a network namespace
+    "musl-tools: musl-gcc"   # for the static release binary
+    "openssl: openssl"       # keys that others made
+    "shellcheck: shellcheck" # the step `scripts`
+    "umoci: umoci"           # another unpacker, for what may differ between two
+)
+# Only for `.ci/tools.sh sigstore`:
 service_packages=(
-    curl
-    iproute2 # ip, for a network namespace
-    openssl
-    postgresql
-    python3-venv
+    "curl: curl"
+    "postgresql: pg_ctlcluster"
+    "python3-venv:"
 )
 
 say() { printf '%s\n' "== $*" >&2; }
@@ -103,17 +113,23 @@ forbid_services() {
     as_root chmod 755 "$policy_file"
 }
 
-# install_debian_packages PACKAGE...
+# install_debian_packages ENTRY...: of the lists above.
 install_debian_packages() {
-    local package missing=()
-    for package in "$@"; do
-        installed "$package" || missing+=("$package")
+    local entry program missing=()
+    for entry in "$@"; do
+        installed "${entry%%:*}" || missing+=("${entry%%:*}")
     done
-    [ ${#missing[@]} -gt 0 ] || return 0
-    say "Debian packages: ${missing[*]}"
-    apt_update
-    forbid_services
-    retry apt install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+    if [ ${#missing[@]} -gt 0 ]; then
+        say "Debian packages: ${missing[*]}"
+        apt_update
+        forbid_services
+        retry apt install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+    fi
+    for entry in "${needed_packages[@]}" "$@"; do
+        for program in ${entry#*:}; do
+            PATH=$PATH:/usr/sbin:/sbin type -P "$program" >/dev/null || die "$program is missing: ${entry%%:*} should bring it"
+        done
+    done
 }
 
 # The package would add a user and a service; only its program is wanted.
@@ -287,7 +303,7 @@ list_service_versions() {
         printf '%-20s %s\n' "$program" "$(go version -m "$bin/$program" | awk '$1 == "mod" { print $3 }')"
     done
     printf '%-20s %s\n' sigstore-python "$("$tools/python/bin/python" -m sigstore --version | awk '{ print $2 }')"
-    for package in "${service_packages[@]}"; do
+    for package in "${service_packages[@]%%:*}"; do
         printf '%-20s %s\n' "$package" "$(dpkg-query -W -f '${Version}' "$package")"
     done
 }
@@ -305,7 +321,7 @@ list_versions() {
         docker-registry "$(cat "$tools/docker-registry.version")" \
         skopeo "$skopeo_version" \
         luet-host "$("$bin/luet-host" --version | awk '{print $NF}')"
-    for package in "${debian_packages[@]}"; do
+    for package in "${debian_packages[@]%%:*}"; do
         printf '%-16s %s\n' "$package" "$(dpkg-query -W -f '${Version}' "$package")"
     done
 }
@@ -329,5 +345,6 @@ case ${1-} in
         list_service_versions >"$tools/versions-sigstore.txt"
         cat "$tools/versions-sigstore.txt"
         ;;
-    *) die "what is $1? (nothing, or sigstore)" ;;
+    needed) printf '%s\n' "${needed_packages[@]%%:*}" ;;
+    *) die "what is $1? (nothing, sigstore or needed)" ;;
 esac
