@@ -63,6 +63,16 @@ impl Registry {
         &self.address
     }
 
+    /// Returns the number of its process.
+    pub fn process(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Returns the folder that it keeps everything in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Returns what it wrote so far.
     pub fn log(&self) -> String {
         self.process.log()

@@ -32,6 +32,15 @@ pub fn path() -> String {
     format!("{}:{system}", folder().join("bin").display())
 }
 
+/// Returns where a program is, or what brings it.
+pub fn find(name: &str) -> Result<PathBuf, String> {
+    path()
+        .split(':')
+        .map(|folder| Path::new(folder).join(name))
+        .find(|path| path.is_file())
+        .ok_or_else(|| format!("`{name}` is missing: run `{TOOLS}`"))
+}
+
 /// Returns where a program is.
 ///
 /// # Panics
@@ -39,11 +48,7 @@ pub fn path() -> String {
 /// Says what brings it, where it is missing.
 #[track_caller]
 pub fn program(name: &str) -> PathBuf {
-    path()
-        .split(':')
-        .map(|folder| Path::new(folder).join(name))
-        .find(|path| path.is_file())
-        .unwrap_or_else(|| panic!("`{name}` is missing: run `{TOOLS}`"))
+    find(name).unwrap_or_else(|missing| panic!("{missing}"))
 }
 
 /// Returns the program under test: the static release binary, or what `BIN` names.

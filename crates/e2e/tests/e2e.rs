@@ -1,8 +1,12 @@
 //! Everything with real parts: `cargo test -p e2e -- NAME` runs the trials with NAME in their name.
 //!
-//! A trial is called `unpack::HOST::MAKER::WHAT`. ROWS.md says which check of the former scripts it
-//! is.
+//! A trial is called `unpack::HOST::MAKER::WHAT` or `keys::REGISTRY::FORMAT::KEY::MAKER`. ROWS.md
+//! says which checks of the former scripts it is.
 
+#[path = "e2e/harness.rs"]
+mod harness;
+#[path = "e2e/keys.rs"]
+mod keys;
 #[path = "e2e/rows.rs"]
 mod rows;
 #[path = "e2e/trees.rs"]
@@ -19,6 +23,7 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct Shared {
     pub world: World,
+    pub keys: keys::Shared,
     pub trees: trees::Shared,
 }
 
@@ -26,10 +31,12 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let hosts = Host::all();
     let shared = Arc::new(Shared::default());
-    let mut trials = unpack::trials(&hosts, &shared);
+    let mut trials = harness::trials(&shared);
+    trials.extend(unpack::trials(&hosts, &shared));
     trials.extend(trees::trials(&shared));
+    trials.extend(keys::trials(&shared));
     let names: Vec<String> = trials.iter().map(|trial| trial.name().to_owned()).collect();
-    trials.extend(rows::trials(names));
+    trials.extend(rows::trials(&names));
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list && hosts.len() == 1 {
         println!(

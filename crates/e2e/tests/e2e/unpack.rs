@@ -423,15 +423,18 @@ fn other_package(case: &mut Case<'_>) {
 }
 
 /// The same without claims: a signature of cosign says nothing about names, so only a rule or the
-/// memory can refuse it.
+/// memory can refuse it. All else here has claims, so the package alone can be what is refused.
 fn other_package_required(case: &mut Case<'_>) {
-    let mut case = Case::new(case.world, case.host, Maker::Cosign2);
-    case.policy(&case.acme(), json!({"bind_tag": "required"}));
-    let lie = Lie::other(Who::Anybody, &case.manifest_path(BEER), &case.manifest_path(YIP));
-    case.liar.tell([lie]);
-    let seen = case.install(&[&case.acme()]);
+    let address = format!("{}/required/acme", case.liar.address());
+    case.world.publish(&case.world.packages(), &address, &[BEER], Maker::Ours);
+    let yip = format!("{address}:{YIP}");
+    Maker::Cosign2.sign(&case.world.machine(), &case.world.key("acme.key"), &[yip]);
+    case.policy(&address, json!({"bind_tag": "required"}));
+    let path = |tag| format!("/v2/required/acme/manifests/{tag}");
+    case.liar.tell([Lie::other(Who::Anybody, &path(BEER), &path(YIP))]);
+    let seen = case.install(&[&address]);
     case.liar.assert_lied();
-    case.assert_refused(&seen, "binding", "cosign2/acme");
+    case.assert_refused(&seen, "binding", BEER);
 }
 
 /// This signer named repository and tag here before. Now its signature is hidden and one without
