@@ -13,7 +13,7 @@ use crate::session::Session;
 pub use crate::sigstore::EntryName;
 use crate::sigstore::Rekor;
 use crate::store::Folder;
-use crate::trust::{Message, Rejected, SignedFile, VerifiedEntry};
+use crate::trust::{Message, Rejected, SignedFile, VerifiedEntry, signed_digest};
 use crate::wire::{Detached, FileSignature, LogAnswer, hashedrekord, leaf_hash};
 
 /// The log, for one file.
@@ -37,11 +37,8 @@ impl<'a> Log<'a> {
         let Some(leaf) = detached.certificates.first() else {
             return self.judge(detached.clone(), message).await;
         };
-        let sha256 = message.digests().sha256.ok_or_else(|| {
-            Failure::new(Class::Unsupported, "the log is asked by the SHA-256 of the file")
-                .hint("name the file itself, or its digest as `sha256:HEX`")
-        })?;
-        let body = hashedrekord(&sha256, &detached.signature, leaf);
+        // What the signature is over is what a log writes down of the file.
+        let body = hashedrekord(&signed_digest(detached, message)?, &detached.signature, leaf);
         let name = leaf_hash(&body);
         let folder = kept(self.session);
         if let Some(answer) = folder.as_ref().and_then(|folder| recall(folder, &name)) {

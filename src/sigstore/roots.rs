@@ -238,25 +238,26 @@ impl Roots {
 
     fn read_fixed(&self, source: &Source) -> Result<TrustedRoot, Failure> {
         match source {
-            Source::Document { name, bytes } => {
-                TrustedRoot::parse(&bytes.clone()?, &format!("`{name}`"))
-            }
+            Source::Document { name, bytes } => self.parse(&bytes.clone()?, &format!("`{name}`")),
             Source::Repository { .. } => {
                 Err(Failure::new(Class::Internal, "a repository is no document"))
             }
         }
     }
 
+    fn parse(&self, bytes: &[u8], name: &str) -> Result<TrustedRoot, Failure> {
+        TrustedRoot::parse(bytes, name).map(|root| root.at(self.settings.now))
+    }
+
     /// Puts the root together of what the user gave and what the repository has.
     fn assemble(&self, pieces: &Pieces, base: Option<&Base>) -> Result<Arc<TrustedRoot>, Failure> {
         let name = match (base, pieces.given().as_slice()) {
             (Some(Base { root: Some(root), .. }), []) => return Ok(Arc::clone(root)),
-            (Some(base), []) => return TrustedRoot::parse(&base.bytes, &base.name).map(Arc::new),
+            (Some(base), []) => return self.parse(&base.bytes, &base.name).map(Arc::new),
             (Some(base), given) => format!("{}, with {}", base.name, given.join(", ")),
             (None, given) => format!("of {}", given.join(", ")),
         };
-        TrustedRoot::parse(&pieces.replace(base.map(|base| base.bytes.as_slice()))?, &name)
-            .map(Arc::new)
+        self.parse(&pieces.replace(base.map(|base| base.bytes.as_slice()))?, &name).map(Arc::new)
     }
 
     /// Returns the newest root that this machine has of a repository.
@@ -439,7 +440,7 @@ fn fetched(
         days => format!("{days} days ago"),
     };
     let name = format!("fetched from `{}` {age}", mirror.url);
-    let root = TrustedRoot::parse(&bytes, &name)?;
+    let root = TrustedRoot::parse(&bytes, &name)?.at(now);
     Ok(Base { bytes, name, root: Some(Arc::new(root)) })
 }
 

@@ -4,6 +4,7 @@
 //! payload's digest is known; the others need the payload itself. Nothing in a signature chooses a
 //! scheme: the key does.
 
+use super::entry::MessageDigests;
 use super::message::{Message, Needs};
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
@@ -164,6 +165,40 @@ impl KeyAlgorithm {
             sha512: needs.sha512 && known.sha512.is_none(),
             whole: needs.whole && message.whole().is_none(),
         }
+    }
+
+    /// Returns the hash by which `key` made `signature` over a message with these digests.
+    pub(super) fn hash_of(
+        self,
+        key: &[u8],
+        message: &MessageDigests,
+        signature: &[u8],
+    ) -> Option<&'static str> {
+        let over = |scheme: &'static dyn VerificationAlgorithm,
+                    bytes: Option<&[u8]>,
+                    algorithm: &'static digest::Algorithm| {
+            let digest = digest::Digest::import_less_safe(bytes?, algorithm).ok()?;
+            UnparsedPublicKey::new(scheme, key).verify_digest(&digest, signature).ok()
+        };
+        self.schemes().iter().find_map(|scheme| match *scheme {
+            Scheme::Sha256(scheme) => {
+                let sha256 = message.sha256.as_ref().map(|digest| digest.bytes().as_slice());
+                over(scheme, sha256, &digest::SHA256).map(|()| "sha256")
+            }
+            Scheme::Sha384(scheme) => {
+                over(scheme, message.sha384.as_ref().map(<[u8; 48]>::as_slice), &digest::SHA384)
+                    .map(|()| "sha384")
+            }
+            Scheme::Sha512(scheme) => {
+                over(scheme, message.sha512.as_ref().map(<[u8; 64]>::as_slice), &digest::SHA512)
+                    .map(|()| "sha512")
+            }
+            Scheme::Ed25519ph => message
+                .sha512
+                .is_some_and(|sha512| verifies_prehashed(key, Prehashed(sha512), signature))
+                .then_some("sha512"),
+            Scheme::Whole(_) => None,
+        })
     }
 
     /// Whether `key` made `signature` over `message`, by any scheme of the list.

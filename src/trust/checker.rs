@@ -10,9 +10,10 @@
 use super::authority::{Authority, Proven, Roots, Signer};
 use super::budget::Budget;
 use super::certificate::Certificate;
-use super::entry::{Claim, Signed};
+use super::entry::{Claim, Signed, digests_of};
+use super::evidence;
 use super::key::PublicKey;
-use super::keyless::{self, CertificateLog, Certified, Rejected};
+use super::keyless::{self, CertificateLog, Certified, LegacyCertified, Rejected};
 use super::proof;
 use super::root::TrustedRoot;
 use crate::class::{Class, Failure};
@@ -112,8 +113,17 @@ pub struct Held<'a> {
 enum Signers<'a> {
     /// This one made it: the digest of the payload shows it.
     Proven(&'a Authority, Box<Made>),
-    /// One of these may have made it, over another hash than SHA-256.
-    Possible(Vec<&'a Authority>),
+    /// One of these may have made it, over another hash than SHA-256: by a key, or by a certificate
+    /// of which all else holds.
+    Possible(Vec<&'a Authority>, Option<Unread<'a>>),
+}
+
+/// A signature by a certificate, over a payload that has to be read.
+#[derive(Debug)]
+struct Unread<'a> {
+    authority: &'a Authority,
+    made: Box<Made>,
+    signature: Box<evidence::Unread>,
 }
 
 /// Who made a signature, and what is known of when.
@@ -165,11 +175,15 @@ impl<'a> Held<'a> {
             let certify =
                 |root: &TrustedRoot| root.certify_legacy(candidate, checker.certificate_log);
             match by_certificate(checker, certify) {
-                Ok((authority, made)) => {
-                    return Ok(Self {
-                        candidate,
-                        signers: Signers::Proven(authority, Box::new(made)),
-                    });
+                Ok((authority, made, certified)) => {
+                    let made = Box::new(made);
+                    let signers = match certified {
+                        LegacyCertified::Certified(_) => Signers::Proven(authority, made),
+                        LegacyCertified::Unread(signature) => {
+                            Signers::Possible(possible, Some(Unread { authority, made, signature }))
+                        }
+                    };
+                    return Ok(Self { candidate, signers });
                 }
                 Err(rejected) if possible.is_empty() => {
                     return Err(rejected
@@ -182,7 +196,7 @@ impl<'a> Held<'a> {
         if possible.is_empty() {
             return Err(stranger(keys(authorities).count()).into());
         }
-        Ok(Self { candidate, signers: Signers::Possible(possible) })
+        Ok(Self { candidate, signers: Signers::Possible(possible, None) })
     }
 
     /// Whether the signature holds already; where not, only [`Self::check_claims`] shows that
@@ -221,7 +235,7 @@ impl<'a> Held<'a> {
         // (2) An authority signed them, where their digest did not show it.
         let (authority, made) = match self.signers {
             Signers::Proven(authority, made) => (authority, *made),
-            Signers::Possible(authorities) => {
+            Signers::Possible(authorities, unread) => {
                 let count = authorities.len();
                 let made_it =
                     authorities.into_iter().filter_map(|authority| match &authority.signer {
@@ -230,10 +244,18 @@ impl<'a> Held<'a> {
                     });
                 let made_it = made_it
                     .filter(|(_, key, _)| key.verify(payload, &self.candidate.signature).is_ok());
-                first_good(made_it, |authority, key| {
+                let by_key = first_good(made_it, |authority, key| {
                     logged_legacy(self.candidate, authority, key, checker).map(Some)
-                })
-                .ok_or_else(|| stranger(count))??
+                });
+                match (by_key, unread) {
+                    (Some(Ok(made)), _) => made,
+                    (_, Some(Unread { authority, made, signature })) => {
+                        signature.read(Signed::Message(&digests_of(payload)))?;
+                        (authority, *made)
+                    }
+                    (Some(Err(rejected)), None) => return Err(rejected.into()),
+                    (None, None) => return Err(stranger(count)),
+                }
             }
         };
         // (3) They are the payload of an image signature, of this image.
@@ -288,6 +310,7 @@ fn logged_legacy(
         signed: Signed::Message(&digests),
         signature: &candidate.signature,
         verifier: key.spki(),
+        hash: None,
     };
     checker.roots.get(authority.root.as_ref())?.check_promise(&LogEntry::parse(text)?, &claim)
 }
@@ -299,12 +322,12 @@ fn unlogged(authority: &Authority) -> Failure {
 
 /// Checks a keyless signature by each trusted root that an identity is under, and finds the
 /// identity that its certificate is of.
-fn by_certificate<'a>(
+fn by_certificate<'a, T: AsRef<Certified> + Clone>(
     checker: &Checker<'a>,
-    certify: impl Fn(&TrustedRoot) -> Result<Certified, Rejected>,
-) -> Result<(&'a Authority, Made), Rejected> {
+    certify: impl Fn(&TrustedRoot) -> Result<T, Rejected>,
+) -> Result<(&'a Authority, Made, T), Rejected> {
     let authorities = checker.authorities;
-    let mut checked: BTreeMap<Option<&String>, Result<Certified, Rejected>> = BTreeMap::new();
+    let mut checked: BTreeMap<Option<&String>, Result<T, Rejected>> = BTreeMap::new();
     let mut identities =
         authorities.iter().filter(|authority| authority.identity().is_some()).peekable();
     if identities.peek().is_none() {
@@ -321,10 +344,11 @@ fn by_certificate<'a>(
             .or_insert_with(|| checker.roots.get(root).map_err(Rejected::from).and_then(&certify));
     }
     for authority in identities {
-        if let (Some(Ok(certified)), Some(identity)) =
+        if let (Some(Ok(outcome)), Some(identity)) =
             (checked.get(&authority.root.as_ref()), authority.identity())
-            && identity.fits(&certified.certificate)
+            && identity.fits(&outcome.as_ref().certificate)
         {
+            let certified = outcome.as_ref();
             let held = checked
                 .iter()
                 .filter(|(_, outcome)| outcome.is_ok())
@@ -334,14 +358,14 @@ fn by_certificate<'a>(
                 times: certified.times.clone(),
                 log_index: certified.log_index,
             };
-            return Ok((authority, made));
+            return Ok((authority, made, outcome.clone()));
         }
     }
     // Of several roots the one under which it held says most: who signed.
-    let mut outcomes: Vec<Result<Certified, Rejected>> = checked.into_values().collect();
+    let mut outcomes: Vec<Result<T, Rejected>> = checked.into_values().collect();
     match outcomes.iter().position(Result::is_ok) {
         Some(at) => match outcomes.swap_remove(at) {
-            Ok(certified) => Err(another(&certified.certificate, authorities).into()),
+            Ok(outcome) => Err(another(&outcome.as_ref().certificate, authorities).into()),
             Err(rejected) => Err(rejected),
         },
         None => Err(outcomes
@@ -446,12 +470,13 @@ pub fn check_bundle(
     let (authority, made) = match bundle.material {
         Material::Certificate => {
             let digests = (*image).into();
-            by_certificate(checker, |root| {
+            let (authority, made, _) = by_certificate(checker, |root| {
                 root.certify_bundle(bundle, &digests, checker.certificate_log)
             })
             .map_err(|rejected| {
                 rejected.map(|failure| claimed(failure, keyless::leaf(bundle).as_deref()))
-            })?
+            })?;
+            (authority, made)
         }
         // The hint names a key and proves nothing: every key is tried.
         Material::PublicKey => {

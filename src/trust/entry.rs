@@ -67,6 +67,9 @@ pub(super) struct Claim<'a> {
     pub(super) signature: &'a [u8],
     /// The certificate, or the SPKI of the key, DER.
     pub(super) verifier: &'a [u8],
+    /// The hash that the signature is over, where that is known: `sha384`. The entry must name no
+    /// other.
+    pub(super) hash: Option<&'static str>,
 }
 
 impl Claim<'_> {
@@ -172,6 +175,9 @@ impl Claim<'_> {
                 format!("a log entry with a digest of the type `{algorithm}`"),
             )
         };
+        if let Some(hash) = self.hash.filter(|hash| *hash != algorithm) {
+            return Err(tlog(format!("names the `{algorithm}` of what is signed by its `{hash}`")));
+        }
         let hex_of =
             |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let expected = match algorithm {
@@ -336,7 +342,8 @@ mod tests {
         for (entries, signed) in
             [(messages, Signed::Message(&digests)), (envelopes, Signed::Envelope(&envelope))]
         {
-            let claim = Claim { signed, signature: GOOD.signature, verifier: GOOD.verifier };
+            let claim =
+                Claim { signed, signature: GOOD.signature, verifier: GOOD.verifier, hash: None };
             for entry in entries {
                 assert_eq!(
                     claim
@@ -368,6 +375,7 @@ mod tests {
             signed: Signed::Message(&digests),
             signature: GOOD.signature,
             verifier: GOOD.verifier,
+            hash: None,
         };
         let verdicts = GOOD
             .about_messages()

@@ -19,8 +19,8 @@ use crate::class::{Class, Failure};
 use crate::name::{Digest, FileDigest};
 use crate::wire::{self, Bundle, Content, Detached, Envelope, FileSignature, Material, Statement};
 use jiff::Timestamp;
+use sigstore::types::TimestampToken;
 use sigstore::types::bundle::Rfc3161Timestamp;
-use sigstore::types::{Artifact, Sha256Hash, TimestampToken};
 use spki::der::Encode as _;
 
 /// Returns what of the file has to be known to check a signature by a certificate.
@@ -43,6 +43,19 @@ pub fn needs(signature: &FileSignature) -> Needs {
 pub fn check_made(signature: &FileSignature, message: &Message) -> Result<MessageDigests, Failure> {
     let leaf = leaf(signature)?.ok_or_else(unnamed_key)?;
     check_signature(signature, message, &key_of(&leaf)?)
+}
+
+/// Returns the digest of the file that a signature by a certificate is over.
+///
+/// # Errors
+/// As [`check_made`].
+pub fn signed_digest(detached: &Detached, message: &Message) -> Result<FileDigest, Failure> {
+    let leaf = detached.certificates.first().ok_or_else(unnamed_key)?;
+    let hash = key_of(leaf)?.hash_of(message.digests(), &detached.signature);
+    let known = message.digests().known();
+    known.into_iter().find(|digest| Some(digest.algorithm()) == hash).ok_or_else(|| {
+        Failure::new(Class::Unsupported, "a signature over no digest that a log writes down")
+    })
 }
 
 impl PublicKey {
@@ -106,18 +119,13 @@ impl TrustedRoot {
             .iter()
             .map(|token| Rfc3161Timestamp::new(TimestampToken::new(token.clone())))
             .collect();
-        let digest = message.digests().sha256.ok_or_else(|| {
-            Failure::new(Class::Unsupported, "a log entry about the SHA-256 of the file")
-                .hint("name the file itself, or its digest as `sha256:HEX`")
-        })?;
         let bundle = keyless::message_bundle(
             detached.certificates.clone(),
             &detached.signature,
-            &digest,
             vec![entry],
             timestamps,
         );
-        let artifact = Artifact::from_digest(Sha256Hash::from(*digest.bytes()));
+        let artifact = keyless::artifact(&bundle, message.digests())?;
         self.certify(bundle, artifact, Signed::Message(message.digests()), sct).map_err(about_entry)
     }
 }

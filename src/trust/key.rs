@@ -1,6 +1,7 @@
 //! Public keys.
 
 use super::algorithm::KeyAlgorithm;
+use super::entry::MessageDigests;
 use super::message::{Message, Needs};
 use crate::class::{Class, Failure};
 use crate::name::Digest;
@@ -178,6 +179,21 @@ impl PublicKey {
     /// show.
     pub(super) fn may_need_message(&self, signature: &[u8]) -> bool {
         self.algorithm.may_need_message(signature)
+    }
+
+    /// Whether it is ECDSA on a curve longer than P-256.
+    pub(super) fn has_long_curve(&self) -> bool {
+        matches!(self.algorithm, KeyAlgorithm::EcdsaP384 | KeyAlgorithm::EcdsaP521)
+    }
+
+    /// Returns the hash that a signature by this key is over, as log entries call it; `None` where
+    /// it holds over none of these digests.
+    pub(super) fn hash_of(
+        &self,
+        message: &MessageDigests,
+        signature: &[u8],
+    ) -> Option<&'static str> {
+        self.algorithm.hash_of(&self.key, message, signature)
     }
 
     fn not_ours(&self) -> Failure {

@@ -7,6 +7,7 @@
 
 use super::certificate::Certificate;
 use super::entry::{Claim, MessageDigests, Signed};
+use super::evidence::{self, Unread};
 use super::proof;
 use super::root::{TrustedRoot, malformed, tlog};
 use crate::class::{Class, Failure};
@@ -18,8 +19,8 @@ use crate::wire::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sigstore::types::bundle::{
-    CheckpointData, InclusionPromise, InclusionProof, MessageDigest, MessageSignature,
-    Rfc3161Timestamp, TimestampVerificationData, TransparencyLogEntry, VerificationMaterial,
+    CheckpointData, InclusionPromise, InclusionProof, MessageSignature, Rfc3161Timestamp,
+    TimestampVerificationData, TransparencyLogEntry, VerificationMaterial,
     VerificationMaterialContent, X509Certificate,
 };
 use sigstore::types::{
@@ -41,6 +42,30 @@ pub struct Certified {
     pub times: Vec<Timestamp>,
     /// The position in a log, where the log signed it (Rekor v1).
     pub log_index: Option<u64>,
+}
+
+impl AsRef<Self> for Certified {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+/// What is known of a legacy keyless signature without its payload.
+#[derive(Clone, Debug)]
+pub enum LegacyCertified {
+    /// It holds: the digest of the payload shows that.
+    Certified(Certified),
+    /// It is over another hash of the payload, which has to be read.
+    Unread(Box<Unread>),
+}
+
+impl AsRef<Certified> for LegacyCertified {
+    fn as_ref(&self) -> &Certified {
+        match self {
+            Self::Certified(certified) => certified,
+            Self::Unread(unread) => (**unread).as_ref(),
+        }
+    }
 }
 
 /// Why a signature does not count.
@@ -90,15 +115,22 @@ impl TrustedRoot {
         &self,
         candidate: &LegacyCandidate,
         sct: CertificateLog,
-    ) -> Result<Certified, Rejected> {
-        let bundle = legacy_bundle(candidate)?;
+    ) -> Result<LegacyCertified, Rejected> {
+        let mut bundle = legacy_bundle(candidate)?;
         let digests = MessageDigests::from(candidate.payload);
-        self.certify(
-            bundle,
-            Artifact::from_digest(Sha256Hash::from(*candidate.payload.bytes())),
-            Signed::Message(&digests),
-            sct,
-        )
+        let signed = Signed::Message(&digests);
+        if bundle.signing_certificate().is_some_and(|leaf| evidence::is_ours(leaf.as_bytes())) {
+            let strangers = self.drop_strangers(&mut bundle);
+            let unread =
+                self.check_evidence(&bundle, sct, |error| self.undated(&strangers, error))?;
+            // Old clients sign by SHA-256 whatever the curve is.
+            return Ok(match unread.clone().read(signed) {
+                Ok(certified) => LegacyCertified::Certified(certified),
+                Err(_) => LegacyCertified::Unread(Box::new(unread)),
+            });
+        }
+        let artifact = Artifact::from_digest(Sha256Hash::from(*candidate.payload.bytes()));
+        self.certify(bundle, artifact, signed, sct).map(LegacyCertified::Certified)
     }
 
     /// Checks a bundle by a certificate. Of an envelope the caller checks the statement itself:
@@ -136,12 +168,23 @@ impl TrustedRoot {
             return Err(tlog("there is no log entry beside the signature").into());
         }
         let strangers = self.drop_strangers(&mut bundle);
+        let certificate =
+            bundle.signing_certificate().ok_or_else(|| malformed("no certificate"))?;
+        if evidence::is_ours(certificate.as_bytes()) {
+            check_named(&bundle, &artifact)?;
+            let unread =
+                self.check_evidence(&bundle, sct, |error| self.undated(&strangers, error))?;
+            return Ok(unread.read(signed)?);
+        }
         let policy = VerificationPolicy::any_identity();
         let policy = if sct == CertificateLog::Ignored { policy.skip_sct() } else { policy };
-        let result = self
-            .verifier
-            .verify(artifact, &bundle, &policy)
-            .map_err(|error| self.undated(&error, &strangers).unwrap_or_else(|| judge(error)))?;
+        let result =
+            self.verifier.verify(artifact, &bundle, &policy).map_err(|error| match error {
+                Error::Timestamp(TimestampError::NoVerifiedTimestamp(_)) => {
+                    self.undated(&strangers, error)
+                }
+                _ => judge(error),
+            })?;
         let times = result.verified_timestamps().to_vec();
         if times.is_empty() || !result.certificate_verified() || !result.tlog_verified() {
             return Err(Failure::new(
@@ -150,28 +193,36 @@ impl TrustedRoot {
             )
             .into());
         }
-        let certificate =
-            bundle.signing_certificate().ok_or_else(|| malformed("no certificate"))?;
         let signature = signature_of(&bundle.content)?;
-        let claim = Claim { signed, signature: &signature, verifier: certificate.as_bytes() };
-        let mut entries = Vec::new();
+        let claim =
+            Claim { signed, signature: &signature, verifier: certificate.as_bytes(), hash: None };
         for entry in &bundle.verification_material.tlog_entries {
             claim.is_named_in(entry.canonicalized_body.as_bytes())?;
+        }
+        self.check_logs(&bundle, certificate.as_bytes(), times)
+    }
+
+    /// Checks of each log entry what the crate leaves open, and puts together what is known.
+    pub(super) fn check_logs(
+        &self,
+        bundle: &SigstoreBundle,
+        certificate: &[u8],
+        times: Vec<Timestamp>,
+    ) -> Result<Certified, Rejected> {
+        let entries = &bundle.verification_material.tlog_entries;
+        let mut seen = Vec::new();
+        for entry in entries {
             self.check_log(entry, &times)?;
             // Two logs can have the same.
             let entry = (entry.log_id.key_id.as_bytes(), entry.canonicalized_body.as_bytes());
-            if entries.contains(&entry) {
+            if seen.contains(&entry) {
                 return Err(malformed("one log entry twice").into());
             }
-            entries.push(entry);
+            seen.push(entry);
         }
-        let promised = bundle
-            .verification_material
-            .tlog_entries
-            .iter()
-            .find(|entry| entry.inclusion_promise.is_some());
+        let promised = entries.iter().find(|entry| entry.inclusion_promise.is_some());
         Ok(Certified {
-            certificate: Certificate::parse(certificate.as_bytes())?,
+            certificate: Certificate::parse(certificate)?,
             times,
             log_index: promised.map(|entry| entry.log_index.get()),
         })
@@ -191,13 +242,10 @@ impl TrustedRoot {
         strangers
     }
 
-    /// Returns the failure for a signature of which only strangers say when it was made.
-    fn undated(&self, error: &Error, strangers: &[String]) -> Option<Rejected> {
-        let (Error::Timestamp(TimestampError::NoVerifiedTimestamp(_)), [first, ..]) =
-            (error, strangers)
-        else {
-            return None;
-        };
+    /// Returns the failure for a signature of which nothing, or only strangers, say when it was
+    /// made.
+    fn undated(&self, strangers: &[String], error: Error) -> Rejected {
+        let Some(first) = strangers.first() else { return judge(error) };
         let why = format!(
             "nothing that can be checked says when the signature was made: its timestamp is by `{first}`, \
              an authority that the trusted root {} does not know",
@@ -207,7 +255,7 @@ impl TrustedRoot {
             "`{first}` counts where a trusted root names it: take that from whoever runs it, not from where the \
              signature came from"
         );
-        Some(Rejected { failure: Failure::new(Class::Time, why).hint(hint), unknown: true })
+        Rejected { failure: Failure::new(Class::Time, why).hint(hint), unknown: true }
     }
 
     /// Checks the log entries of a bundle with a statement about `subject` by a key. Returns when
@@ -236,6 +284,7 @@ impl TrustedRoot {
             signed: Signed::Envelope(envelope),
             signature: &envelope.signature,
             verifier: spki,
+            hash: None,
         };
         for entry in entries {
             claim.is_named_in(entry.canonicalized_body.as_bytes())?;
@@ -314,7 +363,7 @@ pub(super) fn x509(der: &[u8]) -> Result<x509_cert::Certificate, Failure> {
 
 /// Returns the digest that the signature of the bundle is over: the one that it names, where that
 /// is at hand. Of an envelope it is the one by which a subject was found to be this one.
-fn artifact(
+pub(super) fn artifact(
     bundle: &SigstoreBundle,
     digests: &MessageDigests,
 ) -> Result<Artifact<'static>, Failure> {
@@ -323,8 +372,12 @@ fn artifact(
             message_digest: Some(digest),
             ..
         }) => digest.algorithm,
-        SignatureContent::DsseEnvelope(_) if digests.sha256.is_none() => {
-            if digests.sha512.is_some() { HashAlgorithm::Sha2512 } else { HashAlgorithm::Sha2384 }
+        _ if digests.sha256.is_none() => {
+            if digests.sha512.is_some() {
+                HashAlgorithm::Sha2512
+            } else {
+                HashAlgorithm::Sha2384
+            }
         }
         _ => HashAlgorithm::Sha2256,
     };
@@ -342,6 +395,22 @@ fn artifact(
         _ => return Err(unread()),
     };
     ArtifactDigest::new(algorithm, digest).map(Artifact::from_digest).map_err(malformed)
+}
+
+/// Checks that a bundle names the digest of the message, where it names one.
+fn check_named(bundle: &SigstoreBundle, artifact: &Artifact<'_>) -> Result<(), Rejected> {
+    match (&bundle.content, artifact) {
+        (
+            SignatureContent::MessageSignature(MessageSignature {
+                message_digest: Some(named),
+                ..
+            }),
+            Artifact::Digest(digest),
+        ) if named.digest != digest.as_bytes() => Err(judge(Error::ArtifactMismatch(
+            "message digest in bundle does not match artifact hash".to_owned(),
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Turns what lies beside a legacy signature into a bundle. Version 0.1 is the one in which a log's
@@ -371,20 +440,13 @@ fn legacy_bundle(candidate: &LegacyCandidate) -> Result<SigstoreBundle, Failure>
         Some(text) => vec![Rfc3161Timestamp::new(TimestampToken::new(read_timestamp(text)?))],
         None => Vec::new(),
     };
-    Ok(message_bundle(
-        certificates,
-        &candidate.signature,
-        &candidate.payload,
-        vec![entry],
-        timestamps,
-    ))
+    Ok(message_bundle(certificates, &candidate.signature, vec![entry], timestamps))
 }
 
 /// Makes a bundle of the signature of a message and what proves it.
 pub(super) fn message_bundle(
     certificates: Vec<Vec<u8>>,
     signature: &[u8],
-    message: &Digest,
     entries: Vec<TransparencyLogEntry>,
     timestamps: Vec<Rfc3161Timestamp>,
 ) -> SigstoreBundle {
@@ -397,11 +459,9 @@ pub(super) fn message_bundle(
     })
     .with_tlog_entries(entries)
     .with_timestamp_verification_data(TimestampVerificationData::new(timestamps));
-    let digest =
-        MessageDigest::new(HashAlgorithm::Sha2256, Sha256Hash::from(*message.bytes()).into());
-    let content = SignatureContent::MessageSignature(
-        MessageSignature::new(SignatureBytes::new(signature.to_vec())).with_message_digest(digest),
-    );
+    let content = SignatureContent::MessageSignature(MessageSignature::new(SignatureBytes::new(
+        signature.to_vec(),
+    )));
     SigstoreBundle::new(MediaType::Bundle0_1, material, content)
 }
 
@@ -450,7 +510,7 @@ pub(super) fn logged_entry(logged: &LoggedEntry) -> Result<TransparencyLogEntry,
     )))
 }
 
-fn signature_of(content: &SignatureContent) -> Result<Vec<u8>, Failure> {
+pub(super) fn signature_of(content: &SignatureContent) -> Result<Vec<u8>, Failure> {
     match content {
         SignatureContent::MessageSignature(message) => Ok(message.signature.as_bytes().to_vec()),
         SignatureContent::DsseEnvelope(envelope) => Ok(envelope.signature.sig.as_bytes().to_vec()),
@@ -466,7 +526,7 @@ fn signature_of(content: &SignatureContent) -> Result<Vec<u8>, Failure> {
 const STAMP: &str = "the timestamp beside the signature does not hold: have it signed again";
 
 /// Says in which class a refusal of the crate falls.
-fn judge(error: Error) -> Rejected {
+pub(super) fn judge(error: Error) -> Rejected {
     let class = |class| Failure::new(class, &error);
     let sure = |failure| Rejected { failure, unknown: false };
     let unknown = |failure| Rejected { failure, unknown: true };
@@ -522,6 +582,7 @@ fn expired(why: &str) -> bool {
 mod tests {
     use super::super::entry::digests_of;
     use super::*;
+    use sigstore::types::bundle::MessageDigest;
     use sigstore::{crypto, trust_root};
 
     #[test]
@@ -535,8 +596,7 @@ mod tests {
             (HashAlgorithm::Sha2384, sha384, true),
             (HashAlgorithm::Sha2512, sha512, true),
         ] {
-            let mut bundle =
-                message_bundle(Vec::new(), b"signature", &sha256, Vec::new(), Vec::new());
+            let mut bundle = message_bundle(Vec::new(), b"signature", Vec::new(), Vec::new());
             let named = MessageDigest::new(algorithm, digest.clone().into());
             bundle.content = SignatureContent::MessageSignature(
                 MessageSignature::new(SignatureBytes::new(vec![1])).with_message_digest(named),

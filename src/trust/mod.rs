@@ -8,8 +8,10 @@ mod attestation;
 mod authority;
 mod budget;
 mod certificate;
+mod chain;
 mod checker;
 mod entry;
+mod evidence;
 mod file;
 mod github;
 mod identity;
@@ -35,11 +37,14 @@ pub use checker::{
     Checker, Format, Held, Requirements, VerifiedSignature, check_bundle, check_message,
 };
 pub use entry::MessageDigests;
-pub use file::{LoggedAt, SignedFile, VerifiedFile, check_claimed, check_made, needs};
+pub use evidence::Unread;
+pub use file::{
+    LoggedAt, SignedFile, VerifiedFile, check_claimed, check_made, needs, signed_digest,
+};
 pub use github::{GithubWorkflow, WorkflowName};
 pub use identity::{Expected, Forge, Identity};
 pub use key::PublicKey;
-pub use keyless::{CertificateLog, Certified, Rejected};
+pub use keyless::{CertificateLog, Certified, LegacyCertified, Rejected};
 pub use log::VerifiedEntry;
 pub use message::{Hasher, Message, Needs};
 pub use pieces::Pieces;

@@ -36,6 +36,10 @@ const ANY_PURPOSE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0"
 pub struct TrustedRoot {
     name: String,
     pub(super) verifier: Verifier,
+    /// As it was read, with narrower windows; for what the verifier cannot check.
+    document: sigstore::trust_root::TrustedRoot,
+    /// What time it is.
+    now: Option<Timestamp>,
     logs: Vec<Log>,
     keys: Keyring,
     pub(super) stampers: Stampers,
@@ -45,6 +49,13 @@ struct Log {
     id: Vec<u8>,
     key: VerificationKey,
     window: Option<TimeRange>,
+}
+
+impl Log {
+    fn signed(&self, checkpoint: &Checkpoint) -> bool {
+        let mut signatures = checkpoint.signatures().iter();
+        signatures.any(|found| self.key.verify(checkpoint.signed_data(), &found.signature).is_ok())
+    }
 }
 
 impl fmt::Debug for TrustedRoot {
@@ -124,9 +135,42 @@ impl TrustedRoot {
             name: name.to_owned(),
             verifier: Verifier::new(&root).map_err(|problem| error(&problem))?,
             logs: root.tlogs.iter().filter_map(log).collect(),
+            now: None,
             keys: root.rekor_keys().map_err(|problem| error(&problem))?,
             stampers: Stampers::new(stampers).map_err(|problem| error(&problem))?,
+            document: root,
         })
+    }
+
+    /// Says what time it is: what a log got later than that is not believed.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        Self { now: Some(now), ..self }
+    }
+
+    /// Returns what time it is.
+    ///
+    /// # Errors
+    /// `internal`: nobody said.
+    pub(super) fn now(&self) -> Result<Timestamp, Failure> {
+        self.now.ok_or_else(|| {
+            Failure::new(Class::Internal, "a trusted root that was not told what time it is")
+        })
+    }
+
+    /// Returns what it was read from; authorities count there only while their certificates do.
+    pub(super) fn document(&self) -> &sigstore::trust_root::TrustedRoot {
+        &self.document
+    }
+
+    /// Whether a log of this name has a key that counted at a time.
+    pub(super) fn has_key_at(&self, log: &[u8; 32], time: Timestamp) -> bool {
+        self.keys.key_at(&Sha256Hash::from(*log), time).is_some()
+    }
+
+    /// Whether any log signed the head of a tree.
+    pub(super) fn knows_signer(&self, checkpoint: &Checkpoint) -> bool {
+        self.logs.iter().any(|log| log.signed(checkpoint))
     }
 
     /// Returns where it comes from.
@@ -171,12 +215,7 @@ impl TrustedRoot {
         name: Option<&[u8]>,
         times: &[Timestamp],
     ) -> Result<(), Failure> {
-        let signed_by = |log: &&Log| {
-            checkpoint
-                .signatures()
-                .iter()
-                .any(|found| log.key.verify(checkpoint.signed_data(), &found.signature).is_ok())
-        };
+        let signed_by = |log: &&Log| log.signed(checkpoint);
         // Where no time is known, a key that has an end may have been used after it.
         let dated = |window: &TimeRange| window.end.is_none() || !times.is_empty();
         let counted = |log: &Log| {

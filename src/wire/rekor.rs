@@ -9,7 +9,7 @@ use super::evidence::LogEntry;
 use super::json;
 use crate::class::{Class, Failure};
 use crate::limits;
-use crate::name::Digest;
+use crate::name::{Digest, FileDigest};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -206,7 +206,7 @@ pub fn leaf_hash(body: &[u8]) -> Digest {
 /// Returns the body of the entry that cosign made for the signature of a file by a certificate: a
 /// `hashedrekord` 0.0.1 in the form of RFC 8785, as the log stores it.
 #[must_use]
-pub fn hashedrekord(file: &Digest, signature: &[u8], certificate: &[u8]) -> Vec<u8> {
+pub fn hashedrekord(file: &FileDigest, signature: &[u8], certificate: &[u8]) -> Vec<u8> {
     let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     let pem = pem::encode_config(&pem::Pem::new("CERTIFICATE", certificate), config);
     // RFC 8785 by hand: keys in order, and no character that is escaped.
@@ -214,7 +214,7 @@ pub fn hashedrekord(file: &Digest, signature: &[u8], certificate: &[u8]) -> Vec<
         "apiVersion": "0.0.1",
         "kind": "hashedrekord",
         "spec": {
-            "data": {"hash": {"algorithm": "sha256", "value": file.hex()}},
+            "data": {"hash": {"algorithm": file.algorithm(), "value": file.hex()}},
             "signature": {"content": BASE64_STANDARD.encode(signature), "publicKey": {"content": BASE64_STANDARD.encode(pem)}},
         },
     });

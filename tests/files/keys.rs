@@ -2,7 +2,7 @@
 
 use super::*;
 use luet_cosign::trust::{Hasher, PublicKey};
-use testkit::sigstore::Key;
+use testkit::sigstore::{Key, LogKind};
 
 fn message(key: &PublicKey, bytes: &[u8]) -> luet_cosign::trust::Message {
     let mut hasher = Hasher::new(key.needs());
@@ -96,7 +96,7 @@ fn every_scheme_of_every_key_is_checked_on_a_stream() {
             public.verify_hashed(&digest, &good).map_err(|failure| failure.class().word());
         let expected = match key {
             Key::P256(_) => Ok(()),
-            Key::P384(_) => Err("unsupported"),
+            Key::P384(_) | Key::P521(_) | Key::P521Sha256(_) => Err("unsupported"),
             Key::Ed25519(_) => Err("limit"),
         };
         assert_eq!(by_digest, expected, "only the digest is known: {public:?}");
@@ -118,18 +118,48 @@ fn ed25519_and_p384_sign_files_at_the_program() {
     world.verify(&format!("--key ed.pub --signature ed.sig {digest}")).assert_refused("limit");
 }
 
-/// Known: the crate holds log entries against SHA-256 alone, so what cosign signs with a
-/// certificate for P-384 is refused.
+/// Certificates for keys that sign by another hash than SHA-256, in every form that files have.
 #[test]
-fn a_certificate_for_a_p384_key_is_refused_for_what_its_entry_says() {
+fn certificates_for_long_curves_sign_files_in_every_form() {
     let world = World::new();
-    let key = Key::p384();
-    for (log, expected) in
-        [(testkit::sigstore::LogKind::V1, "unsupported"), (testkit::sigstore::LogKind::V2, "tlog")]
-    {
-        let signature = world.sigstore.sign().with_key(&key).log(log).blob(FILE);
-        world.plugin.write("b.json", signature.bundle().to_string());
-        world.verify_dev("--bundle b.json f").assert_refused(expected);
-        world.verify_dev("--bundle b.json trusted_root.json").assert_refused("signature");
+    for (name, key) in [("p384", Key::p384()), ("p521", Key::p521()), ("old", Key::p521_sha256())] {
+        for log in [LogKind::V1, LogKind::V2] {
+            let signature = world.sigstore.sign().with_key(&key).log(log).blob(FILE);
+            world.plugin.write("b.json", signature.bundle().to_string());
+            world.verify_dev("--bundle b.json f").assert_ok();
+            world.verify_dev("--bundle b.json trusted_root.json").assert_refused("signature");
+            let (algorithm, _, digest) = key.digest(FILE);
+            let digest = format!("{algorithm}:{}", testkit::sigstore::hex(&digest));
+            world.verify_dev(&format!("--bundle b.json {digest}")).assert_ok();
+            // Logged as something else, by the same hash.
+            let mut moved = signature.clone();
+            moved.entry = world.sigstore.sign().with_key(&key).log(log).blob(b"other").entry;
+            world.plugin.write("moved.json", moved.bundle().to_string());
+            world.verify_dev("--bundle moved.json f").assert_refused("tlog");
+            // The bundle's own word for the digest is not signed, and must be right all the same.
+            let mut named = signature.bundle();
+            let right = named["messageSignature"]["messageDigest"]["digest"].as_str().unwrap();
+            let wrong = format!("AAAA{}", &right[4..]);
+            named["messageSignature"]["messageDigest"]["digest"] = wrong.into();
+            world.plugin.write("named.json", named.to_string());
+            world.verify_dev("--bundle named.json f").assert_refused("binding");
+        }
+        let signature = world.sigstore.sign().with_key(&key).blob(FILE);
+        world.plugin.write("old.json", signature.blob_bundle().to_string());
+        world.verify_dev("--bundle old.json f").assert_ok();
+        world.verify_dev("--bundle old.json trusted_root.json").assert_refused("signature");
+        let mut moved = signature.clone();
+        moved.entry = world.sigstore.sign().with_key(&key).blob(b"other").entry;
+        world.plugin.write("moved.json", moved.blob_bundle().to_string());
+        world.verify_dev("--bundle moved.json f").assert_refused("tlog");
+        // Without an entry beside it the log is asked, for one by the hash that is signed.
+        let (text, certificate) = signature.detached();
+        world.plugin.write(&format!("{name}.sig"), text);
+        world.plugin.write(&format!("{name}.pem"), certificate);
+        let words = format!("--signature {name}.sig --certificate {name}.pem");
+        world.verify_dev(&format!("{words} --offline f")).assert_refused("time");
+        world.verify_dev(&format!("{words} f")).assert_ok();
+        world.verify_dev(&format!("{words} --offline f")).assert_ok();
+        world.verify_dev(&format!("{words} trusted_root.json")).assert_refused("signature");
     }
 }

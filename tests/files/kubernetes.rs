@@ -26,7 +26,7 @@ fn body() -> Vec<u8> {
     let read = |extension| std::fs::read(published(extension)).unwrap();
     let certificate = wire::read_certificate_file(&read("cert")).unwrap();
     let file: Digest = KUBECTL.parse().unwrap();
-    wire::hashedrekord(&file, &wire::read_signature(&read("sig")).unwrap(), &certificate[0])
+    wire::hashedrekord(&file.into(), &wire::read_signature(&read("sig")).unwrap(), &certificate[0])
 }
 
 /// A program whose root is the public one with a log of ours beside, which has the entry.

@@ -1,7 +1,7 @@
 //! Rows S of `reference/security.md` on every form, each with its class.
 
 use super::*;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use testkit::sigstore::{
     CODE_SIGNING, Kind, Leaf, Log, San, Sct, Stamp, TIME_STAMPING, Tsa, Window, mixing,
 };
@@ -16,7 +16,7 @@ fn hours(hours: i64) -> SignedDuration {
 #[track_caller]
 fn check(what: &str, change: impl for<'a> Fn(Signing<'a>) -> Signing<'a>, expected: &str) {
     for form in Form::ALL {
-        let verdict = form.judge(&form.sign(change(form.signing(sigstore()))), &Judge::new());
+        let verdict = form.judge(&form.sign(change(begin(form, sigstore()))), &Judge::new());
         assert_eq!(class(&verdict), expected, "{what}, {form:?}: {verdict:?}");
     }
 }
@@ -27,7 +27,7 @@ fn check_root(what: &str, change: impl Fn(&mut Value), expected: [&str; 3]) {
     let mut judge = Judge::new();
     change(&mut judge.root);
     for (form, expected) in Form::ALL.into_iter().zip(expected) {
-        let verdict = form.judge(&form.sign(form.signing(sigstore())), &judge);
+        let verdict = form.judge(&form.sign(begin(form, sigstore())), &judge);
         assert_eq!(class(&verdict), expected, "{what}, {form:?}: {verdict:?}");
     }
 }
@@ -38,7 +38,7 @@ fn what_is_good_is_accepted_and_says_who_and_when() {
     for form in Form::ALL {
         for tsa in [false, true] {
             let signature =
-                form.sign(form.signing(sigstore()).at(then).tsa(tsa || form == Form::BundleV2));
+                form.sign(begin(form, sigstore()).at(then).tsa(tsa || form == Form::BundleV2));
             let verified = form
                 .judge(&signature, &Judge::new())
                 .unwrap_or_else(|failure| panic!("{form:?}: {}", failure.text()));
@@ -71,7 +71,7 @@ fn a_certificate_of_another_authority_proves_nothing() {
         verdict.as_ref().unwrap_err().details().any(|line| line == claim)
     };
     for form in Form::ALL {
-        let verdict = form.judge(&form.sign(form.signing(&other)), &Judge::new());
+        let verdict = form.judge(&form.sign(begin(form, &other)), &Judge::new());
         // Whatever is looked at first is of a log or authority that nobody here knows.
         assert!(["identity", "tlog", "time"].contains(&class(&verdict)), "{form:?}: {verdict:?}");
         assert!(claims(&verdict), "{form:?}: {verdict:?}");
@@ -82,12 +82,12 @@ fn a_certificate_of_another_authority_proves_nothing() {
     judge.root["certificateAuthorities"] =
         sigstore().trusted_root()["certificateAuthorities"].clone();
     for form in Form::ALL {
-        let verdict = form.judge(&form.sign(form.signing(&other)), &judge);
+        let verdict = form.judge(&form.sign(begin(form, &other)), &judge);
         assert_eq!(class(&verdict), "identity", "{form:?}: {verdict:?}");
         assert!(claims(&verdict), "{form:?}: {verdict:?}");
         // Who is named as a stranger is not named again.
         let verdict = form.judge(
-            &form.sign(form.signing(sigstore())),
+            &form.sign(begin(form, sigstore())),
             &Judge::of([Authority::of_identity(named(("eve", "x")))]),
         );
         assert!(class(&verdict) == "identity" && !claims(&verdict), "{form:?}: {verdict:?}");
@@ -166,7 +166,7 @@ fn a_certificate_must_have_been_logged() {
         assert_eq!(class(&verdict), "tlog", "another log, {form:?}: {verdict:?}");
         let judge = Judge { certificate_log: CertificateLog::Ignored, ..Judge::new() };
         let verdict =
-            form.judge(&form.sign(form.signing(sigstore()).leaf(|leaf| leaf.scts.clear())), &judge);
+            form.judge(&form.sign(begin(form, sigstore()).leaf(|leaf| leaf.scts.clear())), &judge);
         assert_eq!(class(&verdict), "verified", "not asked for, {form:?}: {verdict:?}");
     }
 }
@@ -188,7 +188,7 @@ fn times_outside_of_a_window_are_refused() {
     // S09: only the log's word counts, and not for a time that is not yet.
     for form in [Form::Legacy, Form::BundleV1] {
         let verdict = form.judge(
-            &form.sign(form.signing(sigstore()).at(sigstore().now + hours(1))),
+            &form.sign(begin(form, sigstore()).at(sigstore().now + hours(1))),
             &Judge::new(),
         );
         assert_eq!(class(&verdict), "time", "{verdict:?}");
@@ -201,18 +201,16 @@ fn every_time_stamp_that_is_there_must_hold() {
     let other = Tsa::new(sigstore().window);
     check("a stamp", |signing| signing.tsa(true), "verified");
     for form in Form::ALL {
-        let verdict = form.judge(
-            &form.sign(form.signing(sigstore()).tsa(true).stamped_by(&other)),
-            &Judge::new(),
-        );
+        let verdict = form
+            .judge(&form.sign(begin(form, sigstore()).tsa(true).stamped_by(&other)), &Judge::new());
         assert_eq!(class(&verdict), "time", "{form:?}: {verdict:?}");
-        let mut moved = form.sign(form.signing(sigstore()).tsa(true));
-        moved.timestamp = form.sign(form.signing(sigstore()).tsa(true)).timestamp;
+        let mut moved = form.sign(begin(form, sigstore()).tsa(true));
+        moved.timestamp = form.sign(begin(form, sigstore()).tsa(true)).timestamp;
         let verdict = form.judge(&moved, &Judge::new());
         assert_eq!(class(&verdict), "time", "a stamp of another signature, {form:?}: {verdict:?}");
         let verdict = form.judge(
             &form.sign(
-                form.signing(sigstore()).tsa(true).stamped_at(sigstore().now - hours(24 * 30)),
+                begin(form, sigstore()).tsa(true).stamped_at(sigstore().now - hours(24 * 30)),
             ),
             &Judge::new(),
         );
@@ -228,7 +226,7 @@ fn every_time_stamp_that_is_there_must_hold() {
     without(&mut judge.root);
     // Nobody vouches for the stamp, and where the log says the time nobody needs it.
     for (form, expected) in Form::ALL.into_iter().zip(["verified", "verified", "time"]) {
-        let verdict = form.judge(&form.sign(form.signing(sigstore()).tsa(true)), &judge);
+        let verdict = form.judge(&form.sign(begin(form, sigstore()).tsa(true)), &judge);
         assert_eq!(class(&verdict), expected, "{form:?}: {verdict:?}");
     }
 }
@@ -257,7 +255,7 @@ fn a_time_stamp_of_an_unknown_authority_counts_as_nothing() {
     let foreign = Tsa::foreign(sigstore().window);
     let then = sigstore().now - hours(1);
     for form in Form::ALL {
-        let signature = form.sign(form.signing(sigstore()));
+        let signature = form.sign(begin(form, sigstore()));
         for at in [then, then - hours(24 * 30), sigstore().now + hours(24)] {
             let stamp = Stamp::new(&foreign, &signature.signature, at);
             for stamp in [stamp.clone(), stamp.with_certificates()] {
@@ -301,7 +299,7 @@ fn a_time_stamp_that_is_called_a_stranger_s_proves_nothing() {
     let foreign = Tsa::foreign(sigstore().window);
     let (tsa, then) = (&sigstore().tsa, sigstore().now - hours(1));
     for form in Form::ALL {
-        let signature = form.sign(form.signing(sigstore()));
+        let signature = form.sign(begin(form, sigstore()));
         let alone = class(&stamped(form, &signature, &[], &Judge::new()));
         assert_eq!(alone, if form == Form::BundleV2 { "time" } else { "verified" });
         let own = signature.signature.as_slice();
@@ -398,7 +396,7 @@ fn an_intermediate_that_ended_signs_nothing() {
     );
     let judge = Judge { root: other.trusted_root(), ..Judge::new() };
     for form in Form::ALL {
-        let verdict = form.judge(&form.sign(form.signing(&other)), &judge);
+        let verdict = form.judge(&form.sign(begin(form, &other)), &judge);
         assert_eq!(class(&verdict), "time", "{form:?}: {verdict:?}");
     }
     other.fulcio = other.root.intermediate(
@@ -417,7 +415,7 @@ fn an_entry_must_be_proven_by_the_log_that_it_names() {
     let other = Log::v1("rekor.other");
     for form in [Form::Legacy, Form::BundleV1] {
         let verdict =
-            form.judge(&form.sign(form.signing(sigstore()).logged_in(&other)), &Judge::new());
+            form.judge(&form.sign(begin(form, sigstore()).logged_in(&other)), &Judge::new());
         assert_eq!(class(&verdict), "tlog", "a log that nobody knows, {form:?}: {verdict:?}");
     }
     let good = sigstore().sign().image(IMAGE).bundle();
@@ -482,7 +480,7 @@ fn parts_of_three_good_signatures_make_no_fourth() {
         let key = testkit::sigstore::Key::p256();
         for shared in [false, true] {
             let one = |hour: i64| {
-                let signing = form.signing(sigstore()).at(sigstore().now - hours(hour)).tsa(true);
+                let signing = begin(form, sigstore()).at(sigstore().now - hours(hour)).tsa(true);
                 let signing = if shared { signing.with_key(&key) } else { signing };
                 form.sign(signing)
             };
@@ -605,7 +603,7 @@ fn a_time_stamp_under_a_root_that_ended_says_nothing() {
         judge.root["timestampAuthorities"][0]["certChain"]["certificates"] = json!(chain);
         for form in Form::ALL {
             let verdict =
-                form.judge(&form.sign(form.signing(sigstore()).tsa(true).stamped_by(&tsa)), &judge);
+                form.judge(&form.sign(begin(form, sigstore()).tsa(true).stamped_by(&tsa)), &judge);
             assert_eq!(class(&verdict), expected, "{form:?}: {verdict:?}");
         }
     }

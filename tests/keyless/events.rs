@@ -12,13 +12,13 @@ fn files(tag: &str) -> Vec<u8> {
 }
 
 /// A registry, and a plugin for keyless signatures that knows this process's Sigstore.
-struct World {
-    registry: TestRegistry,
-    plugin: Plugin,
+pub(super) struct World {
+    pub(super) registry: TestRegistry,
+    pub(super) plugin: Plugin,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"));
         let root =
             plugin.write("root.json", sigstore().trusted_root().to_string()).display().to_string();
@@ -55,7 +55,7 @@ impl World {
             .dest(&format!("dest{}", std::fs::read_dir(self.plugin.path("")).unwrap().count()))
     }
 
-    fn before(&self, tag: &str) -> Reply {
+    pub(super) fn before(&self, tag: &str) -> Reply {
         self.plugin.pre_unpack(&self.registry.name(&format!("{REPO}:{tag}")), &self.dest())
     }
 
