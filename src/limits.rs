@@ -12,6 +12,8 @@ pub const EVENT_BYTES: u64 = 1 << 20;
 pub const EVENT_WAIT: Duration = Duration::from_secs(10);
 /// A payload that comes through `file`, in bytes, for an event that is ours.
 pub const EVENT_FILE_BYTES: u64 = 1 << 20;
+/// The payload of `package.install`, which holds the index of a repository, in bytes; it is read past.
+pub const INSTALL_BYTES: u64 = 256 << 20;
 /// A policy file, in bytes.
 pub const POLICY_BYTES: u64 = 256 << 10;
 /// Values of a policy file: scalars, lists and mappings.

@@ -464,3 +464,154 @@ fn a_name_that_a_signer_wrote_reaches_no_terminal_as_it_is() {
     let reply = debug.pre_unpack(&name, &debug.dest("d"));
     assert!(reply.error.is_empty() && !reply.state.contains(char::is_control), "{reply:?}");
 }
+
+/// A host that is a program: prints its arguments, then runs the plugin as luet finds it, once for
+/// each line of the file `events`, and ends with the code in `code`.
+const HOST: &str = r##"
+use std::process::Command;
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    println!("host: {}", arguments.join(" "));
+    let path = std::env::var_os("PATH").unwrap();
+    let named = arguments.iter().any(|word| word == "--plugin=luet-cosign");
+    let plugin = std::env::split_paths(&path)
+        .map(|folder| folder.join("luet-cosign"))
+        .find(|path| path.symlink_metadata().is_ok());
+    let events = std::fs::read_to_string("events").unwrap_or_default();
+    for line in events.lines() {
+        let (event, payload) = line.split_once(' ').unwrap();
+        if event == "move" {
+            let (from, to) = payload.split_once(' ').unwrap();
+            for entry in std::fs::read_dir(from).unwrap() {
+                let entry = entry.unwrap();
+                let to = std::path::Path::new(to).join(entry.file_name());
+                std::fs::rename(entry.path(), to).unwrap();
+            }
+            continue;
+        }
+        let (true, Some(plugin)) = (named, &plugin) else { continue };
+        let output = Command::new(plugin).args([event, payload]).output().unwrap();
+        let answer = String::from_utf8(output.stdout).unwrap();
+        println!("{event}: {answer}");
+        if !output.status.success() || !answer.contains(r#""error":"""#) {
+            std::process::exit(2);
+        }
+    }
+    let code = std::fs::read_to_string("code").unwrap_or_default();
+    std::process::exit(code.trim().parse().unwrap_or(0));
+}
+"##;
+
+fn host(plugin: &Plugin) {
+    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, program) = (folder.path().join("host.rs"), folder.path().join("host"));
+        std::fs::write(&source, HOST).unwrap();
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let built = std::process::Command::new(rustc)
+            .args(["--edition", "2021", "-o"])
+            .args([&program, &source])
+            .status();
+        assert!(built.unwrap().success());
+        std::fs::read(program).unwrap()
+    });
+    let path = plugin.write("luet", built);
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn shown(output: &std::process::Output) -> String {
+    [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).concat()
+}
+
+/// `sudo` drops PATH; a script in front of luet drops whatever it likes, and a package that prints
+/// what luet prints is believed by whoever reads that.
+#[test]
+fn run_starts_luet_itself_and_nothing_that_could_drop_the_plugin() {
+    let (_registry, plugin) = env_world();
+    let list = "#!/bin/sh\necho ' INFO Enabled plugins:'\necho ' INFO  luet-cosign (at /bin/luet-cosign)'\n";
+    for name in ["luet", "sudo", "env"] {
+        let path = plugin.write(name, list);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for words in [
+        &["./luet", "install", "x"][..],
+        &["./sudo", "luet", "install", "x"],
+        &["sudo", "luet", "install", "x"],
+        &["env", "luet", "install", "x"],
+        &["sh", "-c", "luet install x"],
+        &["./missing/luet", "install"],
+    ] {
+        let output = plugin.run(["run", "--"].iter().chain(words));
+        let text = shown(&output);
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {text}");
+        assert!(text.contains("sudo luet-cosign run -- luet"), "{words:?}: {text}");
+        assert!(!text.contains("Enabled"), "nothing was started: {text}");
+    }
+}
+
+/// No event is no failure: a second install, an idle upgrade and a search fire none. What a host
+/// prints is passed through and means nothing.
+#[test]
+fn a_run_without_events_ends_well_and_says_that_nothing_was_unpacked() {
+    let (_registry, plugin) = env_world();
+    host(&plugin);
+    for words in
+        [&["run", "--", "./luet", "search"][..], &["run", "--strict", "--", "./luet", "-y"]]
+    {
+        let output = plugin.run(words);
+        let text = shown(&output);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(text.contains("host: --plugin=luet-cosign "), "{text}");
+        assert!(text.contains("luet-cosign: nothing was unpacked"), "{text}");
+    }
+    plugin.write("code", "7");
+    assert_eq!(plugin.run(["run", "--", "./luet", "search"]).status.code(), Some(7));
+}
+
+#[test]
+fn run_says_what_was_verified_and_names_what_came_from_a_cache() {
+    let (registry, plugin) = env_world();
+    host(&plugin);
+    let tag = "yip-toolchain-1.0-1";
+    let image = registry.push_image(REPO, tag, &[&good()]);
+    let signed = signature(&registry, REPO, &image.digest, 0, "null");
+    registry.push_signatures(REPO, &image.digest, &[signed]);
+    let (dest, content) = (plugin.dest("d"), plugin.dest("content"));
+    unpack(&good(), &content);
+    let data = serde_json::json!({"Image": registry.name(&format!("{REPO}:{tag}")), "Dest": dest});
+    let event = |name: &str| format!("{name} {}", envelope(name, &data));
+    let installed = |package: &str| {
+        let data = serde_json::json!({
+            "Package": {"name": package, "category": "toolchain", "version": "1.0+1"},
+            "Repository": {"urls": [registry.name(REPO)], "auth": {"password": "p"}},
+        });
+        format!("package.install {}", envelope("package.install", &data))
+    };
+    let run = |strict: bool, events: &[String]| {
+        plugin.write("events", events.join("\n"));
+        let words = ["run", if strict { "--strict" } else { "--" }];
+        let output = plugin.run(words.iter().chain(&["./luet", "install"]));
+        (output.status.code(), shown(&output))
+    };
+    let pre = event("image.pre.unpack");
+    let (code, text) = run(false, &[pre.clone(), installed("yip")]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("nothing was unpacked"), "a pre event proves nothing: {text}");
+    assert!(text.contains("toolchain/yip-1.0+1: installed, but not unpacked"), "{text}");
+    assert_eq!(run(true, &[pre.clone(), installed("yip")]).0, Some(2));
+
+    let moved = format!("move {} {}", content.display(), dest.display());
+    let all = [pre, moved, event("image.post.unpack"), installed("yip"), installed("cached")];
+    let (code, text) = run(true, &all);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("luet-cosign: 1 image verified\n"), "{text}");
+    assert!(
+        text.contains("toolchain/cached-1.0+1: installed") && !text.contains("yip-1.0+1:"),
+        "{text}"
+    );
+    let (code, text) = run(true, &[event("image.post.unpack"), installed("yip")]);
+    assert_eq!(code, Some(2), "what another run verified counts for nothing here: {text}");
+    // Without `run`, the event is answered unread.
+    plugin.send("package.install", "not JSON at all").assert_silent_success();
+}

@@ -1,31 +1,42 @@
-//! `run -- luet ...`: luet with this very plugin, or a failure.
+//! `run -- luet ...`: luet with this very plugin.
 //!
-//! luet says nothing where a plugin is missing and installs everything unverified
-//! (`reference/hosts.md` 1.2); it takes the first program of the plugin's name on PATH. So PATH is
-//! made to find this program first, `--plugin` is added, and luet's own output must name us as
-//! enabled.
+//! luet says nothing where a plugin is missing and installs everything unverified; it takes the
+//! first program of the plugin's name on PATH. So luet itself is executed, by nobody in between who
+//! could drop an argument or a variable, with a PATH on which this program is found first, and with
+//! `--plugin`. That is what is relied on, and nothing that luet or a package prints: once hostile
+//! code ran, no output proves anything. What events leave is read for a report.
 
-use super::arguments::Run;
+use super::arguments::Run as RunArguments;
 use super::{Outcome, Streams};
-use crate::class::{Class, Failure};
+use crate::class::{Class, Failure, counted};
 use crate::config::Environment;
+use crate::store::Run;
+use crate::unpack::{RUN_VARIABLE, Report};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, symlink};
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command};
 
 /// The name of the plugin, as luet is told it.
 pub(super) const PLUGIN: &str = "luet-cosign";
-/// What luet prints before it lists the plugins that it loaded (luet `cmd/root.go`).
-const ENABLED: &[u8] = b"Enabled plugins:";
-/// What stands in the line of every plugin.
-const AT: &[u8] = b" (at ";
-/// What stands in ours.
-const ENTRY: &[u8] = b" luet-cosign (at ";
+/// The name of the host; `luet-0.36` is one too.
+const HOST: &[u8] = b"luet";
+/// What a program begins with (System V ABI, "ELF Identification"); a script does not.
+const ELF: [u8; 4] = *b"\x7fELF";
+/// How many packages are named.
+const NAMED: usize = 20;
 
-pub(super) fn run(command: &Run, environment: &Environment, _streams: &mut Streams) -> Outcome {
+pub(super) fn run(
+    command: &RunArguments,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
     let own = std::env::current_exe().map_err(|error| {
         Failure::new(Class::Internal, format!("this program's own path: {error}"))
     })?;
@@ -34,35 +45,116 @@ pub(super) fn run(command: &Run, environment: &Environment, _streams: &mut Strea
         .split_first()
         .ok_or_else(|| Failure::new(Class::Usage, "no command after `run --`"))?;
     let path = environment.raw("PATH").unwrap_or_default().to_os_string();
+    let luet = find_luet(program, &path)?;
     // Dropped, and so removed, when luet is done.
     let (path, _link) = find_us_first(&path, &own)?;
-    let mut child = Command::new(program)
+    let mut child = Command::new(&luet)
+        .arg0(program)
         .args(with_plugin(arguments, environment.text("LUET_PLUGIN")?.unwrap_or_default()))
         .env("PATH", path)
-        .stdin(Stdio::inherit())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .env(RUN_VARIABLE, "1")
         .spawn()
         .map_err(|error| {
-            Failure::new(Class::Usage, format!("`{}` could not be run: {error}", program.display()))
+            Failure::new(Class::Usage, format!("`{}` could not be run: {error}", luet.display()))
         })?;
-    let errors = child
-        .stderr
-        .take()
-        .map(|from| std::thread::spawn(move || pass(from, &mut std::io::stderr())));
-    let mut enabled = child.stdout.take().is_some_and(|from| pass(from, &mut std::io::stdout()));
-    enabled |= errors.is_some_and(|thread| thread.join().unwrap_or(false));
+    let report = report(&child, environment);
     let status =
         child.wait().map_err(|error| Failure::new(Class::Internal, format!("luet: {error}")))?;
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     if code != 0 {
         return Ok(u8::try_from(code).unwrap_or(1));
     }
-    if enabled {
-        return Ok(0);
+    let report = report?;
+    lines(&report).into_iter().for_each(|line| streams.note(line));
+    let unverified = report.unseen.len() + report.unsigned.len();
+    if command.strict && unverified > 0 {
+        return Err(Failure::new(
+            Class::Event,
+            format!("{} not verified in this run", counted(unverified, "installed package")),
+        )
+        .hint("`luet cleanup` empties luet's cache; then install them again"));
     }
-    Err(Failure::new(Class::Event, format!("`{}` ended well but did not name {PLUGIN} among its enabled plugins: nothing was verified", program.display()))
-        .hint("luet names them at log level `info`: run it without --quiet and with `logging.level: info`; a program that is not luet is not wrapped"))
+    Ok(0)
+}
+
+/// Finds the program to execute: luet, as a program and by its name.
+///
+/// What stands in front of luet could drop `--plugin`, PATH or the environment, as `sudo` does, and
+/// a script may be anything.
+fn find_luet(program: &OsStr, path: &OsStr) -> Result<PathBuf, Failure> {
+    let refused = |why: String| {
+        Failure::new(Class::Usage, why).hint(
+            "`run` starts luet itself. With sudo, write `sudo luet-cosign run -- luet ...`; variables go in front of it all, or behind `sudo`",
+        )
+    };
+    let name = Path::new(program).file_name().unwrap_or_default();
+    let rest = name.as_bytes().strip_prefix(HOST);
+    if name == PLUGIN || rest.is_none_or(|rest| rest.first().is_some_and(u8::is_ascii_alphanumeric))
+    {
+        return Err(refused(format!("`{}` is not luet", program.display())));
+    }
+    let found = if program.as_bytes().contains(&b'/') {
+        PathBuf::from(program)
+    } else {
+        // Absolute folders only, as for every program that is executed here.
+        std::env::split_paths(path)
+            .filter(|folder| folder.is_absolute())
+            .map(|folder| folder.join(program))
+            .find(|path| path.metadata().is_ok_and(|it| it.is_file() && it.mode() & 0o111 != 0))
+            .ok_or_else(|| refused(format!("`{}` is not on PATH", program.display())))?
+    };
+    let mut magic = [0; 4];
+    let read = found
+        .metadata()
+        .and_then(|it| {
+            if it.is_file() {
+                File::open(&found)
+            } else {
+                Err(std::io::ErrorKind::InvalidInput.into())
+            }
+        })
+        .and_then(|mut file| file.read_exact(&mut magic));
+    match read {
+        Ok(()) if magic == ELF => Ok(found),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(refused(format!("there is no `{}`", found.display())))
+        }
+        _ => Err(refused(format!("`{}` is a script or no program (ELF)", found.display()))),
+    }
+}
+
+/// Waits for luet to end, and reads what its events left, before it is waited for: until then
+/// nobody takes its run to be over.
+fn report(child: &Child, environment: &Environment) -> Result<Report, Failure> {
+    let run = Run::of(child.id())?;
+    let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some(process) = process {
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::Pid(process), ended), Err(rustix::io::Errno::INTR)) {}
+    }
+    Ok(Report::read(&environment.locations()?, &run))
+}
+
+fn lines(report: &Report) -> Vec<String> {
+    let mut lines = vec![match (report.verified.len(), report.allowed.len()) {
+        (0, 0) => format!("{PLUGIN}: nothing was unpacked"),
+        (verified, 0) => format!("{PLUGIN}: {} verified", counted(verified, "image")),
+        (verified, allowed) => format!(
+            "{PLUGIN}: {} verified, {allowed} allowed without a signature",
+            counted(verified, "image")
+        ),
+    }];
+    let mut name = |packages: &BTreeSet<String>, why: &str| {
+        lines.extend(
+            packages.iter().take(NAMED).map(|package| format!("{PLUGIN}: {package}: {why}")),
+        );
+        if packages.len() > NAMED {
+            lines.push(format!("{PLUGIN}: and {} more: {why}", packages.len() - NAMED));
+        }
+    };
+    name(&report.unseen, "installed, but not unpacked in this run (luet's cache?): NOT verified");
+    name(&report.unsigned, "installed; the policy lets it be unsigned");
+    lines
 }
 
 /// Returns the plugin that luet would run: as luet looks, the first name that is there, whatever it
@@ -97,111 +189,28 @@ fn find_us_first(
     Ok((joined, Some(folder)))
 }
 
-/// Adds `--plugin luet-cosign` where neither the arguments nor LUET_PLUGIN (which an argument would
-/// replace) name it.
+/// Puts `--plugin luet-cosign` first, where no other option can take it for its value.
+///
+/// The flag replaces LUET_PLUGIN, so what that names comes along, unless another flag replaces it
+/// anyway. luet loads a plugin once however often it is named.
 fn with_plugin(arguments: &[OsString], variable: &str) -> Vec<OsString> {
-    let lists_us = |list: &str| list.split(',').any(|name| name == PLUGIN);
-    let mut texts = arguments
+    let flagged = arguments
         .iter()
         .map(|argument| argument.to_string_lossy())
-        .take_while(|argument| argument != "--");
-    let mut named = false;
-    let mut any = false;
-    while let Some(text) = texts.next() {
-        let value = if text == "--plugin" {
-            texts.next().map(|value| value.into_owned())
-        } else {
-            text.strip_prefix("--plugin=").map(ToOwned::to_owned)
-        };
-        if let Some(value) = value {
-            any = true;
-            named |= lists_us(&value);
-        }
-    }
-    let mut all: Vec<OsString> = Vec::new();
-    if !named {
-        all.push(OsString::from(format!("--plugin={PLUGIN}")));
-        // The flag replaces the variable, so what the variable names comes along.
-        if !any {
-            all.extend(
-                variable
-                    .split_ascii_whitespace()
-                    .filter(|name| *name != PLUGIN)
-                    .map(|name| OsString::from(format!("--plugin={name}"))),
-            );
-        }
-    }
-    all.extend(arguments.iter().cloned());
-    all
-}
-
-/// Passes everything through as it comes, and says whether the line about us was in it.
-fn pass(mut from: impl Read, to: &mut dyn Write) -> bool {
-    let mut watch = Watch::default();
-    let mut buffer = [0; 8192];
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) | Err(_) => return watch.seen,
-            Ok(count) => {
-                let bytes = buffer.get(..count).unwrap_or_default();
-                watch.feed(bytes);
-                let _ = to.write_all(bytes).and_then(|()| to.flush());
-            }
-        }
-    }
-}
-
-/// Looks for our name in a line after `Enabled plugins:`; both may come in pieces.
-#[derive(Default)]
-struct Watch {
-    line: Vec<u8>,
-    listing: bool,
-    seen: bool,
-}
-
-impl Watch {
-    /// Longest line that is looked at; the rest of a longer one is not.
-    const MAX_LINE_BYTES: usize = 4096;
-
-    fn feed(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            if *byte == b'\n' {
-                self.end_line();
-            } else if self.line.len() < Self::MAX_LINE_BYTES {
-                self.line.push(*byte);
-            }
-        }
-    }
-
-    fn end_line(&mut self) {
-        let line = plain(&std::mem::take(&mut self.line));
-        if line.windows(ENABLED.len()).any(|window| window == ENABLED) {
-            self.listing = true;
-        } else if self.listing {
-            // One plugin a line, `NAME (at PATH)`; the list ends where a line is something else.
-            self.seen |= line.windows(ENTRY.len()).any(|window| window == ENTRY);
-            self.listing = line.windows(AT.len()).any(|window| window == AT);
-        }
-    }
-}
-
-/// Returns a line without the colours of a terminal.
-fn plain(line: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(line.len());
-    let mut escape = false;
-    for byte in line {
-        match (escape, byte) {
-            (false, 0x1b) => escape = true,
-            (false, byte) => text.push(*byte),
-            (true, byte) => escape = !byte.is_ascii_alphabetic(),
-        }
-    }
-    text
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--plugin" || argument.starts_with("--plugin="));
+    let others = variable.split_ascii_whitespace().filter(|name| !flagged && *name != PLUGIN);
+    std::iter::once(PLUGIN)
+        .chain(others)
+        .map(|name| OsString::from(format!("--plugin={name}")))
+        .chain(arguments.iter().cloned())
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     fn arguments(line: &str, variable: &str) -> String {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
@@ -213,50 +222,82 @@ mod tests {
     }
 
     #[test]
-    fn the_plugin_is_added_once() {
-        assert_eq!(arguments("install -y x", ""), "--plugin=luet-cosign install -y x");
-        assert_eq!(
-            arguments("install --plugin luet-cosign x", ""),
-            "install --plugin luet-cosign x"
-        );
-        assert_eq!(
-            arguments("install --plugin=a,luet-cosign x", ""),
-            "install --plugin=a,luet-cosign x"
-        );
-        assert_eq!(
-            arguments("install --plugin a x", ""),
-            "--plugin=luet-cosign install --plugin a x"
-        );
-        assert_eq!(
-            arguments("install -- --plugin luet-cosign", ""),
-            "--plugin=luet-cosign install -- --plugin luet-cosign"
-        );
-        assert_eq!(
-            arguments("install x", "mtree luet-cosign"),
-            "--plugin=luet-cosign --plugin=mtree install x"
-        );
-    }
-
-    fn seen(output: &[u8]) -> bool {
-        let whole = pass(output, &mut std::io::sink());
-        let mut watch = Watch::default();
-        output.iter().for_each(|byte| watch.feed(std::slice::from_ref(byte)));
-        assert_eq!(watch.seen, whole, "pieces make no difference");
-        whole
+    fn the_plugin_stands_first_whatever_else_is_given() {
+        for (line, variable, expected) in [
+            ("install -y x", "", "--plugin=luet-cosign install -y x"),
+            (
+                "install --config --plugin=luet-cosign x",
+                "",
+                "--plugin=luet-cosign install --config --plugin=luet-cosign x",
+            ),
+            ("install --plugin a x", "b", "--plugin=luet-cosign install --plugin a x"),
+            ("install -- --plugin a", "", "--plugin=luet-cosign install -- --plugin a"),
+            ("install x", "mtree luet-cosign", "--plugin=luet-cosign --plugin=mtree install x"),
+        ] {
+            assert_eq!(arguments(line, variable), expected);
+        }
     }
 
     #[test]
-    fn only_luets_own_list_counts() {
-        assert!(seen(
-            " INFO   🍭 Enabled plugins:\n INFO   \t➡ luet-mtree (at /bin/luet-mtree)\n INFO   \t➡ luet-cosign (at /bin/luet-cosign)\n"
-                .as_bytes()
-        ));
-        assert!(seen(b"\x1b[36m INFO \x1b[0m Enabled plugins:\r\n \x1b[1m luet-cosign (at /x/luet-cosign)\x1b[0m\n"));
-        assert!(!seen(b" INFO Enabled plugins:\n INFO  luet-mtree (at /bin/luet-mtree)\nfetching\n luet-cosign (at /x)\n"));
-        assert!(!seen(b" luet-cosign (at /bin/luet-cosign)\n"));
-        assert!(!seen(
-            b" INFO Enabled plugins:\n INFO  not-luet-cosign (at /bin/not-luet-cosign)\n"
-        ));
-        assert!(!seen(b""));
+    fn only_a_program_that_is_called_luet_is_executed() {
+        let top = tempfile::tempdir().unwrap();
+        let make = |name: &str, content: &[u8]| {
+            let path = top.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        };
+        let luet = make("luet", b"\x7fELF...");
+        make("luet-0.36", b"\x7fELF...");
+        make("luet-script", b"#!/bin/sh\n");
+        make("luet-empty", b"");
+        std::fs::create_dir(top.path().join("luet-folder")).unwrap();
+        for name in ["sudo", "env", "luet-cosign", "luetx", "nice", "sh"] {
+            make(name, b"\x7fELF...");
+        }
+        let find = |name: &str| find_luet(name.as_ref(), top.path().as_os_str());
+        assert_eq!(find("luet").unwrap(), luet);
+        assert_eq!(find(luet.to_str().unwrap()).unwrap(), luet);
+        assert!(find("luet-0.36").is_ok());
+        for name in [
+            "sudo",
+            "env",
+            "luet-cosign",
+            "luetx",
+            "nice",
+            "sh",
+            "luet-script",
+            "luet-empty",
+            "luet-folder",
+            "luet-missing",
+            "",
+            "./luet-missing",
+        ] {
+            let failure = find(name).unwrap_err();
+            assert_eq!(failure.class(), Class::Usage, "{name}");
+            assert!(failure.the_hint().contains("sudo luet-cosign run -- luet"), "{name}");
+        }
+        let relative = std::env::join_paths(["", "."]).unwrap();
+        assert!(find_luet("luet".as_ref(), &relative).is_err());
+    }
+
+    #[test]
+    fn what_was_not_verified_is_named() {
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(lines(&Report::default()), ["luet-cosign: nothing was unpacked"]);
+        let report = Report {
+            verified: set(&["a"]),
+            allowed: set(&["b", "c"]),
+            unseen: set(&["x/d-1"]),
+            unsigned: set(&["x/b-1"]),
+        };
+        assert_eq!(
+            lines(&report),
+            [
+                "luet-cosign: 1 image verified, 2 allowed without a signature",
+                "luet-cosign: x/d-1: installed, but not unpacked in this run (luet's cache?): NOT verified",
+                "luet-cosign: x/b-1: installed; the policy lets it be unsigned",
+            ]
+        );
     }
 }

@@ -119,6 +119,10 @@ pub const VARIABLES: &[Variable] = &[
     works("LUET_COSIGN_SIGN", "`packages` (default), `all` (build caches too) or `off`"),
     works("LUET_COSIGN_POLICY", "the policy file, in place of /etc/luet/luet-cosign/policy.yaml"),
     works("LUET_COSIGN_TIMEOUT", "seconds for everything but layers (default 60)"),
+    works(
+        "LUET_COSIGN_RUN",
+        "set by `luet-cosign run` for luet: events leave marks, from which it reports",
+    ),
     works("SSL_CERT_FILE", "certificates of authorities to trust for https, PEM"),
     works("DOCKER_CONFIG", "the folder of docker's `config.json` with credentials"),
     works("REGISTRY_AUTH_FILE", "podman's file of credentials"),

@@ -74,6 +74,18 @@ struct PushWire {
     dockerfile: Option<String>,
 }
 
+impl Envelope {
+    /// Returns the payload, where the envelope holds it.
+    pub(super) fn data(&self) -> Option<&Value> {
+        self.data.as_ref()
+    }
+
+    /// Returns the path of the file that holds the payload, where one does.
+    pub(super) fn file(&self) -> Option<&str> {
+        self.file.as_deref().filter(|file| !file.is_empty())
+    }
+}
+
 impl Payload {
     /// Reads the payload of `event`.
     ///
@@ -114,7 +126,7 @@ fn payload(envelope: &Envelope, environment: &Environment) -> Result<Value, Fail
     let inner = |bytes: &[u8]| {
         json::parse(bytes).map_err(|failure| failure.as_class(Class::Event).within("the payload"))
     };
-    let file = envelope.file.as_deref().filter(|file| !file.is_empty());
+    let file = envelope.file();
     match (&envelope.data, file) {
         (None | Some(Value::Null), None) => Err(event_failure("the event has no payload")),
         (Some(Value::String(text)), None) if text.is_empty() => {
@@ -171,10 +183,15 @@ fn dest(text: String) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Reads the file that holds a large payload. Only what the host itself can have made is: a private
+fn read_file(path: &Path, environment: &Environment) -> Result<Vec<u8>, Failure> {
+    let mut file = open_file(path, environment)?;
+    bounded(&mut file, limits::EVENT_FILE_BYTES, "the payload's file")
+}
+
+/// Opens the file that holds a large payload. Only what the host itself can have made is: a private
 /// file of this user called `pluggable*`, directly in the folder for temporary files. Its content
 /// is never shown.
-fn read_file(path: &Path, environment: &Environment) -> Result<Vec<u8>, Failure> {
+pub(super) fn open_file(path: &Path, environment: &Environment) -> Result<File, Failure> {
     let refused =
         |why: String| event_failure(format!("the payload's file `{}` {why}", path.display()));
     let folder = environment.path("TMPDIR")?.unwrap_or_else(|| PathBuf::from("/tmp"));
@@ -193,7 +210,7 @@ fn read_file(path: &Path, environment: &Environment) -> Result<Vec<u8>, Failure>
     if found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o077 != 0 {
         return Err(refused("is open to other users".to_owned()));
     }
-    bounded(&mut &file, limits::EVENT_FILE_BYTES, "the payload's file")
+    Ok(file)
 }
 
 fn bounded(input: &mut dyn Read, limit: u64, what: &str) -> Result<Vec<u8>, Failure> {

@@ -8,6 +8,7 @@ mod answer;
 mod envelope;
 mod handle;
 mod input;
+mod install;
 
 pub use answer::Answer;
 pub use envelope::{Envelope, Payload, Push, Unpack};
@@ -79,8 +80,11 @@ impl std::fmt::Debug for Call<'_> {
 }
 
 /// Answers one event on `output`.
-pub fn answer(call: Call<'_>, output: &mut dyn Write) -> ExitCode {
+pub fn answer(mut call: Call<'_>, output: &mut dyn Write) -> ExitCode {
     let event = call.arguments.first().and_then(|name| Event::named(name));
+    if call.arguments.first().is_some_and(|name| name == install::NAME) {
+        install::note(&mut call);
+    }
     let answer = match event {
         // Not ours: the payload stays unread, for a later host may send events that are not known
         // today.

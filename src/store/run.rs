@@ -31,7 +31,11 @@ impl Run {
         Self::of(parent.as_raw_nonzero().get().unsigned_abs())
     }
 
-    fn of(process: u32) -> Result<Self, Failure> {
+    /// Returns the run that a process is, which may have ended but must not have been waited for.
+    ///
+    /// # Errors
+    /// `state`: there is no such process, or no `/proc`.
+    pub fn of(process: u32) -> Result<Self, Failure> {
         let read = |path: &str| {
             std::fs::read_to_string(path).map_err(|error| {
                 Failure::new(Class::State, format!("`{path}` could not be read: {error}"))

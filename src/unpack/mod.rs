@@ -7,8 +7,11 @@ mod content;
 mod gather;
 mod memory;
 mod platform;
+mod report;
 
 pub use crate::policy::Provisional;
+
+pub use report::{RUN_VARIABLE, Report, is_wanted, note_installed};
 
 use crate::class::{Class, Failure};
 use crate::dest::{self, Dest, Listing};
@@ -251,6 +254,8 @@ pub async fn after(session: &Session, image: &str, dest: &Path) -> Result<Unpack
         }
     };
     handoffs.done(dest)?;
+    let verified = matches!(handoff.grounds(), store::Grounds::Verified(_));
+    report::note_unpacked(session.environment(), handoffs.folder(), image, verified);
     Ok(unpacked)
 }
 
