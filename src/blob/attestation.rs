@@ -103,7 +103,7 @@ pub async fn verify_attestation(
     // (2) The file, once. It takes as long as it takes.
     let message = {
         let _pause = session.client().pause();
-        subject.read(needs, progress)?
+        subject.read(needs, progress, session.environment().deadline()?)?
     };
     // (3) Each for itself: a broken one says nothing about the next.
     let (mut files, mut stranger, mut others) = (Vec::new(), None, Vec::new());

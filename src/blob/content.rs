@@ -4,10 +4,14 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::FileDigest;
 use crate::trust::{Hasher, Message, Needs};
-use std::fs::File;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use std::fs::{File, Metadata};
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 /// What a signature is to be of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,10 +47,14 @@ impl Subject {
     /// Reads a file that has to be held whole.
     ///
     /// # Errors
-    /// `not-found`: there is none. `limit`: it is longer than `cap` bytes.
-    pub fn whole(path: &Path, cap: u64) -> Result<Vec<u8>, Failure> {
+    /// `not-found`: there is none. `limit`: it is longer than `cap` bytes. `state`: it cannot be
+    /// read, or nothing comes for as long as `patience`.
+    pub fn whole(path: &Path, cap: u64, patience: Duration) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
-        open(path)?.take(cap + 1).read_to_end(&mut bytes).map_err(|error| unread(path, &error))?;
+        Source::open(path, patience)?
+            .take(cap + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| unread(path, &error))?;
         if u64::try_from(bytes.len()).map_or(true, |length| length > cap) {
             return Err(Failure::new(
                 Class::Limit,
@@ -56,14 +64,20 @@ impl Subject {
         Ok(bytes)
     }
 
-    /// Reads it, for what a key needs.
+    /// Reads it, for what a key needs. A pipe may be slow, but not silent for longer than
+    /// `patience`.
     ///
     /// # Errors
     /// `not-found`: there is none, or it is no file. `state`: it cannot be read.
-    pub(super) fn read(&self, needs: Needs, progress: &Progress<'_>) -> Result<Message, Failure> {
+    pub(super) fn read(
+        &self,
+        needs: Needs,
+        progress: &Progress<'_>,
+        patience: Duration,
+    ) -> Result<Message, Failure> {
         match self {
             Self::Digest(digest) => Ok((*digest).into()),
-            Self::File(path) => read(path, needs, progress),
+            Self::File(path) => read(Source::open(path, patience)?, path, needs, progress),
             Self::Read(bytes) => {
                 let mut hasher = Hasher::new(needs);
                 hasher.update(bytes);
@@ -73,9 +87,21 @@ impl Subject {
     }
 }
 
-/// Reads a file for what is needed of it.
-pub(super) fn read(path: &Path, needs: Needs, progress: &Progress<'_>) -> Result<Message, Failure> {
-    let mut file = open(path)?;
+/// Reads a file that a list names, for what is needed of it.
+pub(super) fn read_plain(
+    path: &Path,
+    needs: Needs,
+    progress: &Progress<'_>,
+) -> Result<Message, Failure> {
+    read(Source::open_plain(path)?, path, needs, progress)
+}
+
+fn read(
+    mut file: Source,
+    path: &Path,
+    needs: Needs,
+    progress: &Progress<'_>,
+) -> Result<Message, Failure> {
     let mut hasher = Hasher::new(needs);
     let mut piece = vec![0; limits::FILE_CHUNK_BYTES];
     loop {
@@ -91,15 +117,83 @@ pub(super) fn read(path: &Path, needs: Needs, progress: &Progress<'_>) -> Result
     }
 }
 
-fn open(path: &Path) -> Result<File, Failure> {
-    let path = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
-    let file = File::open(path).map_err(|error| unread(path, &error))?;
-    if file.metadata().is_ok_and(|found| found.is_dir()) {
+/// An open file, or a pipe from which something has to come now and then.
+#[derive(Debug)]
+struct Source {
+    file: File,
+    /// How long nothing may come; none where the end is known.
+    patience: Option<Duration>,
+}
+
+impl Source {
+    /// Opens what the user named: a file, a pipe, a disk.
+    fn open(path: &Path, patience: Duration) -> Result<Self, Failure> {
+        let (file, found) = open(path)?;
+        let kind = found.file_type();
+        // Standard input is whatever the user made it.
+        if kind.is_char_device() && path != Path::new("-") {
+            return Err(Failure::new(
+                Class::NotFound,
+                format!("`{}` is a device, which may have no end", path.display()),
+            )
+            .hint("name the file, or `-` and pipe it in"));
+        }
+        Ok(Self { file, patience: (!kind.is_file()).then_some(patience) })
+    }
+
+    /// Opens a file that a list names, which is a plain file or nothing: a list could name a pipe
+    /// or a device, and reading those would never end.
+    fn open_plain(path: &Path) -> Result<Self, Failure> {
+        let (file, found) = open(path)?;
+        if !found.is_file() {
+            return Err(Failure::new(
+                Class::NotFound,
+                format!("`{}` is not a plain file", path.display()),
+            )
+            .hint("download the file that the list names"));
+        }
+        Ok(Self { file, patience: None })
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if let Some(patience) = self.patience {
+            let limit =
+                Timespec::try_from(patience).map_err(|_| std::io::ErrorKind::InvalidInput)?;
+            if poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&limit))? == 0 {
+                return Err(std::io::Error::new(
+                    std::io::ErrorKind::TimedOut,
+                    format!("nothing came for {} s", patience.as_secs()),
+                ));
+            }
+        }
+        match self.file.read(buffer) {
+            // Somebody else read what was there: it is waited for again.
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                Err(std::io::ErrorKind::Interrupted.into())
+            }
+            read => read,
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<(File, Metadata), Failure> {
+    // O_NONBLOCK: opening a pipe must not wait for whoever writes.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = if path == Path::new("-") {
+        rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 0)
+    } else {
+        rustix::fs::open(path, flags, Mode::empty())
+    };
+    let file = opened.map(File::from).map_err(|error| unread(path, &error.into()))?;
+    let found = file.metadata().map_err(|error| unread(path, &error))?;
+    if found.is_dir() {
         return Err(Failure::new(Class::NotFound, format!("`{}` is a folder", path.display()))
             .hint("name the file in it"));
     }
     let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
-    Ok(file)
+    Ok((file, found))
 }
 
 fn unread(path: &Path, error: &std::io::Error) -> Failure {

@@ -98,7 +98,7 @@ pub async fn verify(
     // (2) The file, once. It takes as long as it takes.
     let message = {
         let _pause = session.client().pause();
-        subject.read(needs, progress)?
+        subject.read(needs, progress, session.environment().deadline()?)?
     };
     // (3) By a key that is all there is to check.
     if let Wanted::Key(key) = &request.wanted {

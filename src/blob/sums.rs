@@ -87,7 +87,7 @@ impl Listed {
     }
 
     fn check(&self, folder: &Path, progress: &Progress<'_>) -> Result<(), Failure> {
-        let found = content::read(&self.path(folder), Needs::default(), progress)?;
+        let found = content::read_plain(&self.path(folder), Needs::default(), progress)?;
         let found = *found.digest();
         if found == self.digest.into() {
             return Ok(());

@@ -24,8 +24,12 @@ pub(super) fn verify(
     streams: &mut Streams,
 ) -> Outcome {
     // A list is read once: what is verified is what is then followed.
-    let list =
-        command.all.as_deref().map(|path| Subject::whole(path, limits::SUMS_BYTES)).transpose()?;
+    let patience = environment.deadline()?;
+    let list = command
+        .all
+        .as_deref()
+        .map(|path| Subject::whole(path, limits::SUMS_BYTES, patience))
+        .transpose()?;
     let subject: Subject = match (&list, &command.file) {
         (Some(bytes), _) => Subject::Read(bytes.clone()),
         (None, file) => file.as_deref().unwrap_or("-").parse()?,

@@ -81,3 +81,49 @@ fn what_is_no_list_is_malformed() {
         "one of the two"
     );
 }
+
+/// A list is somebody else's, and what it names may be anything that lies here.
+#[test]
+fn what_a_list_names_is_a_plain_file_or_nothing() {
+    for make in [
+        (&|path: &Path| {
+            let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+            rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0)
+                .unwrap();
+        }) as &dyn Fn(&Path),
+        &|path| std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
+        &|path| std::os::unix::fs::symlink("/dev/null", path).unwrap(),
+        &|path| std::fs::create_dir(path).unwrap(),
+    ] {
+        let world = world(&list(&[("a", b"A"), ("odd", b"")]));
+        make(&world.plugin.path("odd"));
+        let said = world.verify_dev(SUMS);
+        said.assert_refused("not-found");
+        assert!(said.stderr.contains("a: OK\nodd: FAILED"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_pipe_may_be_slow_but_not_silent() {
+    let world = World::new();
+    world.write("f", &world.sigstore.sign().blob(FILE));
+    let options = "--certificate f.pem --signature f.sig";
+    let fifo = world.plugin.path("pipe");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    // Nobody writes; then somebody does, in pieces, who opened it before or later.
+    let silent = World { plugin: world.plugin.env("LUET_COSIGN_TIMEOUT", "1"), ..world };
+    let said = silent.verify_dev(&format!("{options} pipe"));
+    said.assert_refused("state");
+    assert!(said.stderr.contains("nothing came for 1 s"), "{said:?}");
+    let world = World { plugin: silent.plugin.env("LUET_COSIGN_TIMEOUT", "60"), ..silent };
+    let writer = std::thread::spawn(move || {
+        use std::io::Write as _;
+        let mut pipe = std::fs::OpenOptions::new().write(true).open(fifo).unwrap();
+        FILE.chunks(7).for_each(|piece| pipe.write_all(piece).unwrap());
+    });
+    world.verify_dev(&format!("{options} pipe")).assert_ok();
+    writer.join().unwrap();
+    let said = world.verify_dev(&format!("{options} /dev/zero"));
+    said.assert_refused("not-found");
+}
