@@ -164,6 +164,11 @@ pub const OVERDUE: Duration = Duration::from_secs(2);
 pub const WATCH: Duration = Duration::from_millis(250);
 /// What layer bytes must bring within [`PROGRESS_WINDOW`] to count as progress.
 pub const PROGRESS_BYTES: u64 = 30 << 10;
+/// What the layers of an image must bring in each second, on average, in bytes: at the least that a
+/// window lets pass, 1 GiB would take twelve days.
+pub const AVERAGE_BYTES: u64 = 16 << 10;
+/// For how long they may bring less, at the beginning.
+pub const AVERAGE_AFTER: Duration = Duration::from_secs(60);
 /// The window of [`PROGRESS_BYTES`]: 1 KiB/s over any 30 s.
 pub const PROGRESS_WINDOW: Duration = Duration::from_secs(30);
 /// What a layer may unpack to, in bytes.

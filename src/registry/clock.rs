@@ -18,6 +18,9 @@ struct State {
     deadline: Instant,
     streams: u32,
     since: Instant,
+    /// What was waited for layer bytes since the last [`Clock::renew`], and what came.
+    waited: Duration,
+    came: u64,
 }
 
 impl Clock {
@@ -25,7 +28,15 @@ impl Clock {
         let now = Instant::now();
         // A limit beyond what the clock can hold is a day.
         let deadline = now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(86_400));
-        Self { state: Mutex::new(State { deadline, streams: 0, since: now }) }
+        Self {
+            state: Mutex::new(State {
+                deadline,
+                streams: 0,
+                since: now,
+                waited: Duration::ZERO,
+                came: 0,
+            }),
+        }
     }
 
     /// Returns when everything but layer bytes must be done, as of now.
@@ -51,6 +62,25 @@ impl Clock {
         state.deadline =
             now.checked_add(limit).unwrap_or_else(|| now + Duration::from_secs(86_400));
         state.since = now;
+        state.waited = Duration::ZERO;
+        state.came = 0;
+    }
+
+    /// Counts what was waited for layer bytes, and what came. Returns both for all layers of the
+    /// image where they came too slowly on average: each may bring what it must within its window,
+    /// and all of them together still go on for ever.
+    pub(super) fn drips(
+        &self,
+        waited: Duration,
+        came: u64,
+        grace: Duration,
+    ) -> Option<(Duration, u64)> {
+        let mut state = self.lock();
+        state.waited = state.waited.saturating_add(waited);
+        state.came = state.came.saturating_add(came);
+        let least = u128::from(limits::AVERAGE_BYTES) * state.waited.as_millis() / 1000;
+        let slow = state.waited > grace && u128::from(state.came) < least;
+        slow.then_some((state.waited, state.came))
     }
 
     pub(super) fn stream_begins(&self) {
@@ -93,5 +123,19 @@ mod tests {
         assert!(clock.deadline() >= before + Duration::from_millis(2));
         assert!(clock.deadline() < before + Duration::from_secs(5));
         assert_eq!(clock.deadline(), clock.deadline());
+    }
+
+    #[test]
+    fn the_average_counts_over_all_layers_and_after_the_first_minute() {
+        let clock = Clock::new(Duration::from_secs(60));
+        let minute = Duration::from_secs(60);
+        let second = Duration::from_secs(1);
+        assert_eq!(clock.drips(minute, 0, minute), None, "the first minute is free");
+        assert_eq!(clock.drips(second, 61 * limits::AVERAGE_BYTES, minute), None);
+        assert_eq!(clock.drips(second, limits::AVERAGE_BYTES, minute), None);
+        let (waited, came) = clock.drips(second, limits::AVERAGE_BYTES - 1, minute).unwrap();
+        assert_eq!((waited.as_secs(), came), (63, 63 * limits::AVERAGE_BYTES - 1));
+        clock.renew(minute);
+        assert_eq!(clock.drips(minute, 0, minute), None, "another image");
     }
 }

@@ -69,6 +69,8 @@ pub struct Times {
     pub idle: Duration,
     /// The window within which layer bytes must bring [`limits::PROGRESS_BYTES`].
     pub progress: Duration,
+    /// The time after which layer bytes must have come at [`limits::AVERAGE_BYTES`] a second.
+    pub grace: Duration,
     /// The wait before the second try; doubled for each further one, up to half of it added at
     /// random.
     pub backoff: Duration,
@@ -80,6 +82,7 @@ impl Default for Times {
             connect: limits::CONNECT,
             idle: limits::IDLE,
             progress: limits::PROGRESS_WINDOW,
+            grace: limits::AVERAGE_AFTER,
             backoff: limits::BACKOFF,
         }
     }

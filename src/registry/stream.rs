@@ -125,7 +125,11 @@ impl BlobStream {
             let start = Instant::now();
             let end = start + span.saturating_sub(self.window.waited);
             let came = body::chunk(&mut self.response, end, span).await;
-            self.window.waited += start.elapsed();
+            let waited = start.elapsed();
+            self.window.waited += waited;
+            let bytes =
+                came.as_ref().ok().and_then(Option::as_ref).map_or(0, |piece| length(piece));
+            self.check_average(waited, bytes)?;
             let is_over = self.window.waited >= span;
             match came {
                 Ok(Some(piece)) => {
@@ -140,6 +144,22 @@ impl BlobStream {
                 Err(trouble) => return Err(trouble),
             }
         }
+    }
+
+    /// Refuses layers that come too slowly, all of the image together.
+    fn check_average(&self, waited: Duration, bytes: u64) -> Result<(), Failure> {
+        let grace = self.session.config.times.grace;
+        let Some((waited, came)) = self.session.clock.drips(waited, bytes, grace) else {
+            return Ok(());
+        };
+        let message = format!(
+            "`{}@{}`: the layers come too slowly, {came} bytes in {} s; expected {} a second",
+            self.repository,
+            self.digest,
+            waited.as_secs(),
+            limits::AVERAGE_BYTES
+        );
+        Err(Failure::new(Class::Net, message))
     }
 
     /// Begins a further window, where the last one brought enough.

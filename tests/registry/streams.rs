@@ -169,6 +169,25 @@ fn a_layer_that_makes_no_progress_is_net() {
     }
 }
 
+/// Each window brings enough, and all of them together would take for ever.
+#[test]
+fn a_layer_that_drips_for_ever_has_an_end() {
+    let content = layer(200_000);
+    let registry = serving(&content);
+    registry.always(
+        "GET",
+        "*",
+        Answer::new(200).body(content.clone()).drip(Duration::from_millis(1)),
+    );
+    let client = client_with(|config| {
+        config.times.progress = Duration::from_secs(3_600);
+        config.times.grace = Duration::from_millis(150);
+    });
+    let start = Instant::now();
+    assert_eq!(read(&client, &registry.name("a/b"), &content), Err(Class::Net));
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
 #[test]
 fn a_layer_may_outlast_the_deadline_while_it_makes_progress() {
     let content = layer(400_000);

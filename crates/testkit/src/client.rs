@@ -12,7 +12,13 @@ pub fn config() -> Config {
     let ms = Duration::from_millis;
     Config {
         deadline: Duration::from_secs(20),
-        times: Times { connect: ms(2000), idle: ms(3000), progress: ms(300), backoff: ms(1) },
+        times: Times {
+            connect: ms(2000),
+            idle: ms(3000),
+            progress: ms(300),
+            backoff: ms(1),
+            ..Times::default()
+        },
         ..Config::default()
     }
 }
