@@ -259,7 +259,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 /// Makes this process unreadable to others of the same user, before any secret is read
 /// (`reference/security.md` X03).
-fn harden() {
+pub fn harden() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }

@@ -246,6 +246,24 @@ fn table(manifest: &str, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// A program that is started gets the environment that it is given, and so no secret of ours. The
+/// exception is the host, whose plugin needs them.
+#[test]
+fn programs_of_others_do_not_inherit_the_environment() {
+    let mut found = 0;
+    for (path, text) in sources() {
+        let host = path.ends_with("cli/run.rs");
+        let starts = text.matches("Command::new(").count();
+        found += starts;
+        assert!(
+            host || starts == text.matches(".env_clear()").count(),
+            "{}: `Command::new` without `.env_clear()`",
+            path.display()
+        );
+    }
+    assert!(found >= 3);
+}
+
 #[test]
 fn every_dependency_says_what_it_is_for() {
     let mut wrong = Vec::new();

@@ -26,6 +26,7 @@ pub use output::Streams;
 use crate::class::{Class, Failure, holds_key};
 use crate::config::{Environment, VARIABLES};
 use crate::event::Event;
+use crate::session;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -53,6 +54,10 @@ pub fn run(arguments: &[OsString], environment: &Environment, streams: &mut Stre
             return ExitCode::from(if error.use_stderr() { Class::Usage.exit() } else { 0 });
         }
     };
+    // `run` is left as it is: what it starts inherits it, and is another program.
+    if !matches!(arguments.command, Command::Run(_)) {
+        session::harden();
+    }
     let json = arguments.json;
     match dispatch(arguments, environment, streams).and_then(|code| streams.flush().map(|()| code))
     {

@@ -3,22 +3,32 @@
 
 use crate::class::{Class, Failure};
 use crate::config::Environment;
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::process::{Signal, kill_current_process_group};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, SpecialCodes, tcgetattr, tcsetattr,
+};
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Read, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use zeroize::Zeroizing;
 
 /// A password, in bytes.
-const MAX_PASSWORD_BYTES: u64 = 4096;
+const MAX_PASSWORD_BYTES: usize = 4096;
 
-/// Turns the echo back on when the question is over, however it ends.
+/// Makes the terminal as it was when the question is over, however it ends.
 struct Silent<'a>(&'a File, rustix::termios::Termios);
 
 impl Drop for Silent<'_> {
     fn drop(&mut self) {
         let _ = tcsetattr(self.0, OptionalActions::Flush, &self.1);
     }
+}
+
+/// What came of a question.
+enum Typed {
+    Line(Zeroizing<Vec<u8>>),
+    /// Ctrl-C.
+    Interrupted,
 }
 
 /// Returns the password: `COSIGN_PASSWORD` where it is set, also empty; else asked for, twice where
@@ -36,7 +46,7 @@ pub(super) fn password(
     if !std::io::stdin().is_terminal() {
         let mut bytes = Zeroizing::new(Vec::new());
         std::io::stdin()
-            .take(MAX_PASSWORD_BYTES)
+            .take(u64::try_from(MAX_PASSWORD_BYTES).unwrap_or_default())
             .read_to_end(&mut bytes)
             .map_err(|error| Failure::new(Class::Secret, format!("no password: {error}")))?;
         while bytes.last().is_some_and(|last| *last == b'\n' || *last == b'\r') {
@@ -57,33 +67,129 @@ pub(super) fn password(
 }
 
 fn ask(question: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(
-            Class::Secret,
-            format!("the terminal could not be asked for a password: {error}"),
-        )
-    };
-    let mut terminal = OpenOptions::new()
+    let terminal = OpenOptions::new()
         .read(true)
         .write(true)
         .open("/dev/tty")
         .map_err(|error| failed(&error))?;
-    let before = tcgetattr(&terminal).map_err(|error| failed(&error))?;
+    match ask_on(&terminal, question)? {
+        Typed::Line(line) => Ok(line),
+        Typed::Interrupted => {
+            // The terminal is as it was: now what Ctrl-C does happens, to all that it happens to.
+            let _ = kill_current_process_group(Signal::INT);
+            Err(Failure::new(Class::Secret, "interrupted at the question for a password")
+                .hint("run it again"))
+        }
+    }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Class::Secret, format!("the terminal could not be asked for a password: {error}"))
+}
+
+/// Asks on a terminal, without echo. Ctrl-C is a character meanwhile and no signal, for a signal
+/// would end the process before anybody could turn the echo on again.
+fn ask_on(mut terminal: &File, question: &str) -> Result<Typed, Failure> {
+    let before = tcgetattr(terminal).map_err(|error| failed(&error))?;
     let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
+    silent.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+    silent.special_codes[SpecialCodeIndex::VMIN] = 1;
+    silent.special_codes[SpecialCodeIndex::VTIME] = 0;
+    let codes = before.special_codes.clone();
     terminal.write_all(question.as_bytes()).map_err(|error| failed(&error))?;
-    let reader = terminal.try_clone().map_err(|error| failed(&error))?;
-    let mut line = Zeroizing::new(Vec::new());
-    {
-        let _echo = Silent(&terminal, before);
-        tcsetattr(&terminal, OptionalActions::Flush, &silent).map_err(|error| failed(&error))?;
-        BufReader::new(reader.take(MAX_PASSWORD_BYTES))
-            .read_until(b'\n', &mut line)
-            .map_err(|error| failed(&error))?;
-    }
+    let typed = {
+        let _before = Silent(terminal, before);
+        tcsetattr(terminal, OptionalActions::Flush, &silent).map_err(|error| failed(&error))?;
+        read_line(&mut terminal, &codes)
+    };
     let _ = terminal.write_all(b"\n");
-    while line.last().is_some_and(|last| *last == b'\n' || *last == b'\r') {
-        line.pop();
+    typed
+}
+
+/// Reads a line as a terminal would: with the keys that end, interrupt, erase and start anew.
+fn read_line(from: &mut impl Read, codes: &SpecialCodes) -> Result<Typed, Failure> {
+    // Never grown, which would leave copies behind.
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_PASSWORD_BYTES));
+    let is = |byte: u8, index: SpecialCodeIndex| byte != 0 && byte == codes[index];
+    loop {
+        let mut byte = [0];
+        match from.read(&mut byte) {
+            Ok(0) => return Ok(Typed::Line(line)),
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(failed(&error)),
+        }
+        let [byte] = byte;
+        match byte {
+            b'\n' | b'\r' => return Ok(Typed::Line(line)),
+            _ if is(byte, SpecialCodeIndex::VINTR) || is(byte, SpecialCodeIndex::VQUIT) => {
+                return Ok(Typed::Interrupted);
+            }
+            _ if is(byte, SpecialCodeIndex::VEOF) => return Ok(Typed::Line(line)),
+            _ if is(byte, SpecialCodeIndex::VSUSP) => {}
+            _ if is(byte, SpecialCodeIndex::VKILL) => line.clear(),
+            // What erases differs from terminal to terminal.
+            _ if is(byte, SpecialCodeIndex::VERASE) || matches!(byte, 0x08 | 0x7f) => {
+                while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
+            }
+            _ if line.len() == MAX_PASSWORD_BYTES => {
+                return Err(failed(&format!("more than {MAX_PASSWORD_BYTES} bytes")));
+            }
+            byte => line.push(byte),
+        }
     }
-    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    /// What comes of a question on a terminal where somebody types this, and whether the terminal
+    /// is as it was.
+    fn typed(keys: &[u8]) -> (Option<Vec<u8>>, bool) {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap();
+        let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
+        let theirs = File::from(rustix::fs::open(&name, flags, rustix::fs::Mode::empty()).unwrap());
+        let modes = |file: &File| tcgetattr(file).unwrap().local_modes;
+        let before = modes(&theirs);
+        assert!(before.contains(LocalModes::ECHO | LocalModes::ISIG | LocalModes::ICANON));
+        let mut ours = File::from(ours);
+        let result = std::thread::scope(|scope| {
+            let asked = scope.spawn(|| ask_on(&theirs, "Password? ").unwrap());
+            // What is typed before the echo is off is thrown away, as by every such program.
+            while modes(&theirs).contains(LocalModes::ECHO) {
+                std::thread::yield_now();
+            }
+            ours.write_all(keys).unwrap();
+            asked.join().unwrap()
+        });
+        let line = match result {
+            Typed::Line(line) => Some(line.to_vec()),
+            Typed::Interrupted => None,
+        };
+        (line, modes(&theirs) == before)
+    }
+
+    #[test]
+    fn the_terminal_is_as_it_was_however_the_question_ends() {
+        for (keys, line) in [
+            (&b"secret\n"[..], Some(&b"secret"[..])),
+            (b"secret\r", Some(b"secret")),
+            (b"sec\x03", None),
+            (b"\x1c", None),
+            (b"\x04", Some(b"")),
+            (b"wrong\x15secret\n", Some(b"secret")),
+            (b"x\x7fsecrex\x08t\n", Some(b"secret")),
+            ("é\u{7f}ß\n".as_bytes(), Some("ß".as_bytes())),
+            (b"\x1asecret\n", Some(b"secret")),
+        ] {
+            let (found, restored) = typed(keys);
+            assert_eq!(found.as_deref(), line, "{}", keys.escape_ascii());
+            assert!(restored, "{}", keys.escape_ascii());
+        }
+    }
 }

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+/// What the variables for signing and verifying begin with, and those that hold a CI's tokens.
+const OURS: [&str; 4] = ["COSIGN_", "LUET_COSIGN_", "SIGSTORE_", "ACTIONS_ID_TOKEN_"];
+
 /// The variables of the environment. An empty variable is an unset one, passwords excepted.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
@@ -95,6 +98,26 @@ impl Environment {
         }
     }
 
+    /// Returns the environment for a program of somebody else: without passwords, keys and tokens
+    /// for signing, which are none of its business.
+    ///
+    /// A key can be in any variable, for `env://` names one, so what holds one is left out by its
+    /// content too.
+    pub fn for_children(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        let named: Vec<&str> = ["COSIGN_KEY_LOCATION", "COSIGN_PUBLIC_KEY_LOCATION"]
+            .into_iter()
+            .filter_map(|name| self.raw(name)?.to_str()?.strip_prefix("env://"))
+            .collect();
+        self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())).filter(
+            move |(name, value)| {
+                let text = name.to_string_lossy();
+                !OURS.iter().any(|prefix| text.starts_with(prefix))
+                    && !named.contains(&text.as_ref())
+                    && !holds_key(&value.to_string_lossy())
+            },
+        )
+    }
+
     /// Returns the names of all variables that are set to something, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| name.to_str())
@@ -111,6 +134,23 @@ mod tests {
         assert_eq!([flag("1"), flag("true"), flag("T")], [Some(true); 3]);
         assert_eq!([flag(""), flag("0"), flag("FALSE")], [Some(false); 3]);
         assert_eq!([flag("yes"), flag("2"), flag(" 1"), flag("tRUE")], [None; 4]);
+    }
+
+    #[test]
+    fn children_inherit_no_key_password_or_token() {
+        let environment = Environment::from_pairs([
+            ("PATH", "/bin"),
+            ("HOME", "/root"),
+            ("XDG_RUNTIME_DIR", "/run"),
+            ("COSIGN_PASSWORD", "secret"),
+            ("COSIGN_KEY_LOCATION", "env://ACME"),
+            ("ACME", "in another form"),
+            ("OTHER", "-----BEGIN PRIVATE KEY-----"),
+            ("SIGSTORE_ID_TOKEN", "secret"),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "secret"),
+        ]);
+        let names: Vec<_> = environment.for_children().map(|(name, _)| name).collect();
+        assert_eq!(names, ["HOME", "PATH", "XDG_RUNTIME_DIR"]);
     }
 
     #[test]

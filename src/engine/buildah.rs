@@ -29,14 +29,12 @@ struct InspectWire {
 /// else.
 pub(super) fn ask(name: &str, environment: &Environment) -> Result<Option<Known>, Failure> {
     let failed = |what: String| Failure::new(Class::Registry, format!("buildah {what}"));
-    let path = environment.raw("PATH").unwrap_or_default();
     // An image name never starts with `-` (it was parsed as a reference), so it cannot be read as
     // an option.
     let mut child = Command::new("buildah")
         .args(["inspect", "--type", "image", name])
-        .env("PATH", path)
-        // Not its business: the password of our key.
-        .env_remove("COSIGN_PASSWORD")
+        .env_clear()
+        .envs(environment.for_children())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

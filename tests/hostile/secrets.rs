@@ -499,3 +499,85 @@ fn what_a_key_file_holds_is_never_quoted() {
         }
     }
 }
+
+/// What the plugin starts is not its own: it gets no key and no password, in whatever variable they
+/// stand.
+#[test]
+fn an_engine_that_is_asked_inherits_no_secret() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut world = logged_in(guarded()).sign();
+    let seen = world.plugin.path("seen");
+    let script = format!("#!/bin/sh\nenv >{}\nexit 1\n", seen.display());
+    std::fs::create_dir(world.plugin.path("bin")).unwrap();
+    let buildah = world.plugin.write("bin/buildah", script);
+    std::fs::set_permissions(buildah, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", world.plugin.path("bin").display());
+    for (name, value) in [
+        ("PATH", path.as_str()),
+        ("LUET_COSIGN_ENGINE", "buildah"),
+        ("COSIGN_KEY_LOCATION", "env://ACME_KEY"),
+        ("ANOTHER", &pair("acme").private_pem),
+        ("STORAGE_DRIVER", "vfs"),
+    ] {
+        world.plugin.set(name, value);
+    }
+    // The proxy's password stays: it is buildah's as much as ours.
+    world.plugin.unset("HTTPS_PROXY");
+    let reply = world.plugin.post_push(&world.name());
+    assert!(!reply.error.is_empty());
+    let inherited = std::fs::read(seen).unwrap();
+    for canary in canaries() {
+        assert_eq!(canary.found_in(&inherited), None, "{}", String::from_utf8_lossy(&inherited));
+    }
+    assert!(String::from_utf8(inherited).unwrap().contains("STORAGE_DRIVER=vfs"));
+}
+
+/// Another process of the same user reads no memory and no environment of a command that holds a
+/// key: the kernel gives its folder in /proc to root.
+#[test]
+fn a_command_that_waits_for_a_password_cannot_be_looked_into() {
+    use std::io::Write as _;
+    use std::os::unix::fs::MetadataExt as _;
+    use std::os::unix::process::CommandExt as _;
+    let mut world = logged_in(guarded());
+    world.plugin.unset("COSIGN_PASSWORD");
+    let root = rustix::process::geteuid().is_root();
+    let image = world.name();
+    for command in [
+        &["sign", "--key", "env://ACME_KEY", &image][..],
+        &["public-key", "--key", "env://ACME_KEY"],
+        &["import-key-pair", "--key", "env://ACME_KEY", "-o", "new"],
+        &["generate-key-pair", "--output-key-prefix", "made"],
+    ] {
+        let mut program = world.plugin.raw();
+        if root {
+            // Of root everything in /proc belongs to root.
+            program.uid(65_534).gid(65_534).current_dir("/");
+        }
+        let child = program
+            .args(command)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn();
+        // Another user cannot start it where the build lies in a private folder.
+        let Ok(mut child) = child else { return };
+        let folder = format!("/proc/{}/environ", child.id());
+        // It is hardened before it reads the password, and that is what it waits for.
+        let mut hidden = false;
+        for _ in 0..1_000_000 {
+            match std::fs::metadata(&folder) {
+                Ok(found) if found.uid() == 0 => hidden = true,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+            if hidden || child.try_wait().unwrap().is_some() {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        let _ = child.stdin.take().unwrap().write_all(b"x\n");
+        let _ = child.wait();
+        assert!(hidden, "{command:?}");
+    }
+}
