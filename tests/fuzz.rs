@@ -24,7 +24,7 @@ use luet_cosign::policy::{Document, Origin, lint_json};
 use luet_cosign::registry::{Manifest, ManifestKind, read_challenge};
 use luet_cosign::tree::{Expected, Limits, read_layer};
 use luet_cosign::trust::{
-    Authority, Checker, Held, PrivateKey, PublicKey, Requirements, check_bundle,
+    Attestation, Authority, Checker, Held, PrivateKey, PublicKey, Requirements, check_bundle,
 };
 use luet_cosign::wire::{
     self, Bundle, BundleSource, FallbackIndex, Payload, Referrer, Signatures, Statement, json,
@@ -433,6 +433,24 @@ fn what_lies_beside_a_file_is_read_as_it_is_written() {
     Corpus::of(texts(&[&old]))
         .with_vectors(".json")
         .feed("bundle of a file", 4, |mutated| wire::read_bundle(mutated).is_ok());
+    let pypi = serde_json::json!({
+        "version": 1,
+        "verification_material": {"certificate": "MAA=", "transparency_entries": [{}]},
+        "envelope": {"statement": "e30=", "signature": "AQID"},
+    });
+    let envelope = serde_json::json!({
+        "payloadType": "application/vnd.in-toto+json",
+        "payload": "e30=",
+        "signatures": [{"keyid": "", "sig": "AQID"}],
+    });
+    let lines = format!("{old}\n{pypi}\n{envelope}\n");
+    Corpus::of(texts(&[&pypi.to_string(), &envelope.to_string(), &lines]))
+        .with_vectors(".json")
+        .feed("attestations of a file", 4, |mutated| {
+            let Ok(found) = wire::read_attestations(mutated) else { return false };
+            assert!((1..=luet_cosign::limits::ATTESTATIONS).contains(&found.bundles.len()));
+            found.bundles.into_iter().flatten().any(|bundle| Attestation::new(bundle).is_ok())
+        });
     Corpus::of(texts(&[&pem])).with_vectors(".cert").feed("certificate of a file", 4, |mutated| {
         let Ok(certificates) = wire::read_certificate_file(mutated) else { return false };
         assert!(!certificates.is_empty());

@@ -156,7 +156,7 @@ async fn check(
 fn worst(others: Vec<Failure>) -> Failure {
     let rank = |failure: &Failure| failure.class().rank();
     let Some(first) = others.iter().max_by_key(|failure| rank(failure)).cloned() else {
-        return Failure::new(Class::Malformed, "there is no attestation in it");
+        return Failure::new(Class::Malformed, "an empty list, where attestations are expected");
     };
     if others.len() == 1 {
         return first;

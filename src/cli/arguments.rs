@@ -125,8 +125,8 @@ pub enum Command {
     VerifyBlob(VerifyBlob),
     /// Verify what somebody attests of a file: how it was built, what is in it
     ///
-    /// An attestation is no signature: it says something about the file, and --type says what has
-    /// to be said. The identity rules are those of verify-blob.
+    /// An attestation is not a signature: it says something about the file, and --type says what
+    /// has to be said. The identity rules are those of verify-blob.
     #[command(after_help = files::VERIFY_BLOB_ATTESTATION)]
     VerifyBlobAttestation(VerifyBlobAttestation),
     /// Verify a file by a Sigstore bundle, as the conformance suite of Sigstore asks

@@ -75,7 +75,10 @@ pub fn read_attestations(bytes: &[u8]) -> Result<Attestations, Failure> {
         }
     }
     if found.bundles.is_empty() {
-        return Err(Failure::new(Class::Malformed, "a list of no attestations"));
+        return Err(Failure::new(
+            Class::Malformed,
+            "an empty list, where attestations are expected",
+        ));
     }
     Ok(found)
 }

@@ -9,7 +9,7 @@ use testkit::sigstore::{self as model, Content, Key, Signing};
 const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
 
 /// A statement about the released file.
-fn statement() -> Value {
+pub(super) fn statement() -> Value {
     json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": "f", "digest": {"sha256": Digest::of(FILE).hex()}}],
@@ -310,7 +310,7 @@ fn what_would_loosen_it_is_refused_with_the_reason() {
 }
 
 /// PEP 740, "Attestation objects".
-fn pep740(bundle: &Value) -> Value {
+pub(super) fn pep740(bundle: &Value) -> Value {
     json!({
         "version": 1,
         "verification_material": {
@@ -472,7 +472,7 @@ fn more_than_are_read_are_a_limit_unless_a_good_one_is_among_the_first() {
 }
 
 #[test]
-fn what_is_no_attestation_at_all_is_called_so() {
+fn what_is_not_an_attestation_at_all_is_called_so() {
     let world = World::new();
     for text in
         ["", "<!doctype html>\n<html>\n", "{}", "[]", "{\"attestations\": []}", "{\n\"a\":\n"]

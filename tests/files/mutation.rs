@@ -6,10 +6,11 @@
 
 use super::*;
 use luet_cosign::trust::{
-    CertificateLog, Expected, Hasher, Identity, Message, PublicKey, TrustedRoot, needs,
+    Attestation, CertificateLog, Expected, Hasher, Identity, Message, PredicateType, PublicKey,
+    TrustedRoot, needs,
 };
 use luet_cosign::wire::{
-    Detached, FileSignature, read_bundle, read_certificate_file, read_signature,
+    Detached, FileSignature, read_attestations, read_bundle, read_certificate_file, read_signature,
 };
 use std::ops::Range;
 use testkit::sigstore::{Key, LogKind};
@@ -213,5 +214,48 @@ fn what_cosign_wrote_has_no_byte_that_is_not_signed() {
         let text = String::from_utf8(read(&format!("blobs/{name}.json"))).unwrap();
         let found = accepted(text.as_bytes(), |bytes| judge.accepts_bundle(text.as_bytes(), bytes));
         only_in(name, &found, &text, &free(&text, name.contains("nb2") || name.contains("sc2")));
+    }
+}
+
+/// Of every form in which attestations are published. What is attested is compared too: a change
+/// that is accepted must not have changed it.
+#[test]
+fn attestations_have_no_byte_that_is_not_signed() {
+    let sigstore = Sigstore::new();
+    let root = TrustedRoot::parse(sigstore.trusted_root().to_string().as_bytes(), "test").unwrap();
+    let identity = dev("https://issuer.example");
+    let statement = attestations::statement();
+    let (v1, v2) = (
+        sigstore.sign().statement(&statement),
+        sigstore.sign().log(LogKind::V2).statement(&statement),
+    );
+    let mut old = v1.blob_bundle();
+    let envelope = v1.content.envelope(&v1.signature).to_string();
+    old["base64Signature"] = testkit::sigstore::b64(envelope.as_bytes()).into();
+    let message = Message::from(luet_cosign::name::Digest::of(FILE));
+    let wanted: PredicateType = "slsaprovenance1".parse().unwrap();
+    for (what, text, is_v2) in [
+        ("bundle, v1", v1.bundle().to_string(), false),
+        ("bundle, v2", v2.bundle().to_string(), true),
+        ("attestation of PyPI", attestations::pep740(&v1.bundle()).to_string(), false),
+        ("bundle of cosign 2", old.to_string(), false),
+    ] {
+        let known = read_attestations(text.as_bytes()).unwrap().bundles.remove(0).unwrap();
+        let accepts = |bytes: &[u8]| {
+            let bundle = read_attestations(bytes).and_then(|mut found| found.bundles.remove(0));
+            // Where other bytes are the same attestation, nothing was changed.
+            let Ok(bundle) = bundle else { return false };
+            let same = bundle == known && bytes != text.as_bytes();
+            let Ok(attestation) = Attestation::new(bundle) else { return false };
+            let sct = CertificateLog::Required;
+            let signed = root.certify_attestation(&attestation, &message, &wanted, sct);
+            let Ok(attested) = signed.map(|signed| signed.by(&identity)) else { return false };
+            let attested = attested.unwrap();
+            assert_eq!(attested.predicate(), &statement["predicate"]);
+            assert_eq!(attested.names(), ["f"]);
+            !same
+        };
+        let found = accepted(text.as_bytes(), accepts);
+        only_in(what, &found, &text, &free(&text, is_v2));
     }
 }
