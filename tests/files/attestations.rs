@@ -20,10 +20,17 @@ pub(super) fn statement() -> Value {
 
 /// Digests of the released file, as statements name them.
 fn digests() -> [(&'static str, String); 3] {
+    digests_of(FILE)
+}
+
+pub(super) fn digests_of(bytes: &[u8]) -> [(&'static str, String); 3] {
     use aws_lc_rs::digest::{SHA256, SHA384, SHA512, digest};
     [("sha256", &SHA256), ("sha384", &SHA384), ("sha512", &SHA512)].map(|(name, algorithm)| {
         let mut hex = String::new();
-        digest(algorithm, FILE).as_ref().iter().for_each(|byte| write!(hex, "{byte:02x}").unwrap());
+        digest(algorithm, bytes)
+            .as_ref()
+            .iter()
+            .for_each(|byte| write!(hex, "{byte:02x}").unwrap());
         (name, hex)
     })
 }

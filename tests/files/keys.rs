@@ -103,6 +103,61 @@ fn every_scheme_of_every_key_is_checked_on_a_stream() {
     }
 }
 
+/// Of the same signatures, those over a hash: its digest alone shows them, and no other's does.
+#[test]
+fn what_is_signed_by_a_hash_holds_by_that_digest_alone() {
+    use luet_cosign::name::FileDigest;
+    let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/trust/testdata");
+    let mut held = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(testdata.join("peers")).unwrap() {
+        let folder = entry.unwrap().path();
+        let Ok(payload) = std::fs::read(folder.join("payload.json")) else { continue };
+        let manifest = json_of(&std::fs::read_to_string(folder.join("manifest.json")).unwrap());
+        let signature = manifest["layers"][0]["annotations"]["dev.cosignproject.cosign/signature"]
+            .as_str()
+            .unwrap();
+        let signature = luet_cosign::wire::read_signature(signature.as_bytes()).unwrap();
+        let key = testdata.join("keys").join(folder.file_stem().unwrap()).with_extension("pub");
+        let key = PublicKey::from_pem(&std::fs::read(key).unwrap()).unwrap();
+        let by = |bytes: &[u8]| {
+            attestations::digests_of(bytes).map(|(algorithm, hex)| {
+                let digest = FileDigest::parse(algorithm, &hex).unwrap().unwrap();
+                let held = key.verify_hashed(&digest.into(), &signature);
+                (algorithm, held.map_err(|failure| failure.class().word()))
+            })
+        };
+        let good: Vec<_> =
+            by(&payload).into_iter().filter(|(_, held)| held.is_ok()).map(|(by, _)| by).collect();
+        assert!(good.len() <= 1, "{folder:?}: {good:?}");
+        *held.entry((key.algorithm().to_string(), good.first().copied())).or_insert(0) += 1;
+        for (algorithm, refused) in by(b"other") {
+            assert!(refused.is_err(), "{folder:?} by the {algorithm} of another");
+        }
+        // What the digest cannot show is not called wrong.
+        for (algorithm, held) in by(&payload) {
+            assert_ne!(held, Err("signature"), "{folder:?} by {algorithm}");
+        }
+    }
+    let held: Vec<_> = held.into_iter().collect();
+    let found: Vec<_> =
+        held.iter().map(|((key, by), _)| (key.as_str(), by.unwrap_or("nothing"))).collect();
+    assert_eq!(
+        found,
+        [
+            ("ECDSA P-256", "sha256"),
+            ("ECDSA P-384", "sha256"),
+            ("ECDSA P-384", "sha384"),
+            ("ECDSA P-521", "sha256"),
+            ("ECDSA P-521", "sha512"),
+            ("Ed25519", "nothing"),
+            ("Ed25519", "sha512"),
+            ("RSA 2048", "sha256"),
+            ("RSA 3072", "sha256"),
+            ("RSA 4096", "sha256"),
+        ]
+    );
+}
+
 #[test]
 fn ed25519_and_p384_sign_files_at_the_program() {
     let world = World::new();
@@ -114,8 +169,19 @@ fn ed25519_and_p384_sign_files_at_the_program() {
             .verify(&format!("--key {name}.pub --signature {name}.sig trusted_root.json"))
             .assert_refused("signature");
     }
-    let digest = luet_cosign::name::Digest::of(FILE);
-    world.verify(&format!("--key ed.pub --signature ed.sig {digest}")).assert_refused("limit");
+    for (algorithm, hex) in attestations::digests_of(FILE) {
+        let verify = |key: &str| {
+            world.verify(&format!("--key {key}.pub --signature {key}.sig {algorithm}:{hex}"))
+        };
+        verify("ed").assert_refused("limit");
+        if algorithm == "sha384" {
+            verify("p384").assert_ok();
+        } else {
+            let said = verify("p384");
+            said.assert_refused("unsupported");
+            assert!(said.stderr.contains("sha384:HEX") || algorithm != "sha256", "{said:?}");
+        }
+    }
 }
 
 /// Certificates for keys that sign by another hash than SHA-256, in every form that files have.
