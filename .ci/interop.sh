@@ -43,8 +43,8 @@ check() {
 # new_machine: an empty root, and state of its own, as on a machine that never saw these images. Needs $machine.
 new_machine() {
     mkdir -p "$machine/root" "$machine/tmp"
-    install -d -m 700 "$machine/state" "$machine/runtime"
-    export XDG_STATE_HOME=$machine/state XDG_RUNTIME_DIR=$machine/runtime TMPDIR=$machine/tmp
+    install -d -m 700 "$machine/state"
+    export LUET_COSIGN_STATE=$machine/state TMPDIR=$machine/tmp
 }
 
 # scenario NAME COMMAND...: runs it, unless other words were asked for.

@@ -72,8 +72,8 @@ wanted() {
 
 new_machine() {
     mkdir -p "$machine/root" "$machine/tmp" "$machine/home"
-    install -d -m 700 "$machine/state" "$machine/runtime" "$machine/cache"
-    export HOME=$machine/home TMPDIR=$machine/tmp XDG_STATE_HOME=$machine/state XDG_RUNTIME_DIR=$machine/runtime \
+    install -d -m 700 "$machine/state" "$machine/cache"
+    export HOME=$machine/home TMPDIR=$machine/tmp LUET_COSIGN_STATE=$machine/state \
         XDG_CACHE_HOME=$machine/cache
 }
 

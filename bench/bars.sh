@@ -229,8 +229,8 @@ slow_event() {
 prepare() {
     local number
     mkdir -p "$work/content" "$work/home"
-    install -d -m 700 "$work/state" "$work/runtime"
-    export HOME=$work/home XDG_STATE_HOME=$work/state XDG_RUNTIME_DIR=$work/runtime COSIGN_PASSWORD=pw
+    install -d -m 700 "$work/state"
+    export HOME=$work/home LUET_COSIGN_STATE=$work/state COSIGN_PASSWORD=pw
     cc -O2 -Wall -Wextra -static -o "$work/side_by_side" "$here/side_by_side.c"
     cosign3 signing-config create >"$work/signing.json"
     cosign3 trusted-root create >"$work/root.json"

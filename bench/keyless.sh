@@ -118,7 +118,7 @@ measure_cache() {
 measure_built_in() {
     local beacon=https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon
     mkdir "$work/empty"
-    HOME=$work/empty XDG_CACHE_HOME=$work/empty/cache XDG_STATE_HOME=$work/empty/state side_by_side "$VERIFIES" \
+    HOME=$work/empty XDG_CACHE_HOME=$work/empty/cache LUET_COSIGN_STATE=$work/empty/state side_by_side "$VERIFIES" \
         "$BIN" verify-blob --bundle "$here/public-good/bundle.sigstore.json" \
         --certificate-identity "$beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main" \
         --certificate-oidc-issuer https://token.actions.githubusercontent.com "$here/public-good/a.txt"
@@ -170,8 +170,8 @@ main() {
     servers_begin
     work=$SERVERS_DIR/work
     mkdir -p "$work/home" "$work/cache"
-    install -d -m 700 "$work/state" "$work/runtime"
-    export HOME=$work/home XDG_STATE_HOME=$work/state XDG_RUNTIME_DIR=$work/runtime XDG_CACHE_HOME=$work/cache
+    install -d -m 700 "$work/state"
+    export HOME=$work/home LUET_COSIGN_STATE=$work/state XDG_CACHE_HOME=$work/cache
     # Behind `||`, bash would go on after what fails in a function.
     exec 3>&1
     set -E

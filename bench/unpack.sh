@@ -13,8 +13,8 @@
 # layers    the same with `post_unpack: layers`, held by `gunzip | sha256sum` of the layers
 # install   100 small packages from loopback, with the plugin and without it
 #
-# Times are medians of interleaved runs (of the install: of the ratio of neighbouring runs), with all files in the page cache. Ratios are held, not times. The run's folder of the
-# plugin lies in memory, as /run does; everything else, the memory of what was verified included, on the disk of TMPDIR.
+# Times are medians of interleaved runs (of the install: of the ratio of neighbouring runs), with all files in the page cache. Ratios are held, not times. Everything
+# lies on the disk of TMPDIR, the run's folder of the plugin too, which is in memory elsewhere (/run).
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -191,10 +191,10 @@ measure_install() {
 
 prepare() {
     mkdir -p "$work/home" "$work/plugins"
-    install -d -m 700 "$work/state" "$runtime"
+    install -d -m 700 "$work/state"
     cp "$BIN" "$work/plugins/luet-cosign"
     BIN=$work/plugins/luet-cosign
-    export PATH=$work/plugins:$PATH HOME=$work/home XDG_STATE_HOME=$work/state XDG_RUNTIME_DIR=$runtime COSIGN_PASSWORD=pw
+    export PATH=$work/plugins:$PATH HOME=$work/home LUET_COSIGN_STATE=$work/state COSIGN_PASSWORD=pw
     plain=$(start_docker_registry docker-registry)
     "$BIN" generate-key-pair --output-key-prefix "$work/bench"
     export COSIGN_PUBLIC_KEY_LOCATION=$work/bench.pub
@@ -213,11 +213,6 @@ main() {
     servers_begin
     work=$SERVERS_DIR/work
     mkdir "$work"
-    runtime=$work/runtime
-    if [ -w /dev/shm ]; then
-        runtime=$(mktemp -d /dev/shm/luet-cosign.XXXXXX)
-        trap 'servers_end; rm -rf "$runtime"' EXIT
-    fi
     prepare >"$work/prepared" 2>&1 || { cat "$work/prepared"; exit 1; }
     row "bar" ours theirs measured limit ""
     measure_events

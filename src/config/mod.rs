@@ -15,12 +15,15 @@ pub use variables::{VARIABLES, Variable};
 
 use crate::class::{Class, Failure};
 use crate::limits;
-use crate::store::Locations;
+use crate::store::{Locations, Owners, check_way};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// The name under which files of ours lie in shared folders.
 const OWN: &str = "luet-cosign";
+/// What is kept for one run, in a folder for what is kept for longer.
+const RUNS: &str = "runs";
+const STATE: &str = "LUET_COSIGN_STATE";
 
 impl Environment {
     /// Returns the deadline for everything but layer bytes: `LUET_COSIGN_TIMEOUT`, seconds, or with
@@ -44,36 +47,66 @@ impl Environment {
         })
     }
 
-    /// Returns where files that we keep may lie (design.md section 5, last paragraph).
+    /// Returns where files that we keep may lie: in the folder that `LUET_COSIGN_STATE` names, and
+    /// nowhere else, or in the usual ones.
     ///
-    /// For root an XDG folder counts only where it is set; [`crate::store::Folder`] then refuses it
-    /// unless root owns it.
+    /// Root has no use for XDG folders: `sudo` may keep those of the user who called it, and a
+    /// folder that somebody else can make or replace is a memory that somebody else can switch off.
     ///
     /// # Errors
-    /// `usage`: a variable is not UTF-8.
+    /// `usage`: a variable is not UTF-8, or `LUET_COSIGN_STATE` is not absolute. `state`: somebody
+    /// else can choose what lies there.
     pub fn locations(&self) -> Result<Locations, Failure> {
-        let root = rustix::process::geteuid().is_root();
-        let folder =
+        if let Some(folder) = self.path(STATE)? {
+            return named(folder);
+        }
+        let absolute =
             |name: &str| Ok::<_, Failure>(self.path(name)?.filter(|path| path.is_absolute()));
-        let mut state: Vec<PathBuf> = folder("XDG_STATE_HOME")?.into_iter().collect();
-        let mut runs: Vec<PathBuf> = folder("XDG_RUNTIME_DIR")?.into_iter().collect();
-        if root {
+        let user = rustix::process::geteuid();
+        let (mut state, mut runs) = (Vec::new(), Vec::new());
+        if user.is_root() {
             state.push(PathBuf::from("/var/lib"));
             runs.push(PathBuf::from("/run"));
-        } else if let Some(home) = folder("HOME")? {
-            state.push(home.join(".local/state"));
+        } else {
+            state.extend(absolute("XDG_STATE_HOME")?);
+            state.extend(absolute("HOME")?.map(|home| home.join(".local/state")));
+            runs.extend(absolute("XDG_RUNTIME_DIR")?);
         }
-        let temporary = folder("TMPDIR")?.unwrap_or_else(|| PathBuf::from("/tmp"));
-        let user = rustix::process::geteuid().as_raw();
-        let mut runs: Vec<PathBuf> = runs.into_iter().map(|path| path.join(OWN)).collect();
-        runs.push(temporary.join(format!("{OWN}-{user}")));
-        Ok(Locations { state: state.into_iter().map(|path| path.join(OWN)).collect(), runs })
+        let own = |folders: Vec<PathBuf>| folders.into_iter().map(|folder| folder.join(OWN));
+        let state: Vec<PathBuf> = own(state).collect();
+        // In a folder that everybody shares somebody else may have taken the name, so that one
+        // comes last.
+        let safe = |path: &PathBuf| check_way(&path.join(OWN), Owners::RootAndUser).is_ok();
+        let temporary = absolute("TMPDIR")?.filter(safe).unwrap_or_else(|| PathBuf::from("/tmp"));
+        let runs = own(runs)
+            .chain(state.iter().map(|folder| folder.join(RUNS)))
+            .chain([temporary.join(format!("{OWN}-{}", user.as_raw()))])
+            .collect();
+        Ok(Locations { state, runs })
     }
+}
+
+/// The places in a folder that the user named.
+fn named(folder: PathBuf) -> Result<Locations, Failure> {
+    let shown = folder.display();
+    if !folder.is_absolute() {
+        return Err(Failure::new(
+            Class::Usage,
+            format!("{STATE} is `{shown}`; expected an absolute path"),
+        ));
+    }
+    // What lies in it is looked at when it is opened.
+    check_way(&folder.join(RUNS), Owners::RootAndUser).map_err(|why| {
+        Failure::new(Class::State, format!("{STATE}: `{shown}` {why}"))
+            .hint("name a folder of this user's own, and in folders that nobody else can write")
+    })?;
+    Ok(Locations { runs: vec![folder.join(RUNS)], state: vec![folder] })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn folders_with_relative_names_are_passed_over() {
@@ -84,6 +117,52 @@ mod tests {
             locations.state.iter().chain(&locations.runs).all(|path| path.is_absolute()),
             "{locations:?}"
         );
+    }
+
+    #[test]
+    fn root_reads_no_folder_that_sudo_may_have_kept_of_somebody() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let variables = ["HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"].map(|name| (name, "/home/x"));
+        let Locations { state, runs } = Environment::from_pairs(variables).locations().unwrap();
+        assert_eq!(state, [PathBuf::from("/var/lib/luet-cosign")]);
+        let expected = ["/run/luet-cosign", "/var/lib/luet-cosign/runs", "/tmp/luet-cosign-0"];
+        assert_eq!(runs, expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_shared_folder_is_the_last_place_and_only_where_nobody_can_replace_it() {
+        let top = tempfile::tempdir().unwrap();
+        let last = || {
+            let variables = [("TMPDIR", top.path().to_str().unwrap())];
+            Environment::from_pairs(variables).locations().unwrap().runs.pop().unwrap()
+        };
+        assert!(last().starts_with(top.path()));
+        std::fs::set_permissions(top.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(last().parent(), Some(std::path::Path::new("/tmp")));
+    }
+
+    #[test]
+    fn the_folder_that_was_named_is_the_only_place_and_nobody_else_can_choose_it() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join("a/state");
+        let locations = |path: &std::path::Path| {
+            Environment::from_pairs([("LUET_COSIGN_STATE", path.to_str().unwrap())]).locations()
+        };
+        let found = locations(&folder).unwrap();
+        assert_eq!(found.state, std::slice::from_ref(&folder));
+        assert_eq!(found.runs, [folder.join("runs")]);
+        let class =
+            |path: &std::path::Path| locations(path).map_err(|failure| failure.class()).err();
+        assert_eq!(class(std::path::Path::new("relative")), Some(Class::Usage));
+        std::fs::create_dir(top.path().join("a")).unwrap();
+        std::os::unix::fs::symlink("a", top.path().join("link")).unwrap();
+        let linked = top.path().join("link/state");
+        assert_eq!((class(&folder), class(&linked)), (None, None));
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(top.path().join("a"), open).unwrap();
+        assert_eq!((class(&folder), class(&linked)), (Some(Class::State), Some(Class::State)));
     }
 
     #[test]

@@ -118,6 +118,10 @@ pub const VARIABLES: &[Variable] = &[
     works("LUET_COSIGN_ENGINE", "`docker`, `buildah` or `registry`: who knows what was pushed"),
     works("LUET_COSIGN_SIGN", "`packages` (default), `all` (build caches too) or `off`"),
     works("LUET_COSIGN_POLICY", "the policy file, in place of /etc/luet/luet-cosign/policy.yaml"),
+    works(
+        "LUET_COSIGN_STATE",
+        "the folder for what is kept, in place of /var/lib/luet-cosign and /run/luet-cosign",
+    ),
     works("LUET_COSIGN_TIMEOUT", "seconds for everything but layers (default 60)"),
     works(
         "LUET_COSIGN_RUN",

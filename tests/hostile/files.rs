@@ -32,7 +32,7 @@ fn state(world: &World) -> PathBuf {
 }
 
 fn runs(world: &World) -> PathBuf {
-    world.plugin.path("run/luet-cosign")
+    world.plugin.path("state/luet-cosign/runs")
 }
 
 /// The files below `folder` whose name begins with `prefix`.
@@ -261,11 +261,7 @@ fn full(cases: &mut Cases) {
                 let _ = child.kill();
                 child.wait().unwrap();
             }
-            let halves = [
-                found(&world.plugin.path("state"), ".new-"),
-                found(&world.plugin.path("run"), ".new-"),
-            ]
-            .concat();
+            let halves = found(&world.plugin.path("state"), ".new-");
             // A file that was not finished may stay; none of them is ever read.
             assert!(
                 halves.iter().all(|path| path
@@ -293,10 +289,18 @@ fn full(cases: &mut Cases) {
             crate::events::answered(&output)
         });
     }
-    cases.add("L06", "no place for the memory", "", || {
+    cases.add("L06", "no place to keep anything", "state", || {
         let mut world = World::signed();
-        world.plugin.set("XDG_STATE_HOME", "/proc/nowhere");
-        world.install_and_unpack(|dest| world.unpack(dest))
+        world.plugin.set("LUET_COSIGN_STATE", "/proc/nowhere");
+        world.install()
+    });
+    cases.add("L06", "no place for the memory", "", || {
+        let world = World::signed();
+        world.install_and_unpack(|dest| {
+            world.unpack(dest);
+            std::fs::remove_dir_all(state(&world).join("seen")).unwrap();
+            std::fs::write(state(&world).join("seen"), "").unwrap();
+        })
     });
 }
 

@@ -188,7 +188,7 @@ fn look(world: &World, what: &str, canaries: &[Canary]) -> usize {
             check(&arguments.join(" "), &world.plugin.run(&arguments));
         }
     }
-    for folder in ["state", "run", "tmp", "home"] {
+    for folder in ["state", "tmp", "home"] {
         for (path, bytes) in files(&world.plugin.path(folder)) {
             for canary in canaries {
                 assert_eq!(
@@ -285,7 +285,7 @@ fn a_key_behind_a_url_with_a_password_leaves_no_trace_of_it() {
         );
     }
     assert_eq!(server.requests().len(), 1, "once in a run");
-    for (path, bytes) in files(&world.plugin.path("run")) {
+    for (path, bytes) in files(&world.plugin.path("state")) {
         let name = path.display().to_string();
         assert_eq!(
             (canary.found_in(&bytes), canary.found_in(name.as_bytes())),

@@ -155,13 +155,8 @@ fn where_nothing_can_be_remembered_nobody_is_the_first() {
     let world = World::any();
     world.push("1", &[DEV.0]);
     let file = world.plugin.write("no-folder", "");
-    let world = World {
-        plugin: world
-            .plugin
-            .env("XDG_STATE_HOME", file.to_str().unwrap())
-            .env("HOME", file.to_str().unwrap()),
-        ..world
-    };
+    let world =
+        World { plugin: world.plugin.env("LUET_COSIGN_STATE", file.to_str().unwrap()), ..world };
     world.before("1").assert_refused("state");
 }
 

@@ -55,7 +55,7 @@ impl Reply {
     }
 }
 
-/// Makes the folders of one machine in `top`: what it remembers, what a run keeps, what is
+/// Makes the folders of one machine in `top`: what it remembers and what a run keeps, what is
 /// temporary, and a home. Returns the variables by which the program finds them.
 pub fn folders(top: &Path) -> Vec<(&'static str, PathBuf)> {
     let folder = |(variable, name)| {
@@ -63,9 +63,10 @@ pub fn folders(top: &Path) -> Vec<(&'static str, PathBuf)> {
         std::fs::DirBuilder::new().mode(0o700).create(&path).expect("a folder");
         (variable, path)
     };
-    [("XDG_STATE_HOME", "state"), ("XDG_RUNTIME_DIR", "run"), ("TMPDIR", "tmp"), ("HOME", "home")]
-        .map(folder)
-        .into()
+    let mut folders: Vec<_> = [("TMPDIR", "tmp"), ("HOME", "home")].map(folder).into();
+    let (variable, state) = folder(("LUET_COSIGN_STATE", "state"));
+    folders.push((variable, state.join("luet-cosign")));
+    folders
 }
 
 impl Plugin {
