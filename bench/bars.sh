@@ -3,6 +3,7 @@
 # The bars that this program has to hold, each measured beside its peer, in one run on one machine:
 #
 #   bench/bars.sh            .ci/tools.sh must have run; exit 1 when a bar is missed
+#   bench/bars.sh hostile    the rows of hostile answers alone
 #
 #   BIN=PATH     the program (default: the static release build)
 #   RUNS=500     runs of the programs that do nothing
@@ -209,9 +210,31 @@ measure_attacks() {
     export LUET_COSIGN_TIMEOUT=$deadline
     echo "hostile answers, the last ones a byte a second; each within LUET_COSIGN_TIMEOUT=$deadline and one second more:"
     while read -r name; do attack "$name"; done < <(python3 "$here/hostile.py" --list)
+    # What lies beside a signature is read where an identity counts.
+    for name in annotation-sig small-annotation-sig large-referrers; do
+        attack "keyless-$name" "$BIN" verify "${nobody[@]}" "$hostile/$name/bars/image:1"
+    done
+    attack_files
     slow_event slow-body
     slow_event slow-sig
     unset LUET_COSIGN_TIMEOUT
+}
+
+nobody=(--certificate-identity nobody@example.com --certificate-oidc-issuer https://issuer.example)
+
+# Files: bundles that ask for too much, and one that an Ed25519 key may have signed as it is.
+attack_files() {
+    local name
+    mkdir "$work/bundles"
+    python3 "$here/hostile.py" --bundles "$work/bundles"
+    for name in "$work/bundles"/*; do
+        attack "bundle-${name##*/}" "$BIN" verify-blob --bundle "$name" "${nobody[@]}" "$here/public-good/a.txt"
+    done
+    truncate -s 300M "$work/long"
+    head -c 64 /dev/urandom >"$work/long.sig"
+    attack ed25519-300-mib "$BIN" verify-blob --key "$project/src/trust/testdata/keys/ed25519.pub" \
+        --signature "$work/long.sig" "$work/long"
+    rm "$work/long"
 }
 
 # An event has to keep the deadline as well: the host waits for ever.
@@ -226,23 +249,30 @@ slow_event() {
 
 # --- all of it -------------------------------------------------------------------------------------------------------
 
-prepare() {
-    local number
+# What hostile answers stand in front of: a registry with one image that is signed.
+prepare_hostile() {
     mkdir -p "$work/content" "$work/home"
     install -d -m 700 "$work/state"
     export HOME=$work/home LUET_COSIGN_STATE=$work/state COSIGN_PASSWORD=pw
     cc -O2 -Wall -Wextra -static -o "$work/side_by_side" "$here/side_by_side.c"
+    plain=$(start_docker_registry docker-registry)
+    "$BIN" generate-key-pair --output-key-prefix "$work/bars"
+    image "$plain/bars/image:1"
+    "$BIN" sign --key "$work/bars.key" "$plain/bars/image:1"
+}
+
+prepare() {
+    local number
+    prepare_hostile
     cosign3 signing-config create >"$work/signing.json"
     cosign3 trusted-root create >"$work/root.json"
-    plain=$(start_docker_registry docker-registry)
     referrers=$(start_olareg olareg)
     server_run late python3 "$project/.ci/faulty_proxy.py" "$plain" --delay "$rtt"
     late=$(server_address late)
-    "$BIN" generate-key-pair --output-key-prefix "$work/bars"
     "$BIN" generate-key-pair --output-key-prefix "$work/stranger"
+    image "$referrers/bars/image:1"
+    "$BIN" sign --key "$work/bars.key" "$referrers/bars/image:1"
     for address in "$plain" "$referrers"; do
-        image "$address/bars/image:1"
-        "$BIN" sign --key "$work/bars.key" "$address/bars/image:1"
         image "$address/bars/bundle:1"
         "$BIN" sign --key "$work/bars.key" --format bundle "$address/bars/bundle:1"
     done
@@ -297,8 +327,17 @@ main() {
     servers_begin
     work=$SERVERS_DIR/work
     mkdir "$work"
-    prepare >"$work/prepared" 2>&1 || { cat "$work/prepared"; exit 1; }
+    local prepare=prepare
+    [ "$1" != hostile ] || prepare=prepare_hostile
+    "$prepare" >"$work/prepared" 2>&1 || { cat "$work/prepared"; exit 1; }
     row "bar" ours theirs measured limit ""
+    [ "$1" = hostile ] || measure_peers
+    measure_attacks "$plain"
+    printf '\n%s passed, %s failed\n' "$passed" "$failed"
+    [ "$failed" = 0 ]
+}
+
+measure_peers() {
     measure_start
     measure_verify "legacy, docker-registry" "$plain/bars/image:1"
     measure_verify "legacy, olareg" "$referrers/bars/image:1"
@@ -315,9 +354,6 @@ main() {
     count_round_trips "16 bundles" "$late/bars/bundle:many" 6
     measure_file
     measure_large
-    measure_attacks "$plain"
-    printf '\n%s passed, %s failed\n' "$passed" "$failed"
-    [ "$failed" = 0 ]
 }
 
-main
+main "${1:-all}"

@@ -3,14 +3,18 @@
 
     hostile.py UPSTREAM
     hostile.py --list          the attacks, one a line
+    hostile.py --bundles FOLDER    writes bundles of files into the folder, each called by its attack
 
 UPSTREAM is host:port, plain http. An image is asked for as 127.0.0.1:PORT/ATTACK/REPOSITORY:TAG: the attack is the first
 part of the path, the rest is what the good registry has. It listens on 127.0.0.1, at a port that the system gives.
 """
 
+import base64
+import hashlib
 import http.client
 import http.server
 import json
+import pathlib
 import re
 import sys
 import time
@@ -24,6 +28,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE = "dev.cosignproject.cosign/signature"
+BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 DIGEST = "sha256:" + "0" * 64
 
 
@@ -44,6 +49,100 @@ def manifest(layer, count=1, **more):
 
 def signature(**more):
     return descriptor(SIMPLE_SIGNING, annotations={SIGNATURE: "AAAA"}, **more)
+
+
+def dense(text, size):
+    """JSON of so many bytes, of values that are small in a document and large when they are built."""
+    return f"[{text * ((size - 20) // len(text))}0]"
+
+
+VALUES = ("0,", '{"":0},', "[[[]]],")
+
+
+def with_values(values, size=4 << 20):
+    return f'{{"schemaVersion": 2, "mediaType": "{MANIFEST}", "layers": {dense(values, size - 200)}}}'.encode()
+
+
+def evidence(text):
+    """A signature manifest whose one signature has this beside it, with a certificate, so that it is looked at."""
+    pem = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"
+    notes = {SIGNATURE: "AAAA", "dev.sigstore.cosign/certificate": pem, "dev.sigstore.cosign/bundle": text}
+    return manifest(descriptor(SIMPLE_SIGNING, annotations=notes))
+
+
+MADE = {}
+
+
+def keep(content):
+    """Keeps what is served under its digest, and returns that and the size."""
+    name = "sha256:" + hashlib.sha256(content).hexdigest()
+    MADE[name] = content
+    return {"digest": name, "size": len(content)}
+
+
+def large_referrers(subject, count=12):
+    """Referrers that are as large as they may be, of bundles that are so as well."""
+    entries = []
+    bundle = json.dumps({
+        "mediaType": BUNDLE,
+        "verificationMaterial": {"publicKey": {}},
+        "dsseEnvelope": {
+            "payload": base64.b64encode(dense("[[[]]],", 700_000).encode()).decode(),
+            "payloadType": "x",
+            "signatures": [{"sig": "AAAA"}],
+        },
+    }).encode()
+    layer = {"mediaType": BUNDLE, **keep(bundle)}
+    for number in range(count):
+        made = json.dumps({
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "artifactType": BUNDLE,
+            "config": descriptor("application/vnd.oci.empty.v1+json"),
+            "layers": [layer],
+            "subject": descriptor(MANIFEST) | {"digest": subject},
+            "annotations": {"number": str(number), "filler": "x" * ((1 << 20) - 2_000)},
+        }).encode()
+        entries.append({"mediaType": MANIFEST, "artifactType": BUNDLE, **keep(made)})
+    return json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+
+
+def bundles():
+    """Bundles of a file, for verify-blob: too much of one thing each."""
+    public = pathlib.Path(__file__).parent / "public-good" / "bundle.sigstore.json"
+    size = (4 << 20) - 20_000
+
+    def changed(change):
+        bundle = json.loads(public.read_text())
+        material = bundle["verificationMaterial"]
+        change(material, material["tlogEntries"][0])
+        return json.dumps(bundle)
+
+    def lines(_, entry):
+        head, own = entry["inclusionProof"]["checkpoint"]["envelope"].split("\n\n", 1)
+        line = own.splitlines()[0]
+        wrong = line[:-12] + ("B" if line[-12] == "A" else "A") + line[-11:] + "\n"
+        entry["inclusionProof"]["checkpoint"]["envelope"] = f"{head}\n\n{wrong * (size // len(wrong.encode()))}{own}"
+
+    def hashes(_, entry):
+        entry["inclusionProof"]["hashes"] = [base64.b64encode(bytes(32)).decode()] * (size // 48)
+
+    def timestamps(material, _):
+        token = {"signedTimestamp": "MAAA" * (size // 128)}
+        material["timestampVerificationData"] = {"rfc3161Timestamps": [token] * 32}
+
+    def entries(material, entry):
+        material["tlogEntries"] = [entry] * 32
+
+    def values(material, _):
+        material["tlogEntries"] = "HERE"
+
+    for name, change in (("lines", lines), ("hashes", hashes), ("timestamps", timestamps), ("entries", entries)):
+        yield name, changed(change)
+    for number, text in enumerate(VALUES):
+        yield f"values-{number}", changed(values).replace('"HERE"', dense(text, size))
+        old = f'{{"base64Signature": "AAAA", "rekorBundle": {dense(text, size)}}}'
+        yield f"old-{number}", old
 
 
 def referrers(count):
@@ -143,6 +242,15 @@ class Hostile(http.server.BaseHTTPRequestHandler):
         "lying-length-image": (IMAGE, lambda self: self.announced(100, b"x" * 65536)),
         "deep-image": (IMAGE, lambda self: self.body(b'{"a":' * 10_000 + b"1" + b"}" * 10_000)),
         "many-layers-image": (IMAGE, lambda self: self.body(manifest(descriptor("x"), 35_000))),
+        "values-image": (IMAGE, lambda self: self.body(with_values(VALUES[0]))),
+        "objects-image": (IMAGE, lambda self: self.body(with_values(VALUES[1]))),
+        "lists-image": (IMAGE, lambda self: self.body(with_values(VALUES[2]))),
+        "objects-sig": (SIG, lambda self: self.body(with_values(VALUES[1]))),
+        "objects-fallback": (FALLBACK, lambda self: self.body(with_values(VALUES[1]), INDEX)),
+        "objects-referrers": (REFERRERS, lambda self: self.body(with_values(VALUES[1], 1 << 20), INDEX)),
+        "annotation-sig": (SIG, lambda self: self.body(evidence(dense(VALUES[0], 4_000_000)))),
+        "small-annotation-sig": (SIG, lambda self: self.body(evidence(dense(VALUES[2], 1_000_000)))),
+        "large-referrers": (REFERRERS, lambda self: self.body(large_referrers(self.path.split("/")[-1].split("?")[0]), INDEX)),
         "endless-sig": (SIG, endless),
         "deep-sig": (SIG, lambda self: self.body(b"[" * 2_000_000)),
         "many-sig": (SIG, lambda self: self.body(manifest(signature(), 20_000))),
@@ -191,8 +299,11 @@ class Hostile(http.server.BaseHTTPRequestHandler):
             self.forward(self.path)
             return
         target, attack = self.ATTACKS[match[1]]
+        made = MADE.get(self.path.split("/")[-1])
         try:
-            if target.search(self.path.split("?")[0]):
+            if made:
+                self.body(made)
+            elif target.search(self.path.split("?")[0]):
                 attack(self)
             else:
                 self.forward("/v2" + match[2])
@@ -207,6 +318,9 @@ class Hostile(http.server.BaseHTTPRequestHandler):
 
 if sys.argv[1] == "--list":
     print("\n".join(Hostile.ATTACKS))
+elif sys.argv[1] == "--bundles":
+    for attack_name, attack_text in bundles():
+        pathlib.Path(sys.argv[2], attack_name).write_text(attack_text, encoding="utf-8")
 else:
     UPSTREAM = sys.argv[1]
     http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hostile).serve_forever()
