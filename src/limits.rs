@@ -72,8 +72,6 @@ pub const ATTESTATIONS_BYTES: u64 = 8 << 20;
 pub const ATTESTATIONS: usize = 64;
 /// A signature or certificate of a file, in bytes.
 pub const SIGNATURE_BYTES: u64 = 64 << 10;
-/// A file that is kept whole because an Ed25519 key may have signed it as it is, in bytes.
-pub const MESSAGE_BYTES: u64 = 32 << 20;
 /// A list of files with their digests (SHA256SUMS), in bytes.
 pub const SUMS_BYTES: u64 = 16 << 20;
 /// Files of such a list.

@@ -97,7 +97,7 @@ pub async fn verify_attestation(
                 sha256: all.sha256 || needs.sha256,
                 sha384: all.sha384 || needs.sha384,
                 sha512: all.sha512 || needs.sha512,
-                whole: false,
+                ed25519: None,
             }
         });
     // (2) The file, once. It takes as long as it takes.

@@ -92,8 +92,8 @@ pub async fn verify(
     // (1) What lies beside the file; it says what of the file has to be known.
     let signature = sources.load(session).await?;
     let needs = match &request.wanted {
-        Wanted::Key(key) => key.needs(),
-        _ => trust::needs(&signature),
+        Wanted::Key(key) => trust::needs(&signature, Some(key)),
+        _ => trust::needs(&signature, None),
     };
     // (2) The file, once. It takes as long as it takes.
     let message = {

@@ -5,7 +5,7 @@
 //! scheme: the key does.
 
 use super::entry::MessageDigests;
-use super::message::{Message, Needs};
+use super::message::{Ed25519, Message, Needs};
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use sha2::digest::consts::U64;
@@ -111,14 +111,15 @@ impl KeyAlgorithm {
         })
     }
 
-    /// Returns what of a message its signatures can be over.
-    pub(super) fn needs(self) -> Needs {
+    /// Returns what of a message shows whether `key` made `signature`.
+    pub(super) fn needs(self, key: &[u8], signature: &[u8]) -> Needs {
         let any = |wanted: fn(&Scheme) -> bool| self.schemes().iter().any(wanted);
         Needs {
             sha256: any(|scheme| matches!(scheme, Scheme::Sha256(_))),
             sha384: any(|scheme| matches!(scheme, Scheme::Sha384(_))),
             sha512: any(|scheme| matches!(scheme, Scheme::Sha512(_) | Scheme::Ed25519ph)),
-            whole: any(|scheme| matches!(scheme, Scheme::Whole(_))),
+            ed25519: Ed25519::new(key, signature)
+                .filter(|_| any(|scheme| matches!(scheme, Scheme::Whole(_)))),
         }
     }
 
@@ -147,9 +148,8 @@ impl KeyAlgorithm {
             Scheme::Sha512(scheme) => {
                 over(scheme, digests.sha512.as_ref().map(<[u8; 64]>::as_slice), &digest::SHA512)
             }
-            Scheme::Whole(scheme) => message.whole().is_some_and(|whole| {
-                UnparsedPublicKey::new(scheme, key).verify(whole, signature).is_ok()
-            }),
+            Scheme::Whole(_) => Ed25519::new(key, signature)
+                .is_some_and(|asked| message.is_signed_as_it_is(&asked) == Some(true)),
             Scheme::Ed25519ph => digests
                 .sha512
                 .is_some_and(|sha512| verifies_prehashed(key, Prehashed(sha512), signature)),
@@ -157,13 +157,14 @@ impl KeyAlgorithm {
     }
 
     /// Returns what of a message would have to be known to try the schemes that could not be tried.
-    pub(super) fn lacks(self, message: &Message) -> Needs {
-        let (needs, known) = (self.needs(), message.digests());
+    pub(super) fn lacks(self, key: &[u8], message: &Message, signature: &[u8]) -> Needs {
+        let (needs, known) = (self.needs(key, signature), message.digests());
+        let unasked = |asked: &Ed25519| message.is_signed_as_it_is(asked).is_none();
         Needs {
             sha256: needs.sha256 && known.sha256.is_none(),
             sha384: needs.sha384 && known.sha384.is_none(),
             sha512: needs.sha512 && known.sha512.is_none(),
-            whole: needs.whole && message.whole().is_none(),
+            ed25519: needs.ed25519.filter(unasked),
         }
     }
 

@@ -169,7 +169,7 @@ impl Attestation {
             sha256: named("sha256"),
             sha384: named("sha384"),
             sha512: named("sha512"),
-            whole: false,
+            ed25519: None,
         }
     }
 

@@ -23,15 +23,13 @@ use sigstore::types::TimestampToken;
 use sigstore::types::bundle::Rfc3161Timestamp;
 use spki::der::Encode as _;
 
-/// Returns what of the file has to be known to check a signature by a certificate.
+/// Returns what of the file has to be known to check a signature: by `key`, else by the certificate
+/// that lies beside it.
 #[must_use]
-pub fn needs(signature: &FileSignature) -> Needs {
-    leaf(signature)
-        .ok()
-        .flatten()
-        .and_then(|leaf| key_of(&leaf).ok())
-        .map(|key| key.needs())
-        .unwrap_or_default()
+pub fn needs(signature: &FileSignature, key: Option<&PublicKey>) -> Needs {
+    let certified = || key_of(&leaf(signature).ok()??).ok();
+    let raw = signature.raw().unwrap_or_default();
+    key.cloned().or_else(certified).map(|key| key.needs(raw)).unwrap_or_default()
 }
 
 /// Checks that the key of the certificate made the signature, and returns by which digests of the

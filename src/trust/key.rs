@@ -124,18 +124,19 @@ impl PublicKey {
     /// known.
     ///
     /// # Errors
-    /// `signature`: it does not hold. `limit`: the key signs messages as they are, and this one was
-    /// too long to be kept. `unsupported`: it may be over a hash of the message that is not known.
+    /// `signature`: it does not hold. `limit`: the key signs messages as they are, and of this one
+    /// only a digest is known. `unsupported`: it may be over a hash of the message that is not known.
     pub fn verify_hashed(&self, message: &Message, signature: &[u8]) -> Result<(), Failure> {
         if self.algorithm.verifies_hashed(&self.key, message, signature) {
             return Ok(());
         }
         // What could not be tried does not show that the signature is wrong.
-        let lacks = self.algorithm.lacks(message);
-        if lacks.whole {
-            let limit = crate::limits::MESSAGE_BYTES;
-            return Err(Failure::new(Class::Limit, format!("an {} signature over a file that is not at hand whole", self.algorithm))
-                .hint(format!("Ed25519 signs files as they are: up to {limit} bytes are read, and a digest is not enough")));
+        let lacks = self.algorithm.lacks(&self.key, message, signature);
+        if lacks.ed25519.is_some() {
+            let message =
+                format!("an {} signature over a file that is not at hand", self.algorithm);
+            return Err(Failure::new(Class::Limit, message)
+                .hint("Ed25519 signs files as they are: name the file, a digest is not enough"));
         }
         match [(lacks.sha256, "256"), (lacks.sha384, "384"), (lacks.sha512, "512")]
             .into_iter()
@@ -155,10 +156,10 @@ impl PublicKey {
         }
     }
 
-    /// Returns what of a message is needed to check signatures of this key.
+    /// Returns what of a message shows whether this key made a signature.
     #[must_use]
-    pub fn needs(&self) -> Needs {
-        self.algorithm.needs()
+    pub fn needs(&self, signature: &[u8]) -> Needs {
+        self.algorithm.needs(&self.key, signature)
     }
 
     /// Checks a signature over a message of which only the SHA-256 is known.

@@ -2,9 +2,9 @@
 //! of a key can be over.
 
 use super::entry::MessageDigests;
-use crate::limits;
 use crate::name::{Digest, FileDigest};
 use aws_lc_rs::digest::{self, Context};
+use ed25519_dalek::{Signature, StreamVerifier, VerifyingKey};
 use std::fmt;
 
 /// What of a message is needed. Each costs time, so only what a key can use is computed; the
@@ -17,8 +17,32 @@ pub struct Needs {
     pub sha384: bool,
     /// The SHA-512.
     pub sha512: bool,
-    /// The message itself, where it is not too long.
-    pub whole: bool,
+    /// Whether this key made this signature over the message as it is.
+    pub ed25519: Option<Ed25519>,
+}
+
+/// A key and a signature of Ed25519: the message is hashed after both, so they have to be known
+/// before it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ed25519 {
+    key: [u8; 32],
+    signature: [u8; 64],
+}
+
+impl Ed25519 {
+    /// Returns `None` where one of the two has another length.
+    pub(super) fn new(key: &[u8], signature: &[u8]) -> Option<Self> {
+        Some(Self { key: key.try_into().ok()?, signature: signature.try_into().ok()? })
+    }
+
+    /// Begins to check; `None` where they can be no key and no signature of it.
+    fn begin(&self) -> Option<StreamVerifier> {
+        let key = VerifyingKey::from_bytes(&self.key).ok()?;
+        // Under a key of small order one signature holds for every message
+        // (`reference/security.md` S22).
+        let key = Some(key).filter(|key| !key.is_weak())?;
+        key.verify_stream(&Signature::from_bytes(&self.signature)).ok()
+    }
 }
 
 /// Takes a message piece by piece.
@@ -26,7 +50,7 @@ pub struct Hasher {
     sha256: Context,
     sha384: Option<Context>,
     sha512: Option<Context>,
-    whole: Option<Vec<u8>>,
+    ed25519: Option<(Ed25519, Option<StreamVerifier>)>,
 }
 
 impl Hasher {
@@ -37,7 +61,7 @@ impl Hasher {
             sha256: Context::new(&digest::SHA256),
             sha384: needs.sha384.then(|| Context::new(&digest::SHA384)),
             sha512: needs.sha512.then(|| Context::new(&digest::SHA512)),
-            whole: needs.whole.then(Vec::new),
+            ed25519: needs.ed25519.map(|asked| (asked, asked.begin())),
         }
     }
 
@@ -47,11 +71,8 @@ impl Hasher {
         for context in [&mut self.sha384, &mut self.sha512].into_iter().flatten() {
             context.update(piece);
         }
-        let most = usize::try_from(limits::MESSAGE_BYTES).unwrap_or(usize::MAX);
-        match &mut self.whole {
-            Some(whole) if whole.len() + piece.len() <= most => whole.extend_from_slice(piece),
-            // Too long: what was kept is of no use.
-            kept => *kept = None,
+        if let Some((_, Some(verifier))) = &mut self.ed25519 {
+            verifier.update(piece);
         }
     }
 
@@ -66,7 +87,10 @@ impl Hasher {
             sha384: self.sha384.and_then(|context| context.finish().as_ref().try_into().ok()),
             sha512: self.sha512.and_then(|context| context.finish().as_ref().try_into().ok()),
         };
-        Message { digest: sha256.into(), digests, whole: self.whole }
+        let ed25519 = self.ed25519.map(|(asked, verifier)| {
+            (asked, verifier.is_some_and(|verifier| verifier.finalize_and_verify().is_ok()))
+        });
+        Message { digest: sha256.into(), digests, ed25519 }
     }
 }
 
@@ -81,7 +105,8 @@ impl fmt::Debug for Hasher {
 pub struct Message {
     digest: FileDigest,
     digests: MessageDigests,
-    whole: Option<Vec<u8>>,
+    /// What was asked, and whether it holds.
+    ed25519: Option<(Ed25519, bool)>,
 }
 
 impl Message {
@@ -97,15 +122,17 @@ impl Message {
         &self.digests
     }
 
-    pub(super) fn whole(&self) -> Option<&[u8]> {
-        self.whole.as_deref()
+    /// Returns whether a key made a signature over the message as it is; `None` where that was not
+    /// asked when it was read.
+    pub(super) fn is_signed_as_it_is(&self, asked: &Ed25519) -> Option<bool> {
+        self.ed25519.and_then(|(known, holds)| (known == *asked).then_some(holds))
     }
 }
 
 impl From<FileDigest> for Message {
     /// Takes a message of which only one digest is known.
     fn from(digest: FileDigest) -> Self {
-        Self { digest, digests: digest.into(), whole: None }
+        Self { digest, digests: digest.into(), ed25519: None }
     }
 }
 
@@ -125,17 +152,36 @@ impl fmt::Debug for Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 
-    /// What is kept would be a file's own choice of how much memory is taken.
+    fn holds(pieces: &[&[u8]], read_for: Option<Ed25519>, asked: Option<Ed25519>) -> Option<bool> {
+        let mut hasher = Hasher::new(Needs { ed25519: read_for, ..Needs::default() });
+        pieces.iter().for_each(|piece| hasher.update(piece));
+        hasher.finish().is_signed_as_it_is(&asked.unwrap())
+    }
+
     #[test]
-    fn a_message_is_kept_whole_up_to_a_limit() {
-        let whole = |pieces: &[&[u8]]| {
-            let mut hasher = Hasher::new(Needs { whole: true, ..Needs::default() });
-            pieces.iter().for_each(|piece| hasher.update(piece));
-            hasher.finish().whole().map(<[u8]>::to_vec)
-        };
-        assert_eq!(whole(&[b"a", b"bc"]).as_deref(), Some(&b"abc"[..]));
-        let long = vec![0; usize::try_from(limits::MESSAGE_BYTES).unwrap() + 1];
-        assert!(whole(&[&long]).is_none());
+    fn a_signature_over_a_message_as_it_is_is_checked_while_the_message_is_read() {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+        let key = pair.public_key().as_ref();
+        let good = Ed25519::new(key, pair.sign(b"message").as_ref());
+        let other = Ed25519::new(key, pair.sign(b"another").as_ref());
+        assert_eq!(holds(&[b"mess", b"", b"age"], good, good), Some(true));
+        // What was not asked is not known, and least of all true.
+        assert_eq!(holds(&[b"message"], other, good), None);
+        assert_eq!(holds(&[b"message"], None, good), None);
+        for pieces in [&[b"messag".as_slice()][..], &[b"message", b"."], &[]] {
+            assert_eq!(holds(pieces, good, good), Some(false));
+        }
+        assert_eq!(Ed25519::new(key, &[0; 63]), None);
+    }
+
+    /// The point of order 1: with it and S = 0 everything would be signed.
+    #[test]
+    fn a_key_of_small_order_signs_nothing() {
+        let (mut neutral, mut signature) = ([0; 32], [0; 64]);
+        (neutral[0], signature[0]) = (1, 1);
+        let asked = Ed25519::new(&neutral, &signature);
+        assert_eq!(holds(&[b"message"], asked, asked), Some(false));
     }
 }

@@ -46,7 +46,7 @@ pub use identity::{Expected, Forge, Identity};
 pub use key::PublicKey;
 pub use keyless::{CertificateLog, Certified, LegacyCertified, Rejected};
 pub use log::VerifiedEntry;
-pub use message::{Hasher, Message, Needs};
+pub use message::{Ed25519, Hasher, Message, Needs};
 pub use pieces::Pieces;
 pub use private_key::{KeyPair, PrivateKey};
 pub use root::TrustedRoot;

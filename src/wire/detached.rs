@@ -8,7 +8,7 @@
 use super::attestations::read_attestations;
 use super::evidence::{LogEntry, read_certificates};
 use super::rekor::LoggedEntry;
-use super::{Bundle, BundleSource, json};
+use super::{Bundle, BundleSource, Content, json};
 use crate::class::{Class, Failure};
 use crate::limits;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -35,6 +35,21 @@ pub enum FileSignature {
     Detached(Detached),
     /// A Sigstore bundle.
     Bundle(Bundle),
+}
+
+impl FileSignature {
+    /// Returns the raw signature over the file itself; `None` for an envelope, whose signature is
+    /// over a statement.
+    #[must_use]
+    pub fn raw(&self) -> Option<&[u8]> {
+        match self {
+            Self::Detached(detached) => Some(&detached.signature),
+            Self::Bundle(bundle) => match &bundle.content {
+                Content::Message { signature } => Some(signature),
+                Content::Envelope(_) => None,
+            },
+        }
+    }
 }
 
 /// Reads a document that the user named as a bundle.

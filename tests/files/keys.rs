@@ -4,8 +4,9 @@ use super::*;
 use luet_cosign::trust::{Hasher, PublicKey};
 use testkit::sigstore::{Key, LogKind};
 
-fn message(key: &PublicKey, bytes: &[u8]) -> luet_cosign::trust::Message {
-    let mut hasher = Hasher::new(key.needs());
+/// Reads a message for what shows whether `key` made `signature`.
+fn message(key: &PublicKey, signature: &[u8], bytes: &[u8]) -> luet_cosign::trust::Message {
+    let mut hasher = Hasher::new(key.needs(signature));
     bytes.chunks(5).for_each(|piece| hasher.update(piece));
     hasher.finish()
 }
@@ -76,9 +77,12 @@ fn what_real_signers_wrote_with_every_type_of_key_holds_on_a_stream() {
         let signature = luet_cosign::wire::read_signature(signature.as_bytes()).unwrap();
         let key = testdata.join("keys").join(folder.file_stem().unwrap()).with_extension("pub");
         let key = PublicKey::from_pem(&std::fs::read(key).unwrap()).unwrap();
-        key.verify_hashed(&message(&key, &payload), &signature)
+        key.verify_hashed(&message(&key, &signature, &payload), &signature)
             .unwrap_or_else(|failure| panic!("{folder:?}: {}", failure.text()));
-        assert!(key.verify_hashed(&message(&key, b"other"), &signature).is_err(), "{folder:?}");
+        assert!(
+            key.verify_hashed(&message(&key, &signature, b"other"), &signature).is_err(),
+            "{folder:?}"
+        );
         count += 1;
     }
     assert_eq!(count, 19);
@@ -89,8 +93,11 @@ fn every_scheme_of_every_key_is_checked_on_a_stream() {
     for key in [Key::p256(), Key::p384(), Key::ed25519()] {
         let public = PublicKey::from_pem(key.pem().as_bytes()).unwrap();
         let good = key.sign(FILE);
-        public.verify_hashed(&message(&public, FILE), &good).unwrap();
-        assert!(public.verify_hashed(&message(&public, b"other"), &good).is_err(), "{public:?}");
+        public.verify_hashed(&message(&public, &good, FILE), &good).unwrap();
+        assert!(
+            public.verify_hashed(&message(&public, &good, b"other"), &good).is_err(),
+            "{public:?}"
+        );
         let digest = luet_cosign::name::Digest::of(FILE).into();
         let by_digest =
             public.verify_hashed(&digest, &good).map_err(|failure| failure.class().word());

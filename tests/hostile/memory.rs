@@ -187,3 +187,14 @@ fn a_bundle_of_a_file_fits_whatever_is_in_it() {
         );
     }
 }
+
+/// Ed25519 signs messages as they are.
+#[test]
+fn a_long_file_signed_by_an_ed25519_key_is_not_kept() {
+    let plugin = plugin();
+    let key = concat!(env!("CARGO_MANIFEST_DIR"), "/src/trust/testdata/keys/ed25519.pub");
+    std::fs::File::create(plugin.path("file")).unwrap().set_len(300 << 20).unwrap();
+    plugin.write("signature", [7; 64]);
+    let words = ["verify-blob", "--key", key, "--signature", "signature", "file"];
+    check("300 MiB", &plugin, &words);
+}
