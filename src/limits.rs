@@ -20,6 +20,8 @@ pub const POLICY_BYTES: u64 = 256 << 10;
 pub const POLICY_NODES: usize = 20_000;
 /// Errors of a policy that are listed, and as many warnings.
 pub const POLICY_PROBLEMS: usize = 50;
+/// Signers of one policy.
+pub const POLICY_SIGNERS: usize = 256;
 /// Pairs of scope and tag pattern in one policy.
 pub const POLICY_PAIRS: usize = 1_024;
 /// Names among which the one that was meant is looked for.
@@ -30,8 +32,6 @@ pub const POLICY_TIE_STEPS: usize = 4 << 20;
 pub const SKIP_PATTERNS: usize = 64;
 /// One of those patterns, in bytes.
 pub const SKIP_PATTERN_BYTES: usize = 1 << 10;
-/// What one of those patterns may take when compiled, in bytes.
-pub const SKIP_COMPILED_BYTES: usize = 256 << 10;
 /// A name or reason in a policy, in characters.
 pub const POLICY_TEXT: usize = 512;
 /// The path, URL or name of a variable where a key lies, in bytes.
@@ -129,6 +129,14 @@ pub const TUF_LOCK: Duration = Duration::from_secs(20);
 pub const EXPRESSION_BYTES: usize = 1 << 10;
 /// What such an expression may be compiled to, in bytes.
 pub const EXPRESSION_SIZE: usize = 256 << 10;
+/// Groups in such an expression: the engine keeps as many places for each state.
+pub const EXPRESSION_GROUPS: usize = 32;
+/// What all expressions of a policy may be compiled to together, in bytes.
+pub const EXPRESSIONS_SIZE: usize = 4 << 20;
+/// A name that is held against an expression, in bytes: the work is the product of the two.
+pub const NAME_BYTES: usize = 2 << 10;
+/// Places in a name where a match may end.
+pub const NAME_BORDERS: usize = 128;
 /// Requests that look at signatures at the same time.
 pub const PARALLEL: usize = 8;
 /// Rounds of PBKDF2 in an encrypted key that is imported (openssl writes 2,048; guides say up to

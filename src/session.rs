@@ -58,6 +58,18 @@ pub struct Loaded {
     pub inert: Vec<&'static str>,
 }
 
+impl Loaded {
+    /// Returns what is to be said, wherever names are looked at, of expressions that let in more of
+    /// them than it looks like.
+    #[must_use]
+    pub fn open_expressions(&self) -> Vec<String> {
+        let open = |warning: &&Diagnostic| warning.code == policy::OPEN_EXPRESSION;
+        let origin = self.policy.origin();
+        let text = |warning: &Diagnostic| format!("warning: {}", warning.text(origin));
+        self.warnings.iter().filter(open).map(text).collect()
+    }
+}
+
 /// One event, or one command.
 #[derive(Debug)]
 pub struct Session {
@@ -349,19 +361,12 @@ pub fn policy_file(
 /// `usage`: a variable makes no sense.
 pub fn facts(environment: &Environment) -> Result<EnvironmentFacts, Failure> {
     let text = |name: &str| Ok::<_, Failure>(environment.text(name)?.map(ToOwned::to_owned));
+    let identity = wanted_identity(environment)?;
     Ok(EnvironmentFacts {
         key_location: text("COSIGN_PUBLIC_KEY_LOCATION")?,
         experimental: environment.flag("COSIGN_EXPERIMENTAL")?,
-        identity: wanted(
-            environment,
-            "COSIGN_CERTIFICATE_IDENTITY",
-            "COSIGN_CERTIFICATE_IDENTITY_REGEXP",
-        )?,
-        issuer: wanted(
-            environment,
-            "COSIGN_CERTIFICATE_OIDC_ISSUER",
-            "COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP",
-        )?,
+        identity: identity.subject,
+        issuer: identity.issuer,
         any_identity: environment.flag("LUET_COSIGN_ANY_IDENTITY")?,
         offline: environment.flag("LUET_COSIGN_OFFLINE")?,
         repository: text("COSIGN_REPOSITORY")?,
@@ -370,6 +375,30 @@ pub fn facts(environment: &Environment) -> Result<EnvironmentFacts, Failure> {
         http_registries: environment.words("LUET_COSIGN_HTTP_REGISTRIES")?,
         post_unpack: text("LUET_COSIGN_POST_UNPACK")?,
     })
+}
+
+/// Whose certificate is asked for, as far as it is said.
+#[derive(Clone, Debug, Default)]
+pub struct WantedIdentity {
+    /// The name.
+    pub subject: Option<Wanted>,
+    /// Who must have vouched for it.
+    pub issuer: Option<Wanted>,
+}
+
+/// Returns whose certificate the variables ask for. Nothing else reads them.
+///
+/// # Errors
+/// `usage`: both forms of one are set.
+pub fn wanted_identity(environment: &Environment) -> Result<WantedIdentity, Failure> {
+    let subject =
+        wanted(environment, "COSIGN_CERTIFICATE_IDENTITY", "COSIGN_CERTIFICATE_IDENTITY_REGEXP")?;
+    let issuer = wanted(
+        environment,
+        "COSIGN_CERTIFICATE_OIDC_ISSUER",
+        "COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP",
+    )?;
+    Ok(WantedIdentity { subject, issuer })
 }
 
 fn wanted(

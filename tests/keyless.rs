@@ -22,6 +22,8 @@ mod attacks;
 mod authorities;
 #[path = "keyless/events.rs"]
 mod events;
+#[path = "keyless/expressions.rs"]
+mod expressions;
 #[path = "keyless/identities.rs"]
 mod identities;
 #[path = "keyless/logged_keys.rs"]
@@ -47,8 +49,8 @@ use jiff::Timestamp;
 use luet_cosign::class::Failure;
 use luet_cosign::name::Digest;
 use luet_cosign::trust::{
-    Authority, CertificateLog, Checker, Expected, Held, Identity, Requirements, Roots, TrustedRoot,
-    VerifiedSignature, check_bundle,
+    Allowance, Authority, CertificateLog, Checker, Expected, Held, Identity, Requirements, Roots,
+    TrustedRoot, VerifiedSignature, check_bundle,
 };
 use luet_cosign::wire::{Bundle, BundleSource, Signatures};
 use serde_json::{Value, json};
@@ -75,6 +77,18 @@ fn named((subject, issuer): (&str, &str)) -> Identity {
         issuer: Expected::Exact(issuer.to_owned()),
         subject: Expected::Exact(subject.to_owned()),
     }
+}
+
+fn glob(text: &str) -> Result<Expected, Failure> {
+    Expected::glob(text, &mut Allowance::default())
+}
+
+fn regexp(text: &str) -> Result<Expected, Failure> {
+    Expected::regexp(text, &mut Allowance::default())
+}
+
+fn prefix(text: &str) -> Result<Expected, Failure> {
+    Expected::prefix(text, &mut Allowance::default())
 }
 
 /// In which form a signature is served.

@@ -6,7 +6,9 @@ mod files;
 pub(super) use files::{Tlog, VerifyBlob, VerifyBlobAttestation, VerifyBundle};
 
 use crate::class::{Class, Failure};
-use crate::trust::{self, CertificateLog, Expected};
+use crate::policy::Wanted;
+use crate::session::WantedIdentity;
+use crate::trust::{self, Allowance, CertificateLog};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -155,7 +157,7 @@ pub struct Identity {
         conflicts_with = "certificate_identity_regexp"
     )]
     pub certificate_identity: Option<String>,
-    /// A regular expression that fits the whole name
+    /// A regular expression that matches the name, or a part of it from border to border
     #[arg(long, value_name = "REGEXP")]
     pub certificate_identity_regexp: Option<String>,
     /// Who must have vouched for the name: the URL of an OpenID Connect issuer
@@ -166,7 +168,7 @@ pub struct Identity {
         conflicts_with = "certificate_oidc_issuer_regexp"
     )]
     pub certificate_oidc_issuer: Option<String>,
-    /// A regular expression that fits the whole URL
+    /// A regular expression that matches the URL, or a part of it from border to border
     #[arg(long, value_name = "REGEXP")]
     pub certificate_oidc_issuer_regexp: Option<String>,
     /// Judge by this trusted root, and ask for no newer one (trusted_root.json)
@@ -183,32 +185,46 @@ impl Identity {
     /// # Errors
     /// `usage`: a name without an issuer, or the reverse. `policy`: an expression that is none.
     pub fn identity(&self) -> Result<Option<trust::Identity>, Failure> {
-        let expected = |exactly: &Option<String>, regexp: &Option<String>| match (exactly, regexp) {
-            (Some(text), _) => Ok(Some(Expected::Exact(text.clone()))),
-            (None, Some(text)) => Expected::regexp(text).map(Some),
-            (None, None) => Ok(None),
+        let wanted = |exactly: &Option<String>, regexp: &Option<String>| {
+            let exactly = exactly.clone().map(Wanted::Exactly);
+            exactly.or_else(|| regexp.clone().map(Wanted::Regexp))
         };
-        let subject = expected(&self.certificate_identity, &self.certificate_identity_regexp)?;
-        let issuer = expected(&self.certificate_oidc_issuer, &self.certificate_oidc_issuer_regexp)?;
-        match (subject, issuer) {
-            (None, None) => Ok(None),
-            (Some(subject), Some(issuer)) => Ok(Some(trust::Identity::Named { issuer, subject })),
-            (Some(_), None) => Err(Failure::new(
-                Class::Usage,
-                "--certificate-identity without --certificate-oidc-issuer",
-            )
-            .hint("a name says nothing without who vouches for it")),
-            (None, Some(_)) => Err(Failure::new(
-                Class::Usage,
-                "--certificate-oidc-issuer without --certificate-identity",
-            )),
-        }
+        let identity = WantedIdentity {
+            subject: wanted(&self.certificate_identity, &self.certificate_identity_regexp),
+            issuer: wanted(&self.certificate_oidc_issuer, &self.certificate_oidc_issuer_regexp),
+        };
+        named(&identity, "--certificate-identity", "--certificate-oidc-issuer")
     }
 
     /// Returns whether certificates must have been logged.
     #[must_use]
     pub fn certificate_log(&self) -> CertificateLog {
         if self.insecure_ignore_sct { CertificateLog::Ignored } else { CertificateLog::Required }
+    }
+}
+
+/// Returns who is asked for, where somebody is; `name` and `issuer` are what asks.
+///
+/// # Errors
+/// `usage`: a name without an issuer, or the reverse. `policy`: an expression that is none.
+pub(super) fn named(
+    wanted: &WantedIdentity,
+    name: &str,
+    issuer: &str,
+) -> Result<Option<trust::Identity>, Failure> {
+    let mut allowance = Allowance::default();
+    let mut expected = |wanted: &Wanted, what: &str| {
+        wanted.expected(&mut allowance).map_err(|failure| failure.within(what))
+    };
+    match (&wanted.subject, &wanted.issuer) {
+        (None, None) => Ok(None),
+        (Some(subject), Some(by)) => Ok(Some(trust::Identity::Named {
+            issuer: expected(by, issuer)?,
+            subject: expected(subject, name)?,
+        })),
+        (Some(_), None) => Err(Failure::new(Class::Usage, format!("{name} without {issuer}"))
+            .hint("a name says nothing without who vouches for it")),
+        (None, Some(_)) => Err(Failure::new(Class::Usage, format!("{issuer} without {name}"))),
     }
 }
 

@@ -3,7 +3,7 @@
 //! `verify-blob` says what cosign says, where it says it: `Verified OK` on stderr, nothing on
 //! stdout.
 
-use super::arguments::{Identity as IdentityArguments, Tlog, VerifyBlob, VerifyBundle};
+use super::arguments::{Identity as IdentityArguments, Tlog, VerifyBlob, VerifyBundle, named};
 use super::progress::Bar;
 use super::{Outcome, Streams, attestation};
 use crate::blob::{
@@ -12,7 +12,7 @@ use crate::blob::{
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Location};
 use crate::limits;
-use crate::session::{Options, Session};
+use crate::session::{Options, Session, wanted_identity};
 use crate::trust::{Certificate, Identity, PredicateType, PublicKey, VerifiedFile};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -34,6 +34,9 @@ pub(super) fn verify(
         (Some(bytes), _) => Subject::Read(bytes.clone()),
         (None, file) => file.as_deref().unwrap_or("-").parse()?,
     };
+    for warning in warnings(command, environment)? {
+        streams.note(format!("warning: {warning}"));
+    }
     let (verified, files) =
         Session::run(environment, options(&command.identity), async |session| {
             let wanted = wanted(command, session).await?;
@@ -152,15 +155,15 @@ pub(super) fn identity(
     if let Some(identity) = options.identity()? {
         return Ok(Some(identity));
     }
-    let text = |name: &str| Ok::<_, Failure>(environment.text(name)?.map(ToOwned::to_owned));
-    let variables = IdentityArguments {
-        certificate_identity: text("COSIGN_CERTIFICATE_IDENTITY")?,
-        certificate_identity_regexp: text("COSIGN_CERTIFICATE_IDENTITY_REGEXP")?,
-        certificate_oidc_issuer: text("COSIGN_CERTIFICATE_OIDC_ISSUER")?,
-        certificate_oidc_issuer_regexp: text("COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP")?,
-        ..IdentityArguments::default()
-    };
-    variables.identity()
+    let wanted = wanted_identity(environment)?;
+    named(&wanted, "COSIGN_CERTIFICATE_IDENTITY", "COSIGN_CERTIFICATE_OIDC_ISSUER")
+}
+
+/// Returns what is to be said of the expressions that say who is asked for.
+fn warnings(command: &VerifyBlob, environment: &Environment) -> Result<Vec<String>, Failure> {
+    let asked =
+        if command.key.is_some() { None } else { identity(&command.identity, environment)? };
+    Ok(asked.map(|identity| identity.warnings()).unwrap_or_default())
 }
 
 fn is_asked(command: &VerifyBlob, environment: &Environment) -> Result<bool, Failure> {

@@ -28,7 +28,9 @@ pub(super) fn check(
             session.client().renew();
             all.push((image, unpack::check(session, image, &Requirements::default(), true).await));
         }
-        Ok((all, session.loaded().inert.clone(), session.roots().warnings()))
+        let mut warnings = session.roots().warnings();
+        warnings.extend(session.loaded().open_expressions());
+        Ok((all, session.loaded().inert.clone(), warnings))
     })?;
     let worst = all
         .iter()

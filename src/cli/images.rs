@@ -8,7 +8,7 @@ use crate::class::{Class, Failure, printable};
 use crate::config::{Environment, Location};
 use crate::name::{Reference, Tag};
 use crate::session::{Options, Session};
-use crate::trust::{Authority, PublicKey, Requirements, VerifiedSignature};
+use crate::trust::{Authority, Identity, PublicKey, Requirements, VerifiedSignature};
 use crate::unpack::{self, Provisional};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -27,22 +27,28 @@ pub(super) fn verify(
         certificate_log: command.identity.certificate_log(),
         ..Options::default()
     };
-    let images: Vec<(String, Result<Provisional, Failure>)> =
-        Session::run(environment, options, async |session| {
-            let authority = authority(command, session).await?;
-            let mut found = Vec::new();
-            for image in &command.images {
-                session.client().renew();
-                let result = match &authority {
-                    Some((authority, option)) => {
-                        unpack::by_authority(session, image, authority, option, &requirements).await
-                    }
-                    None => unpack::by_policy(session, image, &requirements).await,
-                };
-                found.push((image.clone(), result));
-            }
-            Ok(found)
-        })?;
+    let asked = if command.key.is_some() { None } else { command.identity.identity()? };
+    for warning in asked.iter().flat_map(Identity::warnings) {
+        streams.note(format!("warning: {warning}"));
+    }
+    let by_policy = command.key.is_none() && asked.is_none();
+    let (images, warnings) = Session::run(environment, options, async |session| {
+        let authority = authority(command, session).await?;
+        let mut found: Vec<(String, Result<Provisional, Failure>)> = Vec::new();
+        for image in &command.images {
+            session.client().renew();
+            let result = match &authority {
+                Some((authority, option)) => {
+                    unpack::by_authority(session, image, authority, option, &requirements).await
+                }
+                None => unpack::by_policy(session, image, &requirements).await,
+            };
+            found.push((image.clone(), result));
+        }
+        let warnings = if by_policy { session.loaded().open_expressions() } else { Vec::new() };
+        Ok((found, warnings))
+    })?;
+    warnings.iter().for_each(|warning| streams.note(warning));
     let worst = images
         .iter()
         .filter_map(|(_, result)| result.as_ref().err())

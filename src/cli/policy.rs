@@ -41,8 +41,10 @@ fn lint_policy(
     } else {
         streams.say_lines(policy::lint_text(&problems, &origin).trim_end())?;
     }
-    let bad = problems.iter().any(|problem| strict || problem.severity == Severity::Error);
-    Ok(if bad { Class::Policy.exit() } else { 0 })
+    if problems.iter().any(|problem| problem.severity == Severity::Error) {
+        return Ok(policy::failure(&problems, &origin).class().exit());
+    }
+    Ok(if strict && !problems.is_empty() { Class::Policy.exit() } else { 0 })
 }
 
 fn explain(

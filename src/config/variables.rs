@@ -38,12 +38,12 @@ pub const VARIABLES: &[Variable] = &[
     ),
     verifies(
         "COSIGN_CERTIFICATE_IDENTITY_REGEXP",
-        "the same, as a regular expression over the whole name",
+        "the same, as a regular expression from border to border of the name",
     ),
     verifies("COSIGN_CERTIFICATE_OIDC_ISSUER", "the URL of who vouched for that name, exactly"),
     verifies(
         "COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP",
-        "the same, as a regular expression over the whole URL",
+        "the same, as a regular expression from border to border of the URL",
     ),
     verifies(
         "LUET_COSIGN_ANY_IDENTITY",

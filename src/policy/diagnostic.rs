@@ -8,6 +8,9 @@ use crate::class::{Class, Failure, counted, printable};
 use crate::limits;
 use std::fmt;
 
+/// The code of a policy that has more of something than it may.
+pub(super) const TOO_LARGE: &str = "too-large";
+
 /// Where something stands in a policy, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position {
@@ -185,8 +188,8 @@ impl Problems {
 /// Returns the failure that stops the host: the first error is its message, the others are its
 /// details.
 ///
-/// Its class is `policy`; where the environment is the policy and only its key is bad, it is the
-/// class of the key's failure.
+/// Its class is `policy`, or `limit` where there is too much of something; where the environment is
+/// the policy and only its key is bad, it is the class of the key's failure.
 #[must_use]
 pub fn failure(problems: &[Diagnostic], origin: &Origin) -> Failure {
     let mut errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
@@ -194,7 +197,11 @@ pub fn failure(problems: &[Diagnostic], origin: &Origin) -> Failure {
         return Failure::new(Class::Policy, format!("{} cannot be used", origin.name()));
     };
     let of_the_key = first.code == "key" && matches!(origin, Origin::Environment { .. });
-    let class = if of_the_key { Class::Secret } else { Class::Policy };
+    let class = match first.code {
+        _ if of_the_key => Class::Secret,
+        TOO_LARGE => Class::Limit,
+        _ => Class::Policy,
+    };
     let mut failure = Failure::new(class, first.text(origin));
     if let Some(help) = &first.help {
         failure = failure.hint(help);

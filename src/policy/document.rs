@@ -1,15 +1,16 @@
 //! The document: a policy read and checked as far as that goes without its keys.
 
-use super::diagnostic::{Diagnostic, Position, Problems};
+use super::diagnostic::{Diagnostic, Position, Problems, TOO_LARGE};
 use super::fields::{self, Fields};
 use super::rules::{self, Rule};
 use super::settings::{Downgrade, Mode, PostUnpack};
 use super::skip::{self, SkipPattern};
-use super::tree::{self, Node, Value};
+use super::tree::{self, Entry, Node, Value};
 use super::{checks, identities, registries};
-use crate::class::holds_key;
+use crate::class::{Class, holds_key};
+use crate::limits;
 use crate::name::Registry;
-use crate::trust::Identity;
+use crate::trust::{Allowance, Identity};
 
 /// The environment variable that may feed a key: the only one.
 pub(super) const KEY_VARIABLE: &str = "COSIGN_PUBLIC_KEY_LOCATION";
@@ -146,8 +147,11 @@ fn read(root: &Node, problems: &mut Problems) -> Option<Document> {
     let defaults = fields
         .required("defaults", "the policy", problems)
         .and_then(|node| read_defaults(node, problems));
-    let signers =
-        fields.optional("signers").map(|node| read_signers(node, problems)).unwrap_or_default();
+    let mut allowance = Allowance::default();
+    let signers = fields
+        .optional("signers")
+        .map(|node| read_signers(node, &mut allowance, problems))
+        .unwrap_or_default();
     let rules =
         fields.optional("repositories").map(|node| rules::read(node, problems)).unwrap_or_default();
     let registries = fields
@@ -156,8 +160,10 @@ fn read(root: &Node, problems: &mut Problems) -> Option<Document> {
         .unwrap_or_default();
     let network =
         fields.optional("network").map(|node| read_network(node, problems)).unwrap_or_default();
-    let skip =
-        fields.optional("skip_patterns").map(|node| skip::read(node, problems)).unwrap_or_default();
+    let skip = fields
+        .optional("skip_patterns")
+        .map(|node| skip::read(node, &mut allowance, problems))
+        .unwrap_or_default();
     let post_unpack = fields.optional("post_unpack");
     let document = Document {
         post_unpack: post_unpack
@@ -220,12 +226,18 @@ fn read_post_unpack(node: &Node, problems: &mut Problems) -> Option<PostUnpack> 
     found
 }
 
-fn read_signers(node: &Node, problems: &mut Problems) -> Vec<Signer> {
+fn read_signers(node: &Node, allowance: &mut Allowance, problems: &mut Problems) -> Vec<Signer> {
     let Some(entries) = fields::mapping(node, "`signers`", problems) else { return Vec::new() };
     if entries.is_empty() {
         problems
             .error(node.at, "empty-list", "`signers` is empty")
             .help("remove the key, or name a signer");
+    }
+    if entries.len() > limits::POLICY_SIGNERS {
+        let (found, most) = (entries.len(), limits::POLICY_SIGNERS);
+        let message = format!("`signers` has {found} signers; at most {most} are read");
+        problems.error(node.at, TOO_LARGE, message).help(Class::Limit.hint());
+        return Vec::new();
     }
     let mut signers = Vec::new();
     for entry in entries {
@@ -236,12 +248,19 @@ fn read_signers(node: &Node, problems: &mut Problems) -> Vec<Signer> {
                 .error(entry.at, "name", format!("`{name}` is no name of a signer"))
                 .help("a name has 1 to 128 letters, digits, `_`, `.` and `-`, and is not `skip`");
         }
-        signers.extend(read_signer(name, entry.at, &entry.value, problems));
+        let read = read_signer(name, entry, allowance, problems);
+        signers.extend(read);
     }
     signers
 }
 
-fn read_signer(name: &str, at: Position, node: &Node, problems: &mut Problems) -> Option<Signer> {
+fn read_signer(
+    name: &str,
+    entry: &Entry,
+    allowance: &mut Allowance,
+    problems: &mut Problems,
+) -> Option<Signer> {
+    let (at, node) = (entry.at, &entry.value);
     let what = format!("the signer `{name}`");
     let fields = Fields::open(node, "signers.NAME.", &what, problems)?;
     let trusted_root = fields
@@ -251,7 +270,7 @@ fn read_signer(name: &str, at: Position, node: &Node, problems: &mut Problems) -
     let tlog = fields
         .optional("tlog")
         .and_then(|node| Some((fields::word(node, "`tlog`", LOGGED, problems)?, node.at)));
-    let source = read_source(&what, &fields, problems)?;
+    let source = read_source(&what, &fields, allowance, problems)?;
     let is_key = !matches!(source, SignerSource::Certificate(_));
     if let Some((false, at)) = tlog
         && !is_key
@@ -289,15 +308,24 @@ fn read_network(node: &Node, problems: &mut Problems) -> Network {
     }
 }
 
-fn read_source(what: &str, fields: &Fields<'_>, problems: &mut Problems) -> Option<SignerSource> {
+fn read_source(
+    what: &str,
+    fields: &Fields<'_>,
+    allowance: &mut Allowance,
+    problems: &mut Problems,
+) -> Option<SignerSource> {
     let given: Vec<(&str, &Node)> = ["key", "key_env", "keyless", "github"]
         .into_iter()
         .filter_map(|key| Some((key, fields.optional(key)?)))
         .collect();
     match given.as_slice() {
         [("key", path)] => read_key_path(path, problems),
-        [("keyless", node)] => identities::keyless(node, problems).map(SignerSource::Certificate),
-        [("github", node)] => identities::github(node, problems).map(SignerSource::Certificate),
+        [("keyless", node)] => {
+            identities::keyless(node, allowance, problems).map(SignerSource::Certificate)
+        }
+        [("github", node)] => {
+            identities::github(node, allowance, problems).map(SignerSource::Certificate)
+        }
         [(_, variable)] => {
             let found = fields::text(variable, "`key_env`", problems)?;
             if found != KEY_VARIABLE {

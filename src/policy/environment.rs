@@ -4,7 +4,9 @@
 
 use super::document::KEY_VARIABLE;
 use super::rules::LOCAL_FILES;
+use crate::class::Failure;
 use crate::name::Scope;
+use crate::trust::{Allowance, Expected};
 use std::fmt::Write as _;
 
 /// The rule for everything, and the signer by its key.
@@ -26,7 +28,9 @@ pub(super) fn variable_behind(code: &str) -> Option<&'static str> {
         "deprecated" | "pattern" => Some(SKIP),
         "host" | "duplicate-registry" => Some("LUET_COSIGN_HTTP_REGISTRIES"),
         "key" => Some(KEY_VARIABLE),
-        "identity" | "reusable-workflow" | "wide-identity" => Some("COSIGN_CERTIFICATE_IDENTITY"),
+        "identity" | "open-expression" | "reusable-workflow" | "wide-identity" => {
+            Some("COSIGN_CERTIFICATE_IDENTITY")
+        }
         "wide-issuer" => Some("COSIGN_CERTIFICATE_OIDC_ISSUER"),
         "not-compared" | "post-unpack" => Some(POST_UNPACK),
         "replaces-others" | "scope" | "tie" => Some(ALLOW_UNSIGNED),
@@ -40,15 +44,26 @@ pub(super) fn variable_behind(code: &str) -> Option<&'static str> {
 pub enum Wanted {
     /// This one.
     Exactly(String),
-    /// One that this expression fits.
+    /// One that this expression matches, as cosign's do.
     Regexp(String),
 }
 
 impl Wanted {
+    /// Returns what it expects.
+    ///
+    /// # Errors
+    /// As [`Expected::cosign`].
+    pub fn expected(&self, allowance: &mut Allowance) -> Result<Expected, Failure> {
+        match self {
+            Self::Exactly(text) => Ok(Expected::Exact(text.clone())),
+            Self::Regexp(text) => Expected::cosign(text, allowance),
+        }
+    }
+
     fn key(&self, name: &str) -> String {
         match self {
             Self::Exactly(text) => format!("{name}: {}", quoted(text)),
-            Self::Regexp(text) => format!("{name}_regexp: {}", quoted(text)),
+            Self::Regexp(text) => format!("{name}_matches: {}", quoted(text)),
         }
     }
 }

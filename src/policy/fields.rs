@@ -1,6 +1,6 @@
 //! Reading mappings whose keys are known, and the list of those keys.
 
-use super::diagnostic::{Position, Problems};
+use super::diagnostic::{Position, Problems, TOO_LARGE};
 use super::tree::{Entry, Node, Value};
 use crate::limits;
 use std::fmt;
@@ -19,10 +19,12 @@ pub const KEYS: &[&str] = &[
     "signers.NAME.key_env",
     "signers.NAME.keyless",
     "signers.NAME.keyless.issuer",
+    "signers.NAME.keyless.issuer_matches",
     "signers.NAME.keyless.issuer_regexp",
     "signers.NAME.keyless.subject",
     "signers.NAME.keyless.subject_prefix",
     "signers.NAME.keyless.subject_pattern",
+    "signers.NAME.keyless.subject_matches",
     "signers.NAME.keyless.subject_regexp",
     "signers.NAME.github",
     "signers.NAME.github.repo",
@@ -202,7 +204,7 @@ pub(super) fn text<'a>(node: &'a Node, what: &str, problems: &mut Problems) -> O
             } else if text.chars().count() > limits::POLICY_TEXT {
                 problems.error(
                     node.at,
-                    "too-large",
+                    TOO_LARGE,
                     format!("{what} has more than {} characters", limits::POLICY_TEXT),
                 );
             } else if let Some(c) = text.chars().find(|c| c.is_control()) {

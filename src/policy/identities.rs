@@ -1,10 +1,13 @@
 //! The identities of keyless signers: `keyless` and `github`.
 
-use super::diagnostic::Problems;
+use super::diagnostic::{Problems, TOO_LARGE};
 use super::fields::{self, Fields};
 use super::tree::{Node, Value};
-use crate::class::Failure;
-use crate::trust::{Expected, GithubWorkflow, Identity};
+use crate::class::{Class, Failure};
+use crate::trust::{Allowance, Expected, GithubWorkflow, Identity, Name};
+
+/// The code of an expression that goes on inside a part of a name.
+pub const OPEN_EXPRESSION: &str = "open-expression";
 
 /// The words that stand in place of an identity.
 const WORDS: &[(&str, Identity)] =
@@ -12,17 +15,21 @@ const WORDS: &[(&str, Identity)] =
 
 /// Names that no pattern for one owner's workflows or addresses should let in
 /// (`reference/policy.md` 4.9).
-const HOSTILE: &[&str] = &[
-    "https://github.com/someone-else/evil/.github/workflows/release.yml@refs/heads/main",
-    "https://gitlab.com/someone-else/evil//.gitlab-ci.yml@refs/heads/main",
-    "someone-else@evil.example",
+const HOSTILE: &[Name<'_>] = &[
+    Name::Uri("https://github.com/someone-else/evil/.github/workflows/release.yml@refs/heads/main"),
+    Name::Uri("https://gitlab.com/someone-else/evil//.gitlab-ci.yml@refs/heads/main"),
+    Name::Email("someone-else@evil.example"),
 ];
 
 /// An issuer that nobody knows, whose word no expression for an issuer should take.
 const HOSTILE_ISSUER: &str = "https://someone-else.example";
 
 /// Reads `keyless`: a word, or an issuer and a name.
-pub(super) fn keyless(node: &Node, problems: &mut Problems) -> Option<Identity> {
+pub(super) fn keyless(
+    node: &Node,
+    allowance: &mut Allowance,
+    problems: &mut Problems,
+) -> Option<Identity> {
     if let Value::Scalar(text, _) = &node.value {
         let found =
             WORDS.iter().find(|(word, _)| word == text).map(|(_, identity)| identity.clone());
@@ -42,27 +49,32 @@ pub(super) fn keyless(node: &Node, problems: &mut Problems) -> Option<Identity> 
         return found;
     }
     let fields = Fields::open(node, "signers.NAME.keyless.", "`keyless`", problems)?;
-    let issuer =
-        one_of(&fields, &[("issuer", exact), ("issuer_regexp", Expected::regexp)], problems);
+    let issuers: &[(&str, Read)] = &[
+        ("issuer", exact),
+        ("issuer_matches", Expected::cosign),
+        ("issuer_regexp", Expected::regexp),
+    ];
+    let issuer = one_of(&fields, issuers, allowance, problems);
     let forms: &[(&str, Read)] = &[
         ("subject", exact),
         ("subject_prefix", Expected::prefix),
         ("subject_pattern", Expected::glob),
+        ("subject_matches", Expected::cosign),
         ("subject_regexp", Expected::regexp),
     ];
-    let subject = one_of(&fields, forms, problems);
+    let subject = one_of(&fields, forms, allowance, problems);
     let (issuer, subject) = (issuer?, subject?);
     for hostile in HOSTILE {
-        if subject.fits(hostile) {
+        if subject.fits(*hostile) {
             problems.warning(
                 node.at,
                 "wide-identity",
-                format!("`keyless` counts signatures by anybody, such as `{hostile}`"),
+                format!("`keyless` counts signatures by anybody, such as `{}`", hostile.as_str()),
             );
             break;
         }
     }
-    if issuer.fits(HOSTILE_ISSUER) {
+    if issuer.fits(Name::Uri(HOSTILE_ISSUER)) {
         problems
             .warning(
                 node.at,
@@ -71,11 +83,21 @@ pub(super) fn keyless(node: &Node, problems: &mut Problems) -> Option<Identity> 
             )
             .help("name the issuer: another one can vouch for the same name");
     }
-    Some(Identity::Named { issuer, subject })
+    let identity = Identity::Named { issuer, subject };
+    for warning in identity.warnings() {
+        problems
+            .warning(node.at, OPEN_EXPRESSION, warning)
+            .help("end that part of the name before the wildcard: `acme/.*` in place of `acme.*`");
+    }
+    Some(identity)
 }
 
 /// Reads `github`.
-pub(super) fn github(node: &Node, problems: &mut Problems) -> Option<Identity> {
+pub(super) fn github(
+    node: &Node,
+    allowance: &mut Allowance,
+    problems: &mut Problems,
+) -> Option<Identity> {
     let fields = Fields::open(node, "signers.NAME.github.", "`github`", problems)?;
     let source = fields
         .required("repo", "`github`", problems)
@@ -87,7 +109,9 @@ pub(super) fn github(node: &Node, problems: &mut Problems) -> Option<Identity> {
         .and_then(|node| fields::text(node, "`workflow`", problems))
         .map(ToOwned::to_owned);
     let mut pattern = |key: &str| {
-        fields.optional(key).and_then(|node| expected(node, key, Expected::glob, problems))
+        fields
+            .optional(key)
+            .and_then(|node| expected(node, (key, Expected::glob), allowance, problems))
     };
     let (source_ref, file_ref) = (pattern("ref"), pattern("workflow_ref"));
     let source = source?;
@@ -116,9 +140,9 @@ fn repository(node: &Node, what: &str, problems: &mut Problems) -> Option<String
     }
 }
 
-type Read = fn(&str) -> Result<Expected, Failure>;
+type Read = fn(&str, &mut Allowance) -> Result<Expected, Failure>;
 
-fn exact(text: &str) -> Result<Expected, Failure> {
+fn exact(text: &str, _: &mut Allowance) -> Result<Expected, Failure> {
     Ok(Expected::Exact(text.to_owned()))
 }
 
@@ -126,12 +150,13 @@ fn exact(text: &str) -> Result<Expected, Failure> {
 fn one_of(
     fields: &Fields<'_>,
     forms: &[(&str, Read)],
+    allowance: &mut Allowance,
     problems: &mut Problems,
 ) -> Option<Expected> {
     let mut given =
         forms.iter().filter_map(|(key, read)| Some((*key, *read, fields.optional(key)?)));
     match (given.next(), given.next()) {
-        (Some((key, read, node)), None) => expected(node, key, read, problems),
+        (Some((key, read, node)), None) => expected(node, (key, read), allowance, problems),
         (Some((first, ..)), Some((second, ..))) => {
             problems
                 .error(
@@ -153,11 +178,20 @@ fn one_of(
     }
 }
 
-fn expected(node: &Node, key: &str, read: Read, problems: &mut Problems) -> Option<Expected> {
-    match read(fields::text(node, &format!("`{key}`"), problems)?) {
+fn expected(
+    node: &Node,
+    (key, read): (&str, Read),
+    allowance: &mut Allowance,
+    problems: &mut Problems,
+) -> Option<Expected> {
+    match read(fields::text(node, &format!("`{key}`"), problems)?, allowance) {
         Ok(expected) => Some(expected),
         Err(failure) => {
-            problems.error(node.at, "identity", format!("`{key}`: {}", failure.message()));
+            let code = if failure.class() == Class::Limit { TOO_LARGE } else { "identity" };
+            let problem = problems.error(node.at, code, format!("`{key}`: {}", failure.message()));
+            if code == TOO_LARGE {
+                problem.help(failure.the_hint());
+            }
             None
         }
     }

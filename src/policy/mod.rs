@@ -44,6 +44,7 @@ pub use evidence::{
 };
 pub use explain::{CandidateLine, Explanation, Outcome, Setting, explain};
 pub use fields::KEYS;
+pub use identities::OPEN_EXPRESSION;
 pub use loaded::{Origin, Policy};
 pub use matching::{Applies, Effective, Matched, Trust};
 pub use revision::judge_revision;

@@ -2,15 +2,16 @@
 //! expressed.
 //!
 //! What luet-cosign did and this does not: match anywhere in the name, skip everything on an empty
-//! word, ignore a pattern that cannot be read. The engine is linear, and a pattern is capped before
-//! and after it is compiled.
+//! word, ignore a pattern that cannot be read. A pattern is an expression like those for
+//! identities, with the same limits.
 
-use super::diagnostic::{Position, Problems};
+use super::diagnostic::{Position, Problems, TOO_LARGE};
 use super::fields;
 use super::tree::{Node, Value};
+use crate::class::Class;
 use crate::limits;
 use crate::name::Reference;
-use regex_lite::{Regex, RegexBuilder};
+use crate::trust::{Allowance, Expected, Name};
 
 /// Names that only a pattern matches that matches nearly everything.
 const HOSTILE: &[&str] = &["registry.evil.example/acme/packages:latest", "evil.example:8443/x:1"];
@@ -20,7 +21,7 @@ const HOSTILE: &[&str] = &["registry.evil.example/acme/packages:latest", "evil.e
 pub(super) struct SkipPattern {
     pub(super) text: String,
     pub(super) at: Position,
-    regex: Regex,
+    expected: Expected,
 }
 
 impl SkipPattern {
@@ -33,19 +34,20 @@ impl SkipPattern {
         let familiar = canonical
             .strip_prefix("docker.io/")
             .map(|name| name.strip_prefix("library/").unwrap_or(name));
-        self.regex.is_match(&canonical) || familiar.is_some_and(|name| self.regex.is_match(name))
+        let fits = |name: &str| self.expected.fits(Name::Other(name));
+        fits(&canonical) || familiar.is_some_and(fits)
     }
 }
 
 /// Reads `skip_patterns`.
-pub(super) fn read(node: &Node, problems: &mut Problems) -> Vec<SkipPattern> {
+pub(super) fn read(
+    node: &Node,
+    allowance: &mut Allowance,
+    problems: &mut Problems,
+) -> Vec<SkipPattern> {
     let nodes = fields::list(node, "`skip_patterns`", problems);
     if nodes.len() > limits::SKIP_PATTERNS {
-        problems.error(
-            node.at,
-            "too-large",
-            format!("more than {} patterns", limits::SKIP_PATTERNS),
-        );
+        problems.error(node.at, TOO_LARGE, format!("more than {} patterns", limits::SKIP_PATTERNS));
         return Vec::new();
     }
     if !nodes.is_empty() {
@@ -57,16 +59,20 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Vec<SkipPattern> {
             )
             .help("write a rule with `scope`, `trust: skip` and a `reason`");
     }
-    nodes.iter().filter_map(|node| read_one(node, problems)).collect()
+    nodes.iter().filter_map(|node| read_one(node, allowance, problems)).collect()
 }
 
-fn read_one(node: &Node, problems: &mut Problems) -> Option<SkipPattern> {
+fn read_one(
+    node: &Node,
+    allowance: &mut Allowance,
+    problems: &mut Problems,
+) -> Option<SkipPattern> {
     let text = match &node.value {
         // Not `fields::text`: a pattern may be longer than a name.
         Value::Scalar(text, _) if text.len() > limits::SKIP_PATTERN_BYTES => {
             problems.error(
                 node.at,
-                "too-large",
+                TOO_LARGE,
                 format!(
                     "a pattern of {} bytes; at most {} are read",
                     text.len(),
@@ -85,34 +91,18 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<SkipPattern> {
             return None;
         }
     };
-    let regex = match compile(text) {
-        Ok(regex) => regex,
-        Err(error) => {
-            let why = error
-                .to_string()
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned();
-            problems.error(node.at, "pattern", format!("`{text}` is no pattern: {why}"));
+    let expected = match Expected::regexp(text, allowance) {
+        Ok(expected) => expected,
+        Err(failure) => {
+            let code = if failure.class() == Class::Limit { TOO_LARGE } else { "pattern" };
+            problems.error(node.at, code, failure.message()).help(failure.the_hint());
             return None;
         }
     };
-    if HOSTILE.iter().any(|name| regex.is_match(name)) {
+    if HOSTILE.iter().any(|name| expected.fits(Name::Other(name))) {
         problems
             .warning(node.at, "wide", format!("`{text}` matches images of any registry"))
             .help("start it with the registry's name");
     }
-    Some(SkipPattern { text: text.to_owned(), at: node.at, regex })
-}
-
-/// Compiles a pattern so that it matches whole names only.
-fn compile(text: &str) -> Result<Regex, regex_lite::Error> {
-    let build = |text: &str| {
-        RegexBuilder::new(text).size_limit(limits::SKIP_COMPILED_BYTES).nest_limit(32).build()
-    };
-    // By itself first: `a)|(.*` would close the group below and escape the anchors.
-    build(text)?;
-    build(&format!(r"\A(?:{text})\z"))
+    Some(SkipPattern { text: text.to_owned(), at: node.at, expected })
 }

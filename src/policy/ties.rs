@@ -4,7 +4,7 @@
 //! `reference/policy.md` 4.5, step 4. Pairs inside one rule cannot tie, for they lead to the same
 //! rule.
 
-use super::diagnostic::{Position, Problems};
+use super::diagnostic::{Position, Problems, TOO_LARGE};
 use super::rules::{Rule, Target};
 use crate::limits;
 use crate::name::{Scope, ScopeRank, TagGlob, TagRank};
@@ -61,7 +61,7 @@ pub(super) fn check(rules: &[Rule], problems: &mut Problems) {
     {
         let message =
             format!("{count} pairs of scope and tag; at most {} are read", limits::POLICY_PAIRS);
-        problems.error(first.at, "too-large", message).help("use wider scopes or tag patterns");
+        problems.error(first.at, TOO_LARGE, message).help("use wider scopes or tag patterns");
         return;
     }
     let pairs: Vec<Pair<'_>> =
@@ -110,7 +110,7 @@ fn check_pairs(rules: &[Rule], pairs: &[Pair<'_>], problems: &mut Problems) {
                 steps = steps.saturating_add(pair.steps(other));
                 if steps > limits::POLICY_TIE_STEPS {
                     problems
-                        .error(pair.at, "too-large", "too many tag patterns to compare")
+                        .error(pair.at, TOO_LARGE, "too many tag patterns to compare")
                         .help("use fewer or shorter ones");
                     return;
                 }

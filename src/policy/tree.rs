@@ -6,7 +6,7 @@
 //! that stand there. What makes documents ambiguous or large is refused: anchors, aliases, merge
 //! keys, tags, directives, a byte order mark, a second document, duplicate keys.
 
-use super::diagnostic::{Position, Problems};
+use super::diagnostic::{Position, Problems, TOO_LARGE};
 use crate::limits;
 use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, options};
 use std::borrow::Cow;
@@ -68,7 +68,7 @@ fn check_characters(text: &str, problems: &mut Problems) -> Option<()> {
     if u64::try_from(text.len()).unwrap_or(u64::MAX) > limits::POLICY_BYTES {
         problems.error(
             start,
-            "too-large",
+            TOO_LARGE,
             format!("{} bytes; at most {} are read", text.len(), limits::POLICY_BYTES),
         );
         return None;
@@ -155,7 +155,7 @@ where
         if self.nodes > limits::POLICY_NODES {
             self.problems.error(
                 at,
-                "too-large",
+                TOO_LARGE,
                 format!("more than {} values", limits::POLICY_NODES),
             );
             return Err(Stop);

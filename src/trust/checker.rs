@@ -395,6 +395,13 @@ fn another(certificate: &Certificate, authorities: &[Authority]) -> Failure {
                  workflow_repo: {repository:?}, workflow: {file:?}}}`"
             ));
     }
+    let mut misses = authorities
+        .iter()
+        .filter_map(Authority::identity)
+        .filter_map(|identity| identity.near_miss(certificate));
+    if let Some(miss) = misses.next() {
+        return Failure::new(Class::Identity, message).detail(miss.why).hint(miss.instead);
+    }
     Failure::new(Class::Identity, message).hint(format!(
         "to trust that signer: COSIGN_CERTIFICATE_IDENTITY={} COSIGN_CERTIFICATE_OIDC_ISSUER={}, \
          or in a policy `keyless: {{issuer: {issuer:?}, subject: {:?}}}`",

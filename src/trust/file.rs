@@ -257,16 +257,21 @@ const ANOTHER: &str = "compare that name with the one that the project publishes
 /// `identity`: it calls itself somebody else's.
 pub fn check_claimed(signature: &FileSignature, identity: &Identity) -> Result<(), Failure> {
     match claimed(signature) {
-        Some(certificate) if !identity.fits(&certificate) => Err(Failure::new(
-            Class::Identity,
-            format!(
-                "the certificate says `{}` (issuer `{}`); expected {identity}",
-                certificate.subject(),
-                certificate.issuer()
-            ),
-        )
-        .hint(ANOTHER)),
+        Some(certificate) if !identity.fits(&certificate) => {
+            Err(another("the certificate says", &certificate, identity))
+        }
         _ => Ok(()),
+    }
+}
+
+/// The failure for a file that is somebody else's, `how` it is known.
+fn another(how: &str, certificate: &Certificate, identity: &Identity) -> Failure {
+    let (subject, issuer) = (certificate.subject(), certificate.issuer());
+    let message = format!("{how} `{subject}` (issuer `{issuer}`); expected {identity}");
+    let failure = Failure::new(Class::Identity, message);
+    match identity.near_miss(certificate) {
+        Some(miss) => failure.detail(miss.why).hint(miss.instead),
+        None => failure.hint(ANOTHER),
     }
 }
 
@@ -293,15 +298,7 @@ pub(super) fn check_identity(
     if identity.fits(certificate) {
         return Ok(());
     }
-    Err(Failure::new(
-        Class::Identity,
-        format!(
-            "signed by `{}` (issuer `{}`); expected {identity}",
-            certificate.subject(),
-            certificate.issuer()
-        ),
-    )
-    .hint(ANOTHER))
+    Err(another("signed by", certificate, identity))
 }
 
 /// A file that is signed by a certificate which holds. Whether that is anybody who was asked for,

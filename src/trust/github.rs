@@ -6,7 +6,8 @@
 //! Source: fulcio `docs/oid-info.md`.
 
 use super::certificate::{Certificate, SubjectName, claim, split_ref};
-use super::identity::{Expected, GITHUB};
+use super::expression::{Expected, Name};
+use super::identity::GITHUB;
 use std::fmt;
 
 /// How the name of a repository, or of a workflow, starts.
@@ -33,7 +34,7 @@ impl GithubWorkflow {
     /// Whether a certificate, which must have been verified, is of this workflow.
     pub(super) fn fits(&self, certificate: &Certificate) -> bool {
         let fits = |expected: &Option<Expected>, text: &str| {
-            expected.as_ref().is_none_or(|expected| expected.fits(text))
+            expected.as_ref().is_none_or(|expected| expected.fits(Name::Other(text)))
         };
         let SubjectName::Uri(uri) = certificate.subject() else { return false };
         let Some(named) = WorkflowName::parse(uri) else { return false };

@@ -1,168 +1,20 @@
 //! Whose certificates count: an identity, as a policy, the environment or the command line asks for
 //! it.
 //!
-//! Everything is compared with the whole text, case and all: an expression that fits a part of it
-//! does not fit. Of GitHub and GitLab the owner is compared without case, as they do. Sources:
+//! Names are compared case and all; what an expression has to fit of one is said in `expression`.
+//! Of GitHub and GitLab the owner is compared without case, as they do. Sources:
 //! design.md section 3; `reference/security.md` S13, P05.
 
 use super::certificate::{Certificate, claim};
+use super::expression::{Expected, Name, NearMiss};
 use super::github::GithubWorkflow;
-use crate::class::{Class, Failure};
-use crate::limits;
 use crate::name::{Digest, Repository};
-use regex_lite::{Regex, RegexBuilder};
 use std::fmt;
 
 /// The issuer of GitHub's workflows.
 pub(super) const GITHUB: &str = "https://token.actions.githubusercontent.com";
 /// The issuer of GitLab's jobs.
 const GITLAB: &str = "https://gitlab.com";
-
-/// What a text must be.
-#[derive(Clone, Debug)]
-pub enum Expected {
-    /// Exactly this.
-    Exact(String),
-    /// This and more behind it.
-    Prefix(String),
-    /// A pattern, by [`Expected::glob`]; or an expression, by [`Expected::regexp`]. The text is as
-    /// it was written.
-    Matching(String, Regex),
-}
-
-impl Expected {
-    /// Takes a prefix, which must end where a part of a name ends.
-    ///
-    /// # Errors
-    /// `policy`: it ends in the middle, so that `https://github.com/acme` would let
-    /// `https://github.com/acme-evil` in, or at the `@` of an address, so that `alice@` would let
-    /// `alice@evil.example` in.
-    pub fn prefix(text: &str) -> Result<Self, Failure> {
-        if text.len() > 1 && (text.ends_with('/') || text.ends_with('@') && text.contains("://")) {
-            return Ok(Self::Prefix(text.to_owned()));
-        }
-        Err(Failure::new(
-            Class::Policy,
-            format!(
-                "the prefix `{text}` ends in the middle of a name; expected `/` at its end, or the `@` of a URI"
-            ),
-        ))
-    }
-
-    /// Takes a pattern: `*` is any text without `/`, `**` any text.
-    ///
-    /// # Errors
-    /// `policy`: it is too long, or nothing but stars.
-    pub fn glob(text: &str) -> Result<Self, Failure> {
-        if text.chars().all(|c| c == '*') {
-            return Err(Failure::new(
-                Class::Policy,
-                format!("the pattern `{text}` fits everybody"),
-            ));
-        }
-        let mut expression = String::new();
-        let mut rest = text;
-        while let Some(c) = rest.chars().next() {
-            let (piece, length) = match c {
-                '*' if rest.starts_with("**") => (".*".to_owned(), 2),
-                '*' => ("[^/]*".to_owned(), 1),
-                c => (regex_lite::escape(c.encode_utf8(&mut [0; 4])), c.len_utf8()),
-            };
-            expression.push_str(&piece);
-            rest = rest.get(length..).unwrap_or_default();
-        }
-        whole(&expression, text).map(|regex| Self::Matching(text.to_owned(), regex))
-    }
-
-    /// Takes a regular expression, which must fit the whole text. (cosign's fits anywhere, unless
-    /// it is anchored.)
-    ///
-    /// # Errors
-    /// `policy`: it is no expression, or too long.
-    pub fn regexp(text: &str) -> Result<Self, Failure> {
-        whole(text, text).map(|regex| Self::Matching(text.to_owned(), regex))
-    }
-
-    /// Returns what every text that fits starts with, as far as that is easily seen.
-    #[must_use]
-    pub fn literal_start(&self) -> String {
-        let written = match self {
-            Self::Exact(text) | Self::Prefix(text) => return text.clone(),
-            Self::Matching(written, _) => written.strip_prefix('^').unwrap_or(written),
-        };
-        let mut start = String::new();
-        let mut rest = written.chars();
-        while let Some(c) = rest.next() {
-            match c {
-                '\\' => match rest.next() {
-                    Some(c) if c.is_ascii_punctuation() => start.push(c),
-                    _ => break,
-                },
-                // What stands before it need not be there.
-                '?' | '*' | '{' => {
-                    start.truncate(start.trim_end_matches(|c| c != '/').len());
-                    break;
-                }
-                '+' | '(' | '[' | '|' | '$' => break,
-                // Mostly a dot is meant where an expression has one.
-                c => start.push(c),
-            }
-        }
-        start
-    }
-
-    /// Whether it fits.
-    #[must_use]
-    pub fn fits(&self, text: &str) -> bool {
-        match self {
-            Self::Exact(expected) => text == expected,
-            Self::Prefix(prefix) => text.len() > prefix.len() && text.starts_with(prefix.as_str()),
-            Self::Matching(_, regex) => regex.is_match(text),
-        }
-    }
-}
-
-/// Returns an expression that must fit the whole text, by an engine whose time is linear.
-fn whole(expression: &str, written: &str) -> Result<Regex, Failure> {
-    let error =
-        |why: String| Failure::new(Class::Policy, format!("the expression `{written}` {why}"));
-    if written.len() > limits::EXPRESSION_BYTES {
-        return Err(error(format!(
-            "has {} bytes; at most {} are read",
-            written.len(),
-            limits::EXPRESSION_BYTES
-        )));
-    }
-    // Compiled by itself first: `a)|(b` must not become something else between the anchors.
-    let build = |text: &str| RegexBuilder::new(text).size_limit(limits::EXPRESSION_SIZE).build();
-    build(expression)
-        .and_then(|_| build(&format!(r"\A(?:{expression})\z")))
-        .map_err(|problem| error(format!("cannot be used: {problem}")))
-}
-
-impl PartialEq for Expected {
-    fn eq(&self, other: &Self) -> bool {
-        self.to_string() == other.to_string()
-    }
-}
-
-impl Eq for Expected {}
-
-impl fmt::Display for Expected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(text) => write!(f, "`{text}`"),
-            Self::Prefix(text) => write!(f, "`{text}...`"),
-            Self::Matching(text, regex) => {
-                write!(
-                    f,
-                    "what fits `{text}`{}",
-                    if regex.as_str().contains(text.as_str()) { "" } else { " (pattern)" }
-                )
-            }
-        }
-    }
-}
 
 /// Whose certificates count.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,12 +96,36 @@ impl Identity {
             Self::Any => true,
             Self::RegistryOwner | Self::Unnamed => false,
             Self::Named { issuer, subject } => {
-                issuer.fits(certificate.issuer()) && subject.fits(certificate.subject().as_str())
+                issuer.fits(Name::Uri(certificate.issuer()))
+                    && subject.fits(certificate.subject().into())
             }
             Self::Github(workflow) => workflow.fits(certificate),
             Self::Owner { forge, owner } => {
                 certificate.issuer() == forge.issuer() && is_owned(certificate, *forge, owner)
             }
+        }
+    }
+
+    /// Returns why a certificate does not fit that cosign would take, where only the borders of
+    /// names are against it.
+    #[must_use]
+    pub fn near_miss(&self, certificate: &Certificate) -> Option<NearMiss> {
+        let Self::Named { issuer, subject } = self else { return None };
+        let (by, name) = (Name::Uri(certificate.issuer()), certificate.subject().into());
+        let misses = [issuer.near_miss(by), subject.near_miss(name)];
+        let others_fit =
+            (misses[0].is_some() || issuer.fits(by)) && (misses[1].is_some() || subject.fits(name));
+        misses.into_iter().flatten().next().filter(|_| others_fit)
+    }
+
+    /// Returns what is to be said of expressions that let in more than it looks like.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        match self {
+            Self::Named { issuer, subject } => {
+                [subject, issuer].into_iter().filter_map(Expected::open_end).collect()
+            }
+            _ => Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! Pure. No clock, no network: what is needed is passed in. Cryptography is aws-lc-rs's.
 
 mod algorithm;
+mod atoms;
 mod attestation;
 mod authority;
 mod budget;
@@ -12,6 +13,7 @@ mod chain;
 mod checker;
 mod entry;
 mod evidence;
+mod expression;
 mod file;
 mod github;
 mod identity;
@@ -38,11 +40,12 @@ pub use checker::{
 };
 pub use entry::MessageDigests;
 pub use evidence::Unread;
+pub use expression::{Allowance, Expected, Name, NearMiss};
 pub use file::{
     LoggedAt, SignedFile, VerifiedFile, check_claimed, check_made, needs, signed_digest,
 };
 pub use github::{GithubWorkflow, WorkflowName};
-pub use identity::{Expected, Forge, Identity};
+pub use identity::{Forge, Identity};
 pub use key::PublicKey;
 pub use keyless::{CertificateLog, Certified, LegacyCertified, Rejected};
 pub use log::VerifiedEntry;

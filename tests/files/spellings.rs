@@ -168,6 +168,54 @@ fn the_identity_may_stand_in_the_environment() {
     world.verify("--certificate f.pem --signature f.sig f").assert_refused("identity");
 }
 
+/// With a policy file or without: one of the two would be the one that was meant to count.
+#[test]
+fn a_name_and_an_expression_for_it_in_the_environment_are_an_error() {
+    let mut world = World::new();
+    world.signed();
+    let policy = world.plugin.write("policy.yaml", "version: 1\ndefaults: {unmatched: deny}\n");
+    for with_policy in [false, true] {
+        if with_policy {
+            world.plugin.set("LUET_COSIGN_POLICY", policy.to_str().unwrap());
+            let root =
+                world.plugin.write("trusted_root.json", world.sigstore.trusted_root().to_string());
+            let with_root = format!("--trusted-root {} ", root.display());
+            world.plugin.set("COSIGN_CERTIFICATE_IDENTITY", "dev@example.com");
+            world.plugin.set("COSIGN_CERTIFICATE_OIDC_ISSUER", "https://issuer.example");
+            world.verify(&(with_root + "--certificate f.pem --signature f.sig f")).assert_ok();
+        }
+        world.plugin.set("COSIGN_CERTIFICATE_IDENTITY", "dev@example.com");
+        world.plugin.set("COSIGN_CERTIFICATE_OIDC_ISSUER", "https://issuer.example");
+        world.plugin.set("COSIGN_CERTIFICATE_IDENTITY_REGEXP", "@example\\.com");
+        let said = world.verify("--certificate f.pem --signature f.sig f");
+        said.assert_refused("usage");
+        assert!(said.stderr.contains("both COSIGN_CERTIFICATE_IDENTITY and"), "{said:?}");
+        world.plugin.unset("COSIGN_CERTIFICATE_IDENTITY_REGEXP");
+    }
+}
+
+#[test]
+fn expressions_match_from_border_to_border_and_are_warned_of() {
+    let world = World::new();
+    world.signed();
+    let verify = |expression: &str| {
+        world.verify(&format!(
+            "--certificate-identity-regexp {expression} --certificate-oidc-issuer-regexp issuer.example --certificate f.pem --signature f.sig f"
+        ))
+    };
+    let said = verify("@example");
+    said.assert_refused("identity");
+    assert!(said.stderr.contains("if `example.com` is meant"), "{said:?}");
+    let said = verify("ample.com$");
+    assert!(said.stderr.contains("`^dev@example.com$`"), "{said:?}");
+    let said = verify("@example.com");
+    said.assert_ok();
+    assert!(!said.stderr.contains("warning: "), "{said:?}");
+    let said = verify("@exam.*");
+    said.assert_ok();
+    assert!(said.stderr.contains("warning: `@exam.*` has a wildcard inside a name"), "{said:?}");
+}
+
 #[test]
 fn json_says_who_when_and_where() {
     let world = World::new();

@@ -96,20 +96,78 @@ fn without_an_identity_a_signature_is_refused_with_the_two_lines_to_add() {
 }
 
 #[test]
-fn expressions_of_the_environment_are_anchored() {
+fn expressions_of_the_environment_fit_from_border_to_border() {
     let world = World::new();
     world.push("1", &[DEV.0]);
     let plugin = world
         .plugin
-        .env("COSIGN_CERTIFICATE_IDENTITY_REGEXP", "dev@")
-        .env("COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP", "https://.*");
+        .env("COSIGN_CERTIFICATE_IDENTITY_REGEXP", "^dev@")
+        .env("COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP", "^https://issuer");
     let world = World { plugin, ..world };
     let reply = world.before("1");
     reply.assert_refused("identity");
     assert!(reply.error.contains("`environment` [COSIGN_CERTIFICATE_IDENTITY]"), "{}", reply.error);
-    let world =
-        World { plugin: world.plugin.env("COSIGN_CERTIFICATE_IDENTITY_REGEXP", "dev@.*"), ..world };
+    let plugin = world
+        .plugin
+        .env("COSIGN_CERTIFICATE_IDENTITY_REGEXP", "@example\\.com")
+        .env("COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP", "issuer.example");
+    let world = World { plugin, ..world };
     world.before("1").assert_silent_success();
+    let printed = world.plugin.run(["policy", "from-env"]);
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert!(printed.contains(r#"subject_matches: "@example\\.com""#), "{printed}");
+    assert!(printed.contains(r#"issuer_matches: "issuer.example""#), "{printed}");
+    // What would fit but for the borders is said to, with what to write.
+    let world = World {
+        plugin: world.plugin.env("COSIGN_CERTIFICATE_IDENTITY_REGEXP", "ample.com"),
+        ..world
+    };
+    let reply = world.before("1");
+    reply.assert_refused("identity");
+    assert!(reply.error.contains("`^dev@example.com`"), "{}", reply.error);
+}
+
+/// The flag and the variable mean the same, and what they let in is said.
+#[test]
+fn expressions_with_a_wildcard_inside_of_a_name_are_warned_of_where_names_are_looked_at() {
+    let world = World::new();
+    world.push("1", &[DEV.0]);
+    let name = world.registry.name(&format!("{REPO}:1"));
+    let said = |plugin: &Plugin, arguments: &[&str]| {
+        let output = plugin.run(arguments.iter().copied().chain([name.as_str()]));
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        said.lines().filter(|line| line.starts_with("warning:")).count()
+    };
+    let flags = |expression| {
+        ["verify", "--certificate-identity-regexp", expression, "--certificate-oidc-issuer", DEV.1]
+    };
+    assert_eq!(said(&world.plugin, &flags("@exam.*")), 1);
+    assert_eq!(said(&world.plugin, &flags("@example.com")), 0);
+    let plugin = world
+        .plugin
+        .env("COSIGN_CERTIFICATE_IDENTITY_REGEXP", "@exam.*")
+        .env("COSIGN_CERTIFICATE_OIDC_ISSUER", DEV.1);
+    assert_eq!((said(&plugin, &["verify"]), said(&plugin, &["check"])), (1, 1));
+    let lint = plugin.run(["policy", "lint"]);
+    let lint = String::from_utf8_lossy(&lint.stdout).into_owned();
+    assert!(lint.contains("COSIGN_CERTIFICATE_IDENTITY [open-expression]"), "{lint}");
+}
+
+/// One of the two would be the one that was meant to count.
+#[test]
+fn a_name_and_an_expression_for_it_are_an_error() {
+    let mut world = World::new();
+    world.push("1", &[DEV.0]);
+    world.plugin.set("COSIGN_CERTIFICATE_OIDC_ISSUER", DEV.1);
+    world.plugin.set("COSIGN_CERTIFICATE_IDENTITY", DEV.0);
+    world.before("1").assert_silent_success();
+    for variable in ["COSIGN_CERTIFICATE_IDENTITY_REGEXP", "COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP"]
+    {
+        world.plugin.set(variable, ".*");
+        world.before("1").assert_refused("usage");
+        world.plugin.unset(variable);
+    }
 }
 
 #[test]

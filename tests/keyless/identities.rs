@@ -43,46 +43,35 @@ fn subject(expected: Expected) -> Identity {
 #[test]
 fn expressions_fit_the_whole_name() {
     let counts = |identity: &Identity, name: &str| counts(identity, name, "https://i.example", &[]);
-    let regexp = subject(Expected::regexp("(a|b)@acme[.]example").unwrap());
-    assert!(counts(&regexp, "a@acme.example") && counts(&regexp, "b@acme.example"));
+    let expression = subject(regexp("(a|b)@acme[.]example").unwrap());
+    assert!(counts(&expression, "a@acme.example") && counts(&expression, "b@acme.example"));
     for stranger in ["xa@acme.example", "a@acme.example.evil", "a@acmexexample", "c@acme.example"] {
-        assert!(!counts(&regexp, stranger), "{stranger}");
+        assert!(!counts(&expression, stranger), "{stranger}");
     }
     // An alternative does not reach out of the anchors.
-    assert!(!counts(&subject(Expected::regexp("a@acme|b@acme").unwrap()), "x-b@acme"));
-    let prefix = subject(Expected::prefix("https://github.com/acme/").unwrap());
-    assert!(counts(
-        &prefix,
-        "https://github.com/acme/pkgs/.github/workflows/r.yml@refs/heads/main"
-    ));
+    assert!(!counts(&subject(regexp("a@acme|b@acme").unwrap()), "x-b@acme"));
+    let start = subject(prefix("https://github.com/acme/").unwrap());
+    assert!(counts(&start, "https://github.com/acme/pkgs/.github/workflows/r.yml@refs/heads/main"));
     assert!(!counts(
-        &prefix,
+        &start,
         "https://github.com/acme-evil/pkgs/.github/workflows/r.yml@refs/heads/main"
     ));
-    assert!(!counts(&prefix, "https://github.com/acme/"), "a prefix is no name");
-    let glob = subject(Expected::glob("https://ci.example/*/release@v*").unwrap());
-    assert!(counts(&glob, "https://ci.example/acme/release@v1"));
+    assert!(!counts(&start, "https://github.com/acme/"), "a prefix is no name");
+    let pattern = subject(glob("https://ci.example/*/release@v*").unwrap());
+    assert!(counts(&pattern, "https://ci.example/acme/release@v1"));
     assert!(
-        !counts(&glob, "https://ci.example/acme/evil/release@v1")
-            && !counts(&glob, "https://ci.example/acme/release@v1/x")
+        !counts(&pattern, "https://ci.example/acme/evil/release@v1")
+            && !counts(&pattern, "https://ci.example/acme/release@v1/x")
     );
-    assert!(counts(
-        &subject(Expected::glob("https://ci.example/**").unwrap()),
-        "https://ci.example/a/b/c"
-    ));
+    assert!(counts(&subject(glob("https://ci.example/**").unwrap()), "https://ci.example/a/b/c"));
 }
 
 #[test]
 fn what_is_expected_is_the_same_where_it_is_written_the_same() {
     let expected = || {
         let (exact, prefix) =
-            (Expected::Exact("https://a.b/".to_owned()), Expected::prefix("https://a.b/").unwrap());
-        [
-            exact,
-            prefix,
-            Expected::glob("https://a.b/").unwrap(),
-            Expected::regexp("https://a.b/").unwrap(),
-        ]
+            (Expected::Exact("https://a.b/".to_owned()), prefix("https://a.b/").unwrap());
+        [exact, prefix, glob("https://a.b/").unwrap(), regexp("https://a.b/").unwrap()]
     };
     for (at, one) in expected().iter().enumerate() {
         for (other_at, other) in expected().iter().enumerate() {
@@ -93,22 +82,22 @@ fn what_is_expected_is_the_same_where_it_is_written_the_same() {
 
 #[test]
 fn expressions_that_let_everybody_in_or_cost_too_much_are_refused() {
-    for prefix in ["https://github.com/acme", "dev", "dev@", "", "/"] {
-        assert!(Expected::prefix(prefix).is_err(), "{prefix}");
+    for text in ["https://github.com/acme", "dev", "dev@", "", "/"] {
+        assert!(prefix(text).is_err(), "{text}");
     }
-    assert!(Expected::regexp(&"a".repeat(1024)).is_ok());
-    for glob in ["*", "**", ""] {
-        assert!(Expected::glob(glob).is_err(), "{glob}");
+    assert!(regexp(&"a".repeat(1024)).is_ok());
+    for text in ["*", "**", ""] {
+        assert!(glob(text).is_err(), "{text}");
     }
-    for regexp in ["(", "a)|(b", &"a".repeat(1025), "(a{1000}){1000}"] {
-        assert!(Expected::regexp(regexp).is_err(), "{}", regexp.len());
+    for text in ["(", "a)|(b", &"a".repeat(1025), "(a{1000}){1000}"] {
+        assert!(regexp(text).is_err(), "{}", text.len());
     }
 }
 
 #[test]
 fn a_workflow_of_github_lies_in_and_ran_for_the_repository() {
     let identity = |workflow: Option<&str>, reference: Option<&str>| {
-        let reference = reference.map(|text| Expected::glob(text).unwrap());
+        let reference = reference.map(|text| glob(text).unwrap());
         github(GithubWorkflow {
             source: "acme/pkgs".to_owned(),
             source_ref: reference.clone(),
@@ -190,13 +179,13 @@ fn github(workflow: GithubWorkflow) -> Identity {
 /// The name in the certificate is the called workflow's, whoever calls it.
 #[test]
 fn a_reusable_workflow_counts_for_the_repository_that_called_it() {
-    let glob = |text: &str| Some(Expected::glob(text).unwrap());
+    let some = |text: &str| Some(glob(text).unwrap());
     let wanted = GithubWorkflow {
         source: "acme/pkgs".to_owned(),
-        source_ref: glob("refs/tags/v*"),
+        source_ref: some("refs/tags/v*"),
         repository: "shared/builder".to_owned(),
         file: Some("build.yml".to_owned()),
-        file_ref: glob("refs/tags/v2*"),
+        file_ref: some("refs/tags/v2*"),
     };
     let uri = "https://github.com/shared/builder/.github/workflows/build.yml@refs/tags/v2.1";
     let claims = |source: &'static str, on: &'static str| [(12, source), (14, on)];
@@ -288,7 +277,7 @@ fn a_signer_counts_only_under_the_root_that_it_names() {
     };
     let wide = Identity::Named {
         issuer: Expected::Exact(DEV.1.to_owned()),
-        subject: Expected::glob("*@example.com").unwrap(),
+        subject: glob("*@example.com").unwrap(),
     };
     let authorities =
         [under(Some("private"), wide.clone()), under(None, named(DEV)), under(Some("same"), wide)];

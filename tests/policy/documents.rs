@@ -1,8 +1,9 @@
 //! Documents that must not be read as something they are not (security.md P01 to P05).
 
-use crate::support::{errors, problems, warnings, with_rules};
+use crate::support::{errors, file, load_at, now, problems, warnings, with_rules};
+use luet_cosign::class::Class;
 use luet_cosign::limits;
-use luet_cosign::policy::{Document, Severity, SignerSource};
+use luet_cosign::policy::{Document, Severity, SignerSource, failure};
 
 const HEAD: &str = "version: 1\ndefaults: {unmatched: deny}\n";
 
@@ -445,6 +446,55 @@ fn bombs_are_refused_by_their_size() {
     let keys: String = (0..15_000).map(|at| format!("k{at}: x\n")).collect();
     let found = Document::parse(&keys).unwrap_err();
     assert!(found.len() <= 2 * limits::POLICY_PROBLEMS, "{}", found.len());
+}
+
+/// What it costs to read a policy does not grow with what its expressions would be compiled to.
+#[test]
+fn signers_and_all_their_expressions_together_are_capped() {
+    let read = |signers: &str| {
+        let rule = "repositories: [{name: r, scope: a.example/**, trust: [s0]}]\n";
+        load_at(&format!("{HEAD}signers:\n{signers}{rule}"), file(), now())
+    };
+    let count = |count: usize| {
+        let subject = "subject: S, issuer: I";
+        read(
+            &(0..count)
+                .map(|at| format!("  s{at}: {{keyless: {{{subject}{at}}}}}\n"))
+                .collect::<String>(),
+        )
+    };
+    assert!(count(limits::POLICY_SIGNERS).is_ok());
+    let problems = count(limits::POLICY_SIGNERS + 1).unwrap_err();
+    assert_eq!(
+        (problems[0].code, failure(&problems, &file()).class()),
+        ("too-large", Class::Limit)
+    );
+
+    // Each is counted as the next power of two: 256 KiB.
+    let most = limits::EXPRESSIONS_SIZE / limits::EXPRESSION_SIZE;
+    let large = |count: usize, key: &str, pattern: &str| {
+        let signer = |at: usize| {
+            format!(
+                "  s{at}: {{keyless: {{issuer: I{at}, {key}: '{}'}}}}\n",
+                pattern.replace('#', &at.to_string())
+            )
+        };
+        read(&(0..count).map(signer).collect::<String>())
+    };
+    for key in ["subject_regexp", "subject_matches"] {
+        assert!(large(most - 1, key, "a{5000}#").is_ok(), "{key}");
+        let problems = large(most, key, "a{5000}#").unwrap_err();
+        let failure = failure(&problems, &file());
+        assert_eq!((problems[0].code, failure.class()), ("too-large", Class::Limit), "{key}");
+        assert!(failure.the_hint().contains("docs/limits.md"), "{}", failure.the_hint());
+        assert_eq!(large(1, key, "(a{1000}){1000}").unwrap_err()[0].code, "identity");
+    }
+    assert!(
+        large(limits::POLICY_SIGNERS, "subject_matches", "^https://github\\.com/acme/r#/").is_ok()
+    );
+    // Patterns to skip are expressions as well.
+    let skip: String = (0..most).map(|at| format!("'a{{5000}}{at}', ")).collect();
+    assert_eq!(codes(&format!("{HEAD}skip_patterns: [{skip}]\n"))[0].0, "too-large");
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn keyless_beside_a_key_counts_only_with_an_identity() {
     };
     assert_eq!(
         identities(&named, "quay.io/a/b:c"),
-        ["`me@acme.example` (issuer what fits `https://(a|b)\\.example`)"]
+        ["`me@acme.example` (issuer what `https://(a|b)\\.example` matches)"]
     );
     assert_eq!(load(&named).matching(&reference("quay.io/a/b:c"), now()).authorities().len(), 2);
 }

@@ -289,6 +289,14 @@ const CASES: &[Case] = &[
         "`S` (issuer `I`) -",
     ),
     Case(
+        "signers.NAME.keyless.issuer_matches",
+        KEY,
+        "{keyless: {issuer_matches: I+, subject: S}}",
+        signers,
+        "key K -",
+        "`S` (issuer what `I+` matches) -",
+    ),
+    Case(
         "signers.NAME.keyless.issuer_regexp",
         KEY,
         "{keyless: {issuer_regexp: I+, subject: S}}",
@@ -319,6 +327,14 @@ const CASES: &[Case] = &[
         signers,
         "key K -",
         "what fits `S*` (pattern) (issuer `I`) -",
+    ),
+    Case(
+        "signers.NAME.keyless.subject_matches",
+        KEY,
+        "{keyless: {issuer: I, subject_matches: 'S+'}}",
+        signers,
+        "key K -",
+        "what `S+` matches (issuer `I`) -",
     ),
     Case(
         "signers.NAME.keyless.subject_regexp",
