@@ -4,7 +4,7 @@
 //! look like a signature. That line comes last, on standard error, where cosign prints it.
 
 use super::arguments::VerifyBlobAttestation;
-use super::blob::{identity, options, quoted, read_key, size};
+use super::blob::{identity, options, quoted, read_key, size, warn};
 use super::progress::Bar;
 use super::{Outcome, Streams};
 use crate::blob::{self, AttestationAnswer, AttestationRequest, Attested, Subject, Wanted};
@@ -24,6 +24,9 @@ pub(super) fn verify(
     let predicate_type = predicate_type(command)?;
     let file = file(command);
     let subject: Subject = file.parse()?;
+    if command.key.is_none() {
+        warn(&command.identity, environment, streams)?;
+    }
     let attested = Session::run(environment, options(&command.identity), async |session| {
         let wanted = wanted(command, session).await?;
         let request = AttestationRequest { bundle: command.bundle.clone(), wanted, predicate_type };

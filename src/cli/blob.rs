@@ -34,8 +34,8 @@ pub(super) fn verify(
         (Some(bytes), _) => Subject::Read(bytes.clone()),
         (None, file) => file.as_deref().unwrap_or("-").parse()?,
     };
-    for warning in warnings(command, environment)? {
-        streams.note(format!("warning: {warning}"));
+    if command.key.is_none() {
+        warn(&command.identity, environment, streams)?;
     }
     let (verified, files) =
         Session::run(environment, options(&command.identity), async |session| {
@@ -159,11 +159,16 @@ pub(super) fn identity(
     named(&wanted, "COSIGN_CERTIFICATE_IDENTITY", "COSIGN_CERTIFICATE_OIDC_ISSUER")
 }
 
-/// Returns what is to be said of the expressions that say who is asked for.
-fn warnings(command: &VerifyBlob, environment: &Environment) -> Result<Vec<String>, Failure> {
-    let asked =
-        if command.key.is_some() { None } else { identity(&command.identity, environment)? };
-    Ok(asked.map(|identity| identity.warnings()).unwrap_or_default())
+/// Says what is to be said of the expressions that say who is asked for.
+pub(super) fn warn(
+    options: &IdentityArguments,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Result<(), Failure> {
+    for warning in identity(options, environment)?.iter().flat_map(Identity::warnings) {
+        streams.note(format!("warning: {warning}"));
+    }
+    Ok(())
 }
 
 fn is_asked(command: &VerifyBlob, environment: &Environment) -> Result<bool, Failure> {

@@ -142,6 +142,7 @@ pub(super) fn signature(signature: &VerifiedSignature, image: &str) -> Value {
         "key": certificate.is_none().then(|| signature.fingerprint().to_string()),
         "subject": certificate.map(|certificate| certificate.subject().as_str()),
         "issuer": certificate.map(|certificate| certificate.issuer()),
+        "source": certificate.and_then(|certificate| certificate.source().uri),
         "times": signature.times().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "log_index": signature.log_index(),
         "digest": signature.image().to_string(),

@@ -45,7 +45,7 @@ fn line(seen: &store::Seen) -> String {
     let signers: Vec<String> = seen
         .signers
         .iter()
-        .map(|signer| format!("{} (key {})", signer.name, signer.fingerprint.short()))
+        .map(|signer| format!("{} (key {})", signer.name, signer.key.fingerprint.short()))
         .collect();
     format!(
         "{}{tag}  {}  by {}{revision}  {when}",

@@ -216,7 +216,7 @@ pub(super) fn of(
         signed_as: effective.signed_as.as_ref(),
         image: &evidence.image.digest,
     };
-    let by_a_binder = evidence.memory.binders.contains(signature.fingerprint());
+    let by_a_binder = evidence.memory.is_by_a_binder(signature);
     check(named, effective.bind_tag, by_a_binder, expected)
 }
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Vote<'a> {
     /// Who made it: two with one fingerprint are one signer.
-    pub(super) signer: &'a Digest,
+    pub(super) signer: Digest,
     /// The authorities that this signer can stand for, by their place.
     pub(super) fits: &'a [usize],
 }
@@ -20,7 +20,7 @@ pub(super) struct Vote<'a> {
 /// Returns the authorities that are satisfied, as many as possible: a maximum matching of signers
 /// and authorities, by augmenting paths.
 pub(super) fn satisfied<'a>(votes: impl IntoIterator<Item = Vote<'a>>) -> BTreeSet<usize> {
-    let mut fits: BTreeMap<&Digest, BTreeSet<usize>> = BTreeMap::new();
+    let mut fits: BTreeMap<Digest, BTreeSet<usize>> = BTreeMap::new();
     for vote in votes {
         fits.entry(vote.signer).or_default().extend(vote.fits);
     }
@@ -98,7 +98,7 @@ mod tests {
                 let fits = (0..6).filter(|authority| bits >> authority & 1 == 1).collect();
                 made.push((signer, fits));
             }
-            let votes = made.iter().map(|(signer, fits)| Vote { signer: &keys[*signer], fits });
+            let votes = made.iter().map(|(signer, fits)| Vote { signer: keys[*signer], fits });
             let found = satisfied(votes);
             // A signer fits whatever one of its signatures fits.
             let mut signers = vec![BTreeSet::new(); 5];
@@ -117,7 +117,7 @@ mod tests {
         let keys = [Digest::of(b"a"), Digest::of(b"b"), Digest::of(b"c")];
         let fits: [&[usize]; 3] = [&[0, 1], &[0], &[1, 2]];
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-            let votes = order.map(|at: usize| Vote { signer: &keys[at], fits: fits[at] });
+            let votes = order.map(|at: usize| Vote { signer: keys[at], fits: fits[at] });
             assert_eq!(satisfied(votes), BTreeSet::from([0, 1, 2]), "{order:?}");
         }
     }

@@ -21,7 +21,7 @@ use super::signers::Weighed;
 use super::{Mode, Policy, binding, refusal};
 use crate::class::{Class, Failure};
 use crate::name::{Digest, Reference, Subject};
-use crate::trust::VerifiedSignature;
+use crate::trust::{Recognition, SignerId, VerifiedSignature};
 use jiff::Timestamp;
 
 /// The decision about an image.
@@ -114,7 +114,7 @@ impl Provisional {
                 self.signatures().filter(|other| other.fingerprint() == signature.fingerprint());
             SignedBy {
                 name: signature.authority(),
-                fingerprint: signature.fingerprint(),
+                signer: signature.signer(),
                 binds: theirs.map(VerifiedSignature::claims).any(|claims| claims.names_all()),
             }
         })
@@ -160,7 +160,7 @@ pub struct SignedBy<'a> {
     /// Who it is, as the policy names it.
     pub name: &'a str,
     /// What stands for the signer.
-    pub fingerprint: &'a Digest,
+    pub signer: &'a SignerId,
     /// Whether one of the signatures names repository and tag.
     pub binds: bool,
 }
@@ -268,7 +268,7 @@ fn verified(
         tree: weighed.tree(),
     };
     let first = weighed.first_signer();
-    notices.extend(first.and_then(|signature| named(signature, effective, evidence)));
+    notices.extend(first.into_iter().flat_map(|signature| named(signature, effective, evidence)));
     Some(Provisional {
         pin: first.and_then(pinned),
         ..provisional(matched, Some(evidence.image.clone()), grounds, notices)
@@ -344,32 +344,41 @@ pub fn decide_local_files(policy: &Policy, now: Timestamp) -> Decision {
 }
 
 fn pinned(signature: &VerifiedSignature) -> Option<Pin> {
-    let certificate = signature.certificate()?;
-    let name = format!("{} (issuer {})", certificate.lasting_name(), certificate.issuer());
-    Some(Pin { fingerprint: *signature.fingerprint(), name })
+    let name = signature.certificate()?.lasting_description();
+    Some(Pin { signer: signature.signer().clone(), name })
 }
 
-/// Names who signed first, each time: somebody may see that it is nobody whom they know.
-fn named(
-    signature: &VerifiedSignature,
-    effective: &Effective,
-    evidence: &Evidence,
-) -> Option<Notice> {
-    let certificate = signature.certificate()?;
+/// Names who signed first, each time: somebody may see that it is nobody whom they know. Says as
+/// well what is learned about somebody who was remembered by less.
+fn named(signature: &VerifiedSignature, effective: &Effective, evidence: &Evidence) -> Vec<Notice> {
+    let Some(certificate) = signature.certificate() else { return Vec::new() };
     let (name, issuer) = (certificate.lasting_name(), certificate.issuer());
-    let when = if evidence.memory.pins.is_empty() {
+    let is_new = evidence.memory.pins.is_empty();
+    let when = if is_new {
         "the first signer of this repository here"
     } else {
         "who signed this repository first"
     };
-    Some(notice(
-        false,
-        format!(
-            "`{}` is signed by `{name}` (issuer `{issuer}`), {when}; {} trusts whoever that is",
-            evidence.reference,
-            effective.title()
-        ),
-    ))
+    let text = format!(
+        "`{}` is signed by `{name}` (issuer `{issuer}`), {when}; {} trusts whoever that is",
+        evidence.reference,
+        effective.title()
+    );
+    let mut notices = vec![notice(false, text)];
+    if !is_new && evidence.memory.recognize(signature) == Recognition::Learned {
+        let source = signature.signer().source();
+        let known = |text: &Option<String>| text.as_deref().unwrap_or("unknown").to_owned();
+        let text = format!(
+            "of the first signer of `{}` it was not known for which repository the workflow runs: \
+             from now on it counts only for `{}` (repository ID {}, owner ID {})",
+            evidence.reference.repository(),
+            known(&source.uri),
+            known(&source.repository),
+            known(&source.owner)
+        );
+        notices.push(notice(false, text));
+    }
+    notices
 }
 
 fn provisional(

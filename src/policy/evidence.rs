@@ -7,8 +7,7 @@
 use super::settings::Downgrade;
 use crate::class::Failure;
 use crate::name::{Digest, Reference, Repository, Subject};
-use crate::trust::VerifiedSignature;
-use std::collections::BTreeSet;
+use crate::trust::{Recognition, SignerId, VerifiedSignature};
 use std::fmt;
 
 /// All that was found.
@@ -59,8 +58,8 @@ pub struct Memory {
     pub tag_verified: Option<SeenFact>,
     /// The last time that any image of this repository was verified.
     pub repository_verified: Option<SeenFact>,
-    /// The fingerprints of those whose signatures named repository and tag in this repository.
-    pub binders: BTreeSet<Digest>,
+    /// Those whose signatures named repository and tag in this repository.
+    pub binders: Vec<SignerId>,
     /// Who signed this repository first, where whoever did that alone counts: under each of its
     /// names, all of whom a signature has to be by.
     pub pins: Vec<Pin>,
@@ -72,12 +71,32 @@ pub struct Memory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
     /// What stands for the signer.
-    pub fingerprint: Digest,
+    pub signer: SignerId,
     /// Who it is, for people.
     pub name: String,
 }
 
 impl Memory {
+    /// Returns what the first signer and whoever made a signature have to do with each other. Where
+    /// nobody is remembered, everything about them is new.
+    pub(super) fn recognize(&self, signature: &VerifiedSignature) -> Recognition {
+        let recognized = |pin: &Pin| pin.signer.recognize(signature.signer());
+        let all: Vec<Recognition> = self.pins.iter().map(recognized).collect();
+        if all.contains(&Recognition::Another) {
+            Recognition::Another
+        } else if all.is_empty() || all.contains(&Recognition::Learned) {
+            Recognition::Learned
+        } else {
+            Recognition::Same
+        }
+    }
+
+    /// Whether a signature is by somebody whose signatures named repository and tag, or may be:
+    /// who leaves out which repository a workflow ran for does not get around that.
+    pub(super) fn is_by_a_binder(&self, signature: &VerifiedSignature) -> bool {
+        self.binders.iter().any(|binder| binder.may_be(signature.signer()))
+    }
+
     /// Returns what speaks against letting the image pass unsigned.
     pub(super) fn against(&self, downgrade: Downgrade) -> Option<&SeenFact> {
         match downgrade {

@@ -178,7 +178,10 @@ impl Matched {
         match &self.applies {
             // Whether several signed first is known when all were seen.
             Applies::Rule(_) if self.pins() && evidence.memory.pins.is_empty() => false,
-            Applies::Rule(effective) => Weighed::of(effective, evidence).is_enough(),
+            Applies::Rule(effective) => {
+                let weighed = Weighed::of(effective, evidence);
+                weighed.is_enough() && !weighed.learns(evidence)
+            }
             _ => false,
         }
     }

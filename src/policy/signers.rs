@@ -9,12 +9,12 @@
 
 use super::binding::{self, Bound};
 use super::counting::{self, Vote};
-use super::evidence::{Evidence, Pin, SignatureReport};
+use super::evidence::{Evidence, SignatureReport};
 use super::matching::{Effective, Trust};
 use super::revision::forget_all;
 use crate::class::{Class, Failure};
 use crate::name::Digest;
-use crate::trust::{Authority, Identity, VerifiedSignature};
+use crate::trust::{Authority, Certificate, Identity, Recognition, VerifiedSignature};
 use std::collections::BTreeSet;
 
 /// What a signature that holds comes to.
@@ -108,6 +108,13 @@ impl<'a> Weighed<'a> {
         weighed
     }
 
+    /// Whether something is learned about the first signer: who it is, or for which repository
+    /// their workflow runs.
+    pub(super) fn learns(&self, evidence: &Evidence) -> bool {
+        self.first_signer()
+            .is_some_and(|signature| evidence.memory.recognize(signature) == Recognition::Learned)
+    }
+
     /// Returns what was found, in the order in which it was.
     pub(super) fn found(&self) -> impl Iterator<Item = (&'a SignatureReport, &Found<'a>)> {
         self.found.iter().map(|(report, found)| (*report, found))
@@ -192,12 +199,12 @@ impl<'a> Weighed<'a> {
 
 /// Returns which authorities are satisfied.
 fn satisfied<'w>(signatures: impl Iterator<Item = Counting<'w, 'w>>) -> BTreeSet<usize> {
-    counting::satisfied(
-        signatures.map(|(signature, counts)| Vote {
-            signer: signature.fingerprint(),
-            fits: &counts.fits,
-        }),
-    )
+    let signatures: Vec<_> = signatures.collect();
+    let all = || signatures.iter().map(|(signature, _)| signature.signer());
+    counting::satisfied(signatures.iter().map(|(signature, counts)| Vote {
+        signer: signature.signer().counted_among(all()),
+        fits: &counts.fits,
+    }))
 }
 
 /// Returns `a`, `b` and `c`, in backticks, each name once.
@@ -252,15 +259,18 @@ struct Scales<'a> {
     authorities: &'a [Authority],
     effective: &'a Effective,
     evidence: &'a Evidence,
-    /// Who is here that could be the first signer.
+    /// Who is here that could be the first signer, or of whom more is known than of the one who is
+    /// remembered.
     newcomers: BTreeSet<&'a Digest>,
 }
 
 impl<'a> Scales<'a> {
     fn new(authorities: &'a [Authority], effective: &'a Effective, evidence: &'a Evidence) -> Self {
+        let memory = &evidence.memory;
         let held = evidence.signatures.iter().filter_map(|report| report.outcome.as_ref().ok());
         let newcomers = held
             .filter(|signature| matches!(Fits::of(signature, authorities), Fits::First(_)))
+            .filter(|signature| memory.recognize(signature) == Recognition::Learned)
             .map(VerifiedSignature::fingerprint)
             .collect();
         Self { authorities, effective, evidence, newcomers }
@@ -298,18 +308,23 @@ impl<'a> Scales<'a> {
                 "is by whoever signed first, and this machine cannot remember who that was",
             ));
         }
-        let is_another = |pin: &&Pin| pin.fingerprint != *signature.fingerprint();
-        match memory.pins.iter().find(is_another) {
-            Some(pin) => {
-                let why = format!("is not by `{}`, who signed this repository first", pin.name);
+        match memory.recognize(signature) {
+            Recognition::Another => {
+                let first = memory.pins.iter().map(|pin| format!("`{}`", pin.name));
+                let first = first.collect::<Vec<_>>().join(" and ");
+                let by = signature.certificate().map(Certificate::lasting_description);
+                let why = format!(
+                    "is by `{}` and not by {first}, who signed this repository first",
+                    by.unwrap_or_default()
+                );
                 Err(Failure::new(Class::Identity, why)
                     .hint(forget_all(self.effective, &self.evidence.reference)))
             }
-            None if memory.pins.is_empty() && self.newcomers.len() > 1 => Err(Failure::new(
+            Recognition::Learned if self.newcomers.len() > 1 => Err(Failure::new(
                 Class::Identity,
                 "is one of several by different signers, so nobody is the first",
             )),
-            None => Ok(()),
+            Recognition::Learned | Recognition::Same => Ok(()),
         }
     }
 }

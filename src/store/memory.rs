@@ -66,17 +66,44 @@ pub struct Signer {
     /// Who it is, as the policy named it.
     #[serde(rename = "signer")]
     pub name: String,
-    /// The fingerprint of the key.
-    pub fingerprint: Digest,
+    /// What stands for the signer.
+    #[serde(flatten)]
+    pub key: SignerKey,
     /// Whether a signature of theirs claimed repository and tag.
     pub binds: bool,
+}
+
+/// What stands for a signer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SignerKey {
+    /// The fingerprint of the key, or what stands for a certificate's issuer and name. That was all
+    /// that 1.0.0-alpha.1 knew.
+    pub fingerprint: Digest,
+    /// The repository that a workflow ran for, as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+}
+
+/// The repository that a workflow ran for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Source {
+    /// Its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+    /// Its number, by the issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The number of its owner, by the issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// The first signer of a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstSigner {
     /// What stands for the signer.
-    pub fingerprint: Digest,
+    #[serde(flatten)]
+    pub key: SignerKey,
     /// Who it is, for people.
     pub name: String,
 }
@@ -90,7 +117,7 @@ pub struct Known {
     /// image takes its place.
     pub first: Option<FirstSigner>,
     /// Whose signatures named repository and tag. Only forgetting everything makes it fewer.
-    pub binders: BTreeSet<Digest>,
+    pub binders: BTreeSet<SignerKey>,
 }
 
 impl Known {
@@ -100,11 +127,12 @@ impl Known {
         for (line, next) in lines.iter().zip(1..) {
             match line {
                 Line::Seen(seen) => {
-                    first = first.or_else(|| seen.pinned.clone());
+                    // A later one is the same, of whom more may be known.
+                    first = seen.pinned.clone().or(first);
                     add(&mut binders, &seen.signers);
                 }
                 Line::First(signer) => first = Some(signer.clone()),
-                Line::Binders(known) => binders.extend(known),
+                Line::Binders(known) => binders.extend(known.iter().cloned()),
                 Line::Forget { tag: None } => {
                     (first, binders, from) = (None, BTreeSet::new(), next)
                 }
@@ -115,7 +143,7 @@ impl Known {
         let (mut tags, mut seen) = (BTreeSet::new(), Vec::new());
         for line in lines.into_iter().skip(from).rev() {
             match line {
-                Line::Seen(found) if tags.insert(found.tag.clone()) => seen.push(found),
+                Line::Seen(found) if tags.insert(found.tag.clone()) => seen.push(*found),
                 Line::Forget { tag } => drop(tags.insert(tag)),
                 Line::Seen(_) | Line::First(_) | Line::Binders(_) => {}
             }
@@ -127,12 +155,12 @@ impl Known {
 
 /// Adds those who bind, up to a bound, for what is added stays. Returns one for whom there is no
 /// room.
-fn add<'a>(binders: &mut BTreeSet<Digest>, signers: &'a Signers) -> Option<&'a Signer> {
+fn add<'a>(binders: &mut BTreeSet<SignerKey>, signers: &'a Signers) -> Option<&'a Signer> {
     let mut left_out = None;
     for signer in signers.iter().filter(|signer| signer.binds) {
         if binders.len() < limits::MEMORY_BINDERS {
-            binders.insert(signer.fingerprint);
-        } else if !binders.contains(&signer.fingerprint) {
+            binders.insert(signer.key.clone());
+        } else if !binders.contains(&signer.key) {
             left_out = Some(signer);
         }
     }
@@ -144,9 +172,9 @@ fn add<'a>(binders: &mut BTreeSet<Digest>, signers: &'a Signers) -> Option<&'a S
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Line {
-    Seen(Seen),
+    Seen(Box<Seen>),
     First(FirstSigner),
-    Binders(BTreeSet<Digest>),
+    Binders(BTreeSet<SignerKey>),
     Forget { tag: Option<String> },
 }
 
@@ -204,7 +232,8 @@ impl Memory {
         Ok(all)
     }
 
-    /// Remembers something. What is known already, but for the time, is not written again. Of the
+    /// Remembers something. `recognizes` says whether a first signer who is remembered is the one who
+    /// is here; of that one is kept what is known now. What is known already, but for the time, is not written again. Of the
     /// revisions the highest stays: one that went back, and was let pass, does not become the
     /// measure for the next.
     ///
@@ -212,12 +241,17 @@ impl Memory {
     /// `state`: it could not be written; nothing is lost of what was there. `identity`: another
     /// signer was pinned meanwhile. `limit`: all else is remembered, but not that a signer binds,
     /// for too many do.
-    pub fn remember(&self, repository: &Repository, seen: &Seen) -> Result<(), Failure> {
+    pub fn remember(
+        &self,
+        repository: &Repository,
+        seen: &Seen,
+        recognizes: impl Fn(&SignerKey, &SignerKey) -> bool,
+    ) -> Result<(), Failure> {
         let name = file_name(repository);
         let _lock = self.folder.lock(&lock_name(&name), limits::LOCK)?;
         let Known { seen: known, first, mut binders } = self.read(&name)?;
         if let (Some(found), Some(first)) = (&seen.pinned, &first)
-            && found.fingerprint != first.fingerprint
+            && !recognizes(&first.key, &found.key)
         {
             let (found, first) = (&found.name, &first.name);
             return Err(Failure::new(
@@ -246,9 +280,9 @@ impl Memory {
         if !known.iter().any(|known| Seen { seconds: seen.seconds, ..known.clone() } == *seen) {
             let kept = known.into_iter().filter(|known| known.tag != seen.tag);
             let kept = kept.chain([seen.clone()]).collect();
-            let first = first.or_else(|| seen.pinned.clone());
+            let first = seen.pinned.clone().or(first);
             let known = Known { seen: kept, first, binders };
-            self.write(&name, &Line::Seen(seen.clone()), known)?;
+            self.write(&name, &Line::Seen(Box::new(seen.clone())), known)?;
         }
         left_out.map_or(Ok(()), Err)
     }
@@ -295,7 +329,7 @@ impl Memory {
         let lines: Vec<String> = known
             .seen
             .into_iter()
-            .map(|seen| to_json(&Line::Seen(seen)))
+            .map(|seen| to_json(&Line::Seen(Box::new(seen))))
             .collect::<Result<_, _>>()?;
         // Half of it, so that the next write is an append again.
         let mut total: usize = lines.iter().map(|line| line.len() + 1).sum();
@@ -372,8 +406,16 @@ mod tests {
         (top, memory, "quay.io/a/b".parse().unwrap())
     }
 
+    fn key(name: &str) -> SignerKey {
+        SignerKey { fingerprint: Digest::of(name.as_bytes()), source: None }
+    }
+
+    fn same(known: &SignerKey, found: &SignerKey) -> bool {
+        known.fingerprint == found.fingerprint
+    }
+
     fn signer(name: &str, binds: bool) -> Signer {
-        Signer { name: name.to_owned(), fingerprint: Digest::of(name.as_bytes()), binds }
+        Signer { name: name.to_owned(), key: key(name), binds }
     }
 
     fn seen(tag: &str, what: &str) -> Seen {
@@ -392,7 +434,7 @@ mod tests {
     fn the_newest_of_each_tag_is_known() {
         let (_top, memory, repository) = setup();
         for (tag, what) in [("a", "1"), ("b", "1"), ("a", "2")] {
-            memory.remember(&repository, &seen(tag, what)).unwrap();
+            memory.remember(&repository, &seen(tag, what), same).unwrap();
         }
         assert_eq!(memory.of(&repository).unwrap().seen, [seen("b", "1"), seen("a", "2")]);
         assert_eq!(memory.of(&"quay.io/a/c".parse().unwrap()).unwrap(), Known::default());
@@ -402,8 +444,8 @@ mod tests {
     #[test]
     fn what_is_forgotten_is_gone() {
         let (_top, memory, repository) = setup();
-        memory.remember(&repository, &seen("a", "1")).unwrap();
-        memory.remember(&repository, &seen("b", "1")).unwrap();
+        memory.remember(&repository, &seen("a", "1"), same).unwrap();
+        memory.remember(&repository, &seen("b", "1"), same).unwrap();
         assert_eq!(memory.forget(&repository, Some(&"a".parse().unwrap())).unwrap(), 1);
         assert_eq!(memory.of(&repository).unwrap().seen, [seen("b", "1")]);
         assert_eq!(memory.forget(&repository, None).unwrap(), 1);
@@ -414,7 +456,7 @@ mod tests {
     #[test]
     fn a_line_that_a_kill_left_unfinished_is_dropped() {
         let (_top, memory, repository) = setup();
-        memory.remember(&repository, &seen("a", "1")).unwrap();
+        memory.remember(&repository, &seen("a", "1"), same).unwrap();
         let path = memory.folder.path().join(file_name(&repository));
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..whole.len() {
@@ -422,7 +464,7 @@ mod tests {
             bytes.extend_from_slice(&whole[..cut]);
             std::fs::write(&path, &bytes).unwrap();
             assert_eq!(memory.of(&repository).unwrap().seen, [seen("a", "1")], "{cut}");
-            memory.remember(&repository, &seen("b", "1")).unwrap();
+            memory.remember(&repository, &seen("b", "1"), same).unwrap();
             assert_eq!(memory.of(&repository).unwrap().seen.len(), 2, "{cut}");
         }
     }
@@ -436,20 +478,17 @@ mod tests {
                 memory.of(&repository).map_err(|failure| failure.class()),
                 Err(Class::State)
             );
-            assert!(memory.remember(&repository, &seen("a", "1")).is_err());
+            assert!(memory.remember(&repository, &seen("a", "1"), same).is_err());
         }
     }
 
     #[test]
     fn the_first_signer_stays_until_all_is_forgotten() {
         let (_top, memory, repository) = setup();
-        let signer = |name: &str| FirstSigner {
-            fingerprint: Digest::of(name.as_bytes()),
-            name: name.to_owned(),
-        };
+        let signer = |name: &str| FirstSigner { key: key(name), name: name.to_owned() };
         let by = |name: &str, tag: &str| Seen { pinned: Some(signer(name)), ..seen(tag, name) };
-        memory.remember(&repository, &by("alice", "a")).unwrap();
-        memory.remember(&repository, &seen("a", "by a key")).unwrap();
+        memory.remember(&repository, &by("alice", "a"), same).unwrap();
+        memory.remember(&repository, &seen("a", "by a key"), same).unwrap();
         memory.forget(&repository, Some(&"a".parse().unwrap())).unwrap();
         // So many that the file is written anew.
         let room = usize::try_from(limits::MEMORY_BYTES).unwrap();
@@ -460,7 +499,7 @@ mod tests {
                 .unwrap()
                 .unwrap();
             let lines = (0..4_000).map(|number| {
-                to_json(&Line::Seen(seen(&format!("t{number}"), round))).unwrap() + "\n"
+                to_json(&Line::Seen(Box::new(seen(&format!("t{number}"), round)))).unwrap() + "\n"
             });
             lines.for_each(|line| {
                 if text.len() + line.len() < room {
@@ -468,7 +507,7 @@ mod tests {
                 }
             });
             memory.folder.replace(&file_name(&repository), &text).unwrap();
-            memory.remember(&repository, &seen("newest", round)).unwrap();
+            memory.remember(&repository, &seen("newest", round), same).unwrap();
             assert!(
                 !memory.of(&repository).unwrap().seen.contains(&seen("t0", round)),
                 "it was written anew"
@@ -476,12 +515,12 @@ mod tests {
         }
         assert_eq!(memory.of(&repository).unwrap().first, Some(signer("alice")));
         assert_eq!(
-            memory.remember(&repository, &by("eve", "b")).map_err(|failure| failure.class()),
+            memory.remember(&repository, &by("eve", "b"), same).map_err(|failure| failure.class()),
             Err(Class::Identity)
         );
         memory.forget(&repository, None).unwrap();
         assert_eq!(memory.of(&repository).unwrap().first, None);
-        memory.remember(&repository, &by("eve", "b")).unwrap();
+        memory.remember(&repository, &by("eve", "b"), same).unwrap();
     }
 
     /// What 1.0.0-alpha.1 wrote, also where the file is written anew.
@@ -492,22 +531,23 @@ mod tests {
         let name = file_name(&repository);
         memory.folder.replace(&name, recorded.as_bytes()).unwrap();
         let known = memory.of(&repository).unwrap();
-        let binders: Vec<String> = known.binders.iter().map(|binder| binder.short()).collect();
+        let binders: Vec<String> =
+            known.binders.iter().map(|binder| binder.fingerprint.short()).collect();
         assert_eq!(binders, ["ec31305b2912", "fa8c70c69dbe"]);
         assert_eq!(known.first.unwrap().name, "dev@example.com (issuer https://issuer.example)");
         let revisions: Vec<_> = known.seen.iter().map(|seen| seen.revision).collect();
         assert_eq!(revisions, [Some(12), None]);
         let others = vec![signer("other", false), signer("third", true)];
         let signers = Signers { first: signer("acme", true), others };
-        memory.remember(&repository, &Seen { signers, ..seen("c", "1") }).unwrap();
+        memory.remember(&repository, &Seen { signers, ..seen("c", "1") }, same).unwrap();
         memory.forget(&repository, Some(&"c".parse().unwrap())).unwrap();
         let known = memory.of(&repository).unwrap();
         for (signer, binds) in [("acme", true), ("other", false), ("third", true)] {
-            assert_eq!(known.binders.contains(&Digest::of(signer.as_bytes())), binds, "{signer}");
+            assert_eq!(known.binders.contains(&key(signer)), binds, "{signer}");
         }
         assert_eq!(known.binders.len(), 4);
         fill(&memory, &name);
-        memory.remember(&repository, &seen("newest", "1")).unwrap();
+        memory.remember(&repository, &seen("newest", "1"), same).unwrap();
         assert!(!memory.of(&repository).unwrap().seen.contains(&seen("t0", "1")), "written anew");
         assert_eq!(memory.of(&repository).unwrap().binders, known.binders);
         memory.forget(&repository, None).unwrap();
@@ -522,22 +562,22 @@ mod tests {
             ..seen(tag, "1")
         };
         let lines: String = (0..limits::MEMORY_BINDERS)
-            .map(|number| to_json(&Line::Seen(by(number, "a"))).unwrap() + "\n")
+            .map(|number| to_json(&Line::Seen(Box::new(by(number, "a")))).unwrap() + "\n")
             .collect();
         memory.folder.replace(&file_name(&repository), lines.as_bytes()).unwrap();
         let all = memory.of(&repository).unwrap().binders;
         assert_eq!(all.len(), limits::MEMORY_BINDERS);
         let more = limits::MEMORY_BINDERS + 1;
         for _ in 0..2 {
-            let refused = memory.remember(&repository, &by(more, "b"));
+            let refused = memory.remember(&repository, &by(more, "b"), same);
             assert_eq!(refused.map_err(|failure| failure.class()), Err(Class::Limit));
         }
         let known = memory.of(&repository).unwrap();
         assert_eq!(known.binders, all);
         assert!(known.seen.contains(&by(more, "b")), "all else is remembered");
-        memory.remember(&repository, &by(0, "c")).unwrap();
+        memory.remember(&repository, &by(0, "c"), same).unwrap();
         fill(&memory, &file_name(&repository));
-        memory.remember(&repository, &seen("newest", "1")).unwrap_err();
+        memory.remember(&repository, &seen("newest", "1"), same).unwrap_err();
         assert_eq!(memory.of(&repository).unwrap().binders, all);
     }
 
@@ -546,7 +586,8 @@ mod tests {
         let room = usize::try_from(limits::MEMORY_BYTES).unwrap();
         let mut text = memory.folder.read_up_to(name, limits::MEMORY_BYTES).unwrap().unwrap();
         for number in 0_u32.. {
-            let line = to_json(&Line::Seen(seen(&format!("t{number}"), "1"))).unwrap() + "\n";
+            let line =
+                to_json(&Line::Seen(Box::new(seen(&format!("t{number}"), "1")))).unwrap() + "\n";
             if text.len() + line.len() >= room {
                 break;
             }
@@ -559,12 +600,14 @@ mod tests {
     fn memory_stays_bounded_and_keeps_the_newest() {
         let (_top, memory, repository) = setup();
         let lines: String = (0..4_000)
-            .map(|number| to_json(&Line::Seen(seen(&format!("t{number}"), "1"))).unwrap() + "\n")
+            .map(|number| {
+                to_json(&Line::Seen(Box::new(seen(&format!("t{number}"), "1")))).unwrap() + "\n"
+            })
             .collect();
         let room = usize::try_from(limits::MEMORY_BYTES).unwrap();
         let lines = &lines[..lines[..room - 10].rfind('\n').unwrap() + 1];
         memory.folder.replace(&file_name(&repository), lines.as_bytes()).unwrap();
-        memory.remember(&repository, &seen("newest", "1")).unwrap();
+        memory.remember(&repository, &seen("newest", "1"), same).unwrap();
         let known = memory.of(&repository).unwrap().seen;
         assert_eq!(known.last(), Some(&seen("newest", "1")));
         assert!(known.len() > 1_000 && known.len() < 3_000, "{}", known.len());

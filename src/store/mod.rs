@@ -13,7 +13,7 @@ mod way;
 
 pub use folder::{Folder, Lock};
 pub use handoff::{Grounds, Handoff, Handoffs, Verified};
-pub use memory::{FirstSigner, Known, Memory, Seen, Signer, Signers};
+pub use memory::{FirstSigner, Known, Memory, Seen, Signer, SignerKey, Signers, Source};
 pub use run::Run;
 pub use way::{Owners, check_way};
 

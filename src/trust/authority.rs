@@ -4,6 +4,7 @@ use super::certificate::Certificate;
 use super::identity::Identity;
 use super::key::PublicKey;
 use super::root::TrustedRoot;
+use super::signer_id::SignerId;
 use crate::class::{Class, Failure};
 use crate::name::{Digest, Repository};
 use std::collections::BTreeMap;
@@ -149,11 +150,11 @@ pub(super) enum Proven {
 }
 
 impl Proven {
-    /// Returns what stands for the signer where signers are counted.
-    pub(super) fn fingerprint(&self) -> Digest {
+    /// Returns what stands for the signer where signers are counted and remembered.
+    pub(super) fn signer_id(&self) -> SignerId {
         match self {
-            Self::Key(fingerprint) => *fingerprint,
-            Self::Certificate(certificate, _) => certificate.fingerprint(),
+            Self::Key(fingerprint) => SignerId::of_key(*fingerprint),
+            Self::Certificate(certificate, _) => certificate.signer_id(),
         }
     }
 

@@ -8,7 +8,6 @@
 
 use super::signer_id::{SignerId, Source};
 use crate::class::{Class, Failure};
-use crate::name::Digest;
 use std::collections::BTreeMap;
 use std::fmt;
 use x509_cert::der::Decode as _;
@@ -150,10 +149,17 @@ impl Certificate {
         SignerId::of_certificate(&self.issuer, self.lasting_name(), self.source())
     }
 
-    /// Returns the digest of issuer and lasting name.
+    /// Returns who signed, for people: what does not change from one run to the next.
     #[must_use]
-    pub fn fingerprint(&self) -> Digest {
-        *self.signer_id().name()
+    pub fn lasting_description(&self) -> String {
+        let (name, issuer) = (self.lasting_name(), &self.issuer);
+        // A reusable workflow has one name for everybody who calls it.
+        match self.source().uri {
+            Some(uri) if !name.starts_with(&format!("{uri}/")) => {
+                format!("{name} (issuer {issuer}, run for {uri})")
+            }
+            _ => format!("{name} (issuer {issuer})"),
+        }
     }
 }
 

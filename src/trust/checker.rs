@@ -16,6 +16,7 @@ use super::key::PublicKey;
 use super::keyless::{self, CertificateLog, Certified, LegacyCertified, Rejected};
 use super::proof;
 use super::root::TrustedRoot;
+use super::signer_id::SignerId;
 use crate::class::{Class, Failure};
 use crate::name::Digest;
 use crate::wire::{
@@ -577,6 +578,7 @@ fn stranger(keys: usize) -> Failure {
 pub struct VerifiedSignature {
     authority: String,
     made: Made,
+    signer: SignerId,
     fingerprint: Digest,
     image: Digest,
     payload: Payload,
@@ -593,11 +595,12 @@ impl VerifiedSignature {
         format: Format,
     ) -> Result<Self, Failure> {
         let claims = Claims::read(&payload.annotations)?;
-        let fingerprint = made.by.fingerprint();
+        let signer = made.by.signer_id();
         Ok(Self {
             authority: authority.name.clone(),
             made,
-            fingerprint,
+            fingerprint: signer.fingerprint(),
+            signer,
             image,
             payload,
             claims,
@@ -640,7 +643,13 @@ impl VerifiedSignature {
         self.made.log_index
     }
 
-    /// Returns the fingerprint of the key, or of who owns the certificate: thresholds count these.
+    /// Returns who made it, where signers are counted and remembered.
+    #[must_use]
+    pub fn signer(&self) -> &SignerId {
+        &self.signer
+    }
+
+    /// Returns the fingerprint of the key, or of who owns the certificate.
     #[must_use]
     pub fn fingerprint(&self) -> &Digest {
         &self.fingerprint

@@ -137,6 +137,17 @@ impl SignerId {
         }
     }
 
+    /// Returns the fingerprint that it counts by among others: two that may be one count once, as
+    /// the one of whom more is known.
+    pub fn counted_among<'a>(&'a self, all: impl Iterator<Item = &'a Self>) -> Digest {
+        let level = |signer: &&Self| match signer.source.knowledge() {
+            Knowledge::Numbers(..) => 0,
+            Knowledge::Address(_) => 1,
+            Knowledge::Nothing => 2,
+        };
+        all.filter(|other| other.may_be(self)).min_by_key(level).unwrap_or(self).fingerprint()
+    }
+
     /// Whether both may be one signer: it is not proven that they are two. Where several must have
     /// signed, two such count once. A repository that went to another owner is still one.
     #[must_use]

@@ -7,7 +7,8 @@ use crate::limits;
 use crate::name::{Reference, Tag};
 use crate::policy::{self, Applies, Matched, Pin, SeenFact};
 use crate::session::Session;
-use crate::store::{Known, Memory, Seen, Verified};
+use crate::store::{self, Known, Memory, Seen, SignerKey, Verified};
+use crate::trust::{self, Recognition, SignerId};
 use std::io::{BufRead as _, BufReader, Read as _};
 
 /// The tag of the description of a luet repository, and the end of those of its snapshots
@@ -40,14 +41,31 @@ pub(super) fn recall(session: &Session, matched: &Matched) -> Result<policy::Mem
             .max_by_key(|seen| seen.seconds)
             .map(fact),
         repository_verified: seen().max_by_key(|seen| seen.seconds).map(fact),
-        binders: known.iter().flat_map(|known| &known.binders).copied().collect(),
+        binders: known.iter().flat_map(|known| &known.binders).map(signer_of).collect(),
         pins: known
             .iter()
             .filter_map(|known| known.first.as_ref())
-            .map(|first| Pin { fingerprint: first.fingerprint, name: first.name.clone() })
+            .map(|first| Pin { signer: signer_of(&first.key), name: first.name.clone() })
             .collect(),
         durable,
     })
+}
+
+/// Returns a signer as it is remembered.
+pub(super) fn key_of(signer: &SignerId) -> SignerKey {
+    let trust::Source { uri, repository, owner } = signer.source().clone();
+    let source = store::Source { uri, repository, owner };
+    let known = signer.source() != &trust::Source::default();
+    SignerKey { fingerprint: *signer.name(), source: known.then_some(source) }
+}
+
+fn signer_of(key: &SignerKey) -> SignerId {
+    let source = key.source.clone().map(|source| trust::Source {
+        uri: source.uri,
+        repository: source.repository,
+        owner: source.owner,
+    });
+    SignerId::remembered(key.fingerprint, source.unwrap_or_default())
 }
 
 /// Returns what is known of a repository, under the name that it is signed for, and where that is
@@ -105,7 +123,10 @@ pub(super) fn remember(
             );
         }
     }
-    match memory.remember(repository, &seen) {
+    let recognizes = |known: &SignerKey, found: &SignerKey| {
+        signer_of(known).recognize(&signer_of(found)) != Recognition::Another
+    };
+    match memory.remember(repository, &seen, recognizes) {
         Ok(()) => {}
         Err(failure) if seen.pinned.is_some() => return Err(failure),
         Err(failure) => notices.push(unremembered(&reference, &failure)),

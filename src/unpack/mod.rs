@@ -192,7 +192,7 @@ fn verified(provisional: &Provisional) -> Option<Verified> {
     let (subject, signed) = (provisional.subject()?, provisional.signed()?);
     let mut signers = provisional.signers().map(|signer| store::Signer {
         name: signer.name.to_owned(),
-        fingerprint: *signer.fingerprint,
+        key: memory::key_of(signer.signer),
         binds: signer.binds,
     });
     Some(Verified {
@@ -201,7 +201,7 @@ fn verified(provisional: &Provisional) -> Option<Verified> {
         signers: store::Signers { first: signers.next()?, others: signers.collect() },
         pinned: provisional
             .pinned()
-            .map(|pin| store::FirstSigner { fingerprint: pin.fingerprint, name: pin.name }),
+            .map(|pin| store::FirstSigner { key: memory::key_of(&pin.signer), name: pin.name }),
         tree: provisional.tree(),
     })
 }

@@ -51,10 +51,14 @@ fn sign(by: &str, image: &str, tree: Option<&str>) -> Signature {
 }
 
 fn claimed(by: &str, image: &str, claims: &Claims) -> Signature {
+    // `NAME for N` is the workflow NAME, run for the repository of this number.
+    let (by, source) = by.split_once(" for ").unwrap_or((by, ""));
     let signing = if by == "security" {
         sigstore().sign().keyed(security())
-    } else {
+    } else if source.is_empty() {
         sigstore().sign().identity(by).issuer(DEV.1)
+    } else {
+        sigstore().sign().identity(by).issuer(DEV.1).leaf(|leaf| leaf.claim(15, source))
     };
     let signing = claims
         .annotations()
@@ -105,7 +109,7 @@ fn decision(trust: &str, signatures: &[(&str, Option<&str>)], first: Option<&str
         let signature = sign(first, IMAGE, None);
         let any = Judge::of([Authority::of_identity(Identity::Any)]);
         let signature = any.legacy(&layer(&signature), signature.payload()).unwrap();
-        Pin { fingerprint: *signature.fingerprint(), name: first.to_owned() }
+        Pin { signer: signature.signer().clone(), name: first.to_owned() }
     });
     evidence.memory = Memory { pins: pins.collect(), durable: true, ..Memory::default() };
     let now = "2026-11-20T12:00:00Z".parse().unwrap();
@@ -121,6 +125,26 @@ fn word(decision: &Decision) -> &'static str {
         Decision::Verified(_) => "verified",
         Decision::Allowed(_) => "allowed",
         Decision::Refused(failure) => failure.class().word(),
+    }
+}
+
+/// One workflow that two repositories call is two signers; one whose old certificate leaves out the
+/// repository is not a second one.
+#[test]
+fn who_calls_a_workflow_is_counted_and_not_the_workflow() {
+    const TWO: &str = "{at_least: 2, of: [ci, wide]}";
+    let (one, other) = (format!("{BUILD} for 1"), format!("{BUILD} for 2"));
+    let (old, again) = (BUILD, format!("{} for 1", BUILD.replace("main", "next")));
+    for (signatures, expected) in [
+        (vec![one.as_str(), other.as_str()], "verified"),
+        (vec![&one, &again], "identity"),
+        (vec![&one, old], "identity"),
+        (vec![old, &one], "identity"),
+        (vec![old, &one, &again], "identity"),
+        (vec![old, &one, &other], "verified"),
+    ] {
+        let signatures: Vec<_> = signatures.into_iter().map(|by| (by, None)).collect();
+        assert_eq!(word(&decision(TWO, &signatures, None)), expected, "{signatures:?}");
     }
 }
 

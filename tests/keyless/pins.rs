@@ -42,6 +42,25 @@ impl World {
         Self { registry: TestRegistry::start(), plugin, key }
     }
 
+    /// Pushes an image that a workflow signed, run for a repository with these numbers.
+    fn push_by(&self, tag: &str, callers: &[&[(u32, &str)]]) -> Image {
+        let image = self.registry.push_image(REPO, tag, &[&files(tag)]);
+        let sign = |claims: &&[(u32, &str)]| {
+            let signing = sigstore().sign().identity(SHARED).issuer(DEV.1);
+            let claim = |leaf: &mut testkit::sigstore::Leaf<'_>| {
+                claims.iter().for_each(|(number, text)| leaf.claim(*number, text));
+            };
+            let signature = signing.leaf(claim).legacy(&image.digest);
+            testkit::Signature {
+                payload: signature.payload().to_vec(),
+                annotations: signature.annotations().into_iter().collect(),
+            }
+        };
+        let signatures: Vec<_> = callers.iter().map(sign).collect();
+        self.registry.push_signatures(REPO, &image.digest, &signatures);
+        image
+    }
+
     /// Pushes an image with legacy signatures by these identities; `key` is the key.
     fn push(&self, tag: &str, content: &str, signers: &[&str]) -> Image {
         let image = self.registry.push_image(REPO, tag, &[&files(content)]);
@@ -79,6 +98,66 @@ impl World {
 
 const EVE: &str = "eve@example.com";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
+/// A workflow that anybody can call.
+const SHARED: &str = "https://github.com/shared/builder/.github/workflows/b.yml@refs/tags/v1";
+const ACME: &[(u32, &str)] = &[(12, "https://github.com/acme/os"), (15, "1"), (17, "7")];
+const CALLER: &[(u32, &str)] = &[(12, "https://github.com/evil/x"), (15, "3"), (17, "9")];
+
+/// The name in the certificate of a reusable workflow is the same for everybody who calls it.
+#[test]
+fn whoever_calls_the_workflow_of_the_first_signer_is_somebody_else() {
+    let world = World::new(None);
+    world.push_by("1", &[ACME]);
+    let renamed: &[(u32, &str)] = &[(12, "https://github.com/acme/linux"), (15, "1"), (17, "7")];
+    let retaken: &[(u32, &str)] = &[(12, "https://github.com/acme/os"), (15, "4"), (17, "7")];
+    let moved: &[(u32, &str)] = &[(12, "https://github.com/acme/os"), (15, "1"), (17, "8")];
+    assert_eq!(world.install("1", "1").error, "");
+    world.push_by("2", &[CALLER]);
+    let refused = world.install("2", "2");
+    refused.assert_refused("identity");
+    for part in ["run for https://github.com/acme/os", "run for https://github.com/evil/x"] {
+        assert!(refused.error.contains(part), "{part}: {}", refused.error);
+    }
+    for (tag, claims) in [("3", retaken), ("4", moved), ("5", &[]), ("6", &ACME[..1])] {
+        world.push_by(tag, &[claims]);
+        world.install(tag, tag).assert_refused("identity");
+    }
+    world.push_by("7", &[renamed]);
+    assert_eq!(world.install("7", "7").error, "");
+    // Beside the first signer's a caller's signature changes nothing.
+    world.push_by("8", &[CALLER, ACME]);
+    assert_eq!(world.install("8", "8").error, "");
+}
+
+/// 1.0.0-alpha.1 remembered issuer and name alone.
+#[test]
+fn a_first_signer_who_is_known_by_name_gains_the_repository_once() {
+    let world = World::new(None);
+    world.push_by("1", &[&[]]);
+    let first = world.install("1", "1");
+    assert_eq!((first.error.as_str(), first.state.contains("it counts only for")), ("", false));
+    // Who of two callers it is, nobody can tell.
+    world.push_by("2", &[CALLER, ACME]);
+    world.install("2", "2").assert_refused("identity");
+    world.push_by("3", &[ACME]);
+    let learned = world.install("3", "3");
+    assert_eq!(learned.error, "");
+    let said =
+        "from now on it counts only for `https://github.com/acme/os` (repository ID 1, owner ID 7)";
+    assert!(learned.state.contains(said), "{}", learned.state);
+    let again = world.install("3", "3");
+    assert_eq!((again.error.as_str(), again.state.contains("it counts only for")), ("", false));
+    world.push_by("4", &[CALLER]);
+    world.install("4", "4").assert_refused("identity");
+    world.install("1", "1").assert_refused("identity");
+    let list = world.plugin.run(["seen", "list", "--json"]);
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(
+        list.contains(r#""repository":"1""#) || list.contains(r#""repository": "1""#),
+        "{list}"
+    );
+}
 
 /// The pin is the repository's, so it does not go with the tag that it came with.
 #[test]

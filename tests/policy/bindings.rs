@@ -7,7 +7,7 @@ use crate::support::{
 use luet_cosign::class::{Class, Failure};
 use luet_cosign::name::Digest;
 use luet_cosign::policy::{Decision, Evidence, Matched, PlaceAnswer, decide};
-use luet_cosign::trust::VerifiedSignature;
+use luet_cosign::trust::{SignerId, VerifiedSignature};
 use luet_cosign::wire::Claims;
 use std::slice::from_ref;
 
@@ -210,7 +210,7 @@ fn a_signer_that_is_known_to_bind_must_bind() {
     let outcome = |keys: &str, key: &Digest, claims: Claims| {
         let matched = matched(keys, IMAGE);
         let mut evidence = with_signatures(absent(&matched, None), vec![Ok(by_acme(&claims))]);
-        evidence.memory.binders.insert(*key);
+        evidence.memory.binders.push(SignerId::of_key(*key));
         assert_eq!(
             matched.enough(&evidence),
             word(&decide(&matched, &evidence, now())) == "verified"
@@ -242,7 +242,7 @@ fn a_binder_s_signature_by_digest_counts_under_a_tag_with_a_warning() {
         let good = claims.iter().map(|claims| Ok(by_acme(claims))).collect();
         let mut evidence = with_signatures(absent(&matched, None), good);
         if known {
-            evidence.memory.binders.insert(*ACME.public().fingerprint());
+            evidence.memory.binders.push(SignerId::of_key(*ACME.public().fingerprint()));
         }
         assert!(matched.enough(&evidence));
         let decision = decide(&matched, &evidence, now());
