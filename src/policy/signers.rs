@@ -70,7 +70,7 @@ pub(super) struct Weighed<'a> {
     found: Vec<(&'a SignatureReport, Found<'a>)>,
     /// The image that was asked for.
     image: Digest,
-    /// The manifest that they vouch for: the image, or where more parties do so one in it.
+    /// The manifest that they vouch for: the image, or where too few do so the one in it.
     pub(super) signed: Digest,
     /// The authorities that are satisfied, by their place in the rule.
     satisfied: BTreeSet<usize>,
@@ -100,9 +100,10 @@ impl<'a> Weighed<'a> {
             authorities,
         };
         for subject in evidence.subjects() {
-            let satisfied = satisfied(weighed.vouching(subject));
-            if weighed.satisfied.len() < needed && satisfied.len() > weighed.satisfied.len() {
-                (weighed.signed, weighed.satisfied) = (subject, satisfied);
+            // Who vouches for the image vouches for the one in it as well.
+            if weighed.satisfied.len() < needed {
+                weighed.satisfied = satisfied(weighed.vouching(subject));
+                weighed.signed = subject;
             }
         }
         weighed

@@ -30,11 +30,13 @@ fn document(trust: &str) -> String {
     with_rules(&format!("  - {{name: r, scope: '*', trust: {trust}}}\n"))
 }
 
-/// `ci` and `wide` are patterns that overlap, `security` and `twin` are one key.
+/// `ci` and `wide` are patterns that overlap, `ci` and `again` are one, `security` and `twin` are
+/// one key.
 pub(super) fn with_rules(rules: &str) -> String {
     format!(
         "version: 1\ndefaults: {{unmatched: deny, unsigned: deny}}\nsigners:\n\
          \x20 ci: {{keyless: {{issuer: {issuer}, subject_pattern: \"https://ci.example/acme/**\"}}}}\n\
+         \x20 again: {{keyless: {{issuer: {issuer}, subject_pattern: \"https://ci.example/acme/**\"}}}}\n\
          \x20 wide: {{keyless: {{issuer: {issuer}, subject_prefix: \"https://ci.example/acme/\"}}}}\n\
          \x20 first: {{keyless: any}}\n\
          \x20 security: {{key: security.pub}}\n\
@@ -196,6 +198,9 @@ fn a_tree_counts_only_where_as_many_parties_claim_it_as_the_rule_wants() {
             vec![(BUILD, Some("evil")), (EXTRA, Some("evil")), ("security", None)],
             None,
         ),
+        // Whoever signs beside a party that is enough claims nothing.
+        ("[security, first]", vec![(EVE, Some("evil")), ("security", None)], None),
+        ("[security, first]", vec![(EVE, Some("t"))], Some("t")),
     ] {
         let provisional = decision(trust, &signatures, None).into_result().unwrap();
         let expected = expected.map(|tree: &str| Digest::of(tree.as_bytes()));
@@ -213,6 +218,9 @@ fn each_party_takes_one_signer_and_each_signer_stands_for_one_party() {
         ("{all_of: [ci, wide]}", vec![BUILD, EXTRA], "verified"),
         ("{all_of: [ci, wide, security]}", vec![EXTRA, "security", BUILD], "verified"),
         ("{at_least: 2, of: [ci, security, twin]}", vec!["security"], "identity"),
+        // One identity under two names is one party.
+        ("{at_least: 2, of: [ci, again, security]}", vec![BUILD, EXTRA], "identity"),
+        ("{at_least: 2, of: [ci, again, security]}", vec![BUILD, "security"], "verified"),
         ("{at_least: 2, of: [ci, security, twin]}", vec!["security", BUILD], "verified"),
     ] {
         let signatures: Vec<_> = signers.iter().map(|signer| (*signer, None)).collect();

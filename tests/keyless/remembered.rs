@@ -44,6 +44,11 @@ fn a_mirror_does_not_serve_what_is_older_than_its_origin() {
         let reply = world.install_from(second, DESCRIPTION, &description(7));
         reply.assert_refused("rollback");
         assert!(reply.error.contains("revision 12"), "{reply:?}");
+        // A snapshot has another tag, and a revision of its own.
+        let snapshot = format!("1-{DESCRIPTION}");
+        let files = testkit::layer(&[(&snapshot, b"revision: 3\n")]);
+        world.push_to(second, &snapshot, &files, &[("security", bound(&world, &snapshot))]);
+        world.install_from(second, &snapshot, &files).assert_silent_success();
         // The way out that is printed is one.
         forget_as_told(&world, &reply.error);
         world.install_from(second, DESCRIPTION, &description(7)).assert_silent_success();
@@ -174,13 +179,13 @@ fn what_the_first_version_remembered_is_still_known() {
         assert_eq!(tags, [DESCRIPTION, "a"], "{listed}");
         // The first signer, who must go on binding; nobody else; the highest revision.
         world.policy(&mirrored(&world, "trust: [ci, first], rollback: deny"));
-        world.push_to(asked, "2", &files, &[(DEV.0, bound(&world, "2"))]);
-        let reply = world.install_from(asked, "2", &files);
-        assert_eq!(reply.error, "", "{remembered} {asked}");
+        world.push_to(asked, "2", &files, &[(EVE, Claims::default())]);
+        world.install_from(asked, "2", &files).assert_refused("identity");
         world.push_to(asked, "3", &files, &[(DEV.0, Claims::default())]);
         world.install_from(asked, "3", &files).assert_refused("binding");
-        world.push_to(asked, "4", &files, &[(EVE, Claims::default())]);
-        world.install_from(asked, "4", &files).assert_refused("identity");
+        world.push_to(asked, "4", &files, &[(DEV.0, bound(&world, "4"))]);
+        let reply = world.install_from(asked, "4", &files);
+        assert_eq!(reply.error, "", "{remembered} {asked}");
         world.push_to(asked, DESCRIPTION, &description(11), &[(BUILD, Claims::default())]);
         world.install_from(asked, DESCRIPTION, &description(11)).assert_refused("rollback");
         let all = world.plugin.run(["seen", "forget", "--all", &origin, &mirror]);

@@ -129,6 +129,25 @@ fn one_signature_that_is_bound_is_enough() {
     assert_eq!(word(&decide(&matched, &evidence, now())), "net");
 }
 
+/// What is to be remembered of a signer: one signature that names both is enough.
+#[test]
+fn a_signer_binds_whose_signature_names_repository_and_tag() {
+    let (right, none) = (claims(HERE, "yip-1.0"), claims("-", "-"));
+    let (repository, tag) = (claims(HERE, "-"), claims("-", "yip-1.0"));
+    for (signatures, expected) in [
+        (vec![&right], true),
+        (vec![&none, &right, &none], true),
+        (vec![&none], false),
+        (vec![&repository, &tag], false),
+    ] {
+        let signatures: Vec<Claims> = signatures.into_iter().cloned().collect();
+        let provisional = decision(&matched(IF_PRESENT, IMAGE), &signatures).into_result().unwrap();
+        let signers: Vec<_> =
+            provisional.signers().map(|signer| (signer.name, signer.binds)).collect();
+        assert_eq!(signers, [("acme", expected)], "{signatures:?}");
+    }
+}
+
 #[test]
 fn a_stranger_who_names_something_else_is_a_stranger() {
     let matched = matched("", IMAGE);

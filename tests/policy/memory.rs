@@ -149,6 +149,9 @@ fn a_downgrade_says_who_signed_when_and_how_to_go_on() {
         failure.message().contains("but another image of this repository was verified here"),
         "{failure}"
     );
+    // Forgetting this tag would be no way out.
+    let hint = failure.the_hint();
+    assert!(hint.ends_with("`luet-cosign seen forget --all quay.io/acme/packages`"), "{hint}");
     // A time that is none is left out.
     let odd = Memory {
         tag_verified: seen().map(|fact| SeenFact { seconds: i64::MAX, ..fact }),

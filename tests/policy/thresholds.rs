@@ -99,6 +99,29 @@ fn signatures_in_several_places_and_of_the_platform_count_together() {
     assert_eq!(word(&decide(&matched, &evidence, now())), "binding");
 }
 
+/// What is compared after unpacking is the manifest that enough vouch for.
+#[test]
+fn the_index_counts_before_an_image_in_it() {
+    let child = Digest::of(b"child");
+    for (trust, of_index, of_child, expected) in [
+        ("[acme, other]", "acme", "other", image_digest()),
+        ("[acme, other]", "", "other", child),
+        ("{all_of: [acme, other]}", "acme other", "acme", image_digest()),
+        ("{all_of: [acme, other]}", "acme", "other", child),
+        ("{all_of: [acme, other]}", "", "acme other", child),
+    ] {
+        let matched = matched(trust);
+        let signed = |signers: &'static str, image: Digest| {
+            let key = |signer: &str| if signer == "other" { &*OTHER } else { &*ACME };
+            signers.split_whitespace().map(move |signer| Ok(signature(signer, key(signer), &image)))
+        };
+        let signatures = signed(of_index, image_digest()).chain(signed(of_child, child)).collect();
+        let evidence = with_signatures(absent(&matched, Some(child)), signatures);
+        let provisional = decide(&matched, &evidence, now()).into_result().unwrap();
+        assert_eq!(provisional.signed(), Some(&expected), "{trust}: {of_index}, {of_child}");
+    }
+}
+
 #[test]
 fn what_does_not_count_is_no_help_and_what_could_not_be_asked_comes_first() {
     let matched = matched("{all_of: [acme, other]}");
