@@ -174,6 +174,13 @@ fn the_log_s_proof_and_promise_of_a_long_key_s_entry_must_hold() {
         judge("another place", &unpromised, &proof(|proof| proof.index -= 1));
         judge("another root", &unpromised, &proof(|proof| proof.root = [7; 32]));
         judge("another place of v2", &v2, &|entry| entry.index -= 1);
+        // A promise without a proof is what bundles of version 0.1 have, not these.
+        judge("a promise alone", &good, &|entry| entry.proof = None);
+        // A time that nobody signed must at least be possible.
+        let mut unsigned = unpromised.clone();
+        let entry = unsigned.entry.as_mut().unwrap();
+        entry.integrated = Some(sigstore().now);
+        assert_eq!(class(&Judge::new().bundle(&unsigned.bundle())), "time", "{own}: no such time");
         let late = sigstore()
             .sign()
             .with_key(&key)
