@@ -252,7 +252,7 @@ fn verifies_prehashed(key: &[u8], message: Prehashed, signature: &[u8]) -> bool 
         .ok()
         .and_then(|key| ed25519_dalek::VerifyingKey::from_bytes(&key).ok());
     let signature = ed25519_dalek::Signature::from_slice(signature).ok();
-    // Strict: no points of small order (`reference/security.md` S22).
+    // Strict: no points of small order (docs/threats.md S22).
     matches!((key, signature), (Some(key), Some(signature)) if key.verify_prehashed_strict(message, None, &signature).is_ok())
 }
 

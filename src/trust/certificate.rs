@@ -3,7 +3,7 @@
 //!
 //! Read only here, and only from certificates that were verified, or to name a stranger. Sources:
 //! fulcio `docs/oid-info.md`, `docs/certificate-specification.md`; RFC 5280 section 4.2.1.6. The
-//! crate reads the first name only and no `otherName` (`reference/crates.md` section 1); a
+//! crate reads the first name only and no `otherName`; a
 //! certificate with two names would let one of them be checked and the other be shown.
 
 use super::signer_id::{SignerId, Source};

@@ -1,9 +1,9 @@
 //! What an entry of a transparency log is about. One function for every form of entry and of
 //! signature: the entry must name this digest, this signature and this certificate or key. An entry
 //! that agrees on two of the three is somebody else's (cosign CVE-2022-23649, CVE-2022-36056,
-//! CVE-2026-22703; `reference/security.md` S04, S05, S28).
+//! CVE-2026-22703; docs/threats.md S04, S05, S28).
 //!
-//! Formats: rekor `pkg/types/*`, rekor-tiles `hashedrekord 0.0.2`; `reference/cosign.md` 1d.
+//! Formats: rekor `pkg/types/*`, rekor-tiles `hashedrekord 0.0.2`.
 
 use crate::class::{Class, Failure};
 use crate::name::{Digest, FileDigest};

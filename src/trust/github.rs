@@ -71,7 +71,8 @@ impl fmt::Display for GithubWorkflow {
     }
 }
 
-/// The name that GitHub gives a workflow: `https://github.com/REPOSITORY/.github/workflows/FILE@REF`.
+/// The name that GitHub gives a workflow:
+/// `https://github.com/REPOSITORY/.github/workflows/FILE@REF`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkflowName<'a> {
     /// The repository that the file lies in, `owner/name`.

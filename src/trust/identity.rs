@@ -3,7 +3,7 @@
 //!
 //! Names are compared case and all; what an expression has to fit of one is said in `expression`.
 //! Of GitHub and GitLab the owner is compared without case, as they do. Sources:
-//! design.md section 3; `reference/security.md` S13, P05.
+//! docs/threats.md S13, P05.
 
 use super::certificate::{Certificate, claim};
 use super::expression::{Expected, Name, NearMiss};

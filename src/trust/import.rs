@@ -35,6 +35,9 @@ pub(super) fn import(pem: &[u8], password: &[u8]) -> Result<PrivateKey, Failure>
             Err(secret("is one of cosign's already".to_owned())
                 .hint("use it as it is, with `--key`"))
         }
+        "CERTIFICATE" => Err(secret(
+            "is a `CERTIFICATE`; expected a private key of PKCS#8, PKCS#1 or SEC1".to_owned(),
+        )),
         _ => Err(secret(
             "is another PEM block; expected a private key of PKCS#8, PKCS#1 or SEC1".to_owned(),
         )),
@@ -59,7 +62,7 @@ fn encrypted(der: &[u8], password: &[u8]) -> Result<PrivateKey, Failure> {
     PrivateKey::from_pkcs8(opened.as_bytes())
 }
 
-/// A file must not choose how long its opening takes (`reference/security.md` G07).
+/// A file must not choose how long its opening takes (docs/threats.md G07).
 fn check_cost(kdf: &Kdf<'_>) -> Result<(), Failure> {
     let over = |what: String| {
         Failure::new(Class::Limit, format!("the private key asks for {what}"))

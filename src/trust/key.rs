@@ -52,6 +52,9 @@ impl PublicKey {
                 "a private key where a public key is expected",
             )
             .hint("use the `.pub` file, or write one with `luet-cosign public-key --key FILE`")),
+            [block] if block.tag() == "CERTIFICATE" => {
+                Err(secret("a `CERTIFICATE`; expected a `PUBLIC KEY`"))
+            }
             [_] => Err(secret("another PEM block; expected `PUBLIC KEY`")),
             blocks => {
                 Err(secret(format!("{} PEM blocks; expected one `PUBLIC KEY`", blocks.len())))
@@ -125,7 +128,8 @@ impl PublicKey {
     ///
     /// # Errors
     /// `signature`: it does not hold. `limit`: the key signs messages as they are, and of this one
-    /// only a digest is known. `unsupported`: it may be over a hash of the message that is not known.
+    /// only a digest is known. `unsupported`: it may be over a hash of the message that is not
+    /// known.
     pub fn verify_hashed(&self, message: &Message, signature: &[u8]) -> Result<(), Failure> {
         if self.algorithm.verifies_hashed(&self.key, message, signature) {
             return Ok(());

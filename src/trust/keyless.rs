@@ -1,15 +1,16 @@
 //! Keyless signatures: from the evidence beside a signature to a [`Certified`], the proof that the
 //! owner of a certificate made it while the certificate was valid.
 //!
-//! A legacy signature becomes a bundle of version 0.1, so that one checker reads all forms
-//! (`reference/crates.md` section 5). Every entry is then held against the signature by [`Claim`]
-//! once more, which is the same for all forms. No request is made.
+//! A legacy signature becomes a bundle of version 0.1, so that one checker reads all forms. Every
+//! entry is then held against the signature by [`Claim`] once more, which is the same for all
+//! forms. No request is made.
 
 use super::certificate::Certificate;
 use super::entry::{Claim, MessageDigests, Signed};
 use super::evidence::{self, Unread};
 use super::proof;
 use super::root::{TrustedRoot, malformed, tlog};
+use super::timestamp;
 use crate::class::{Class, Failure};
 use crate::name::{Digest, FileDigest};
 use crate::wire::{
@@ -120,7 +121,7 @@ impl TrustedRoot {
         let digests = MessageDigests::from(candidate.payload);
         let signed = Signed::Message(&digests);
         if bundle.signing_certificate().is_some_and(|leaf| evidence::is_ours(leaf.as_bytes())) {
-            let strangers = self.drop_strangers(&mut bundle);
+            let strangers = self.drop_strangers(&mut bundle)?;
             let unread =
                 self.check_evidence(&bundle, sct, |error| self.undated(&strangers, error))?;
             // Old clients sign by SHA-256 whatever the curve is.
@@ -167,7 +168,7 @@ impl TrustedRoot {
         if bundle.verification_material.tlog_entries.is_empty() {
             return Err(tlog("there is no log entry beside the signature").into());
         }
-        let strangers = self.drop_strangers(&mut bundle);
+        let strangers = self.drop_strangers(&mut bundle)?;
         let certificate =
             bundle.signing_certificate().ok_or_else(|| malformed("no certificate"))?;
         if evidence::is_ours(certificate.as_bytes()) {
@@ -230,7 +231,10 @@ impl TrustedRoot {
 
     /// Takes away the timestamps of authorities that this root does not know. Returns whose they
     /// call themselves.
-    fn drop_strangers(&self, bundle: &mut SigstoreBundle) -> Vec<String> {
+    ///
+    /// # Errors
+    /// `time`: one that is left has several signers.
+    fn drop_strangers(&self, bundle: &mut SigstoreBundle) -> Result<Vec<String>, Failure> {
         let mut strangers = Vec::new();
         let stamps = &mut bundle.verification_material.timestamp_verification_data;
         stamps.rfc3161_timestamps.retain(|stamp| {
@@ -239,7 +243,15 @@ impl TrustedRoot {
             strangers.extend(stranger);
             known
         });
-        strangers
+        // Which of them a reader checks is its own choice, so another one says something else.
+        if stamps.rfc3161_timestamps.iter().any(|stamp| {
+            timestamp::signers(stamp.signed_timestamp.as_bytes())
+                .is_some_and(|signers| signers != 1)
+        }) {
+            let why = "a timestamp with several signers; expected one (RFC 3161 2.4.2)";
+            return Err(Failure::new(Class::Time, why));
+        }
+        Ok(strangers)
     }
 
     /// Returns the failure for a signature of which nothing, or only strangers, say when it was
@@ -272,7 +284,7 @@ impl TrustedRoot {
         spki: &[u8],
     ) -> Result<Option<(Timestamp, u64)>, Rejected> {
         let mut theirs = read(bundle)?;
-        self.drop_strangers(&mut theirs);
+        self.drop_strangers(&mut theirs)?;
         let entries = &theirs.verification_material.tlog_entries;
         if entries.is_empty() {
             return Err(tlog("there is no log entry beside the signature").into());

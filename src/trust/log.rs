@@ -1,6 +1,6 @@
 //! An entry of a log by itself: that the log promised it and has it, and what it says, for people.
 //!
-//! Sources: RFC 6962 section 2.1.1; `reference/cosign.md` 1d, last line; rekor
+//! Sources: RFC 6962 section 2.1.1; rekor
 //! `cmd/rekor-cli/app/get.go`.
 
 use super::keyless::Rejected;

@@ -39,7 +39,7 @@ impl Ed25519 {
     fn begin(&self) -> Option<StreamVerifier> {
         let key = VerifyingKey::from_bytes(&self.key).ok()?;
         // Under a key of small order one signature holds for every message
-        // (`reference/security.md` S22).
+        // (docs/threats.md S22).
         let key = Some(key).filter(|key| !key.is_weak())?;
         key.verify_stream(&Signature::from_bytes(&self.signature)).ok()
     }

@@ -1,8 +1,8 @@
 //! The trusted root: whose certificates, logs and timestamps count, and when they did.
 //!
-//! Sources: sigstore protobuf-specs `sigstore_trustroot.proto`; `reference/security.md` rows S and
-//! T. The checks of certificates, timestamps, promises and proofs are sigstore-rust's; what it
-//! leaves open (`reference/crates.md` sections 2, 2b) is closed here.
+//! Sources: sigstore protobuf-specs `sigstore_trustroot.proto`; docs/threats.md, rows S and T. The
+//! checks of certificates, timestamps, promises and proofs are sigstore-rust's; what it leaves open
+//! is closed here.
 
 use super::entry::Claim;
 use super::keyless::Rejected;
@@ -16,9 +16,7 @@ use serde_json::{Value, json};
 use sigstore::Verifier;
 use sigstore::crypto::{Checkpoint, Keyring, SigningScheme, VerificationKey};
 use sigstore::types::bundle::TransparencyLogEntry;
-use sigstore::types::{
-    DerCertificate, DerPublicKey, KindVersion, Sha256Hash, SignatureBytes, TimeRange,
-};
+use sigstore::types::{DerCertificate, DerPublicKey, Sha256Hash, SignatureBytes, TimeRange};
 use std::collections::BTreeSet;
 use std::fmt;
 use x509_cert::der::Decode as _;
@@ -202,9 +200,9 @@ impl TrustedRoot {
         };
         let checkpoint =
             proof.checkpoint.checkpoint().ok_or_else(|| tlog("a proof without a checkpoint"))?;
-        // Of a v2 entry the name of the log is not signed, so it says nothing.
-        let is_v1 = entry.kind_version != KindVersion::HashedRekordV002;
-        self.check_signer(checkpoint, is_v1.then_some(entry.log_id.key_id.as_bytes()), times)
+        // Nobody signs the name of the log in a v2 entry. It is held against the signer all the same:
+        // one meaning for both kinds, as sigstore-go has it.
+        self.check_signer(checkpoint, Some(entry.log_id.key_id.as_bytes()), times)
     }
 
     /// Checks that the head of a tree is signed by a log, by the one of this name where there is
@@ -287,7 +285,7 @@ impl TrustedRoot {
 
 /// Returns when an authority counts: only while each of its certificates does, where these are for
 /// `purpose`. The crate takes those that it ends a chain at as they are, whatever their dates
-/// (cosign CVE-2026-24122; `reference/security.md` S12).
+/// (cosign CVE-2026-24122; docs/threats.md S12).
 fn narrow<'a>(
     chain: impl Iterator<Item = &'a DerCertificate>,
     known: Option<TimeRange>,
@@ -338,6 +336,7 @@ pub(super) fn malformed(why: impl fmt::Display) -> Failure {
 mod tests {
     use super::super::keyless;
     use super::*;
+    use sigstore::types::KindVersion;
 
     /// What a bundle calls an entry is signed by nobody; the body is.
     #[test]

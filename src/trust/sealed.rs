@@ -1,7 +1,8 @@
 //! cosign's encrypted key files: PEM around JSON, scrypt for the password, NaCl's secretbox around
 //! PKCS#8.
 //!
-//! Source: `reference/cosign.md` 1c. What lies inside is not looked at here.
+//! Source: sigstore `pkg/cryptoutils`, go-securesystemslib `encrypted`. What lies inside is not
+//! looked at here.
 
 use crate::class::{Class, Failure};
 use crate::wire::json;
@@ -20,7 +21,7 @@ const OLD_HEADER: &str = "ENCRYPTED COSIGN PRIVATE KEY";
 /// scrypt's N in what we write, as a power of two: cosign's 65,536.
 const LOG_N: u8 = 16;
 /// The values of N that are opened, as powers of two. Others could take any memory and time
-/// (security.md G07).
+/// (docs/threats.md G07).
 const LOG_N_KNOWN: [u8; 3] = [15, 16, 17];
 
 #[derive(Deserialize)]

@@ -47,6 +47,11 @@ impl Stampers {
     }
 }
 
+/// Returns how many signed a timestamp, where it can be read.
+pub(super) fn signers(timestamp: &[u8]) -> Option<usize> {
+    read(timestamp).map(|signed| signed.signer_infos.0.len())
+}
+
 /// Reads a `TimeStampResp`, or the token in it alone: what the checker of timestamps reads.
 fn read(timestamp: &[u8]) -> Option<SignedData> {
     let parts = Vec::<Any>::from_der(timestamp).ok()?;

@@ -1,10 +1,10 @@
 //! Sigstore bundles, v0.3: a DSSE envelope with an in-toto statement, as cosign 3 attaches it to an
 //! image. In files that the user names also v0.1 and v0.2, and the signature of a message.
 //!
-//! Sources: `reference/cosign.md` 1b; sigstore protobuf-specs `sigstore_bundle.proto`,
+//! Sources: sigstore protobuf-specs `sigstore_bundle.proto`,
 //! `sigstore_rekor.proto`; DSSE 1.0 `envelope.md`, `protocol.md`. The shape is checked by our own
 //! code and not by the crate's: that one takes a bundle without a media type, both of a pair, and
-//! unknown fields (`reference/crates.md` 2b), each of which lets two readers see two bundles. What
+//! unknown fields, each of which lets two readers see two bundles. What
 //! is in log entries and timestamps is read by the crate, in `trust`, from the same bytes.
 
 use super::checkpoint::{self, check_proof};

@@ -1,7 +1,7 @@
 //! The signature of a file, as it lies beside the file: `.sig` and `.pem` or `.cert`, or the bundle
 //! of cosign 1 and 2.
 //!
-//! Sources: `reference/cosign.md` 1e; cosign `cmd/cosign/cli/verify/verify_blob.go`,
+//! Sources: cosign `cmd/cosign/cli/verify/verify_blob.go`,
 //! `pkg/cosign/fetch.go` (`LocalSignedPayload`). Of each there are several spellings, for cosign
 //! wrote several: what one of its versions wrote is read, and nothing else.
 

@@ -1,7 +1,7 @@
 //! What lies beside a legacy signature: certificates, the entry of the transparency log, a
 //! timestamp.
 //!
-//! Sources: `reference/cosign.md` 1a "Layer annotations" and 1e; cosign `pkg/cosign/bundle`.
+//! Sources: cosign `specs/SIGNATURE_SPEC.md`, `pkg/cosign/bundle`.
 //! Nothing of it is looked at before it is known that it counts: a stranger's broken annotation
 //! must not hide a good signature by a key.
 
@@ -29,7 +29,8 @@ impl LegacyEvidence {
     #[must_use]
     pub fn checks(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        // A certificate and what vouches for it; each further certificate takes half a KiB at least.
+        // A certificate and what vouches for it; each further certificate takes half a KiB at
+        // least.
         let certificates = length(&self.chain) + length(&self.timestamp);
         let checks = length(&self.certificate).min(4) + certificates / 512 + 1;
         checks.min(limits::SIGNATURE_CHECKS)

@@ -1,6 +1,6 @@
 //! JSON as it may come from a stranger: one document, bounded depth and size, no key twice.
 //!
-//! Two parsers that read different keys of one text are an attack (`reference/security.md` R07,
+//! Two parsers that read different keys of one text are an attack (docs/threats.md R07,
 //! S26), so a text with a duplicate key has no meaning here at all. A value of one byte takes a
 //! hundred when it is built, so a text is first walked without building anything, and only one that
 //! holds to all rules is built, as what the caller asks for. Never reads anything but the bytes

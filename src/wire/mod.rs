@@ -2,7 +2,7 @@
 //! claims.
 //!
 //! Pure: bytes in, values out, and back. Nothing here is trusted yet; whoever decides that is
-//! `trust`. Formats: `reference/cosign.md` section 1; cosign `specs/SIGNATURE_SPEC.md`.
+//! `trust`. Formats: cosign `specs/SIGNATURE_SPEC.md`.
 
 mod attestations;
 mod bundle;

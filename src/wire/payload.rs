@@ -1,6 +1,6 @@
 //! The payload of a legacy signature: "simple signing", as cosign writes it.
 //!
-//! Source: `reference/cosign.md` 1a "Payload"; containers/image `docs/containers-signature.5.md`.
+//! Source: containers/image `docs/containers-signature.5.md`.
 //! What is signed are these bytes, so a payload is read from the bytes that were verified and is
 //! never written again.
 
@@ -95,7 +95,7 @@ impl Claims {
 /// A payload, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    /// The name under which the image was signed; shown, not compared (design.md section 3).
+    /// The name under which the image was signed; shown, not compared.
     pub docker_reference: String,
     /// The digest of the image that was signed.
     pub manifest_digest: Digest,
@@ -187,7 +187,7 @@ fn as_text(value: &Value) -> String {
 mod tests {
     use super::*;
 
-    /// The golden vector of `reference/cosign.md` section 6.
+    /// What cosign 2 wrote.
     const GOLDEN: &str = r#"{"critical":{"identity":{"docker-reference":"registry-testing.svc.lan/busybox"},"image":{"docker-manifest-digest":"sha256:f3cfc9d0dbf931d3db4685ec659b7ac68e2a578219da4aae65427886e649b06b"},"type":"cosign container image signature"},"optional":null}"#;
 
     #[test]

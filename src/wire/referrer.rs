@@ -1,7 +1,7 @@
 //! The manifest of a referrer: is it a signature, or something else that points at the image?
 //!
-//! Source: `reference/cosign.md` 1b. Annotations and types are the registry's word: they only ever
-//! decide what is looked at, never what is trusted.
+//! Source: cosign `specs/BUNDLE_SPEC.md`, OCI distribution-spec 1.1. Annotations and types are the
+//! registry's word: they only ever decide what is looked at, never what is trusted.
 
 use super::bundle::{ANY_BUNDLE_TYPE, BUNDLE_TYPE, OLD_SPELLING};
 use super::json;

@@ -1,6 +1,6 @@
 //! What Rekor v1 answers and is asked: entries under their names, with the log's promise and proof.
 //!
-//! Sources: `reference/cosign.md` 1d; rekor `openapi.yaml` (`LogEntry`),
+//! Sources: rekor `openapi.yaml` (`LogEntry`),
 //! `pkg/types/hashedrekord/v0.0.1`. A log may say more than is known here, so keys that are not
 //! known are passed over: what counts is signed by it.
 

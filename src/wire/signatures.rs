@@ -1,6 +1,6 @@
 //! The manifest under a `.sig` tag: one layer per legacy signature.
 //!
-//! Source: `reference/cosign.md` 1a "Manifest", "Layer annotations", "Several signatures". Layers
+//! Source: cosign `specs/SIGNATURE_SPEC.md`. Layers
 //! of other signers are kept as they are, with fields that this program does not know; the
 //! configuration is made anew, as cosign does.
 

@@ -1,7 +1,7 @@
 //! The in-toto statement of an envelope: what it is about, and what is said of that.
 //!
 //! Sources: in-toto attestation v1 and v0.1, `statement.md`, `resource_descriptor.md`,
-//! `digest_set.md`; `reference/cosign.md` 1b. It is read from the bytes that were signed. A
+//! `digest_set.md`. It is read from the bytes that were signed. A
 //! statement with cosign's predicate for signatures signs its subjects; one with any other is an
 //! attestation: true or not, it is no signature. The two are read by functions of their own.
 

@@ -1,5 +1,5 @@
 //! Published advisories of other Sigstore clients, each as a test under its number
-//! (`reference/security.md` section 1a).
+//! (docs/threats.md).
 
 use super::*;
 use jiff::SignedDuration;

@@ -1,4 +1,4 @@
-//! Rows S of `reference/security.md` on every form, each with its class.
+//! Rows S of docs/threats.md on every form, each with its class.
 
 use super::*;
 use jiff::SignedDuration;
@@ -470,6 +470,28 @@ fn a_checkpoint_of_another_trusted_log_is_refused() {
     let proof = entry.proof.as_mut().unwrap();
     proof.checkpoint = sigstore().rekor2.checkpoint(proof.size, &proof.root);
     assert_eq!(class(&Judge::new().bundle(&signature.bundle())), "tlog");
+    // Nobody signs the name of the log in an entry of Rekor v2; it is held to it all the same.
+    let mut signature = sigstore().sign().log(LogKind::V2).image(IMAGE);
+    let proof = signature.entry.as_mut().unwrap().proof.as_mut().unwrap();
+    proof.checkpoint = sigstore().rekor1.checkpoint(proof.size, &proof.root);
+    assert_eq!(class(&Judge::new().bundle(&signature.bundle())), "tlog");
+}
+
+/// S11: which of several signers a reader checks would be its own choice.
+#[test]
+fn a_time_stamp_has_one_signer() {
+    let other = Tsa::new(sigstore().window);
+    let at = sigstore().now - hours(1);
+    for form in Form::ALL {
+        for place in [0, 1] {
+            let mut signature = form.sign(begin(form, sigstore()).tsa(true));
+            let mut stamp = Stamp::new(&sigstore().tsa, &signature.signature, at);
+            stamp.signers.insert(place, &other);
+            signature.timestamp = Some(stamp.encode());
+            let verdict = form.judge(&signature, &Judge::new());
+            assert_eq!(class(&verdict), "time", "{form:?}: {verdict:?}");
+        }
+    }
 }
 
 /// S28, with S04 and S05: of three good signatures of one image, by one identity or key or not, no

@@ -1,5 +1,5 @@
 //! One bit at a time: no change of a signed image is accepted but in bytes that nobody signs, and
-//! these are listed here (`reference/crates.md` 2b, item 11).
+//! these are listed here.
 
 use super::*;
 use std::ops::Range;
