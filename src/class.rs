@@ -279,9 +279,9 @@ pub fn holds_key(text: &str) -> bool {
 }
 
 /// Returns whether a character steers a terminal, reorders what is read, or is there without being
-/// seen: controls, ends of lines, marks of direction, what joins and separates without width, blanks
-/// that are no spaces, fillers, selectors and tags (Unicode 16: General_Category Cc, Cf, Zl and Zp;
-/// Default_Ignorable_Code_Point).
+/// seen: controls, ends of lines, marks of direction, what joins and separates without width,
+/// blanks that are no spaces, fillers, selectors and tags (Unicode 16: General_Category Cc, Cf, Zl
+/// and Zp; Default_Ignorable_Code_Point).
 #[must_use]
 pub fn hides(c: char) -> bool {
     c.is_control()
@@ -334,7 +334,7 @@ pub fn escaped(text: &str) -> String {
 /// Returns `text` as a failure shows it: [`escaped`], without a key that it quotes by accident, and
 /// cut to 4 KiB.
 ///
-/// Text in a failure comes from registries, policies and hosts (`reference/security.md` H14, E06).
+/// Text in a failure comes from registries, policies and hosts (docs/threats.md E06).
 #[must_use]
 pub fn printable(text: &str) -> String {
     let key = KEY_MARKS.iter().filter_map(|mark| text.find(mark)).min();

@@ -270,7 +270,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Makes this process unreadable to others of the same user, before any secret is read
-/// (`reference/security.md` X03).
+/// (docs/threats.md X03).
 pub fn harden() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
@@ -322,8 +322,7 @@ fn policy_text(
     Ok((text, Origin::File { path: path.display().to_string() }, folder, trusted))
 }
 
-/// Returns the policy file in force, and who must have been the only one able to write it
-/// (`reference/policy.md` 4.7).
+/// Returns the policy file in force, and who must have been the only one able to write it.
 ///
 /// # Errors
 /// `usage`: a variable is not UTF-8. A file that is named but missing is an error when it is read,
@@ -517,8 +516,7 @@ fn client_config(
             )?;
             config.extra_ca.insert(settings.host.clone(), pem);
         }
-        let hosts = settings.auth_hosts.iter().map(ToString::to_string).collect();
-        config.auth_hosts.insert(settings.host.clone(), hosts);
+        config.auth_hosts.insert(settings.host.clone(), settings.auth_hosts.clone());
     }
     Ok(config)
 }

@@ -88,8 +88,8 @@ pub enum Command {
     PublicKey(PublicKey),
     /// Run luet with this very plugin, and say at the end what was verified
     ///
-    /// luet itself is started, not a script or another program in front of it: `sudo luet-cosign run
-    /// -- luet ...`, not `luet-cosign run -- sudo luet ...`.
+    /// luet itself is started, not a script or another program in front of it:
+    /// `sudo luet-cosign run -- luet ...`, not `luet-cosign run -- sudo luet ...`.
     #[command(after_help = "Example:\n  luet-cosign run -- luet install -y toolchain/yip")]
     Run(Run),
     /// Look at what was verified here before, or forget it
@@ -307,8 +307,8 @@ pub struct PublicKey {
 /// `run`
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Fail where a package was installed that was not verified in this run, such as one from luet's
-    /// cache
+    /// Fail where a package was installed that was not verified in this run, such as one from
+    /// luet's cache
     #[arg(long)]
     pub strict: bool,
     /// luet and its arguments

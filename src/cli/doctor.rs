@@ -2,7 +2,7 @@
 //! nothing; of the network only a key that the policy names by URL.
 //!
 //! Everything that it names was seen on the real luet to end in an unverified install without a
-//! word (`reference/hosts.md` sections 0, 2.2, 4).
+//! word.
 
 use super::run::{PLUGIN, first_on_path};
 use super::{Outcome, Streams};

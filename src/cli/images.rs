@@ -72,7 +72,7 @@ pub(super) fn verify(
     worst.map_or(Ok(0), Err)
 }
 
-/// Of several images the highest class decides the exit code (`reference/policy.md` 4.9).
+/// Of several images the highest class decides the exit code.
 pub(super) fn severity(class: Class) -> u8 {
     match class.exit() {
         3 => 6,

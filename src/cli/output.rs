@@ -41,9 +41,13 @@ impl Streams {
         written(writeln!(self.output, "{}", escaped(&line.to_string())))
     }
 
-    /// Writes lines of the answer: a text whose ends of lines are our own.
+    /// Writes lines of the answer: a text whose ends of lines are our own. A tab moves nothing but
+    /// what follows it, so it stays.
     pub(super) fn say_lines(&mut self, text: impl std::fmt::Display) -> Result<(), Failure> {
-        text.to_string().lines().try_for_each(|line| self.say(line))
+        text.to_string().lines().try_for_each(|line| {
+            let columns: Vec<String> = line.split('\t').map(escaped).collect();
+            written(writeln!(self.output, "{}", columns.join("\t")))
+        })
     }
 
     /// Writes one line beside the answer, whatever is in it.

@@ -3,7 +3,7 @@
 //! Pure. A value of a type of this room is valid and canonical; there is no other way to make one
 //! than to parse it. Grammar: OCI distribution-spec 1.1 "Pulling manifests", read as
 //! go-containerregistry reads it (which luet and cosign use): a first path element is a registry
-//! iff it has a `.` or `:` (`localhost` alone is none). Canonical form: `reference/policy.md` 4.5.
+//! iff it has a `.` or `:` (`localhost` alone is none).
 
 mod digest;
 mod file_digest;

@@ -18,7 +18,7 @@ impl Tag {
     }
 
     /// Returns the tag under which legacy signatures of `digest` lie: `sha256-HEX.sig`
-    /// (`reference/cosign.md` 1a).
+    /// (cosign `specs/SIGNATURE_SPEC.md`).
     #[must_use]
     pub fn of_signatures(digest: &Digest) -> Self {
         Self(format!("sha256-{}.sig", digest.hex()))

@@ -152,7 +152,7 @@ impl Repository {
     /// Returns the name as go-containerregistry and cosign write it: Docker Hub is
     /// `index.docker.io` there.
     ///
-    /// That is what stands as `docker-reference` in a signed payload (`reference/cosign.md` 1a).
+    /// That is what stands as `docker-reference` in a signed payload.
     #[must_use]
     pub fn cosign_name(&self) -> String {
         if self.registry.as_str() == HUB {

@@ -2,7 +2,7 @@
 //!
 //! `host[:port]/segment/...`: a segment is literal or `*` (one whole segment), a final `**` is one
 //! or more segments, the host is literal or `*.suffix` (one or more labels, no port); a lone `*` is
-//! everything. Specificity: `reference/policy.md` 4.5.
+//! everything. Specificity: docs/policy.md.
 
 use super::{Registry, Repository, Tag, repository::check_segment};
 use crate::class::{Class, Failure};

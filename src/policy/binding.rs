@@ -3,8 +3,8 @@
 //!
 //! Our signer signs repository and tag with the digest; cosign signs neither in a way that it would
 //! check. Without this a validly signed package could be served under another's name
-//! (`reference/security.md` R02, R03). A mirror serves what was signed under another name:
-//! `mirror_of`, mapped component by component, `reference/policy.md` 4.4.
+//! (docs/threats.md R02, R03). A mirror serves what was signed under another name:
+//! `mirror_of`, mapped component by component.
 
 use super::decide::{Notice, notice};
 use super::evidence::Evidence;

@@ -1,4 +1,4 @@
-//! The decision: a pure table over what was found. `reference/policy.md` 4.2, design.md section 4.
+//! The decision: a pure table over what was found. docs/policy.md says it for users.
 //!
 //! The steps of [`decide`]:
 //! 1. the evidence is about this image, else `internal`;

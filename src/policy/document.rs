@@ -66,8 +66,8 @@ pub struct RegistrySettings {
     /// A file with certificates of authorities that it may use beside the system's; relative as
     /// keys are.
     pub ca: Option<String>,
-    /// Other hosts that may give out tokens for it.
-    pub auth_hosts: Vec<Registry>,
+    /// Other hosts that may give out tokens for it: `host`, on every port, or `host:port`.
+    pub auth_hosts: Vec<String>,
     /// Where the entry stands.
     pub at: Position,
 }

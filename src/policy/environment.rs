@@ -104,8 +104,7 @@ pub struct EnvironmentFacts {
 /// looked at like any other, under `COSIGN_REPOSITORY` where that is set: the rule names no signer,
 /// so what is there decides only whether it is proven to be unsigned, or broken.
 ///
-/// Keyless without an identity counts only without a key beside it, which it would make worthless
-/// (design.md section 3).
+/// Keyless without an identity counts only without a key beside it, which it would make worthless.
 #[must_use]
 pub fn from_env(facts: &EnvironmentFacts) -> String {
     let mut text = String::from(

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Every key of the schema, as `docs/policy.md` names it. A test holds each to a negative test
-/// (security.md P09).
+/// (docs/threats.md P09).
 pub const KEYS: &[&str] = &[
     "version",
     "defaults",

@@ -13,8 +13,7 @@ pub const OPEN_EXPRESSION: &str = "open-expression";
 const WORDS: &[(&str, Identity)] =
     &[("any", Identity::Any), ("registry-owner", Identity::RegistryOwner)];
 
-/// Names that no pattern for one owner's workflows or addresses should let in
-/// (`reference/policy.md` 4.9).
+/// Names that no pattern for one owner's workflows or addresses should let in.
 const HOSTILE: &[Name<'_>] = &[
     Name::Uri("https://github.com/someone-else/evil/.github/workflows/release.yml@refs/heads/main"),
     Name::Uri("https://gitlab.com/someone-else/evil//.gitlab-ci.yml@refs/heads/main"),

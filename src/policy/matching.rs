@@ -1,4 +1,4 @@
-//! Matching: which one rule is about an image. `reference/policy.md` 4.5.
+//! Matching: which one rule is about an image. docs/policy.md says it for users.
 //!
 //! Exactly one rule applies, the most specific one; nothing is merged and order does not count. The
 //! reference is canonical already, for [`Reference`] is. A tag counts only where no digest stands

@@ -4,7 +4,7 @@
 //! stages, each a type that only the one before makes: as written ([`Document::parse`]), with its
 //! keys ([`Policy::new`]), decided ([`decide`]). Looking for signatures is another room's: it fills
 //! in [`Evidence`], and one pure table says what that comes to. Schema and matching:
-//! docs/policy.md; design.md sections 3 and 4.
+//! docs/policy.md.
 
 mod binding;
 mod callers;

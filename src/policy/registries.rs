@@ -38,8 +38,15 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<RegistrySettings> {
         .optional("auth_hosts")
         .map(|node| fields::list(node, "`auth_hosts`", problems))
         .unwrap_or_default();
-    let auth_hosts =
-        hosts.iter().filter_map(|node| fields::parsed(node, "a host", "host", problems)).collect();
+    // As they are written: without a port each is meant on every one, which the canonical name of a
+    // registry would not say.
+    let auth_hosts = hosts
+        .iter()
+        .filter_map(|node| {
+            fields::parsed::<Registry>(node, "a host", "host", problems)?;
+            fields::text(node, "a host", problems).map(str::to_ascii_lowercase)
+        })
+        .collect();
     if http && ca.is_some() {
         problems
             .error(fields.at, "conflict", "`ca` means nothing with `http: true`")

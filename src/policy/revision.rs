@@ -1,5 +1,5 @@
 //! Rollback: a luet repository whose revision goes back serves an old state of itself, signed as it
-//! is (`reference/security.md` R23).
+//! is (docs/threats.md R23).
 //!
 //! A luet repository may go back on purpose (`--reset-revision`), so by default it is only said.
 

@@ -48,7 +48,7 @@ pub enum Rollback {
     Deny,
 }
 
-/// How what was unpacked is held against what was signed: `post_unpack`, design.md section 5.
+/// How what was unpacked is held against what was signed: `post_unpack`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PostUnpack {
     /// By the signed digest of the tree, and by the layers where that does not say yes.

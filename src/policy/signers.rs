@@ -148,8 +148,9 @@ impl<'a> Weighed<'a> {
             .collect()
     }
 
-    /// Returns the signature of whoever signed first, where it takes that one to have enough. Others
-    /// that are there by themselves must not make somebody the first who only signed beside them.
+    /// Returns the signature of whoever signed first, where it takes that one to have enough.
+    /// Others that are there by themselves must not make somebody the first who only signed beside
+    /// them.
     pub(super) fn first_signer(&self) -> Option<&'a VerifiedSignature> {
         let others = self.vouching(self.signed).filter(|(_, counts)| !counts.by_the_first);
         let enough = satisfied(others).len() >= self.needed;

@@ -1,7 +1,7 @@
 //! Ties: two rules that are about one image and equally specific. Neither may win by the order in
 //! which they stand.
 //!
-//! `reference/policy.md` 4.5, step 4. Pairs inside one rule cannot tie, for they lead to the same
+//! Pairs inside one rule cannot tie, for they lead to the same
 //! rule.
 
 use super::diagnostic::{Position, Problems, TOO_LARGE};

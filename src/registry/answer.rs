@@ -1,6 +1,6 @@
 //! What an answer of a registry means, status by status.
 //!
-//! "Not there" is said only by an answer that says so (design.md section 4): a 404 whose body names
+//! "Not there" is said only by an answer that says so: a 404 whose body names
 //! a missing thing, says nothing, or says something unknown, and whose message does not say the
 //! opposite; where the registry sent us to another host, only one with a code. Denials, rate
 //! limits, faults and web pages decide nothing. The list of codes is that of containers/image, from

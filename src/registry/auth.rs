@@ -4,7 +4,7 @@
 //! A request goes out bare until the registry challenges (Docker Registry v2, "Token Authentication
 //! Specification"). The scope that is asked for is ours, never the challenge's. Credentials go to
 //! the registry's own host or to one that the configuration names, never elsewhere, never in the
-//! clear, and never after a redirect (`reference/security.md` N05 to N09).
+//! clear, and never after a redirect (docs/threats.md N05 to N09).
 
 use super::challenge::{self, Challenge, Realm};
 use super::credentials::Credential;
@@ -264,7 +264,7 @@ impl Session {
         Ok(found)
     }
 
-    /// Fails where credentials would pass a proxy unencrypted (`reference/security.md` N16).
+    /// Fails where credentials would pass a proxy unencrypted (docs/threats.md N16).
     fn keep_out_of_the_clear(&self, url: &Url) -> Result<(), Failure> {
         if url.scheme() != "https" && self.transport.is_proxied(url) {
             return Err(Failure::new(

@@ -1,6 +1,6 @@
 //! The deadline: an instant, moved on by the time that layer bytes take.
 //!
-//! Layers may take longer than everything else together (design.md section 2), so while at least
+//! Layers may take longer than everything else together, so while at least
 //! one is being read the deadline stands still. Monotonic time only.
 
 use crate::limits;

@@ -1,7 +1,7 @@
 //! Credentials for one repository, from where docker, podman and luet keep them.
 //!
 //! A credential belongs to exactly the registry that it is stored under, compared as a whole after
-//! canonicalisation (`reference/security.md` N10), and within it to the longest path that covers
+//! canonicalisation (docs/threats.md N10), and within it to the longest path that covers
 //! the repository. Formats: docker's `config.json` and containers-auth.json(5). Reads only the
 //! files that it is told of, and never shows what is in them.
 

@@ -2,7 +2,7 @@
 //!
 //! Three things say what a document is: the `Content-Type`, the `mediaType` inside and its shape.
 //! Where two of them disagree the document is refused, or two readers could see two images in it
-//! (CVE-2021-41190; `reference/security.md` R07). Never judges layer types, and never follows
+//! (CVE-2021-41190; docs/threats.md R07). Never judges layer types, and never follows
 //! `urls`.
 
 use crate::class::{Class, Failure};
@@ -239,10 +239,11 @@ fn kind(
     let wrong = |error: serde_json::Error| malformed(format!("not a `{media_type}`: {error}"));
     if is_image(media_type) {
         let mut image: OciImageManifest = serde::Deserialize::deserialize(value).map_err(wrong)?;
-        // Nobody asks for these, and they can be all of 4 MiB.
+        // Nobody asks for these, and they can be all of 4 MiB; of URLs only whether there are any.
         image.annotations = None;
         for layer in image.layers.iter_mut().chain([&mut image.config]).chain(&mut image.subject) {
-            (layer.annotations, layer.urls) = (None, None);
+            layer.annotations = None;
+            layer.urls.iter_mut().for_each(|urls| urls.truncate(1));
         }
         for descriptor in image.layers.iter().chain([&image.config]).chain(&image.subject) {
             Descriptor::try_from(descriptor)?;

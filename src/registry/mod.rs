@@ -3,8 +3,9 @@
 //! What it promises: every byte under a cap and a deadline; digests computed from bytes; "not
 //! there" only where the registry said so; credentials only to the registry they are for. It reads
 //! no environment and no clock of day, prints nothing and judges no signature. Specification: OCI
-//! distribution-spec 1.1; Docker Registry v2 token authentication. Why it is not `oci-client`:
-//! design.md section 8. The attacks that it resists: `reference/security.md` R, N and F.
+//! distribution-spec 1.1; Docker Registry v2 token authentication. It is not `oci-client`, which
+//! reads bodies without a limit and sends credentials wherever a challenge points. The attacks that
+//! it resists: docs/threats.md R, N and F.
 
 mod answer;
 mod auth;

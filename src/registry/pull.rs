@@ -1,6 +1,6 @@
 //! Reading: manifests by tag and digest, small blobs. Lists of referrers: `referrers`.
 //!
-//! Every byte is hashed here; a digest in a header is never believed (`reference/security.md` R05).
+//! Every byte is hashed here; a digest in a header is never believed (docs/threats.md R05).
 
 use super::Role;
 use super::answer::{Absence, Answer, Reply, absence, refusal};

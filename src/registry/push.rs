@@ -126,7 +126,7 @@ fn refused(reply: &Reply, repository: &Repository, what: &str) -> Failure {
 }
 
 /// Believes that bytes were stored under their digest, unless the registry says another one
-/// (`reference/security.md` G13).
+/// (docs/threats.md G13).
 fn check_stored(reply: &Reply, digest: &Digest, repository: &Repository) -> Result<(), Failure> {
     match reply.header("docker-content-digest").map(str::parse::<Digest>) {
         Some(Ok(found)) if found != *digest => Err(Failure::new(

@@ -3,7 +3,7 @@
 //!
 //! The order of things for one try: send, answer one challenge, follow redirects. Credentials stay
 //! at the origin where the request started; once it has left that origin it gets none back
-//! (`reference/security.md` N01 to N04). Never interprets what an answer means.
+//! (docs/threats.md N01 to N04). Never interprets what an answer means.
 
 use super::answer::{Reply, refusal};
 use super::auth::{Pass, Passes};

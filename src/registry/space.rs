@@ -1,7 +1,7 @@
 //! Which part of the network an address lies in, and whether a registry may send us there.
 //!
 //! A registry that is somewhere in the world must not make us speak to this machine, its cloud's
-//! metadata service or the network behind it (`reference/security.md` N04; CVE-2026-48978,
+//! metadata service or the network behind it (docs/threats.md N04; CVE-2026-48978,
 //! CVE-2026-33540 of other clients).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -1,6 +1,6 @@
 //! A layer, handed on piece by piece while it arrives; its digest and length are judged at the end.
 //!
-//! Not under the deadline: it may take as long as it makes progress (design.md section 2). A
+//! Not under the deadline: it may take as long as it makes progress. A
 //! connection that breaks on the way is taken up again where it broke, where the registry allows
 //! that. Never holds more than one piece.
 

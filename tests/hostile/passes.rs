@@ -55,7 +55,7 @@ fn realms(cases: &mut Cases) {
             ));
             world.plugin.write("policy.yaml", policy);
             let class = world.install();
-            assert_eq!(sink.0.requests().is_empty(), !expected.is_empty(), "asked or not");
+            assert_eq!(sink.0.requests().is_empty(), !expected.is_empty(), "asked or not: {class}");
             class
         });
     }

@@ -1,4 +1,4 @@
-//! Rows S and R of `reference/security.md` for a bundle by a key: each case is served as it is, and
+//! Rows S and R of docs/threats.md for a bundle by a key: each case is served as it is, and
 //! the class is exact.
 
 use super::*;
@@ -178,7 +178,8 @@ fn a_statement_by_a_trusted_key_must_be_a_signature_of_this_image() {
     };
     let cases: Vec<(&str, &str, Value, &str)> = vec![
         ("another image", "/subject/0/digest/sha256", json!(other), "binding"),
-        ("another algorithm", "/subject/0/digest", json!({"sha512": own}), "binding"),
+        ("another algorithm", "/subject/0/digest", json!({"sha512": own.repeat(2)}), "binding"),
+        ("a digest of another length", "/subject/0/digest", json!({"sha512": own}), "malformed"),
         ("no digest", "/subject/0/digest", json!({}), "binding"),
         (
             "a digest in upper case",

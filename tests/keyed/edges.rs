@@ -34,7 +34,7 @@ fn a_file_that_is_no_key_is_called_what_it_is() {
     }
 }
 
-/// `reference/security.md` G07. The file asks for N = 16,384 and r = 8, which is 16 MiB, p times.
+/// docs/threats.md G07. The file asks for N = 16,384 and r = 8, which is 16 MiB, p times.
 #[test]
 fn the_costs_of_scrypt_in_a_file_are_bounded() {
     let file = pem::parse(testdata("keys/ed25519.scrypt.pem")).unwrap().into_contents();

@@ -89,7 +89,7 @@ fn a_public_key_that_is_broken_is_no_key() {
     );
 }
 
-/// `reference/security.md` S23.
+/// docs/threats.md S23.
 #[test]
 fn an_rsa_key_with_an_even_modulus_or_a_bad_exponent_is_no_key() {
     let good = pem::parse(testdata("keys/rsa2048.pub")).unwrap().into_contents();
