@@ -1,5 +1,5 @@
-//! What tests, benchmarks and examples share: a scriptable registry in this process, a sink, TLS for
-//! both, a Sigstore, and the program as its host calls it.
+//! What tests, benchmarks and examples share: a scriptable registry in this process, a sink, TLS
+//! for both, a Sigstore, and the program as its host calls it.
 //!
 //! Nothing here is part of the program, which depends on it for its tests alone.
 

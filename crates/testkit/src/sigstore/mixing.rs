@@ -1,4 +1,4 @@
-//! Row S28 of `reference/security.md`: parts of three good signatures of the same thing, put
+//! Row S28 of docs/threats.md: parts of three good signatures of the same thing, put
 //! together in every way. Whoever accepts one of the mixtures lets somebody put his name, or an old
 //! time, on another's signature.
 
