@@ -1,8 +1,7 @@
 //! Every number that bounds work: bytes, counts, times. One module, so that the documentation can
 //! list them.
 //!
-//! Sources: design.md section 2, `reference/security.md` section 6. `docs/limits.md` is held
-//! against this file by a test.
+//! `docs/limits.md` is held against this file by a test.
 
 use std::time::Duration;
 
@@ -12,7 +11,8 @@ pub const EVENT_BYTES: u64 = 1 << 20;
 pub const EVENT_WAIT: Duration = Duration::from_secs(10);
 /// A payload that comes through `file`, in bytes, for an event that is ours.
 pub const EVENT_FILE_BYTES: u64 = 1 << 20;
-/// The payload of `package.install`, which holds the index of a repository, in bytes; it is read past.
+/// The payload of `package.install`, which holds the index of a repository, in bytes; it is read
+/// past.
 pub const INSTALL_BYTES: u64 = 256 << 20;
 /// A policy file, in bytes.
 pub const POLICY_BYTES: u64 = 256 << 10;

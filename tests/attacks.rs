@@ -1,5 +1,5 @@
 //! Attacks on the decision whether bytes may be trusted, found by a review that had not seen why
-//! the code is as it is. Each asserts what design.md and `reference/security.md` promise; each
+//! the code is as it is. Each asserts what docs/threats.md promises; each
 //! succeeded once.
 
 #![allow(

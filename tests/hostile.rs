@@ -1,7 +1,7 @@
 //! A hostile world around the real binary: registries, networks, hosts and disks that do what they
 //! must not.
 //!
-//! `cases` is the ledger of the attack matrix (`reference/security.md` section 2, families R, N, E,
+//! `cases` is the ledger of the attack matrix (docs/threats.md families R, N, E,
 //! F and L): each case is one scripted world with the exact class that it must end in, and is
 //! counted when it has run. The other tests here are about numbers of things: answers of real
 //! registries, origins that credentials must not reach, outputs that no secret may be in, processes

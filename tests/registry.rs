@@ -1,6 +1,6 @@
 //! The adapter of registries against real sockets: good registries, broken ones and evil ones.
 //!
-//! Rows R, N and F of `reference/security.md`. Each case names the class that it expects.
+//! Rows R, N and F of docs/threats.md. Each case names the class that it expects.
 
 #![allow(
     clippy::unwrap_used,

@@ -2,8 +2,8 @@
 //!
 //! Read from top to bottom: what lies beside the file is fetched, the file is read once, its
 //! signature is checked; only then, and only where nothing beside it says when it was made, the log
-//! is asked for its entry. Policies are about images and say nothing here. Sources:
-//! `reference/cosign.md` 1d, 1e; docs/files.md.
+//! is asked for its entry. Policies are about images and say nothing here. The files that lie
+//! beside another: docs/files.md.
 
 mod attestation;
 mod content;

@@ -1,7 +1,7 @@
 //! buildah, executed directly: `buildah inspect --type image NAME`.
 //!
 //! `FromImageID` is the digest of the configuration; `FromImageDigest` is not that of the manifest
-//! that was pushed (seen on 1.28.2: `reference/hosts.md` 1.4), so it is not read.
+//! that was pushed (seen on 1.28.2), so it is not read.
 
 use super::Known;
 use crate::class::{Class, Failure};

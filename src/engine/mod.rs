@@ -1,8 +1,8 @@
 //! Build engines: what did docker or buildah push under this name?
 //!
 //! The host pushes by running its engine and tells us only the tag, which may be somebody else's by
-//! now. The engine still knows the image at `image.post.push` (`reference/hosts.md` 1.4, section
-//! 3): docker the digest that it pushed, buildah only the digest of the configuration.
+//! now. The engine still knows the image at `image.post.push`: docker the digest that it pushed,
+//! buildah only the digest of the configuration.
 
 mod buildah;
 mod docker;

@@ -2,7 +2,7 @@
 //!
 //! `{"name","data","file"}`: `data` is a string that holds JSON, or (in the READMEs of old plugins,
 //! and newer hosts) an object, or null; over 8 KiB it comes through `file`. The envelope is
-//! `argv[2]`, or standard input (`reference/hosts.md` 1.1).
+//! `argv[2]`, or standard input.
 
 use super::{Event, event_failure};
 use crate::class::{Class, Failure};

@@ -1,7 +1,7 @@
 //! The host's front: one event in, exactly one JSON object out.
 //!
 //! A refusal is an answer with a non-empty `error` and exit 0: on another exit the host throws the
-//! answer away (`reference/hosts.md` 1.2). An event that is not ours is answered before anything
+//! answer away. An event that is not ours is answered before anything
 //! else is looked at.
 
 mod answer;

@@ -1,5 +1,4 @@
-//! luet's caches: what it takes from them fires no event, so nothing of it is looked at
-//! (`reference/hosts.md` 2.2).
+//! luet's caches: what it takes from them fires no event, so nothing of it is looked at.
 
 use super::Configuration;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! luet's configuration, as far as it matters to us: repositories and how to log in to them,
 //! plugins, caches. The events tell none of it.
 //!
-//! Source: luet `cmd/util/config.go`, `pkg/api/core/types/config.go` (`reference/hosts.md` section
-//! 4). What luet skips is skipped: a repository that cannot be read is one that luet does not use.
+//! Source: luet `cmd/util/config.go`, `pkg/api/core/types/config.go`. What luet skips is skipped: a
+//! repository that cannot be read is one that luet does not use.
 
 use super::CommandLine;
 use crate::class::Class;

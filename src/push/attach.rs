@@ -3,8 +3,8 @@
 //!
 //! A registry has no compare-and-swap for a tag: processes of one machine take turns under a lock
 //! in the store; between machines the window from reading to writing stays, and is closed by
-//! reading again and, where ours is gone, adding it once more. Source: `reference/cosign.md` 1a
-//! "Several signatures". Bundles, which lie side by side: `bundle`.
+//! reading again and, where ours is gone, adding it once more. Source: cosign
+//! `specs/SIGNATURE_SPEC.md`. Bundles, which lie side by side: `bundle`.
 
 mod bundle;
 

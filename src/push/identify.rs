@@ -2,7 +2,7 @@
 //!
 //! The tag may have been moved since, by anybody who can push. So the digest under it is signed
 //! only where the engine says that this is what it pushed: docker knows the digest; buildah only
-//! the configuration's, so the layers are held against the `diff_ids` in it (design.md section 6).
+//! the configuration's, so the layers are held against the `diff_ids` in it.
 //! The layers are streamed once, for that and for the claim of the tree.
 
 use crate::class::{Class, Failure};

@@ -3,7 +3,7 @@
 //! It is a second line of defence (the policy is the first): a tag that was verified and is now
 //! unsigned, a signer that used to bind its signatures and now shows one that does not, a
 //! repository whose revision goes back. One file for each repository, appended to under a lock,
-//! bounded; a fresh machine has no memory. Source: `reference/policy.md` 4.7.
+//! bounded; a fresh machine has no memory.
 //!
 //! A repository is remembered under the name that its images are signed for, so that it is the same
 //! one through every mirror. Who signed it first and whose signatures bind are facts about the
@@ -232,10 +232,10 @@ impl Memory {
         Ok(all)
     }
 
-    /// Remembers something. `recognizes` says whether a first signer who is remembered is the one who
-    /// is here; of that one is kept what is known now. What is known already, but for the time, is not written again. Of the
-    /// revisions the highest stays: one that went back, and was let pass, does not become the
-    /// measure for the next.
+    /// Remembers something. `recognizes` says whether a first signer who is remembered is the one
+    /// who is here; of that one is kept what is known now. What is known already, but for the time,
+    /// is not written again. Of the revisions the highest stays: one that went back, and was let
+    /// pass, does not become the measure for the next.
     ///
     /// # Errors
     /// `state`: it could not be written; nothing is lost of what was there. `identity`: another

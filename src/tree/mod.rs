@@ -3,7 +3,7 @@
 //!
 //! Pure: layers come as `impl Read`, directories as trees that `dest` walked; nothing here touches
 //! a file. An image has two meanings: that of the OCI image specification ("layer.md"), and what
-//! the host makes of it (`reference/hosts.md` 1.4: go-containerregistry 0.20.6 and containerd
+//! the host makes of it (go-containerregistry 0.20.6 and containerd
 //! 1.7.27, read in source and recorded in `tests/tree/`). A tree equal to either is what was
 //! verified. Where they agree, the tree has a digest: `docs/tree-digest.md`.
 

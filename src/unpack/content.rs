@@ -1,6 +1,6 @@
 //! What lies in `Dest`, held against what was verified.
 //!
-//! luet's extractor does not check layer bytes (`reference/hosts.md` 1.4), so the yes is said here,
+//! luet's extractor does not check layer bytes, so the yes is said here,
 //! about bytes on disk: first by the digest of the tree that our signer claimed, without a request;
 //! else by the layers, streamed once more, which decide. Design: section 5.
 
@@ -45,8 +45,8 @@ impl Proof {
     }
 }
 
-/// Compares what lies in `dest` with what was verified. Returns how, and which files that were there
-/// before were written to meanwhile.
+/// Compares what lies in `dest` with what was verified. Returns how, and which files that were
+/// there before were written to meanwhile.
 pub(super) async fn compare(
     session: &Session,
     image: &str,
@@ -65,7 +65,8 @@ pub(super) async fn compare(
     if mode != PostUnpack::Layers
         && let Some(claimed) = verified.tree
         && walked.tree.digest() == Some(claimed)
-        // What was there before has to be what it was, or part of this tree, which is the signed one.
+        // What was there before has to be what it was, or part of this tree, which is the signed
+        // one.
         && difference(&walked.tree, &walked.tree, &walked.terms).total == 0
     {
         return Ok((Proof::Tree, walked.written));
@@ -146,8 +147,8 @@ async fn manifest(
     }
 }
 
-/// Says which files changed that are none of the image's. The host replaces files, so it was not the
-/// one who wrote to them.
+/// Says which files changed that are none of the image's. The host replaces files, so it was not
+/// the one who wrote to them.
 pub(super) fn written_notice(dest: &Dest, written: &[TreePath]) -> Option<String> {
     let (first, more) = written.split_first()?;
     let more = match more.len() {

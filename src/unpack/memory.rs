@@ -11,8 +11,7 @@ use crate::store::{self, Known, Memory, Seen, SignerKey, Verified};
 use crate::trust::{self, Recognition, SignerId};
 use std::io::{BufRead as _, BufReader, Read as _};
 
-/// The tag of the description of a luet repository, and the end of those of its snapshots
-/// (`reference/hosts.md` section 3).
+/// The tag of the description of a luet repository, and the end of those of its snapshots.
 const REPOSITORY: &str = "repository.yaml";
 const SNAPSHOT: &str = "-repository.yaml";
 

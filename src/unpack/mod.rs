@@ -261,7 +261,7 @@ pub async fn after(session: &Session, image: &str, dest: &Path) -> Result<Unpack
 
 /// luet's `file://`: there was no pre event, and no registry that could be asked. The rule for
 /// local files is for these alone: whatever lost its handoff would pass under it otherwise
-/// (`reference/security.md` E14).
+/// (docs/threats.md E14).
 fn without_event(session: &Session, image: &str, dest: &Path) -> Result<Unpacked, Failure> {
     if !image.starts_with("file://") {
         let message = format!(

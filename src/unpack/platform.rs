@@ -1,8 +1,7 @@
 //! Which image of an index a host takes.
 //!
 //! luet asks go-containerregistry for `linux` and its own architecture (up to 0.36.5 always for
-//! amd64), and for what `--platform` says; of several that fit the first is taken
-//! (`reference/hosts.md` 2.1).
+//! amd64), and for what `--platform` says; of several that fit the first is taken.
 
 use super::malformed;
 use crate::class::Failure;

@@ -104,7 +104,7 @@ fn only_in(what: &str, found: &[usize], text: &str, free: &[Range<usize>]) {
     }
 }
 
-/// What nobody signed in a bundle of Rekor v2 (`reference/crates.md` 2b, item 11): never printed,
+/// What nobody signed in a bundle of Rekor v2: never printed,
 /// never compared. Of a time stamp only the token is signed, and of a checkpoint's last line only
 /// the signature.
 fn free(text: &str, v2: bool) -> Vec<Range<usize>> {

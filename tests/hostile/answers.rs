@@ -1,7 +1,7 @@
 //! What real registries answer when they are asked for a signature of an image that has none, or
 //! may have one: each is read as "not there", or as a class that decides nothing. Status, media
 //! type and body are as recorded by the source that each names; names and digests are this test's
-//! own. The lists of absence are those of design.md section 4 and docs/verifying.md.
+//! own. The lists of absence are those of docs/verifying.md.
 
 use crate::world::{Place, REPO, World};
 use testkit::http::Answer;
@@ -99,7 +99,7 @@ fn recorded() -> Vec<Recorded> {
             error(403, "DENIED", "requested access to the resource is denied", ""),
             "auth",
         ),
-        same("quay.io", "reference/policy.md 4.2", unknown(r#","detail":{}"#), none(), "unsigned"),
+        same("quay.io", "as recorded", unknown(r#","detail":{}"#), none(), "unsigned"),
         same(
             "quay 3.12 and later",
             "quay/quay#3071: 400 for what is wrong with a manifest on the referrers API",
@@ -133,7 +133,7 @@ fn recorded() -> Vec<Recorded> {
         ),
         same(
             "ECR, throttled",
-            "kyverno/kyverno#6123 (reference/cosign.md)",
+            "kyverno/kyverno#6123",
             error(429, "TOOMANYREQUESTS", "Rate exceeded", ""),
             none(),
             "registry",

@@ -143,7 +143,7 @@ fn envelopes(cases: &mut Cases) {
 /// host could take for a yes.
 pub(crate) fn answered(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // The host stops on another exit, and on an empty answer (`reference/security.md` H3). Rust
+    // The host stops on another exit, and on an empty answer (docs/events.md). Rust
     // opens /dev/null in the place of a closed descriptor, so a process cannot tell that nobody can
     // read its answer, and exits with 0.
     if output.status.code() != Some(0) || text.is_empty() {

@@ -14,8 +14,8 @@ const MIB: usize = 1 << 20;
 const MOST_KIB: u64 = 64 << 10;
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
-/// Runs to the end, and returns the exit code and the largest resident set, in KiB. The kernel keeps
-/// the largest, so it is enough that the last look comes shortly before the end.
+/// Runs to the end, and returns the exit code and the largest resident set, in KiB. The kernel
+/// keeps the largest, so it is enough that the last look comes shortly before the end.
 fn peak_of(mut command: Command) -> (i32, u64) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());

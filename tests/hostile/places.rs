@@ -2,7 +2,7 @@
 //! allowed.
 //!
 //! `unsigned: allow` is what an attacker would profit from: every answer but a plain "not there"
-//! must refuse all the same. The list of what is plain is design.md section 4. One difference to
+//! must refuse all the same. The list of what is plain is in docs/verifying.md. One difference to
 //! the matrix: its F09 names 401, 403, 404 and 5xx in one breath; a 404 with a code of absence is
 //! the one answer that *does* count.
 

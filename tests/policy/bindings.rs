@@ -1,4 +1,5 @@
-//! A signature is for a repository and a tag (security.md R02, R03): `bind_tag` and `mirror_of`.
+//! A signature is for a repository and a tag (docs/threats.md R02, R03): `bind_tag` and
+//! `mirror_of`.
 
 use crate::support::{
     ACME, IMAGE, OTHER, absent, errors, image_digest, load, now, reference, signature_for,

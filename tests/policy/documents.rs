@@ -1,4 +1,4 @@
-//! Documents that must not be read as something they are not (security.md P01 to P05).
+//! Documents that must not be read as something they are not (docs/threats.md P01 to P05).
 
 use crate::support::{errors, file, load_at, now, problems, warnings, with_rules};
 use luet_cosign::class::Class;

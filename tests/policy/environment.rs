@@ -1,4 +1,4 @@
-//! The environment as a policy (design.md section 3, security.md P08).
+//! The environment as a policy (docs/threats.md P08).
 
 use crate::support::{
     ACME, absent, image_digest, load_at, now, reference, signature, with_signatures, word,

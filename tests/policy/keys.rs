@@ -1,5 +1,5 @@
 //! No key is ignored: for each key of the schema, two policies that differ in it alone and what
-//! that changes (security.md P09).
+//! that changes (docs/threats.md P09).
 
 use crate::support::{
     ACME, OTHER, absent, errors, file, image_digest, load_at, now, reference, signature,

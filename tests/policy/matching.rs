@@ -1,5 +1,5 @@
-//! Which rule is about which image: names that look alike, and rules that overlap (security.md P06,
-//! P07).
+//! Which rule is about which image: names that look alike, and rules that overlap (docs/threats.md
+//! P06, P07).
 
 use crate::support::{file, load, load_at, now, reference, with_rules};
 use luet_cosign::class::Class;

@@ -1,5 +1,5 @@
 //! What was seen here before: a tag that was verified may not be unsigned now, and a repository may
-//! not go back (security.md R23).
+//! not go back (docs/threats.md R23).
 
 use crate::support::{
     ACME, IMAGE, absent, errors, image_digest, load, now, reference, signature, warnings,

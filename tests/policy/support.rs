@@ -136,7 +136,7 @@ pub fn signature_for(
     checked(signer, key, image, &payload, &key.sign(&payload))
 }
 
-/// The same signature as bytes go that differ: s and n - s hold alike (security.md R18).
+/// The same signature as bytes go that differ: s and n - s hold alike (docs/threats.md R18).
 pub fn malleated(signer: &str, key: &Key, image: &Digest) -> [VerifiedSignature; 2] {
     let payload = payload(image, &Claims::default());
     let signed = key.sign(&payload);

@@ -1,4 +1,4 @@
-//! Several signers: keys count, not signatures and not names (security.md R18, S27).
+//! Several signers: keys count, not signatures and not names (docs/threats.md R18, S27).
 
 use crate::support::{
     ACME, Key, OTHER, SITE, absent, errors, file, image_digest, key_of, load, malleated, now,

@@ -1,4 +1,4 @@
-//! What says "not there", and what does not (design.md section 4; R01, R15, F09).
+//! What says "not there", and what does not (docs/threats.md R01, R15, F09).
 
 use luet_cosign::class::Class;
 use luet_cosign::registry::{Absence, Answer as Said, Listing, ManifestKind, Referrers, Role};

@@ -1,4 +1,4 @@
-//! Requests and round trips are counted, not timed (design.md section 7).
+//! Requests and round trips are counted, not timed.
 
 use luet_cosign::name::Tag;
 use luet_cosign::registry::{Answer, ManifestKind, Role};

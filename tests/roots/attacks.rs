@@ -1,4 +1,4 @@
-//! Attacks on the way of a newer root (`reference/security.md` T01 to T07): each is refused, leaves
+//! Attacks on the way of a newer root (docs/threats.md T01 to T07): each is refused, leaves
 //! nothing behind, and the next good update works.
 
 use super::*;

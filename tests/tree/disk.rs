@@ -1,4 +1,4 @@
-//! Directories that are not what they should be: `reference/security.md` U01, U08, U10-U12, U14;
+//! Directories that are not what they should be: docs/threats.md U01, U08, U10-U12, U14;
 //! and emptying them.
 
 use crate::support::{

@@ -1,4 +1,4 @@
-//! Layers that lie: `reference/security.md` U02-U10 and U13. Each is refused with its class and a
+//! Layers that lie: docs/threats.md U02-U10 and U13. Each is refused with its class and a
 //! text that names it.
 
 use crate::support::{

@@ -22,8 +22,8 @@ impl Place<'_> {
     /// exactly that.
     ///
     /// # Errors
-    /// Those of the registry; `state` where no lock can be had; `limit` where so many are there that
-    /// nobody would look at one more; `registry` where what was written does not come back.
+    /// Those of the registry; `state` where no lock can be had; `limit` where so many are there
+    /// that nobody would look at one more; `registry` where what was written does not come back.
     pub async fn attach_bundle(
         &self,
         subject: &SubjectDescriptor,
