@@ -82,7 +82,31 @@ async fn read_one(
     let digest: Digest = descriptor.digest.parse()?;
     let size = u64::try_from(descriptor.size)
         .map_err(|_| Failure::new(Class::Malformed, "a layer of negative size"))?;
-    let stream = client.blob_stream(repository, &digest, size).await?;
+    // Whether these are the bytes that were signed is known at their end. Until then they get little
+    // room, so that a registry which serves others cannot fill the memory; a layer that needs more,
+    // and turns out to be the one that was signed, is streamed once more.
+    let room = Limits {
+        entries: limits.entries.min(limits::UNPROVEN_ENTRIES),
+        metadata_bytes: limits.metadata_bytes.min(limits::UNPROVEN_METADATA_BYTES),
+        ..limits
+    };
+    match stream(client, repository, &digest, size, room).await? {
+        Err(failure) if failure.class() == Class::Limit && room != limits => {
+            stream(client, repository, &digest, size, limits).await?
+        }
+        layer => layer,
+    }
+}
+
+/// Streams a layer to its end. Returns what it says, once it is the one that the manifest names.
+async fn stream(
+    client: &Client,
+    repository: &Repository,
+    digest: &Digest,
+    size: u64,
+    limits: Limits,
+) -> Result<Result<Layer, Failure>, Failure> {
+    let stream = client.blob_stream(repository, digest, size).await?;
     let (sender, receiver) = mpsc::channel(limits::LAYER_QUEUE);
     let reader =
         std::thread::spawn(move || read_layer(Pieces { receiver, piece: Bytes::new() }, limits));
@@ -90,19 +114,16 @@ async fn read_one(
     let layer = reader
         .join()
         .map_err(|_| Failure::new(Class::Bug, "the thread that read a layer panicked"))?;
-    // Bytes that are not what the manifest names mean nothing, so that comes first; a reader that
-    // gave up is no such failure.
+    // Bytes that are not what the manifest names mean nothing, so that comes first.
     sent?;
-    layer
+    Ok(layer)
 }
 
 /// Hands every piece on, to the last: only then is the layer what the manifest names. A reader that
 /// stopped does not end it.
 async fn send(mut stream: BlobStream, sender: mpsc::Sender<Bytes>) -> Result<(), Failure> {
     while let Some(piece) = stream.next().await? {
-        if sender.send(piece).await.is_err() {
-            return Ok(());
-        }
+        let _ = sender.send(piece).await;
     }
     Ok(())
 }

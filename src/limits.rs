@@ -234,5 +234,10 @@ pub const MEMORY_BYTES: u64 = 1 << 20;
 pub const MEMORY_BINDERS: usize = 1 << 10;
 /// How much of a luet repository's `repository.yaml` is read to find its revision, in bytes.
 pub const REPOSITORY_BYTES: u64 = 64 << 20;
+/// Entries of a layer that are kept before it is known to be the one that was signed; a larger one
+/// is streamed twice.
+pub const UNPROVEN_ENTRIES: usize = 100_000;
+/// The same for paths, targets of links and attributes, in bytes.
+pub const UNPROVEN_METADATA_BYTES: usize = 16 << 20;
 /// Pieces of a layer that wait between the network and the thread that reads it.
 pub const LAYER_QUEUE: usize = 16;

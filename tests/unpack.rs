@@ -10,6 +10,7 @@
     missing_docs
 )]
 
+use luet_cosign::limits::UNPROVEN_ENTRIES;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -335,6 +336,18 @@ fn other_layer_bytes_under_the_right_manifest_are_refused() {
     unpack(&evil, &dest);
     world.after("a", &dest).assert_refused("digest");
     assert_eq!(std::fs::read_dir(&dest).unwrap().count(), 0);
+}
+
+/// V07: until its last byte a layer may be anybody's, so it gets little room; one that was signed
+/// gets what it needs.
+#[test]
+fn a_layer_of_very_many_entries_is_streamed_once_more() {
+    let world = world();
+    let names: Vec<String> = (0..=UNPROVEN_ENTRIES).map(|number| format!("f{number}")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    let image = world.signed("a", &[&layer(&files)]);
+    let blob = format!("GET /v2/{REPO}/blobs/{}", image.layers[0]);
+    assert_eq!(world.registry.lines().iter().filter(|line| **line == blob).count(), 2);
 }
 
 #[test]
