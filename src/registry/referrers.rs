@@ -3,8 +3,9 @@
 //! OCI distribution-spec 1.1, "Listing Referrers". Anybody who may push can add referrers, and
 //! daily scans add one a day, so a long list must neither hide a signature nor refuse the image.
 //! The whole list is asked for first; where it does not end within its caps, it is asked for again
-//! by type, which counts only where the registry says that it filtered. What a list says of types
-//! only decides what is looked at.
+//! by type, which counts only where the registry says that it filtered. That finds more, and never
+//! makes the list complete: a signature may have a type that nobody can ask for, or none. What a
+//! list says of types only decides what is looked at.
 
 use super::answer::{Absence, Reply, absence, refusal};
 use super::body::Cap;
@@ -32,6 +33,8 @@ pub struct Listing {
     unnamed: Vec<Descriptor>,
     others: Vec<Descriptor>,
     cut: Option<Failure>,
+    /// Whether everything of the types that are asked for is here, although the list was cut.
+    asked_for_all: bool,
 }
 
 impl Listing {
@@ -70,10 +73,26 @@ impl Listing {
         self.cut.clone().or_else(|| (found > limits::REFERRERS).then(over))
     }
 
-    /// Whether one more that names itself a signature would be a candidate.
+    /// Whether one more bundle, under the type that this program writes, would be a candidate.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.cut.is_none() && self.signatures.len() < limits::REFERRERS
+        (self.cut.is_none() || self.asked_for_all) && self.signatures.len() < limits::REFERRERS
+    }
+
+    /// Puts what the whole list has behind what was found by type, so that a crowd at the start of
+    /// the list pushes nothing aside. Where the whole list was cut, so is the result.
+    fn followed_by(mut self, whole: Self) -> Self {
+        for (hint, entries) in [
+            (TypeHint::Signature, whole.signatures),
+            (TypeHint::Unknown, whole.unnamed),
+            (TypeHint::Other, whole.others),
+        ] {
+            for entry in entries {
+                self.add(hint, entry);
+            }
+        }
+        self.cut = whole.cut;
+        self
     }
 
     fn add(&mut self, hint: TypeHint, entry: Descriptor) {
@@ -112,28 +131,26 @@ impl Session {
             Pages::Listed { cut, .. } => listing.cut = cut,
             Pages::NoApi(absence) => return Ok(Referrers::NoApi(absence)),
         }
-        // (2) Where that is too much, type by type, of a registry that can.
+        // (2) Where that is too much, also type by type, of a registry that can.
         if listing.cut.is_some() {
-            let mut filtered = Listing::default();
-            if self.filtered(subject, role, &mut filtered).await {
-                listing = filtered;
-            }
+            let mut by_type = Listing::default();
+            by_type.asked_for_all = self.by_type(subject, role, &mut by_type).await;
+            listing = by_type.followed_by(listing);
         }
         Ok(Referrers::Listed(listing))
     }
 
-    /// Reads everything of the types that signatures have. Returns whether that is all there is:
-    /// `false` where the registry does not filter, or does not answer.
-    async fn filtered(&self, subject: &Subject, role: Role, listing: &mut Listing) -> bool {
+    /// Reads what has one of the types that signatures have. Returns whether that was all of it:
+    /// `false` where the registry does not filter, does not answer, or lists too many.
+    async fn by_type(&self, subject: &Subject, role: Role, listing: &mut Listing) -> bool {
+        let mut all = true;
         for kind in SIGNATURE_TYPES {
             match self.pages(subject, Some(kind), role, listing).await {
-                Ok(Pages::Listed { filtered: true, cut }) => {
-                    listing.cut = listing.cut.take().or(cut);
-                }
+                Ok(Pages::Listed { filtered: true, cut }) => all &= cut.is_none(),
                 _ => return false,
             }
         }
-        true
+        all
     }
 
     /// Reads a list, page by page, and keeps what may be a signature.

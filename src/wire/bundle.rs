@@ -22,7 +22,7 @@ pub(super) const OLD_SPELLING: &str = "application/vnd.dev.sigstore.bundle+json;
 pub(super) const OLD_BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle+json;version=0.1";
 /// The versions before, which bring a chain of certificates, and need less proof: never taken from
 /// a registry.
-const OLD_VERSIONS: [&str; 2] =
+pub(super) const OLD_VERSIONS: [&str; 2] =
     [OLD_BUNDLE_TYPE, "application/vnd.dev.sigstore.bundle+json;version=0.2"];
 /// How the media types of bundles of any version start.
 pub(super) const ANY_BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle";

@@ -3,7 +3,7 @@
 //! Source: cosign `specs/BUNDLE_SPEC.md`, OCI distribution-spec 1.1. Annotations and types are the
 //! registry's word: they only ever decide what is looked at, never what is trusted.
 
-use super::bundle::{ANY_BUNDLE_TYPE, BUNDLE_TYPE, OLD_SPELLING};
+use super::bundle::{ANY_BUNDLE_TYPE, BUNDLE_TYPE, OLD_SPELLING, OLD_VERSIONS};
 use super::json;
 use super::statement::SIGN_PREDICATE;
 use crate::class::{Class, Failure};
@@ -23,10 +23,13 @@ const LEGACY_TYPE: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
 const NOTARY_TYPE: &str = "application/vnd.cncf.notary.signature";
 const PREDICATE: &str = "dev.sigstore.bundle.predicateType";
 
-/// The types by which a registry that filters is asked for signatures: all that signatures are
-/// listed under, and the one that says nothing, under which cosign 2 lists bundles.
-pub const SIGNATURE_TYPES: [&str; 5] =
-    [BUNDLE_TYPE, LEGACY_TYPE, OLD_SPELLING, NOTARY_TYPE, EMPTY_TYPE];
+/// The types by which a registry that filters is asked for signatures: all that tools are known to
+/// list signatures under, and the one that says nothing, under which cosign 2 lists bundles. Others
+/// that [`TypeHint::of`] takes for a signature, or for unknown, cannot all be asked for.
+pub const SIGNATURE_TYPES: [&str; 7] = {
+    let [first, second] = OLD_VERSIONS;
+    [BUNDLE_TYPE, LEGACY_TYPE, OLD_SPELLING, NOTARY_TYPE, EMPTY_TYPE, first, second]
+};
 
 /// What the artifact type that a list names says of a referrer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,6 +27,37 @@ impl World {
         self.attach(self.bundle("acme").to_string().as_bytes())
     }
 
+    /// Attaches a good bundle under a type, where its digest begins with `start`: the registry
+    /// lists by digest.
+    fn attach_good_at(&self, start: char, kind: &str) {
+        let bundle = self.bundle("acme").to_string();
+        let empty = self.registry.push_blob(REPO, b"{}");
+        let layer = self.registry.push_blob(REPO, bundle.as_bytes());
+        let manifest_type = "application/vnd.oci.image.manifest.v1+json";
+        let manifest = (0..)
+            .map(|number: u32| {
+                json!({
+                    "schemaVersion": 2,
+                    "mediaType": manifest_type,
+                    "artifactType": kind,
+                    "config": {"mediaType": UNNAMED, "size": 2, "digest": empty},
+                    "layers": [{"mediaType": BUNDLE, "size": bundle.len(), "digest": layer}],
+                    "annotations": {"number": number.to_string()},
+                    "subject": {
+                        "mediaType": manifest_type,
+                        "size": self.image.manifest.len(),
+                        "digest": self.image.digest,
+                    },
+                })
+                .to_string()
+            })
+            .find(|text| {
+                Digest::of(text.as_bytes()).to_string()["sha256:".len()..].starts_with(start)
+            })
+            .unwrap();
+        self.registry.push_manifest(REPO, None, manifest_type, manifest.as_bytes());
+    }
+
     /// Lists referrers under the fallback tag, each with the type that the list names.
     fn list_as(&self, entries: &[(&[String], Option<&str>)]) {
         let list: Vec<Value> = entries
@@ -126,18 +157,78 @@ fn more_that_may_be_signatures_than_are_looked_at_are_a_limit_and_never_unsigned
     world.install().assert_refused("limit");
 }
 
+fn with_too_many_pages(filters: bool) -> World {
+    let world = World::with(Options { page: 10, filters, ..Options::default() }).lax();
+    world.crowd(SBOM, MANY);
+    world
+}
+
 #[test]
 fn a_list_of_too_many_pages_is_a_limit_where_the_registry_does_not_filter() {
-    for (filters, expected) in [(false, "limit"), (true, "unsigned")] {
-        let world = World::with(Options { page: 10, filters, ..Options::default() });
-        world.crowd(SBOM, MANY);
-        world.install().assert_refused(expected);
-    }
-    // Among the first pages it is found all the same.
+    with_too_many_pages(false).install().assert_refused("limit");
+}
+
+#[test]
+fn a_list_of_too_many_pages_is_a_limit_where_the_registry_filters_too() {
+    // It cannot be asked for what names no type.
+    with_too_many_pages(true).install().assert_refused("limit");
+    // A bundle is found all the same.
     let world = World::with(Options { page: 100, filters: true, ..Options::default() });
     world.crowd(SBOM, 1_200);
     world.attach_good();
     world.install().assert_silent_success();
+}
+
+#[test]
+fn a_flood_of_sboms_makes_no_good_signature_unsigned() {
+    let asked = [
+        BUNDLE,
+        "application/vnd.dev.sigstore.bundle+json;version=0.3",
+        "application/vnd.dev.sigstore.bundle+json;version=0.2",
+        "application/vnd.dev.sigstore.bundle+json;version=0.1",
+        UNNAMED,
+    ];
+    let not_asked = [
+        "application/vnd.dev.sigstore.bundle.v9+json",
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+        "application/octet-stream",
+        "application/json",
+    ];
+    let flooded = |start, kind| {
+        let world = World::with(Options { page: 10, filters: true, ..Options::default() });
+        world.crowd(SBOM, MANY);
+        world.attach_good_at(start, kind);
+        world
+    };
+    for kind in asked {
+        for start in ['0', 'f'] {
+            flooded(start, kind).install().assert_silent_success();
+        }
+    }
+    for kind in not_asked {
+        // On a page that is read, and on one that is not.
+        flooded('0', kind).install().assert_silent_success();
+        flooded('f', kind).lax().install().assert_refused("limit");
+    }
+}
+
+#[test]
+fn a_flood_of_odd_bundles_does_not_push_aside_what_is_asked_for_by_type() {
+    let world = World::with(Options { page: 100, filters: true, ..Options::default() });
+    world.crowd("application/vnd.dev.sigstore.bundle.v9+json", 1_200);
+    world.attach_good_at('f', BUNDLE);
+    world.install().assert_silent_success();
+}
+
+#[test]
+fn a_flood_of_sboms_keeps_nobody_from_signing_where_the_registry_filters() {
+    for (filters, expected) in [(true, Some(0)), (false, Some(20))] {
+        let world = World::with(Options { page: 10, filters, ..Options::default() });
+        world.crowd(SBOM, MANY);
+        let sign = ["sign", "--key", "acme.key", "--format", "bundle", &world.name()];
+        assert_eq!(world.plugin.run(sign).status.code(), expected, "{filters}");
+    }
 }
 
 #[test]
