@@ -489,6 +489,15 @@ fn main() {
             }
             continue;
         }
+        if event == "show" {
+            println!("first: {}", plugin.as_ref().unwrap().display());
+            continue;
+        }
+        if event == "rename" {
+            let (from, to) = payload.split_once(' ').unwrap();
+            std::fs::rename(from, to).unwrap();
+            continue;
+        }
         let (true, Some(plugin)) = (named, &plugin) else { continue };
         let output = Command::new(plugin).args([event, payload]).output().unwrap();
         let answer = String::from_utf8(output.stdout).unwrap();
@@ -518,6 +527,13 @@ fn host(plugin: &Plugin) {
     });
     let path = plugin.write("luet", built);
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Puts the plugin itself on PATH, so that `run` needs no folder for that.
+fn first_on_path(plugin: &mut Plugin) {
+    let bin = plugin.dest("bin");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_luet-cosign"), bin.join("luet-cosign")).unwrap();
+    plugin.set("PATH", &format!("{}:/usr/bin:/bin", bin.display()));
 }
 
 fn shown(output: &std::process::Output) -> String {
@@ -614,4 +630,99 @@ fn run_says_what_was_verified_and_names_what_came_from_a_cache() {
     assert_eq!(code, Some(2), "what another run verified counts for nothing here: {text}");
     // Without `run`, the event is answered unread.
     plugin.send("package.install", "not JSON at all").assert_silent_success();
+}
+
+/// Whoever can rename what lies in TMPDIR puts another program into the place of the first one on
+/// PATH. `sudo` may keep TMPDIR.
+#[test]
+fn run_puts_no_folder_on_path_that_somebody_else_can_replace() {
+    let (_registry, mut plugin) = env_world();
+    host(&plugin);
+    plugin.write("events", "show x");
+    let shared = plugin.dest("shared");
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o777)).unwrap();
+    plugin.set("TMPDIR", shared.to_str().unwrap());
+    let output = plugin.run(["run", "--strict", "--", "./luet", "install"]);
+    let text = shown(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let state = plugin.path("state");
+    assert!(text.contains(&format!("first: {}", state.display())), "{text}");
+    assert!(std::fs::read_dir(&shared).unwrap().next().is_none(), "nothing was made there");
+    let runs = std::fs::read_dir(state.join("luet-cosign/runs")).unwrap();
+    assert_eq!(runs.count(), 0, "nothing is left");
+
+    // Where no place is the user's own, luet is not started.
+    plugin.set("LUET_COSIGN_STATE", "/proc/nope");
+    for strict in ["--strict", "--"] {
+        let output = plugin.run(["run", strict, "./luet", "install"]);
+        let text = shown(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(!text.contains("host:"), "{text}");
+    }
+}
+
+/// Nothing that was reported is not nothing that happened, where nothing can be reported.
+#[test]
+fn a_strict_run_starts_nothing_whose_events_could_leave_no_mark() {
+    let (_registry, mut plugin) = env_world();
+    host(&plugin);
+    first_on_path(&mut plugin);
+    let folder = plugin.dest("open");
+    let runs = folder.join("runs");
+    std::fs::create_dir(&runs).unwrap();
+    std::fs::set_permissions(&runs, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for state in ["/proc/nope", folder.to_str().unwrap()] {
+        plugin.set("LUET_COSIGN_STATE", state);
+        let output = plugin.run(["run", "--strict", "--", "./luet", "install"]);
+        let text = shown(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains("state") && !text.contains("host:"), "{text}");
+        let output = plugin.run(["run", "--", "./luet", "install"]);
+        let text = shown(&output);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(text.contains("host:") && text.contains("no report"), "{text}");
+        assert!(!text.contains("nothing was unpacked"), "{text}");
+    }
+}
+
+#[test]
+fn a_mark_that_cannot_be_left_is_not_silent_for_a_strict_run() {
+    let (registry, mut plugin) = env_world();
+    host(&plugin);
+    first_on_path(&mut plugin);
+    let data = serde_json::json!({
+        "Package": {"name": "yip", "category": "toolchain", "version": "1.0+1"},
+        "Repository": {"urls": [registry.name(REPO)]},
+    });
+    let installed = envelope("package.install", &data);
+    let runs = plugin.path("state").join("luet-cosign/runs");
+    let gone = format!("rename {} {}", runs.display(), plugin.path("away").display());
+    let run = |events: &[&str], strict: &str| {
+        let _ = std::fs::remove_dir_all(plugin.path("away"));
+        plugin.write("events", events.join("\n"));
+        let output = plugin.run(["run", strict, "./luet", "install"]);
+        (output.status.code(), shown(&output))
+    };
+    let event = format!("package.install {installed}");
+    let (code, text) = run(&[&event], "--strict");
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("yip-1.0+1: installed, but not unpacked"), "{text}");
+    let (code, text) = run(&[&event, &gone], "--strict");
+    assert_eq!(code, Some(1), "marks that are gone are not none: {text}");
+    let (code, text) = run(&[&gone, &event], "--strict");
+    assert!(code != Some(0) && text.contains("luet-cosign run"), "{text}");
+    // As luet would call it where nothing depends on the mark.
+    let (code, text) = run(&[&gone, &event], "--");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("what was verified is not known"), "{text}");
+
+    // An event that keeps its files elsewhere than `run` reads, or whose `run` is over.
+    let other = runs.join("run-1-1-x-1");
+    for place in [plugin.path("other"), other] {
+        plugin.set("LUET_COSIGN_RUN", &format!("strict:{}", place.display()));
+        plugin.send("package.install", &installed).assert_refused("state");
+        assert!(!place.exists(), "the variable makes nothing");
+        plugin.set("LUET_COSIGN_RUN", place.to_str().unwrap());
+        plugin.send("package.install", &installed).assert_silent_success();
+    }
 }

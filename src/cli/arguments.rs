@@ -307,8 +307,8 @@ pub struct PublicKey {
 /// `run`
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Fail where a package was installed that was not verified in this run, such as one from
-    /// luet's cache
+    /// Fail where a package was installed without an event in this run, such as one from luet's
+    /// cache, and where events could not report
     #[arg(long)]
     pub strict: bool,
     /// luet and its arguments

@@ -10,9 +10,8 @@ use super::arguments::Run as RunArguments;
 use super::{Outcome, Streams};
 use crate::class::{Class, Failure, counted};
 use crate::config::Environment;
-use crate::store::Run;
-use crate::unpack::{RUN_VARIABLE, Report};
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use crate::store::{Folder, Locations, Owners, Run, check_way};
+use crate::unpack::{Marks, RUN_VARIABLE, Report};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -21,7 +20,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 
 /// The name of the plugin, as luet is told it.
 pub(super) const PLUGIN: &str = "luet-cosign";
@@ -46,37 +45,48 @@ pub(super) fn run(
         .ok_or_else(|| Failure::new(Class::Usage, "no command after `run --`"))?;
     let path = environment.raw("PATH").unwrap_or_default().to_os_string();
     let luet = find_luet(program, &path)?;
+    // Before luet does anything: where no mark can be left, none at the end means nothing.
+    let marks = match environment.locations().and_then(|locations| Marks::begin(&locations)) {
+        Err(failure) if !command.strict => {
+            streams.note(format!("{PLUGIN}: there will be no report: {}", failure.line()));
+            None
+        }
+        marks => Some(marks?),
+    };
     // Dropped, and so removed, when luet is done.
-    let (path, _link) = find_us_first(&path, &own)?;
-    let mut child = Command::new(&luet)
+    let (path, _link) = find_us_first(&path, &own, environment)?;
+    let mut luet_itself = Command::new(&luet);
+    luet_itself
         .arg0(program)
         .args(with_plugin(arguments, environment.text("LUET_PLUGIN")?.unwrap_or_default()))
         .env("PATH", path)
-        .env(RUN_VARIABLE, "1")
-        .spawn()
-        .map_err(|error| {
-            Failure::new(Class::Usage, format!("`{}` could not be run: {error}", luet.display()))
-        })?;
-    let report = report(&child, environment);
+        .env_remove(RUN_VARIABLE);
+    if let Some(marks) = &marks {
+        luet_itself.env(RUN_VARIABLE, marks.value(command.strict));
+    }
+    let mut child = luet_itself.spawn().map_err(|error| {
+        Failure::new(Class::Usage, format!("`{}` could not be run: {error}", luet.display()))
+    })?;
     let status =
         child.wait().map_err(|error| Failure::new(Class::Internal, format!("luet: {error}")))?;
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     if code != 0 {
         return Ok(u8::try_from(code).unwrap_or(1));
     }
-    let report = match report {
-        Err(failure) if !command.strict => {
+    let report = match marks.as_ref().map(Report::read) {
+        None => return Ok(0),
+        Some(Err(failure)) if !command.strict => {
             streams.note(format!("{PLUGIN}: what was verified is not known: {}", failure.line()));
             return Ok(0);
         }
-        report => report?,
+        Some(report) => report?,
     };
     lines(&report).into_iter().for_each(|line| streams.note(line));
-    let unverified = report.unseen.len() + report.unsigned.len();
-    if command.strict && unverified > 0 {
+    let unseen = report.unseen.len() + report.unsigned.len();
+    if command.strict && unseen > 0 {
         return Err(Failure::new(
             Class::Event,
-            format!("{} not verified in this run", counted(unverified, "installed package")),
+            format!("{} not unpacked in this run", counted(unseen, "installed package")),
         )
         .hint("`luet cleanup` empties luet's cache; then install them again"));
     }
@@ -129,18 +139,6 @@ fn find_luet(program: &OsStr, path: &OsStr) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Waits for luet to end, and reads what its events left, before it is waited for: until then
-/// nobody takes its run to be over.
-fn report(child: &Child, environment: &Environment) -> Result<Report, Failure> {
-    let run = Run::of(child.id())?;
-    let process = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    if let Some(process) = process {
-        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        while matches!(waitid(WaitId::Pid(process), ended), Err(rustix::io::Errno::INTR)) {}
-    }
-    Ok(Report::read(&environment.locations()?, &run))
-}
-
 fn lines(report: &Report) -> Vec<String> {
     let mut lines = vec![match (report.verified.len(), report.allowed.len()) {
         (0, 0) => format!("{PLUGIN}: nothing was unpacked"),
@@ -171,12 +169,55 @@ pub(super) fn first_on_path(path: &OsStr) -> Option<PathBuf> {
         .find(|found| found.symlink_metadata().is_ok())
 }
 
+/// A folder with a link to this program, removed when dropped.
+struct Link(Folder);
+
+impl Link {
+    /// Makes one where nobody else can put another in its place: what is first on PATH is executed.
+    /// It is called as a run that this process is, so that it is cleared away after a crash too.
+    fn make(own: &Path, environment: &Environment) -> Result<Self, Failure> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::new(
+                Class::State,
+                format!("a folder for this program could not be made: {error}"),
+            )
+        };
+        let name = Run::of(std::process::id())?.name().to_owned();
+        let Locations { runs, .. } = environment.locations()?;
+        let mut last = None;
+        for place in runs {
+            let made = check_way(&place.join(&name), Owners::RootAndUser)
+                .map_err(|why| failed(&format!("`{}` {why}", place.display())))
+                .and_then(|()| Folder::open(&place)?.within(&name))
+                .map(Self)
+                .and_then(|link| {
+                    symlink(own, link.0.path().join(PLUGIN)).map_err(|error| failed(&error))?;
+                    Ok(link)
+                });
+            match made {
+                Ok(link) => return Ok(link),
+                Err(failure) => last = Some(failure),
+            }
+        }
+        Err(last.unwrap_or_else(|| failed(&"there is no place for it")).hint(
+            "let this program be the first `luet-cosign` on PATH, or name a folder of this user's own in LUET_COSIGN_STATE",
+        ))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.0.discard();
+    }
+}
+
 /// Returns a PATH on which the first `luet-cosign` is this program, and the folder that was made
 /// for that where one was needed.
 fn find_us_first(
     path: &OsStr,
     own: &Path,
-) -> Result<(OsString, Option<tempfile::TempDir>), Failure> {
+    environment: &Environment,
+) -> Result<(OsString, Option<Link>), Failure> {
     let same = |found: &Path| match (found.metadata(), own.metadata()) {
         (Ok(found), Ok(own)) => (found.dev(), found.ino()) == (own.dev(), own.ino()),
         _ => false,
@@ -184,15 +225,11 @@ fn find_us_first(
     if first_on_path(path).is_some_and(|found| same(&found)) {
         return Ok((path.to_os_string(), None));
     }
-    let failed = |error: std::io::Error| {
-        Failure::new(Class::State, format!("a folder for this program could not be made: {error}"))
-    };
-    let folder = tempfile::Builder::new().prefix("luet-cosign-run-").tempdir().map_err(failed)?;
-    symlink(own, folder.path().join(PLUGIN)).map_err(failed)?;
-    let all = std::iter::once(PathBuf::from(folder.path())).chain(std::env::split_paths(path));
+    let link = Link::make(own, environment)?;
+    let all = std::iter::once(link.0.path().to_owned()).chain(std::env::split_paths(path));
     let joined = std::env::join_paths(all)
         .map_err(|error| Failure::new(Class::Usage, format!("PATH: {error}")))?;
-    Ok((joined, Some(folder)))
+    Ok((joined, Some(link)))
 }
 
 /// Puts `--plugin luet-cosign` first, where no other option can take it for its value.

@@ -1,10 +1,13 @@
 //! `package.install`, where `luet-cosign run` started the host: which package it was, for the
 //! report at the end. Elsewhere the event is answered unread, like all that are not ours.
 //!
-//! Nothing here can refuse: luet has installed the package already.
+//! luet has installed the package already, so nothing here can refuse it. What can fail is to tell
+//! `run --strict` of it.
 
+use super::Answer;
 use super::Call;
 use super::envelope::{Envelope, open_file};
+use crate::class::Failure;
 use crate::config::Environment;
 use crate::limits;
 use crate::unpack;
@@ -60,17 +63,19 @@ impl MatchWire {
 }
 
 /// Leaves a mark, where somebody asked for it.
-pub(super) fn note(call: &mut Call<'_>) {
+///
+/// # Errors
+/// `state`: it could not be left, and `run --strict` relies on it.
+pub(super) fn note(call: &mut Call<'_>) -> Result<Answer, Failure> {
     let environment = (call.environment)();
-    if !unpack::is_wanted(&environment) {
-        return;
+    if unpack::is_wanted(&environment) {
+        let (package, images) = match read(call, &environment) {
+            Some(found) => (found.package(), found.images()),
+            None => (UNKNOWN.to_owned(), Vec::new()),
+        };
+        unpack::note_installed(&environment, package, images)?;
     }
-    match read(call, &environment) {
-        Some(found) => {
-            unpack::note_installed(&environment, found.package(), found.images());
-        }
-        None => unpack::note_installed(&environment, UNKNOWN.to_owned(), Vec::new()),
-    }
+    Ok(Answer::ignored())
 }
 
 fn read(call: &mut Call<'_>, environment: &Environment) -> Option<MatchWire> {

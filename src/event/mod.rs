@@ -82,10 +82,10 @@ impl std::fmt::Debug for Call<'_> {
 /// Answers one event on `output`.
 pub fn answer(mut call: Call<'_>, output: &mut dyn Write) -> ExitCode {
     let event = call.arguments.first().and_then(|name| Event::named(name));
-    if call.arguments.first().is_some_and(|name| name == install::NAME) {
-        install::note(&mut call);
-    }
     let answer = match event {
+        None if call.arguments.first().is_some_and(|name| name == install::NAME) => {
+            install::note(&mut call).unwrap_or_else(|failure| Answer::refused(&failure))
+        }
         // Not ours: the payload stays unread, for a later host may send events that are not known
         // today.
         None => Answer::ignored(),

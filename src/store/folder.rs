@@ -296,7 +296,7 @@ impl Folder {
     }
 
     /// Removes the folder and what is in it; only plain files and empty folders of ours are.
-    pub(super) fn discard(self) {
+    pub fn discard(&self) {
         for name in self.names(usize::MAX).unwrap_or_default() {
             let _ = std::fs::remove_file(self.path.join(name));
         }

@@ -83,7 +83,14 @@ impl Handoffs {
     /// # Errors
     /// `state`: no folder can be used.
     pub fn open(locations: &Locations) -> Result<Self, Failure> {
-        let run = Run::current()?;
+        Self::of(locations, Run::current()?)
+    }
+
+    /// Opens the folder of a run, as the events of that run do.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of(locations: &Locations, run: Run) -> Result<Self, Failure> {
         let top = Folder::first_of(&locations.runs)?;
         for name in top.names(SWEEP)? {
             if name.starts_with("run-")

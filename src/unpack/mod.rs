@@ -11,7 +11,7 @@ mod report;
 
 pub use crate::policy::Provisional;
 
-pub use report::{RUN_VARIABLE, Report, is_wanted, note_installed};
+pub use report::{Marks, RUN_VARIABLE, Report, is_wanted, note_installed};
 
 use crate::class::{Class, Failure};
 use crate::dest::{self, Dest, Listing};
@@ -255,7 +255,7 @@ pub async fn after(session: &Session, image: &str, dest: &Path) -> Result<Unpack
     };
     handoffs.done(dest)?;
     let verified = matches!(handoff.grounds(), store::Grounds::Verified(_));
-    report::note_unpacked(session.environment(), handoffs.folder(), image, verified);
+    report::note_unpacked(session.environment(), &handoffs, image, verified)?;
     Ok(unpacked)
 }
 
