@@ -726,3 +726,30 @@ fn a_mark_that_cannot_be_left_is_not_silent_for_a_strict_run() {
         plugin.send("package.install", &installed).assert_silent_success();
     }
 }
+
+/// What a rule lets be unsigned was decided by the policy, in an event: no cache was in between,
+/// and no cleaning would change it.
+#[test]
+fn a_strict_run_takes_what_the_policy_allows_unsigned() {
+    let rule = |registry: &TestRegistry| policy(registry, "trust: [a], unsigned: warn");
+    let (registry, plugin) = world(&rule);
+    host(&plugin);
+    let tag = "yip-toolchain-1.0";
+    registry.push_image(REPO, tag, &[&good()]);
+    let (dest, content) = (plugin.dest("d"), plugin.dest("content"));
+    unpack(&good(), &content);
+    let data = serde_json::json!({"Image": registry.name(&format!("{REPO}:{tag}")), "Dest": dest});
+    let event = |name: &str| format!("{name} {}", envelope(name, &data));
+    let package = serde_json::json!({
+        "Package": {"name": "yip", "category": "toolchain", "version": "1.0"},
+        "Repository": {"urls": [registry.name(REPO)]},
+    });
+    let installed = format!("package.install {}", envelope("package.install", &package));
+    let moved = format!("move {} {}", content.display(), dest.display());
+    let events = [event("image.pre.unpack"), moved, event("image.post.unpack"), installed];
+    plugin.write("events", events.join("\n"));
+    let output = plugin.run(["run", "--strict", "--", "./luet", "install"]);
+    let text = shown(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("yip-1.0: installed; the policy lets it be unsigned"), "{text}");
+}
