@@ -338,6 +338,23 @@ fn other_layer_bytes_under_the_right_manifest_are_refused() {
     assert_eq!(std::fs::read_dir(&dest).unwrap().count(), 0);
 }
 
+#[test]
+fn a_layer_without_its_directories_fits_among_directories_that_are_there() {
+    let bytes = layer(&[("usr/bin/tool", b"a tool")]);
+    let world = world();
+    world.signed("ours", &[&bytes]);
+    world.signed_by_cosign("theirs", &[&bytes]);
+    for tag in ["ours", "theirs"] {
+        for there in ["", "usr", "usr/bin"] {
+            let dest = world.dest();
+            std::fs::create_dir_all(dest.join(there)).unwrap();
+            world.before(tag, &dest);
+            unpack(&bytes, &dest);
+            assert_eq!(world.after(tag, &dest).error, "", "{tag}, `{there}` was there");
+        }
+    }
+}
+
 /// V07: until its last byte a layer may be anybody's, so it gets little room; one that was signed
 /// gets what it needs.
 #[test]

@@ -395,7 +395,13 @@ impl Walk<'_> {
     ) -> Result<Option<Vec<Xattr>>, Failure> {
         let fail = |error| unreadable(path, error);
         let mark = match origin {
-            Origin::Dest | Origin::Untouched => return Ok(None),
+            Origin::Dest => return Ok(None),
+            // Not part of the tree, and there for an image that lists what lies in it alone.
+            Origin::Untouched => {
+                let was = Was { attributes: Vec::new(), now: Now::There(Vec::new()) };
+                found.before.insert(path.clone(), was);
+                return Ok(None);
+            }
             Origin::New(labels) => {
                 let above = || self.above(path);
                 let xattrs = buffers.of(fd).map_err(fail)?;

@@ -23,7 +23,7 @@ pub struct Terms {
     pub access_lists: bool,
     /// Whether the directory itself is setgid: a directory that is made in it inherits that.
     pub setgid: bool,
-    /// What was there before the host began and was not left untouched.
+    /// What was there before the host began and was not left untouched, and every directory of it.
     pub before: BTreeMap<TreePath, Was>,
 }
 
@@ -228,6 +228,9 @@ pub fn difference(expected: &Tree, found: &Tree, terms: &Terms) -> Difference {
         let right = found.next_if(|entry| entry.path == *path);
         let differs = match (left, right) {
             (Some(expected), Some(found)) => compare(expected, found, got, terms),
+            (Some(expected), None) if expected.metadata.is_none() && was_left(path, terms) => {
+                Vec::new()
+            }
             (Some(_), None) => vec![Differs::Missing],
             (None, Some(_)) => unexpected(path, terms),
             (None, None) if gone && !below_other(path, wanted) => vec![Differs::Gone],
@@ -235,6 +238,13 @@ pub fn difference(expected: &Tree, found: &Tree, terms: &Terms) -> Difference {
         };
         difference.add(path, differs);
     }
+}
+
+/// Returns whether a directory that no layer lists was there before, and was left as it was: making
+/// something further down in it does not touch it.
+fn was_left(path: &TreePath, terms: &Terms) -> bool {
+    let was = terms.before.get(path).map(|was| &was.now);
+    matches!(was, Some(Now::There(differs)) if differs.is_empty())
 }
 
 /// Compares what no image has with what was there before.

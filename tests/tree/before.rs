@@ -134,6 +134,20 @@ fn an_image_beside_what_was_there_is_accepted_in_both_ways() {
     assert!(world.written().is_empty());
 }
 
+/// What `tar cf - usr/bin/new` makes lists no directory, and touches none but the last.
+#[test]
+fn a_directory_that_no_layer_lists_may_be_left_untouched() {
+    let signed = [file("usr/bin/new", "n")];
+    let there = world(&[directory("usr"), directory("usr/bin")]);
+    there.unpack(&signed);
+    assert_eq!(there.differs(&signed), [] as [&str; 0]);
+    // What another process took away, or made something else, is not as it was.
+    let world = world(&[directory("usr"), directory("usr/bin"), directory("var")]);
+    world.unpack(&signed);
+    std::fs::remove_dir(world.dir.join("var")).unwrap();
+    assert_eq!(world.differs(&signed).len(), 1);
+}
+
 /// What other layer bytes do to the machine, and what the refusal says.
 fn attacked(evil: &[Item], lines: &[&str]) {
     let world = world(&machine());
