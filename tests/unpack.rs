@@ -355,6 +355,24 @@ fn a_layer_without_its_directories_fits_among_directories_that_are_there() {
     }
 }
 
+/// V24: luet takes a folder in /tmp that is there, whoever made it.
+#[test]
+fn a_directory_that_another_user_can_replace_is_refused_before_anything_is_unpacked() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let world = world();
+    world.signed("a", &[&files()]);
+    let shared = tempfile::tempdir().unwrap();
+    mode(shared.path(), 0o1777);
+    let base = shared.path().join("tmpluet");
+    let dest = base.join("tree1840");
+    std::fs::create_dir_all(&dest).unwrap();
+    world.plugin.pre_unpack(&world.name("a"), &dest).assert_silent_success();
+    std::os::unix::fs::chown(&base, Some(12345), Some(12345)).unwrap();
+    world.plugin.pre_unpack(&world.name("a"), &dest).assert_refused("state");
+}
+
 /// V07: until its last byte a layer may be anybody's, so it gets little room; one that was signed
 /// gets what it needs.
 #[test]

@@ -15,6 +15,28 @@ const MAX_LINKS: usize = 40;
 /// Parts of a path, those of links included.
 const MAX_PARTS: usize = 4096;
 
+/// Checks that no name on the way to a directory was taken by another user in a folder that
+/// everybody shares, such as /tmp: who did that can replace what lies there at any time.
+///
+/// A directory that lies with another user in a place of theirs was named by whoever runs this.
+///
+/// # Errors
+/// Who did, to be put behind the name of the directory.
+pub fn check_shared(path: &Path) -> Result<(), String> {
+    const SHARED: u32 = 0o1002;
+    let Ok(path) = path.canonicalize() else { return Ok(()) };
+    for here in path.ancestors() {
+        let folder = here.parent().map(Path::symlink_metadata);
+        let (Some(Ok(folder)), Ok(own)) = (folder, here.symlink_metadata()) else { continue };
+        let is_ours = Owners::RootAndUser.contain(own.uid());
+        if folder.mode() & SHARED == SHARED && !is_ours {
+            let (name, user) = (here.display(), own.uid());
+            return Err(format!("lies in `{name}` of user {user}, who can replace it at any time"));
+        }
+    }
+    Ok(())
+}
+
 /// To whom everything on the way must belong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owners {

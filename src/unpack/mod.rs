@@ -120,6 +120,12 @@ pub async fn before(session: &Session, image: &str, dest: &Path) -> Result<Provi
     };
     let grounds = match verified(&provisional) {
         Some(verified) => {
+            // luet makes its own folder in /tmp, and takes the one that is there. Whoever made that
+            // could put other files in the place of those that were compared.
+            store::check_shared(dest).map_err(|why| {
+                Failure::new(Class::State, format!("`{}` {why}", dest.display()))
+                    .hint("remove that directory, or let luet use another one (`tmpdir_base`)")
+            })?;
             keep_listing(&handoffs, dest)?;
             store::Grounds::Verified(Box::new(verified))
         }
