@@ -324,8 +324,8 @@ impl Memory {
         }
         let first = known.first.map(Line::First);
         let binders = (!known.binders.is_empty()).then_some(Line::Binders(known.binders));
-        let facts: Vec<String> =
-            first.iter().chain(&binders).map(to_json).collect::<Result<_, _>>()?;
+        let (first, binders) =
+            (first.as_ref().map(to_json).transpose()?, binders.as_ref().map(to_json).transpose()?);
         let lines: Vec<String> = known
             .seen
             .into_iter()
@@ -338,8 +338,10 @@ impl Memory {
             total -= lines.get(from).map_or(0, |line| line.len() + 1);
             from += 1;
         }
-        let text: String =
-            facts.iter().chain(lines.iter().skip(from)).map(|line| format!("{line}\n")).collect();
+        // Of binders the first ones stay. Of the first signer the last line counts, and an older one
+        // may know less.
+        let lines = binders.iter().chain(lines.iter().skip(from)).chain(&first);
+        let text: String = lines.map(|line| format!("{line}\n")).collect();
         self.folder.replace(name, text.as_bytes())
     }
 

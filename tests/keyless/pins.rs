@@ -262,3 +262,72 @@ fn forgetting_an_image_by_its_digest_is_not_forgetting_all() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("--all"), "{output:?}");
     world.install("2", "2").assert_refused("identity");
 }
+
+#[test]
+fn a_memory_that_is_written_anew_forgets_nothing_of_the_first_signer() {
+    let world = World::new(Some("[acme, first]"));
+    let file = || {
+        std::fs::read_dir(world.plugin.path("state/luet-cosign/seen"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.file_name().unwrap().to_str().unwrap().starts_with("seen-"))
+            .unwrap()
+    };
+    let summary = |what: &str| {
+        let text = std::fs::read_to_string(file()).unwrap();
+        println!(
+            "{what}: {} bytes, {} lines; pinned with numbers {}, without {}; first line {}",
+            text.len(),
+            text.lines().count(),
+            text.lines().filter(|l| l.contains("\"pinned\"") && l.contains("\"source\"")).count(),
+            text.lines().filter(|l| l.contains("\"pinned\"") && !l.contains("\"source\"")).count(),
+            text.lines().next().unwrap().chars().take(60).collect::<String>()
+        );
+    };
+    // (1) A package that the first version verified: it knew signers by issuer and name alone.
+    world.push_by("a", &[ACME]);
+    assert_eq!(world.install("a", "a").error, "");
+    let mut line: Value =
+        serde_json::from_str(std::fs::read_to_string(file()).unwrap().trim()).unwrap();
+    println!("{line}");
+    for at in ["/seen", "/seen/pinned"] {
+        line.pointer_mut(at).unwrap().as_object_mut().unwrap().remove("source");
+    }
+    std::fs::write(file(), format!("{line}\n")).unwrap();
+    // (2) This version learns for whom the workflow ran.
+    world.push_by("b", &[ACME]);
+    assert_eq!(world.install("b", "b").error, "");
+    world.push_by("evil", &[CALLER]);
+    println!("after learning: evil is {:?}", world.install("evil", "evil").class());
+    // (3) Since then the publisher signs by the key.
+    world.push("b", "b2", &["key"]);
+    assert_eq!(world.install("b", "b2").error, "");
+    println!("signed by key: evil is {:?}", world.install("evil", "evil").class());
+    summary("before");
+    // (4) The description of the repository is verified daily, until the file is full.
+    let mut text = std::fs::read_to_string(file()).unwrap();
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    for number in 0_u64.. {
+        let mut daily = last.clone();
+        daily["seen"]["tag"] = json!("repository.yaml");
+        daily["seen"]["seconds"] = json!(number);
+        let daily = format!("{daily}\n");
+        if text.len() + daily.len() >= 1 << 20 {
+            break;
+        }
+        text.push_str(&daily);
+    }
+    std::fs::write(file(), &text).unwrap();
+    println!("file full: evil is {:?}", world.install("evil", "evil").class());
+    world.push("c", "c", &["key"]);
+    assert_eq!(world.install("c", "c").error, "");
+    summary("after");
+    let reply = world.install("evil", "evil");
+    println!(
+        "written anew: evil is {:?} {}",
+        reply.class(),
+        reply.error.lines().next().unwrap_or_default()
+    );
+    summary("end");
+    assert_eq!(reply.class(), "identity");
+}
