@@ -106,8 +106,9 @@ pub const SIGNATURE_CHECKS: usize = 256;
 /// Signature checks that all signatures of one image may ask for, at about 0.1 ms each: those of
 /// more than [`REFERRERS`] bundles that ask for as much as they may.
 pub const IMAGE_CHECKS: usize = 40_000;
-/// What is parsed to look at all signatures of one image, in bytes.
-pub const IMAGE_PARSED_BYTES: usize = 64 << 20;
+/// What is parsed to look at all signatures of one image, in bytes: more than [`REFERRERS`] bundles
+/// and their manifests can be.
+pub const IMAGE_PARSED_BYTES: usize = 264 << 20;
 /// Certificates of authorities beside a signature (Fulcio: 2).
 pub const CHAIN: usize = 10;
 /// A trusted root, in bytes (the public one: 7 KiB).

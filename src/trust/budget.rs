@@ -9,8 +9,9 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-// As many of the worst bundles as are looked at can be paid for, so none of them hides a good one.
-const _: () = assert!(limits::REFERRERS * limits::SIGNATURE_CHECKS < limits::IMAGE_CHECKS);
+// As many of the worst bundles as are looked at can be paid for, where fifty keys are trusted, so none
+// of them hides a good one.
+const _: () = assert!(limits::REFERRERS * (limits::SIGNATURE_CHECKS + 50) < limits::IMAGE_CHECKS);
 
 /// The work that is left. Used up by [`Self::spend`]; several threads may share it.
 #[derive(Debug)]
@@ -40,8 +41,11 @@ impl Budget {
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(cost));
             taken.is_ok()
         };
-        if take(&self.checks, checks) && take(&self.bytes, bytes) {
-            return Ok(());
+        if take(&self.bytes, bytes) {
+            if take(&self.checks, checks) {
+                return Ok(());
+            }
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
         }
         let message = format!(
             "a signature that was not looked at: the signatures of this image take more than {} checks or {} MiB",
@@ -55,6 +59,12 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn as_many_of_the_longest_bundles_as_are_looked_at_can_be_read() {
+        let each = usize::try_from(limits::REFERRER_BYTES + limits::IMAGE_BUNDLE_BYTES).unwrap();
+        assert!(limits::REFERRERS * each < limits::IMAGE_PARSED_BYTES);
+    }
 
     #[test]
     fn what_is_spent_is_gone_and_what_cannot_be_paid_for_leaves_the_rest() {

@@ -155,7 +155,13 @@ impl Statement {
         let mut compared = None;
         for subject in &self.subjects {
             let mut shared = subject.digests.iter().filter(|found| known(found).is_some());
-            let Some(first) = shared.clone().next() else { continue };
+            // In which order they stand says nothing; the most usual one is compared by all.
+            let usual = shared.clone().min_by_key(|found| match found.algorithm() {
+                "sha256" => 0,
+                "sha512" => 1,
+                _ => 2,
+            });
+            let Some(first) = usual else { continue };
             compared = compared.or(Some((subject, first)));
             if shared.all(|found| known(found) == Some(*found)) {
                 digest = digest.or(Some(*first));

@@ -491,3 +491,20 @@ fn what_is_not_an_attestation_at_all_is_called_so() {
     world.attest(&statement());
     world.attested("--bundle b.json none").assert_refused("not-found");
 }
+
+#[test]
+fn the_order_of_digests_changes_nothing() {
+    let world = World::new();
+    let [sha256, sha384, _] = digests();
+    for order in [[&sha256, &sha384], [&sha384, &sha256]] {
+        let mut map = serde_json::Map::new();
+        for (name, hex) in order {
+            map.insert((*name).to_string(), json!(hex));
+        }
+        for key in [Key::p384(), Key::p256()] {
+            let statement = changed(|s| s["subject"][0]["digest"] = Value::Object(map.clone()));
+            world.attest_by(world.sigstore.sign().with_key(&key), &statement);
+            world.attested("--bundle b.json f").assert_attested(PROVENANCE);
+        }
+    }
+}

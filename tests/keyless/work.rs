@@ -144,3 +144,45 @@ fn six_heavy_bundles_do_not_hide_the_good_one() {
     registry.push_referrer("a/b", &image, kind, bundle.to_string().as_bytes());
     plugin.pre_unpack(&name, &plugin.dest("dest2")).assert_silent_success();
 }
+
+#[test]
+fn long_bundles_of_strangers_do_not_hide_the_good_one() {
+    let registry = TestRegistry::with(Options { referrers: false, ..Options::default() });
+    let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"));
+    let root = plugin.write("root.json", sigstore().trusted_root().to_string());
+    let plugin = plugin
+        .env("COSIGN_EXPERIMENTAL", "1")
+        .env("COSIGN_TRUSTED_ROOT", &root.display().to_string())
+        .env("COSIGN_CERTIFICATE_IDENTITY", DEV.0)
+        .env("COSIGN_CERTIFICATE_OIDC_ISSUER", DEV.1);
+    let image = registry.push_image("a/b", "1", &[b"layer"]);
+    let kind = "application/vnd.dev.sigstore.bundle.v0.3+json";
+    let junk = |number: usize, bytes: usize| {
+        let make = |pad: usize| {
+            json!({
+                "mediaType": kind,
+                "verificationMaterial": {"publicKey": {"hint": format!("{number}{}", "x".repeat(pad))}},
+                "dsseEnvelope": {"payload": "e30=", "payloadType": "x", "signatures": [{"sig": "AAAA"}]},
+            })
+            .to_string()
+        };
+        make(bytes.saturating_sub(make(0).len()))
+    };
+    let sizes = [
+        vec![1 << 20; 63],
+        (9..20).rev().map(|shift| 1 << shift).collect(),
+        vec![4096; 30],
+        vec![300; 20],
+    ];
+    let mut list: Vec<String> = Vec::new();
+    for (number, size) in sizes.concat().iter().enumerate() {
+        list.push(registry.push_referrer("a/b", &image, kind, junk(number, *size).as_bytes()));
+    }
+    let good = sigstore().sign().image(&image.digest).bundle();
+    list.push(registry.push_referrer("a/b", &image, kind, good.to_string().as_bytes()));
+    assert!(list.len() < limits::REFERRERS, "{}", list.len());
+    let entries: Vec<(&str, usize)> = list.iter().map(|digest| (digest.as_str(), 700)).collect();
+    registry.push_fallback("a/b", &image.digest, &entries);
+    let name = registry.name("a/b:1");
+    plugin.pre_unpack(&name, &plugin.dest("dest1")).assert_silent_success();
+}
