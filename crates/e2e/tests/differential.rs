@@ -629,12 +629,14 @@ const CHANGES: &[(&str, Change)] = &[
             let Some(bundle) = &mut served.bundle else { return };
             let stamp = world.tsas[chance.below(world.tsas.len())].stamp(b"x", an_hour_ago(world));
             let stamp = json!({"signedTimestamp": STANDARD.encode(stamp)});
-            let data = &mut bundle["verificationMaterial"]["timestampVerificationData"];
-            if let Some(list) = data["rfc3161Timestamps"].as_array_mut() {
-                let stamp = if chance.below(2) == 0 { list[0].clone() } else { stamp };
-                list.insert(chance.below(2), stamp);
-            } else {
-                *data = json!({"rfc3161Timestamps": [stamp]});
+            let Some(material) = material(bundle) else { return };
+            let data = material.entry("timestampVerificationData").or_insert(Value::Null);
+            match data.get_mut("rfc3161Timestamps").and_then(Value::as_array_mut) {
+                Some(list) if !list.is_empty() => {
+                    let stamp = if chance.below(2) == 0 { list[0].clone() } else { stamp };
+                    list.insert(chance.below(2), stamp);
+                }
+                _ => *data = json!({"rfc3161Timestamps": [stamp]}),
             }
         }),
     ),
@@ -644,11 +646,11 @@ const CHANGES: &[(&str, Change)] = &[
             let version = chance.one(&[Version::V01, Version::V02]);
             if let Some(bundle) = &mut served.bundle {
                 bundle["mediaType"] = json!(version.media_type());
-                let material = &mut bundle["verificationMaterial"];
-                if chance.below(2) == 0 {
-                    let certificate = material["certificate"].clone();
-                    material.as_object_mut().unwrap().shift_remove("certificate");
-                    material["x509CertificateChain"] = json!({"certificates": [certificate]});
+                let old = chance.below(2) == 0;
+                if let Some(material) = material(bundle).filter(|_| old) {
+                    let certificate = material.shift_remove("certificate");
+                    let chain = json!({"certificates": [certificate]});
+                    material.insert("x509CertificateChain".to_owned(), chain);
                 }
             }
         }),
@@ -764,6 +766,11 @@ const CHANGES: &[(&str, Change)] = &[
         }),
     ),
 ];
+
+/// The material of a bundle, unless something else was made of it already.
+fn material(bundle: &mut Value) -> Option<&mut serde_json::Map<String, Value>> {
+    bundle.get_mut("verificationMaterial")?.as_object_mut()
+}
 
 fn an_hour_ago(world: &World) -> Timestamp {
     world.sigstore.now - SignedDuration::from_hours(1)
