@@ -317,6 +317,58 @@ pub fn hides(c: char) -> bool {
         || (c.is_whitespace() && c != ' ')
 }
 
+/// Returns what the user named as a place as it may be shown: of a URL neither user nor query nor
+/// fragment, which may be passwords and tokens. What is not a URL stays as it is.
+#[must_use]
+pub fn shown(place: &str) -> String {
+    let Some((scheme, rest)) = split_url(place) else { return place.to_owned() };
+    let (user, rest) = rest.split_at(user_end(rest));
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}{}{rest}", if user.is_empty() { "" } else { "***" })
+}
+
+/// Returns a text without the users and passwords of the URLs in it.
+#[must_use]
+pub fn without_users(text: &str) -> String {
+    let (mut shown, mut left) = (String::with_capacity(text.len()), text);
+    while let Some((before, rest)) = split_url(left) {
+        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '`' | '\'' | '"'));
+        let word = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        let (user, after) = rest.split_at(user_end(word));
+        shown.push_str(before);
+        shown.push_str(if user.is_empty() { "" } else { "***" });
+        left = after;
+    }
+    shown + left
+}
+
+/// Splits a text behind the slashes of the first URL in it. One slash is enough where the scheme
+/// cannot be anything else: `https:/user:password@host` is a URL that somebody mistyped.
+fn split_url(text: &str) -> Option<(&str, &str)> {
+    text.match_indices(":/").find_map(|(at, _)| {
+        let (scheme, rest) = text.split_at(at + 1);
+        let slashes = rest.len() - rest.trim_start_matches('/').len();
+        let web = ["http:", "https:"].iter().any(|web| {
+            scheme
+                .len()
+                .checked_sub(web.len())
+                .and_then(|start| scheme.get(start..))
+                .is_some_and(|end| end.eq_ignore_ascii_case(web))
+        });
+        (slashes > 1 || web).then(|| text.split_at(at + 1 + slashes))
+    })
+}
+
+/// Returns where the user of a URL ends, of what follows its slashes; 0 where it names none.
+fn user_end(rest: &str) -> usize {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // A password may have a slash in it that should have been encoded: then what seems to be the
+    // port is no number.
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let odd = !authority.starts_with('[') && !port.bytes().all(|c| c.is_ascii_digit());
+    authority.rfind('@').or_else(|| rest.rfind('@').filter(|_| odd)).unwrap_or(0)
+}
+
 /// Returns `text` with every character escaped that [`hides`].
 #[must_use]
 pub fn escaped(text: &str) -> String {
@@ -331,14 +383,14 @@ pub fn escaped(text: &str) -> String {
     shown
 }
 
-/// Returns `text` as a failure shows it: [`escaped`], without a key that it quotes by accident, and
-/// cut to 4 KiB.
+/// Returns `text` as a failure shows it: [`escaped`], without a key that it quotes by accident,
+/// without the passwords of URLs, and cut to 4 KiB.
 ///
 /// Text in a failure comes from registries, policies and hosts (docs/threats.md E06).
 #[must_use]
 pub fn printable(text: &str) -> String {
     let key = KEY_MARKS.iter().filter_map(|mark| text.find(mark)).min();
-    let text = text.get(..key.unwrap_or(text.len())).unwrap_or_default();
+    let text = without_users(text.get(..key.unwrap_or(text.len())).unwrap_or_default());
     let cut = text.floor_char_boundary(MAX_SHOWN_BYTES);
     let mut shown = escaped(text.get(..cut).unwrap_or_default());
     if shown.len() > MAX_SHOWN_BYTES {
@@ -381,6 +433,33 @@ mod tests {
         for key in ["-----BEGIN PRIVATE KEY-----\nc2Vj", "LS0tLS1CRUdJTiBQc2Vj"] {
             assert_eq!(printable(&format!("`{key}` is no file")), "`[a key, not shown]");
         }
+    }
+
+    #[test]
+    fn a_url_is_shown_without_user_query_and_fragment() {
+        for (place, expected) in [
+            ("https://u:pw@h/s?t=X#f", "https://***@h/s"),
+            ("https:/u:pw@h/s?t=X", "https:/***@h/s"),
+            ("HTTP:///u:pw@h", "HTTP:///***@h"),
+            ("docker://token@h:5000/a@sha256:00", "docker://***@h:5000/a@sha256:00"),
+            ("https://u:p/w@h/s", "https://***@h/s"),
+            ("https://u:p?w@h/s", "https://***@h/s"),
+            ("https://u:p w@h/s", "https://***@h/s"),
+            ("https://h:443/a@b?t=X", "https://h:443/a@b"),
+            ("https://[::1]/a@b", "https://[::1]/a@b"),
+            ("/keys/a b?#@c", "/keys/a b?#@c"),
+            ("acme/x:1@sha256:00", "acme/x:1@sha256:00"),
+        ] {
+            assert_eq!(shown(place), expected);
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_that_an_error_quotes_is_not_shown() {
+        let text = "`https://u:pw@h/s` and https:/u:pw@h: not there, nor `a:/b@c`, `http://x/y@z`";
+        let expected =
+            "`https://***@h/s` and https:/***@h: not there, nor `a:/b@c`, `http://x/y@z`";
+        assert_eq!(printable(text), expected);
     }
 
     #[test]

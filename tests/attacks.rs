@@ -361,6 +361,67 @@ fn the_password_of_a_key_url_is_not_shown() {
     assert!(!reply.error.contains("canary-secret"), "{}", reply.error);
 }
 
+/// Whatever a URL with a password is given for, by mistake or not.
+#[test]
+fn no_command_shows_the_password_of_a_url_or_the_body_of_a_key() {
+    let (_, plugin) = env_world();
+    let plugin = plugin.env("COSIGN_PUBLIC_KEY_LOCATION", "");
+    let file = plugin.write("file", "x").display().to_string();
+    let signature = plugin.write("signature", "x").display().to_string();
+    let public = plugin.write("k.pub", &pair(0).public).display().to_string();
+    let body = "canary6snTjQWEtBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
+    let mut places = vec![
+        body.replace('T', " "),
+        body.replace('T', "_"),
+        body.replace('T', "-"),
+        body.replace('T', "\n"),
+    ];
+    for url in [
+        "https://u:canary@127.0.0.1:1/s?t=canary#canary",
+        "https:/u:canary@127.0.0.1:1/s?t=canary",
+        "http://canary@127.0.0.1:1/s?t=canary",
+    ] {
+        places.push(url.to_owned());
+        for command in [
+            vec!["check", url],
+            vec!["check", "--json", url],
+            vec!["verify", "--key", &public, url],
+            vec!["verify", "--key", &public, url, url],
+            vec!["verify", "--json", "--key", &public, url],
+            vec!["sign", "--key", &public, url],
+            vec!["triangulate", url],
+            vec!["verify-blob", "--key", &public, "--signature", &signature, url],
+            vec!["verify-blob", "--key", &public, "--signature", &signature, "--all", url],
+            vec!["verify-blob", "--key", &public, "--signature", url, &file],
+            vec!["verify-blob", "--key", &public, "--bundle", url, &file],
+            vec!["verify-blob-attestation", "--key", &public, "--bundle", url, &file],
+            vec!["verify-blob-attestation", "--key", &public, "--bundle", &signature, url],
+        ] {
+            hides_canary(&plugin, &command);
+        }
+        hides_canary(&plugin, &["doctor", url.split('?').next().unwrap()]);
+    }
+    for place in &places {
+        for command in [
+            vec!["verify", "--key", place, "127.0.0.1:1/x/y:t"],
+            vec!["sign", "--key", place, "127.0.0.1:1/x/y:t"],
+            vec!["public-key", "--key", place],
+            vec!["verify-blob", "--key", place, "--signature", &signature, &file],
+        ] {
+            hides_canary(&plugin, &command);
+        }
+    }
+}
+
+fn hides_canary(plugin: &Plugin, command: &[&str]) {
+    let output = plugin.run(command);
+    assert!(!output.status.success(), "{command:?}: {output:?}");
+    for text in [&output.stdout, &output.stderr] {
+        let text = String::from_utf8_lossy(text);
+        assert!(!text.contains("canary"), "{command:?}: {text}");
+    }
+}
+
 /// A refusal leaves the handoff of an earlier yes for the same image and folder.
 #[test]
 fn a_refusal_takes_back_an_earlier_yes() {

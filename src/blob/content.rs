@@ -58,7 +58,7 @@ impl Subject {
         if u64::try_from(bytes.len()).map_or(true, |length| length > cap) {
             return Err(Failure::new(
                 Class::Limit,
-                format!("`{}` is larger than {cap} bytes", path.display()),
+                format!("{} is larger than {cap} bytes", shown(path)),
             ));
         }
         Ok(bytes)
@@ -134,7 +134,7 @@ impl Source {
         if kind.is_char_device() && path != Path::new("-") {
             return Err(Failure::new(
                 Class::NotFound,
-                format!("`{}` is a device, which may have no end", path.display()),
+                format!("{} is a device, which may have no end", shown(path)),
             )
             .hint("name the file, or `-` and pipe it in"));
         }
@@ -148,7 +148,7 @@ impl Source {
         if !found.is_file() {
             return Err(Failure::new(
                 Class::NotFound,
-                format!("`{}` is not a plain file", path.display()),
+                format!("{} is not a plain file", shown(path)),
             )
             .hint("download the file that the list names"));
         }
@@ -189,20 +189,25 @@ fn open(path: &Path) -> Result<(File, Metadata), Failure> {
     let file = opened.map(File::from).map_err(|error| unread(path, &error.into()))?;
     let found = file.metadata().map_err(|error| unread(path, &error))?;
     if found.is_dir() {
-        return Err(Failure::new(Class::NotFound, format!("`{}` is a folder", path.display()))
+        return Err(Failure::new(Class::NotFound, format!("{} is a folder", shown(path)))
             .hint("name the file in it"));
     }
     let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
     Ok((file, found))
 }
 
+/// Somebody may name a URL where a file is wanted.
+fn shown(path: &Path) -> String {
+    super::sources::shown(&path.display().to_string())
+}
+
 fn unread(path: &Path, error: &std::io::Error) -> Failure {
     match error.kind() {
         std::io::ErrorKind::NotFound => {
-            Failure::new(Class::NotFound, format!("there is no file `{}`", path.display()))
+            Failure::new(Class::NotFound, format!("there is no file {}", shown(path)))
                 .hint("check its name")
         }
-        _ => Failure::new(Class::State, format!("`{}` cannot be read: {error}", path.display()))
+        _ => Failure::new(Class::State, format!("{} cannot be read: {error}", shown(path)))
             .hint("check its permissions, and the disk"),
     }
 }

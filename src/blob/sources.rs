@@ -1,7 +1,7 @@
 //! What lies beside a file, wherever the user says that it does: a path, an https URL, a variable,
 //! or the signature itself.
 
-use crate::class::{Class, Failure};
+use crate::class::{self, Class, Failure};
 use crate::config::{Location, Trusted, read_file};
 use crate::limits;
 use crate::session::Session;
@@ -119,11 +119,11 @@ pub(super) async fn fetch(session: &Session, place: &str, cap: u64) -> Result<Ve
         }
         Some(_) => session.client().download(place, cap).await,
         None if !Path::new(place).exists() => {
-            Err(Failure::new(Class::NotFound, format!("there is no file `{place}`"))
+            Err(Failure::new(Class::NotFound, format!("there is no file {}", shown(place)))
                 .hint("download it from where the file came from; it lies beside it there"))
         }
         None if Path::new(place).metadata().is_ok_and(|found| found.len() > cap) => {
-            Err(Failure::new(Class::Limit, format!("`{place}` is larger than {cap} bytes")))
+            Err(Failure::new(Class::Limit, format!("{} is larger than {cap} bytes", shown(place))))
         }
         None => {
             read_file(Path::new(place), cap, Trusted::Anyone, Class::State).map_err(|failure| {
@@ -133,13 +133,7 @@ pub(super) async fn fetch(session: &Session, place: &str, cap: u64) -> Result<Ve
     }
 }
 
-/// A URL may hold a password or a token.
+/// Returns a place, quoted, without what may be secret in it.
 pub(super) fn shown(place: &str) -> String {
-    match place.split_once("://") {
-        Some((scheme, rest)) => {
-            let rest = rest.split(['?', '#']).next().unwrap_or(rest);
-            format!("`{scheme}://{}`", rest.rsplit_once('@').map_or(rest, |(_, host)| host))
-        }
-        None => format!("`{place}`"),
-    }
+    format!("`{}`", class::shown(place))
 }

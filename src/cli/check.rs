@@ -3,7 +3,7 @@
 use super::arguments::Check;
 use super::images::{http, severity, signature};
 use super::{Outcome, Streams};
-use crate::class::{Failure, counted};
+use crate::class::{Failure, counted, shown};
 use crate::config::Environment;
 use crate::policy::{Applies, Decision, Evidence, PlaceAnswer, PlaceReport, SignatureReport};
 use crate::session::{Options, Session};
@@ -72,7 +72,7 @@ fn refusal(result: &Result<Checked, Failure>) -> Option<&Failure> {
 
 /// Returns the lines about one image: first the verdict, last the way out.
 fn explain(image: &str, result: &Result<Checked, Failure>) -> Vec<String> {
-    let mut lines = vec![format!("{}  {image}", word(result))];
+    let mut lines = vec![format!("{}  {}", word(result), shown(image))];
     if let Ok(checked) = result {
         lines.push(format!("  applies: {}", rule(checked)));
         if let Some(evidence) = &checked.evidence {
@@ -151,7 +151,7 @@ fn report(report: &SignatureReport) -> String {
 }
 
 fn document(image: &str, result: &Result<Checked, Failure>) -> Value {
-    let mut document = json!({"image": image, "verdict": word(result).to_ascii_lowercase()});
+    let mut document = json!({"image": shown(image), "verdict": word(result).to_ascii_lowercase()});
     let mut add = |key: &str, value: Value| {
         if let Some(object) = document.as_object_mut() {
             object.insert(key.to_owned(), value);

@@ -4,7 +4,7 @@
 
 use super::arguments::{Triangulate, Verify};
 use super::{Outcome, Streams};
-use crate::class::{Class, Failure, printable};
+use crate::class::{Class, Failure, printable, shown};
 use crate::config::{Environment, Location};
 use crate::name::{Reference, Tag};
 use crate::session::{Options, Session};
@@ -63,9 +63,11 @@ pub(super) fn verify(
     for (image, result) in &images {
         match result {
             Ok(verified) => show(image, verified, command, streams)?,
-            Err(failure) if images.len() > 1 => {
-                streams.note_lines(format!("error: {}: {}", printable(image), failure.text()))
-            }
+            Err(failure) if images.len() > 1 => streams.note_lines(format!(
+                "error: {}: {}",
+                printable(&shown(image)),
+                failure.text()
+            )),
             Err(_) => {}
         }
     }
@@ -130,7 +132,7 @@ fn document(image: &str, result: &Result<Provisional, Failure>) -> Value {
             "signatures": verified.signatures().map(|found| signature(found, image)).collect::<Vec<_>>(),
             "notices": verified.notices().iter().map(|notice| &notice.text).collect::<Vec<_>>(),
         }),
-        Err(failure) => json!({"image": image, "verified": false, "error": failure.json()}),
+        Err(failure) => json!({"image": shown(image), "verified": false, "error": failure.json()}),
     }
 }
 

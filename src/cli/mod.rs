@@ -23,7 +23,7 @@ mod spelling;
 pub use arguments::{Arguments, Command};
 pub use output::Streams;
 
-use crate::class::{Class, Failure, holds_key};
+use crate::class::{Class, Failure, holds_key, without_users};
 use crate::config::{Environment, VARIABLES};
 use crate::event::Event;
 use crate::session;
@@ -47,7 +47,7 @@ pub fn run(arguments: &[OsString], environment: &Environment, streams: &mut Stre
         Err(error) => {
             // clap's own text and exit codes: 0 for help, 2 for a mistake.
             if error.use_stderr() {
-                streams.note_lines(error.to_string().trim_end());
+                streams.note_lines(without_users(error.to_string().trim_end()));
             } else {
                 let _ = streams.own(error.to_string().as_bytes());
             }

@@ -1,6 +1,6 @@
 //! Files that the user named, read under a cap, from one descriptor that was checked before.
 
-use crate::class::{Class, Failure};
+use crate::class::{Class, Failure, shown};
 use crate::store::{Owners, check_way};
 use rustix::fs::{Mode, OFlags};
 use std::fs::{File, Metadata};
@@ -31,7 +31,8 @@ pub fn read_file(
     trusted: Trusted,
     class: Class,
 ) -> Result<Vec<u8>, Failure> {
-    let failed = |what: String| Failure::new(class, format!("`{}` {what}", path.display()));
+    let name = shown(&path.display().to_string());
+    let failed = |what: String| Failure::new(class, format!("`{name}` {what}"));
     // O_NONBLOCK: a FIFO must not make an event wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty())

@@ -5,7 +5,7 @@
 
 use super::environment::Environment;
 use super::files::{Trusted, read_file};
-use crate::class::{Class, Failure, holds_key};
+use crate::class::{Class, Failure, holds_key, shown};
 use crate::limits;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -49,7 +49,7 @@ impl Location {
             Some(("https", _)) => Ok(Self(Place::Url(text.to_owned()))),
             Some(("http", _)) => Err(refused(&format!(
                 "is `{}`, which could be replaced on its way; expected `https://`",
-                shown_url(text)
+                shown(text)
             ))),
             Some((scheme, _)) => {
                 let known = scheme.len() <= 16 && scheme.bytes().all(|c| c.is_ascii_alphanumeric());
@@ -114,11 +114,19 @@ impl Location {
     }
 }
 
-/// Whether a text is the body of a key: base64 or hexadecimal, and so long. A path has a dot in it
-/// or begins with a slash; one that does not can be written with `./` in front.
+/// Whether a text holds the body of a key: so many symbols of base64, in either alphabet, or of
+/// hexadecimal, with blanks and ends of lines between them or not. A path has a dot in it or begins
+/// with a slash; one that does not can be written with `./` in front. A URL is looked at by itself.
 fn is_body(text: &str) -> bool {
-    let symbol = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/' | b'=');
-    text.len() >= 64 && !text.starts_with('/') && text.bytes().all(symbol)
+    let symbol = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_');
+    if text.starts_with('/') || text.contains('.') || text.contains("://") {
+        return false;
+    }
+    let mut run = 0;
+    text.chars().filter(|c| !c.is_whitespace()).any(|c| {
+        run = if symbol(c) { run + 1 } else { 0 };
+        run >= 64
+    })
 }
 
 /// Whether a text can be the name of a variable (POSIX.1-2024, 8.1).
@@ -131,24 +139,12 @@ fn is_variable(name: &str) -> bool {
         && !is_body(name)
 }
 
-/// Returns a URL without what may be secret in it: user, password, query and fragment.
-fn shown_url(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return "...".to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (host, path) = rest.split_at(end);
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    match host.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://***@{host}{path}"),
-        None => format!("{scheme}://{host}{path}"),
-    }
-}
-
 impl std::fmt::Display for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.0 {
-            Place::File(path) => write!(f, "{}", path.display()),
+            Place::File(path) => f.write_str(&shown(&path.display().to_string())),
             Place::Variable(name) => write!(f, "env://{name}"),
-            Place::Url(url) => f.write_str(&shown_url(url)),
+            Place::Url(url) => f.write_str(&shown(url)),
         }
     }
 }
@@ -164,6 +160,13 @@ impl std::fmt::Debug for Place {
 mod tests {
     use super::*;
 
+    /// A text in pieces of ten.
+    fn spaced(text: &str, between: &str) -> String {
+        let pieces: Vec<&str> =
+            text.as_bytes().chunks(10).map(|piece| std::str::from_utf8(piece).unwrap()).collect();
+        pieces.join(between)
+    }
+
     #[test]
     fn what_is_not_a_location_is_refused_and_not_shown() {
         let body = "c2VjcmV0".repeat(12);
@@ -174,6 +177,15 @@ mod tests {
             format!("{body}\n"),
             body.clone(),
             hex.clone(),
+            spaced(&body, " "),
+            spaced(&hex, "  "),
+            spaced(&body, "\u{a0}"),
+            spaced(&body, "\u{2028}"),
+            spaced(&body, "-"),
+            spaced(&body, "_"),
+            format!("MIGH-_{}", spaced(&body, " ")),
+            format!("key: {body}"),
+            format!("'{}'", spaced(&body, " ")),
             format!("env://{body}"),
             format!("env://-----BEGIN {body}"),
             format!("env://a b{hex}"),
@@ -201,6 +213,7 @@ mod tests {
             ("https://a.example/k.pub", "https://a.example/k.pub"),
             ("https://u:p@a.example:1/k.pub?t=s#f", "https://***@a.example:1/k.pub"),
             ("https://u:p@a.example?t=s", "https://***@a.example"),
+            ("https:/u:p@a.example?t=s", "https:/***@a.example"),
         ] {
             let location = Location::parse("--key", text).unwrap();
             assert_eq!(location.to_string(), shown);

@@ -1,7 +1,7 @@
 //! References: a repository with a tag, a digest or both; and subjects, which are content.
 
 use super::{Digest, Repository};
-use crate::class::{Class, Failure};
+use crate::class::{Class, Failure, shown};
 use crate::limits;
 use std::fmt;
 use std::str::FromStr;
@@ -121,6 +121,7 @@ impl FromStr for Reference {
     /// is not valid.
     fn from_str(text: &str) -> Result<Self, Failure> {
         let bad = |why: &str| {
+            let text = shown(text);
             Failure::new(Class::Reference, format!("`{text}` is not the name of an image: {why}"))
         };
         if text.len() > limits::REFERENCE_BYTES {
@@ -132,7 +133,7 @@ impl FromStr for Reference {
         if let Some(c) = text.chars().find(|c| !c.is_ascii_graphic()) {
             return Err(bad(&format!("it has the character {}", c.escape_unicode())));
         }
-        if text.contains("://") {
+        if text.contains(":/") {
             return Err(bad("it has a scheme; expected only a name"));
         }
         let (name, digest) = match text.split_once('@') {
