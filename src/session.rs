@@ -22,8 +22,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
+mod child;
 mod roots;
 
+pub use child::run_to_end;
 pub use roots::describe_root;
 
 /// The policy of the system.

@@ -15,6 +15,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use luet_cosign::tree::{Expected, Limits, read_layer};
 use luet_cosign::trust::PrivateKey;
+use rustix::process::{Pid, Signal};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::OnceLock;
 use testkit::{PASSWORD, Plugin, Reply, Signature, TestRegistry, envelope, layer, unpack};
@@ -554,6 +556,11 @@ fn main() {
             println!("first: {}", plugin.as_ref().unwrap().display());
             continue;
         }
+        if event == "wait" {
+            println!("waiting");
+            std::io::stdin().read_line(&mut String::new()).unwrap();
+            continue;
+        }
         if event == "rename" {
             let (from, to) = payload.split_once(' ').unwrap();
             std::fs::rename(from, to).unwrap();
@@ -813,4 +820,45 @@ fn a_strict_run_takes_what_the_policy_allows_unsigned() {
     let text = shown(&output);
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("yip-1.0: installed; the policy lets it be unsigned"), "{text}");
+}
+
+/// Who stops a service or a container signals `run` alone. luet must not go on installing, which
+/// nobody would report.
+#[test]
+fn signals_that_would_end_a_run_end_luet() {
+    let (_registry, plugin) = env_world();
+    host(&plugin);
+    plugin.write("events", "wait x");
+    let end = |mut command: std::process::Command, signals: &[Signal]| {
+        let piped = std::process::Stdio::piped;
+        let mut run = command.stdin(piped()).stdout(piped()).spawn().unwrap();
+        // The host ends by itself when this is dropped, whatever the test comes to.
+        let held = run.stdin.take();
+        let mut output = BufReader::new(run.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("waiting") {
+            line.clear();
+            assert!(output.read_line(&mut line).unwrap() > 0);
+        }
+        for signal in signals {
+            rustix::process::kill_process(Pid::from_child(&run), *signal).unwrap();
+        }
+        let status = run.wait().unwrap();
+        assert_eq!(status.code(), Some(128 + signals.last().unwrap().as_raw()), "{status:?}");
+        // Nobody holds its other end any more: luet is gone.
+        output.read_to_string(&mut line).unwrap();
+        drop(held);
+        let runs = std::fs::read_dir(plugin.path("state").join("luet-cosign/runs")).unwrap();
+        assert_eq!(runs.count(), 0, "nothing is left");
+    };
+    for signal in [Signal::TERM, Signal::HUP] {
+        let mut command = plugin.raw();
+        command.args(["run", "--", "./luet", "install"]);
+        end(command, &[signal]);
+    }
+    // As `nohup` does it.
+    let mut ignoring = plugin.raw_of("sh");
+    let program = env!("CARGO_BIN_EXE_luet-cosign");
+    ignoring.args(["-c", "trap '' HUP; exec \"$@\"", "sh", program, "run", "./luet", "install"]);
+    end(ignoring, &[Signal::HUP, Signal::TERM]);
 }

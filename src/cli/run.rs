@@ -10,6 +10,7 @@ use super::arguments::Run as RunArguments;
 use super::{Outcome, Streams};
 use crate::class::{Class, Failure, counted};
 use crate::config::Environment;
+use crate::session;
 use crate::store::{Folder, Locations, Owners, Run, check_way};
 use crate::unpack::{Marks, RUN_VARIABLE, Report};
 use std::collections::BTreeSet;
@@ -64,11 +65,9 @@ pub(super) fn run(
     if let Some(marks) = &marks {
         luet_itself.env(RUN_VARIABLE, marks.value(command.strict));
     }
-    let mut child = luet_itself.spawn().map_err(|error| {
+    let status = session::run_to_end(&mut luet_itself)?.map_err(|error| {
         Failure::new(Class::Usage, format!("`{}` could not be run: {error}", luet.display()))
     })?;
-    let status =
-        child.wait().map_err(|error| Failure::new(Class::Internal, format!("luet: {error}")))?;
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     if code != 0 {
         return Ok(u8::try_from(code).unwrap_or(1));
