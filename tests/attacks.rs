@@ -415,6 +415,26 @@ fn no_command_shows_the_password_of_a_url_or_the_body_of_a_key() {
     }
 }
 
+/// Where the namespace maps nobody, every other user's files seem to be this user's own.
+#[test]
+fn where_the_user_namespace_does_not_map_root_it_is_said_and_a_variable_named() {
+    let (_, plugin) = env_world();
+    let public = plugin.path("a.pub").display().to_string();
+    let program = env!("CARGO_BIN_EXE_luet-cosign");
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new("unshare")
+            .args(["--user", "--", program, "public-key", "--key"])
+            .args(arguments)
+            .output();
+        output.ok().map(|output| String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    // Where namespaces are forbidden there is nothing to see.
+    let Some(text) = run(&[&public]).filter(|text| !text.contains("unshare")) else { return };
+    assert!(text.contains("does not map"), "{text}");
+    assert!(text.contains("env://VARIABLE"), "{text}");
+    assert!(!text.contains("/etc/luet") && !text.contains("chmod"), "{text}");
+}
+
 fn hides_canary(plugin: &Plugin, command: &[&str]) {
     let output = plugin.run(command);
     assert!(!output.status.success(), "{command:?}: {output:?}");

@@ -1,7 +1,7 @@
 //! Files that the user named, read under a cap, from one descriptor that was checked before.
 
 use crate::class::{Class, Failure, shown};
-use crate::store::{Owners, check_way};
+use crate::store::{Owners, UNMAPPED, check_way, is_unmapped};
 use rustix::fs::{Mode, OFlags};
 use std::fs::{File, Metadata};
 use std::io::Read as _;
@@ -42,17 +42,28 @@ pub fn read_file(
     if !found.is_file() {
         return Err(failed("is no plain file".to_owned()));
     }
-    check(&found, trusted)
-        .map_err(|why| failed(why).hint(format!("chmod go-w {}", path.display())))?;
+    // Who moves a file that an unmapped user owns has no better place for it.
+    let hint = |why: String, hint: String| match class {
+        _ if !why.contains(UNMAPPED) => failed(why).hint(hint),
+        Class::Secret => {
+            failed(why).hint("put the key into a variable and name that: `env://VARIABLE`")
+        }
+        _ => failed(why).hint("run it outside of this user namespace, or in one that maps root"),
+    };
+    check(&found, trusted).map_err(|refused| match refused {
+        Refused::Owner(why) => {
+            hint(why, format!("see that it holds what it should, then `chown root {name}`"))
+        }
+        Refused::Mode(why) => hint(why, format!("chmod go-w {name}")),
+    })?;
     let owners = match trusted {
         Trusted::Anyone => None,
         Trusted::NotOthers => Some(Owners::RootAndUser),
         Trusted::RootAlone => Some(Owners::Root),
     };
     if let Some(owners) = owners {
-        check_way(path, owners).map_err(|why| {
-            failed(why).hint("move it to a folder that nobody else can write, such as /etc/luet")
-        })?;
+        let folder = "move it to a folder that nobody else can write, such as /etc/luet";
+        check_way(path, owners).map_err(|why| hint(why, folder.to_owned()))?;
     }
     let mut bytes = Vec::new();
     file.take(limit + 1)
@@ -64,28 +75,40 @@ pub fn read_file(
     Ok(bytes)
 }
 
-fn check(found: &Metadata, trusted: Trusted) -> Result<(), String> {
+/// Why a file is not trusted: each has another way out.
+enum Refused {
+    Owner(String),
+    Mode(String),
+}
+
+fn check(found: &Metadata, trusted: Trusted) -> Result<(), Refused> {
     let mode = found.mode() & 0o7777;
     let user = rustix::process::geteuid().as_raw();
     match trusted {
         Trusted::Anyone => Ok(()),
+        Trusted::NotOthers | Trusted::RootAlone if is_unmapped(found.uid()) => {
+            Err(Refused::Owner(format!("belongs to {UNMAPPED}")))
+        }
         Trusted::NotOthers if mode & 0o002 != 0 => {
-            Err(format!("can be written by everybody (mode {mode:o})"))
+            Err(Refused::Mode(format!("can be written by everybody (mode {mode:o})")))
         }
-        Trusted::NotOthers if found.uid() != 0 && found.uid() != user => {
-            Err(format!("belongs to user {}, neither this one nor root", found.uid()))
-        }
+        Trusted::NotOthers if found.uid() != 0 && found.uid() != user => Err(Refused::Owner(
+            format!("belongs to user {}, neither this one nor root", found.uid()),
+        )),
         // Debian gives each user a group of that user alone; any other is others.
         Trusted::NotOthers
             if mode & 0o020 != 0 && found.gid() != rustix::process::getegid().as_raw() =>
         {
-            Err(format!("can be written by the group {} (mode {mode:o})", found.gid()))
+            Err(Refused::Mode(format!(
+                "can be written by the group {} (mode {mode:o})",
+                found.gid()
+            )))
         }
         Trusted::RootAlone if found.uid() != 0 => {
-            Err(format!("belongs to user {}; expected root", found.uid()))
+            Err(Refused::Owner(format!("belongs to user {}; expected root", found.uid())))
         }
         Trusted::RootAlone if mode & 0o022 != 0 => {
-            Err(format!("can be written by others than root (mode {mode:o})"))
+            Err(Refused::Mode(format!("can be written by others than root (mode {mode:o})")))
         }
         Trusted::NotOthers | Trusted::RootAlone => Ok(()),
     }
@@ -114,6 +137,29 @@ mod tests {
         assert_eq!(class(&path, Trusted::Anyone), None);
         mode(0o664);
         assert_eq!(class(&path, Trusted::RootAlone), Some(Class::Policy));
+    }
+
+    #[test]
+    fn who_owns_a_file_that_is_refused_is_told_to_change_the_owner() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("policy.yaml");
+        std::fs::write(&path, "x").unwrap();
+        let hint =
+            |trusted| read_file(&path, 10, trusted, Class::Policy).unwrap_err().own_hint().unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        for trusted in [Trusted::NotOthers, Trusted::RootAlone] {
+            assert_eq!(hint(trusted), format!("chmod go-w {}", path.display()));
+        }
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::os::unix::fs::lchown(&path, Some(4242), None).unwrap();
+        for trusted in [Trusted::NotOthers, Trusted::RootAlone] {
+            let hint = hint(trusted);
+            assert!(hint.contains(&format!("chown root {}", path.display())), "{hint}");
+            assert!(!hint.contains("chmod"), "{hint}");
+        }
     }
 
     #[test]

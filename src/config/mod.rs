@@ -15,7 +15,7 @@ pub use variables::{VARIABLES, Variable};
 
 use crate::class::{Class, Failure};
 use crate::limits;
-use crate::store::{Locations, Owners, check_way};
+use crate::store::{Locations, Owners, UNMAPPED, check_way};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -97,8 +97,12 @@ fn named(folder: PathBuf) -> Result<Locations, Failure> {
     }
     // What lies in it is looked at when it is opened.
     check_way(&folder.join(RUNS), Owners::RootAndUser).map_err(|why| {
-        Failure::new(Class::State, format!("{STATE}: `{shown}` {why}"))
-            .hint("name a folder of this user's own, and in folders that nobody else can write")
+        let hint = if why.contains(UNMAPPED) {
+            "run it outside of this user namespace, or in one that maps root"
+        } else {
+            "name a folder of this user's own, and in folders that nobody else can write"
+        };
+        Failure::new(Class::State, format!("{STATE}: `{shown}` {why}")).hint(hint)
     })?;
     Ok(Locations { runs: vec![folder.join(RUNS)], state: vec![folder] })
 }

@@ -15,7 +15,7 @@ pub use folder::{Folder, Lock};
 pub use handoff::{Grounds, Handoff, Handoffs, Verified};
 pub use memory::{FirstSigner, Known, Memory, Seen, Signer, SignerKey, Signers, Source};
 pub use run::Run;
-pub use way::{Owners, check_shared, check_way};
+pub use way::{Owners, UNMAPPED, check_shared, check_way, is_unmapped};
 
 use std::path::{Path, PathBuf};
 

@@ -12,6 +12,8 @@ use std::path::{Component, Path, PathBuf};
 
 /// Links that are followed on the way to one file (path_resolution(7)).
 const MAX_LINKS: usize = 40;
+/// What an owner is called of whom nothing is known.
+pub const UNMAPPED: &str = "a user that is not mapped: this user namespace does not map root";
 /// Parts of a path, those of links included.
 const MAX_PARTS: usize = 4096;
 
@@ -48,7 +50,9 @@ pub enum Owners {
 
 impl Owners {
     fn contain(self, user: u32) -> bool {
-        user == 0 || (self == Self::RootAndUser && user == rustix::process::geteuid().as_raw())
+        let own = self == Self::RootAndUser && user == rustix::process::geteuid().as_raw();
+        // Where this user is not mapped, everybody's files seem to be its own.
+        user == 0 || (own && !is_unmapped(user))
     }
 
     /// Whether anybody else can rename and replace what lies in a folder.
@@ -123,6 +127,9 @@ pub fn check_way(path: &Path, owners: Owners) -> Result<(), String> {
 
 fn check_folder(path: &Path, folder: &Metadata, owners: Owners) -> Result<(), String> {
     if !owners.contain(folder.uid()) {
+        if is_unmapped(folder.uid()) {
+            return Err(format!("lies in `{}` of {UNMAPPED}", path.display()));
+        }
         return Err(format!("lies in `{}` of user {}", path.display(), folder.uid()));
     }
     if owners.share(folder) && folder.mode() & 0o1000 == 0 {
@@ -133,6 +140,26 @@ fn check_folder(path: &Path, folder: &Metadata, owners: Owners) -> Result<(), St
         ));
     }
     Ok(())
+}
+
+/// Whether an owner is nobody in particular: in a user namespace the kernel shows each user that
+/// is not mapped, root or anybody, as one and the same (user_namespaces(7)).
+#[must_use]
+pub fn is_unmapped(user: u32) -> bool {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let overflow = read("/proc/sys/fs/overflowuid").and_then(|text| text.trim().parse().ok());
+    // Without /proc nothing is known, and the owner is taken as it is shown.
+    overflow == Some(user) && read("/proc/self/uid_map").is_some_and(|map| !maps(&map, user))
+}
+
+/// Whether a `uid_map` has this user.
+fn maps(map: &str, user: u32) -> bool {
+    let mut ranges = map.lines().map(|line| {
+        let mut numbers = line.split_whitespace().map(|number| number.parse::<u64>().ok());
+        let (first, _, count) = (numbers.next()??, numbers.next()??, numbers.next()??);
+        Some(first..first.saturating_add(count))
+    });
+    ranges.any(|range| range.is_some_and(|range| range.contains(&user.into())))
 }
 
 /// The parts of a path in order. `..` is a part, for behind a link it leads elsewhere than the text
@@ -177,6 +204,21 @@ mod tests {
         assert!(good(&deep.join("missing/state")), "as far as it goes");
         mode(&deep, 0o777);
         assert!(!good(&deep.join("missing/state")));
+    }
+
+    #[test]
+    fn a_user_is_mapped_where_a_range_has_it() {
+        for (map, mapped) in [
+            ("         0          0 4294967295\n", true),
+            ("0 1000 1\n", false),
+            ("0 1000 1\n1 100000 65535\n", true),
+            ("0 1000 1\n1 100000 65533\n", false),
+            ("65534 1000 1", true),
+            ("", false),
+            ("0 0", false),
+        ] {
+            assert_eq!(maps(map, 65534), mapped, "{map}");
+        }
     }
 
     #[test]
