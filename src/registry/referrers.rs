@@ -173,8 +173,11 @@ impl Session {
             let page = match self.page(&call, subject, role, seen.is_empty()).await {
                 Ok(Page::There(page)) => page,
                 Ok(Page::NoApi(absence)) => return Ok(Pages::NoApi(absence)),
-                // What is too large is a list that goes on, and no reason to forget what was read.
-                Err(failure) if failure.class() == Class::Limit => return cut(filtered, failure),
+                // What is too large is a list that goes on, and no reason to forget what was read. A
+                // first page that is has not said whether it would be filtered.
+                Err(failure) if failure.class() == Class::Limit => {
+                    return cut(filtered && !seen.is_empty(), failure);
+                }
                 Err(failure) => return Err(failure),
             };
             filtered &= page.filtered;
