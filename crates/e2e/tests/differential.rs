@@ -28,7 +28,6 @@ use luet_cosign::wire::{Bundle, BundleSource, Signatures};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use testkit::sigstore::{
@@ -713,15 +712,8 @@ const CHANGES: &[(&str, Change)] = &[
     (
         "root: something has ended",
         Then(|served, world, chance| {
-            let what = [
-                "/tlogs/0/publicKey",
-                "/tlogs/1/publicKey",
-                "/ctlogs/0/publicKey",
-                "/certificateAuthorities/0",
-                "/timestampAuthorities/0",
-            ];
             let end = an_hour_ago(world) + chance.shift();
-            if let Some(value) = served.root.pointer_mut(chance.one(&what)) {
+            if let Some(value) = served.root.pointer_mut(chance.one(WINDOWED)) {
                 value["validFor"]["end"] = json!(end.to_string());
             }
         }),
@@ -729,15 +721,8 @@ const CHANGES: &[(&str, Change)] = &[
     (
         "root: something begins later",
         Then(|served, world, chance| {
-            let what = [
-                "/tlogs/0/publicKey",
-                "/tlogs/1/publicKey",
-                "/ctlogs/0/publicKey",
-                "/certificateAuthorities/0",
-                "/timestampAuthorities/0",
-            ];
             let start = an_hour_ago(world) + chance.shift();
-            if let Some(value) = served.root.pointer_mut(chance.one(&what)) {
+            if let Some(value) = served.root.pointer_mut(chance.one(WINDOWED)) {
                 value["validFor"]["start"] = json!(start.to_string());
             }
         }),
@@ -765,6 +750,15 @@ const CHANGES: &[(&str, Change)] = &[
             }
         }),
     ),
+];
+
+/// What counts for a time only, in a trusted root.
+const WINDOWED: &[&str] = &[
+    "/tlogs/0/publicKey",
+    "/tlogs/1/publicKey",
+    "/ctlogs/0/publicKey",
+    "/certificateAuthorities/0",
+    "/timestampAuthorities/0",
 ];
 
 /// The material of a bundle, unless something else was made of it already.
@@ -985,8 +979,7 @@ struct Judge {
 
 impl Judge {
     fn start() -> Self {
-        let program = build();
-        let mut child = Command::new(program)
+        let mut child = Command::new(e2e::go::program("judge"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -1016,24 +1009,6 @@ impl Drop for Judge {
         drop(self.questions.take());
         let _ = self.child.wait();
     }
-}
-
-/// Builds the judge, which Go does only where something changed.
-fn build() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("judge");
-    let status = Command::new("go")
-        .args(["build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o"])
-        .arg(&program)
-        .arg(".")
-        .current_dir(here.join("go/judge"))
-        .env("GOTOOLCHAIN", "local")
-        .env("GOFLAGS", "-mod=readonly")
-        .env("CGO_ENABLED", "0")
-        .status()
-        .expect("Go is there (1.26 or newer)");
-    assert!(status.success(), "the judge was not built");
-    program
 }
 
 fn number(variable: &str) -> Option<u64> {
