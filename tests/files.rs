@@ -30,6 +30,8 @@ mod lists;
 mod log;
 #[path = "files/mutation.rs"]
 mod mutation;
+#[path = "files/policies.rs"]
+mod policies;
 #[path = "files/refusals.rs"]
 mod refusals;
 #[path = "files/spellings.rs"]

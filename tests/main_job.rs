@@ -573,6 +573,93 @@ fn signatures_are_not_written_where_the_policy_would_not_look() {
     world.plugin.pre_push(&image).assert_silent_success();
 }
 
+/// What is pushed is public, so the one thing left to do is to sign it: a policy and the keys to
+/// verify by have no say in that.
+#[test]
+fn what_is_pushed_is_signed_whatever_is_wrong_with_the_policy() {
+    let mut world = world();
+    let image = world.image(REPO, "yip-1.0");
+    let gone = world.plugin.path("gone").display().to_string();
+    let mistyped = world.plugin.write("mistyped.yaml", "version: 1\n").display().to_string();
+    for (variable, value, is_said) in [
+        ("LUET_COSIGN_POLICY", gone.as_str(), true),
+        ("LUET_COSIGN_POLICY", mistyped.as_str(), true),
+        ("COSIGN_PUBLIC_KEY_LOCATION", gone.as_str(), false),
+        ("COSIGN_PUBLIC_KEY_LOCATION", "https://localhost:1/acme.pub", false),
+        ("COSIGN_SKIP", "[", false),
+    ] {
+        world.plugin.set(variable, value);
+        let reply = world.sign("acme", REPO, "yip-1.0");
+        assert_eq!(reply.error, "", "{variable}={value}");
+        let said = reply.state.contains("warning: the policy file was not read");
+        assert_eq!(said, is_said, "{variable}={value}: {reply:?}");
+        world.plugin.set(variable, "");
+    }
+    assert!(world.signatures(REPO, &image).is_some());
+}
+
+#[test]
+fn a_failure_after_the_push_says_that_nothing_is_signed_wherever_it_happens() {
+    let mut world = world();
+    world.image(REPO, "yip-1.0");
+    for (variable, value) in [
+        ("LUET_COSIGN_SIGN", "nonsense"),
+        ("LUET_COSIGN_TIMEOUT", "nonsense"),
+        ("LUET_COSIGN_HTTP_REGISTRIES", "not/a/host"),
+        ("COSIGN_REPOSITORY", "Not A Name"),
+        ("COSIGN_DEBUG", "nonsense"),
+    ] {
+        world.plugin.set(variable, value);
+        let reply = world.sign("acme", REPO, "yip-1.0");
+        assert!(
+            reply.error.contains("is pushed and NOT signed: ")
+                && reply.error.contains("luet-cosign sign "),
+            "{variable}={value}: {reply:?}"
+        );
+        world.plugin.set(variable, "");
+    }
+}
+
+/// A signature that the policy would not accept is one that nobody can install by.
+#[test]
+fn an_image_is_not_pushed_whose_signer_the_policy_would_not_accept() {
+    let mut world = world();
+    let image = world.name(REPO, "a");
+    let as_signer = |world: &mut World, name: &str| {
+        let key = world.plugin.path(&format!("{name}.key")).display().to_string();
+        world.plugin.set("COSIGN_KEY_LOCATION", &key);
+        world.plugin.set("COSIGN_PASSWORD", PASSWORD);
+    };
+    let policy = |trust: &str| {
+        format!(
+            "version: 1\ndefaults: {{unmatched: deny}}\nsigners: {{acme: {{key: acme.pub}}, logged: {{key: stranger.pub, tlog: required}}}}\nrepositories:\n- {{name: r, scope: HOST/acme/packages, trust: {trust}}}\n"
+        )
+    };
+    // The environment names acme's key for verification.
+    as_signer(&mut world, "stranger");
+    let reply = world.plugin.pre_push(&image);
+    reply.assert_refused("policy");
+    assert!(reply.error.contains("would be signed by key "), "{reply:?}");
+    world.policy(&policy("[acme]"));
+    world.plugin.pre_push(&image).assert_refused("policy");
+    // We write no signature by a key into a log.
+    world.policy(&policy("[logged]"));
+    world.plugin.pre_push(&image).assert_refused("policy");
+    as_signer(&mut world, "acme");
+    for accepted in ["[acme]", "{all_of: [acme, logged]}"] {
+        world.policy(&policy(accepted));
+        world.plugin.pre_push(&image).assert_silent_success();
+        world.plugin.pre_push(&image).assert_silent_success();
+    }
+    for broken in [
+        "{unmatched: deny}",
+        "version: 1\ndefaults: {unmatched: deny}\nsigners: {acme: {key: gone.pub}}\nrepositories: [{name: r, scope: '*', trust: [acme]}]\n",
+    ] {
+        world.policy(broken);
+        world.plugin.pre_push(&image).assert_refused("policy");
+    }
+}
+
 #[test]
 fn build_caches_are_not_signed_unless_asked_for() {
     let world = world();

@@ -36,6 +36,8 @@ mod matching;
 mod memory;
 #[path = "policy/option.rs"]
 mod option;
+#[path = "policy/prospects.rs"]
+mod prospects;
 #[path = "policy/refusals.rs"]
 mod refusals;
 #[path = "policy/support.rs"]

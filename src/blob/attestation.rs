@@ -9,7 +9,7 @@ use super::sources;
 use super::{Wanted, certify, unasked};
 use crate::class::{Class, Failure};
 use crate::limits;
-use crate::session::Session;
+use crate::session::Connections;
 use crate::trust::{Attestation, AttestedFile, Certificate, Message, Needs, PredicateType};
 use crate::wire::{self, Content, FileSignature};
 
@@ -56,8 +56,8 @@ impl AttestationAnswer {
 }
 
 /// Whether a bundle holds an attestation, rather than a signature. What cannot be read does not.
-pub async fn holds_attestation(session: &Session, bundle: &str) -> bool {
-    let Ok(bytes) = sources::fetch(session, bundle, limits::BUNDLE_BYTES).await else {
+pub async fn holds_attestation(connections: &Connections, bundle: &str) -> bool {
+    let Ok(bytes) = sources::fetch(connections, bundle, limits::BUNDLE_BYTES).await else {
         return false;
     };
     let Ok(FileSignature::Bundle(bundle)) = wire::read_bundle(&bytes) else { return false };
@@ -78,14 +78,14 @@ enum Held {
 /// `identity`, `binding`, `time`, `tlog`, `malformed`, `unsupported`. `limit`: there are more than
 /// are read. `not-found`, `net`, `state`: something could not be read.
 pub async fn verify_attestation(
-    session: &Session,
+    connections: &Connections,
     subject: &Subject,
     request: &AttestationRequest,
     progress: &Progress<'_>,
 ) -> Result<AttestationAnswer, Failure> {
     // (1) What lies beside the file; it says what of the file has to be known.
     let place = &request.bundle;
-    let bytes = sources::fetch(session, place, limits::ATTESTATIONS_BYTES).await?;
+    let bytes = sources::fetch(connections, place, limits::ATTESTATIONS_BYTES).await?;
     let found =
         wire::read_attestations(&bytes).map_err(|failure| failure.within(sources::shown(place)))?;
     drop(bytes);
@@ -102,14 +102,14 @@ pub async fn verify_attestation(
         });
     // (2) The file, once. It takes as long as it takes.
     let message = {
-        let _pause = session.client().pause();
-        subject.read(needs, progress, session.environment().deadline()?)?
+        let _pause = connections.client().pause();
+        subject.read(needs, progress, connections.environment().deadline()?)?
     };
     // (3) Each for itself: a broken one says nothing about the next.
     let (mut files, mut stranger, mut others) = (Vec::new(), None, Vec::new());
     for candidate in candidates {
         let held = match &candidate {
-            Ok(attestation) => check(session, attestation, &message, request).await,
+            Ok(attestation) => check(connections, attestation, &message, request).await,
             Err(failure) => Err(failure.clone()),
         };
         match held {
@@ -128,7 +128,7 @@ pub async fn verify_attestation(
 }
 
 async fn check(
-    session: &Session,
+    connections: &Connections,
     attestation: &Attestation,
     message: &Message,
     request: &AttestationRequest,
@@ -139,9 +139,10 @@ async fn check(
         return Ok(Held::Attested(Box::new(attested)));
     }
     attestation.check_made(message, wanted)?;
-    let signed =
-        certify(session, |root, sct| root.certify_attestation(attestation, message, wanted, sct))
-            .await?;
+    let signed = certify(connections, |root, sct| {
+        root.certify_attestation(attestation, message, wanted, sct)
+    })
+    .await?;
     match &request.wanted {
         Wanted::Identity(identity) => {
             signed.by(identity).map(|file| Held::Attested(Box::new(file)))

@@ -9,7 +9,7 @@ use super::{Request, certify};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::Digest;
-use crate::session::Session;
+use crate::session::Connections;
 pub use crate::sigstore::EntryName;
 use crate::sigstore::Rekor;
 use crate::store::Folder;
@@ -18,13 +18,13 @@ use crate::wire::{Detached, FileSignature, LogAnswer, hashedrekord, leaf_hash};
 
 /// The log, for one file.
 pub(super) struct Log<'a> {
-    session: &'a Session,
+    connections: &'a Connections,
     request: &'a Request,
 }
 
 impl<'a> Log<'a> {
-    pub(super) fn new(session: &'a Session, request: &'a Request) -> Self {
-        Self { session, request }
+    pub(super) fn new(connections: &'a Connections, request: &'a Request) -> Self {
+        Self { connections, request }
     }
 
     /// Checks a signature by a certificate with the log's entry: the one that is kept here, or else
@@ -40,19 +40,22 @@ impl<'a> Log<'a> {
         // What the signature is over is what a log writes down of the file.
         let body = hashedrekord(&signed_digest(detached, message)?, &detached.signature, leaf);
         let name = leaf_hash(&body);
-        let folder = kept(self.session);
+        let folder = kept(self.connections);
         if let Some(answer) = folder.as_ref().and_then(|folder| recall(folder, &name)) {
             let with_entry = Detached { entry: Some(answer.logged), ..detached.clone() };
             if let Ok(signed) = self.judge(with_entry, message).await {
                 return Ok(signed);
             }
         }
-        if self.request.offline || self.session.is_offline() {
+        if self.request.offline || self.connections.is_offline() {
             return self.judge(detached.clone(), message).await;
         }
-        let url =
-            self.request.log.as_deref().or(self.session.environment().text("COSIGN_REKOR_URL")?);
-        let rekor = Rekor::new(self.session.client(), url);
+        let url = self
+            .request
+            .log
+            .as_deref()
+            .or(self.connections.environment().text("COSIGN_REKOR_URL")?);
+        let rekor = Rekor::new(self.connections.client(), url);
         let answer = rekor
             .find(&body)
             .await
@@ -72,13 +75,13 @@ impl<'a> Log<'a> {
 
     async fn judge(&self, detached: Detached, message: &Message) -> Result<SignedFile, Failure> {
         let signature = FileSignature::Detached(detached);
-        certify(self.session, |root, sct| root.certify_file(&signature, message, sct)).await
+        certify(self.connections, |root, sct| root.certify_file(&signature, message, sct)).await
     }
 }
 
 /// Returns where entries are kept. Where that is nowhere, the log is asked again.
-fn kept(session: &Session) -> Option<Folder> {
-    Folder::first_of(&session.locations().state).ok()?.within("log").ok()
+fn kept(connections: &Connections) -> Option<Folder> {
+    Folder::first_of(&connections.locations().state).ok()?.within("log").ok()
 }
 
 fn recall(folder: &Folder, name: &Digest) -> Option<LogAnswer> {
@@ -101,22 +104,22 @@ fn keep(folder: &Folder, name: &Digest, answer: &LogAnswer) {
 /// `not-found`: there is none. `tlog`: it does not hold, or the log is none that the trusted root
 /// knows. `net`: no answer.
 pub async fn print_entry(
-    session: &Session,
+    connections: &Connections,
     name: &EntryName,
     url: Option<&str>,
 ) -> Result<VerifiedEntry, Failure> {
-    let url = url.or(session.environment().text("COSIGN_REKOR_URL")?);
-    if session.is_offline() {
+    let url = url.or(connections.environment().text("COSIGN_REKOR_URL")?);
+    if connections.is_offline() {
         return Err(Failure::new(
             Class::Net,
             "the log is on the network, and LUET_COSIGN_OFFLINE is set",
         )
         .hint("unset LUET_COSIGN_OFFLINE"));
     }
-    let answer = Rekor::new(session.client(), url).get(name).await?;
+    let answer = Rekor::new(connections.client(), url).get(name).await?;
     let check = async || {
-        let roots = session.roots().load([None]).await;
+        let roots = connections.roots().load([None]).await;
         roots.get(None).map_err(Rejected::from)?.check_answer(&answer)
     };
-    session.roots().judge(check).await
+    connections.roots().judge(check).await
 }

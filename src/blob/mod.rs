@@ -20,7 +20,7 @@ pub use sources::Sources;
 pub use sums::{Listed, check_sums};
 
 use crate::class::{Class, Failure};
-use crate::session::Session;
+use crate::session::Connections;
 use crate::trust::{
     self, Certificate, CertificateLog, Identity, PublicKey, Rejected, TrustedRoot, VerifiedFile,
     check_claimed, check_made,
@@ -82,23 +82,23 @@ impl Answer {
 /// is no such file. `net`: the log, or what lies behind a URL, could not be had. `secret`,
 /// `trustroot`, `limit`, `usage`.
 pub async fn verify(
-    session: &Session,
+    connections: &Connections,
     subject: &Subject,
     sources: &Sources,
     request: &Request,
     progress: &Progress<'_>,
 ) -> Result<Answer, Failure> {
-    session.client().watch();
+    connections.client().watch();
     // (1) What lies beside the file; it says what of the file has to be known.
-    let signature = sources.load(session).await?;
+    let signature = sources.load(connections).await?;
     let needs = match &request.wanted {
         Wanted::Key(key) => trust::needs(&signature, Some(key)),
         _ => trust::needs(&signature, None),
     };
     // (2) The file, once. It takes as long as it takes.
     let message = {
-        let _pause = session.client().pause();
-        subject.read(needs, progress, session.environment().deadline()?)?
+        let _pause = connections.client().pause();
+        subject.read(needs, progress, connections.environment().deadline()?)?
     };
     // (3) By a key that is all there is to check.
     if let Wanted::Key(key) = &request.wanted {
@@ -111,9 +111,9 @@ pub async fn verify(
             if let Wanted::Identity(identity) = &request.wanted {
                 check_claimed(&signature, identity)?;
             }
-            Log::new(session, request).certify(detached, &message).await?
+            Log::new(connections, request).certify(detached, &message).await?
         }
-        _ => certify(session, |root, sct| root.certify_file(&signature, &message, sct)).await?,
+        _ => certify(connections, |root, sct| root.certify_file(&signature, &message, sct)).await?,
     };
     // (5) Who it was, now that it is proven.
     match &request.wanted {
@@ -126,14 +126,14 @@ pub async fn verify(
 /// Checks a signature by the trusted root, and where that does not know an authority or log, once
 /// more by a newer one.
 async fn certify<T>(
-    session: &Session,
+    connections: &Connections,
     judge: impl Fn(&TrustedRoot, CertificateLog) -> Result<T, Rejected>,
 ) -> Result<T, Failure> {
     let check = async || {
-        let roots = session.roots().load([None]).await;
-        judge(roots.get(None).map_err(Rejected::from)?, session.certificate_log())
+        let roots = connections.roots().load([None]).await;
+        judge(roots.get(None).map_err(Rejected::from)?, connections.certificate_log())
     };
-    session.roots().judge(check).await
+    connections.roots().judge(check).await
 }
 
 /// Returns the failure where it was not said whose signature counts. The front adds the command

@@ -4,7 +4,7 @@
 use crate::class::{self, Class, Failure};
 use crate::config::{Location, Trusted, read_file};
 use crate::limits;
-use crate::session::Session;
+use crate::session::Connections;
 use crate::wire::{self, Detached, FileSignature};
 use std::path::Path;
 
@@ -30,10 +30,10 @@ impl Sources {
     /// # Errors
     /// `usage`: too little or too much is named. `not-found`: a file is not there. `malformed`: it
     /// is not what it should be. `net`: it could not be fetched.
-    pub async fn load(&self, session: &Session) -> Result<FileSignature, Failure> {
+    pub async fn load(&self, connections: &Connections) -> Result<FileSignature, Failure> {
         let mut found = match &self.bundle {
             Some(place) => {
-                let bytes = fetch(session, place, limits::BUNDLE_BYTES).await?;
+                let bytes = fetch(connections, place, limits::BUNDLE_BYTES).await?;
                 match wire::read_bundle(&bytes).map_err(|failure| failure.within(shown(place)))? {
                     FileSignature::Detached(detached) => detached,
                     bundle @ FileSignature::Bundle(_)
@@ -59,16 +59,16 @@ impl Sources {
         // cosign's order: what is named by itself is taken before what the bundle has. The entry
         // must name it in any case.
         if let Some(place) = &self.signature {
-            found.signature = self.read_signature(session, place).await?;
+            found.signature = self.read_signature(connections, place).await?;
         }
         if let Some(place) = &self.certificate {
-            found.certificates = read_certificates(session, place).await?;
+            found.certificates = read_certificates(connections, place).await?;
         }
         if let Some(place) = &self.chain {
-            found.certificates.extend(read_certificates(session, place).await?);
+            found.certificates.extend(read_certificates(connections, place).await?);
         }
         if let Some(place) = &self.timestamp {
-            let bytes = fetch(session, place, limits::SIGNATURE_BYTES).await?;
+            let bytes = fetch(connections, place, limits::SIGNATURE_BYTES).await?;
             let text = String::from_utf8(bytes).map_err(|_| {
                 Failure::new(Class::Malformed, format!("{} is not UTF-8", shown(place)))
             })?;
@@ -81,13 +81,17 @@ impl Sources {
         }
     }
 
-    async fn read_signature(&self, session: &Session, place: &str) -> Result<Vec<u8>, Failure> {
+    async fn read_signature(
+        &self,
+        connections: &Connections,
+        place: &str,
+    ) -> Result<Vec<u8>, Failure> {
         // cosign takes the argument for the signature itself where it names no file.
         let itself = !place.contains("://") && !Path::new(place).exists();
         if itself && looks_like_base64(place) {
             return wire::read_signature(place.as_bytes());
         }
-        let bytes = fetch(session, place, limits::SIGNATURE_BYTES).await?;
+        let bytes = fetch(connections, place, limits::SIGNATURE_BYTES).await?;
         wire::read_signature(&bytes).map_err(|failure| failure.within(shown(place)))
     }
 }
@@ -101,23 +105,30 @@ fn looks_like_base64(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
 }
 
-async fn read_certificates(session: &Session, place: &str) -> Result<Vec<Vec<u8>>, Failure> {
-    let bytes = fetch(session, place, limits::SIGNATURE_BYTES).await?;
+async fn read_certificates(
+    connections: &Connections,
+    place: &str,
+) -> Result<Vec<Vec<u8>>, Failure> {
+    let bytes = fetch(connections, place, limits::SIGNATURE_BYTES).await?;
     wire::read_certificate_file(&bytes).map_err(|failure| failure.within(shown(place)))
 }
 
 /// Reads a path, `https://...` or `env://VAR`, of at most `cap` bytes.
-pub(super) async fn fetch(session: &Session, place: &str, cap: u64) -> Result<Vec<u8>, Failure> {
+pub(super) async fn fetch(
+    connections: &Connections,
+    place: &str,
+    cap: u64,
+) -> Result<Vec<u8>, Failure> {
     match place.split_once("://") {
         Some(("env", _)) => {
             let place = Location::parse("what lies beside the file", place)?;
             let name = place.variable().unwrap_or_default();
-            match session.environment().content(name)? {
+            match connections.environment().content(name)? {
                 Some(text) => Ok(text.as_bytes().to_vec()),
                 None => Err(Failure::new(Class::Usage, format!("the variable {name} is not set"))),
             }
         }
-        Some(_) => session.client().download(place, cap).await,
+        Some(_) => connections.client().download(place, cap).await,
         None if !Path::new(place).exists() => {
             Err(Failure::new(Class::NotFound, format!("there is no file {}", shown(place)))
                 .hint("download it from where the file came from; it lies beside it there"))

@@ -8,7 +8,7 @@ use crate::class::{Class, Failure};
 use crate::cores;
 use crate::limits;
 use crate::name::Digest;
-use crate::session::Session;
+use crate::session::Connections;
 use crate::trust::Needs;
 use std::num::NonZero;
 use std::path::{Component, Path, PathBuf};
@@ -104,13 +104,13 @@ impl Listed {
 /// whether it is what the list says.
 #[must_use]
 pub fn check_sums(
-    session: &Session,
+    connections: &Connections,
     list: &[Listed],
     folder: &Path,
     progress: &Progress<'_>,
 ) -> Vec<Result<(), Failure>> {
     // It takes as long as it takes.
-    let _pause = session.client().pause();
+    let _pause = connections.client().pause();
     cores::map(list, NonZero::<usize>::MIN, |listed| listed.check(folder, progress))
 }
 

@@ -10,7 +10,7 @@ use super::{Outcome, Streams};
 use crate::blob::{self, AttestationAnswer, AttestationRequest, Attested, Subject, Wanted};
 use crate::class::{Class, Failure, printable};
 use crate::config::Environment;
-use crate::session::Session;
+use crate::session::Connections;
 use crate::trust::{AttestedFile, Certificate, PredicateType};
 use serde_json::{Value, json};
 
@@ -27,19 +27,23 @@ pub(super) fn verify(
     if command.key.is_none() {
         warn(&command.identity, environment, streams)?;
     }
-    let attested = Session::run(environment, options(&command.identity), async |session| {
-        let wanted = wanted(command, session).await?;
-        let request = AttestationRequest { bundle: command.bundle.clone(), wanted, predicate_type };
-        let bar = Bar::new(size(&subject), !as_json);
-        let answer =
-            blob::verify_attestation(session, &subject, &request, &|bytes| bar.add(bytes)).await?;
-        match answer {
-            AttestationAnswer::Verified(attested) => Ok(attested),
-            AttestationAnswer::Unasked(certificate) => {
-                Err(blob::unasked(&certificate).hint(advice(&certificate, command, &file)))
+    let (attested, warning) =
+        Connections::run(environment, &options(&command.identity), async |connections| {
+            let wanted = wanted(command, connections).await?;
+            let request =
+                AttestationRequest { bundle: command.bundle.clone(), wanted, predicate_type };
+            let bar = Bar::new(size(&subject), !as_json);
+            let answer =
+                blob::verify_attestation(connections, &subject, &request, &|bytes| bar.add(bytes))
+                    .await?;
+            match answer {
+                AttestationAnswer::Verified(attested) => Ok((attested, connections.warning())),
+                AttestationAnswer::Unasked(certificate) => {
+                    Err(blob::unasked(&certificate).hint(advice(&certificate, command, &file)))
+                }
             }
-        }
-    })?;
+        })?;
+    warning.iter().filter(|_| command.key.is_none()).for_each(|warning| streams.note(warning));
     if as_json {
         streams.json(document(&file, &attested))?;
         return Ok(0);
@@ -89,11 +93,14 @@ fn file(command: &VerifyBlobAttestation) -> String {
     }
 }
 
-async fn wanted(command: &VerifyBlobAttestation, session: &Session) -> Result<Wanted, Failure> {
+async fn wanted(
+    command: &VerifyBlobAttestation,
+    connections: &Connections,
+) -> Result<Wanted, Failure> {
     if let Some(key) = &command.key {
-        return read_key(key, session).await.map(Wanted::Key);
+        return read_key(key, connections).await.map(Wanted::Key);
     }
-    let identity = identity(&command.identity, session.environment())?;
+    let identity = identity(&command.identity, connections.environment())?;
     Ok(identity.map_or(Wanted::Nobody, Wanted::Identity))
 }
 

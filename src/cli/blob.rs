@@ -12,7 +12,7 @@ use crate::blob::{
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Location};
 use crate::limits;
-use crate::session::{Options, Session, wanted_identity};
+use crate::session::{Connections, Options, wanted_identity};
 use crate::trust::{Certificate, Identity, PredicateType, PublicKey, VerifiedFile};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -37,16 +37,17 @@ pub(super) fn verify(
     if command.key.is_none() {
         warn(&command.identity, environment, streams)?;
     }
-    let (verified, files) =
-        Session::run(environment, options(&command.identity), async |session| {
-            let wanted = wanted(command, session).await?;
+    let (verified, files, warning) =
+        Connections::run(environment, &options(&command.identity), async |connections| {
+            let wanted = wanted(command, connections).await?;
             let request =
                 Request { wanted, log: command.rekor_url.clone(), offline: command.offline };
             let bar = Bar::new(size(&subject), !as_json);
-            let answer = blob::verify(session, &subject, &sources(command), &request, &|bytes| {
-                bar.add(bytes)
-            })
-            .await?;
+            let answer =
+                blob::verify(connections, &subject, &sources(command), &request, &|bytes| {
+                    bar.add(bytes)
+                })
+                .await?;
             let verified = match answer {
                 Answer::Verified(verified) => verified,
                 Answer::Unasked(certificate) => {
@@ -55,12 +56,14 @@ pub(super) fn verify(
             };
             let files = match (&command.all, &list) {
                 (Some(path), Some(bytes)) => {
-                    check_list(session, path, bytes, command.ignore_missing, !as_json)?
+                    check_list(connections, path, bytes, command.ignore_missing, !as_json)?
                 }
                 _ => Vec::new(),
             };
-            Ok((verified, files))
+            Ok((verified, files, connections.warning()))
         })?;
+    // Nothing of a policy concerns a file and a key.
+    warning.iter().filter(|_| command.key.is_none()).for_each(|warning| streams.note(warning));
     let worst = files.iter().find_map(|(_, result)| result.as_ref().err()).cloned();
     if as_json {
         let name = command
@@ -125,26 +128,26 @@ pub(super) fn size(subject: &Subject) -> u64 {
 }
 
 /// Returns whose signature counts: what the options say, else the variables that cosign reads too.
-async fn wanted(command: &VerifyBlob, session: &Session) -> Result<Wanted, Failure> {
+async fn wanted(command: &VerifyBlob, connections: &Connections) -> Result<Wanted, Failure> {
     if let Some(key) = &command.key {
-        return read_key(key, session).await.map(Wanted::Key);
+        return read_key(key, connections).await.map(Wanted::Key);
     }
-    if let Some(identity) = identity(&command.identity, session.environment())? {
+    if let Some(identity) = identity(&command.identity, connections.environment())? {
         return Ok(Wanted::Identity(identity));
     }
     // cosign 1 knew no identities; what is in the form that only later ones write was never
     // verified by it.
     let old = command.bundle.is_none() && command.certificate.is_some();
-    Ok(if old && session.environment().flag("COSIGN_EXPERIMENTAL")? {
+    Ok(if old && connections.environment().flag("COSIGN_EXPERIMENTAL")? {
         Wanted::Anybody
     } else {
         Wanted::Nobody
     })
 }
 
-pub(super) async fn read_key(key: &str, session: &Session) -> Result<PublicKey, Failure> {
+pub(super) async fn read_key(key: &str, connections: &Connections) -> Result<PublicKey, Failure> {
     let location = Location::parse("--key", key)?;
-    let pem = session.read_key(&location).await?;
+    let pem = connections.read_key(&location).await?;
     PublicKey::from_pem(&pem).map_err(|failure| failure.within(format!("`{location}`")))
 }
 
@@ -235,7 +238,7 @@ pub(super) fn quoted(word: &str) -> String {
 type Checked = Vec<(Listed, Result<(), Failure>)>;
 
 fn check_list(
-    session: &Session,
+    connections: &Connections,
     path: &Path,
     bytes: &[u8],
     ignore_missing: bool,
@@ -259,7 +262,7 @@ fn check_list(
         .map(|listed| listed.path(folder).metadata().map_or(0, |found| found.len()))
         .sum();
     let bar = Bar::new(total, show);
-    let results = blob::check_sums(session, &list, folder, &|bytes| bar.add(bytes));
+    let results = blob::check_sums(connections, &list, folder, &|bytes| bar.add(bytes));
     Ok(list.into_iter().zip(results).collect())
 }
 
@@ -309,9 +312,11 @@ pub(super) fn tlog(
         (None, index) => EntryName::Index(index.unwrap_or_default()),
     };
     let options = Options { trusted_root: trusted_root.clone(), ..Options::default() };
-    let entry = Session::run(environment, options, async |session| {
-        blob::print_entry(session, &name, rekor_url.as_deref()).await
+    let (entry, warning) = Connections::run(environment, &options, async |connections| {
+        let entry = blob::print_entry(connections, &name, rekor_url.as_deref()).await?;
+        Ok((entry, connections.warning()))
     })?;
+    warning.iter().for_each(|warning| streams.note(warning));
     if as_json {
         streams.json(entry.json())?;
     } else {
@@ -335,21 +340,22 @@ pub(super) fn conformance(
     }
     let subject: Subject = command.file.parse()?;
     let sources = Sources { bundle: Some(command.bundle.clone()), ..Sources::default() };
-    let answer = Session::run(environment, options(&command.identity), async |session| {
+    let answer = Connections::run(environment, &options(&command.identity), async |connections| {
         let wanted = match (&command.key, command.identity.identity()?) {
-            (Some(key), _) => Wanted::Key(read_key(key, session).await?),
+            (Some(key), _) => Wanted::Key(read_key(key, connections).await?),
             (None, Some(identity)) => Wanted::Identity(identity),
             (None, None) => Wanted::Nobody,
         };
         // The suite asks the same of both kinds; what comes of them stays apart.
-        if blob::holds_attestation(session, &command.bundle).await {
+        if blob::holds_attestation(connections, &command.bundle).await {
             let bundle = command.bundle.clone();
             let request = AttestationRequest { bundle, wanted, predicate_type: PredicateType::Any };
-            let attested = blob::verify_attestation(session, &subject, &request, &|_| {}).await?;
+            let attested =
+                blob::verify_attestation(connections, &subject, &request, &|_| {}).await?;
             return Ok(attestation::document(&command.file, &attested.verified()?));
         }
         let request = Request { wanted, log: None, offline: false };
-        let answer = blob::verify(session, &subject, &sources, &request, &|_| {}).await?;
+        let answer = blob::verify(connections, &subject, &sources, &request, &|_| {}).await?;
         Ok(document(&command.file, &answer.verified()?, &[]))
     })?;
     if as_json {

@@ -22,7 +22,7 @@ pub(super) fn check(
         http: http(&command.images, command.network.allow_http_registry)?,
         ..Options::default()
     };
-    let (all, inert, warnings) = Session::run(environment, options, async |session| {
+    let (all, inert, warnings) = Session::run(environment, &options, async |session| {
         let mut all = Vec::new();
         for image in &command.images {
             session.client().renew();

@@ -7,7 +7,7 @@ use super::{Outcome, Streams};
 use crate::class::{Class, Failure, printable, shown};
 use crate::config::{Environment, Location};
 use crate::name::{Reference, Tag};
-use crate::session::{Options, Session};
+use crate::session::{Connections, Machine, Options, Session};
 use crate::trust::{Authority, Identity, PublicKey, Requirements, VerifiedSignature};
 use crate::unpack::{self, Provisional};
 use serde_json::{Value, json};
@@ -27,27 +27,37 @@ pub(super) fn verify(
         certificate_log: command.identity.certificate_log(),
         ..Options::default()
     };
-    let asked = if command.key.is_some() { None } else { command.identity.identity()? };
-    for warning in asked.iter().flat_map(Identity::warnings) {
-        streams.note(format!("warning: {warning}"));
-    }
-    let by_policy = command.key.is_none() && asked.is_none();
-    let (images, warnings) = Session::run(environment, options, async |session| {
-        let authority = authority(command, session).await?;
-        let mut found: Vec<(String, Result<Provisional, Failure>)> = Vec::new();
-        for image in &command.images {
-            session.client().renew();
-            let result = match &authority {
-                Some((authority, option)) => {
-                    unpack::by_authority(session, image, authority, option, &requirements).await
-                }
-                None => unpack::by_policy(session, image, &requirements).await,
-            };
-            found.push((image.clone(), result));
+    let asked = match &command.key {
+        Some(key) => Some(Asked::Key(key)),
+        None => command.identity.identity()?.map(Asked::Identity),
+    };
+    if let Some(Asked::Identity(identity)) = &asked {
+        for warning in identity.warnings() {
+            streams.note(format!("warning: {warning}"));
         }
-        let warnings = if by_policy { session.loaded().open_expressions() } else { Vec::new() };
-        Ok((found, warnings))
-    })?;
+    }
+    let (images, warnings) = match asked {
+        Some(asked) => Connections::run(environment, &options, async |connections| {
+            let (authority, option) = asked.authority(connections).await?;
+            let mut found = Vec::new();
+            for image in &command.images {
+                connections.client().renew();
+                let result =
+                    unpack::by_authority(connections, image, &authority, &option, &requirements)
+                        .await;
+                found.push((image.clone(), result));
+            }
+            Ok((found, connections.warning().into_iter().collect()))
+        })?,
+        None => Session::run(environment, &options, async |session| {
+            let mut found = Vec::new();
+            for image in &command.images {
+                session.client().renew();
+                found.push((image.clone(), unpack::by_policy(session, image, &requirements).await));
+            }
+            Ok((found, session.loaded().open_expressions()))
+        })?,
+    };
     warnings.iter().for_each(|warning| streams.note(warning));
     let worst = images
         .iter()
@@ -167,14 +177,15 @@ pub(super) fn triangulate(
     };
     let digest = match reference.digest() {
         Some(digest) => *digest,
-        None => Session::run(environment, options, async |session| {
-            Ok(session.client().resolve(&reference).await?.digest)
+        None => Connections::run(environment, &options, async |connections| {
+            Ok(connections.client().resolve(&reference).await?.digest)
         })?,
     };
     let place = if command.kind == "digest" {
         format!("{}@{digest}", reference.repository().cosign_name())
     } else {
-        let repository = Session::signature_repository(environment)?
+        let repository = Machine::open(environment)?
+            .signature_repository()?
             .unwrap_or_else(|| reference.repository().clone());
         format!("{}:{}", repository.cosign_name(), Tag::of_signatures(&digest))
     };
@@ -213,23 +224,28 @@ pub(super) fn http(
         .collect()
 }
 
-/// Returns whom the options name, with the options as they are to be shown; none leaves it to the
-/// policy.
-async fn authority(
-    command: &Verify,
-    session: &Session,
-) -> Result<Option<(Authority, String)>, Failure> {
-    if let Some(key) = &command.key {
-        let location = Location::parse("--key", key)?;
-        let pem = session.read_key(&location).await?;
-        let key =
-            PublicKey::from_pem(&pem).map_err(|failure| failure.within(format!("`{location}`")))?;
-        return Ok(Some((
-            Authority::of_key(location.to_string(), key),
-            format!("--key {location}"),
-        )));
+/// Whom the options name.
+enum Asked<'a> {
+    Key(&'a str),
+    Identity(Identity),
+}
+
+impl Asked<'_> {
+    /// Returns whose signatures count, with the options as they are to be shown.
+    async fn authority(self, connections: &Connections) -> Result<(Authority, String), Failure> {
+        match self {
+            Self::Key(key) => {
+                let location = Location::parse("--key", key)?;
+                let pem = connections.read_key(&location).await?;
+                let key = PublicKey::from_pem(&pem)
+                    .map_err(|failure| failure.within(format!("`{location}`")))?;
+                let option = format!("--key {location}");
+                Ok((Authority::of_key(location.to_string(), key), option))
+            }
+            Self::Identity(identity) => {
+                let option = format!("--certificate-identity {identity}");
+                Ok((Authority::of_identity(identity), option))
+            }
+        }
     }
-    let Some(identity) = command.identity.identity()? else { return Ok(None) };
-    let option = format!("--certificate-identity {identity}");
-    Ok(Some((Authority::of_identity(identity), option)))
 }

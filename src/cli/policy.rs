@@ -56,7 +56,7 @@ fn explain(
 ) -> Outcome {
     let reference: Reference = image.parse()?;
     let options = Options { policy: path.map(Path::to_path_buf), ..Options::default() };
-    let explanation = Session::run(environment, options, async |session| {
+    let explanation = Session::run(environment, &options, async |session| {
         Ok(policy::explain(session.policy(), &reference, session.now()))
     })?;
     if as_json {

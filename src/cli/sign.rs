@@ -6,7 +6,7 @@ use super::{Outcome, Streams, prompt};
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Location, Trusted};
 use crate::push;
-use crate::session::{Options, Session};
+use crate::session::{Connections, Options};
 use crate::trust::PrivateKey;
 use serde_json::{Value, json};
 
@@ -46,18 +46,20 @@ pub(super) fn sign(
         http: http(&command.images, command.network.allow_http_registry)?,
         ..Options::default()
     };
-    let attached = Session::run(environment, options, async |session| {
+    let (attached, warning) = Connections::run(environment, &options, async |connections| {
         let mut all = Vec::new();
         for image in &command.images {
-            session.client().renew();
+            connections.client().renew();
             for attached in
-                push::sign(session, image, &key, &annotations, format, command.recursive).await?
+                push::sign(connections, image, &key, &annotations, format, command.recursive)
+                    .await?
             {
                 all.push((image.clone(), attached));
             }
         }
-        Ok(all)
+        Ok((all, connections.warning()))
     })?;
+    warning.iter().for_each(|warning| streams.note(warning));
     let mut documents: Vec<Value> = Vec::new();
     for (image, attached) in &attached {
         let digest = attached.signature.image();

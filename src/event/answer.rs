@@ -11,7 +11,6 @@ use serde_json::json;
 pub struct Answer {
     state: String,
     error: String,
-    log: String,
 }
 
 impl Answer {
@@ -44,17 +43,17 @@ impl Answer {
         )
     }
 
-    /// The answer of an event of pushing.
-    pub(super) fn pushed(pushed: &Pushed, debug: bool) -> Self {
+    /// The answer of an event of pushing. The warning is about this machine, not the image.
+    pub(super) fn pushed(pushed: &Pushed, warning: Option<String>, debug: bool) -> Self {
         Self::success(
-            pushed.notices().to_vec(),
+            pushed.notices().iter().cloned().chain(warning).collect(),
             if debug { pushed.summary() } else { String::new() },
         )
     }
 
     /// A refusal: the host prints it and stops.
     pub(super) fn refused(failure: &Failure) -> Self {
-        Self { state: String::new(), error: failure.text(), log: String::new() }
+        Self { state: String::new(), error: failure.text() }
     }
 
     /// `state` stays empty when all is well: the host prints two lines for each that is not.
@@ -63,19 +62,13 @@ impl Answer {
             notices.push(summary);
         }
         let notices: Vec<String> = notices.iter().map(|notice| printable(notice)).collect();
-        Self { state: notices.join("; "), error: String::new(), log: String::new() }
+        Self { state: notices.join("; "), error: String::new() }
     }
 
     /// Returns the one JSON object.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut answer = json!({"state": self.state, "data": "", "error": self.error});
-        if !self.log.is_empty()
-            && let Some(object) = answer.as_object_mut()
-        {
-            object.insert("log".to_owned(), json!(self.log));
-        }
-        answer.to_string()
+        json!({"state": self.state, "data": "", "error": self.error}).to_string()
     }
 }
 
@@ -88,6 +81,6 @@ fn summary(provisional: &Provisional) -> String {
             signature.authority(),
             signature.fingerprint().short()
         ),
-        None => format!("not verified: {:?}", provisional.grounds()),
+        None => format!("not verified: {}", provisional.grounds()),
     }
 }

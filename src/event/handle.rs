@@ -1,18 +1,19 @@
 //! The four events, each with its own kind of success.
 
 use super::answer::Answer;
-use super::envelope::Payload;
+use super::envelope::{Payload, Push};
 use crate::class::Failure;
 use crate::config::Environment;
-use crate::session::{Options, Session};
+use crate::session::{Connections, Options, Session};
 use crate::{push, unpack};
 
 pub(super) fn handle(payload: Payload, environment: &Environment) -> Result<Answer, Failure> {
-    let debug = environment.flag("COSIGN_DEBUG")?;
+    let debug = environment.flag("COSIGN_DEBUG");
     let options = Options { keep_keys: true, ..Options::default() };
     match payload {
         Payload::PreUnpack(event) => {
-            let (provisional, warnings) = Session::run(environment, options, async |session| {
+            let debug = debug?;
+            let (provisional, warnings) = Session::run(environment, &options, async |session| {
                 let outcome = unpack::before(session, &event.image, &event.dest).await;
                 let warnings = session.roots().warnings();
                 let provisional =
@@ -22,28 +23,41 @@ pub(super) fn handle(payload: Payload, environment: &Environment) -> Result<Answ
             Ok(Answer::provisional(&provisional, warnings, debug))
         }
         Payload::PostUnpack(event) => {
-            let unpacked = Session::run(environment, options, async |session| {
+            let debug = debug?;
+            let unpacked = Session::run(environment, &options, async |session| {
                 unpack::after(session, &event.image, &event.dest).await
             })?;
             Ok(Answer::unpacked(&unpacked, debug))
         }
         Payload::PrePush(event) => {
+            let debug = debug?;
             if let Some(pushed) = push::not_signed(event.build_cache, environment)? {
-                return Ok(Answer::pushed(&pushed, debug));
+                return Ok(Answer::pushed(&pushed, None, debug));
             }
-            let pushed = Session::run(environment, options, async |session| {
+            let pushed = Session::run(environment, &options, async |session| {
                 push::before(session, &event.image).await
             })?;
-            Ok(Answer::pushed(&pushed, debug))
+            Ok(Answer::pushed(&pushed, None, debug))
         }
-        Payload::PostPush(event) => {
-            if let Some(pushed) = push::not_signed(event.build_cache, environment)? {
-                return Ok(Answer::pushed(&pushed, debug));
-            }
-            let pushed = Session::run(environment, options, async |session| {
-                push::after(session, &event.image).await
-            })?;
-            Ok(Answer::pushed(&pushed, debug))
-        }
+        // The image is public already: whatever fails now, what is left to do must be said.
+        Payload::PostPush(event) => after_push(&event, &options, environment, debug)
+            .map_err(|failure| push::left_unsigned(&event.image, failure)),
     }
+}
+
+/// Signs without asking the policy: that decides what is verified, and was asked before the push.
+fn after_push(
+    event: &Push,
+    options: &Options,
+    environment: &Environment,
+    debug: Result<bool, Failure>,
+) -> Result<Answer, Failure> {
+    let debug = debug?;
+    if let Some(pushed) = push::not_signed(event.build_cache, environment)? {
+        return Ok(Answer::pushed(&pushed, None, debug));
+    }
+    Connections::run(environment, options, async |connections| {
+        let pushed = push::after(connections, &event.image).await?;
+        Ok(Answer::pushed(&pushed, connections.warning(), debug))
+    })
 }

@@ -23,6 +23,7 @@ use crate::class::{Class, Failure};
 use crate::name::{Digest, Reference, Subject};
 use crate::trust::{Recognition, SignerId, VerifiedSignature};
 use jiff::Timestamp;
+use std::fmt;
 
 /// The decision about an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,6 +199,19 @@ pub enum Grounds {
         /// The rule.
         rule: String,
     },
+}
+
+/// Which rule let it pass, and why, for people.
+impl fmt::Display for Grounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LocalFiles { rule } => write!(f, "{rule} lets images from files pass"),
+            Self::Signature { rule, .. } => write!(f, "signed, as {rule} asks"),
+            Self::Skipped { rule } => write!(f, "{rule} skips it"),
+            Self::Unmatched => f.write_str("no rule is about it, and `unmatched` lets it pass"),
+            Self::Unsigned { rule } => write!(f, "unsigned, which {rule} allows"),
+        }
+    }
 }
 
 /// A line for the host to show.

@@ -20,6 +20,7 @@ mod fields;
 mod identities;
 mod loaded;
 mod matching;
+mod prospect;
 mod reasons;
 mod refusal;
 mod registries;

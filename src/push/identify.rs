@@ -11,7 +11,7 @@ use crate::engine::{self, Engine, Known};
 use crate::layers;
 use crate::name::{Digest, Reference, Subject};
 use crate::registry::{Manifest, ManifestKind};
-use crate::session::Session;
+use crate::session::Connections;
 use crate::tree::{Expected, check_diff_ids};
 use oci_distribution::manifest::OciImageManifest;
 
@@ -27,13 +27,14 @@ pub(super) struct Identified {
 
 /// Returns what was pushed as `reference`.
 pub(super) async fn identify(
-    session: &Session,
+    connections: &Connections,
     reference: &Reference,
     name: &str,
 ) -> Result<Identified, Failure> {
-    let manifest = session.client().resolve(reference).await?;
+    let manifest = connections.client().resolve(reference).await?;
     let mut config = None;
-    let known = engine::ask(engine_of(session)?, reference, name, session.environment()).await?;
+    let known =
+        engine::ask(engine_of(connections)?, reference, name, connections.environment()).await?;
     let vouched = !known.is_empty();
     for known in known {
         match known {
@@ -45,7 +46,7 @@ pub(super) async fn identify(
         }
     }
     let tree = match &manifest.kind {
-        ManifestKind::Image(image) => read(session, reference, image, config.is_some()).await?,
+        ManifestKind::Image(image) => read(connections, reference, image, config.is_some()).await?,
         ManifestKind::Index(_) => None,
     };
     Ok(Identified { subject: reference.subject(manifest.digest), tree, vouched })
@@ -57,23 +58,23 @@ pub(super) async fn identify(
 /// # Errors
 /// Those of the network. What is no image of layers has no tree, which is no error.
 pub(super) async fn tree_of(
-    session: &Session,
+    connections: &Connections,
     reference: &Reference,
     image: &OciImageManifest,
 ) -> Result<Option<Digest>, Failure> {
-    read(session, reference, image, false).await
+    read(connections, reference, image, false).await
 }
 
 /// Reads the layers; where the engine vouches for the configuration alone, they must be those that
 /// it names.
 async fn read(
-    session: &Session,
+    connections: &Connections,
     reference: &Reference,
     image: &OciImageManifest,
     held: bool,
 ) -> Result<Option<Digest>, Failure> {
     let repository = reference.repository();
-    let layers = match layers::read(session.client(), repository, image).await {
+    let layers = match layers::read(connections.client(), repository, image).await {
         Ok(layers) => layers,
         // Not an image that a host unpacks: there is no tree to claim, and nobody asked about one.
         Err(failure)
@@ -84,7 +85,7 @@ async fn read(
         Err(failure) => return Err(failure),
     };
     if held {
-        let diff_ids = layers::diff_ids(session.client(), repository, image).await?;
+        let diff_ids = layers::diff_ids(connections.client(), repository, image).await?;
         check_diff_ids(&layers, &diff_ids).map_err(|failure| {
             failure
                 .within(format!("`{reference}`"))
@@ -95,8 +96,8 @@ async fn read(
 }
 
 /// The engine that was asked for, else the one that luet was started with.
-fn engine_of(session: &Session) -> Result<Option<Engine>, Failure> {
-    let environment: &Environment = session.environment();
+fn engine_of(connections: &Connections) -> Result<Option<Engine>, Failure> {
+    let environment: &Environment = connections.environment();
     match environment.text("LUET_COSIGN_ENGINE")? {
         Some(engine) => engine
             .parse()
@@ -104,7 +105,7 @@ fn engine_of(session: &Session) -> Result<Option<Engine>, Failure> {
             .map_err(|failure: Failure| failure.within("LUET_COSIGN_ENGINE")),
         // Another backend than those two is none that we know how to ask: every engine is looked
         // at.
-        None => Ok(session.host().flag("backend").and_then(|backend| backend.parse().ok())),
+        None => Ok(connections.host().flag("backend").and_then(|backend| backend.parse().ok())),
     }
 }
 

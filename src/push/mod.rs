@@ -14,8 +14,8 @@ use crate::class::{Class, Failure};
 use crate::config::{Environment, Location, Trusted};
 use crate::name::{Digest, Reference, Repository};
 use crate::registry::{Descriptor, ManifestKind};
-use crate::session::Session;
-use crate::trust::PrivateKey;
+use crate::session::{Connections, Session};
+use crate::trust::{PrivateKey, Prospect};
 use crate::wire::{Claims, Payload, SubjectDescriptor};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
@@ -70,8 +70,11 @@ enum Which {
     Packages,
 }
 
-/// Returns whether an image is one that is signed; where not, why.
-fn wanted(build_cache: bool, environment: &Environment) -> Result<Option<Pushed>, Failure> {
+/// Returns the answer where an image is not to be signed at all, before anything is opened.
+///
+/// # Errors
+/// `usage`: `LUET_COSIGN_SIGN` makes no sense.
+pub fn not_signed(build_cache: bool, environment: &Environment) -> Result<Option<Pushed>, Failure> {
     let which = match environment.text("LUET_COSIGN_SIGN")? {
         None | Some("packages") => Which::Packages,
         Some("all") => Which::All,
@@ -92,24 +95,20 @@ fn wanted(build_cache: bool, environment: &Environment) -> Result<Option<Pushed>
     })
 }
 
-/// Returns the answer where an image is not to be signed at all, before anything is opened.
-///
-/// # Errors
-/// `usage`: `LUET_COSIGN_SIGN` makes no sense.
-pub fn not_signed(build_cache: bool, environment: &Environment) -> Result<Option<Pushed>, Failure> {
-    wanted(build_cache, environment)
-}
-
 /// `image.pre.push`: everything that signing will need is there, or nothing is pushed.
 ///
 /// # Errors
 /// `secret`: no key, or it does not open. `auth`, `net`, `registry`: no right to push, or no
-/// registry. `policy`: the policy would look for the signature elsewhere.
+/// registry. `policy`: the policy would look for the signature elsewhere, or not accept it, or
+/// cannot be used.
 pub async fn before(session: &Session, image: &str) -> Result<Pushed, Failure> {
     let image: Reference = image.parse()?;
     let signatures_in = signatures_in(session, image.repository())?;
-    session.check_place(&image, &signatures_in)?;
-    preflight::preflight(session, &image, &signatures_in).await?;
+    let matched = session.policy().matching(&image, session.now());
+    matched.would_look_in(&signatures_in)?;
+    let key = preflight::signer(session)?;
+    matched.would_accept(&Prospect::Key { key: &key, logged: false })?;
+    preflight::may_push(session, &image, &signatures_in).await?;
     Ok(Pushed::silently(format!("ready to sign {image}")))
 }
 
@@ -118,28 +117,21 @@ pub async fn before(session: &Session, image: &str) -> Result<Pushed, Failure> {
 ///
 /// # Errors
 /// `digest`: the registry serves another image under the tag. `registry`, `net`, `auth`, `secret`,
-/// `state`: it could not be signed. The image is public by then, so every error says how to sign it
-/// by hand.
-pub async fn after(session: &Session, image: &str) -> Result<Pushed, Failure> {
+/// `state`: it could not be signed. The image is public by then, so whoever calls adds
+/// [`left_unsigned`], also where it does not come to this call.
+pub async fn after(connections: &Connections, image: &str) -> Result<Pushed, Failure> {
     let reference: Reference = image.parse()?;
-    // The image is public already: whatever fails now, what is left to do must be said.
-    let retry = |failure: Failure| {
-        let failure = failure.within(format!("`{reference}` is pushed and NOT signed"));
-        failure.detail(format!(
-            "when the cause is mended, sign it by hand: luet-cosign sign {reference}"
-        ))
-    };
-    let key = open_key(session).map_err(retry)?;
+    let key = open_key(connections)?;
     let Identified { subject, tree, vouched } =
-        identify::identify(session, &reference, image).await.map_err(retry)?;
+        identify::identify(connections, &reference, image).await?;
     let signer = Signer {
-        session,
+        connections,
         reference: &reference,
         key: &key,
         annotations: &BTreeMap::new(),
         part: Part { tree, index: None },
     };
-    let attached = signer.legacy(&subject.digest).await.map_err(retry)?;
+    let attached = signer.legacy(&subject.digest).await?;
     let verb = if attached.already { "was signed already" } else { "signed" };
     if !vouched {
         let notice = format!(
@@ -151,12 +143,26 @@ pub async fn after(session: &Session, image: &str) -> Result<Pushed, Failure> {
     Ok(Pushed::silently(format!("{verb}: {reference} ({})", subject.digest)))
 }
 
+/// Says of a failure of `image.post.push`, whatever failed, that the image is public already, and
+/// what is left to do.
+#[must_use]
+pub fn left_unsigned(image: &str, failure: Failure) -> Failure {
+    let failure = failure.within(format!("`{image}` is pushed and NOT signed"));
+    // What is no reference is not put into a command.
+    match image.parse::<Reference>() {
+        Ok(reference) => failure.detail(format!(
+            "when the cause is fixed, sign it by hand: luet-cosign sign {reference}"
+        )),
+        Err(_) => failure,
+    }
+}
+
 /// `sign`: signs what the registry serves under a name, and where asked every image of an index.
 ///
 /// # Errors
 /// As [`after`].
 pub async fn sign(
-    session: &Session,
+    connections: &Connections,
     image: &str,
     key: &PrivateKey,
     annotations: &BTreeMap<String, String>,
@@ -164,7 +170,7 @@ pub async fn sign(
     recursive: bool,
 ) -> Result<Vec<Attached>, Failure> {
     let reference: Reference = image.parse()?;
-    let manifest = session.client().resolve(&reference).await?;
+    let manifest = connections.client().resolve(&reference).await?;
     let subject = SubjectDescriptor {
         media_type: manifest.media_type.clone(),
         bytes: u64::try_from(manifest.bytes.len())
@@ -172,10 +178,10 @@ pub async fn sign(
         digest: manifest.digest,
     };
     let tree = match &manifest.kind {
-        ManifestKind::Image(image) => identify::tree_of(session, &reference, image).await?,
+        ManifestKind::Image(image) => identify::tree_of(connections, &reference, image).await?,
         ManifestKind::Index(_) => None,
     };
-    let signer = |part| Signer { session, reference: &reference, key, annotations, part };
+    let signer = |part| Signer { connections, reference: &reference, key, annotations, part };
     let mut all = signer(Part { tree, index: None }).sign(&subject, format).await?;
     if let (true, ManifestKind::Index(index)) = (recursive, &manifest.kind) {
         for entry in &index.manifests {
@@ -192,7 +198,7 @@ pub async fn sign(
 
 /// Signs under one name with one key.
 struct Signer<'a> {
-    session: &'a Session,
+    connections: &'a Connections,
     reference: &'a Reference,
     key: &'a PrivateKey,
     annotations: &'a BTreeMap<String, String>,
@@ -229,19 +235,23 @@ impl Signer<'_> {
             manifest_digest: *image,
             annotations: self.all_annotations(),
         };
-        let repository = signatures_in(self.session, self.reference.repository())?;
+        let repository = signatures_in(self.connections, self.reference.repository())?;
         self.place(&repository).attach(&subject, &payload, self.key).await
     }
 
     async fn bundle(&self, subject: &SubjectDescriptor) -> Result<Attached, Failure> {
-        let repository = signatures_in(self.session, self.reference.repository())?;
+        let repository = signatures_in(self.connections, self.reference.repository())?;
         self.place(&repository)
-            .attach_bundle(subject, &self.all_annotations(), self.key, self.session.now())
+            .attach_bundle(subject, &self.all_annotations(), self.key, self.connections.now())
             .await
     }
 
     fn place<'a>(&'a self, repository: &'a Repository) -> Place<'a> {
-        Place { client: self.session.client(), repository, locations: self.session.locations() }
+        Place {
+            client: self.connections.client(),
+            repository,
+            locations: self.connections.locations(),
+        }
     }
 
     /// The annotations that were asked for, and our claims, which win.
@@ -259,13 +269,13 @@ impl Signer<'_> {
 }
 
 /// Returns where signatures of `image` are written: `COSIGN_REPOSITORY`, else beside the image.
-fn signatures_in(session: &Session, image: &Repository) -> Result<Repository, Failure> {
-    Ok(Session::signature_repository(session.environment())?.unwrap_or_else(|| image.clone()))
+fn signatures_in(connections: &Connections, image: &Repository) -> Result<Repository, Failure> {
+    Ok(connections.signature_repository()?.unwrap_or_else(|| image.clone()))
 }
 
 /// Opens the key that events sign with. An event never asks for a password.
-fn open_key(session: &Session) -> Result<PrivateKey, Failure> {
-    let environment = session.environment();
+fn open_key(connections: &Connections) -> Result<PrivateKey, Failure> {
+    let environment = connections.environment();
     let location = environment.text("COSIGN_KEY_LOCATION")?.ok_or_else(|| {
         Failure::new(Class::Secret, "no key to sign with: COSIGN_KEY_LOCATION is not set")
             .hint("set COSIGN_KEY_LOCATION and COSIGN_PASSWORD, or LUET_COSIGN_SIGN=off to push without signing")

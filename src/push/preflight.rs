@@ -7,49 +7,60 @@
 use super::open_key;
 use crate::class::Failure;
 use crate::name::{Digest, Reference, Repository};
-use crate::session::Session;
+use crate::session::Connections;
 use crate::store::{Folder, Handoffs};
+use crate::trust::PublicKey;
 use std::os::unix::ffi::OsStrExt as _;
 
-/// Proves that the key opens and that both repositories may be pushed to.
-pub(super) async fn preflight(
-    session: &Session,
+/// Proves that the key opens, and returns who signs by it.
+///
+/// The password is left out of the mark: a run has one, and a hash of it would be a way to guess it
+/// without scrypt.
+pub(super) fn signer(connections: &Connections) -> Result<PublicKey, Failure> {
+    let folder = folder(connections);
+    let environment = connections.environment();
+    let location = environment.raw("COSIGN_KEY_LOCATION").unwrap_or_default();
+    let mark = mark("key", &[location.as_bytes()]);
+    let kept = folder.as_ref().and_then(|folder| folder.read(&mark).ok().flatten());
+    if let Some(key) = kept.and_then(|pem| PublicKey::from_pem(&pem).ok()) {
+        return Ok(key);
+    }
+    let key = open_key(connections)?.public().clone();
+    if let Some(folder) = folder {
+        // A mark that cannot be written only means that the key is opened again.
+        let _ = folder.replace(&mark, key.to_pem().as_bytes());
+    }
+    Ok(key)
+}
+
+/// Proves that both repositories may be pushed to.
+pub(super) async fn may_push(
+    connections: &Connections,
     image: &Reference,
     signatures_in: &Repository,
 ) -> Result<(), Failure> {
-    let environment = session.environment();
-    let folder = Handoffs::open(session.locations()).ok().map(|handoffs| handoffs.folder().clone());
-    // The password is left out: a run has one, and a hash of it would be a way to guess it without
-    // scrypt.
-    let key_mark =
-        mark("key", &[environment.raw("COSIGN_KEY_LOCATION").unwrap_or_default().as_bytes()]);
-    once(folder.as_ref(), &key_mark, async || open_key(session).map(|_| ())).await?;
+    let folder = folder(connections);
     let mut repositories = vec![image.repository()];
     if signatures_in != image.repository() {
         repositories.push(signatures_in);
     }
     for repository in repositories {
         let mark = mark("push", &[repository.to_string().as_bytes()]);
-        once(folder.as_ref(), &mark, async || session.client().may_push(repository).await).await?;
+        if folder.as_ref().is_some_and(|folder| matches!(folder.read(&mark), Ok(Some(_)))) {
+            continue;
+        }
+        connections.client().may_push(repository).await?;
+        if let Some(folder) = &folder {
+            // As above: the next image is proved again.
+            let _ = folder.mark(&mark);
+        }
     }
     Ok(())
 }
 
-/// Does something unless the mark says that it was done in this run.
-async fn once(
-    folder: Option<&Folder>,
-    mark: &str,
-    does: impl AsyncFnOnce() -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    if folder.is_some_and(|folder| folder.read(mark).is_ok_and(|found| found.is_some())) {
-        return Ok(());
-    }
-    does().await?;
-    if let Some(folder) = folder {
-        // A mark that cannot be written only means that the next image is proved again.
-        let _ = folder.mark(mark);
-    }
-    Ok(())
+/// Returns the folder of this run, for marks.
+fn folder(connections: &Connections) -> Option<Folder> {
+    Handoffs::open(connections.locations()).ok().map(|handoffs| handoffs.folder().clone())
 }
 
 /// Returns the name of a mark.

@@ -2,6 +2,7 @@
 //! by itself.
 
 use super::credentials::CredentialSources;
+use crate::class::Failure;
 use crate::limits;
 use crate::name::Registry;
 use std::collections::BTreeMap;
@@ -18,8 +19,8 @@ pub struct Config {
     /// A PEM file that replaces the system's certificate authorities (`SSL_CERT_FILE`).
     pub ca_file: Option<PathBuf>,
     /// PEM of authorities that are trusted for one registry and its token service, besides the
-    /// others.
-    pub extra_ca: BTreeMap<Registry, Vec<u8>>,
+    /// others, or why it cannot be had.
+    pub extra_ca: BTreeMap<Registry, Result<Vec<u8>, Failure>>,
     /// Hosts (`host` or `host:port`) whose token service may see the credentials of a registry,
     /// besides its own host.
     pub auth_hosts: BTreeMap<Registry, Vec<String>>,

@@ -169,6 +169,7 @@ impl Transport {
         }
         let mut roots = self.roots()?;
         if let Some(pem) = registry.and_then(|registry| self.config.extra_ca.get(registry)) {
+            let pem = pem.as_ref().map_err(Failure::clone)?;
             add_pem(&mut roots, pem, "the extra certificate authority of a registry")?;
         }
         let tls = tls_with(roots)?;

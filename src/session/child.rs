@@ -1,6 +1,6 @@
 //! A program that is run in this one's place: what would end this process is passed on to it.
 
-use super::runtime;
+use super::process::runtime;
 use crate::class::Failure;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use std::io::Result;

@@ -1,30 +1,32 @@
 //! Which trusted roots there are: what the command line names, the policy, the environment where
 //! that is the policy, and else the public one.
 
-use super::{Found, client_config, read_policy};
+use super::document::{Base, Networks};
+use super::{Connections, Machine, Options};
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Trusted, read_file};
 use crate::limits;
-use crate::luet::CommandLine;
 use crate::registry::Client;
-use crate::sigstore::{Mirror, Roots, Settings, Source};
+use crate::sigstore::{Mirror, Settings, Source};
 use crate::trust::Pieces;
-use jiff::Timestamp;
 use std::path::Path;
 
-pub(super) fn settings(
-    environment: &Environment,
+/// Returns the settings of the roots that may be asked for: the default one, that of the networks,
+/// and those of the signers in force, by the names that they use.
+pub(super) fn settings<'a>(
+    machine: &Machine,
     option: Option<&Path>,
-    found: &Found,
+    networks: &'a Networks,
+    of_signers: impl Iterator<Item = &'a String>,
     client: &Client,
-    now: Timestamp,
 ) -> Result<Settings, Failure> {
+    let environment = machine.environment();
     let document = |path: &Path, trusted: Trusted| Source::Document {
         name: path.display().to_string(),
         bytes: read_file(path, limits::ROOT_BYTES, trusted, Class::Trustroot),
     };
-    let variable = if found.is_file() { None } else { environment.path("COSIGN_TRUSTED_ROOT")? };
-    let default = match (option.or(variable.as_deref()), found.is_file()) {
+    let variable = if networks.is_file { None } else { environment.path("COSIGN_TRUSTED_ROOT")? };
+    let default = match (option.or(variable.as_deref()), networks.is_file) {
         (Some(path), _) => document(path, Trusted::NotOthers),
         // A policy file makes the variables inert.
         (None, true) => Source::Repository { mirror: Ok(None), pieces: Ok(Pieces::default()) },
@@ -32,22 +34,17 @@ pub(super) fn settings(
             Source::Repository { mirror: mirror(environment), pieces: pieces(environment) }
         }
     };
-    let network = found.document.network();
-    let roots = found
-        .document
-        .signers()
-        .iter()
-        .filter_map(|signer| signer.trusted_root.as_ref())
-        .chain(network.trusted_root.as_ref());
+    let Base { folder, trusted } = &networks.base;
     Ok(Settings {
         default,
-        named: roots
-            .map(|path| (path.clone(), document(&found.folder.join(path), found.trusted)))
+        named: of_signers
+            .chain(&networks.network.trusted_root)
+            .map(|path| (path.clone(), document(&folder.join(path), *trusted)))
             .collect(),
-        offline: network.offline || environment.flag("LUET_COSIGN_OFFLINE")?,
+        offline: networks.network.offline || environment.flag("LUET_COSIGN_OFFLINE")?,
         client: client.clone(),
-        locations: environment.locations()?,
-        now,
+        locations: machine.locations().clone(),
+        now: machine.now(),
     })
 }
 
@@ -94,10 +91,8 @@ fn pieces(environment: &Environment) -> Result<Pieces, Failure> {
 /// request is made.
 ///
 /// # Errors
-/// `trustroot`: there is none. Those of the policy.
+/// `trustroot`: there is none. Those of [`Connections::open`].
 pub fn describe_root(environment: &Environment) -> Result<(String, Vec<String>), Failure> {
-    let found = read_policy(environment, None)?;
-    let client = Client::new(client_config(environment, &CommandLine::default(), &found, &[])?);
-    let roots = Roots::new(settings(environment, None, &found, &client, Timestamp::now())?);
-    Ok((roots.describe()?, roots.warnings()))
+    let connections = Connections::open(environment, &Options::default())?;
+    Ok((connections.roots().describe()?, connections.roots().warnings()))
 }

@@ -83,6 +83,22 @@ impl Authority {
         matches!(self.signer, Signer::Key { logged: true, .. } | Signer::Certificate(_))
     }
 
+    /// Whether a signature by somebody, who did not sign yet, would be theirs.
+    #[must_use]
+    pub fn would_accept(&self, prospect: &Prospect<'_>) -> bool {
+        match (&self.signer, prospect) {
+            (
+                Signer::Key { key, logged: must_be_logged },
+                Prospect::Key { key: their_key, logged },
+            ) => key.fingerprint() == their_key.fingerprint() && (*logged || !must_be_logged),
+            (Signer::Certificate(identity), Prospect::Certificate(certificate)) => {
+                identity.fits(certificate)
+            }
+            (Signer::Key { .. }, Prospect::Certificate(_))
+            | (Signer::Certificate(_), Prospect::Key { .. }) => false,
+        }
+    }
+
     /// Returns the authority for an image of this repository: see [`Identity::of_image`].
     #[must_use]
     pub fn of_image(&self, repository: &Repository) -> Self {
@@ -90,6 +106,32 @@ impl Authority {
             Signer::Key { .. } => self.clone(),
             Signer::Certificate(identity) => {
                 Self { signer: Signer::Certificate(identity.of_image(repository)), ..self.clone() }
+            }
+        }
+    }
+}
+
+/// Somebody who is going to sign: what a policy can be asked about before there is a signature. It
+/// proves nothing.
+#[derive(Clone, Copy, Debug)]
+pub enum Prospect<'a> {
+    /// By a key.
+    Key {
+        /// The key.
+        key: &'a PublicKey,
+        /// Whether the signature will be logged.
+        logged: bool,
+    },
+    /// By a certificate that will say this: [`Certificate::expected`].
+    Certificate(&'a Certificate),
+}
+
+impl fmt::Display for Prospect<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key { key, .. } => write!(f, "key {}", key.fingerprint().short()),
+            Self::Certificate(certificate) => {
+                write!(f, "`{}` (issuer `{}`)", certificate.subject(), certificate.issuer())
             }
         }
     }

@@ -93,6 +93,17 @@ impl Certificate {
         Ok(Self { subject: subject(tbs)?, issuer: issuer(&claims)?, claims })
     }
 
+    /// Returns what a certificate is going to say that was not issued yet, as the token for it
+    /// says: for [`super::Prospect`]. `claims` are Fulcio's extensions, by their last numbers.
+    #[must_use]
+    pub fn expected(
+        subject: SubjectName,
+        issuer: String,
+        claims: impl IntoIterator<Item = (u32, String)>,
+    ) -> Self {
+        Self { subject, issuer, claims: claims.into_iter().collect() }
+    }
+
     /// Returns who signed.
     #[must_use]
     pub fn subject(&self) -> &SubjectName {

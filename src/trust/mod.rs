@@ -1,7 +1,8 @@
 //! Whether bytes may be trusted: keys, authorities, and the checker, which alone makes a
 //! [`VerifiedSignature`].
 //!
-//! Pure. No clock, no network: what is needed is passed in. Cryptography is aws-lc-rs's.
+//! Pure. No network, and the time is passed in. The exception is sigstore-verify: while it checks
+//! a bundle it reads the clock itself, for dates that lie ahead. Cryptography is aws-lc-rs's.
 
 mod algorithm;
 mod atoms;
@@ -32,7 +33,7 @@ mod timestamp;
 
 pub use algorithm::KeyAlgorithm;
 pub use attestation::{Attestation, AttestedFile, PredicateType, SignedAttestation};
-pub use authority::{Authority, Roots, Signer};
+pub use authority::{Authority, Prospect, Roots, Signer};
 pub use budget::Budget;
 pub use certificate::{Certificate, SubjectName};
 pub use checker::{

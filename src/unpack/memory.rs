@@ -6,7 +6,7 @@ use crate::dest::Dest;
 use crate::limits;
 use crate::name::{Reference, Tag};
 use crate::policy::{self, Applies, Matched, Pin, SeenFact};
-use crate::session::Session;
+use crate::session::{Connections, Session};
 use crate::store::{self, Known, Memory, Seen, SignerKey, Verified};
 use crate::trust::{self, Recognition, SignerId};
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -19,11 +19,14 @@ const SNAPSHOT: &str = "-repository.yaml";
 ///
 /// # Errors
 /// `state`: there is a memory, and it cannot be read.
-pub(super) fn recall(session: &Session, matched: &Matched) -> Result<policy::Memory, Failure> {
+pub(super) fn recall(
+    connections: &Connections,
+    matched: &Matched,
+) -> Result<policy::Memory, Failure> {
     let reference = matched.reference();
     // Only whoever must be remembered makes it matter whether anybody can be.
-    let durable = matched.pins() && Memory::open(session.locations()).is_ok();
-    let Some(memory) = Memory::open_existing(session.locations())? else {
+    let durable = matched.pins() && Memory::open(connections.locations()).is_ok();
+    let Some(memory) = Memory::open_existing(connections.locations())? else {
         return Ok(policy::Memory { durable, ..policy::Memory::default() });
     };
     let known = under_all_names(&memory, matched)?;

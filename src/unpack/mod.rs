@@ -18,7 +18,7 @@ use crate::dest::{self, Dest, Listing};
 use crate::limits;
 use crate::name::Reference;
 use crate::policy::{self, Decision, Evidence, Grounds, Matched, Policy};
-use crate::session::Session;
+use crate::session::{Connections, Session};
 use crate::store::{self, Handoffs, Verified};
 use crate::trust::{Authority, Requirements};
 use std::path::Path;
@@ -71,31 +71,31 @@ pub async fn check(
 }
 
 async fn judge(
-    session: &Session,
+    connections: &Connections,
     policy: &Policy,
     image: &str,
     requirements: &Requirements,
     thorough: bool,
 ) -> Result<Checked, Failure> {
     let reference: Reference = image.parse()?;
-    let matched = policy.matching(&reference, session.now());
+    let matched = policy.matching(&reference, connections.now());
     if !matched.looks() {
         let decision = policy::decide_without_looking(&matched);
         return Ok(Checked { matched, evidence: None, decision });
     }
-    let memory = memory::recall(session, &matched)?;
+    let memory = memory::recall(connections, &matched)?;
     let look = gather::Look {
-        client: session.client(),
+        client: connections.client(),
         matched: &matched,
         memory: &memory,
         requirements,
-        roots: session.roots(),
-        certificate_log: session.certificate_log(),
+        roots: connections.roots(),
+        certificate_log: connections.certificate_log(),
         thorough,
         budget: std::sync::Arc::default(),
     };
     let evidence = look.gather(&reference).await?;
-    let decision = policy::decide(&matched, &evidence, session.now());
+    let decision = policy::decide(&matched, &evidence, connections.now());
     Ok(Checked { matched, evidence: Some(evidence), decision })
 }
 
@@ -309,15 +309,16 @@ fn name_of(grounds: &Grounds) -> String {
 /// # Errors
 /// As a policy that trusts this authority alone and denies what is unsigned.
 pub async fn by_authority(
-    session: &Session,
+    connections: &Connections,
     image: &str,
     authority: &Authority,
     option: &str,
     requirements: &Requirements,
 ) -> Result<Provisional, Failure> {
-    let signatures_from = Session::signature_repository(session.environment())?;
-    let policy = Policy::of_authority(authority.clone(), option, signatures_from, session.now());
-    judge(session, &policy, image, requirements, true).await?.decision.into_result()
+    let signatures_from = connections.signature_repository()?;
+    let policy =
+        Policy::of_authority(authority.clone(), option, signatures_from, connections.now());
+    judge(connections, &policy, image, requirements, true).await?.decision.into_result()
 }
 
 /// `verify` without a key: the signatures that the policy asks for; none where it lets the image be

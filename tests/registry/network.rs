@@ -162,7 +162,7 @@ fn an_extra_authority_is_for_one_registry() {
     let extra = |host: String| {
         ask(&registry, "registry.test", |config| {
             config.ca_file = None;
-            config.extra_ca.insert(host.parse().unwrap(), AUTHORITY.to_vec());
+            config.extra_ca.insert(host.parse().unwrap(), Ok(AUTHORITY.to_vec()));
         })
     };
     assert_eq!(extra(name), Ok(()));

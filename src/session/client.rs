@@ -1,0 +1,116 @@
+//! What the registry client has to know: rooms below read no environment.
+
+use super::document::Networks;
+use super::process::end_overdue;
+use crate::class::{Class, Failure};
+use crate::config::{Environment, read_file};
+use crate::limits;
+use crate::luet::{self, CommandLine};
+use crate::name::Registry;
+use crate::registry::{self, Credential, CredentialScope, CredentialSources, Proxies};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use zeroize::Zeroizing;
+
+pub(super) fn client_config(
+    environment: &Environment,
+    host: &CommandLine,
+    networks: &Networks,
+    http: &[Registry],
+) -> Result<registry::Config, Failure> {
+    let mut config = registry::Config {
+        http_registries: http.to_vec(),
+        ca_file: environment.path("SSL_CERT_FILE")?,
+        credentials: credentials(environment, host)?,
+        proxies: proxies(environment)?,
+        deadline: environment.deadline()?,
+        overdue: Some(end_overdue),
+        ..registry::Config::default()
+    };
+    for settings in &networks.registries {
+        if settings.http {
+            config.http_registries.push(settings.host.clone());
+        }
+        if let Some(ca) = &settings.ca {
+            let (path, trusted) = (networks.base.folder.join(ca), networks.base.trusted);
+            // Who never speaks to this registry does not need it.
+            let pem = read_file(&path, limits::CONFIG_BYTES, trusted, Class::Policy);
+            config.extra_ca.insert(settings.host.clone(), pem);
+        }
+        config.auth_hosts.insert(settings.host.clone(), settings.auth_hosts.clone());
+    }
+    Ok(config)
+}
+
+fn proxies(environment: &Environment) -> Result<Proxies, Failure> {
+    let either = |upper: &str, lower: &str| {
+        Ok::<_, Failure>(
+            environment.text(upper)?.or(environment.text(lower)?).map(ToOwned::to_owned),
+        )
+    };
+    Ok(Proxies {
+        http: either("HTTP_PROXY", "http_proxy")?,
+        https: either("HTTPS_PROXY", "https_proxy")?,
+        no_proxy: either("NO_PROXY", "no_proxy")?,
+    })
+}
+
+fn credentials(
+    environment: &Environment,
+    host: &CommandLine,
+) -> Result<CredentialSources, Failure> {
+    let home = environment.path("HOME")?;
+    let docker = environment
+        .path("DOCKER_CONFIG")?
+        .or_else(|| home.as_ref().map(|home| home.join(".docker")));
+    let configuration = environment
+        .path("XDG_CONFIG_HOME")?
+        .or_else(|| home.as_ref().map(|home| home.join(".config")));
+    let podman = [
+        environment.path("REGISTRY_AUTH_FILE")?,
+        environment.path("XDG_RUNTIME_DIR")?.map(|folder| folder.join("containers/auth.json")),
+        configuration.map(|folder| folder.join("containers/auth.json")),
+    ];
+    let helper = ["HOME", "USER", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "PATH"];
+    Ok(CredentialSources {
+        explicit: luet::Configuration::read(host, environment)
+            .repositories
+            .iter()
+            .flat_map(explicit)
+            .collect(),
+        docker_config: docker.map(|folder| folder.join("config.json")),
+        podman_auth: podman.into_iter().flatten().collect(),
+        helper_path: environment.raw("PATH").unwrap_or_default().to_os_string(),
+        helper_env: helper
+            .into_iter()
+            .filter_map(|name| Some((name.into(), environment.raw(name)?.to_os_string())))
+            .collect(),
+    })
+}
+
+/// Returns the credentials of one of luet's repositories, for each of its addresses.
+fn explicit(repository: &luet::Repository) -> Vec<(CredentialScope, Credential)> {
+    let docker = repository.auth.as_ref().filter(|_| repository.kind == "docker");
+    let Some(credential) = docker.and_then(credential) else { return Vec::new() };
+    let scope = |url: &String| url.parse().ok().map(CredentialScope::Repository);
+    repository.urls.iter().filter_map(scope).map(|scope| (scope, credential.clone())).collect()
+}
+
+/// Reads docker's `AuthConfig`; the first of token, identity token, `auth` and password counts.
+fn credential(auth: &luet::Auth) -> Option<Credential> {
+    let token = |text: &str| Zeroizing::new(text.to_owned());
+    if !auth.registrytoken.is_empty() {
+        return Some(Credential::RegistryToken(token(&auth.registrytoken)));
+    }
+    if !auth.identitytoken.is_empty() {
+        return Some(Credential::IdentityToken(token(&auth.identitytoken)));
+    }
+    if auth.auth.is_empty() {
+        return Some(Credential::Password {
+            username: auth.username.clone(),
+            password: token(&auth.password),
+        });
+    }
+    let decoded = Zeroizing::new(BASE64_STANDARD.decode(&auth.auth).ok()?);
+    let (username, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some(Credential::Password { username: username.to_owned(), password: token(password) })
+}

@@ -1,0 +1,185 @@
+//! The second step: how others are reached. Registries, credentials, proxies, certificate
+//! authorities, trusted roots.
+//!
+//! It takes what a policy document says of networks, and nothing of its signers, keys and rules:
+//! whoever signs, or verifies for somebody who is named, must not fail for a policy that decides
+//! nothing there. So a policy file that cannot be used is a warning here; the variables say then
+//! how registries are reached, which gives no signature more weight (docs/policy.md).
+
+use super::document::{Found, Networks};
+use super::keys::read_key;
+use super::machine::Machine;
+use super::{client, process, roots};
+use crate::class::Failure;
+use crate::config::{Environment, Location, Trusted};
+use crate::name::Registry;
+use crate::registry::Client;
+use crate::sigstore::Roots;
+use crate::trust::CertificateLog;
+use std::ops::Deref;
+use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// What a command adds to what the environment says.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// This policy file, in place of the one in force.
+    pub policy: Option<PathBuf>,
+    /// Registries that may be spoken to in plain http.
+    pub http: Vec<Registry>,
+    /// This trusted root, in place of the default one.
+    pub trusted_root: Option<PathBuf>,
+    /// Whether certificates must have been logged.
+    pub certificate_log: CertificateLog,
+    /// Whether a key of the policy that lies behind a URL may be the one that was fetched in this
+    /// run of the host: events come by the hundred.
+    pub keep_keys: bool,
+}
+
+/// A machine, and how it reaches others. No request is made yet.
+#[derive(Debug)]
+pub struct Connections {
+    machine: Machine,
+    client: Client,
+    roots: Roots,
+    certificate_log: CertificateLog,
+    offline: bool,
+    network_root: Result<Option<String>, Failure>,
+    unread: Option<Failure>,
+}
+
+/// What the step before knows, this one knows as well.
+impl Deref for Connections {
+    type Target = Machine;
+
+    fn deref(&self) -> &Machine {
+        &self.machine
+    }
+}
+
+impl Connections {
+    /// Runs a flow that asks no policy, on a runtime of its own.
+    ///
+    /// # Errors
+    /// Those of the flow, and of [`Self::open`].
+    pub fn run<T>(
+        environment: &Environment,
+        options: &Options,
+        flow: impl AsyncFnOnce(&Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        process::run(async || {
+            let connections = Self::open(environment, options)?;
+            let result = flow(&connections).await;
+            result.map_err(|failure| match connections.warning() {
+                Some(warning) if failure.class().is_inconclusive() => failure.detail(warning),
+                _ => failure,
+            })
+        })
+    }
+
+    /// Finds out how others are reached.
+    ///
+    /// # Errors
+    /// `usage`, `policy`: a variable that is about networks makes no sense. What a policy file, a
+    /// key or a rule is wrong about is none.
+    pub fn open(environment: &Environment, options: &Options) -> Result<Self, Failure> {
+        let networks = Networks::read(environment, options.policy.as_deref())?;
+        Self::new(environment, options, &networks, std::iter::empty())
+    }
+
+    /// The same for a policy in force, whose signers may have trusted roots of their own.
+    pub(super) fn of(
+        environment: &Environment,
+        options: &Options,
+        found: &Found,
+    ) -> Result<Self, Failure> {
+        let signers = found.document.signers().iter();
+        let roots = signers.filter_map(|signer| signer.trusted_root.as_ref());
+        Self::new(environment, options, &found.networks(), roots)
+    }
+
+    fn new<'a>(
+        environment: &Environment,
+        options: &Options,
+        networks: &'a Networks,
+        roots_of_signers: impl Iterator<Item = &'a String>,
+    ) -> Result<Self, Failure> {
+        let machine = Machine::open(environment)?;
+        let config = client::client_config(environment, machine.host(), networks, &options.http)?;
+        let client = Client::new(config);
+        let option = options.trusted_root.as_deref();
+        let settings = roots::settings(&machine, option, networks, roots_of_signers, &client)?;
+        let certificate_log = match options.certificate_log {
+            CertificateLog::Required
+                if !networks.is_file && environment.flag("COSIGN_INSECURE_IGNORE_SCT")? =>
+            {
+                CertificateLog::Ignored
+            }
+            given => given,
+        };
+        Ok(Self {
+            offline: settings.offline,
+            roots: Roots::new(settings),
+            machine,
+            client,
+            certificate_log,
+            network_root: match &networks.unread {
+                Some(failure) => Err(failure.clone()),
+                None => Ok(networks.network.trusted_root.clone()),
+            },
+            unread: networks.unread.clone(),
+        })
+    }
+
+    /// Returns the client of registries.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Returns the trusted roots.
+    #[must_use]
+    pub fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
+    /// Returns the name of the trusted root by which a signature that is made here is to be judged:
+    /// `network.trusted_root` of the policy, for [`Roots::load`]; none for the default one, which
+    /// `--trusted-root` replaces.
+    ///
+    /// # Errors
+    /// Why the policy file was not read: it may name one.
+    pub fn network_root(&self) -> Result<Option<&String>, Failure> {
+        self.network_root.as_ref().map(Option::as_ref).map_err(Failure::clone)
+    }
+
+    /// Returns whether certificates must have been logged.
+    #[must_use]
+    pub fn certificate_log(&self) -> CertificateLog {
+        self.certificate_log
+    }
+
+    /// Whether no service of Sigstore may be asked anything.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    /// Returns what is to be said where a policy file could not be used, although it decides
+    /// nothing here.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let why = self.unread.as_ref()?.line();
+        Some(format!(
+            "warning: the policy file was not read ({why}); how registries are reached is taken from the variables alone"
+        ))
+    }
+
+    /// Reads a key, from wherever it lies.
+    ///
+    /// # Errors
+    /// `secret`: it cannot be read; `net` and others where it lies behind a URL.
+    pub async fn read_key(&self, location: &Location) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        read_key(location, Trusted::NotOthers, self.environment(), &self.client, None).await
+    }
+}

@@ -1,0 +1,118 @@
+//! The third step: the policy in force, with its keys. Only who asks it takes this step; a policy
+//! that cannot be used, or a key of it that cannot be had, ends here.
+
+use super::connections::{Connections, Options};
+use super::document::{Found, Text};
+use super::keys::read_keys;
+use super::machine::Machine;
+use super::{client, process, variables};
+use crate::class::Failure;
+use crate::config::Environment;
+use crate::policy::{self, Diagnostic, Origin, Policy};
+use crate::registry::Client;
+use jiff::Timestamp;
+use std::ops::Deref;
+use std::path::Path;
+
+/// A policy as found, with what is to be said about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The policy.
+    pub policy: Policy,
+    /// Its warnings.
+    pub warnings: Vec<Diagnostic>,
+    /// Variables that are set and that the policy file makes inert.
+    pub inert: Vec<&'static str>,
+}
+
+impl Loaded {
+    /// Returns what is to be said, wherever names are looked at, of expressions that let in more of
+    /// them than it looks like.
+    #[must_use]
+    pub fn open_expressions(&self) -> Vec<String> {
+        let open = |warning: &&Diagnostic| warning.code == policy::OPEN_EXPRESSION;
+        let origin = self.policy.origin();
+        let text = |warning: &Diagnostic| format!("warning: {}", warning.text(origin));
+        self.warnings.iter().filter(open).map(text).collect()
+    }
+}
+
+/// One event, or one command, that the policy decides about.
+#[derive(Debug)]
+pub struct Session {
+    connections: Connections,
+    loaded: Loaded,
+}
+
+/// What the steps before know, this one knows as well.
+impl Deref for Session {
+    type Target = Connections;
+
+    fn deref(&self) -> &Connections {
+        &self.connections
+    }
+}
+
+impl Session {
+    /// Runs a flow under the policy in force, on a runtime of its own.
+    ///
+    /// # Errors
+    /// Those of the flow; `policy`, `secret`, `usage` where the policy cannot be used.
+    pub fn run<T>(
+        environment: &Environment,
+        options: &Options,
+        flow: impl AsyncFnOnce(&Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        process::run(async || flow(&Self::open(environment, options).await?).await)
+    }
+
+    async fn open(environment: &Environment, options: &Options) -> Result<Self, Failure> {
+        let found = Found::read(environment, options.policy.as_deref())?;
+        let connections = Connections::of(environment, options, &found)?;
+        let keep_in = options.keep_keys.then(|| connections.locations());
+        let keys = read_keys(&found, environment, connections.client(), keep_in).await;
+        let inert = if found.is_file() { variables::inert(environment) } else { Vec::new() };
+        let origin = found.origin.clone();
+        let (policy, warnings) = Policy::new(found.document, found.origin, keys, connections.now())
+            .map_err(|problems| policy::failure(&problems, &origin))?;
+        Ok(Self { connections, loaded: Loaded { policy, warnings, inert } })
+    }
+
+    /// Returns the policy in force.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.loaded.policy
+    }
+
+    /// Returns the policy with what is to be said about it.
+    #[must_use]
+    pub fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+}
+
+/// Returns everything that is to be said about the policy in force, and where it comes from.
+///
+/// # Errors
+/// `policy`: the file cannot be read at all; `usage`: a variable makes no sense.
+pub fn lint(
+    environment: &Environment,
+    named: Option<&Path>,
+) -> Result<(Vec<Diagnostic>, Origin), Failure> {
+    let text = Text::read(environment, named)?;
+    let origin = text.origin.clone();
+    let found = match text.document() {
+        Ok(found) => found,
+        Err(problems) => return Ok((problems, origin)),
+    };
+    let machine = Machine::open(environment)?;
+    let config = client::client_config(environment, machine.host(), &found.networks(), &[])?;
+    for ca in config.extra_ca.values() {
+        ca.as_ref().map_err(Failure::clone)?;
+    }
+    let client = Client::new(config);
+    let keys = process::run(async || Ok(read_keys(&found, environment, &client, None).await))?;
+    match Policy::new(found.document, origin.clone(), keys, Timestamp::now()) {
+        Ok((_, problems)) | Err(problems) => Ok((problems, origin)),
+    }
+}

@@ -1,0 +1,89 @@
+//! What the variables say where they are the policy: read here, judged by `policy`.
+
+use crate::class::{Class, Failure};
+use crate::config::{Environment, VARIABLES};
+use crate::policy::{EnvironmentFacts, Wanted};
+
+/// Returns the facts that the environment's policy is made of.
+///
+/// # Errors
+/// `usage`: a variable makes no sense.
+pub fn facts(environment: &Environment) -> Result<EnvironmentFacts, Failure> {
+    let text = |name: &str| Ok::<_, Failure>(environment.text(name)?.map(ToOwned::to_owned));
+    let identity = wanted_identity(environment)?;
+    Ok(EnvironmentFacts {
+        key_location: text("COSIGN_PUBLIC_KEY_LOCATION")?,
+        experimental: environment.flag("COSIGN_EXPERIMENTAL")?,
+        identity: identity.subject,
+        issuer: identity.issuer,
+        any_identity: environment.flag("LUET_COSIGN_ANY_IDENTITY")?,
+        repository: text("COSIGN_REPOSITORY")?,
+        allow_unsigned: environment.words("LUET_COSIGN_ALLOW_UNSIGNED")?,
+        skip: environment.words("COSIGN_SKIP")?,
+        post_unpack: text("LUET_COSIGN_POST_UNPACK")?,
+        ..network_facts(environment)?
+    })
+}
+
+/// Returns those of the facts that are about networks, and nothing of the others.
+///
+/// # Errors
+/// `usage`: one of these variables makes no sense.
+pub(super) fn network_facts(environment: &Environment) -> Result<EnvironmentFacts, Failure> {
+    Ok(EnvironmentFacts {
+        offline: environment.flag("LUET_COSIGN_OFFLINE")?,
+        http_registries: environment.words("LUET_COSIGN_HTTP_REGISTRIES")?,
+        ..EnvironmentFacts::default()
+    })
+}
+
+/// Whose certificate is asked for, as far as it is said.
+#[derive(Clone, Debug, Default)]
+pub struct WantedIdentity {
+    /// The name.
+    pub subject: Option<Wanted>,
+    /// Who must have vouched for it.
+    pub issuer: Option<Wanted>,
+}
+
+/// Returns whose certificate the variables ask for. Nothing else reads them.
+///
+/// # Errors
+/// `usage`: both forms of one are set.
+pub fn wanted_identity(environment: &Environment) -> Result<WantedIdentity, Failure> {
+    let subject =
+        wanted(environment, "COSIGN_CERTIFICATE_IDENTITY", "COSIGN_CERTIFICATE_IDENTITY_REGEXP")?;
+    let issuer = wanted(
+        environment,
+        "COSIGN_CERTIFICATE_OIDC_ISSUER",
+        "COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP",
+    )?;
+    Ok(WantedIdentity { subject, issuer })
+}
+
+fn wanted(
+    environment: &Environment,
+    exactly: &str,
+    regexp: &str,
+) -> Result<Option<Wanted>, Failure> {
+    match (environment.text(exactly)?, environment.text(regexp)?) {
+        (None, None) => Ok(None),
+        (Some(text), None) => Ok(Some(Wanted::Exactly(text.to_owned()))),
+        (None, Some(text)) => Ok(Some(Wanted::Regexp(text.to_owned()))),
+        (Some(_), Some(_)) => {
+            Err(Failure::new(Class::Usage, format!("both {exactly} and {regexp} are set"))
+                .hint("unset one of them"))
+        }
+    }
+}
+
+/// Returns the variables that are set but that a policy file makes inert; `COSIGN_REPOSITORY` goes
+/// on working for signing.
+pub(super) fn inert(environment: &Environment) -> Vec<&'static str> {
+    let set: Vec<&str> = environment.names().collect();
+    VARIABLES
+        .iter()
+        .filter(|variable| variable.verification && set.contains(&variable.name))
+        .map(|variable| variable.name)
+        .collect()
+}
