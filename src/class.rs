@@ -278,6 +278,21 @@ pub fn holds_key(text: &str) -> bool {
     KEY_MARKS.iter().any(|mark| text.contains(mark))
 }
 
+/// Returns whether a text holds a token that is a JWT, or begins as one: `{"` in base64url, and a good
+/// many letters behind it.
+#[must_use]
+pub fn holds_token(text: &str) -> bool {
+    token_start(text).is_some()
+}
+
+/// Returns where a token begins.
+fn token_start(text: &str) -> Option<usize> {
+    let letter = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
+    text.match_indices("eyJ").map(|(at, _)| at).find(|at| {
+        text.get(*at..).is_some_and(|rest| rest.bytes().take_while(letter).count() >= 16)
+    })
+}
+
 /// Returns whether a character steers a terminal, reorders what is read, or is there without being
 /// seen: controls, ends of lines, marks of direction, what joins and separates without width,
 /// blanks that are no spaces, fillers, selectors and tags (Unicode 16: General_Category Cc, Cf, Zl
@@ -383,14 +398,16 @@ pub fn escaped(text: &str) -> String {
     shown
 }
 
-/// Returns `text` as a failure shows it: [`escaped`], without a key that it quotes by accident,
-/// without the passwords of URLs, and cut to 4 KiB.
+/// Returns `text` as a failure shows it: [`escaped`], without a key or token that it quotes by
+/// accident, without the passwords of URLs, and cut to 4 KiB.
 ///
 /// Text in a failure comes from registries, policies and hosts (docs/threats.md E06).
 #[must_use]
 pub fn printable(text: &str) -> String {
     let key = KEY_MARKS.iter().filter_map(|mark| text.find(mark)).min();
-    let text = without_users(text.get(..key.unwrap_or(text.len())).unwrap_or_default());
+    let token = token_start(text).filter(|at| key.is_none_or(|key| *at < key));
+    let end = token.or(key).unwrap_or(text.len());
+    let text = without_users(text.get(..end).unwrap_or_default());
     let cut = text.floor_char_boundary(MAX_SHOWN_BYTES);
     let mut shown = escaped(text.get(..cut).unwrap_or_default());
     if shown.len() > MAX_SHOWN_BYTES {
@@ -399,7 +416,9 @@ pub fn printable(text: &str) -> String {
     if cut < text.len() || shown.len() >= MAX_SHOWN_BYTES {
         shown.push_str(" [cut]");
     }
-    if key.is_some() {
+    if token.is_some() {
+        shown.push_str("[a token, not shown]");
+    } else if key.is_some() {
         shown.push_str("[a key, not shown]");
     }
     shown
@@ -460,6 +479,14 @@ mod tests {
         let expected =
             "`https://***@h/s` and https:/***@h: not there, nor `a:/b@c`, `http://x/y@z`";
         assert_eq!(printable(text), expected);
+    }
+
+    #[test]
+    fn a_token_that_a_text_quotes_is_not_shown() {
+        let token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl";
+        assert_eq!(printable(&format!("open {token}: no")), "open [a token, not shown]");
+        assert!(holds_token(token) && !holds_token("eyJ") && !holds_token("eyJhbG.txt/keys/a"));
+        assert_eq!(printable("keyJ and eyJhb are words"), "keyJ and eyJhb are words");
     }
 
     #[test]

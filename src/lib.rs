@@ -17,6 +17,7 @@ pub mod layers;
 pub mod limits;
 pub mod luet;
 pub mod name;
+pub mod oidc;
 pub mod policy;
 pub mod push;
 pub mod registry;

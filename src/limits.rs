@@ -109,6 +109,10 @@ pub const IMAGE_CHECKS: usize = 40_000;
 /// What is parsed to look at all signatures of one image, in bytes: more than [`REFERRERS`] bundles
 /// and their manifests can be.
 pub const IMAGE_PARSED_BYTES: usize = 264 << 20;
+/// An identity token, in bytes (GitHub's: 2 KiB), and the answer of a service that makes one.
+pub const IDENTITY_TOKEN_BYTES: u64 = 64 << 10;
+/// How far ahead of Fulcio's clock the beginning of a token may be: what Fulcio forgives.
+pub const TOKEN_LEEWAY: Duration = Duration::from_secs(300);
 /// Certificates of authorities beside a signature (Fulcio: 2).
 pub const CHAIN: usize = 10;
 /// A trusted root, in bytes (the public one: 7 KiB).

@@ -31,6 +31,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &["config", "name"]),
     ("sigstore", &["name", "registry", "store", "trust", "wire"]),
     ("luet", &["config", "name"]),
+    ("oidc", &["config", "registry", "wire"]),
     // Flows: all above.
     ("layers", &["name", "registry", "tree", "wire"]),
     ("session", &["config", "luet", "name", "policy", "registry", "sigstore", "store", "trust"]),
@@ -44,18 +45,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "push",
         &[
-            "config", "engine", "layers", "name", "policy", "registry", "session", "store", "tree",
-            "trust", "wire",
+            "config", "engine", "layers", "name", "oidc", "policy", "registry", "session", "store",
+            "tree", "trust", "wire",
         ],
     ),
-    ("blob", &["config", "name", "session", "sigstore", "store", "trust", "wire"]),
+    ("blob", &["config", "name", "oidc", "session", "sigstore", "store", "trust", "wire"]),
     // Fronts.
     ("event", &["config", "push", "session", "unpack", "wire"]),
     (
         "cli",
         &[
-            "blob", "config", "event", "luet", "name", "policy", "push", "registry", "session",
-            "store", "trust", "unpack", "wire",
+            "blob", "config", "event", "luet", "name", "oidc", "policy", "push", "registry",
+            "session", "store", "trust", "unpack", "wire",
         ],
     ),
 ];

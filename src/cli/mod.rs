@@ -23,7 +23,7 @@ mod spelling;
 pub use arguments::{Arguments, Command};
 pub use output::Streams;
 
-use crate::class::{Class, Failure, holds_key, without_users};
+use crate::class::{Class, Failure, holds_key, holds_token, without_users};
 use crate::config::{Environment, VARIABLES};
 use crate::event::Event;
 use crate::session;
@@ -31,6 +31,10 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::process::ExitCode;
+
+/// In place of what clap says where that would show a token.
+const TOKEN_MISPLACED: &str = "error: an argument that is not understood holds an identity token; it is not shown here\n\n\
+    Write it as `--identity-token TOKEN`, or better the path of a file, or put it into SIGSTORE_ID_TOKEN.";
 
 /// What a command came to: its exit code, where nothing failed to be done.
 type Outcome = Result<u8, Failure>;
@@ -47,7 +51,13 @@ pub fn run(arguments: &[OsString], environment: &Environment, streams: &mut Stre
         Err(error) => {
             // clap's own text and exit codes: 0 for help, 2 for a mistake.
             if error.use_stderr() {
-                streams.note_lines(without_users(error.to_string().trim_end()));
+                let text = error.to_string();
+                // clap quotes what it does not understand, which may be a token.
+                streams.note_lines(if holds_token(&text) {
+                    TOKEN_MISPLACED.to_owned()
+                } else {
+                    without_users(text.trim_end())
+                });
             } else {
                 let _ = streams.own(error.to_string().as_bytes());
             }

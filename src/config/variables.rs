@@ -22,7 +22,7 @@ const fn works(name: &'static str, meaning: &'static str) -> Variable {
     Variable { name, secret: false, verification: false, meaning }
 }
 
-/// The list. Variables of docker, podman, proxies and XDG are read as everywhere.
+/// The list. Variables of docker, podman, proxies, XDG and of CI systems are read as everywhere.
 pub const VARIABLES: &[Variable] = &[
     verifies(
         "COSIGN_PUBLIC_KEY_LOCATION",
@@ -93,6 +93,17 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         secret: true,
         ..works("COSIGN_PASSWORD", "the password of the private key; may be empty")
+    },
+    Variable {
+        secret: true,
+        ..works(
+            "SIGSTORE_ID_TOKEN",
+            "the identity token to sign keyless with, a JWT; GitLab makes it",
+        )
+    },
+    Variable {
+        secret: true,
+        ..works("COSIGN_IDENTITY_TOKEN", "the same, where SIGSTORE_ID_TOKEN is not set")
     },
     verifies(
         "COSIGN_SKIP",

@@ -23,6 +23,7 @@ mod published;
 mod pull;
 mod push;
 mod referrers;
+mod secret;
 mod service;
 mod session;
 mod space;
@@ -36,6 +37,7 @@ pub use config::{Config, Proxies, Times};
 pub use credentials::{Credential, CredentialScope, CredentialSources};
 pub use manifest::{Descriptor, Manifest, ManifestKind};
 pub use referrers::Listing;
+pub use secret::{SecretAnswer, SecretCall};
 pub use stream::{BlobStream, Pause};
 
 use crate::class::Failure;
@@ -238,6 +240,17 @@ impl Client {
         cap: u64,
     ) -> Result<(u16, Vec<u8>), Failure> {
         self.0.question(url, document, cap).await
+    }
+
+    /// Asks a service that hands out tokens, https or on this machine, with a secret in one header.
+    /// Redirects are not followed. Returns the answer, whatever its status is; 429 and 5xx are asked
+    /// again.
+    ///
+    /// # Errors
+    /// `usage` for what is no such URL, `net` for no answer, a redirect, or one that says "later";
+    /// `limit` for more than the call's cap.
+    pub async fn secretly(&self, call: &SecretCall<'_>) -> Result<SecretAnswer, Failure> {
+        self.0.secretly(call).await
     }
 
     /// Returns when everything but layer bytes must be done, as of now.

@@ -1,0 +1,293 @@
+//! Who would sign: the name and the issuer that Fulcio writes into the certificate for a token, as
+//! its published configuration derives them (`config/identity/config.yaml`, 1.8).
+//!
+//! Of an issuer that is not public Fulcio's it is a guess from the shape of the claims, and says
+//! so.
+
+use super::claims::Claims;
+use std::fmt;
+
+/// Who a certificate would be for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectedIdentity {
+    /// The name: a URL or an e-mail address (the certificate's alternative name).
+    pub name: String,
+    /// Whether the name is an e-mail address.
+    pub is_email: bool,
+    /// Who vouches for it, as the certificate says it.
+    pub issuer: String,
+    /// Whether that follows from the issuer; else it is what claims of this shape usually become.
+    pub certain: bool,
+}
+
+impl fmt::Display for ExpectedIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (by {})", self.name, self.issuer)
+    }
+}
+
+/// What a token is about, and how Fulcio names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Buildkite,
+    Circleci,
+    Codefresh,
+    Github,
+    Gitlab,
+    Kubernetes,
+    Person,
+    /// The subject is the name.
+    Subject,
+}
+
+/// The e-mail is of a person who logged in elsewhere: the certificate names that place.
+const DEX: &str = "https://oauth2.sigstore.dev/auth";
+
+/// Issuers that public Fulcio takes; `*` is any run of letters, digits, `-` and `_`.
+const PUBLIC: &[(&str, Kind)] = &[
+    ("https://accounts.google.com", Kind::Person),
+    ("https://agent.buildkite.com", Kind::Buildkite),
+    ("https://auth.eclipse.org/auth/realms/foundation-service-accounts", Kind::Person),
+    ("https://dev.gitlab.org", Kind::Gitlab),
+    ("https://gitlab.archlinux.org", Kind::Gitlab),
+    ("https://gitlab.com", Kind::Gitlab),
+    ("https://issuer.hello.coop", Kind::Person),
+    ("https://www.kaggle.com/api/v1/models/signing", Kind::Person),
+    (DEX, Kind::Person),
+    ("https://oidc.circleci.com", Kind::Circleci),
+    ("https://oidc.circleci.com/org/*", Kind::Circleci),
+    ("https://oidc.codefresh.io", Kind::Codefresh),
+    ("https://ops.gitlab.net", Kind::Gitlab),
+    ("https://sigstore.verify.ibm.com/oauth2", Kind::Person),
+    ("https://token.actions.githubusercontent.com", Kind::Github),
+    ("https://token.actions.githubusercontent.com/*", Kind::Github),
+    ("https://*.oic.prod-aks.azure.com/*", Kind::Kubernetes),
+    ("https://container.googleapis.com/v1/projects/*/locations/*/clusters/*", Kind::Kubernetes),
+    ("https://oidc.eks.*.amazonaws.com/id/*", Kind::Kubernetes),
+    ("https://oidc.prod-aks.azure.com/*", Kind::Kubernetes),
+];
+
+/// Whether public Fulcio takes tokens of an issuer, as far as is known here. Chainguard's are taken
+/// too, and named in a way that is not derived here.
+pub(super) fn is_public(issuer: &str) -> bool {
+    known(issuer).is_some()
+        || ["https://issuer.enforce.dev", "https://issuer.chainops.dev"].contains(&issuer)
+}
+
+fn known(issuer: &str) -> Option<Kind> {
+    PUBLIC.iter().find(|(pattern, _)| fits(pattern, issuer)).map(|(_, kind)| *kind)
+}
+
+/// Compares an issuer with a pattern as Fulcio does.
+pub(super) fn fits(pattern: &str, issuer: &str) -> bool {
+    let any = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let Some((before, after)) = pattern.split_once('*') else { return pattern == issuer };
+    let Some(rest) = issuer.strip_prefix(before) else { return false };
+    let run = rest.chars().take_while(|c| any(*c)).count();
+    // What is matched is ASCII, so characters are bytes. The longest first, as an expression does.
+    (1..=run).rev().any(|length| rest.get(length..).is_some_and(|rest| fits(after, rest)))
+}
+
+/// The kind of a token, and whether it follows from its issuer.
+pub(super) fn kind(claims: &Claims) -> (Kind, bool) {
+    if let Some(kind) = known(&claims.issuer) {
+        return (kind, true);
+    }
+    let shapes = [
+        ("job_workflow_ref", Kind::Github),
+        ("ci_config_ref_uri", Kind::Gitlab),
+        ("pipeline_slug", Kind::Buildkite),
+        ("oidc.circleci.com/project-id", Kind::Circleci),
+        ("kubernetes.io", Kind::Kubernetes),
+        ("email", Kind::Person),
+    ];
+    let shape = shapes.into_iter().find(|(claim, _)| claims.all.contains_key(*claim));
+    (shape.map_or(Kind::Subject, |(_, kind)| kind), false)
+}
+
+/// Derives who a certificate would be for; a claim that is missing is an error that names it.
+pub(super) fn expected(claims: &Claims) -> Result<ExpectedIdentity, String> {
+    let (kind, certain) = kind(claims);
+    let claim =
+        |name: &str| claims.text(name).ok_or_else(|| format!("the token has no claim `{name}`"));
+    let name = match kind {
+        Kind::Person => claim("email")?.to_owned(),
+        Kind::Github => {
+            let url = claims.text("url").unwrap_or("https://github.com");
+            format!("{url}/{}", claim("job_workflow_ref")?)
+        }
+        Kind::Gitlab => format!("https://{}", claim("ci_config_ref_uri")?),
+        Kind::Buildkite => {
+            let url = claims.text("url").unwrap_or("https://buildkite.com");
+            format!("{url}/{}/{}", claim("organization_slug")?, claim("pipeline_slug")?)
+        }
+        Kind::Circleci => {
+            let api = claims.text("api_url").unwrap_or("https://circleci.com/api/v2");
+            format!(
+                "{api}/projects/{}/pipeline-definitions/{}",
+                claim("oidc.circleci.com/project-id")?,
+                claim("oidc.circleci.com/pipeline-definition-id")?
+            )
+        }
+        Kind::Codefresh => {
+            let platform = claims.text("platform_url").unwrap_or("https://g.codefresh.io");
+            format!(
+                "{platform}/{}/{}:{}/{}",
+                claim("account_name")?,
+                claim("pipeline_name")?,
+                claim("account_id")?,
+                claim("pipeline_id")?
+            )
+        }
+        Kind::Kubernetes => kubernetes(claims)?,
+        Kind::Subject if claims.subject.is_empty() => {
+            return Err("the token names no subject (`sub`)".to_owned());
+        }
+        Kind::Subject => claims.subject.clone(),
+    };
+    let issuer = if claims.issuer == DEX {
+        claims
+            .all
+            .get("federated_claims")
+            .and_then(|federated| federated.get("connector_id"))
+            .and_then(serde_json::Value::as_str)
+            .ok_or("the token has no claim `federated_claims.connector_id`")?
+    } else {
+        &claims.issuer
+    };
+    Ok(ExpectedIdentity {
+        name,
+        is_email: kind == Kind::Person,
+        issuer: issuer.to_owned(),
+        certain,
+    })
+}
+
+fn kubernetes(claims: &Claims) -> Result<String, String> {
+    let inside = claims.all.get("kubernetes.io");
+    let text = |value: Option<&serde_json::Value>, name: &str| {
+        value
+            .and_then(serde_json::Value::as_str)
+            .map(ToOwned::to_owned)
+            .ok_or_else(|| format!("the token has no claim `kubernetes.io`.`{name}`"))
+    };
+    let namespace = text(inside.and_then(|it| it.get("namespace")), "namespace")?;
+    let account = inside.and_then(|it| it.get("serviceaccount")).and_then(|it| it.get("name"));
+    let account = text(account, "serviceaccount.name")?;
+    Ok(format!("https://kubernetes.io/namespaces/{namespace}/serviceaccounts/{account}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oidc::testing::jwt_with;
+    use serde_json::{Value, json};
+
+    fn of(claims: Value) -> Result<ExpectedIdentity, String> {
+        let mut all = json!({"email": null, "email_verified": null});
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        expected(&Claims::of(&jwt_with(all)).unwrap())
+    }
+
+    #[test]
+    fn names_are_those_that_fulcio_writes() {
+        for (claims, name, issuer, certain) in [
+            (
+                json!({"iss": "https://token.actions.githubusercontent.com", "job_workflow_ref": "acme/ci/.github/workflows/publish.yml@refs/heads/main", "workflow_ref": "other"}),
+                "https://github.com/acme/ci/.github/workflows/publish.yml@refs/heads/main",
+                "https://token.actions.githubusercontent.com",
+                true,
+            ),
+            (
+                json!({"iss": "https://gitlab.com", "ci_config_ref_uri": "gitlab.com/acme/pkgs//.gitlab-ci.yml@refs/heads/main"}),
+                "https://gitlab.com/acme/pkgs//.gitlab-ci.yml@refs/heads/main",
+                "https://gitlab.com",
+                true,
+            ),
+            (
+                json!({"iss": "https://agent.buildkite.com", "organization_slug": "acme", "pipeline_slug": "pkgs"}),
+                "https://buildkite.com/acme/pkgs",
+                "https://agent.buildkite.com",
+                true,
+            ),
+            (
+                json!({"iss": "https://oidc.circleci.com/org/1-2", "oidc.circleci.com/project-id": "p", "oidc.circleci.com/pipeline-definition-id": "d"}),
+                "https://circleci.com/api/v2/projects/p/pipeline-definitions/d",
+                "https://oidc.circleci.com/org/1-2",
+                true,
+            ),
+            (
+                json!({"iss": "https://oidc.eks.eu-west-1.amazonaws.com/id/ABC", "kubernetes.io": {"namespace": "ci", "serviceaccount": {"name": "builder", "uid": "x"}}}),
+                "https://kubernetes.io/namespaces/ci/serviceaccounts/builder",
+                "https://oidc.eks.eu-west-1.amazonaws.com/id/ABC",
+                true,
+            ),
+            (
+                json!({"iss": "https://oauth2.sigstore.dev/auth", "email": "dev@example.com", "federated_claims": {"connector_id": "https://github.com/login/oauth"}}),
+                "dev@example.com",
+                "https://github.com/login/oauth",
+                true,
+            ),
+            (
+                json!({"iss": "https://own.example", "job_workflow_ref": "a/b/c.yml@refs/heads/x", "email": "dev@example.com"}),
+                "https://github.com/a/b/c.yml@refs/heads/x",
+                "https://own.example",
+                false,
+            ),
+            (json!({"iss": "https://own.example"}), "1234567890", "https://own.example", false),
+        ] {
+            let found = of(claims.clone()).unwrap();
+            assert_eq!((found.name.as_str(), found.issuer.as_str()), (name, issuer), "{claims}");
+            assert_eq!(found.certain, certain, "{claims}");
+        }
+    }
+
+    #[test]
+    fn a_claim_that_is_missing_is_named() {
+        for (claims, missing) in [
+            (json!({"iss": "https://token.actions.githubusercontent.com"}), "`job_workflow_ref`"),
+            (json!({"iss": "https://gitlab.com"}), "`ci_config_ref_uri`"),
+            (json!({"iss": "https://accounts.google.com"}), "`email`"),
+            (json!({"iss": "https://oauth2.sigstore.dev/auth", "email": "a@b"}), "connector_id"),
+            (json!({"iss": "https://own.example", "sub": null}), "`sub`"),
+        ] {
+            assert!(of(claims.clone()).unwrap_err().contains(missing), "{claims}");
+        }
+    }
+
+    #[test]
+    fn patterns_of_issuers_are_compared_as_fulcio_does() {
+        for (pattern, issuer, expected) in [
+            (
+                "https://oidc.eks.*.amazonaws.com/id/*",
+                "https://oidc.eks.eu-1.amazonaws.com/id/A_b",
+                true,
+            ),
+            (
+                "https://oidc.eks.*.amazonaws.com/id/*",
+                "https://oidc.eks.a.b.amazonaws.com/id/A",
+                false,
+            ),
+            (
+                "https://oidc.eks.*.amazonaws.com/id/*",
+                "https://oidc.eks.a.amazonaws.com/id/A/b",
+                false,
+            ),
+            (
+                "https://token.actions.githubusercontent.com/*",
+                "https://token.actions.githubusercontent.com/",
+                false,
+            ),
+            (
+                "https://token.actions.githubusercontent.com/*",
+                "https://token.actions.githubusercontent.com/acme",
+                true,
+            ),
+            ("https://gitlab.com", "https://gitlab.com.evil.example", false),
+            ("https://*.x", "https://ünï.x", false),
+            ("*a*a", "aaaa", true),
+        ] {
+            assert_eq!(fits(pattern, issuer), expected, "{pattern} {issuer}");
+        }
+    }
+}
