@@ -22,6 +22,7 @@ pub mod policy;
 pub mod push;
 pub mod registry;
 pub mod session;
+pub mod signer;
 pub mod sigstore;
 pub mod store;
 pub mod tree;

@@ -42,21 +42,25 @@ const ROOMS: &[(&str, &[&str])] = &[
             "store", "tree", "trust", "wire",
         ],
     ),
+    ("signer", &["config", "name", "oidc", "registry", "session", "sigstore", "trust", "wire"]),
     (
         "push",
         &[
-            "config", "engine", "layers", "name", "oidc", "policy", "registry", "session", "store",
-            "tree", "trust", "wire",
+            "config", "engine", "layers", "name", "oidc", "policy", "registry", "session",
+            "signer", "store", "tree", "trust", "wire",
         ],
     ),
-    ("blob", &["config", "name", "oidc", "session", "sigstore", "store", "trust", "wire"]),
+    (
+        "blob",
+        &["config", "name", "oidc", "session", "signer", "sigstore", "store", "trust", "wire"],
+    ),
     // Fronts.
     ("event", &["config", "push", "session", "unpack", "wire"]),
     (
         "cli",
         &[
             "blob", "config", "event", "luet", "name", "oidc", "policy", "push", "registry",
-            "session", "store", "trust", "unpack", "wire",
+            "session", "signer", "store", "trust", "unpack", "wire",
         ],
     ),
 ];
@@ -85,7 +89,7 @@ const BANS: &[(&str, &[&str])] = &[
     ("reqwest::", &["registry", "engine"]),
     ("unsafe ", &[]),
     // In `sigstore`: what is asked once is a cell.
-    ("tokio::", &["layers", "push", "registry", "session", "sigstore", "unpack"]),
+    ("tokio::", &["layers", "push", "registry", "session", "signer", "sigstore", "unpack"]),
 ];
 
 /// What no pure room may touch.

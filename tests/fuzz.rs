@@ -373,7 +373,7 @@ fn legacy_signatures_are_accepted_only_for_what_was_signed() {
     let (bytes, authorities, requirements) =
         (payload().to_bytes(), authorities(), Requirements::default());
     let mut signatures = Signatures::default();
-    signatures.push(&bytes, &key().sign(&bytes).unwrap()).unwrap();
+    signatures.push(&bytes, &key().signed(&bytes).unwrap()).unwrap();
     let check = |manifest: &[u8], payload: &[u8]| {
         // Each is an image of its own, with work of its own to spend.
         let checker = Checker::new(&authorities, &requirements);
@@ -401,8 +401,8 @@ fn legacy_signatures_are_accepted_only_for_what_was_signed() {
 #[test]
 fn bundles_are_accepted_only_for_what_was_signed() {
     let statement = wire::write_statement(&image(), &payload().annotations);
-    let signature = key().sign(&wire::statement_to_sign(&statement)).unwrap();
-    let bundle = wire::write_bundle(&statement, &signature, key().public().fingerprint().bytes());
+    let signed = key().signed(&wire::statement_to_sign(&statement)).unwrap();
+    let bundle = wire::write_bundle(&statement, &signed);
     let (authorities, requirements) = (authorities(), Requirements::default());
     Corpus::of([bundle]).with_vectors("sigstore.json").feed("bundle (DSSE)", 2, |mutated| {
         let checker = Checker::new(&authorities, &requirements);

@@ -175,13 +175,8 @@ fn bundle(key: &PrivateKey, statement: &Value) -> Value {
 }
 
 fn bundle_of(key: &PrivateKey, payload: &[u8]) -> Value {
-    let signature = key.sign(&wire::statement_to_sign(payload)).unwrap();
-    serde_json::from_slice(&wire::write_bundle(
-        payload,
-        &signature,
-        key.public().fingerprint().bytes(),
-    ))
-    .unwrap()
+    let signed = key.signed(&wire::statement_to_sign(payload)).unwrap();
+    serde_json::from_slice(&wire::write_bundle(payload, &signed)).unwrap()
 }
 
 /// The exit code of `verify --json`, and what it says of the first image.

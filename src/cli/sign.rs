@@ -7,6 +7,7 @@ use crate::class::{Class, Failure};
 use crate::config::{Environment, Location, Trusted};
 use crate::push;
 use crate::session::{Connections, Options};
+use crate::signer::Signer;
 use crate::trust::PrivateKey;
 use serde_json::{Value, json};
 
@@ -38,7 +39,8 @@ pub(super) fn sign(
         .read(environment, Trusted::NotOthers)?
         .ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
     let annotations = annotations(&command.annotations)?;
-    let key = PrivateKey::open(&pem, &prompt::password(environment, false)?)
+    let signer = PrivateKey::open(&pem, &prompt::password(environment, false)?)
+        .map(Signer::of_key)
         .map_err(|failure| failure.within(format!("`{location}`")))?;
     let format = format(command);
     let options = Options {
@@ -51,7 +53,7 @@ pub(super) fn sign(
         for image in &command.images {
             connections.client().renew();
             for attached in
-                push::sign(connections, image, &key, &annotations, format, command.recursive)
+                push::sign(connections, image, &signer, &annotations, format, command.recursive)
                     .await?
             {
                 all.push((image.clone(), attached));

@@ -65,6 +65,16 @@ impl FileDigest {
 
     /// Returns the digits.
     #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Sha256(digest) => digest.bytes(),
+            Self::Sha384(digest) => digest,
+            Self::Sha512(digest) => digest,
+        }
+    }
+
+    /// Returns the digits.
+    #[must_use]
     pub fn hex(&self) -> String {
         match self {
             Self::Sha256(digest) => digest.hex(),

@@ -12,8 +12,10 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Repository, Subject, Tag};
 use crate::registry::{Answer, Client, Role};
-use crate::store::{Folder, Locations, Lock};
-use crate::trust::{Authority, Checker, Held, PrivateKey, Requirements, VerifiedSignature};
+use crate::session::Connections;
+use crate::signer::{Signer, ToSign};
+use crate::store::{Folder, Lock};
+use crate::trust::{Checker, Held, VerifiedSignature};
 use crate::wire::{LegacyCandidate, Payload, Signatures};
 use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
 use std::time::Duration;
@@ -22,8 +24,6 @@ use std::time::Duration;
 const ROUNDS: usize = 5;
 /// How long to wait for the other processes of this machine that sign the same image.
 const PATIENCE: Duration = Duration::from_secs(45);
-/// The name of our own signer when our own checker is asked.
-const SELF: &str = "this key";
 
 /// What came of attaching.
 #[derive(Debug)]
@@ -37,15 +37,17 @@ pub struct Attached {
 /// Where a signature goes, and where it is kept in order.
 #[derive(Debug)]
 pub struct Place<'a> {
-    /// The registry.
-    pub client: &'a Client,
+    /// The registry, and where locks lie.
+    pub connections: &'a Connections,
     /// The repository that holds signatures: the image's, or `COSIGN_REPOSITORY`.
     pub repository: &'a Repository,
-    /// Where locks lie.
-    pub locations: &'a Locations,
 }
 
 impl Place<'_> {
+    fn client(&self) -> &Client {
+        self.connections.client()
+    }
+
     /// Signs `payload` and attaches it to `subject`, unless the same signer already signed exactly
     /// that.
     ///
@@ -56,22 +58,22 @@ impl Place<'_> {
         &self,
         subject: &Subject,
         payload: &Payload,
-        key: &PrivateKey,
+        signer: &Signer,
     ) -> Result<Attached, Failure> {
         let tag = Tag::of_signatures(&subject.digest);
         let _lock = self.lock(&tag)?;
-        let (authority, requirements) = ([authority(key)], Requirements::default());
-        let checker = Checker::new(&authority, &requirements);
+        let own = signer.own(self.connections).await?;
+        let checker = own.checker();
         let bytes = payload.to_bytes();
-        let signature = key.sign(&bytes)?;
-        let mut already = true;
+        // Made once, whatever becomes of writing it.
+        let mut signed = None;
         for _ in 0..ROUNDS {
             let mut signatures = self.read(&tag).await?;
             if let Some(candidate) = ours(&signatures, &checker, &bytes, &subject.digest) {
                 // (read back) The payload too comes from the registry, and our own checker has the
                 // last word.
                 let payload = self
-                    .client
+                    .client()
                     .blob(
                         self.repository,
                         &candidate.payload,
@@ -84,13 +86,16 @@ impl Place<'_> {
                     &subject.digest,
                     &checker,
                 )?;
-                return Ok(Attached { signature, already });
+                return Ok(Attached { signature, already: signed.is_none() });
             }
-            already = false;
-            signatures.push(&bytes, &signature)?;
-            self.client.put_blob(self.repository, &bytes).await?;
-            self.client.put_blob(self.repository, &signatures.config()).await?;
-            self.client
+            let ours = match signed.take() {
+                Some(made) => made,
+                None => signer.sign(self.connections, ToSign::Payload(&bytes)).await?,
+            };
+            signatures.push(&bytes, signed.insert(ours))?;
+            self.client().put_blob(self.repository, &bytes).await?;
+            self.client().put_blob(self.repository, &signatures.config()).await?;
+            self.client()
                 .put_manifest(
                     self.repository,
                     Some(&tag),
@@ -103,7 +108,7 @@ impl Place<'_> {
     }
 
     async fn read(&self, tag: &Tag) -> Result<Signatures, Failure> {
-        match self.client.by_tag(self.repository, tag, Role::Image).await? {
+        match self.client().by_tag(self.repository, tag, Role::Image).await? {
             Answer::There(manifest) => Signatures::parse(&manifest.bytes),
             // Also where the whole repository is not there yet: for signing that means empty.
             Answer::Absent(_) => Ok(Signatures::default()),
@@ -112,8 +117,8 @@ impl Place<'_> {
 
     fn lock(&self, tag: &Tag) -> Result<Lock, Failure> {
         // Waiting for others is not the registry's fault.
-        let _pause = self.client.pause();
-        let folder = Folder::first_of(&self.locations.state)?.within("locks")?;
+        let _pause = self.client().pause();
+        let folder = Folder::first_of(&self.connections.locations().state)?.within("locks")?;
         // 256 locks for all images: sharing one only costs a wait, and their number stays bounded.
         let name = Digest::of(format!("{}:{tag}", self.repository).as_bytes()).hex();
         folder.lock(name.get(..2).unwrap_or("00"), PATIENCE)
@@ -136,11 +141,6 @@ fn ours(
         .candidates()
         .flatten()
         .find(|candidate| candidate.payload == digest && holds(candidate))
-}
-
-/// Our own signer, as our own checker knows it.
-fn authority(key: &PrivateKey) -> Authority {
-    Authority::of_key(SELF, key.public().clone())
 }
 
 fn replaced(repository: &Repository, tag: &Tag) -> Failure {

@@ -15,6 +15,7 @@ use crate::config::{Environment, Location, Trusted};
 use crate::name::{Digest, Reference, Repository};
 use crate::registry::{Descriptor, ManifestKind};
 use crate::session::{Connections, Session};
+use crate::signer::Signer;
 use crate::trust::{PrivateKey, Prospect};
 use crate::wire::{Claims, Payload, SubjectDescriptor};
 use std::collections::BTreeMap;
@@ -121,17 +122,17 @@ pub async fn before(session: &Session, image: &str) -> Result<Pushed, Failure> {
 /// [`left_unsigned`], also where it does not come to this call.
 pub async fn after(connections: &Connections, image: &str) -> Result<Pushed, Failure> {
     let reference: Reference = image.parse()?;
-    let key = open_key(connections)?;
+    let signer = Signer::of_key(open_key(connections)?);
     let Identified { subject, tree, vouched } =
         identify::identify(connections, &reference, image).await?;
-    let signer = Signer {
+    let task = Task {
         connections,
         reference: &reference,
-        key: &key,
+        signer: &signer,
         annotations: &BTreeMap::new(),
         part: Part { tree, index: None },
     };
-    let attached = signer.legacy(&subject.digest).await?;
+    let attached = task.legacy(&subject.digest).await?;
     let verb = if attached.already { "was signed already" } else { "signed" };
     if !vouched {
         let notice = format!(
@@ -164,7 +165,7 @@ pub fn left_unsigned(image: &str, failure: Failure) -> Failure {
 pub async fn sign(
     connections: &Connections,
     image: &str,
-    key: &PrivateKey,
+    signer: &Signer,
     annotations: &BTreeMap<String, String>,
     format: SignFormat,
     recursive: bool,
@@ -181,8 +182,8 @@ pub async fn sign(
         ManifestKind::Image(image) => identify::tree_of(connections, &reference, image).await?,
         ManifestKind::Index(_) => None,
     };
-    let signer = |part| Signer { connections, reference: &reference, key, annotations, part };
-    let mut all = signer(Part { tree, index: None }).sign(&subject, format).await?;
+    let task = |part| Task { connections, reference: &reference, signer, annotations, part };
+    let mut all = task(Part { tree, index: None }).sign(&subject, format).await?;
     if let (true, ManifestKind::Index(index)) = (recursive, &manifest.kind) {
         for entry in &index.manifests {
             let Descriptor { digest, size, media_type, .. } = Descriptor::try_from(entry)?;
@@ -190,17 +191,17 @@ pub async fn sign(
             // would vouch for whatever index somebody puts the child into, under any tag.
             let part = Part { tree: None, index: Some(manifest.digest) };
             let child = SubjectDescriptor { media_type, bytes: size, digest };
-            all.extend(signer(part).sign(&child, format).await?);
+            all.extend(task(part).sign(&child, format).await?);
         }
     }
     Ok(all)
 }
 
-/// Signs under one name with one key.
-struct Signer<'a> {
+/// Something that one signer signs under one name.
+struct Task<'a> {
     connections: &'a Connections,
     reference: &'a Reference,
-    key: &'a PrivateKey,
+    signer: &'a Signer,
     annotations: &'a BTreeMap<String, String>,
     part: Part,
 }
@@ -213,7 +214,7 @@ struct Part {
     index: Option<Digest>,
 }
 
-impl Signer<'_> {
+impl Task<'_> {
     async fn sign(
         &self,
         subject: &SubjectDescriptor,
@@ -236,22 +237,16 @@ impl Signer<'_> {
             annotations: self.all_annotations(),
         };
         let repository = signatures_in(self.connections, self.reference.repository())?;
-        self.place(&repository).attach(&subject, &payload, self.key).await
+        self.place(&repository).attach(&subject, &payload, self.signer).await
     }
 
     async fn bundle(&self, subject: &SubjectDescriptor) -> Result<Attached, Failure> {
         let repository = signatures_in(self.connections, self.reference.repository())?;
-        self.place(&repository)
-            .attach_bundle(subject, &self.all_annotations(), self.key, self.connections.now())
-            .await
+        self.place(&repository).attach_bundle(subject, &self.all_annotations(), self.signer).await
     }
 
     fn place<'a>(&'a self, repository: &'a Repository) -> Place<'a> {
-        Place {
-            client: self.connections.client(),
-            repository,
-            locations: self.connections.locations(),
-        }
+        Place { connections: self.connections, repository }
     }
 
     /// The annotations that were asked for, and our claims, which win.

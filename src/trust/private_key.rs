@@ -4,9 +4,14 @@
 //! take without a flag, wherever the cryptographic library can make it.
 
 use super::algorithm::KeyAlgorithm;
+use super::entry::MessageDigests;
 use super::key::{self, PublicKey, oid};
+use super::message::Needs;
 use super::{import, sealed};
 use crate::class::{Class, Failure};
+use crate::name::FileDigest;
+use crate::wire::Signed;
+use aws_lc_rs::digest;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -57,6 +62,16 @@ impl PrivateKey {
             EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())
                 .map_err(|_| Failure::new(Class::Internal, "could not make a key"))?;
         Self::from_pkcs8(document.as_ref())?.sealed(password)
+    }
+
+    /// Makes a key, ECDSA P-256, that lives in memory only and signs for one certificate.
+    ///
+    /// # Errors
+    /// `internal`: no randomness.
+    pub fn ephemeral() -> Result<Self, Failure> {
+        EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
+            .map_err(|_| Failure::new(Class::Internal, "could not make a key"))
+            .and_then(|pair| Self::new(Pair::Ecdsa(pair)))
     }
 
     /// Reads a private key that another program made, in PEM: PKCS#8, also openssl's encrypted one,
@@ -168,6 +183,71 @@ impl PrivateKey {
             }
         };
         signature.map_err(|_| Failure::new(Class::Internal, "could not sign"))
+    }
+
+    /// Signs a message, and says by whom.
+    ///
+    /// # Errors
+    /// `internal`: no randomness.
+    pub fn signed(&self, message: &[u8]) -> Result<Signed, Failure> {
+        Ok(Signed::by_key(self.sign(message)?, self.public.fingerprint().bytes()))
+    }
+
+    /// Returns which hash it signs; none where it signs the message itself (Ed25519), which then has
+    /// to be held whole.
+    #[must_use]
+    pub fn hash(&self) -> Option<Needs> {
+        let needs = Needs { sha256: true, ..Needs::default() };
+        match (&self.pair, self.public.algorithm()) {
+            (Pair::Ed25519(_), _) => None,
+            (_, KeyAlgorithm::EcdsaP384) => Some(Needs { sha384: true, ..needs }),
+            _ => Some(needs),
+        }
+    }
+
+    /// Returns the one of these digests that it signs.
+    ///
+    /// # Errors
+    /// `unsupported`: it signs no digest. `internal`: it is not among them.
+    pub fn hashed(&self, digests: &MessageDigests) -> Result<FileDigest, Failure> {
+        let needs = self.hash().ok_or_else(|| {
+            Failure::new(Class::Unsupported, "an Ed25519 key signs a message, not its digest")
+        })?;
+        let digest = if needs.sha384 {
+            digests.sha384.map(FileDigest::Sha384)
+        } else {
+            digests.sha256.map(FileDigest::Sha256)
+        };
+        digest.ok_or_else(|| Failure::new(Class::Internal, "a digest was not computed"))
+    }
+
+    /// Signs a message by its digests, in the way that [`Self::sign`] signs the message: one that is
+    /// too long to be held.
+    ///
+    /// # Errors
+    /// `unsupported`: it signs no digest. `internal`: no randomness.
+    pub fn sign_hashed(&self, digests: &MessageDigests) -> Result<Vec<u8>, Failure> {
+        let internal = || Failure::new(Class::Internal, "could not sign");
+        let digest = self.hashed(digests)?;
+        let algorithm = match digest {
+            FileDigest::Sha384(_) => &digest::SHA384,
+            _ => &digest::SHA256,
+        };
+        let imported = digest::Digest::import_less_safe(digest.bytes(), algorithm);
+        let imported = imported.map_err(|_| internal())?;
+        match &self.pair {
+            Pair::Ecdsa(pair) => pair
+                .sign_digest(&imported)
+                .map(|signature| signature.as_ref().to_vec())
+                .map_err(|_| internal()),
+            Pair::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign_digest(&RSA_PKCS1_SHA256, &imported, &mut signature)
+                    .map(|()| signature)
+                    .map_err(|_| internal())
+            }
+            Pair::Ed25519(_) => Err(internal()),
+        }
     }
 }
 

@@ -9,8 +9,10 @@
 
 use super::checkpoint::{self, check_proof};
 use super::json;
+use super::signed::Signed;
 use crate::class::{Class, Failure};
 use crate::limits;
+use crate::name::FileDigest;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Map, Value, json};
 
@@ -106,19 +108,42 @@ pub fn statement_to_sign(statement: &[u8]) -> Vec<u8> {
     pre_authentication(STATEMENT_TYPE, statement)
 }
 
-/// Returns a bundle by a key, in the order in which cosign writes it. `key` is the SHA-256 of the
-/// key's SPKI DER.
+/// Returns a bundle with a statement, in the order in which cosign writes it.
 #[must_use]
-pub fn write_bundle(statement: &[u8], signature: &[u8], key: &[u8; 32]) -> Vec<u8> {
+pub fn write_bundle(statement: &[u8], signed: &Signed) -> Vec<u8> {
     json::to_go_bytes(&json!({
         "mediaType": BUNDLE_TYPE,
-        "verificationMaterial": {"publicKey": {"hint": BASE64_STANDARD.encode(key)}},
-        "dsseEnvelope": {
-            "payload": BASE64_STANDARD.encode(statement),
-            "payloadType": STATEMENT_TYPE,
-            "signatures": [{"sig": BASE64_STANDARD.encode(signature)}],
+        "verificationMaterial": signed.material(),
+        "dsseEnvelope": envelope(statement, &signed.signature),
+    }))
+}
+
+/// Returns a bundle with the signature of a message, by its SHA-256, in the order in which cosign
+/// writes it.
+#[must_use]
+pub fn write_message_bundle(digest: &FileDigest, signed: &Signed) -> Vec<u8> {
+    let algorithm = match digest {
+        FileDigest::Sha256(_) => "SHA2_256",
+        FileDigest::Sha384(_) => "SHA2_384",
+        FileDigest::Sha512(_) => "SHA2_512",
+    };
+    json::to_go_bytes(&json!({
+        "mediaType": BUNDLE_TYPE,
+        "verificationMaterial": signed.material(),
+        "messageSignature": {
+            "messageDigest": {"algorithm": algorithm, "digest": BASE64_STANDARD.encode(digest.bytes())},
+            "signature": BASE64_STANDARD.encode(&signed.signature),
         },
     }))
+}
+
+/// Returns a DSSE envelope with a statement and its one signature.
+pub(super) fn envelope(statement: &[u8], signature: &[u8]) -> Value {
+    json!({
+        "payload": BASE64_STANDARD.encode(statement),
+        "payloadType": STATEMENT_TYPE,
+        "signatures": [{"sig": BASE64_STANDARD.encode(signature)}],
+    })
 }
 
 impl Bundle {
@@ -419,8 +444,12 @@ fn base64(value: Option<&Value>, name: &str) -> Result<Vec<u8>, Failure> {
 mod tests {
     use super::*;
 
+    fn signed() -> Signed {
+        Signed::by_key(b"signature".to_vec(), &[7; 32])
+    }
+
     fn good() -> Value {
-        serde_json::from_slice(&write_bundle(b"{}", b"signature", &[7; 32])).unwrap()
+        serde_json::from_slice(&write_bundle(b"{}", &signed())).unwrap()
     }
 
     #[track_caller]
@@ -450,8 +479,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let bundle =
-            Bundle::parse(&write_bundle(b"{}", b"signature", &[7; 32]), BundleSource::Registry)
-                .unwrap();
+            Bundle::parse(&write_bundle(b"{}", &signed()), BundleSource::Registry).unwrap();
         let Content::Envelope(envelope) = bundle.content else { panic!("an envelope") };
         assert_eq!(
             (envelope.payload.as_slice(), envelope.signature.as_slice()),

@@ -15,12 +15,13 @@ mod payload;
 mod referrer;
 mod rekor;
 mod signatures;
+mod signed;
 mod statement;
 
 pub use attestations::{Attestations, read_attestations};
 pub use bundle::{
     BUNDLE_TYPE, Bundle, BundleSource, Content, Envelope, Material, STATEMENT_TYPE,
-    statement_to_sign, write_bundle,
+    statement_to_sign, write_bundle, write_message_bundle,
 };
 pub use detached::{Detached, FileSignature, read_bundle, read_certificate_file, read_signature};
 pub use evidence::{LegacyEvidence, LogEntry, read_certificates, read_timestamp};
@@ -31,6 +32,7 @@ pub use referrer::{
 };
 pub use rekor::{LogAnswer, LogProof, LoggedEntry, hashedrekord, leaf_hash};
 pub use signatures::{LegacyCandidate, Signatures};
+pub use signed::{Signed, SignedBy, SignedEntry, certificate_pem};
 pub use statement::{
     About, SIGN_PREDICATE, Statement, StatementSubject, predicate, write_statement,
 };

@@ -6,6 +6,7 @@
 
 use super::evidence::LegacyEvidence;
 use super::json;
+use super::signed::Signed;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::Digest;
@@ -15,11 +16,11 @@ use serde_json::{Value, json};
 
 const LAYER_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
-const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
-const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
-const CHAIN: &str = "dev.sigstore.cosign/chain";
-const BUNDLE: &str = "dev.sigstore.cosign/bundle";
-const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
+pub(super) const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+pub(super) const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+pub(super) const CHAIN: &str = "dev.sigstore.cosign/chain";
+pub(super) const BUNDLE: &str = "dev.sigstore.cosign/bundle";
+pub(super) const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 
 /// A signature that somebody claims, unchecked: the layer is the signed payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +90,7 @@ impl Signatures {
     /// # Errors
     /// `limit`: there are [`limits::LEGACY_SIGNATURES`] already; with one more nobody here could
     /// read any.
-    pub fn push(&mut self, payload: &[u8], signature: &[u8]) -> Result<(), Failure> {
+    pub fn push(&mut self, payload: &[u8], signed: &Signed) -> Result<(), Failure> {
         if self.layers.len() >= limits::LEGACY_SIGNATURES {
             let message = format!(
                 "there are {} signatures already, which is as many as are read",
@@ -105,7 +106,7 @@ impl Signatures {
             // Whoever reads the manifest need not ask for the payload, which is a round trip. It
             // lies in the registry all the same.
             "data": BASE64_STANDARD.encode(payload),
-            "annotations": {SIGNATURE: BASE64_STANDARD.encode(signature)},
+            "annotations": signed.annotations(),
         }));
         Ok(())
     }
@@ -224,7 +225,7 @@ mod tests {
         let theirs = r#"{"size":3,"mediaType":"application/vnd.dev.cosign.simplesigning.v1+json","x-unknown":{"b":1,"a":[2]},"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","annotations":{"z":"1","dev.cosignproject.cosign/signature":"AAEC","a":"2"}}"#;
         let manifest = format!(r#"{{"schemaVersion":2,"config":{{}},"layers":[{theirs}]}}"#);
         let mut signatures = Signatures::parse(manifest.as_bytes()).unwrap();
-        signatures.push(b"payload", &[1, 2, 3]).unwrap();
+        signatures.push(b"payload", &Signed::by_key(vec![1, 2, 3], &[0; 32])).unwrap();
         let written = String::from_utf8(signatures.manifest()).unwrap();
         assert!(written.contains(theirs), "{written}");
         let read = Signatures::parse(written.as_bytes()).unwrap();
@@ -275,7 +276,7 @@ mod tests {
     #[test]
     fn our_own_carry_their_payload() {
         let mut signatures = Signatures::default();
-        signatures.push(b"payload", &[1, 2, 3]).unwrap();
+        signatures.push(b"payload", &Signed::by_key(vec![1, 2, 3], &[0; 32])).unwrap();
         let read = Signatures::parse(&signatures.manifest()).unwrap();
         assert_eq!(
             read.candidates().next().unwrap().unwrap().embedded.as_deref(),

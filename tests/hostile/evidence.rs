@@ -115,12 +115,8 @@ fn others(cases: &mut Cases) {
         statement["predicateType"] = json!("https://slsa.dev/provenance/v1");
         let payload = statement.to_string().into_bytes();
         let key = &pair("acme").key;
-        let signature = key.sign(&luet_cosign::wire::statement_to_sign(&payload)).unwrap();
-        let bundle = luet_cosign::wire::write_bundle(
-            &payload,
-            &signature,
-            key.public().fingerprint().bytes(),
-        );
+        let signed = key.signed(&luet_cosign::wire::statement_to_sign(&payload)).unwrap();
+        let bundle = luet_cosign::wire::write_bundle(&payload, &signed);
         world.registry.push_referrer(REPO, &world.image, BUNDLE, &bundle);
         world.install()
     });

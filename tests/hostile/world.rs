@@ -249,8 +249,8 @@ pub(crate) fn signed(signer: &str, payload: Vec<u8>) -> Signature {
 pub(crate) fn bundle(signer: &str, digest: &str) -> Vec<u8> {
     let statement = wire::write_statement(&digest.parse().unwrap(), &BTreeMap::new());
     let key = &pair(signer).key;
-    let signature = key.sign(&wire::statement_to_sign(&statement)).unwrap();
-    wire::write_bundle(&statement, &signature, key.public().fingerprint().bytes())
+    let signed = key.signed(&wire::statement_to_sign(&statement)).unwrap();
+    wire::write_bundle(&statement, &signed)
 }
 
 /// A sink that must stay silent: returns `class` once nobody ever connected to it.

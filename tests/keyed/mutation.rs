@@ -75,7 +75,7 @@ fn a_legacy_signature_has_no_byte_that_is_not_signed_within_its_layer_and_payloa
     }
     .to_bytes();
     let mut signatures = Signatures::default();
-    signatures.push(&payload, &pair("acme").key.sign(&payload).unwrap()).unwrap();
+    signatures.push(&payload, &pair("acme").key.signed(&payload).unwrap()).unwrap();
     let text = String::from_utf8(signatures.manifest()).unwrap();
     // That the manifest carries the payload spares a request and says nothing: without the key it
     // is asked for.

@@ -10,7 +10,7 @@ use luet_cosign::policy::{
     Policy, Severity, SignatureReport,
 };
 use luet_cosign::trust::{Authority, Checker, Held, PublicKey, Requirements, VerifiedSignature};
-use luet_cosign::wire::{Claims, Payload, Signatures};
+use luet_cosign::wire::{Claims, Payload, Signatures, Signed};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -162,7 +162,7 @@ fn checked(
     signature: &[u8],
 ) -> VerifiedSignature {
     let mut signatures = Signatures::default();
-    signatures.push(payload, signature).unwrap();
+    signatures.push(payload, &Signed::by_key(signature.to_vec(), &[0; 32])).unwrap();
     let candidate = signatures.candidates().next().unwrap().unwrap();
     let (authorities, requirements) =
         ([Authority::of_key(signer, key.public().clone())], Requirements::default());

@@ -5,15 +5,15 @@
 //! registry that lists referrers needs no order between signers; the fallback index is a tag like
 //! any other, and is written as the `.sig` tag is.
 
-use super::{Attached, Place, ROUNDS, authority};
+use super::{Attached, Place, ROUNDS};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Repository, Subject, Tag};
 use crate::registry::{Answer, Listing, ManifestKind, Referrers, Role};
-use crate::trust::{self, Checker, PrivateKey, Requirements, VerifiedSignature};
+use crate::signer::{Signer, ToSign};
+use crate::trust::{self, Checker, VerifiedSignature};
 use crate::wire::{self, Bundle, BundleSource, FallbackIndex, Referrer, SubjectDescriptor};
 use futures_util::stream::{self, StreamExt as _};
-use jiff::Timestamp;
 use oci_distribution::manifest::{OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,13 +28,12 @@ impl Place<'_> {
         &self,
         subject: &SubjectDescriptor,
         annotations: &BTreeMap<String, String>,
-        key: &PrivateKey,
-        now: Timestamp,
+        signer: &Signer,
     ) -> Result<Attached, Failure> {
         let tag = Tag::of_referrers(&subject.digest);
         let _lock = self.lock(&tag)?;
-        let (authority, requirements) = ([authority(key)], Requirements::default());
-        let checker = Checker::new(&authority, &requirements);
+        let own = signer.own(self.connections).await?;
+        let checker = own.checker();
         let listings = self.listed(&subject.digest, &tag).await?;
         let candidates: BTreeSet<&Digest> =
             listings.iter().flat_map(Listing::candidates).map(|entry| &entry.digest).collect();
@@ -52,7 +51,7 @@ impl Place<'_> {
         if !listings.iter().all(Listing::has_room) {
             return Err(too_many(&subject.digest));
         }
-        let manifest = self.write(subject, annotations, key, now).await?;
+        let manifest = self.write(subject, annotations, signer).await?;
         // (read back) Everything comes from the registry, and our own checker has the last word.
         let signature = self.verified(&Digest::of(&manifest), &subject.digest, &checker).await?;
         let signature = signature
@@ -66,17 +65,16 @@ impl Place<'_> {
         &self,
         subject: &SubjectDescriptor,
         annotations: &BTreeMap<String, String>,
-        key: &PrivateKey,
-        now: Timestamp,
+        signer: &Signer,
     ) -> Result<Vec<u8>, Failure> {
         let statement = wire::write_statement(&subject.digest, annotations);
-        let signature = key.sign(&wire::statement_to_sign(&statement))?;
-        let bundle = wire::write_bundle(&statement, &signature, key.public().fingerprint().bytes());
-        let manifest = wire::write_referrer(&bundle, subject, now);
-        self.client.put_blob(self.repository, &bundle).await?;
-        self.client.put_blob(self.repository, wire::EMPTY_CONFIG).await?;
+        let signed = signer.sign(self.connections, ToSign::Statement(&statement)).await?;
+        let bundle = wire::write_bundle(&statement, &signed);
+        let manifest = wire::write_referrer(&bundle, subject, self.connections.now());
+        self.client().put_blob(self.repository, &bundle).await?;
+        self.client().put_blob(self.repository, wire::EMPTY_CONFIG).await?;
         let pushed = self
-            .client
+            .client()
             .put_manifest(self.repository, None, OCI_IMAGE_MEDIA_TYPE, &manifest)
             .await?;
         if !pushed.subject_acknowledged {
@@ -89,7 +87,7 @@ impl Place<'_> {
     async fn list(&self, subject: &Digest, manifest: &[u8]) -> Result<(), Failure> {
         let tag = &Tag::of_referrers(subject);
         for _ in 0..ROUNDS {
-            let mut index = match self.client.by_tag(self.repository, tag, Role::Image).await? {
+            let mut index = match self.client().by_tag(self.repository, tag, Role::Image).await? {
                 // GitLab takes the name of this tag for the digest in it: what is put there can
                 // never be read.
                 Answer::There(index) if index.digest == *subject => {
@@ -102,7 +100,7 @@ impl Place<'_> {
                 return Ok(());
             }
             index.push(manifest)?;
-            self.client
+            self.client()
                 .put_manifest(
                     self.repository,
                     Some(tag),
@@ -118,8 +116,8 @@ impl Place<'_> {
     async fn listed(&self, digest: &Digest, tag: &Tag) -> Result<Vec<Listing>, Failure> {
         let subject = Subject { repository: self.repository.clone(), digest: *digest };
         let (listed, tagged) = tokio::join!(
-            self.client.referrers(&subject, Role::Image),
-            self.client.by_tag(self.repository, tag, Role::Image)
+            self.client().referrers(&subject, Role::Image),
+            self.client().by_tag(self.repository, tag, Role::Image)
         );
         let mut all = Vec::new();
         if let Referrers::Listed(listed) = listed? {
@@ -142,7 +140,7 @@ impl Place<'_> {
         checker: &Checker<'_>,
     ) -> Result<Option<VerifiedSignature>, Failure> {
         let Answer::There(manifest) =
-            self.client.manifest(self.repository, manifest, limits::REFERRER_BYTES).await?
+            self.client().manifest(self.repository, manifest, limits::REFERRER_BYTES).await?
         else {
             return Err(Failure::new(
                 Class::Registry,
@@ -153,7 +151,7 @@ impl Place<'_> {
             return Ok(None);
         };
         let bundle =
-            self.client.blob(self.repository, &digest, bytes, limits::IMAGE_BUNDLE_BYTES).await?;
+            self.client().blob(self.repository, &digest, bytes, limits::IMAGE_BUNDLE_BYTES).await?;
         Ok(trust::check_bundle(&Bundle::parse(&bundle, BundleSource::Registry)?, image, checker)?)
     }
 }

@@ -1,0 +1,210 @@
+//! Signing by a certificate that an identity token buys: a key in memory, a certificate for it, held
+//! against the token and the trusted root before anything is signed.
+//!
+//! Key and certificate are used again while the certificate has [`limits::CERTIFICATE_LEFT`] left. The
+//! clock of this machine has no part in that: what counts is for how long the certificate was made,
+//! and what has passed since it was asked for.
+
+use super::services::needed;
+use crate::class::{Class, Failure};
+use crate::limits;
+use crate::oidc::{ExpectedIdentity, IdentityToken, Issuers, TokenSource};
+use crate::session::Session;
+use crate::sigstore::{self, Issued, Services};
+use crate::trust::{Asked, CertificateLog, PrivateKey, SubjectName, certificate_request};
+use std::fmt;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// A key in memory with its certificate.
+pub(super) struct Credential {
+    pub(super) key: PrivateKey,
+    pub(super) leaf: Vec<u8>,
+    pub(super) above: Vec<Vec<u8>>,
+    name: SubjectName,
+    issuer: String,
+    asked: Instant,
+    lifetime: Duration,
+}
+
+impl Credential {
+    fn left(&self) -> Duration {
+        self.lifetime.saturating_sub(self.asked.elapsed())
+    }
+}
+
+/// Who signs by certificates.
+pub(super) struct Keyless {
+    source: TokenSource,
+    fulcio: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// One that was asked for to see who will sign, and not used yet.
+    token: Option<IdentityToken>,
+    credential: Option<Rc<Credential>>,
+}
+
+impl fmt::Debug for Keyless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keyless({:?}, {})", self.source, self.fulcio)
+    }
+}
+
+/// Who signs, as the certificate says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Who {
+    /// The name.
+    pub name: String,
+    /// Who vouches for it.
+    pub issuer: String,
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (issuer {})", self.name, self.issuer)
+    }
+}
+
+impl Keyless {
+    pub(super) fn new(source: TokenSource, services: &Services) -> Result<Self, Failure> {
+        let fulcio = needed(
+            services.fulcio.clone(),
+            "Fulcio makes certificates",
+            "--fulcio-url",
+            "COSIGN_FULCIO_URL",
+        )?;
+        Ok(Self { source, fulcio, state: Mutex::default() })
+    }
+
+    /// Returns who will sign, as far as that follows from the token. Nothing becomes public.
+    pub(super) async fn expected(&self, session: &Session) -> Result<ExpectedIdentity, Failure> {
+        let mut state = self.state.lock().await;
+        if state.token.is_none() {
+            state.token = Some(self.source.token(session.client()).await?);
+        }
+        let token = state.token.as_ref();
+        token.ok_or_else(|| Failure::new(Class::Internal, "no token"))?.identity()
+    }
+
+    /// Returns who signs: from the token where the name follows from it, else from the certificate.
+    pub(super) async fn who(&self, session: &Session) -> Result<Who, Failure> {
+        if let Some(credential) = &self.state.lock().await.credential {
+            return Ok(credential.who());
+        }
+        let expected = self.expected(session).await?;
+        if expected.certain {
+            return Ok(Who { name: expected.name, issuer: expected.issuer });
+        }
+        Ok(self.credential(session).await?.who())
+    }
+
+    /// Returns key and certificate, new ones where there is too little time left.
+    pub(super) async fn credential(&self, session: &Session) -> Result<Rc<Credential>, Failure> {
+        let mut state = self.state.lock().await;
+        let known = state.credential.as_ref();
+        if let Some(known) = known.filter(|known| known.left() >= limits::CERTIFICATE_LEFT) {
+            return Ok(Rc::clone(known));
+        }
+        let token = state.token.take();
+        let made = Rc::new(self.certify(session, token).await?);
+        state.credential = Some(Rc::clone(&made));
+        Ok(made)
+    }
+
+    async fn certify(
+        &self,
+        session: &Session,
+        kept: Option<IdentityToken>,
+    ) -> Result<Credential, Failure> {
+        let client = session.client();
+        let mut fresh = kept.is_none();
+        let mut token = match kept {
+            Some(token) => token,
+            None => self.source.token(client).await?,
+        };
+        loop {
+            let key = PrivateKey::ephemeral()?;
+            let request = certificate_request(&key)?;
+            let asked = Instant::now();
+            match sigstore::issue(client, &self.fulcio, token.secret(), &request).await? {
+                Issued::Certificate { detached: true, .. }
+                    if session.certificate_log() == CertificateLog::Required =>
+                {
+                    return Err(Failure::new(
+                        Class::Tlog,
+                        format!("`{}` made a certificate without the proof in it that a log has it, which no verifier would take", self.fulcio),
+                    )
+                    .hint("whoever runs that Fulcio has to give it a log of certificates; with none of your own: COSIGN_INSECURE_IGNORE_SCT=1, here and for whoever verifies"));
+                }
+                Issued::Certificate { leaf, above, .. } => {
+                    return self.accept(session, key, (leaf, above), &token, asked).await;
+                }
+                // It may have ended while we waited, which a new one shows.
+                Issued::Refused { .. } if !fresh && token.origin().renewable => {
+                    token = self.source.token(client).await?;
+                    fresh = true;
+                }
+                Issued::Refused { message, date } => {
+                    let issuers = self.issuers(session).await;
+                    let now = date.unwrap_or_else(|| session.now());
+                    return Err(token.refused(now, issuers.as_ref(), &message));
+                }
+            }
+        }
+    }
+
+    /// Asks Fulcio whose tokens it takes, to explain why it did not take this one.
+    async fn issuers(&self, session: &Session) -> Option<Issuers> {
+        let url = format!("{}/api/v2/configuration", self.fulcio.trim_end_matches('/'));
+        match session.client().question(&url, None, limits::SERVICE_BYTES).await {
+            Ok((200, answer)) => Issuers::read(&answer).ok(),
+            _ => None,
+        }
+    }
+
+    /// Holds a certificate against the token and the trusted root.
+    async fn accept(
+        &self,
+        session: &Session,
+        key: PrivateKey,
+        (leaf, above): (Vec<u8>, Vec<Vec<u8>>),
+        token: &IdentityToken,
+        asked: Instant,
+    ) -> Result<Credential, Failure> {
+        let expected = token.identity()?;
+        let claims = token.claims();
+        let names: Vec<&str> = [expected.name.as_str(), &claims.subject]
+            .into_iter()
+            .chain(claims.email.as_deref())
+            .collect();
+        let wanted = Asked {
+            key: key.public(),
+            name: expected.certain.then_some(expected.name.as_str()),
+            names: &names,
+            issuer: &expected.issuer,
+            subject: &claims.subject,
+        };
+        let root = session.roots().signing_root();
+        let issued = session
+            .roots()
+            .judge(async || {
+                let roots = session.roots().load([root]).await;
+                roots.get(root)?.check_issued(&leaf, &above, &wanted, session.certificate_log())
+            })
+            .await
+            .map_err(|failure| failure.within(format!("what `{}` made", self.fulcio)))?;
+        let (name, issuer) =
+            (issued.certificate.subject().clone(), issued.certificate.issuer().to_owned());
+        Ok(Credential { key, leaf, above, name, issuer, asked, lifetime: issued.lifetime })
+    }
+}
+
+impl Credential {
+    fn who(&self) -> Who {
+        Who { name: self.name.as_str().to_owned(), issuer: self.issuer.clone() }
+    }
+}
