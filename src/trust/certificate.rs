@@ -31,6 +31,7 @@ pub(super) mod claim {
     pub(crate) const SOURCE_ID: u32 = 15;
     pub(crate) const SOURCE_OWNER_URI: u32 = 16;
     pub(crate) const SOURCE_OWNER_ID: u32 = 17;
+    pub(crate) const TOKEN_SUBJECT: u32 = 24;
 }
 
 /// A name in a certificate.

@@ -12,13 +12,15 @@ use super::entry::{Claim, Signed, digests_of};
 use super::file::key_of;
 use super::key::PublicKey;
 use super::keyless::{CertificateLog, Certified, Rejected, judge, signature_of};
+use super::request::StampRequest;
 use super::root::{TrustedRoot, malformed, tlog};
+use super::timestamp;
 use crate::class::{Class, Failure};
 use crate::wire::LogEntry;
 use jiff::Timestamp;
 use sigstore::bundle::{ValidationOptions, validate_bundle_with_options};
 use sigstore::types::bundle::{TransparencyLogEntry, VerificationMaterialContent};
-use sigstore::types::{Bundle as SigstoreBundle, KindVersion, SignatureBytes};
+use sigstore::types::{Bundle as SigstoreBundle, KindVersion, SignatureBytes, TimestampToken};
 use sigstore::{Error, TimestampError, TransparencyLogError, tsa};
 
 /// A signature of which everything holds but what it is over.
@@ -128,26 +130,52 @@ impl TrustedRoot {
         bundle: &SigstoreBundle,
         signature: &[u8],
     ) -> Result<Vec<Timestamp>, Rejected> {
+        let stamps = &bundle.verification_material.timestamp_verification_data.rfc3161_timestamps;
+        stamps.iter().map(|stamp| self.check_stamp(&stamp.signed_timestamp, signature)).collect()
+    }
+
+    /// Checks that a timestamp is one of this signature, by an authority that counted then.
+    pub(super) fn check_stamp(
+        &self,
+        token: &TimestampToken,
+        signature: &[u8],
+    ) -> Result<Timestamp, Rejected> {
         let signature = SignatureBytes::new(signature.to_vec());
-        let authorities = self.document().tsa_authorities();
-        let mut times = Vec::new();
-        for stamp in &bundle.verification_material.timestamp_verification_data.rfc3161_timestamps {
-            let (mut outside, mut why) = (None, "no timestamp authority is known".to_owned());
-            let mut found = None;
-            for authority in &authorities {
-                let token = &stamp.signed_timestamp;
-                match tsa::verify_timestamp_for_authority(token, &signature, authority) {
-                    Ok(time) => found = found.or(Some(time)),
-                    Err(tsa::Error::TimestampOutsideValidity { time }) => outside = Some(time),
-                    Err(error) => why = error.to_string(),
-                }
+        let (mut outside, mut why) = (None, "no timestamp authority is known".to_owned());
+        for authority in &self.document().tsa_authorities() {
+            match tsa::verify_timestamp_for_authority(token, &signature, authority) {
+                Ok(time) => return Ok(time),
+                Err(tsa::Error::TimestampOutsideValidity { time }) => outside = Some(time),
+                Err(error) => why = error.to_string(),
             }
-            times.push(found.ok_or_else(|| match outside {
-                Some(time) => judge(TimestampError::OutsideAuthorityValidity { time }.into()),
-                None => judge(TimestampError::Invalid(why).into()),
-            })?);
         }
-        Ok(times)
+        Err(match outside {
+            Some(time) => judge(TimestampError::OutsideAuthorityValidity { time }.into()),
+            None => judge(TimestampError::Invalid(why).into()),
+        })
+    }
+
+    /// Checks a timestamp that was just made for a signature: that it answers this request, and that
+    /// `certificate`, where one signed, counted then.
+    ///
+    /// # Errors
+    /// `time`: it does not hold, or is an older answer.
+    pub fn check_answered(
+        &self,
+        stamp: &[u8],
+        request: &StampRequest,
+        signature: &[u8],
+        certificate: Option<&[u8]>,
+    ) -> Result<(), Rejected> {
+        let wrong = |why: &str| Failure::new(Class::Time, format!("the new timestamp {why}"));
+        if !timestamp::repeats(stamp, &request.nonce) {
+            return Err(wrong("does not answer the request: its nonce is another one").into());
+        }
+        if timestamp::signers(stamp) != Some(1) {
+            return Err(wrong("has another number of signers than one").into());
+        }
+        let time = self.check_stamp(&TimestampToken::new(stamp.to_vec()), signature)?;
+        certificate.map_or(Ok(()), |certificate| chain::check_window(certificate, time))
     }
 
     /// Checks the promise of a log to have an entry, where there is one. Returns when it got it,

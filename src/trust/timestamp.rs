@@ -12,7 +12,7 @@ use cms::cert::CertificateChoices;
 use cms::content_info::ContentInfo;
 use cms::signed_data::{SignedData, SignerIdentifier};
 use x509_cert::Certificate;
-use x509_cert::der::asn1::Any;
+use x509_cert::der::asn1::{Any, OctetString, Uint};
 use x509_cert::der::{Decode as _, Encode as _, Tag, Tagged as _};
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 
@@ -45,6 +45,19 @@ impl Stampers {
             _ => None,
         }
     }
+}
+
+/// Whether a timestamp repeats this nonce, so that it is no older answer (RFC 3161 section 2.4.2).
+pub(super) fn repeats(timestamp: &[u8], nonce: &[u8]) -> bool {
+    let found = || {
+        let content = read(timestamp)?.encap_content_info.econtent?;
+        let info = content.decode_as::<OctetString>().ok()?;
+        let parts = Vec::<Any>::from_der(info.as_bytes()).ok()?;
+        // What stands behind the time, and is a number, is the nonce.
+        parts.into_iter().skip(5).find(|part| part.tag() == Tag::Integer)?.decode_as::<Uint>().ok()
+    };
+    let expected = Uint::new(nonce).ok();
+    expected.is_some() && found() == expected
 }
 
 /// Returns how many signed a timestamp, where it can be read.
