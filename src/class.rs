@@ -82,10 +82,6 @@ classes! {
     Unsupported "unsupported" 15 "have it signed in a form from docs/keys.md, or update luet-cosign";
     /// Older than what was seen before, or verified before and now unsigned.
     Rollback "rollback" 16 "when this is meant: `luet-cosign seen forget IMAGE`";
-    /// The newest signature is too old.
-    Stale "stale" 17 "have the publisher sign it again";
-    /// The policy blocks this image or digest.
-    Blocked "blocked" 18 "see `blocked` in the policy";
     /// The network did not answer.
     Net "net" 20 "check the network, the proxy and the name of the registry, then run it again";
     /// The registry wants credentials that are not there, or refused them.
@@ -264,6 +260,23 @@ impl std::error::Error for Failure {}
 #[must_use]
 pub fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// Returns a text as YAML in double quotes, which reads back as exactly that, whatever is in it.
+#[must_use]
+pub fn yaml(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            ' ' => quoted.push(c),
+            c if c.is_ascii_graphic() => quoted.push(c),
+            c => quoted.push_str(&format!("\\U{:08X}", u32::from(c))),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// What begins a PEM block (RFC 7468), and the base64 of it and of what cosign's key files hold.

@@ -22,7 +22,7 @@ const EXAMPLES: &str = "Examples:
 
 Exit codes: 0 verified or allowed, 1 this machine's files, 2 usage, 3 policy or key, 10 unsigned,
 11 no such image, 12 signed by nobody who is trusted, 14 broken or about something else,
-15 a form that is not supported, 16 went back, 17 too old, 18 blocked, 20 could not find out, 70 a defect.
+15 a form that is not supported, 16 went back, 20 could not find out, 70 a defect.
 `luet-cosign metadata` prints them all.";
 
 /// Sign images when a package manager pushes them, verify them when it unpacks them

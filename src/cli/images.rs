@@ -89,7 +89,7 @@ pub(super) fn severity(class: Class) -> u8 {
     match class.exit() {
         3 => 6,
         20 => 5,
-        14..=18 => 4,
+        14..=16 => 4,
         12 => 3,
         10 | 11 => 2,
         _ => 1,

@@ -224,11 +224,8 @@ pub struct Notice {
 }
 
 /// Decides about an image of which the signatures were looked for.
-///
-/// `now` is taken for what later versions decide by time; this one decides `until` when it matches.
 #[must_use]
-pub fn decide(matched: &Matched, evidence: &Evidence, now: Timestamp) -> Decision {
-    let _ = now;
+pub fn decide(matched: &Matched, evidence: &Evidence) -> Decision {
     let Applies::Rule(effective) = &matched.applies else { return decide_without_looking(matched) };
     if !matched.looks() {
         return decide_without_looking(matched);

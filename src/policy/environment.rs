@@ -4,7 +4,7 @@
 
 use super::document::KEY_VARIABLE;
 use super::rules::LOCAL_FILES;
-use crate::class::Failure;
+use crate::class::{Failure, yaml};
 use crate::name::Scope;
 use crate::trust::{Allowance, Expected};
 use std::fmt::Write as _;
@@ -62,8 +62,8 @@ impl Wanted {
 
     fn key(&self, name: &str) -> String {
         match self {
-            Self::Exactly(text) => format!("{name}: {}", quoted(text)),
-            Self::Regexp(text) => format!("{name}_matches: {}", quoted(text)),
+            Self::Exactly(text) => format!("{name}: {}", yaml(text)),
+            Self::Regexp(text) => format!("{name}_matches: {}", yaml(text)),
         }
     }
 }
@@ -126,12 +126,12 @@ pub fn from_env(facts: &EnvironmentFacts) -> String {
         text.push_str("network: {offline: true}\n");
     }
     if let Some(how) = &facts.post_unpack {
-        let _ = writeln!(text, "post_unpack: {}", quoted(how));
+        let _ = writeln!(text, "post_unpack: {}", yaml(how));
     }
     push_list(&mut text, "registries", &facts.http_registries, |host| {
-        format!("{{host: {}, http: true}}", quoted(host))
+        format!("{{host: {}, http: true}}", yaml(host))
     });
-    push_list(&mut text, "skip_patterns", &facts.skip, quoted);
+    push_list(&mut text, "skip_patterns", &facts.skip, yaml);
     text
 }
 
@@ -157,7 +157,7 @@ fn push_rules(text: &mut String, facts: &EnvironmentFacts, keyless: bool) {
         signers.into_iter().filter(|(given, _)| *given).map(|(_, name)| name).collect();
     let trusts_somebody = !signers.is_empty();
     let from = facts.repository.as_ref().map_or_else(String::new, |repository| {
-        format!("    signatures_from: [{}]\n", quoted(repository))
+        format!("    signatures_from: [{}]\n", yaml(repository))
     });
     let (local, scopes): (Vec<&String>, Vec<&String>) =
         facts.allow_unsigned.iter().partition(|scope| *scope == LOCAL_FILES);
@@ -176,7 +176,7 @@ fn push_rules(text: &mut String, facts: &EnvironmentFacts, keyless: bool) {
         );
     }
     if !scopes.is_empty() {
-        let scopes: Vec<String> = distinct(&scopes).into_iter().map(quoted).collect();
+        let scopes: Vec<String> = distinct(&scopes).into_iter().map(yaml).collect();
         let scopes = scopes.join(", ");
         // `warn`, so that each image that passes so is named. One rule, so that scopes that overlap
         // do not tie.
@@ -214,22 +214,4 @@ fn distinct<'a>(scopes: &[&'a String]) -> Vec<&'a str> {
         .filter(|scope| seen.insert(canonical(scope)))
         .map(|scope| scope.as_str())
         .collect()
-}
-
-/// Returns a YAML scalar that reads back as exactly `text`, whatever is in it.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            ' ' => quoted.push(c),
-            c if c.is_ascii_graphic() => quoted.push(c),
-            c => {
-                let _ = write!(quoted, "\\U{:08X}", u32::from(c));
-            }
-        }
-    }
-    quoted.push('"');
-    quoted
 }

@@ -85,7 +85,7 @@ pub fn explain(policy: &Policy, reference: &Reference, now: Timestamp) -> Explan
             (Applies::Rule(effective), Some(rule)) => settings(policy, rule, effective),
             _ => Vec::new(),
         },
-        outcomes: outcomes(&matched, now),
+        outcomes: outcomes(&matched),
     }
 }
 
@@ -213,7 +213,7 @@ fn trust(rule: &Rule, effective: &Effective) -> String {
     }
 }
 
-fn outcomes(matched: &Matched, now: Timestamp) -> Vec<Outcome> {
+fn outcomes(matched: &Matched) -> Vec<Outcome> {
     if !matched.looks() {
         return vec![Outcome {
             evidence: "nothing is looked for".to_owned(),
@@ -247,7 +247,7 @@ fn outcomes(matched: &Matched, now: Timestamp) -> Vec<Outcome> {
     ];
     outcomes.extend(rows.into_iter().map(|(name, evidence)| Outcome {
         evidence: name.to_owned(),
-        outcome: outcome(&decide(matched, &evidence, now)),
+        outcome: outcome(&decide(matched, &evidence)),
     }));
     outcomes
 }

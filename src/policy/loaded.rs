@@ -90,17 +90,14 @@ impl Policy {
     /// Makes the policy of an option of the command line: it trusts this authority for every image,
     /// and denies what is unsigned.
     ///
-    /// `option` is what was typed, as it is to be shown: without a password. `now` is taken for
-    /// what later versions decide by time. Signatures lie in `signatures_from`, else in each
-    /// image's own repository.
+    /// `option` is what was typed, as it is to be shown: without a password. Signatures lie in
+    /// `signatures_from`, else in each image's own repository.
     #[must_use]
     pub fn of_authority(
         authority: Authority,
         option: &str,
         signatures_from: Option<Repository>,
-        now: Timestamp,
     ) -> Self {
-        let _ = now;
         let origin = Origin::Option { text: option.to_owned() };
         let location = authority.name.as_str();
         let at = Position { line: 1, column: 1 };

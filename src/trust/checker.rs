@@ -17,7 +17,7 @@ use super::keyless::{self, CertificateLog, Certified, LegacyCertified, Rejected}
 use super::proof;
 use super::root::TrustedRoot;
 use super::signer_id::SignerId;
-use crate::class::{Class, Failure};
+use crate::class::{Class, Failure, yaml};
 use crate::name::Digest;
 use crate::wire::{
     self, Bundle, Claims, Content, Envelope, LegacyCandidate, LogEntry, Material, Payload,
@@ -392,8 +392,11 @@ fn another(certificate: &Certificate, authorities: &[Authority]) -> Failure {
         return Failure::new(Class::Identity, message)
             .detail(format!("`{source}` called that workflow, which anybody can call"))
             .hint(format!(
-                "to trust that signer, write a policy with `github: {{repo: {source:?}, \
-                 workflow_repo: {repository:?}, workflow: {file:?}}}`"
+                "to trust that signer, write a policy with `github: {{repo: {}, workflow_repo: {}, \
+                 workflow: {}}}`",
+                yaml(&source),
+                yaml(repository),
+                yaml(file)
             ));
     }
     let mut misses = authorities
@@ -405,10 +408,11 @@ fn another(certificate: &Certificate, authorities: &[Authority]) -> Failure {
     }
     Failure::new(Class::Identity, message).hint(format!(
         "to trust that signer: COSIGN_CERTIFICATE_IDENTITY={} COSIGN_CERTIFICATE_OIDC_ISSUER={}, \
-         or in a policy `keyless: {{issuer: {issuer:?}, subject: {:?}}}`",
+         or in a policy `keyless: {{issuer: {}, subject: {}}}`",
         for_shell(subject.as_str()),
         for_shell(issuer),
-        subject.as_str()
+        yaml(issuer),
+        yaml(subject.as_str())
     ))
 }
 

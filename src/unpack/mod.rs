@@ -95,7 +95,7 @@ async fn judge(
         budget: std::sync::Arc::default(),
     };
     let evidence = look.gather(&reference).await?;
-    let decision = policy::decide(&matched, &evidence, connections.now());
+    let decision = policy::decide(&matched, &evidence);
     Ok(Checked { matched, evidence: Some(evidence), decision })
 }
 
@@ -316,8 +316,7 @@ pub async fn by_authority(
     requirements: &Requirements,
 ) -> Result<Provisional, Failure> {
     let signatures_from = connections.signature_repository()?;
-    let policy =
-        Policy::of_authority(authority.clone(), option, signatures_from, connections.now());
+    let policy = Policy::of_authority(authority.clone(), option, signatures_from);
     judge(connections, &policy, image, requirements, true).await?.decision.into_result()
 }
 

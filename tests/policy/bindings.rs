@@ -41,7 +41,6 @@ fn decision(matched: &Matched, claims: &[Claims]) -> Decision {
     decide(
         matched,
         &with_signatures(evidence, claims.iter().map(|claims| Ok(by_acme(claims))).collect()),
-        now(),
     )
 }
 
@@ -127,7 +126,7 @@ fn one_signature_that_is_bound_is_enough() {
     let matched = matched("", IMAGE);
     let mut evidence = with_signatures(absent(&matched, None), vec![Ok(by_acme(&wrong))]);
     evidence.places[1].answer = PlaceAnswer::Failed(Failure::new(Class::Net, "made up"));
-    assert_eq!(word(&decide(&matched, &evidence, now())), "net");
+    assert_eq!(word(&decide(&matched, &evidence)), "net");
 }
 
 /// What is to be remembered of a signer: one signature that names both is enough.
@@ -154,11 +153,7 @@ fn a_stranger_who_names_something_else_is_a_stranger() {
     let matched = matched("", IMAGE);
     let stranger = signature_for("other", &OTHER, &image_digest(), &claims("evil.example/x", "y"));
     assert_eq!(
-        word(&decide(
-            &matched,
-            &with_signatures(absent(&matched, None), vec![Ok(stranger)]),
-            now()
-        )),
+        word(&decide(&matched, &with_signatures(absent(&matched, None), vec![Ok(stranger)]))),
         "identity"
     );
 }
@@ -196,7 +191,7 @@ fn the_manifest_of_a_platform_is_bound_as_the_image_is() {
         let signature = signature_for("acme", &ACME, &child, claims);
         let evidence =
             with_signatures(absent(&matched, declared.then_some(child)), vec![Ok(signature)]);
-        word(&decide(&matched, &evidence, now()))
+        word(&decide(&matched, &evidence))
     };
     for (repository, tag, if_present, required) in [
         // Whoever serves the index decides under which tag it is. The images of an index that were
@@ -231,11 +226,8 @@ fn a_signer_that_is_known_to_bind_must_bind() {
         let matched = matched(keys, IMAGE);
         let mut evidence = with_signatures(absent(&matched, None), vec![Ok(by_acme(&claims))]);
         evidence.memory.binders.push(SignerId::of_key(*key));
-        assert_eq!(
-            matched.enough(&evidence),
-            word(&decide(&matched, &evidence, now())) == "verified"
-        );
-        word(&decide(&matched, &evidence, now()))
+        assert_eq!(matched.enough(&evidence), word(&decide(&matched, &evidence)) == "verified");
+        word(&decide(&matched, &evidence))
     };
     let (acme, other) = (ACME.public().fingerprint(), OTHER.public().fingerprint());
     assert_eq!(outcome(IF_PRESENT, acme, claims(HERE, "yip-1.0")), "verified");
@@ -265,7 +257,7 @@ fn a_binder_s_signature_by_digest_counts_under_a_tag_with_a_warning() {
             evidence.memory.binders.push(SignerId::of_key(*ACME.public().fingerprint()));
         }
         assert!(matched.enough(&evidence));
-        let decision = decide(&matched, &evidence, now());
+        let decision = decide(&matched, &evidence);
         assert_eq!(word(&decision), "verified");
         let provisional = decision.into_result().unwrap();
         let texts = provisional.notices().iter().map(|notice| notice.text.clone());
@@ -293,7 +285,7 @@ fn an_image_of_an_index_is_for_that_index_or_asked_for_by_its_digest() {
         let signature = signature_for("acme", &ACME, &child, &claims);
         let mut evidence = absent(&matched, (served != child).then_some(child));
         evidence.image.digest = served;
-        word(&decide(&matched, &with_signatures(evidence, vec![Ok(signature)]), now()))
+        word(&decide(&matched, &with_signatures(evidence, vec![Ok(signature)])))
     };
     let at = |digest: &Digest| format!("{HERE}@{digest}");
     let tagged = |digest: &Digest| format!("{IMAGE}@{digest}");
@@ -441,6 +433,6 @@ fn what_is_not_of_this_image_is_binding_whatever_it_names() {
     let matched = matched(OFF, IMAGE);
     let signature = signature_for("acme", &ACME, &Digest::of(b"another"), &claims(HERE, "yip-1.0"));
     let evidence: Evidence = with_signatures(absent(&matched, None), vec![Ok(signature)]);
-    assert_eq!(word(&decide(&matched, &evidence, now())), "binding");
+    assert_eq!(word(&decide(&matched, &evidence)), "binding");
     assert!(!matched.enough(&evidence));
 }

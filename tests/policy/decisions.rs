@@ -37,7 +37,7 @@ fn matched(trust: &str, unsigned: &str) -> Matched {
 fn check(what: &str, evidence: impl Fn(&Matched) -> Evidence, expected: [&str; 6]) {
     for ((trust, unsigned), expected) in SETTINGS.into_iter().zip(expected) {
         let matched = matched(trust, unsigned);
-        let decision = decide(&matched, &evidence(&matched), now());
+        let decision = decide(&matched, &evidence(&matched));
         assert_eq!(
             word(&decision),
             expected,
@@ -72,8 +72,6 @@ const SIGNATURE: &[(Class, [&str; 6])] = &[
     (Class::Tree, ["tree"; 6]),
     (Class::Unsupported, ["unsupported"; 6]),
     (Class::Rollback, ["rollback"; 6]),
-    (Class::Stale, ["stale"; 6]),
-    (Class::Blocked, ["blocked"; 6]),
     (Class::Net, ["net"; 6]),
     (Class::Auth, ["auth"; 6]),
     (Class::Registry, ["registry"; 6]),
@@ -133,7 +131,7 @@ fn one_good_signature_is_enough_whatever_else_is_broken() {
                 for (trust, unsigned) in &SETTINGS[..3] {
                     let matched = matched(trust, unsigned);
                     assert_eq!(
-                        word(&decide(&matched, &evidence(&matched), now())),
+                        word(&decide(&matched, &evidence(&matched))),
                         "verified",
                         "{class} {first} {failed}"
                     );
@@ -208,7 +206,7 @@ fn the_most_telling_reason_is_shown_first() {
             };
             for (trust, unsigned) in SETTINGS {
                 let matched = matched(trust, unsigned);
-                let decision = decide(&matched, &evidence(&matched), now());
+                let decision = decide(&matched, &evidence(&matched));
                 let strangers =
                     *expected == Class::Identity && trust == "nobody" && unsigned != "deny";
                 assert_eq!(
@@ -365,11 +363,11 @@ fn every_repository_under_signatures_from_is_asked_and_the_images_own_is_not() {
     let matched = policy.matching(&reference(IMAGE), now());
     let evidence = absent(&matched, Some(Digest::of(b"child")));
     assert_eq!(evidence.places.len(), 12);
-    assert_eq!(word(&decide(&matched, &evidence, now())), "allowed");
+    assert_eq!(word(&decide(&matched, &evidence)), "allowed");
     for at in 0..12 {
         let mut evidence = evidence.clone();
         evidence.places.remove(at);
-        assert_eq!(word(&decide(&matched, &evidence, now())), "internal", "{at}");
+        assert_eq!(word(&decide(&matched, &evidence)), "internal", "{at}");
     }
 }
 
@@ -383,7 +381,7 @@ fn a_thousand_strangers_are_a_stranger() {
     );
     let matched = matched("nobody", "deny");
     let Decision::Refused(failure) =
-        decide(&matched, &with_signatures(absent(&matched, None), outcomes()), now())
+        decide(&matched, &with_signatures(absent(&matched, None), outcomes()))
     else {
         panic!()
     };
@@ -402,13 +400,13 @@ fn evidence_of_another_image_decides_nothing() {
     );
     let other_tag =
         Evidence { reference: reference("quay.io/acme/packages:other"), ..good.clone() };
-    assert_eq!(word(&decide(&matched, &other_tag, now())), "internal");
+    assert_eq!(word(&decide(&matched, &other_tag)), "internal");
     let mut other_repository = good.clone();
     other_repository.image.repository = "quay.io/evil/packages".parse().unwrap();
-    assert_eq!(word(&decide(&matched, &other_repository, now())), "internal");
+    assert_eq!(word(&decide(&matched, &other_repository)), "internal");
     let pinned = reference(&format!("quay.io/acme/packages@{}", Digest::of(b"pinned")));
     let matched = policy("acme", "allow").matching(&pinned, now());
-    assert_eq!(word(&decide(&matched, &absent(&matched, None), now())), "digest");
+    assert_eq!(word(&decide(&matched, &absent(&matched, None))), "digest");
 }
 
 #[test]
@@ -470,9 +468,7 @@ fn local_files_pass_only_by_a_rule_of_their_own() {
 #[test]
 fn a_refusal_says_what_was_found_who_wants_what_and_what_to_do() {
     let matched = matched("acme", "deny");
-    let Decision::Refused(failure) = decide(&matched, &absent(&matched, None), now()) else {
-        panic!()
-    };
+    let Decision::Refused(failure) = decide(&matched, &absent(&matched, None)) else { panic!() };
     let digest = image_digest();
     assert_eq!(
         failure.message(),
@@ -510,7 +506,7 @@ fn a_refusal_keeps_every_reason() {
         ],
     );
     evidence.places[1].answer = PlaceAnswer::Failed(Failure::new(Class::Auth, "401"));
-    let Decision::Refused(failure) = decide(&matched, &evidence, now()) else { panic!() };
+    let Decision::Refused(failure) = decide(&matched, &evidence) else { panic!() };
     assert_eq!(failure.class(), Class::Auth);
     assert!(
         failure.message().contains("401")
@@ -534,7 +530,7 @@ fn a_refusal_keeps_every_reason() {
 fn what_passes_unsigned_is_named_and_so_is_the_stranger() {
     for (unsigned, warning) in [("warn", true), ("allow", false)] {
         let matched = matched("nobody", unsigned);
-        let plain = decide(&matched, &absent(&matched, None), now()).into_result().unwrap();
+        let plain = decide(&matched, &absent(&matched, None)).into_result().unwrap();
         assert_eq!((plain.notices().len(), plain.notices()[0].warning), (1, warning));
         assert_eq!(plain.notices()[0].text.starts_with("warning: "), warning);
         assert!(plain.notices()[0].text.contains(&format!(
@@ -545,7 +541,7 @@ fn what_passes_unsigned_is_named_and_so_is_the_stranger() {
             absent(&matched, None),
             vec![Ok(signature("other", &OTHER, &image_digest()))],
         );
-        let stranger = decide(&matched, &evidence, now()).into_result().unwrap();
+        let stranger = decide(&matched, &evidence).into_result().unwrap();
         assert!(
             stranger.notices()[1].warning && stranger.notices()[1].text.contains("`other`"),
             "{:?}",
@@ -558,7 +554,7 @@ fn what_passes_unsigned_is_named_and_so_is_the_stranger() {
         absent(&matched, None),
         vec![Ok(signature("acme", &ACME, &image_digest()))],
     );
-    let verified = decide(&matched, &evidence, now()).into_result().unwrap();
+    let verified = decide(&matched, &evidence).into_result().unwrap();
     assert_eq!(verified.notices(), []);
     assert_eq!(
         verified.signature().map(|signature| signature.authority().to_owned()),
@@ -573,7 +569,7 @@ fn text_of_a_registry_cannot_steer_a_terminal() {
         absent(&matched, None),
         vec![Err(Failure::new(Class::Identity, "\x1b[2J\u{202e}evil\n"))],
     );
-    let provisional = decide(&matched, &evidence, now()).into_result().unwrap();
+    let provisional = decide(&matched, &evidence).into_result().unwrap();
     assert!(
         provisional
             .notices()
@@ -583,7 +579,7 @@ fn text_of_a_registry_cannot_steer_a_terminal() {
     let report = SignatureReport { format: "\x1b[2J".to_owned(), ..evidence.signatures[0].clone() };
     let evidence = Evidence { signatures: vec![report], ..evidence };
     let strict = self::matched("acme", "warn");
-    let Decision::Refused(failure) = decide(&strict, &evidence, now()) else { panic!() };
+    let Decision::Refused(failure) = decide(&strict, &evidence) else { panic!() };
     assert!(!failure.text().replace("\n  ", "").replace("\nhint", "").contains(['\x1b', '\n']));
 }
 
@@ -600,7 +596,7 @@ fn texts_have_no_word_between_colons_for_the_host_to_eat() {
             absent(&matched, None),
             with_signatures(absent(&matched, None), vec![Err(failing(Class::Binding))]),
         ] {
-            match decide(&matched, &evidence, now()) {
+            match decide(&matched, &evidence) {
                 Decision::Refused(failure) => {
                     assert!(!eaten(&failure.text()), "{}", failure.text())
                 }

@@ -42,7 +42,6 @@ fn verified(trust: &str, trees: [Option<&str>; 2]) -> Provisional {
     let decision = decide(
         &matched,
         &with_signatures(absent(&matched, None), signatures.into_iter().map(Ok).collect()),
-        now(),
     );
     let Decision::Verified(provisional) = decision else { panic!("{decision:?}") };
     provisional
@@ -79,11 +78,11 @@ fn an_image_that_is_not_looked_at_was_signed_by_nobody() {
 fn the_failure_of_a_place_that_nobody_asked_refuses() {
     let matched = matched("unsigned: allow, reason: x");
     let mut evidence = absent(&matched, None);
-    assert_eq!(word(&decide(&matched, &evidence, now())), "allowed");
+    assert_eq!(word(&decide(&matched, &evidence)), "allowed");
     let answer = PlaceAnswer::Failed(Failure::new(Class::Net, "reset"));
     let (repository, subject) = (evidence.places[0].repository.clone(), Digest::of(b"another"));
     evidence.places.push(PlaceReport { kind: PlaceKind::SigTag, repository, subject, answer });
-    assert_eq!(word(&decide(&matched, &evidence, now())), "net");
+    assert_eq!(word(&decide(&matched, &evidence)), "net");
 }
 
 #[test]
@@ -103,7 +102,7 @@ fn a_signature_that_was_judged_in_another_place_does_not_count_here() {
         evidence.places[0].answer = PlaceAnswer::There { count: 1 };
         let report = report(place, &evidence);
         evidence.signatures.push(report);
-        assert_eq!(word(&decide(&matched, &evidence, now())), expected, "{place:?}");
+        assert_eq!(word(&decide(&matched, &evidence)), expected, "{place:?}");
     }
 }
 
@@ -294,7 +293,7 @@ fn a_signature_by_a_trusted_key_is_the_first_of_those_that_count() {
         [signature("other", &OTHER, &image_digest()), signature("acme", &ACME, &image_digest())];
     let evidence =
         with_signatures(absent(&matched, None), signatures.into_iter().map(Ok).collect());
-    let Decision::Verified(provisional) = decide(&matched, &evidence, now()) else { panic!() };
+    let Decision::Verified(provisional) = decide(&matched, &evidence) else { panic!() };
     assert_eq!(
         provisional.signature().map(luet_cosign::trust::VerifiedSignature::authority),
         Some("other")
@@ -313,7 +312,7 @@ fn the_index_counts_before_the_image_in_it() {
         let signatures = index.split_whitespace().map(|signer| of(signer, &image_digest()));
         let signatures =
             signatures.chain(image.split_whitespace().map(|signer| of(signer, &child))).collect();
-        match decide(&matched, &with_signatures(absent(&matched, Some(child)), signatures), now()) {
+        match decide(&matched, &with_signatures(absent(&matched, Some(child)), signatures)) {
             Decision::Verified(provisional) => {
                 let names = provisional
                     .signatures()
@@ -334,7 +333,7 @@ fn the_index_counts_before_the_image_in_it() {
 }
 
 fn refusal(matched: &Matched, evidence: &Evidence) -> Failure {
-    let Decision::Refused(failure) = decide(matched, evidence, now()) else { panic!() };
+    let Decision::Refused(failure) = decide(matched, evidence) else { panic!() };
     failure
 }
 

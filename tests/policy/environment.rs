@@ -61,9 +61,7 @@ fn a_key_is_trusted_for_everything_and_wants_a_signature() {
         ("environment", "COSIGN_PUBLIC_KEY_LOCATION")
     );
     assert_eq!((matched.authorities().len(), effective.unsigned), (1, Mode::Deny));
-    let Decision::Refused(failure) = decide(&matched, &absent(&matched, None), now()) else {
-        panic!()
-    };
+    let Decision::Refused(failure) = decide(&matched, &absent(&matched, None)) else { panic!() };
     assert_eq!(failure.class(), Class::Unsigned);
     assert!(
         failure.the_hint().contains("LUET_COSIGN_ALLOW_UNSIGNED=quay.io/a/b"),
@@ -160,7 +158,7 @@ fn what_may_be_unsigned_trusts_nobody_warns_and_is_still_looked_at() {
             (effective.place.as_str(), &effective.authorities),
             ("LUET_COSIGN_ALLOW_UNSIGNED", &Trust::Nobody)
         );
-        let provisional = decide(&matched, &absent(&matched, None), now()).into_result().unwrap();
+        let provisional = decide(&matched, &absent(&matched, None)).into_result().unwrap();
         assert!(
             provisional.notices()[0].text.starts_with("warning: ")
                 && provisional.notices()[0].text.contains("LUET_COSIGN_ALLOW_UNSIGNED")
@@ -168,7 +166,7 @@ fn what_may_be_unsigned_trusts_nobody_warns_and_is_still_looked_at() {
         let mut evidence = absent(&matched, None);
         evidence.places[0].answer =
             luet_cosign::policy::PlaceAnswer::Failed(Failure::new(Class::Auth, "401"));
-        assert_eq!(word(&decide(&matched, &evidence, now())), "auth");
+        assert_eq!(word(&decide(&matched, &evidence)), "auth");
         assert_eq!(word(&decide_local_files(&policy, now())), "policy");
         assert!(
             !matches!(policy.matching(&reference("quay.io/hobby-evil/a:c"), now()).applies(), Applies::Rule(other) if other.authorities == Trust::Nobody)
@@ -197,7 +195,7 @@ fn everything_may_be_unsigned_beside_a_key_but_not_signed_by_a_stranger() {
         assert_eq!((effective.rule.as_str(), effective.unsigned), ("environment", Mode::Warn));
         assert_eq!(effective.place, "COSIGN_PUBLIC_KEY_LOCATION, LUET_COSIGN_ALLOW_UNSIGNED=*");
         assert_eq!(matched.authorities().len(), 1);
-        let provisional = decide(&matched, &absent(&matched, None), now()).into_result().unwrap();
+        let provisional = decide(&matched, &absent(&matched, None)).into_result().unwrap();
         assert!(
             provisional.notices()[0].text.starts_with("warning: "),
             "{:?}",
@@ -207,11 +205,11 @@ fn everything_may_be_unsigned_beside_a_key_but_not_signed_by_a_stranger() {
             absent(&matched, None),
             vec![Ok(signature("environment", &ACME, &image_digest()))],
         );
-        assert_eq!(word(&decide(&matched, &good, now())), "verified");
+        assert_eq!(word(&decide(&matched, &good)), "verified");
         for class in [Class::Identity, Class::Unsupported, Class::Malformed, Class::Net] {
             let stranger =
                 with_signatures(absent(&matched, None), vec![Err(Failure::new(class, "made up"))]);
-            assert_eq!(word(&decide(&matched, &stranger, now())), class.word());
+            assert_eq!(word(&decide(&matched, &stranger)), class.word());
         }
         // A repository that is named beside it trusts nobody, as without the `*`.
         let hobby = policy.matching(&reference("quay.io/hobby/a:x"), now());
@@ -234,7 +232,7 @@ fn everything_may_be_unsigned_beside_a_key_but_not_signed_by_a_stranger() {
         absent(&matched, None),
         vec![Err(Failure::new(Class::Identity, "made up"))],
     );
-    assert_eq!(word(&decide(&matched, &stranger, now())), "allowed");
+    assert_eq!(word(&decide(&matched, &stranger)), "allowed");
 }
 
 #[test]

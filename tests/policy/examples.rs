@@ -17,7 +17,7 @@ fn load(text: &str) -> Policy {
 fn unsigned(policy: &Policy, image: &str) -> &'static str {
     let matched = policy.matching(&reference(image), now());
     if matched.looks() {
-        word(&decide(&matched, &absent(&matched, None), now()))
+        word(&decide(&matched, &absent(&matched, None)))
     } else {
         word(&decide_without_looking(&matched))
     }
@@ -31,7 +31,6 @@ fn signed_by(policy: &Policy, image: &str, signer: &str) -> &'static str {
             absent(&matched, None),
             vec![Ok(signature(signer, &ACME, &image_digest()))],
         ),
-        now(),
     ))
 }
 
@@ -82,7 +81,6 @@ fn signed_for(policy: &Policy, image: &str, names: &[(&str, &str)]) -> &'static 
     word(&decide(
         &matched,
         &with_signatures(absent(&matched, None), names.iter().map(signature).collect()),
-        now(),
     ))
 }
 

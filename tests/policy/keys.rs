@@ -39,11 +39,7 @@ fn outcome(policy: &Policy, image: &str, signed: bool) -> String {
     let decision = if matched.looks() {
         let evidence = absent(&matched, None);
         let signatures = vec![Ok(signature("other", &OTHER, &image_digest()))];
-        decide(
-            &matched,
-            &if signed { with_signatures(evidence, signatures) } else { evidence },
-            now(),
-        )
+        decide(&matched, &if signed { with_signatures(evidence, signatures) } else { evidence })
     } else {
         decide_without_looking(&matched)
     };
@@ -59,7 +55,7 @@ fn by_acme(policy: &Policy, repository: Option<&str>) -> String {
     let claims =
         Claims { repository: repository.map(|name| name.parse().unwrap()), ..Claims::default() };
     let signature = signature_for("acme", &ACME, &image_digest(), &claims);
-    word(&decide(&matched, &with_signatures(absent(&matched, None), vec![Ok(signature)]), now()))
+    word(&decide(&matched, &with_signatures(absent(&matched, None), vec![Ok(signature)])))
         .to_owned()
 }
 
@@ -88,7 +84,7 @@ fn goes_back(policy: &Policy) -> String {
 
 fn refusal(policy: &Policy) -> String {
     let matched = policy.matching(&reference("quay.io/a/b:x"), now());
-    decide(&matched, &absent(&matched, None), now())
+    decide(&matched, &absent(&matched, None))
         .into_result()
         .map_or_else(|failure| failure.text(), |_| String::new())
 }
@@ -99,7 +95,7 @@ fn names_the_rule(policy: &Policy) -> String {
 
 fn names_the_reason(policy: &Policy) -> String {
     let matched = policy.matching(&reference("quay.io/a/b:x"), now());
-    let notices = decide(&matched, &absent(&matched, None), now())
+    let notices = decide(&matched, &absent(&matched, None))
         .into_result()
         .map(|provisional| provisional.notices().to_vec());
     notices.unwrap_or_default().iter().any(|notice| notice.text.contains("because")).to_string()

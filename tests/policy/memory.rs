@@ -67,7 +67,7 @@ fn what_was_verified_here_before_does_not_pass_unsigned() {
                 let matched = matched(trust, unsigned, downgrade);
                 let evidence = remembering(absent(&matched, None), memory.clone());
                 assert_eq!(
-                    word(&decide(&matched, &evidence, now())),
+                    word(&decide(&matched, &evidence)),
                     expected,
                     "{downgrade} {trust} {unsigned} {memory:?}"
                 );
@@ -75,7 +75,7 @@ fn what_was_verified_here_before_does_not_pass_unsigned() {
             // Under `deny` it is refused for what it is.
             let matched = matched(trust, "deny", downgrade);
             let evidence = remembering(absent(&matched, None), memory.clone());
-            assert_eq!(word(&decide(&matched, &evidence, now())), "unsigned");
+            assert_eq!(word(&decide(&matched, &evidence)), "unsigned");
         }
     }
 }
@@ -87,8 +87,8 @@ fn a_strangers_signature_does_not_hide_that_the_good_one_is_gone() {
         absent(&matched, None),
         vec![Err(Failure::new(Class::Identity, "made up"))],
     );
-    assert_eq!(word(&decide(&matched, &strangers, now())), "allowed");
-    let Decision::Refused(failure) = decide(&matched, &remembering(strangers, tag()), now()) else {
+    assert_eq!(word(&decide(&matched, &strangers)), "allowed");
+    let Decision::Refused(failure) = decide(&matched, &remembering(strangers, tag())) else {
         panic!()
     };
     assert_eq!(failure.class(), Class::Rollback);
@@ -107,23 +107,22 @@ fn memory_changes_nothing_else() {
         absent(&matched, None),
         vec![Ok(signature("acme", &ACME, &image_digest()))],
     );
-    assert_eq!(word(&decide(&matched, &remembering(good, tag()), now())), "verified");
+    assert_eq!(word(&decide(&matched, &remembering(good, tag()))), "verified");
     for class in [Class::Net, Class::Binding, Class::Malformed, Class::Unsupported, Class::Identity]
     {
         let bad =
             with_signatures(absent(&matched, None), vec![Err(Failure::new(class, "made up"))]);
-        assert_eq!(word(&decide(&matched, &remembering(bad, tag()), now())), class.word());
+        assert_eq!(word(&decide(&matched, &remembering(bad, tag()))), class.word());
     }
     let mut failed = remembering(absent(&matched, None), tag());
     failed.places[0].answer = PlaceAnswer::Failed(Failure::new(Class::Auth, "made up"));
-    assert_eq!(word(&decide(&matched, &failed, now())), "auth");
+    assert_eq!(word(&decide(&matched, &failed)), "auth");
 }
 
 #[test]
 fn a_downgrade_says_who_signed_when_and_how_to_go_on() {
     let matched = matched("acme", "warn", "");
-    let Decision::Refused(failure) =
-        decide(&matched, &remembering(absent(&matched, None), tag()), now())
+    let Decision::Refused(failure) = decide(&matched, &remembering(absent(&matched, None), tag()))
     else {
         panic!()
     };
@@ -141,7 +140,7 @@ fn a_downgrade_says_who_signed_when_and_how_to_go_on() {
     );
     let matched = self::matched("acme", "warn", "repo");
     let Decision::Refused(failure) =
-        decide(&matched, &remembering(absent(&matched, None), repository()), now())
+        decide(&matched, &remembering(absent(&matched, None), repository()))
     else {
         panic!()
     };
@@ -157,16 +156,14 @@ fn a_downgrade_says_who_signed_when_and_how_to_go_on() {
         tag_verified: seen().map(|fact| SeenFact { seconds: i64::MAX, ..fact }),
         ..Memory::default()
     };
-    let Decision::Refused(failure) =
-        decide(&matched, &remembering(absent(&matched, None), odd), now())
+    let Decision::Refused(failure) = decide(&matched, &remembering(absent(&matched, None), odd))
     else {
         panic!()
     };
     assert!(failure.message().contains("but it was verified here, signed by `acme`"), "{failure}");
     // Under `deny` the memory is shown as well.
     let matched = self::matched("acme", "deny", "");
-    let Decision::Refused(failure) =
-        decide(&matched, &remembering(absent(&matched, None), tag()), now())
+    let Decision::Refused(failure) = decide(&matched, &remembering(absent(&matched, None), tag()))
     else {
         panic!()
     };

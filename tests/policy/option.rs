@@ -14,7 +14,6 @@ fn policy() -> Policy {
         Authority::of_key("keys/acme.pub", ACME.public().clone()),
         "--key keys/acme.pub",
         None,
-        now(),
     )
 }
 
@@ -32,13 +31,13 @@ fn the_key_is_trusted_for_everything_and_nothing_else_passes() {
             absent(&matched, None),
             vec![Ok(signature("keys/acme.pub", &ACME, &image_digest()))],
         );
-        assert_eq!(word(&decide(&matched, &good, now())), "verified");
+        assert_eq!(word(&decide(&matched, &good)), "verified");
         let stranger = with_signatures(
             absent(&matched, None),
             vec![Ok(signature("keys/acme.pub", &OTHER, &image_digest()))],
         );
-        assert_eq!(word(&decide(&matched, &stranger, now())), "identity");
-        assert_eq!(word(&decide(&matched, &absent(&matched, None), now())), "unsigned");
+        assert_eq!(word(&decide(&matched, &stranger)), "identity");
+        assert_eq!(word(&decide(&matched, &absent(&matched, None))), "unsigned");
     }
     assert_eq!(word(&decide_local_files(&policy, now())), "policy");
 }
@@ -46,9 +45,7 @@ fn the_key_is_trusted_for_everything_and_nothing_else_passes() {
 #[test]
 fn messages_name_the_option_and_no_variable() {
     let matched = policy().matching(&reference("quay.io/a/b:c"), now());
-    let Decision::Refused(unsigned) = decide(&matched, &absent(&matched, None), now()) else {
-        panic!()
-    };
+    let Decision::Refused(unsigned) = decide(&matched, &absent(&matched, None)) else { panic!() };
     assert_eq!(
         unsigned.message(),
         "`quay.io/a/b:c`: no signature (3 of 3 places answered: not there); `--key keys/acme.pub` wants one by that key"
@@ -57,7 +54,7 @@ fn messages_name_the_option_and_no_variable() {
         absent(&matched, None),
         vec![Err(Failure::new(Class::Identity, "made up"))],
     );
-    let Decision::Refused(identity) = decide(&matched, &strangers, now()) else { panic!() };
+    let Decision::Refused(identity) = decide(&matched, &strangers) else { panic!() };
     for failure in [unsigned, identity] {
         assert!(
             !failure.text().contains("COSIGN") && !failure.text().contains("environment"),
@@ -77,7 +74,7 @@ fn messages_name_the_option_and_no_variable() {
 fn signatures_may_lie_elsewhere() {
     let from = Some("quay.io/acme/signatures".parse().unwrap());
     let policy =
-        Policy::of_authority(Authority::of_key("k", ACME.public().clone()), "--key k", from, now());
+        Policy::of_authority(Authority::of_key("k", ACME.public().clone()), "--key k", from);
     let repositories = policy.matching(&reference("quay.io/a/b:c"), now()).repositories();
     assert_eq!(
         repositories.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -18,7 +18,7 @@ fn matched(keys: &str) -> Matched {
 
 /// The digest of the image and the fingerprints of keys are shown by a word each.
 fn text(matched: &Matched, evidence: &Evidence) -> String {
-    let Decision::Refused(failure) = decide(matched, evidence, now()) else { panic!() };
+    let Decision::Refused(failure) = decide(matched, evidence) else { panic!() };
     let text = failure.text().replace(&image_digest().to_string(), "DIGEST");
     let keys = [(&ACME, "ACME"), (&OTHER, "OTHER"), (&SITE, "SITE")];
     keys.iter()
@@ -114,14 +114,10 @@ fn the_digest_stands_once_and_another_subject_where_it_is_another() {
     let both = reference(&format!("{IMAGE}@{}", image_digest()));
     let policy = load(&with_rules("  - {name: r, scope: quay.io/acme/packages, trust: [acme]}\n"));
     let matched = policy.matching(&both, now());
-    let Decision::Refused(failure) = decide(&matched, &absent(&matched, None), now()) else {
-        panic!()
-    };
+    let Decision::Refused(failure) = decide(&matched, &absent(&matched, None)) else { panic!() };
     assert!(failure.message().starts_with(&format!("`{IMAGE}`: no signature")), "{failure}");
     let pinned = reference(&format!("quay.io/acme/packages@{}", image_digest()));
     let matched = policy.matching(&pinned, now());
-    let Decision::Refused(failure) = decide(&matched, &absent(&matched, None), now()) else {
-        panic!()
-    };
+    let Decision::Refused(failure) = decide(&matched, &absent(&matched, None)) else { panic!() };
     assert!(failure.message().starts_with(&format!("`{pinned}`: no signature")), "{failure}");
 }

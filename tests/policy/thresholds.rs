@@ -37,7 +37,7 @@ fn decision(matched: &Matched, signatures: Vec<VerifiedSignature>) -> Decision {
     } else {
         with_signatures(evidence, signatures.into_iter().map(Ok).collect())
     };
-    let decision = decide(matched, &evidence, now());
+    let decision = decide(matched, &evidence);
     assert_eq!(matched.enough(&evidence), word(&decision) == "verified", "enough and decide agree");
     decision
 }
@@ -94,9 +94,9 @@ fn signatures_in_several_places_and_of_the_platform_count_together() {
         absent(&matched, Some(child)),
         vec![Ok(by("acme")), Ok(signature("other", &OTHER, &child))],
     );
-    assert_eq!(word(&decide(&matched, &evidence, now())), "verified");
+    assert_eq!(word(&decide(&matched, &evidence)), "verified");
     evidence.child = None;
-    assert_eq!(word(&decide(&matched, &evidence, now())), "binding");
+    assert_eq!(word(&decide(&matched, &evidence)), "binding");
 }
 
 /// What is compared after unpacking is the manifest that enough vouch for.
@@ -117,7 +117,7 @@ fn the_index_counts_before_an_image_in_it() {
         };
         let signatures = signed(of_index, image_digest()).chain(signed(of_child, child)).collect();
         let evidence = with_signatures(absent(&matched, Some(child)), signatures);
-        let provisional = decide(&matched, &evidence, now()).into_result().unwrap();
+        let provisional = decide(&matched, &evidence).into_result().unwrap();
         assert_eq!(provisional.signed(), Some(&expected), "{trust}: {of_index}, {of_child}");
     }
 }
@@ -130,11 +130,11 @@ fn what_does_not_count_is_no_help_and_what_could_not_be_asked_comes_first() {
             absent(&matched, None),
             vec![Ok(by("acme")), Err(Failure::new(class, "made up"))],
         );
-        assert_eq!(word(&decide(&matched, &evidence, now())), class.word());
+        assert_eq!(word(&decide(&matched, &evidence)), class.word());
     }
     let mut evidence = with_signatures(absent(&matched, None), vec![Ok(by("acme"))]);
     evidence.places[1].answer = PlaceAnswer::Failed(Failure::new(Class::Net, "made up"));
-    let Decision::Refused(failure) = decide(&matched, &evidence, now()) else { panic!() };
+    let Decision::Refused(failure) = decide(&matched, &evidence) else { panic!() };
     assert_eq!(failure.class(), Class::Net);
     assert!(
         failure.details().any(|line| line.starts_with("1 of 2 signatures found")),
@@ -146,7 +146,7 @@ fn what_does_not_count_is_no_help_and_what_could_not_be_asked_comes_first() {
         places: evidence.places.clone(),
         ..with_signatures(evidence.clone(), vec![Ok(by("other"))])
     };
-    assert_eq!(word(&decide(&matched, &evidence, now())), "verified");
+    assert_eq!(word(&decide(&matched, &evidence)), "verified");
 }
 
 #[test]
