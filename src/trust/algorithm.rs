@@ -222,7 +222,7 @@ impl KeyAlgorithm {
 
 /// The SHA-512 of a message, in the place of the hasher that computed it, which is what the library
 /// asks for.
-struct Prehashed([u8; 64]);
+pub(super) struct Prehashed(pub(super) [u8; 64]);
 
 impl Default for Prehashed {
     fn default() -> Self {

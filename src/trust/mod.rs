@@ -31,6 +31,7 @@ mod request;
 mod root;
 mod sealed;
 mod signer_id;
+mod signing;
 mod timestamp;
 
 pub use algorithm::KeyAlgorithm;
@@ -59,3 +60,4 @@ pub use private_key::{KeyPair, PrivateKey};
 pub use request::{StampRequest, certificate_request};
 pub use root::TrustedRoot;
 pub use signer_id::{Recognition, SignerId, Source};
+pub use signing::{Purpose, Reading, SignedMessage};

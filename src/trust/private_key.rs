@@ -24,11 +24,11 @@ use zeroize::Zeroizing;
 
 /// A private key: ECDSA P-256, P-384 or P-521, Ed25519, or RSA of 2,048 to 4,096 bits.
 pub struct PrivateKey {
-    pair: Pair,
+    pub(super) pair: Pair,
     public: PublicKey,
 }
 
-enum Pair {
+pub(super) enum Pair {
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair),

@@ -10,6 +10,7 @@ mod checkpoint;
 mod detached;
 mod evidence;
 mod fallback;
+mod file_bundle;
 pub mod json;
 mod payload;
 mod referrer;
@@ -26,6 +27,7 @@ pub use bundle::{
 pub use detached::{Detached, FileSignature, read_bundle, read_certificate_file, read_signature};
 pub use evidence::{LegacyEvidence, LogEntry, read_certificates, read_timestamp};
 pub use fallback::FallbackIndex;
+pub use file_bundle::{write_file_bundle, write_old_bundle, write_signature};
 pub use payload::{Claims, Payload};
 pub use referrer::{
     EMPTY_CONFIG, Referrer, SIGNATURE_TYPES, SubjectDescriptor, TypeHint, write_referrer,
