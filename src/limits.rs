@@ -79,6 +79,8 @@ pub const SUMS: usize = 100_000;
 /// What is read of a file at once while its digest is computed, in bytes: small enough for the
 /// processor's own memory.
 pub const FILE_CHUNK_BYTES: usize = 128 << 10;
+/// What is read of a pipe that has to be read more than once, in bytes; a file may have any length.
+pub const PIPED_FILE_BYTES: u64 = 64 << 20;
 /// The log entry beside a legacy signature, in bytes (usual: 2 to 10 KiB).
 pub const LOG_ENTRY_BYTES: usize = 1 << 20;
 /// An answer of a transparency log, in bytes.

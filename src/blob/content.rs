@@ -6,6 +6,7 @@ use crate::name::FileDigest;
 use crate::trust::{Hasher, Message, Needs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
+use std::borrow::Cow;
 use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::FileTypeExt as _;
@@ -85,6 +86,55 @@ impl Subject {
             }
         }
     }
+
+    /// Returns it as something that can be read from its beginning as often as it takes: a file
+    /// stays what it is, a pipe is read into memory.
+    ///
+    /// # Errors
+    /// As [`Self::whole`], with [`limits::PIPED_FILE_BYTES`].
+    pub(super) fn rewindable(&self, patience: Duration) -> Result<Cow<'_, Self>, Failure> {
+        match self {
+            Self::File(path) if !Source::open(path, patience)?.has_beginning() => {
+                let bytes = Self::whole(path, limits::PIPED_FILE_BYTES, patience).map_err(
+                    |failure| match failure.class() {
+                        Class::Limit => failure.hint(
+                            "a key of type Ed25519 reads it more than once: write it into a file, and name that",
+                        ),
+                        _ => failure,
+                    },
+                )?;
+                Ok(Cow::Owned(Self::Read(bytes)))
+            }
+            _ => Ok(Cow::Borrowed(self)),
+        }
+    }
+
+    /// Hands on every piece of it, from its beginning.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; `usage`: only a digest is at hand.
+    pub(super) fn each(
+        &self,
+        take: &mut dyn FnMut(&[u8]),
+        progress: &Progress<'_>,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Digest(_) => Err(Failure::new(
+                Class::Usage,
+                "only a digest is at hand, and what is signed is a file",
+            )
+            .hint("name the file itself")),
+            Self::File(path) => pieces(Source::open(path, patience)?, path, &mut |piece| {
+                take(piece);
+                progress(u64::try_from(piece.len()).unwrap_or_default());
+            }),
+            Self::Read(bytes) => {
+                take(bytes);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Reads a file that a list names, for what is needed of it.
@@ -97,20 +147,25 @@ pub(super) fn read_plain(
 }
 
 fn read(
-    mut file: Source,
+    file: Source,
     path: &Path,
     needs: Needs,
     progress: &Progress<'_>,
 ) -> Result<Message, Failure> {
     let mut hasher = Hasher::new(needs);
+    pieces(file, path, &mut |piece| {
+        hasher.update(piece);
+        progress(u64::try_from(piece.len()).unwrap_or_default());
+    })?;
+    Ok(hasher.finish())
+}
+
+fn pieces(mut file: Source, path: &Path, take: &mut dyn FnMut(&[u8])) -> Result<(), Failure> {
     let mut piece = vec![0; limits::FILE_CHUNK_BYTES];
     loop {
         match file.read(&mut piece) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(length) => {
-                hasher.update(piece.get(..length).unwrap_or_default());
-                progress(u64::try_from(length).unwrap_or_default());
-            }
+            Ok(0) => return Ok(()),
+            Ok(length) => take(piece.get(..length).unwrap_or_default()),
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(unread(path, &error)),
         }
@@ -123,6 +178,8 @@ struct Source {
     file: File,
     /// How long nothing may come; none where the end is known.
     patience: Option<Duration>,
+    /// Standard input, which is at whatever place somebody left it.
+    given: bool,
 }
 
 impl Source {
@@ -138,7 +195,13 @@ impl Source {
             )
             .hint("name the file, or `-` and pipe it in"));
         }
-        Ok(Self { file, patience: (!kind.is_file()).then_some(patience) })
+        let given = path == Path::new("-");
+        Ok(Self { file, patience: (!kind.is_file()).then_some(patience), given })
+    }
+
+    /// Whether it can be read again from its beginning, by opening it once more.
+    fn has_beginning(&self) -> bool {
+        self.patience.is_none() && !self.given
     }
 
     /// Opens a file that a list names, which is a plain file or nothing: a list could name a pipe
@@ -152,7 +215,7 @@ impl Source {
             )
             .hint("download the file that the list names"));
         }
-        Ok(Self { file, patience: None })
+        Ok(Self { file, patience: None, given: false })
     }
 }
 

@@ -1,4 +1,5 @@
-//! Files: is this what somebody released, and who was it? (`verify-blob`)
+//! Files: is this what somebody released, and who was it? (`verify-blob`) And the other side: `sign-blob`
+//! ([`sign`]).
 //!
 //! Read from top to bottom: what lies beside the file is fetched, the file is read once, its
 //! signature is checked; only then, and only where nothing beside it says when it was made, the log
@@ -8,6 +9,7 @@
 mod attestation;
 mod content;
 mod log;
+mod sign;
 mod sources;
 mod sums;
 
@@ -16,6 +18,7 @@ pub use attestation::{
 };
 pub use content::{Progress, Subject};
 pub use log::{EntryName, print_entry};
+pub use sign::{BundleForm, SignedBlob, sign};
 pub use sources::Sources;
 pub use sums::{Listed, check_sums};
 

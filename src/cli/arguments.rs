@@ -3,7 +3,7 @@
 
 mod files;
 
-pub(super) use files::{Tlog, VerifyBlob, VerifyBlobAttestation, VerifyBundle};
+pub(super) use files::{SignBlob, Tlog, VerifyBlob, VerifyBlobAttestation, VerifyBundle};
 
 use crate::class::{Class, Failure};
 use crate::policy::Wanted;
@@ -103,6 +103,12 @@ pub enum Command {
         after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign sign --key cosign.key quay.io/acme/packages:repository.yaml"
     )]
     Sign(Sign),
+    /// Sign a file
+    ///
+    /// Writes what --bundle and --output-signature name, each whole or not at all; with neither, the
+    /// signature is printed in base64. It was verified before it is written.
+    #[command(after_help = files::SIGN_BLOB)]
+    SignBlob(SignBlob),
     /// Print where the signatures of an image lie
     #[command(
         after_help = "Example:\n  luet-cosign triangulate quay.io/acme/packages:repository.yaml"

@@ -17,7 +17,9 @@ pub(super) fn generate(
 ) -> Outcome {
     let files = Files::new(&command.output_key_prefix)?;
     let password = prompt::password(environment, true)?;
-    files.write(&trust::PrivateKey::generate(&password)?, streams)
+    files.write(&trust::PrivateKey::generate(&password)?, streams)?;
+    remark(&password, streams);
+    Ok(0)
 }
 
 pub(super) fn import(
@@ -33,7 +35,15 @@ pub(super) fn import(
     let password = prompt::password(environment, true)?;
     let pair = trust::PrivateKey::import(&pem, &password)
         .map_err(|failure| failure.within(format!("`{location}`")))?;
-    files.write(&pair, streams)
+    files.write(&pair, streams)?;
+    remark(&password, streams);
+    Ok(0)
+}
+
+fn remark(password: &[u8], streams: &mut Streams) {
+    if password.is_empty() {
+        streams.note(prompt::NO_PASSWORD);
+    }
 }
 
 /// The two files of a new pair.

@@ -18,7 +18,10 @@ mod prompt;
 mod run;
 mod seen;
 mod sign;
+mod sign_blob;
+mod signing_key;
 mod spelling;
+mod written;
 
 pub use arguments::{Arguments, Command};
 pub use output::Streams;
@@ -114,6 +117,7 @@ fn dispatch(arguments: Arguments, environment: &Environment, streams: &mut Strea
         Command::Run(command) => run::run(&command, environment, streams),
         Command::Seen { command } => seen::seen(&command, json, environment, streams),
         Command::Sign(command) => sign::sign(&command, json, environment, streams),
+        Command::SignBlob(command) => sign_blob::sign_blob(&command, json, environment, streams),
         Command::Tlog { command } => blob::tlog(&command, json, environment, streams),
         Command::Triangulate(command) => images::triangulate(&command, json, environment, streams),
         Command::Verify(command) => images::verify(&command, json, environment, streams),

@@ -31,6 +31,39 @@ enum Typed {
     Interrupted,
 }
 
+/// What is said of a key that opens without a password.
+pub(super) const NO_PASSWORD: &str =
+    "warning: the password of this key is empty: whoever can read the file can sign with it";
+
+/// Whether standard input may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// Nothing else is expected there.
+    Free,
+    /// It is what is to be signed.
+    Taken,
+}
+
+/// Returns the password that opens a key.
+///
+/// # Errors
+/// As [`password`]; also where only standard input is left, and that is taken.
+pub(super) fn opening(
+    environment: &Environment,
+    input: Input,
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    match (input, environment.raw("COSIGN_PASSWORD")) {
+        (Input::Taken, None) => ask(EXISTING).map_err(|failure| {
+            failure
+                .within("standard input is the file to be signed, so the password cannot come from there")
+                .hint("set COSIGN_PASSWORD (an empty password is a password: `COSIGN_PASSWORD=`), or name the file")
+        }),
+        _ => password(environment, false),
+    }
+}
+
+const EXISTING: &str = "Enter password for private key (empty for none): ";
+
 /// Returns the password: `COSIGN_PASSWORD` where it is set, also empty; else asked for, twice where
 /// it is a new one.
 ///
@@ -54,11 +87,7 @@ pub(super) fn password(
         }
         return Ok(bytes);
     }
-    let question = if new {
-        "Enter password for private key: "
-    } else {
-        "Enter password for private key (empty for none): "
-    };
+    let question = if new { "Enter password for private key: " } else { EXISTING };
     let password = ask(question)?;
     if new && *ask("Enter password for private key again: ")? != *password {
         return Err(Failure::new(Class::Secret, "the two passwords differ").hint("run it again"));

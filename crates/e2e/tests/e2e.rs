@@ -3,6 +3,8 @@
 //! A trial is called `unpack::HOST::MAKER::WHAT` or `keys::REGISTRY::FORMAT::KEY::MAKER`. ROWS.md
 //! says which checks of the former scripts it is.
 
+#[path = "e2e/blobs.rs"]
+mod blobs;
 #[path = "e2e/harness.rs"]
 mod harness;
 #[path = "e2e/keys.rs"]
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     trials.extend(unpack::trials(&hosts, &shared));
     trials.extend(trees::trials(&shared));
     trials.extend(keys::trials(&shared));
+    trials.extend(blobs::trials(&shared));
     let names: Vec<String> = trials.iter().map(|trial| trial.name().to_owned()).collect();
     trials.extend(rows::trials(&names));
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -13,6 +13,43 @@ pub(super) const VERIFY_BLOB: &str = "Examples:
   luet-cosign verify-blob --key cosign.pub --signature SHA256SUMS.sig --all SHA256SUMS
   COSIGN_EXPERIMENTAL=1 luet-cosign verify-blob --cert FILE.pem --signature FILE.sig FILE   (anybody's: see docs/files.md)";
 
+pub(super) const SIGN_BLOB: &str = "Examples:
+  luet-cosign sign-blob --key cosign.key --bundle SHA256SUMS.sigstore.json SHA256SUMS
+  luet-cosign sign-blob --key cosign.key --output-signature FILE.sig FILE
+  tar c . | COSIGN_PASSWORD=... luet-cosign sign-blob --key cosign.key - > tree.sig";
+
+/// `sign-blob`
+#[derive(Clone, Debug, Args)]
+pub struct SignBlob {
+    /// The file, or `-` for standard input. Several, where no output is named
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    /// The private key: a path or env://VAR (default: COSIGN_KEY_LOCATION)
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Write a Sigstore bundle: signature, and what is needed to verify it
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// With `false`, write the bundle of cosign 1 and 2
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub new_bundle_format: bool,
+    /// Write the signature
+    #[arg(long, alias = "output", value_name = "FILE")]
+    pub output_signature: Option<PathBuf>,
+    /// Write the signer's certificate, where a certificate signs
+    #[arg(long, alias = "output-cert", value_name = "FILE")]
+    pub output_certificate: Option<PathBuf>,
+    /// Write signature and certificate in base64; with `false`, bare
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub b64: bool,
+    /// Upload to a transparency log
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub tlog_upload: bool,
+    /// Do not ask (cosign's flag; with a key nothing is ever asked)
+    #[arg(short, long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL", hide = true)]
+    pub yes: bool,
+}
+
 /// `verify-blob`
 #[derive(Clone, Debug, Default, Args)]
 #[command(group(ArgGroup::new("subject").required(true).args(["file", "all"])))]

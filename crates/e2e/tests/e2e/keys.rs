@@ -383,7 +383,7 @@ fn openssl(machine: &Machine, words: &[&str], input: &[u8]) -> Vec<u8> {
     succeed(&mut command)
 }
 
-fn generate(machine: &Machine, of: &str) -> Vec<u8> {
+pub fn generate(machine: &Machine, of: &str) -> Vec<u8> {
     let bits = format!("rsa_keygen_bits:{}", of.trim_start_matches("RSA "));
     let curve = format!("ec_paramgen_curve:{of}");
     let words = match of {
