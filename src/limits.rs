@@ -166,6 +166,10 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(30);
 pub const BACKOFF: Duration = Duration::from_millis(200);
 /// Time to connect.
 pub const CONNECT: Duration = Duration::from_secs(5);
+/// Time that an anonymous token is kept for the other processes of a run, whatever it says itself.
+pub const TOKEN_KEPT: Duration = Duration::from_secs(300);
+/// Time that a connection which was opened ahead may wait for its request.
+pub const OPENED_AHEAD: Duration = Duration::from_secs(5);
 /// Time without any byte of an answer.
 pub const IDLE: Duration = Duration::from_secs(15);
 /// Time for everything but layer bytes and the hashing of `Dest`, unless `LUET_COSIGN_TIMEOUT` says

@@ -27,7 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["store"]),
     ("store", &["dest", "name"]),
     ("dest", &["name", "tree"]),
-    ("registry", &["name", "wire"]),
+    ("registry", &["name", "store", "wire"]),
     ("engine", &["config", "name"]),
     ("sigstore", &["name", "registry", "store", "trust", "wire"]),
     ("luet", &["config", "name"]),

@@ -38,3 +38,5 @@ mod referrers;
 mod speed;
 #[path = "registry/streams.rs"]
 mod streams;
+#[path = "registry/tokens.rs"]
+mod tokens;

@@ -19,8 +19,10 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Request, StatusCode, Url};
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// The passes that were got so far.
@@ -37,6 +39,8 @@ struct Slot {
     realm: Option<Realm>,
     generation: u64,
     credential: Option<Option<Credential>>,
+    /// Whether a token of another process of this run was looked for.
+    looked: bool,
 }
 
 /// An `Authorization` header, and which one of those that were got.
@@ -44,13 +48,20 @@ struct Slot {
 pub(super) struct Pass {
     pub(super) header: HeaderValue,
     generation: u64,
+    /// Whether another process of this run got it: it may have ended meanwhile.
+    pub(super) kept: bool,
 }
 
 #[derive(Deserialize)]
 struct Token {
     token: Option<Zeroizing<String>>,
     access_token: Option<Zeroizing<String>>,
+    /// In seconds. What is no such number says nothing.
+    expires_in: Option<Value>,
 }
+
+/// What a token is good for where the service does not say it (Docker Registry v2).
+const LIFETIME: Duration = Duration::from_secs(60);
 
 impl Passes {
     fn slot(&self, repository: &Repository) -> Arc<tokio::sync::Mutex<Slot>> {
@@ -74,6 +85,10 @@ impl Session {
     ) -> Result<Option<Pass>, Failure> {
         let slot = self.passes.slot(repository);
         let mut slot = slot.lock().await;
+        if !slot.looked {
+            slot.looked = true;
+            self.use_kept(&mut slot, repository, url).await;
+        }
         if slot.pass.is_some() && slot.access < access {
             match slot.realm.clone() {
                 Some(realm) => self.fetch(&mut slot, repository, access, &realm, url).await?,
@@ -109,12 +124,37 @@ impl Session {
             Challenge::Basic => {
                 let header = self.basic(&mut slot, repository, url, used).await?;
                 slot.realm = None;
-                slot.put(header, access);
+                slot.put(header, access, false);
             }
         }
         slot.pass
             .clone()
             .ok_or_else(|| Failure::new(Class::Internal, "a pass was got and is not there"))
+    }
+
+    /// Takes over the token that another process of this run was given without credentials, where
+    /// none are stored here either.
+    async fn use_kept(&self, slot: &mut Slot, repository: &Repository, url: &Url) {
+        let Some(kept) = self.keeper.find(url, repository) else { return };
+        // What cannot be looked up may be there, and is for the challenge to complain about.
+        let without = matches!(self.credential(slot, repository).await, Ok(None));
+        if without
+            && self.check_realm(repository, &kept.realm, url, false).is_ok()
+            && let Ok(header) = bearer(&kept.token)
+        {
+            slot.realm = Some(kept.realm);
+            slot.put(header, Access::Pull, true);
+        }
+    }
+
+    /// Drops a token of another process, which the registry does not take any more.
+    pub(super) async fn drop_kept(&self, repository: &Repository, url: &Url) {
+        self.keeper.forget(url, repository);
+        let slot = self.passes.slot(repository);
+        let mut slot = slot.lock().await;
+        if slot.pass.as_ref().is_some_and(|pass| pass.kept) {
+            slot.pass = None;
+        }
     }
 
     async fn basic(
@@ -167,10 +207,16 @@ impl Session {
             Some(Credential::RegistryToken(_)) => return Err(refused_credentials(repository)),
             _ => {
                 let trusted = self.check_realm(repository, realm, url, credential.is_some())?;
-                bearer(&self.token(repository, access, realm, trusted, credential.as_ref()).await?)?
+                let (token, lifetime) =
+                    self.token(repository, access, realm, trusted, credential.as_ref()).await?;
+                let header = bearer(&token)?;
+                if credential.is_none() && access == Access::Pull {
+                    self.keeper.keep(url, repository, realm, &token, lifetime);
+                }
+                header
             }
         };
-        slot.put(header, access);
+        slot.put(header, access, false);
         Ok(())
     }
 
@@ -181,7 +227,7 @@ impl Session {
         realm: &Realm,
         trusted: bool,
         credential: Option<&Credential>,
-    ) -> Result<Zeroizing<String>, Failure> {
+    ) -> Result<(Zeroizing<String>, Duration), Failure> {
         if credential.is_some() {
             self.keep_out_of_the_clear(&realm.url)?;
         }
@@ -278,9 +324,9 @@ impl Session {
 }
 
 impl Slot {
-    fn put(&mut self, header: HeaderValue, access: Access) {
+    fn put(&mut self, header: HeaderValue, access: Access, kept: bool) {
         self.generation += 1;
-        self.pass = Some(Pass { header, generation: self.generation });
+        self.pass = Some(Pass { header, generation: self.generation, kept });
         self.access = access;
     }
 }
@@ -356,7 +402,7 @@ fn read_token(
     reply: &Reply,
     realm: &Realm,
     has_credential: bool,
-) -> Result<Zeroizing<String>, Failure> {
+) -> Result<(Zeroizing<String>, Duration), Failure> {
     let from = shown(&realm.url);
     let bad = |why: &str| Failure::new(Class::Auth, format!("the token service `{from}` {why}"));
     match reply.status {
@@ -380,9 +426,12 @@ fn read_token(
     }
     let token: Token =
         serde_json::from_slice(&reply.body).map_err(|_| bad("did not answer with a token"))?;
+    let lifetime =
+        token.expires_in.as_ref().and_then(Value::as_u64).map_or(LIFETIME, Duration::from_secs);
     token
         .token
         .filter(|token| !token.is_empty())
         .or(token.access_token)
+        .map(|token| (token, lifetime))
         .ok_or_else(|| bad("answered without a token"))
 }

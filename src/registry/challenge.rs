@@ -89,7 +89,7 @@ pub fn read_challenge(value: &[u8], repository: &Repository) -> Result<Option<St
     })
 }
 
-fn realm_url(text: &str) -> Result<Url, String> {
+pub(super) fn realm_url(text: &str) -> Result<Url, String> {
     if !text.bytes().all(|c| c.is_ascii_graphic()) {
         return Err("has a realm with blanks or control characters".to_owned());
     }

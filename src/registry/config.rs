@@ -5,6 +5,7 @@ use super::credentials::CredentialSources;
 use crate::class::Failure;
 use crate::limits;
 use crate::name::Registry;
+use crate::store::Locations;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,6 +38,9 @@ pub struct Config {
     /// Names that are not asked from DNS, as with curl's `--resolve`. A port of 0 means the port of
     /// the URL.
     pub hosts: BTreeMap<String, Vec<SocketAddr>>,
+    /// Where this run of the host keeps its files, if tokens that everybody is given may be kept for
+    /// its other processes. `None`: no token is kept, and none is looked for.
+    pub run: Option<Locations>,
     /// Ends the process, called [`limits::OVERDUE`] after the deadline by a thread that begins with
     /// the first request. A peer can keep the HTTP library busy within one poll, where no timer is
     /// looked at (a flood of 1xx answers). `None`: nobody watches.
@@ -56,6 +60,7 @@ impl Default for Config {
             times: Times::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             hosts: BTreeMap::new(),
+            run: None,
             overdue: None,
         }
     }

@@ -7,6 +7,7 @@
 //! reads bodies without a limit and sends credentials wherever a challenge points. The attacks that
 //! it resists: docs/threats.md R, N and F.
 
+mod ahead;
 mod answer;
 mod auth;
 mod body;
@@ -17,6 +18,7 @@ mod credentials;
 mod download;
 mod file;
 mod helper;
+mod kept;
 mod manifest;
 mod proxy;
 mod published;
@@ -41,7 +43,7 @@ pub use secret::{SecretAnswer, SecretCall};
 pub use stream::{BlobStream, Pause};
 
 use crate::class::Failure;
-use crate::name::{Digest, Reference, Repository, Subject, Tag};
+use crate::name::{Digest, Reference, Registry, Repository, Subject, Tag};
 use session::Session;
 use std::sync::Arc;
 use std::time::Instant;
@@ -85,6 +87,13 @@ impl Client {
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self(Arc::new(Session::new(config)))
+    }
+
+    /// Opens connections for so many requests that will be made at the same time, soon: TCP and TLS
+    /// are two round trips before the first of them is sent. Nothing waits for it, nothing is sent on
+    /// them before, and any request to the registry takes one that is there.
+    pub fn ahead(&self, registry: &Registry, connections: usize) {
+        self.0.ahead(registry, connections);
     }
 
     /// Fetches what a reference means. A digest wins over a tag.

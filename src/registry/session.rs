@@ -10,6 +10,7 @@ use super::auth::{Pass, Passes};
 use super::body::{self, Cap};
 use super::clock::Clock;
 use super::config::Config;
+use super::kept::Keeper;
 use super::proxy::literal;
 use super::space::Space;
 use super::transport::{Peer, Transport, shown};
@@ -96,6 +97,7 @@ pub(super) struct Session {
     pub(super) config: Arc<Config>,
     pub(super) transport: Transport,
     pub(super) passes: Passes,
+    pub(super) keeper: Keeper,
     pub(super) clock: Arc<Clock>,
     /// Loopback registries whose scheme is known: whether it is https.
     schemes: Mutex<BTreeMap<Registry, bool>>,
@@ -108,9 +110,21 @@ impl Session {
         Self {
             transport: Transport::new(Arc::clone(&config), Arc::clone(&clock)),
             passes: Passes::default(),
+            keeper: Keeper::new(config.run.clone()),
             clock,
             schemes: Mutex::default(),
             config,
+        }
+    }
+
+    /// Opens connections to a registry whose scheme is known. What cannot be opened is opened by the
+    /// request that needs it, which also says why it cannot.
+    pub(super) fn ahead(&self, registry: &Registry, connections: usize) {
+        let Some(https) = self.scheme(registry) else { return };
+        if connections > 0
+            && let Ok(url) = endpoint(registry, https)
+        {
+            let _ = self.transport.ahead(&url, Peer::Own(registry), connections);
         }
     }
 
@@ -240,6 +254,17 @@ impl Session {
         let own = Peer::Own(call.repository.registry());
         let mut pass = self.pass(call.repository, call.access, &url).await?;
         let mut response = self.send(call, &url, pass.as_ref(), own).await?;
+        // A token of another process may have ended, and not every registry says so by a challenge.
+        if pass.as_ref().is_some_and(|pass| pass.kept)
+            && matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+        {
+            self.drop_kept(call.repository, &url).await;
+            if response.status() == StatusCode::FORBIDDEN {
+                self.drain(response).await;
+                pass = self.pass(call.repository, call.access, &url).await?;
+                response = self.send(call, &url, pass.as_ref(), own).await?;
+            }
+        }
         if response.status() == StatusCode::UNAUTHORIZED {
             let headers = response.headers().clone();
             self.drain(response).await;
@@ -367,10 +392,16 @@ impl Session {
 
 /// Returns the root of a repository in the registry's API.
 fn base(repository: &Repository, https: bool) -> Result<Url, Failure> {
-    let registry = repository.registry();
+    endpoint(repository.registry(), https)?
+        .join(&format!("{}/", repository.path()))
+        .map_err(|error| Failure::new(Class::Internal, format!("`{repository}`: {error}")))
+}
+
+/// Returns the root of a registry's API.
+fn endpoint(registry: &Registry, https: bool) -> Result<Url, Failure> {
     let scheme = if https { "https" } else { "http" };
     let endpoint = registry.endpoint();
-    let url = Url::parse(&format!("{scheme}://{endpoint}/v2/{}/", repository.path()));
+    let url = Url::parse(&format!("{scheme}://{endpoint}/v2/"));
     // A host such as `0x7f.1` is a name to us and an address to a URL: what was judged must be what
     // is asked.
     let host = endpoint

@@ -5,6 +5,7 @@
 //! made (4 ms). A host that a registry sent us to has a client of its own, whose names may not lead
 //! home (`space`). Never decides about credentials.
 
+use super::ahead::Stash;
 use super::clock::Clock;
 use super::config::Config;
 use super::proxy::{literal, proxy_for};
@@ -13,7 +14,7 @@ use super::trouble::Trouble;
 use crate::class::{Class, Failure};
 use crate::name::Registry;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Proxy, Request, Response, Url};
+use reqwest::{Method, Proxy, Request, Response, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -40,11 +41,36 @@ struct Kind {
     guard: Option<Space>,
 }
 
+impl Kind {
+    fn of(url: &Url, peer: Peer<'_>, config: &Config) -> Self {
+        Self {
+            tls: url.scheme() == "https",
+            authorities: match peer {
+                Peer::Own(registry) if config.extra_ca.contains_key(registry) => {
+                    Some(registry.clone())
+                }
+                Peer::Own(_) | Peer::Foreign(_) => None,
+            },
+            guard: match peer {
+                Peer::Own(_) => None,
+                Peer::Foreign(own) => Some(own),
+            },
+        }
+    }
+}
+
+/// A client of the HTTP library, and what was opened for it.
+#[derive(Clone, Debug)]
+struct Sender {
+    client: reqwest::Client,
+    stash: Stash,
+}
+
 #[derive(Debug)]
 pub(super) struct Transport {
     config: Arc<Config>,
     clock: Arc<Clock>,
-    clients: Mutex<BTreeMap<Kind, reqwest::Client>>,
+    clients: Mutex<BTreeMap<Kind, Sender>>,
     tls: Mutex<BTreeMap<Option<Registry>, ClientConfig>>,
     requests: AtomicU64,
     watched: Once,
@@ -88,7 +114,7 @@ impl Transport {
         if let Peer::Foreign(own) = peer {
             check_literal(request.url(), own)?;
         }
-        let client = self.client(request.url(), peer)?;
+        let Sender { client, stash } = self.sender(request.url(), peer)?;
         // A body takes as long as it takes within the deadline; idle time is about answers.
         let limit = match request.body() {
             Some(_) => deadline,
@@ -96,7 +122,8 @@ impl Transport {
         };
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.watch();
-        match tokio::time::timeout_at(limit.into(), client.execute(request)).await {
+        let sent = stash.using(host.clone(), client.execute(request));
+        match tokio::time::timeout_at(limit.into(), sent).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(Trouble::from_http(&host, error)),
             Err(_) if limit < deadline => Err(Trouble::silent(&host, self.config.times.idle)),
@@ -109,30 +136,36 @@ impl Transport {
         proxy_for(&self.config.proxies, url).is_some()
     }
 
-    fn client(&self, url: &Url, peer: Peer<'_>) -> Result<reqwest::Client, Failure> {
-        let kind = Kind {
-            tls: url.scheme() == "https",
-            authorities: match peer {
-                Peer::Own(registry) if self.config.extra_ca.contains_key(registry) => {
-                    Some(registry.clone())
-                }
-                Peer::Own(_) | Peer::Foreign(_) => None,
-            },
-            guard: match peer {
-                Peer::Own(_) => None,
-                Peer::Foreign(own) => Some(own),
-            },
-        };
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&kind) {
-            return Ok(client.clone());
+    /// Opens connections for so many requests to the origin of `url` that will be made soon.
+    pub(super) fn ahead(
+        &self,
+        url: &Url,
+        peer: Peer<'_>,
+        connections: usize,
+    ) -> Result<(), Failure> {
+        let stash = self.sender(url, peer)?.stash;
+        // Of a client that never gets an answer: what it begins finds no other connection to use.
+        let opener = self.make(&Kind::of(url, peer, &self.config), &stash)?;
+        self.watch();
+        for _ in 0..connections {
+            stash.open(shown(url), opener.execute(Request::new(Method::GET, url.clone())));
         }
-        let client = self.make(&kind)?;
-        clients.insert(kind, client.clone());
-        Ok(client)
+        Ok(())
     }
 
-    fn make(&self, kind: &Kind) -> Result<reqwest::Client, Failure> {
+    fn sender(&self, url: &Url, peer: Peer<'_>) -> Result<Sender, Failure> {
+        let kind = Kind::of(url, peer, &self.config);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = clients.get(&kind) {
+            return Ok(sender.clone());
+        }
+        let stash = Stash::default();
+        let sender = Sender { client: self.make(&kind, &stash)?, stash };
+        clients.insert(kind, sender.clone());
+        Ok(sender)
+    }
+
+    fn make(&self, kind: &Kind, stash: &Stash) -> Result<reqwest::Client, Failure> {
         let internal = |error: reqwest::Error| {
             Failure::new(Class::Internal, format!("the HTTP client cannot be made: {error}"))
         };
@@ -157,6 +190,7 @@ impl Transport {
             .no_proxy()
             .proxy(Proxy::custom(move |url| proxy_for(&proxies, url)))
             .dns_resolver(Arc::new(names))
+            .connector_layer(stash.clone())
             .user_agent(format!("luet-cosign/{}", self.config.version))
             .build()
             .map_err(internal)

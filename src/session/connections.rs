@@ -31,8 +31,9 @@ pub struct Options {
     pub trusted_root: Option<PathBuf>,
     /// Whether certificates must have been logged.
     pub certificate_log: CertificateLog,
-    /// Whether a key of the policy that lies behind a URL may be the one that was fetched in this
-    /// run of the host: events come by the hundred.
+    /// Whether this is one of many events of a run of the host: then a key of the policy that lies
+    /// behind a URL may be the one that another event fetched, and an anonymous token the one that
+    /// another was given.
     pub keep_keys: bool,
 }
 
@@ -105,7 +106,9 @@ impl Connections {
         roots_of_signers: impl Iterator<Item = &'a String>,
     ) -> Result<Self, Failure> {
         let machine = Machine::open(environment)?;
-        let config = client::client_config(environment, machine.host(), networks, &options.http)?;
+        let mut config =
+            client::client_config(environment, machine.host(), networks, &options.http)?;
+        config.run = options.keep_keys.then(|| machine.locations().clone());
         let client = Client::new(config);
         let option = options.trusted_root.as_deref();
         let settings = roots::settings(&machine, option, networks, roots_of_signers, &client)?;

@@ -8,7 +8,7 @@
 use super::platform;
 use crate::class::{Class, Failure};
 use crate::limits;
-use crate::name::{Digest, Reference, Repository, Subject, Tag};
+use crate::name::{Digest, Reference, Registry, Repository, Subject, Tag};
 use crate::policy::{
     Evidence, Matched, Memory, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport,
 };
@@ -21,6 +21,7 @@ use crate::trust::{
 };
 use crate::wire::{Bundle, BundleSource, Referrer, Signatures};
 use futures_util::stream::{self, StreamExt as _};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 mod legacy;
@@ -41,6 +42,9 @@ pub(super) struct Look<'a> {
     pub(super) budget: Arc<Budget>,
 }
 
+/// So many places hold the signatures of a subject, and are asked at the same time.
+const PLACES: usize = 3;
+
 /// What became of one thing that calls itself a signature: its form, and the checker's answer.
 type Found = (&'static str, Result<VerifiedSignature, Failure>);
 
@@ -56,6 +60,7 @@ impl Look<'_> {
     /// Resolves the image once, and looks at it; where nobody who is trusted signed an index, also
     /// at this platform's image.
     pub(super) async fn gather(&self, reference: &Reference) -> Result<Evidence, Failure> {
+        self.open_ahead();
         let image = self.client.resolve(reference).await?;
         let child = match &image.kind {
             ManifestKind::Image(_) => None,
@@ -70,6 +75,19 @@ impl Look<'_> {
             self.look(reference, child, &mut evidence).await;
         }
         Ok(evidence)
+    }
+
+    /// Opens the connections for the places while the tag is resolved, which takes one of them.
+    fn open_ahead(&self) {
+        let registries: BTreeSet<Registry> = self
+            .matched
+            .repositories()
+            .iter()
+            .map(|repository| repository.registry().clone())
+            .collect();
+        for registry in &registries {
+            self.client.ahead(registry, PLACES);
+        }
     }
 
     /// Returns what signatures are checked against, with the trusted roots that takes.

@@ -1,8 +1,14 @@
 //! Requests and round trips are counted, not timed.
 
+use luet_cosign::class::Class;
 use luet_cosign::name::Tag;
-use luet_cosign::registry::{Answer, ManifestKind, Role};
+use luet_cosign::registry::{Answer, Client, ManifestKind, Role};
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use testkit::certificates::{self, AUTHORITY};
 use testkit::client::*;
 use testkit::{Auth, Options, Signature, TestRegistry};
 
@@ -109,4 +115,121 @@ fn clones_share_tokens_and_counts() {
         client.resolve(&reference(&registry.name("a/b:1"))).await.unwrap();
         assert_eq!(client.requests(), 4);
     });
+}
+
+/// A registry with TLS under a name, and a client that trusts it.
+fn distant(auth: Auth) -> (TestRegistry, Client, String, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), AUTHORITY).unwrap();
+    let registry = TestRegistry::with(Options {
+        tls: Some(certificates::good()),
+        auth,
+        latency: Duration::from_millis(200),
+        ..Options::default()
+    });
+    let client = client_with(|config| {
+        config.ca_file = Some(folder.path().join("ca.pem"));
+        config.hosts.insert("registry.test".into(), vec![registry.server().address()]);
+    });
+    let host = format!("registry.test:{}", registry.server().address().port());
+    (registry, client, host, folder)
+}
+
+#[test]
+fn connections_that_will_be_needed_are_open_before_they_are() {
+    let (registry, client, host, _folder) = distant(Auth::anonymous());
+    let image = registry.push_image("a/b", "1", &[b"layer"]);
+    run(async {
+        // The first request takes one of them.
+        client.ahead(&host.parse().unwrap(), 3);
+        client.resolve(&reference(&format!("{host}/a/b:1"))).await.unwrap();
+        assert_eq!(registry.server().connections(), 3);
+        let (name, subject) =
+            (repository(&format!("{host}/a/b")), subject(&format!("{host}/a/b"), &image.digest));
+        let (a, b) = (tag("1"), tag("2"));
+        let (a, b, c) = tokio::join!(
+            client.by_tag(&name, &a, Role::Image),
+            client.by_tag(&name, &b, Role::Image),
+            client.referrers(&subject, Role::Image)
+        );
+        assert!(a.is_ok() && b.is_ok() && c.is_ok());
+    });
+    assert_eq!(registry.server().connections(), 3);
+    // Nothing is sent on a connection for being opened.
+    assert_eq!((registry.requests().len(), client.requests()), (6, 6), "{:?}", registry.lines());
+}
+
+#[test]
+fn a_connection_that_cannot_be_opened_ahead_changes_nothing() {
+    let (registry, _, host, _folder) = distant(Auth::None);
+    let client = client_with(|config| {
+        config.hosts.insert("registry.test".into(), vec![registry.server().address()]);
+    });
+    run(async {
+        client.ahead(&host.parse().unwrap(), 2);
+        let failure = client.resolve(&reference(&format!("{host}/a/b:1"))).await.unwrap_err();
+        assert_eq!(failure.class(), Class::Net);
+        assert!(failure.text().contains("certificate"), "{}", failure.text());
+    });
+}
+
+#[test]
+fn a_connection_that_was_opened_ahead_and_closed_is_made_anew() {
+    // Whoever accepts connections may end them before anything is sent.
+    let registry =
+        TestRegistry::with(Options { tls: Some(certificates::good()), ..Options::default() });
+    registry.push_image("a/b", "1", &[b"layer"]);
+    let upstream = registry.server().address();
+    let impatient = Impatient::before(upstream, 2);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), AUTHORITY).unwrap();
+    let client = client_with(|config| {
+        config.ca_file = Some(folder.path().join("ca.pem"));
+        config.hosts.insert("registry.test".into(), vec![impatient.address]);
+    });
+    let host = format!("registry.test:{}", impatient.address.port());
+    run(async {
+        client.ahead(&host.parse().unwrap(), 2);
+        // Until both are there, and gone.
+        while impatient.closed.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
+        client.resolve(&reference(&format!("{host}/a/b:1"))).await.unwrap();
+    });
+}
+
+/// Closes the first connections as soon as anything came back on them.
+struct Impatient {
+    address: SocketAddr,
+    closed: Arc<AtomicUsize>,
+}
+
+impl Impatient {
+    fn before(upstream: SocketAddr, first: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let closed = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&closed);
+        std::thread::spawn(move || {
+            for (number, client) in listener.incoming().enumerate() {
+                let (mut client, mut server) =
+                    (client.unwrap(), TcpStream::connect(upstream).unwrap());
+                let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                let count = Arc::clone(&count);
+                std::thread::spawn(move || {
+                    if number < first {
+                        let mut bytes = [0; 16 << 10];
+                        let length = server.read(&mut bytes).unwrap();
+                        client.write_all(&bytes[..length]).unwrap();
+                        let _ = client.shutdown(Shutdown::Both);
+                        count.fetch_add(1, Ordering::SeqCst);
+                    } else {
+                        let _ = std::io::copy(&mut server, &mut client);
+                    }
+                });
+            }
+        });
+        Self { address, closed }
+    }
 }
