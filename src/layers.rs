@@ -8,7 +8,7 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Repository};
 use crate::registry::{BlobStream, Client};
-use crate::tree::{Layer, Limits, read_layer};
+use crate::tree::{Layer, Limits, Single, read_layer, read_single};
 use crate::wire::json;
 use bytes::Bytes;
 use oci_distribution::manifest::{OciDescriptor, OciImageManifest};
@@ -71,17 +71,7 @@ async fn read_one(
     descriptor: &OciDescriptor,
     limits: Limits,
 ) -> Result<Layer, Failure> {
-    if !LAYER_TYPES.contains(&descriptor.media_type.as_str())
-        || descriptor.urls.as_ref().is_some_and(|urls| !urls.is_empty())
-    {
-        return Err(Failure::new(
-            Class::Unsupported,
-            format!("`{}` is no layer that this program reads", descriptor.media_type),
-        ));
-    }
-    let digest: Digest = descriptor.digest.parse()?;
-    let size = u64::try_from(descriptor.size)
-        .map_err(|_| Failure::new(Class::Malformed, "a layer of negative size"))?;
+    let (digest, size) = described(descriptor)?;
     // Whether these are the bytes that were signed is known at their end. Until then they get little
     // room, so that a registry which serves others cannot fill the memory; a layer that needs more,
     // and turns out to be the one that was signed, is streamed once more.
@@ -98,6 +88,21 @@ async fn read_one(
     }
 }
 
+/// Returns digest and size of a layer that can be read.
+fn described(descriptor: &OciDescriptor) -> Result<(Digest, u64), Failure> {
+    if !LAYER_TYPES.contains(&descriptor.media_type.as_str())
+        || descriptor.urls.as_ref().is_some_and(|urls| !urls.is_empty())
+    {
+        return Err(Failure::new(
+            Class::Unsupported,
+            format!("`{}` is no layer that this program reads", descriptor.media_type),
+        ));
+    }
+    let size = u64::try_from(descriptor.size)
+        .map_err(|_| Failure::new(Class::Malformed, "a layer of negative size"))?;
+    Ok((descriptor.digest.parse()?, size))
+}
+
 /// Streams a layer to its end. Returns what it says, once it is the one that the manifest names.
 async fn stream(
     client: &Client,
@@ -106,10 +111,21 @@ async fn stream(
     size: u64,
     limits: Limits,
 ) -> Result<Result<Layer, Failure>, Failure> {
+    stream_to(client, repository, digest, size, move |pieces| read_layer(pieces, limits)).await
+}
+
+/// Streams a layer to its end through a reader in a thread of its own. Returns what that one made
+/// of it, once it is the layer that the manifest names.
+async fn stream_to<T: Send + 'static>(
+    client: &Client,
+    repository: &Repository,
+    digest: &Digest,
+    size: u64,
+    read: impl FnOnce(Pieces) -> T + Send + 'static,
+) -> Result<T, Failure> {
     let stream = client.blob_stream(repository, digest, size).await?;
     let (sender, receiver) = mpsc::channel(limits::LAYER_QUEUE);
-    let reader =
-        std::thread::spawn(move || read_layer(Pieces { receiver, piece: Bytes::new() }, limits));
+    let reader = std::thread::spawn(move || read(Pieces { receiver, piece: Bytes::new() }));
     let sent = send(stream, sender).await;
     let layer = reader
         .join()
@@ -117,6 +133,33 @@ async fn stream(
     // Bytes that are not what the manifest names mean nothing, so that comes first.
     sent?;
     Ok(layer)
+}
+
+/// Reads the file `name` at the top of an image of one layer, as the host's own images are.
+///
+/// # Errors
+/// `malformed`: it is not there, or could be read in two ways. `unsupported`: several layers. Those
+/// of `read`, and as [`read`](fn@read).
+pub async fn read_file<T: Send + 'static>(
+    client: &Client,
+    repository: &Repository,
+    image: &OciImageManifest,
+    name: &str,
+    read: impl FnOnce(&mut dyn Read) -> Result<T, Failure> + Send + 'static,
+) -> Result<Single<T>, Failure> {
+    let [descriptor] = image.layers.as_slice() else {
+        return Err(Failure::new(
+            Class::Unsupported,
+            format!("an image of {} layers; expected one that holds `{name}`", image.layers.len()),
+        ));
+    };
+    let (digest, size) = described(descriptor)?;
+    let wanted = name.to_owned();
+    let file = stream_to(client, repository, &digest, size, move |pieces| {
+        read_single(pieces, Limits::default(), &wanted, read)
+    })
+    .await??;
+    file.ok_or_else(|| Failure::new(Class::Malformed, format!("the image has no file `{name}`")))
 }
 
 /// Hands every piece on, to the last: only then is the layer what the manifest names. A reader that

@@ -89,6 +89,31 @@ impl<R: Read> Archive<R> {
         Ok((self.size, Digest::from_bytes(hasher.finalize().into())))
     }
 
+    /// Returns whether the current entry has holes.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.sparse.is_some()
+    }
+
+    /// Reads of the content of the current entry, as it is stored. Zero at its end.
+    pub(super) fn read_stored(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        let left = usize::try_from(self.stored).unwrap_or(usize::MAX).min(buffer.len());
+        if left == 0 {
+            return Ok(0);
+        }
+        let bytes = self.stream.peek()?;
+        if bytes.is_empty() {
+            return Err(truncated());
+        }
+        let count = left.min(bytes.len());
+        let (to, from) = (buffer.get_mut(..count), bytes.get(..count));
+        if let (Some(to), Some(from)) = (to, from) {
+            to.copy_from_slice(from);
+        }
+        self.stream.consume(count);
+        self.stored = self.stored.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
+        Ok(count)
+    }
+
     /// Reads what follows the end of the archive and returns the digest of the whole stream.
     pub(super) fn finish(self) -> Result<Digest, Failure> {
         self.stream.finish()

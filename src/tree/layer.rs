@@ -158,10 +158,7 @@ pub fn read_layer(reader: impl Read, limits: Limits) -> Result<Layer, Failure> {
     let mut left = limits.metadata_bytes;
     while let Some(member) = archive.next()? {
         if records.len() >= limits.entries {
-            return Err(Failure::new(
-                Class::Limit,
-                format!("the layers have more than {} entries", limits::TREE_ENTRIES),
-            ));
+            return Err(too_many_entries());
         }
         if let Some(record) = record(&mut archive, member)? {
             // Held before the digest of the layer is known: what compresses well must not fill the
@@ -237,7 +234,7 @@ fn record<R: Read>(archive: &mut Archive<R>, member: Member) -> Result<Option<Re
 }
 
 /// Cleans a name: whether it was absolute, and the names that are left, joined.
-fn clean(name: &[u8]) -> Result<(bool, Vec<u8>), Failure> {
+pub(super) fn clean(name: &[u8]) -> Result<(bool, Vec<u8>), Failure> {
     let mut names: Vec<&[u8]> = Vec::new();
     for part in name.split(|byte| *byte == b'/') {
         match part {
@@ -258,6 +255,18 @@ fn xattr_bytes(xattrs: &[Xattr]) -> usize {
 /// Returns what attributes take in memory: ten thousand short ones are not small.
 pub(super) fn held_bytes(xattrs: &[Xattr]) -> usize {
     xattr_bytes(xattrs) + xattrs.len() * limits::XATTR_HELD_BYTES
+}
+
+/// Returns whether a clean path is a whiteout that removes `name` from the top.
+pub(super) fn is_whiteout_of(path: &[u8], name: &[u8]) -> bool {
+    path == OPAQUE || path.strip_prefix(WHITEOUT) == Some(name)
+}
+
+pub(super) fn too_many_entries() -> Failure {
+    Failure::new(
+        Class::Limit,
+        format!("the layers have more than {} entries", limits::TREE_ENTRIES),
+    )
 }
 
 pub(super) fn too_much_metadata() -> Failure {

@@ -19,6 +19,7 @@ mod host;
 mod layer;
 mod oci;
 mod pax;
+mod single;
 mod sparse;
 mod stream;
 
@@ -29,3 +30,4 @@ pub use entry::{
 };
 pub use expected::{Accepted, Expected, Meaning, check_diff_ids, flatten};
 pub use layer::{Layer, Limits, read_layer};
+pub use single::{Single, failure_of, read_single};
