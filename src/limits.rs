@@ -243,8 +243,25 @@ pub const MEMORY_BYTES: u64 = 1 << 20;
 /// Signers of one repository who are known to name it and the tag in their signatures: a bound, for
 /// these are never dropped.
 pub const MEMORY_BINDERS: usize = 1 << 10;
-/// How much of a luet repository's `repository.yaml` is read to find its revision, in bytes.
+/// How much of a luet repository's `repository.yaml`, or of the index of its packages, is read, in
+/// bytes.
 pub const REPOSITORY_BYTES: u64 = 64 << 20;
+/// For how long it is known what was pushed.
+pub const PUSH_AGE: Duration = Duration::from_secs(86_400);
+/// By how much the clock may have been put back since.
+pub const PUSH_SKEW: Duration = Duration::from_secs(300);
+/// What is known of pushes to one repository, in bytes: some 4,000 of them; the oldest go first.
+pub const PUSHES_BYTES: u64 = 1 << 20;
+/// Packages of one luet repository.
+pub const REPOSITORY_PACKAGES: usize = 20_000;
+/// Files that a luet repository has beside its packages (luet: 3).
+pub const REPOSITORY_FILES: usize = 16;
+/// Snapshots of a luet repository that are looked at to find that of its present state.
+pub const REPOSITORY_SNAPSHOTS: usize = 8;
+/// One page of a list of tags, in bytes: 1,000 of the longest have 131 KiB.
+pub const TAGS_PAGE_BYTES: u64 = 1 << 20;
+/// Pages of a list of tags.
+pub const TAGS_PAGES: usize = 100;
 /// Entries of a layer that are kept before it is known to be the one that was signed; a larger one
 /// is streamed twice.
 pub const UNPROVEN_ENTRIES: usize = 100_000;

@@ -30,6 +30,7 @@ mod service;
 mod session;
 mod space;
 mod stream;
+mod tags;
 mod transport;
 mod trouble;
 
@@ -139,6 +140,18 @@ impl Client {
     /// As [`by_tag`](Self::by_tag). A list that is too long is an answer: [`Listing::cut`].
     pub async fn referrers(&self, subject: &Subject, role: Role) -> Result<Referrers, Failure> {
         self.0.referrers(subject, role).await
+    }
+
+    /// Hands out the tags of a repository, as far as the registry lists them.
+    ///
+    /// # Errors
+    /// `auth`, `net`, `registry`: there is no list to be had. `limit`: it does not end.
+    pub async fn tags(
+        &self,
+        repository: &Repository,
+        take: &mut dyn FnMut(Tag),
+    ) -> Result<(), Failure> {
+        self.0.tags(repository, take).await
     }
 
     /// Fetches a blob of exactly `size` bytes, whole.

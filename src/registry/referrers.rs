@@ -231,7 +231,12 @@ impl Session {
 
     /// Resolves the URL of a further page, which must lie at the registry itself: our pass goes
     /// there.
-    fn page_url(&self, repository: &Repository, at: &Target, next: &str) -> Result<Url, Failure> {
+    pub(super) fn page_url(
+        &self,
+        repository: &Repository,
+        at: &Target,
+        next: &str,
+    ) -> Result<Url, Failure> {
         let base = self.known_base(repository)?;
         let at = match at {
             Target::Given(url) => url.clone(),
@@ -311,12 +316,12 @@ fn entries(reply: Reply, repository: &Repository) -> Result<Vec<(TypeHint, Descr
         .collect()
 }
 
-fn broken_link(repository: &Repository, why: &str) -> Failure {
-    Failure::new(Class::Registry, format!("`{repository}`: the `Link` to more referrers {why}"))
+pub(super) fn broken_link(repository: &Repository, why: &str) -> Failure {
+    Failure::new(Class::Registry, format!("`{repository}`: the `Link` to the next page {why}"))
 }
 
-/// Returns the target of `rel="next"` (RFC 8288), the one relation that lists of referrers have.
-fn next(link: &str) -> Result<Option<&str>, String> {
+/// Returns the target of `rel="next"` (RFC 8288), the one relation that such lists have.
+pub(super) fn next(link: &str) -> Result<Option<&str>, String> {
     for part in link.split(",<").flat_map(|part| part.split(", <")) {
         let part = part.trim().trim_start_matches('<');
         let (target, parameters) = part.split_once('>').ok_or("cannot be read")?;
