@@ -8,12 +8,14 @@
 mod folder;
 mod handoff;
 mod memory;
+mod pushes;
 mod run;
 mod way;
 
 pub use folder::{Folder, Lock};
 pub use handoff::{Grounds, Handoff, Handoffs, Verified};
 pub use memory::{FirstSigner, Known, Memory, Seen, Signer, SignerKey, Signers, Source};
+pub use pushes::{Push, Pushes, Word};
 pub use run::Run;
 pub use way::{Owners, UNMAPPED, check_shared, check_way, is_unmapped};
 
