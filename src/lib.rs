@@ -21,6 +21,7 @@ pub mod oidc;
 pub mod policy;
 pub mod push;
 pub mod registry;
+pub mod repository;
 pub mod session;
 pub mod signer;
 pub mod sigstore;

@@ -51,6 +51,13 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "repository",
+        &[
+            "config", "layers", "luet", "name", "policy", "push", "registry", "session", "signer",
+            "store", "tree", "trust", "unpack", "wire",
+        ],
+    ),
+    (
         "blob",
         &["config", "name", "oidc", "session", "signer", "sigstore", "store", "trust", "wire"],
     ),
@@ -59,8 +66,22 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "blob", "config", "event", "luet", "name", "oidc", "policy", "push", "registry",
-            "session", "signer", "store", "trust", "unpack", "wire",
+            "blob",
+            "config",
+            "event",
+            "luet",
+            "name",
+            "oidc",
+            "policy",
+            "push",
+            "registry",
+            "repository",
+            "session",
+            "signer",
+            "store",
+            "trust",
+            "unpack",
+            "wire",
         ],
     ),
 ];
@@ -89,7 +110,10 @@ const BANS: &[(&str, &[&str])] = &[
     ("reqwest::", &["registry", "engine"]),
     ("unsafe ", &[]),
     // In `sigstore`: what is asked once is a cell.
-    ("tokio::", &["layers", "push", "registry", "session", "signer", "sigstore", "unpack"]),
+    (
+        "tokio::",
+        &["layers", "push", "registry", "repository", "session", "signer", "sigstore", "unpack"],
+    ),
 ];
 
 /// What no pure room may touch.

@@ -2,8 +2,10 @@
 //! each command.
 
 mod files;
+mod repository;
 
 pub(super) use files::{SignBlob, Tlog, VerifyBlob, VerifyBlobAttestation, VerifyBundle};
+pub(super) use repository::{VerifyRepo, Walk};
 
 use crate::class::{Class, Failure};
 use crate::policy::Wanted;
@@ -140,6 +142,15 @@ pub enum Command {
     /// Verify a file by a Sigstore bundle, as the conformance suite of Sigstore asks
     #[command(hide = true)]
     VerifyBundle(VerifyBundle),
+    /// Verify everything that a luet repository names
+    ///
+    /// The description (repository.yaml), the files that it names, the snapshot of the same state,
+    /// and every package with its metadata, each as `verify` does, tags included. One line an
+    /// image; the exit code is the worst.
+    #[command(
+        after_help = "Example:\n  luet-cosign verify-repo --key cosign.pub quay.io/acme/packages"
+    )]
+    VerifyRepo(VerifyRepo),
     /// Print the version
     Version,
 }

@@ -2,7 +2,7 @@
 //!
 //! `verify` prints what cosign prints: what was checked on stderr, the array of payloads on stdout.
 
-use super::arguments::{Triangulate, Verify};
+use super::arguments::{self, Triangulate, Verify};
 use super::{Outcome, Streams};
 use crate::class::{Class, Failure, printable, shown};
 use crate::config::{Environment, Location};
@@ -27,15 +27,7 @@ pub(super) fn verify(
         certificate_log: command.identity.certificate_log(),
         ..Options::default()
     };
-    let asked = match &command.key {
-        Some(key) => Some(Asked::Key(key)),
-        None => command.identity.identity()?.map(Asked::Identity),
-    };
-    if let Some(Asked::Identity(identity)) = &asked {
-        for warning in identity.warnings() {
-            streams.note(format!("warning: {warning}"));
-        }
-    }
+    let asked = asked(command.key.as_deref(), &command.identity, streams)?;
     let (images, warnings) = match asked {
         Some(asked) => Connections::run(environment, &options, async |connections| {
             let (authority, option) = asked.authority(connections).await?;
@@ -225,14 +217,35 @@ pub(super) fn http(
 }
 
 /// Whom the options name.
-enum Asked<'a> {
+pub(super) enum Asked<'a> {
     Key(&'a str),
     Identity(Identity),
 }
 
+/// Returns whom the options name, and warns of names that let in more than it looks like.
+pub(super) fn asked<'a>(
+    key: Option<&'a str>,
+    identity: &arguments::Identity,
+    streams: &mut Streams,
+) -> Result<Option<Asked<'a>>, Failure> {
+    let asked = match key {
+        Some(key) => Some(Asked::Key(key)),
+        None => identity.identity()?.map(Asked::Identity),
+    };
+    if let Some(Asked::Identity(identity)) = &asked {
+        for warning in identity.warnings() {
+            streams.note(format!("warning: {warning}"));
+        }
+    }
+    Ok(asked)
+}
+
 impl Asked<'_> {
     /// Returns whose signatures count, with the options as they are to be shown.
-    async fn authority(self, connections: &Connections) -> Result<(Authority, String), Failure> {
+    pub(super) async fn authority(
+        self,
+        connections: &Connections,
+    ) -> Result<(Authority, String), Failure> {
         match self {
             Self::Key(key) => {
                 let location = Location::parse("--key", key)?;

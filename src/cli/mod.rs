@@ -15,6 +15,7 @@ mod output;
 mod policy;
 mod progress;
 mod prompt;
+mod repository;
 mod run;
 mod seen;
 mod sign;
@@ -126,6 +127,7 @@ fn dispatch(arguments: Arguments, environment: &Environment, streams: &mut Strea
             attestation::verify(&command, json, environment, streams)
         }
         Command::VerifyBundle(command) => blob::conformance(&command, json, environment, streams),
+        Command::VerifyRepo(command) => repository::verify(&command, json, environment, streams),
         Command::Version => version(json, streams),
     }
 }

@@ -62,6 +62,77 @@ impl Drop for Bar {
     }
 }
 
+/// How often a line is written where nobody overwrites it.
+const SELDOM: Duration = Duration::from_secs(10);
+
+/// Counts images that are done, of so many.
+pub(super) struct Counter {
+    done: usize,
+    total: usize,
+    /// How often it is written; none where nothing is ever.
+    every: Option<Duration>,
+    terminal: bool,
+    written: Instant,
+    stands: bool,
+}
+
+impl Counter {
+    /// On a terminal it is written unless lines of the answer come there anyway; elsewhere where
+    /// somebody `wants` it.
+    pub(super) fn new(quiet_answer: bool, wants: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let free = quiet_answer || !std::io::stdout().is_terminal();
+        let every = match (terminal, wants) {
+            (true, _) if free => Some(EVERY),
+            (false, true) => Some(SELDOM),
+            _ => None,
+        };
+        Self { done: 0, total: 0, every, terminal, written: Instant::now(), stands: false }
+    }
+
+    /// Says how many there are.
+    pub(super) fn total(&mut self, total: usize) {
+        self.total = total;
+    }
+
+    /// Counts one.
+    pub(super) fn step(&mut self) {
+        self.done += 1;
+        let Some(every) = self.every else { return };
+        if self.written.elapsed() < every {
+            return;
+        }
+        self.written = Instant::now();
+        let line = count(self.done, self.total);
+        if self.terminal {
+            let _ = write!(std::io::stderr(), "\r{line} ");
+            self.stands = true;
+        } else {
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+    }
+
+    /// Makes room for another line.
+    pub(super) fn clear(&mut self) {
+        if std::mem::take(&mut self.stands) {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+fn count(done: usize, total: usize) -> String {
+    match total {
+        0 => format!("{done} images"),
+        _ => format!("{done} of {total} images"),
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,10 +34,40 @@ pub struct Push {
     pub repository: String,
     /// The tag.
     pub tag: String,
-    /// What is known of it.
+    /// What is known of it: manifests of which it is one, and a configuration that it has.
     pub words: Vec<Word>,
     /// When, in seconds since 1970.
     pub seconds: i64,
+}
+
+impl Push {
+    /// Returns whether this can be what was pushed: one of the manifests that are known, where some
+    /// are; an image with the configuration that is known, where one is.
+    #[must_use]
+    pub fn may_be(&self, manifest: &Digest, config: Option<&Digest>) -> bool {
+        let mut manifests = self.words.iter().filter_map(|word| match word {
+            Word::Manifest(digest) | Word::Served(digest) => Some(digest),
+            Word::Config(_) => None,
+        });
+        let known = manifests.clone().next().is_some();
+        let listed = manifests.any(|known| known == manifest);
+        let same = self.configs().all(|known| Some(known) == config);
+        !self.words.is_empty() && (listed || !known) && same
+    }
+
+    /// Returns the configuration that an engine named, which says nothing of the layers.
+    pub fn configs(&self) -> impl Iterator<Item = &Digest> {
+        self.words.iter().filter_map(|word| match word {
+            Word::Config(digest) => Some(digest),
+            Word::Manifest(_) | Word::Served(_) => None,
+        })
+    }
+
+    /// Returns whether no engine was asked.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        self.words.iter().any(|word| matches!(word, Word::Served(_)))
+    }
 }
 
 /// The record of this user.
@@ -180,6 +210,29 @@ mod tests {
         pushes.note(&repository, &tag("3"), word("3"), NOW + DAY + 5).unwrap();
         let text = std::fs::read(pushes.folder.path().join(file_name(&repository))).unwrap();
         assert_eq!(lines(&text).count(), 2, "what is old goes");
+    }
+
+    #[test]
+    fn all_who_know_something_have_to_agree() {
+        let digest = |text: &str| Digest::of(text.as_bytes());
+        let push = |words: &[Word]| Push {
+            repository: String::new(),
+            tag: String::new(),
+            words: words.to_vec(),
+            seconds: NOW,
+        };
+        let (a, b, config) = (digest("a"), digest("b"), digest("config"));
+        let docker = push(&[Word::Manifest(a), Word::Manifest(config)]);
+        assert!(docker.may_be(&a, Some(&config)) && docker.may_be(&a, None));
+        assert!(!docker.may_be(&b, Some(&config)));
+        let buildah = push(&[Word::Config(config)]);
+        assert!(buildah.may_be(&a, Some(&config)) && !buildah.may_be(&a, Some(&b)));
+        assert!(!buildah.may_be(&a, None));
+        let both = push(&[Word::Manifest(a), Word::Config(config)]);
+        assert!(both.may_be(&a, Some(&config)));
+        assert!(!both.may_be(&b, Some(&config)) && !both.may_be(&a, Some(&b)));
+        assert!(!push(&[]).may_be(&a, Some(&config)));
+        assert!(push(&[Word::Served(a)]).is_served());
     }
 
     #[test]

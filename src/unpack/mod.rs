@@ -10,6 +10,7 @@ mod platform;
 mod report;
 
 pub use crate::policy::Provisional;
+pub use platform::child as image_for_this_machine;
 
 pub use report::{Marks, RUN_VARIABLE, Report, is_wanted, note_installed};
 
@@ -67,10 +68,14 @@ pub async fn check(
     requirements: &Requirements,
     thorough: bool,
 ) -> Result<Checked, Failure> {
-    judge(session, session.policy(), image, requirements, thorough).await
+    check_with(session, session.policy(), image, requirements, thorough).await
 }
 
-async fn judge(
+/// Looks at an image as another policy says than the one in force, and decides.
+///
+/// # Errors
+/// As [`check`].
+pub async fn check_with(
     connections: &Connections,
     policy: &Policy,
     image: &str,
@@ -315,9 +320,21 @@ pub async fn by_authority(
     option: &str,
     requirements: &Requirements,
 ) -> Result<Provisional, Failure> {
+    let policy = policy_of(connections, authority, option)?;
+    check_with(connections, &policy, image, requirements, true).await?.decision.into_result()
+}
+
+/// Returns the policy that trusts one authority alone, for every image. `option` is what was typed.
+///
+/// # Errors
+/// `reference`: `COSIGN_REPOSITORY` names no repository.
+pub fn policy_of(
+    connections: &Connections,
+    authority: &Authority,
+    option: &str,
+) -> Result<Policy, Failure> {
     let signatures_from = connections.signature_repository()?;
-    let policy = Policy::of_authority(authority.clone(), option, signatures_from);
-    judge(connections, &policy, image, requirements, true).await?.decision.into_result()
+    Ok(Policy::of_authority(authority.clone(), option, signatures_from))
 }
 
 /// `verify` without a key: the signatures that the policy asks for; none where it lets the image be

@@ -21,7 +21,7 @@ const ARCHITECTURE: &str = match std::env::consts::ARCH.as_bytes() {
 ///
 /// # Errors
 /// `malformed`: two images for exactly one platform, or a digest that is none.
-pub(super) fn child(index: &OciImageIndex) -> Result<Option<Digest>, Failure> {
+pub fn child(index: &OciImageIndex) -> Result<Option<Digest>, Failure> {
     first(index, "linux", ARCHITECTURE, None)
 }
 

@@ -1,0 +1,44 @@
+//! `verify-repo` and `sign-repo`.
+
+use super::{Identity, Network};
+use clap::Args;
+use std::num::NonZero;
+use std::path::PathBuf;
+
+/// What both commands go through.
+#[derive(Debug, Args)]
+pub struct Walk {
+    /// The repository, as luet's `urls` have it: registry/path
+    #[arg(value_name = "REPO")]
+    pub repository: String,
+    /// Start at this description in place of the present one: the `reference` of luet, the tag of a
+    /// snapshot
+    #[arg(long, default_value = "repository.yaml", value_name = "TAG")]
+    pub reference: String,
+    /// Look at so many images at the same time
+    #[arg(long, default_value = "8", value_name = "N")]
+    pub jobs: NonZero<u8>,
+    /// Say how far it is, also where standard error is no terminal
+    #[arg(long)]
+    pub progress: bool,
+    /// How registries are reached
+    #[command(flatten)]
+    pub network: Network,
+}
+
+/// `verify-repo`
+#[derive(Debug, Args)]
+pub struct VerifyRepo {
+    /// What is gone through
+    #[command(flatten)]
+    pub walk: Walk,
+    /// The public key: a path, https://... or env://VAR (default: what the policy says)
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Whose keyless signatures count
+    #[command(flatten)]
+    pub identity: Identity,
+    /// Use this policy file, where no key is given
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    pub policy: Option<PathBuf>,
+}

@@ -1,0 +1,147 @@
+//! Verifying a repository: every image that it names, by the same decision as everywhere else.
+
+use super::contents::What;
+use super::walk::{Done, Process, Walk};
+use super::{Listed, Request, Standing, Told, in_time};
+use crate::class::{Class, Failure};
+use crate::name::{Digest, Reference};
+use crate::policy::{Decision, Policy};
+use crate::session::Connections;
+use crate::trust::Requirements;
+use crate::unpack::{self, Checked};
+use std::collections::BTreeMap;
+
+/// What came of one image.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Signed by whom has to sign it.
+    Verified {
+        /// Who did.
+        signers: Vec<String>,
+    },
+    /// A rule lets it pass unsigned.
+    Allowed {
+        /// What is to be said of that.
+        notices: Vec<String>,
+    },
+    /// It must not be used.
+    Refused(Failure),
+}
+
+/// One image of the repository, judged.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// What it is to the repository.
+    pub what: What,
+    /// Its name.
+    pub image: Reference,
+    /// What was judged, as far as it was found out.
+    pub digest: Option<Digest>,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of all of it.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// How many images are signed.
+    pub verified: usize,
+    /// How many a rule lets pass.
+    pub allowed: usize,
+    /// How many must not be used, by class.
+    pub refused: BTreeMap<Class, usize>,
+    /// What the list of images is worth.
+    pub listed: Listed,
+}
+
+impl Summary {
+    /// Returns how many images were judged.
+    #[must_use]
+    pub fn images(&self) -> usize {
+        self.verified + self.allowed + self.refused.values().sum::<usize>()
+    }
+
+    /// Returns every class that anything was refused with.
+    pub fn classes(&self) -> impl Iterator<Item = Class> + '_ {
+        self.refused.keys().copied().chain(self.listed.incomplete.iter().map(Failure::class))
+    }
+
+    fn count(&mut self, verdict: &Verdict) {
+        match &verdict.outcome {
+            Outcome::Verified { .. } => self.verified += 1,
+            Outcome::Allowed { .. } => self.allowed += 1,
+            Outcome::Refused(failure) => *self.refused.entry(failure.class()).or_default() += 1,
+        }
+    }
+}
+
+/// Verifies every image of a repository, as a policy says. What an image is refused for is told of
+/// the image.
+pub async fn verify(
+    connections: &Connections,
+    request: &Request,
+    policy: &Policy,
+    tell: &mut dyn FnMut(Told<'_, Verdict>) -> Result<(), Failure>,
+) -> Summary {
+    let process = Judge { connections, policy };
+    let walk = Walk { connections, request, process, snapshots: Vec::new() };
+    let mut summary = Summary::default();
+    summary.listed = walk
+        .run(&mut |told| {
+            if let Told::Image(verdict) = &told {
+                summary.count(verdict);
+            }
+            tell(told)
+        })
+        .await;
+    summary
+}
+
+struct Judge<'a> {
+    connections: &'a Connections,
+    policy: &'a Policy,
+}
+
+impl Process for Judge<'_> {
+    type Value = Verdict;
+
+    async fn one(&self, image: Reference, what: What) -> Done<Verdict> {
+        let (name, requirements) = (image.to_string(), Requirements::default());
+        let check = unpack::check_with(self.connections, self.policy, &name, &requirements, false);
+        let (digest, outcome) = match in_time(self.connections, check).await {
+            Err(failure) => (Err(failure.class()), Outcome::Refused(failure)),
+            Ok(Checked { evidence, decision, .. }) => {
+                let digest = evidence.map(|evidence| evidence.image.digest);
+                (refusal_or(digest, &decision), outcome(decision))
+            }
+        };
+        let standing = match outcome {
+            Outcome::Verified { .. } => Standing::Verified,
+            Outcome::Allowed { .. } => Standing::Allowed,
+            Outcome::Refused(_) => Standing::Unverified,
+        };
+        let judged = digest.ok().flatten();
+        let value = Verdict { what, image: image.clone(), digest: judged, outcome };
+        Done { image, digest, standing, value }
+    }
+}
+
+/// What was refused without being looked at is not looked at now either.
+fn refusal_or(digest: Option<Digest>, decision: &Decision) -> Result<Option<Digest>, Class> {
+    match (digest, decision) {
+        (None, Decision::Refused(failure)) => Err(failure.class()),
+        (digest, _) => Ok(digest),
+    }
+}
+
+fn outcome(decision: Decision) -> Outcome {
+    match decision {
+        Decision::Verified(provisional) => Outcome::Verified {
+            signers: provisional.signers().map(|signer| signer.name.to_owned()).collect(),
+        },
+        Decision::Allowed(provisional) => Outcome::Allowed {
+            notices: provisional.notices().iter().map(|notice| notice.text.clone()).collect(),
+        },
+        Decision::Refused(failure) => Outcome::Refused(failure),
+    }
+}

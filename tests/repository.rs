@@ -1,0 +1,17 @@
+//! `verify-repo` and `sign-repo` at the real binary, against repositories in this process.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations
+)]
+
+#[path = "repository/support.rs"]
+mod support;
+#[path = "repository/verify.rs"]
+mod verify;
