@@ -569,7 +569,7 @@ mod tests {
         let bytes = [b"index: \"".as_slice(), &[0xff], b"\""].concat();
         let read = read_index(bytes.as_slice(), |_| Ok(()));
         assert_eq!(read.map_err(|failure| failure.class()), Err(Class::Malformed));
-        let deep = "[".repeat(limits::DEPTH + 1);
+        let deep = "[".repeat(limits::DEPTH + 1) + &"]".repeat(limits::DEPTH + 1);
         assert_eq!(packages(&deep), Err(Class::Limit));
     }
 
