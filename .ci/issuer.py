@@ -5,6 +5,9 @@
 
 GET /token?email=A@B                  a person's, of the issuer http://127.0.0.1:PORT
 GET /gha/token?repo=O/R&workflow=W    a GitHub job's, of the issuer http://127.0.0.1:PORT/gha
+
+What is wrong with one on purpose: `left=SECONDS` (negative: it is over), `begins=SECONDS` from now on, `aud=OTHER`, `iss=OTHER`,
+`verified=false`, and `forged=1`: its last byte is another.
 """
 
 import base64
@@ -40,7 +43,7 @@ def token(claims):
 
 def person(query):
     email = query.get("email", "dev@example.com")
-    return {"sub": email, "email": email, "email_verified": True}
+    return {"sub": email, "email": email, "email_verified": query.get("verified") != "false"}
 
 
 def job(query):
@@ -97,8 +100,13 @@ class Issuer(http.server.BaseHTTPRequestHandler):
             answer = json.dumps(keys())
         elif path == "/token":
             claims = job(query) if workload else person(query)
-            times = {"iat": now, "nbf": now - 5, "exp": now + LIFETIME}
-            answer = token({"iss": issuer, "aud": "sigstore", **times, **claims})
+            end, begin = int(query.get("left", LIFETIME)), int(query.get("begins", -5))
+            times = {"iat": now + min(0, end - 60), "nbf": now + min(begin, end - 60) if begin < 0 else now + begin, "exp": now + end}
+            named = {"iss": query.get("iss", issuer), "aud": query.get("aud", "sigstore")}
+            answer = token({**named, **times, **claims})
+            if "forged" in query:
+                head, _, signature = answer.rpartition(".")
+                answer = head + "." + ("A" if signature[0] != "A" else "B") + signature[1:]
         else:
             self.send_error(404)
             return

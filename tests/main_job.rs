@@ -531,6 +531,29 @@ fn nothing_is_pushed_that_could_not_be_signed() {
 }
 
 #[test]
+fn an_engine_that_is_not_there_is_found_out_before_the_push() {
+    let mut world = world();
+    let image = world.name(REPO, "yip-1.0");
+    let key = world.plugin.path("acme.key").display().to_string();
+    let socket = world.plugin.path("docker.sock").display().to_string();
+    world.plugin.set("COSIGN_KEY_LOCATION", &key);
+    world.plugin.set("COSIGN_PASSWORD", PASSWORD);
+    for (engine, class) in [("podman", "usage"), ("docker", "net"), ("buildah", "not-found")] {
+        world.plugin.set("LUET_COSIGN_ENGINE", engine);
+        world.plugin.set("DOCKER_HOST", &format!("unix://{socket}"));
+        world.plugin.set("PATH", "/nowhere");
+        let before = world.registry.requests().len();
+        let reply = world.plugin.pre_push(&image);
+        reply.assert_refused(class);
+        assert!(reply.error.contains("LUET_COSIGN_ENGINE"), "{reply:?}");
+        assert_eq!(world.registry.requests().len(), before, "an upload was begun");
+    }
+    let _listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    world.plugin.set("LUET_COSIGN_ENGINE", "docker");
+    world.plugin.pre_push(&image).assert_silent_success();
+}
+
+#[test]
 fn no_right_to_push_is_found_out_before_the_push() {
     let mut world = with(Options { auth: Auth::basic("user", "right"), ..Options::default() });
     let image = world.name(REPO, "yip-1.0");

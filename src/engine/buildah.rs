@@ -76,6 +76,15 @@ pub(super) fn ask(name: &str, environment: &Environment) -> Result<Option<Known>
     Ok(Some(Known::Buildah { config: text.parse::<Digest>()? }))
 }
 
+/// Finds out whether there is a buildah.
+pub(super) fn check(environment: &Environment) -> Result<(), Failure> {
+    let path = environment.raw("PATH").unwrap_or_default();
+    if std::env::split_paths(path).any(|folder| folder.join("buildah").is_file()) {
+        return Ok(());
+    }
+    Err(Failure::new(Class::NotFound, "buildah is not on PATH"))
+}
+
 fn read(from: Option<&mut impl std::io::Read>) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(from) = from {

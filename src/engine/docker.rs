@@ -68,6 +68,17 @@ pub(super) async fn ask(
     }
 }
 
+/// Finds out whether docker listens.
+pub(super) fn check(environment: &Environment) -> Result<(), Failure> {
+    let socket = socket(environment)?;
+    std::os::unix::net::UnixStream::connect(&socket).map(|_| ()).map_err(|error| {
+        Failure::new(
+            Class::Net,
+            format!("docker at `{}` does not answer: {error}", socket.display()),
+        )
+    })
+}
+
 fn parse(body: &[u8], repository: &Repository) -> Result<Known, Failure> {
     let wire: InspectWire = serde_json::from_slice(body).map_err(|error| {
         Failure::new(Class::Registry, format!("docker's answer has an unexpected form: {error}"))

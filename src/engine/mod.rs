@@ -109,6 +109,23 @@ pub async fn ask(
     }
 }
 
+/// Finds out whether an engine is there that can be asked after a push, before there is one.
+///
+/// # Errors
+/// `net`: docker's socket does not answer. `not-found`: there is no buildah. `usage`: `DOCKER_HOST`
+/// is no local socket.
+pub fn check(engine: Engine, environment: &Environment) -> Result<(), Failure> {
+    match engine {
+        Engine::Registry => Ok(()),
+        Engine::Docker => docker::check(environment),
+        Engine::Buildah => buildah::check(environment),
+    }
+    .map_err(|failure| {
+        let hint = "start it, or set LUET_COSIGN_ENGINE to the engine that pushes, or to `registry` to trust the tag";
+        if failure.own_hint().is_some() { failure } else { failure.hint(hint) }
+    })
+}
+
 /// Reads `REPOSITORY@sha256:HEX`, where it is about `repository`.
 fn digest_in(text: &str, repository: &Repository) -> Option<Digest> {
     let reference: Reference = text.parse().ok()?;

@@ -18,6 +18,8 @@ pub struct ExpectedIdentity {
     pub issuer: String,
     /// Whether that follows from the issuer; else it is what claims of this shape usually become.
     pub certain: bool,
+    /// What else the certificate would say of the job: Fulcio's extensions, by their last numbers.
+    pub claims: Vec<(u32, String)>,
 }
 
 impl fmt::Display for ExpectedIdentity {
@@ -160,7 +162,67 @@ pub(super) fn expected(claims: &Claims) -> Result<ExpectedIdentity, String> {
         is_email: kind == Kind::Person,
         issuer: issuer.to_owned(),
         certain,
+        claims: extensions(claims, kind, issuer),
     })
+}
+
+/// Derives the extensions that policies ask for: where a workflow's source lies, and what it ran
+/// for. A claim that is missing leaves its extension out.
+fn extensions(claims: &Claims, kind: Kind, issuer: &str) -> Vec<(u32, String)> {
+    let text = |name: &str| claims.text(name).map(ToOwned::to_owned);
+    let below = |url: &str, name: &str| claims.text(name).map(|text| format!("{url}/{text}"));
+    let mut found = vec![
+        (1, Some(issuer.to_owned())),
+        (8, Some(issuer.to_owned())),
+        (24, Some(claims.subject.clone())),
+    ];
+    match kind {
+        Kind::Github => {
+            let url = claims.text("url").unwrap_or("https://github.com");
+            found.extend([
+                (2, text("event_name")),
+                (3, text("sha")),
+                (4, text("workflow")),
+                (5, text("repository")),
+                (6, text("ref")),
+                (9, below(url, "job_workflow_ref")),
+                (10, text("job_workflow_sha")),
+                (11, text("runner_environment")),
+                (12, below(url, "repository")),
+                (13, text("sha")),
+                (14, text("ref")),
+                (15, text("repository_id")),
+                (16, below(url, "repository_owner")),
+                (17, text("repository_owner_id")),
+                (18, below(url, "workflow_ref")),
+                (19, text("workflow_sha")),
+                (20, text("event_name")),
+                (22, text("repository_visibility")),
+            ]);
+        }
+        Kind::Gitlab => {
+            let url = claims.text("url").unwrap_or("https://gitlab.com");
+            let kind = if claims.text("ref_type") == Some("branch") { "heads" } else { "tags" };
+            let config = claims.text("ci_config_ref_uri").map(|uri| format!("https://{uri}"));
+            found.extend([
+                (9, config.clone()),
+                (10, text("ci_config_sha")),
+                (11, text("runner_environment")),
+                (12, below(url, "project_path")),
+                (13, text("sha")),
+                (14, claims.text("ref").map(|name| format!("refs/{kind}/{name}"))),
+                (15, text("project_id")),
+                (16, below(url, "namespace_path")),
+                (17, text("namespace_id")),
+                (18, config),
+                (19, text("ci_config_sha")),
+                (20, text("pipeline_source")),
+                (22, text("project_visibility")),
+            ]);
+        }
+        _ => {}
+    }
+    found.into_iter().filter_map(|(number, text)| Some((number, text?))).collect()
 }
 
 fn kubernetes(claims: &Claims) -> Result<String, String> {
@@ -240,6 +302,37 @@ mod tests {
             assert_eq!((found.name.as_str(), found.issuer.as_str()), (name, issuer), "{claims}");
             assert_eq!(found.certain, certain, "{claims}");
         }
+    }
+
+    #[test]
+    fn extensions_are_those_of_a_certificate_for_the_same_job() {
+        let found = of(json!({
+            "iss": "https://token.actions.githubusercontent.com", "sub": "repo:acme/pkgs:ref:refs/heads/main",
+            "job_workflow_ref": "acme/ci/.github/workflows/p.yml@refs/heads/main", "repository": "acme/pkgs",
+            "ref": "refs/heads/main", "repository_owner": "acme", "repository_id": "1",
+        }))
+        .unwrap();
+        let claim = |number| {
+            found.claims.iter().find(|(found, _)| *found == number).map(|(_, it)| it.as_str())
+        };
+        assert_eq!(claim(12), Some("https://github.com/acme/pkgs"));
+        assert_eq!(claim(16), Some("https://github.com/acme"));
+        assert_eq!((claim(5), claim(14)), (Some("acme/pkgs"), Some("refs/heads/main")));
+        assert_eq!(
+            (claim(8), claim(24)),
+            (
+                Some("https://token.actions.githubusercontent.com"),
+                Some("repo:acme/pkgs:ref:refs/heads/main")
+            )
+        );
+        assert_eq!(claim(17), None, "the token does not say it");
+        let found = of(json!({
+            "iss": "https://gitlab.com", "ci_config_ref_uri": "gitlab.com/acme/pkgs//.gitlab-ci.yml@refs/tags/v1",
+            "project_path": "acme/pkgs", "ref": "v1", "ref_type": "tag",
+        }))
+        .unwrap();
+        assert!(found.claims.contains(&(14, "refs/tags/v1".to_owned())));
+        assert!(found.claims.contains(&(12, "https://gitlab.com/acme/pkgs".to_owned())));
     }
 
     #[test]

@@ -96,7 +96,7 @@ async fn read(
 }
 
 /// The engine that was asked for, else the one that luet was started with.
-fn engine_of(connections: &Connections) -> Result<Option<Engine>, Failure> {
+pub(super) fn engine_of(connections: &Connections) -> Result<Option<Engine>, Failure> {
     let environment: &Environment = connections.environment();
     match environment.text("LUET_COSIGN_ENGINE")? {
         Some(engine) => engine

@@ -109,6 +109,7 @@ pub async fn before(session: &Session, image: &str) -> Result<Pushed, Failure> {
     matched.would_look_in(&signatures_in)?;
     let key = preflight::signer(session)?;
     matched.would_accept(&Prospect::Key { key: &key, logged: false })?;
+    preflight::engine(session)?;
     preflight::may_push(session, &image, &signatures_in).await?;
     Ok(Pushed::silently(format!("ready to sign {image}")))
 }

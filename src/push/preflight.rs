@@ -4,8 +4,10 @@
 //! of the host: a mark in the run's folder says for which key and which repositories. Without a
 //! folder for the mark it is simply done each time.
 
+use super::identify::engine_of;
 use super::open_key;
 use crate::class::Failure;
+use crate::engine;
 use crate::name::{Digest, Reference, Repository};
 use crate::session::Connections;
 use crate::store::{Folder, Handoffs};
@@ -31,6 +33,17 @@ pub(super) fn signer(connections: &Connections) -> Result<PublicKey, Failure> {
         let _ = folder.replace(&mark, key.to_pem().as_bytes());
     }
     Ok(key)
+}
+
+/// Proves that the engine is there which will be asked what it pushed: after the push it is too
+/// late to find out.
+pub(super) fn engine(connections: &Connections) -> Result<(), Failure> {
+    match engine_of(connections)? {
+        Some(engine) => engine::check(engine, connections.environment()).map_err(|failure| {
+            failure.within(format!("the engine `{engine}`, which will be asked what was pushed"))
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Proves that both repositories may be pushed to.

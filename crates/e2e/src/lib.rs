@@ -14,6 +14,7 @@ pub mod maker;
 pub mod process;
 pub mod registry;
 pub mod scratch;
+pub mod sigstore;
 pub mod tools;
 pub mod world;
 
@@ -22,4 +23,5 @@ pub use liar::{Liar, Lie, Who};
 pub use machine::{Machine, Seen};
 pub use maker::Maker;
 pub use registry::Registry;
+pub use sigstore::Sigstore;
 pub use world::World;
