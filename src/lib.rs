@@ -29,4 +29,5 @@ pub mod store;
 pub mod tree;
 pub mod trust;
 pub mod unpack;
+pub mod verifier;
 pub mod wire;

@@ -14,6 +14,15 @@ pub const EVENT_FILE_BYTES: u64 = 1 << 20;
 /// The payload of `package.install`, which holds the index of a repository, in bytes; it is read
 /// past.
 pub const INSTALL_BYTES: u64 = 256 << 20;
+/// A descriptor as containerd writes it to an image verifier, in bytes (usual: 200).
+pub const DESCRIPTOR_BYTES: u64 = 64 << 10;
+/// Time for a decision that containerd asks for, everything included, unless the policy's `deadline`
+/// says otherwise: containerd kills a verifier after 10 s, and then nobody learns why.
+pub const HOST_DEADLINE: Duration = Duration::from_secs(8);
+/// The most that a policy's `deadline` may say, in seconds.
+pub const HOST_DEADLINE_SECONDS: u64 = 600;
+/// How much before that time no registry is waited for any longer, so that the reason can be said.
+pub const HOST_RESERVE: Duration = Duration::from_millis(500);
 /// A policy file, in bytes.
 pub const POLICY_BYTES: u64 = 256 << 10;
 /// Values of a policy file: scalars, lists and mappings.

@@ -2,9 +2,9 @@
 
 use luet_cosign::class::Class;
 use luet_cosign::config::Environment;
-use luet_cosign::{cli, event, limits};
+use luet_cosign::{cli, event, limits, verifier};
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -44,7 +44,25 @@ fn run() -> ExitCode {
                 &mut std::io::stdout(),
             )
         }
+        // containerd: `luet-cosign -name REF -digest D -stdin-media-type T`, under whatever name.
+        Some(_) if verifier::is_call(&arguments) => {
+            verifier::answer(&arguments, &environment, std::io::stdin(), Output)
+        }
         // People, and scripts: `luet-cosign verify ...`.
         _ => cli::run(&arguments, &environment(), &mut cli::Streams::standard()),
+    }
+}
+
+/// Standard output, for whichever thread answers.
+#[derive(Clone)]
+struct Output;
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        std::io::stdout().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stdout().flush()
     }
 }

@@ -18,6 +18,7 @@ mod machine;
 mod process;
 mod roots;
 mod variables;
+mod watch;
 
 pub use child::run_to_end;
 pub use connections::{Connections, Options};
@@ -27,3 +28,4 @@ pub use machine::Machine;
 pub use process::harden;
 pub use roots::describe_root;
 pub use variables::{WantedIdentity, facts, wanted_identity};
+pub use watch::Watch;

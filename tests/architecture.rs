@@ -63,6 +63,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     // Fronts.
     ("event", &["config", "push", "session", "unpack", "wire"]),
+    ("verifier", &["config", "event", "name", "session", "unpack", "wire"]),
     (
         "cli",
         &[

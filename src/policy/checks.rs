@@ -316,7 +316,8 @@ fn check_defaults(document: &Document, problems: &mut Problems) {
 
 fn check_registries(document: &Document, problems: &mut Problems) {
     for entry in &document.registries {
-        if !entry.http && entry.ca.is_none() && entry.auth_hosts.is_empty() {
+        let nothing = !entry.http && entry.ca.is_none() && entry.credentials.is_none();
+        if nothing && entry.auth_hosts.is_empty() {
             problems.warning(
                 entry.at,
                 "useless-registry",

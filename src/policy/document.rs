@@ -11,6 +11,7 @@ use crate::class::{Class, holds_key};
 use crate::limits;
 use crate::name::Registry;
 use crate::trust::{Allowance, Identity};
+use std::time::Duration;
 
 /// The environment variable that may feed a key: the only one.
 pub(super) const KEY_VARIABLE: &str = "COSIGN_PUBLIC_KEY_LOCATION";
@@ -68,6 +69,8 @@ pub struct RegistrySettings {
     pub ca: Option<String>,
     /// Other hosts that may give out tokens for it: `host`, on every port, or `host:port`.
     pub auth_hosts: Vec<String>,
+    /// A file with its credentials, as docker and podman write them; relative as keys are.
+    pub credentials: Option<String>,
     /// Where the entry stands.
     pub at: Position,
 }
@@ -80,6 +83,9 @@ pub struct Network {
     /// The trusted root of every signer that names none; the public one where it is not given. A
     /// relative path starts as a key's does.
     pub trusted_root: Option<String>,
+    /// The folder in which containerd's `hosts.toml` files name the mirrors of registries, for its
+    /// image verifier. A relative path starts as a key's does.
+    pub mirrors: Option<String>,
 }
 
 /// A policy without its keys: everything in it is valid by itself. [`super::Policy::new`] makes it
@@ -91,6 +97,7 @@ pub struct Document {
     pub(super) rules: Vec<Rule>,
     pub(super) registries: Vec<RegistrySettings>,
     pub(super) network: Network,
+    pub(super) deadline: Option<Duration>,
     pub(super) skip: Vec<SkipPattern>,
     pub(super) post_unpack: PostUnpack,
     pub(super) post_unpack_at: Option<Position>,
@@ -123,6 +130,12 @@ impl Document {
     #[must_use]
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// Returns how long the decision may take when containerd asks for it, where the policy says so.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline
     }
 
     /// Returns how registries are reached, `ca` paths among it.
@@ -160,6 +173,7 @@ fn read(root: &Node, problems: &mut Problems) -> Option<Document> {
         .unwrap_or_default();
     let network =
         fields.optional("network").map(|node| read_network(node, problems)).unwrap_or_default();
+    let deadline = fields.optional("deadline").and_then(|node| read_deadline(node, problems));
     let skip = fields
         .optional("skip_patterns")
         .map(|node| skip::read(node, &mut allowance, problems))
@@ -175,6 +189,7 @@ fn read(root: &Node, problems: &mut Problems) -> Option<Document> {
         rules,
         registries,
         network,
+        deadline,
         skip,
         warnings: Vec::new(),
     };
@@ -296,16 +311,38 @@ fn read_network(node: &Node, problems: &mut Problems) -> Network {
     let Some(fields) = Fields::open(node, "network.", "`network`", problems) else {
         return Network::default();
     };
-    let trusted_root = fields
-        .optional("trusted_root")
-        .and_then(|node| fields::text(node, "`trusted_root`", problems));
+    let mut path = |key: &str| {
+        let node = fields.optional(key)?;
+        fields::text(node, &format!("`{key}`"), problems).map(ToOwned::to_owned)
+    };
+    let (trusted_root, mirrors) = (path("trusted_root"), path("mirrors"));
     Network {
         offline: fields
             .optional("offline")
             .and_then(|node| fields::boolean(node, "`offline`", problems))
             .unwrap_or(false),
-        trusted_root: trusted_root.map(ToOwned::to_owned),
+        trusted_root,
+        mirrors,
     }
+}
+
+/// Reads `deadline`: whole seconds, as `8s`.
+fn read_deadline(node: &Node, problems: &mut Problems) -> Option<Duration> {
+    let text = fields::text(node, "`deadline`", problems)?;
+    let seconds = text
+        .strip_suffix('s')
+        .filter(|number| number.bytes().all(|c| c.is_ascii_digit()))
+        .and_then(|number| number.parse().ok())
+        .filter(|seconds| (1..=limits::HOST_DEADLINE_SECONDS).contains(seconds));
+    if seconds.is_none() {
+        let most = limits::HOST_DEADLINE_SECONDS;
+        problems.error(
+            node.at,
+            "value",
+            format!("`deadline` is `{text}`; expected `1s` to `{most}s`"),
+        );
+    }
+    seconds.map(Duration::from_secs)
 }
 
 fn read_source(

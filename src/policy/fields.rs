@@ -54,9 +54,12 @@ pub const KEYS: &[&str] = &[
     "registries.http",
     "registries.ca",
     "registries.auth_hosts",
+    "registries.credentials",
     "network",
     "network.offline",
     "network.trusted_root",
+    "network.mirrors",
+    "deadline",
     "post_unpack",
     "skip_patterns",
 ];

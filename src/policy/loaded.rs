@@ -16,6 +16,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 /// How many days before `until` a warning is given.
 const SOON_DAYS: i64 = 30;
@@ -141,6 +142,7 @@ impl Policy {
             rules: vec![rule],
             registries: Vec::new(),
             network: Network::default(),
+            deadline: None,
             skip: Vec::new(),
             post_unpack: PostUnpack::default(),
             post_unpack_at: None,
@@ -166,6 +168,12 @@ impl Policy {
     #[must_use]
     pub fn network(&self) -> &Network {
         self.document.network()
+    }
+
+    /// Returns how long the decision may take when containerd asks for it, where that is said.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.document.deadline()
     }
 
     /// Returns how registries are reached.

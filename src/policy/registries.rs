@@ -47,10 +47,14 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<RegistrySettings> {
             fields::text(node, "a host", problems).map(str::to_ascii_lowercase)
         })
         .collect();
+    let credentials = fields
+        .optional("credentials")
+        .and_then(|node| fields::text(node, "`credentials`", problems))
+        .map(ToOwned::to_owned);
     if http && ca.is_some() {
         problems
             .error(fields.at, "conflict", "`ca` means nothing with `http: true`")
             .help("remove one of them");
     }
-    Some(RegistrySettings { host: host?, http, ca, auth_hosts, at: fields.at })
+    Some(RegistrySettings { host: host?, http, ca, auth_hosts, credentials, at: fields.at })
 }

@@ -17,10 +17,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// Where credentials are looked for, in this order: `explicit`, `docker_config`, each of
+/// Where credentials are looked for, in this order: `files`, `explicit`, `docker_config`, each of
 /// `podman_auth`.
 #[derive(Clone, Debug, Default)]
 pub struct CredentialSources {
+    /// Files that the policy names, each for one registry.
+    pub files: Vec<(Registry, PathBuf)>,
     /// What the host's configuration says, by registry or repository.
     pub explicit: Vec<(CredentialScope, Credential)>,
     /// `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`.
@@ -89,6 +91,12 @@ impl CredentialSources {
     /// # Errors
     /// `secret` for a file or a helper that cannot be used; its content is not shown.
     pub fn find(&self, repository: &Repository) -> Result<Option<Credential>, Failure> {
+        for (_, path) in self.files.iter().filter(|(host, _)| host == repository.registry()) {
+            let stored = Stored::read(path)?.ok_or_else(|| bad(path, "there is no such file"))?;
+            if let Some(credential) = self.within(&stored, path, repository)? {
+                return Ok(Some(credential));
+            }
+        }
         if let Some(credential) = self.explicit(repository) {
             return Ok(Some(credential));
         }

@@ -2,6 +2,7 @@
 
 use super::document::Networks;
 use super::process::end_overdue;
+use super::watch::Watch;
 use crate::class::{Class, Failure};
 use crate::config::{Environment, read_file};
 use crate::limits;
@@ -37,8 +38,31 @@ pub(super) fn client_config(
             config.extra_ca.insert(settings.host.clone(), pem);
         }
         config.auth_hosts.insert(settings.host.clone(), settings.auth_hosts.clone());
+        if let Some(credentials) = &settings.credentials {
+            let path = networks.base.folder.join(credentials);
+            config.credentials.files.push((settings.host.clone(), path));
+        }
     }
     Ok(config)
+}
+
+/// Sets what is otherwise where containerd calls: the deadline is about everything, and what luet
+/// keeps is none of its business.
+pub(super) fn for_containerd(
+    config: &mut registry::Config,
+    watch: &Watch,
+    environment: &Environment,
+    networks: &Networks,
+) -> Result<(), Failure> {
+    watch.hold_to(match (networks.deadline, environment.text("LUET_COSIGN_TIMEOUT")?) {
+        (Some(limit), _) => limit,
+        (None, Some(_)) => environment.deadline()?,
+        (None, None) => limits::HOST_DEADLINE,
+    });
+    config.deadline = watch.left();
+    config.overdue = None;
+    config.credentials.explicit.clear();
+    Ok(())
 }
 
 fn proxies(environment: &Environment) -> Result<Proxies, Failure> {
@@ -72,6 +96,7 @@ fn credentials(
     ];
     let helper = ["HOME", "USER", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "PATH"];
     Ok(CredentialSources {
+        files: Vec::new(),
         explicit: luet::Configuration::read(host, environment)
             .repositories
             .iter()

@@ -9,6 +9,7 @@
 use super::document::{Found, Networks};
 use super::keys::read_key;
 use super::machine::Machine;
+use super::watch::Watch;
 use super::{client, process, roots};
 use crate::class::Failure;
 use crate::config::{Environment, Location, Trusted};
@@ -35,6 +36,8 @@ pub struct Options {
     /// behind a URL may be the one that another event fetched, and an anonymous token the one that
     /// another was given.
     pub keep_keys: bool,
+    /// Set where containerd calls, and not luet: what holds the process to its deadline.
+    pub watch: Option<Watch>,
 }
 
 /// A machine, and how it reaches others. No request is made yet.
@@ -105,9 +108,16 @@ impl Connections {
         networks: &'a Networks,
         roots_of_signers: impl Iterator<Item = &'a String>,
     ) -> Result<Self, Failure> {
-        let machine = Machine::open(environment)?;
+        let machine = match &options.watch {
+            // The command line of another host than luet would be misread.
+            Some(_) => Machine::without_host(environment)?,
+            None => Machine::open(environment)?,
+        };
         let mut config =
             client::client_config(environment, machine.host(), networks, &options.http)?;
+        if let Some(watch) = &options.watch {
+            client::for_containerd(&mut config, watch, environment, networks)?;
+        }
         config.run = options.keep_keys.then(|| machine.locations().clone());
         let client = Client::new(config);
         let option = options.trusted_root.as_deref();

@@ -6,6 +6,7 @@ use crate::config::{Environment, Trusted, read_file};
 use crate::limits;
 use crate::policy::{self, Document, EnvironmentFacts, Network, Origin, RegistrySettings};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The policy of the system.
 const SYSTEM_POLICY: &str = "/etc/luet/luet-cosign/policy.yaml";
@@ -32,6 +33,8 @@ pub(super) struct Base {
 pub(super) struct Networks {
     pub(super) registries: Vec<RegistrySettings>,
     pub(super) network: Network,
+    /// How long containerd may be kept waiting, where that is said.
+    pub(super) deadline: Option<Duration>,
     pub(super) base: Base,
     /// Whether there is a policy file: it makes the variables for verification inert.
     pub(super) is_file: bool,
@@ -53,6 +56,7 @@ impl Found {
         Networks {
             registries: self.document.registries().to_vec(),
             network: self.document.network().clone(),
+            deadline: self.document.deadline(),
             base: self.base.clone(),
             is_file: self.is_file(),
             unread: None,

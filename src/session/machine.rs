@@ -25,9 +25,17 @@ impl Machine {
         let host = rustix::process::getppid()
             .map(|host| CommandLine::of(host.as_raw_nonzero().get().unsigned_abs()))
             .unwrap_or_default();
+        Ok(Self { host, ..Self::without_host(environment)? })
+    }
+
+    /// The same where another host than luet called.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn without_host(environment: &Environment) -> Result<Self, Failure> {
         Ok(Self {
             environment: environment.clone(),
-            host,
+            host: CommandLine::default(),
             locations: environment.locations()?,
             now: Timestamp::now(),
         })

@@ -5,7 +5,7 @@
 //! wherever they lie. What is found is checked here, by the checker of `trust`; what it comes to is
 //! decided elsewhere.
 
-use super::platform;
+use super::{Resolved, platform};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Reference, Registry, Repository, Subject, Tag};
@@ -59,12 +59,23 @@ struct Spot<'a> {
 impl Look<'_> {
     /// Resolves the image once, and looks at it; where nobody who is trusted signed an index, also
     /// at this platform's image.
-    pub(super) async fn gather(&self, reference: &Reference) -> Result<Evidence, Failure> {
+    ///
+    /// Where the host resolved it already, the index itself must be signed. Such a host picks an
+    /// image of it by rules of its own, and nobody compares afterwards which one: a signature of
+    /// one image says nothing about the others.
+    pub(super) async fn gather(
+        &self,
+        reference: &Reference,
+        given: Option<&Resolved>,
+    ) -> Result<Evidence, Failure> {
         self.open_ahead();
-        let image = self.client.resolve(reference).await?;
+        let image = match given {
+            Some(resolved) => self.given(resolved).await?,
+            None => self.client.resolve(reference).await?,
+        };
         let child = match &image.kind {
-            ManifestKind::Image(_) => None,
-            ManifestKind::Index(index) => platform::child(index)?,
+            ManifestKind::Index(index) if given.is_none() => platform::child(index)?,
+            ManifestKind::Index(_) | ManifestKind::Image(_) => None,
         };
         let mut evidence = Evidence::new(reference.clone(), image.digest, child);
         evidence.memory = self.memory.clone();
@@ -88,6 +99,24 @@ impl Look<'_> {
         for registry in &registries {
             self.client.ahead(registry, PLACES);
         }
+    }
+
+    /// Fetches the manifest that the host resolved, and holds what it says of it against that.
+    async fn given(&self, resolved: &Resolved) -> Result<Manifest, Failure> {
+        let Resolved { reference, digest, size, media_type } = resolved;
+        let pinned = Reference::pinned(reference.repository().clone(), *digest);
+        let manifest = self.client.resolve(&pinned).await?;
+        if u64::try_from(manifest.bytes.len()) != Ok(*size) {
+            let found = manifest.bytes.len();
+            let what = format!("`{pinned}` has {found} bytes; the host says {size}");
+            return Err(Failure::new(Class::Digest, what));
+        }
+        if manifest.media_type != *media_type {
+            let what =
+                format!("`{pinned}` is a `{}`; the host says `{media_type}`", manifest.media_type);
+            return Err(Failure::new(Class::Malformed, what));
+        }
+        Ok(manifest)
     }
 
     /// Returns what signatures are checked against, with the trusted roots that takes.

@@ -4,7 +4,7 @@
 use crate::class::{Class, Failure};
 use crate::dest::Dest;
 use crate::limits;
-use crate::name::{Reference, Tag};
+use crate::name::{Reference, Repository, Tag};
 use crate::policy::{self, Applies, Matched, Pin, SeenFact};
 use crate::session::{Connections, Session};
 use crate::store::{self, Known, Memory, Seen, SignerKey, Verified};
@@ -98,15 +98,7 @@ pub(super) fn remember(
     };
     let matched = session.policy().matching(&reference, session.now());
     let repository = matched.signed_as();
-    let seen = Seen {
-        repository: repository.to_string(),
-        tag: reference.tag().map(ToString::to_string),
-        digest: verified.image,
-        signers: verified.signers.clone(),
-        pinned: verified.pinned.clone(),
-        revision,
-        seconds: session.now().as_second(),
-    };
+    let seen = seen(session, &reference, repository, verified, revision);
     let memory = match Memory::open(session.locations()) {
         Ok(memory) => memory,
         Err(failure) if seen.pinned.is_some() => return Err(failure),
@@ -125,15 +117,53 @@ pub(super) fn remember(
             );
         }
     }
-    let recognizes = |known: &SignerKey, found: &SignerKey| {
-        signer_of(known).recognize(&signer_of(found)) != Recognition::Another
-    };
     match memory.remember(repository, &seen, recognizes) {
         Ok(()) => {}
         Err(failure) if seen.pinned.is_some() => return Err(failure),
         Err(failure) => notices.push(unremembered(&reference, &failure)),
     }
     Ok(notices)
+}
+
+/// Remembers what a host was let to fetch, where there is a place for it: a host such as containerd
+/// runs also where nothing can be kept.
+///
+/// # Errors
+/// `state`: the first signer must be remembered and cannot be. `identity`: somebody else was the
+/// first meanwhile.
+pub(super) fn remember_admitted(
+    session: &Session,
+    reference: &Reference,
+    verified: &Verified,
+) -> Result<(), Failure> {
+    let matched = session.policy().matching(reference, session.now());
+    let repository = matched.signed_as();
+    let seen = seen(session, reference, repository, verified, None);
+    let remembered = Memory::open(session.locations())
+        .and_then(|memory| memory.remember(repository, &seen, recognizes));
+    if seen.pinned.is_some() { remembered } else { Ok(()) }
+}
+
+fn seen(
+    session: &Session,
+    reference: &Reference,
+    repository: &Repository,
+    verified: &Verified,
+    revision: Option<u64>,
+) -> Seen {
+    Seen {
+        repository: repository.to_string(),
+        tag: reference.tag().map(ToString::to_string),
+        digest: verified.image,
+        signers: verified.signers.clone(),
+        pinned: verified.pinned.clone(),
+        revision,
+        seconds: session.now().as_second(),
+    }
+}
+
+fn recognizes(known: &SignerKey, found: &SignerKey) -> bool {
+    signer_of(known).recognize(&signer_of(found)) != Recognition::Another
 }
 
 /// What is right stays right where it cannot be remembered; the next time is then judged without

@@ -17,7 +17,7 @@ pub use report::{Marks, RUN_VARIABLE, Report, is_wanted, note_installed};
 use crate::class::{Class, Failure};
 use crate::dest::{self, Dest, Listing};
 use crate::limits;
-use crate::name::Reference;
+use crate::name::{Digest, Reference};
 use crate::policy::{self, Decision, Evidence, Grounds, Matched, Policy};
 use crate::session::{Connections, Session};
 use crate::store::{self, Handoffs, Verified};
@@ -71,6 +71,38 @@ pub async fn check(
     check_with(session, session.policy(), image, requirements, thorough).await
 }
 
+/// What a host fetches, which it resolved itself: it will take these bytes and no others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The name that it was asked for.
+    pub reference: Reference,
+    /// The digest that the name stands for.
+    pub digest: Digest,
+    /// How many bytes the manifest has, as the host says.
+    pub size: u64,
+    /// What the manifest is, as the host says.
+    pub media_type: String,
+}
+
+/// Decides about what a host is going to fetch by its digest, checking all content itself. What was
+/// verified is remembered, where there is a place for it.
+///
+/// # Errors
+/// The decision, where it refuses; those of [`check`]; `digest`, `malformed`: what the host says of
+/// the manifest is not so. `state`: the first signer must be remembered and cannot be.
+pub async fn admit(session: &Session, resolved: &Resolved) -> Result<Provisional, Failure> {
+    let policy = session.policy();
+    let reference = &resolved.reference;
+    let requirements = Requirements::default();
+    let look =
+        Judged { reference, given: Some(resolved), requirements: &requirements, thorough: false };
+    let provisional = look.judge(session, policy).await?.decision.into_result()?;
+    if let Some(verified) = verified(&provisional) {
+        memory::remember_admitted(session, reference, &verified)?;
+    }
+    Ok(provisional)
+}
+
 /// Looks at an image as another policy says than the one in force, and decides.
 ///
 /// # Errors
@@ -83,25 +115,42 @@ pub async fn check_with(
     thorough: bool,
 ) -> Result<Checked, Failure> {
     let reference: Reference = image.parse()?;
-    let matched = policy.matching(&reference, connections.now());
-    if !matched.looks() {
-        let decision = policy::decide_without_looking(&matched);
-        return Ok(Checked { matched, evidence: None, decision });
+    Judged { reference: &reference, given: None, requirements, thorough }
+        .judge(connections, policy)
+        .await
+}
+
+/// What is to be judged.
+struct Judged<'a> {
+    reference: &'a Reference,
+    given: Option<&'a Resolved>,
+    requirements: &'a Requirements,
+    thorough: bool,
+}
+
+impl Judged<'_> {
+    async fn judge(&self, connections: &Connections, policy: &Policy) -> Result<Checked, Failure> {
+        let Self { reference, given, requirements, thorough } = *self;
+        let matched = policy.matching(reference, connections.now());
+        if !matched.looks() {
+            let decision = policy::decide_without_looking(&matched);
+            return Ok(Checked { matched, evidence: None, decision });
+        }
+        let memory = memory::recall(connections, &matched)?;
+        let look = gather::Look {
+            client: connections.client(),
+            matched: &matched,
+            memory: &memory,
+            requirements,
+            roots: connections.roots(),
+            certificate_log: connections.certificate_log(),
+            thorough,
+            budget: std::sync::Arc::default(),
+        };
+        let evidence = look.gather(reference, given).await?;
+        let decision = policy::decide(&matched, &evidence);
+        Ok(Checked { matched, evidence: Some(evidence), decision })
     }
-    let memory = memory::recall(connections, &matched)?;
-    let look = gather::Look {
-        client: connections.client(),
-        matched: &matched,
-        memory: &memory,
-        requirements,
-        roots: connections.roots(),
-        certificate_log: connections.certificate_log(),
-        thorough,
-        budget: std::sync::Arc::default(),
-    };
-    let evidence = look.gather(&reference).await?;
-    let decision = policy::decide(&matched, &evidence);
-    Ok(Checked { matched, evidence: Some(evidence), decision })
 }
 
 /// `image.pre.unpack`: the image may be unpacked for now. What was verified is kept for the post
