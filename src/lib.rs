@@ -9,6 +9,7 @@ pub mod blob;
 pub mod class;
 pub mod cli;
 pub mod config;
+pub mod containerd;
 mod cores;
 pub mod dest;
 pub mod engine;

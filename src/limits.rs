@@ -23,6 +23,8 @@ pub const HOST_DEADLINE: Duration = Duration::from_secs(8);
 pub const HOST_DEADLINE_SECONDS: u64 = 600;
 /// How much before that time no registry is waited for any longer, so that the reason can be said.
 pub const HOST_RESERVE: Duration = Duration::from_millis(500);
+/// Folders of registries for which mirrors are read.
+pub const MIRROR_FOLDERS: usize = 256;
 /// A policy file, in bytes.
 pub const POLICY_BYTES: u64 = 256 << 10;
 /// Values of a policy file: scalars, lists and mappings.

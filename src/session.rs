@@ -15,6 +15,7 @@ mod document;
 mod in_force;
 mod keys;
 mod machine;
+mod mirrors;
 mod process;
 mod roots;
 mod variables;

@@ -32,9 +32,23 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("sigstore", &["name", "registry", "store", "trust", "wire"]),
     ("luet", &["config", "name"]),
     ("oidc", &["config", "registry", "wire"]),
+    ("containerd", &["config", "name"]),
     // Flows: all above.
     ("layers", &["name", "registry", "tree", "wire"]),
-    ("session", &["config", "luet", "name", "policy", "registry", "sigstore", "store", "trust"]),
+    (
+        "session",
+        &[
+            "config",
+            "containerd",
+            "luet",
+            "name",
+            "policy",
+            "registry",
+            "sigstore",
+            "store",
+            "trust",
+        ],
+    ),
     (
         "unpack",
         &[
@@ -69,6 +83,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "blob",
             "config",
+            "containerd",
             "event",
             "luet",
             "name",

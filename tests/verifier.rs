@@ -361,3 +361,133 @@ fn the_answer_of_a_hostile_registry_stays_one_line() {
     assert_eq!(seen.stdout.lines().count(), 1, "{seen:?}");
     assert_eq!(seen.exit, Some(1));
 }
+
+/// A folder of `hosts.toml` files, with one for `registry`.
+fn hosts(world: &World, registry: &str, text: &str) {
+    let folder = world.plugin.path("certs.d").join(registry);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("hosts.toml"), text).unwrap();
+}
+
+/// A world whose images lie at a mirror, and a registry that nobody can reach.
+fn mirrored(more: &str) -> (World, String, Image) {
+    let world = world(Options::default());
+    let origin = "127.0.0.1:1".to_owned();
+    let rule = format!(
+        "{{name: os, scope: '{origin}/**', trust: [acme]}}\n  - {{name: hub, scope: HOST/**, trust: [acme]}}"
+    );
+    let image = world.signed("acme", "v1");
+    world.policy(&rule, "network: {mirrors: certs.d}");
+    let mirror = world.registry.host();
+    hosts(&world, "127.0.0.1_1_", &format!("{more}\n[host.\"http://{mirror}\"]\n"));
+    (world, format!("{origin}/{REPO}:v1"), image)
+}
+
+#[test]
+fn a_mirror_stands_in_for_a_registry_as_containerd_is_told() {
+    let (world, name, image) = mirrored("");
+    // Our signatures name the repository that they were made for.
+    world.ask_about(&name, &image).refused("net");
+    let mirror = world.registry.host();
+    let server = format!("server = \"http://{mirror}\"\n");
+    hosts(&world, "127.0.0.1_1_", &server);
+    world.ask_about(&name, &image).refused("binding");
+    let requests = world.registry.requests();
+    let named = requests.iter().filter(|request| request.target.contains("ns=127.0.0.1%3A1"));
+    assert!(named.count() >= 4, "{:?}", world.registry.lines());
+    world.policy(
+        &format!("{{name: os, scope: '127.0.0.1:1/**', trust: [acme], mirror_of: {mirror}}}"),
+        "network: {mirrors: certs.d}",
+    );
+    world.ask_about(&name, &image).admitted();
+    let pushed = world.push("unsigned");
+    let other = "127.0.0.1:1/acme/os:unsigned";
+    world.ask_about(other, &pushed).refused("unsigned");
+}
+
+#[test]
+fn what_a_mirror_does_not_have_is_not_absent_while_the_registry_is_silent() {
+    let (world, _, _) = mirrored("");
+    world.policy(
+        "{name: os, scope: '127.0.0.1:1/**', trust: [acme], unsigned: allow, reason: tests}",
+        "network: {mirrors: certs.d}",
+    );
+    let unsigned = world.push("unsigned");
+    world.ask_about("127.0.0.1:1/acme/os:unsigned", &unsigned).refused("net");
+}
+
+#[test]
+fn a_mirror_gets_no_credentials_of_the_registry() {
+    let world = world(Options { auth: Auth::basic("user", PASSWORD), ..Options::default() });
+    let mirror =
+        TestRegistry::with(Options { auth: Auth::basic("user", PASSWORD), ..Options::default() });
+    let image = world.push("v1");
+    let host = world.registry.host();
+    hosts(&world, &host, &format!("[host.\"http://{}\"]\n", mirror.host()));
+    let login = json!({"auths": {&host: {"username": "user", "password": PASSWORD}}});
+    world.plugin.write("login.json", login.to_string());
+    world.policy(
+        "{name: os, scope: HOST/**, trust: [acme]}",
+        "network: {mirrors: certs.d}\nregistries: [{host: HOST, credentials: login.json}]",
+    );
+    world.ask("v1", &image).refused("auth");
+    assert!(!mirror.requests().is_empty());
+    assert!(mirror.requests().iter().all(|request| request.header("authorization").is_none()));
+}
+
+#[test]
+fn a_hosts_file_that_is_not_read_refuses_its_own_registry_alone() {
+    let (world, name, image) = mirrored("");
+    hosts(&world, "127.0.0.1_1_", "[host.\"https://a.example/cache\"]\n");
+    world.ask_about(&name, &image).refused("unsupported");
+    world.ask("v1", &image).admitted();
+    hosts(&world, "127.0.0.1_1_", "[host");
+    world.ask_about(&name, &image).refused("policy");
+}
+
+/// `doctor --containerd`: exit code and text.
+fn doctor(world: &World, config: &str) -> (Option<i32>, String) {
+    let config = world.plugin.write(
+        "config.toml",
+        config.replace("BIN", &world.plugin.path("bin").display().to_string()),
+    );
+    let output = world.command().args(["doctor", "--containerd"]).arg(config).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn doctor_finds_what_makes_containerd_pull_unasked() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = world(Options::default());
+    let table = "[plugins.'io.containerd.image-verifier.v1.bindir']\nbin_dir = 'BIN'\n";
+    let (code, text) = doctor(&world, table);
+    assert!(code == Some(1) && text.contains("PROBLEM  no verifier lies in"), "{text}");
+    let bin = world.plugin.path("bin");
+    std::fs::create_dir(&bin).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_luet-cosign"), bin.join("luet-cosign")).unwrap();
+    let (code, text) = doctor(&world, table);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("ok       containerd asks this program"), "{text}");
+    for (more, found) in [
+        ("max_verifiers = 0\n", "max_verifiers = 0"),
+        ("per_verifier_timeout = '8s'\n", "containerd kills a verifier after 8 s"),
+        (
+            "[plugins.'io.containerd.cri.v1.images']\nuse_local_image_pull = true\n",
+            "use_local_image_pull = true: containerd then pulls without asking",
+        ),
+    ] {
+        let (code, text) = doctor(&world, &format!("{table}{more}"));
+        assert!(code == Some(1) && text.contains(found), "{text}");
+    }
+    std::fs::write(bin.join("another"), "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(bin.join("another"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (code, text) = doctor(&world, table);
+    assert!(
+        code == Some(1) && text.contains("another is not executable: every pull fails"),
+        "{text}"
+    );
+    assert!(text.contains("another is another verifier"), "{text}");
+    world.plugin.write("policy.yaml", "version: 2");
+    let (_, text) = doctor(&world, table);
+    assert!(text.contains("so every image is refused"), "{text}");
+}

@@ -58,7 +58,7 @@ pub enum Command {
     },
     /// Find what keeps images from being verified on this machine, and say how to mend it
     #[command(after_help = "Example:\n  luet cosign doctor        (luet runs any luet-X on PATH)")]
-    Doctor,
+    Doctor(Doctor),
     /// Make a key pair: cosign.key, encrypted, and cosign.pub
     #[command(
         after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign generate-key-pair --output-key-prefix acme"
@@ -257,6 +257,15 @@ pub struct Check {
     /// How registries are reached
     #[command(flatten)]
     pub network: Network,
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Look at containerd instead, and what keeps it from asking this program before it pulls
+    /// (default: /etc/containerd/config.toml, or that of k3s)
+    #[arg(long, num_args = 0..=1, value_name = "CONFIG")]
+    pub containerd: Option<Option<PathBuf>>,
 }
 
 /// `generate-key-pair`

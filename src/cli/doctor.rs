@@ -4,6 +4,9 @@
 //! Everything that it names was seen on the real luet to end in an unverified install without a
 //! word.
 
+mod containerd;
+
+use super::arguments::Doctor;
 use super::run::{PLUGIN, first_on_path};
 use super::{Outcome, Streams};
 use crate::class::{Class, Failure, counted};
@@ -51,17 +54,27 @@ impl Finding {
     }
 }
 
-pub(super) fn doctor(as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
-    let configuration = Configuration::read(&CommandLine::default(), environment);
+pub(super) fn doctor(
+    command: &Doctor,
+    as_json: bool,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
     let mut findings = Vec::new();
-    findings.extend(plugin_on_path(environment));
-    findings.extend(plugin_loaded(environment, &configuration)?);
-    findings.extend(policy(environment));
-    findings.extend(trusted_root(environment));
-    findings.extend(variables(environment)?);
-    findings.extend(repositories(&configuration));
-    findings.extend(caches(environment, &configuration));
-    findings.extend(state(environment));
+    if let Some(configuration) = &command.containerd {
+        findings.extend(containerd::findings(configuration.as_deref(), environment)?);
+        findings.extend(trusted_root(environment));
+    } else {
+        let configuration = Configuration::read(&CommandLine::default(), environment);
+        findings.extend(plugin_on_path(environment));
+        findings.extend(plugin_loaded(environment, &configuration)?);
+        findings.extend(policy(environment));
+        findings.extend(trusted_root(environment));
+        findings.extend(variables(environment)?);
+        findings.extend(repositories(&configuration));
+        findings.extend(caches(environment, &configuration));
+        findings.extend(state(environment));
+    }
     let problems = findings.iter().filter(|finding| finding.weight == Weight::Problem).count();
     if as_json {
         streams.json(json!({"problems": problems, "findings": findings.iter().map(document).collect::<Vec<_>>()}))?;

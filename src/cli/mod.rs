@@ -108,7 +108,7 @@ fn dispatch(arguments: Arguments, environment: &Environment, streams: &mut Strea
     match arguments.command {
         Command::Check(command) => check::check(&command, json, environment, streams),
         Command::Completions { shell } => completions(shell, streams),
-        Command::Doctor => doctor::doctor(json, environment, streams),
+        Command::Doctor(command) => doctor::doctor(&command, json, environment, streams),
         Command::GenerateKeyPair(command) => keys::generate(&command, environment, streams),
         Command::ImportKeyPair(command) => keys::import(&command, environment, streams),
         Command::Man => man(streams),

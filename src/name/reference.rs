@@ -104,6 +104,12 @@ impl Reference {
         self.digest.as_ref()
     }
 
+    /// Returns the same tag and digest in another repository.
+    #[must_use]
+    pub fn at(&self, repository: Repository) -> Self {
+        Self { repository, ..self.clone() }
+    }
+
     /// Returns the subject: this repository's content with that digest.
     #[must_use]
     pub fn subject(&self, digest: Digest) -> Subject {

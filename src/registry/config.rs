@@ -2,6 +2,7 @@
 //! by itself.
 
 use super::credentials::CredentialSources;
+use super::mirrors::Mirrors;
 use crate::class::Failure;
 use crate::limits;
 use crate::name::Registry;
@@ -41,6 +42,9 @@ pub struct Config {
     /// Where this run of the host keeps its files, if tokens that everybody is given may be kept for
     /// its other processes. `None`: no token is kept, and none is looked for.
     pub run: Option<Locations>,
+    /// Where else manifests and small blobs are asked for, before a registry or in its place. Never
+    /// layers, and never what is written.
+    pub mirrors: Mirrors,
     /// Ends the process, called [`limits::OVERDUE`] after the deadline by a thread that begins with
     /// the first request. A peer can keep the HTTP library busy within one poll, where no timer is
     /// looked at (a flood of 1xx answers). `None`: nobody watches.
@@ -61,6 +65,7 @@ impl Default for Config {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             hosts: BTreeMap::new(),
             run: None,
+            mirrors: Mirrors::default(),
             overdue: None,
         }
     }

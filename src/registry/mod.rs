@@ -20,6 +20,7 @@ mod file;
 mod helper;
 mod kept;
 mod manifest;
+mod mirrors;
 mod proxy;
 mod published;
 mod pull;
@@ -39,6 +40,7 @@ pub use challenge::read_challenge;
 pub use config::{Config, Proxies, Times};
 pub use credentials::{Credential, CredentialScope, CredentialSources};
 pub use manifest::{Descriptor, Manifest, ManifestKind};
+pub use mirrors::{Mirror, Mirrors, Route};
 pub use referrers::Listing;
 pub use secret::{SecretAnswer, SecretCall};
 pub use stream::{BlobStream, Pause};
@@ -94,7 +96,10 @@ impl Client {
     /// are two round trips before the first of them is sent. Nothing waits for it, nothing is sent on
     /// them before, and any request to the registry takes one that is there.
     pub fn ahead(&self, registry: &Registry, connections: usize) {
-        self.0.ahead(registry, connections);
+        // Where mirrors are asked, it may be that the registry itself is never.
+        if !self.0.has_mirrors(registry) {
+            self.0.ahead(registry, connections);
+        }
     }
 
     /// Fetches what a reference means. A digest wins over a tag.
@@ -103,7 +108,7 @@ impl Client {
     /// `not-found` where the registry says so, `digest` for other bytes, `malformed`, `limit`;
     /// `net`, `auth` and `registry` where it could not be found out.
     pub async fn resolve(&self, reference: &Reference) -> Result<Manifest, Failure> {
-        self.0.resolve(reference).await
+        self.0.resolve_anywhere(reference).await
     }
 
     /// Fetches a manifest by digest, of at most `cap` bytes.
@@ -116,7 +121,7 @@ impl Client {
         digest: &Digest,
         cap: u64,
     ) -> Result<Answer<Manifest>, Failure> {
-        self.0.manifest(repository, digest, cap).await
+        self.0.manifest_anywhere(repository, digest, cap).await
     }
 
     /// Fetches a manifest by tag: that of signatures, or of the referrers' fallback.
@@ -130,7 +135,7 @@ impl Client {
         tag: &Tag,
         role: Role,
     ) -> Result<Answer<Manifest>, Failure> {
-        self.0.by_tag(repository, tag, role).await
+        self.0.by_tag_anywhere(repository, tag, role).await
     }
 
     /// Lists what refers to a subject and may be a signature. The fallback tag is for the caller to
@@ -139,7 +144,7 @@ impl Client {
     /// # Errors
     /// As [`by_tag`](Self::by_tag). A list that is too long is an answer: [`Listing::cut`].
     pub async fn referrers(&self, subject: &Subject, role: Role) -> Result<Referrers, Failure> {
-        self.0.referrers(subject, role).await
+        self.0.referrers_anywhere(subject, role).await
     }
 
     /// Hands out the tags of a repository, as far as the registry lists them.
@@ -166,7 +171,7 @@ impl Client {
         size: u64,
         cap: u64,
     ) -> Result<Vec<u8>, Failure> {
-        self.0.blob(repository, digest, size, cap).await
+        self.0.blob_anywhere(repository, digest, size, cap).await
     }
 
     /// Begins to fetch a blob of exactly `size` bytes, piece by piece. The deadline stands still

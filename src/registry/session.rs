@@ -101,6 +101,8 @@ pub(super) struct Session {
     pub(super) clock: Arc<Clock>,
     /// Loopback registries whose scheme is known: whether it is https.
     schemes: Mutex<BTreeMap<Registry, bool>>,
+    /// For which registry a repository of a mirror stands.
+    pub(super) stand_ins: Mutex<BTreeMap<Repository, Registry>>,
 }
 
 impl Session {
@@ -113,6 +115,7 @@ impl Session {
             keeper: Keeper::new(config.run.clone()),
             clock,
             schemes: Mutex::default(),
+            stand_ins: Mutex::default(),
             config,
         }
     }
@@ -246,9 +249,11 @@ impl Session {
     async fn follow(&self, call: &Call<'_>, https: bool) -> Result<Response, Trouble> {
         let base = base(call.repository, https)?;
         let url = match &call.target {
-            Target::Path(path) => base
-                .join(path)
-                .map_err(|error| Failure::new(Class::Internal, format!("`{path}`: {error}")))?,
+            Target::Path(path) => self.named(
+                call.repository,
+                base.join(path)
+                    .map_err(|error| Failure::new(Class::Internal, format!("`{path}`: {error}")))?,
+            ),
             Target::Given(url) => url.clone(),
         };
         let own = Peer::Own(call.repository.registry());

@@ -1,6 +1,7 @@
 //! What the registry client has to know: rooms below read no environment.
 
 use super::document::Networks;
+use super::mirrors;
 use super::process::end_overdue;
 use super::watch::Watch;
 use crate::class::{Class, Failure};
@@ -62,7 +63,7 @@ pub(super) fn for_containerd(
     config.deadline = watch.left();
     config.overdue = None;
     config.credentials.explicit.clear();
-    Ok(())
+    mirrors::add(config, networks)
 }
 
 fn proxies(environment: &Environment) -> Result<Proxies, Failure> {

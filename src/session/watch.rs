@@ -41,10 +41,7 @@ impl Watch {
         std::thread::spawn(move || {
             if let Some(limit) = watched.0.wait() {
                 answer(limit);
-                #[expect(
-                    clippy::exit,
-                    reason = "nothing else ends a thread that is stuck; the exit code stops the host"
-                )]
+                // Nothing else ends a thread that is stuck; the exit code stops the host.
                 std::process::exit(i32::from(exit));
             }
         });

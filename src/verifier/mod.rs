@@ -5,7 +5,7 @@
 //! output into the error that a Pod shows. So a refusal is exit 1 and exactly one line there, class
 //! first, and it is said within the deadline, whatever this process is doing. Success says nothing,
 //! or one line of warning. There is neither a home folder nor a terminal, and nobody to ask.
-//! Contract: containerd `docs/image-verification.md`. It decides nothing by itself.
+//! Contract: containerd's page "Image Verification". It decides nothing by itself.
 
 mod request;
 

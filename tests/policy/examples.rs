@@ -102,6 +102,20 @@ fn a_mirror_with_a_counter_signature() {
 }
 
 #[test]
+fn a_node_that_runs_signed_images_only() {
+    let policy = load(include_str!("../../examples/policies/containerd.yaml"));
+    assert_eq!(policy.deadline(), Some(std::time::Duration::from_secs(8)));
+    assert_eq!(unsigned(&policy, "registry.k8s.io/pause:3.10"), "unsigned");
+    assert_eq!(signed_by(&policy, "registry.example.com/acme/app:v1", "acme"), "verified");
+    assert_eq!(unsigned(&policy, "registry.example.com/acme/app:v1"), "unsigned");
+    assert_eq!(unsigned(&policy, "registry.example.com/tools/x:v1"), "allowed");
+    assert_eq!(unsigned(&policy, "docker.io/library/alpine:latest"), "policy");
+    let files: Vec<_> =
+        policy.registries().iter().filter_map(|entry| entry.credentials.clone()).collect();
+    assert_eq!(files, ["registry-login.json"]);
+}
+
+#[test]
 fn as_strict_as_it_gets() {
     let policy = load(include_str!("../../examples/policies/strict.yaml"));
     assert_eq!(policy.post_unpack(), PostUnpack::Layers);
@@ -152,6 +166,7 @@ fn no_example_is_left_out() {
     assert_eq!(
         names,
         [
+            "containerd.yaml",
             "environment.yaml",
             "http-registry.yaml",
             "mirror.yaml",
