@@ -54,6 +54,9 @@ pub const CONFIG_BYTES: u64 = 4 << 20;
 /// A manifest or index, in bytes (OCI distribution-spec 1.1, "Pushing Manifests": at least 4 MiB
 /// should be taken).
 pub const MANIFEST_BYTES: u64 = 4 << 20;
+/// A blob that is sent with the request that begins its upload, in bytes: where a registry does not
+/// take it like that, it is sent twice.
+pub const BLOB_AT_ONCE_BYTES: usize = 64 << 10;
 /// The body of an error or a token answer, in bytes.
 pub const ERROR_BODY_BYTES: u64 = 64 << 10;
 /// One page of a list of referrers, in bytes.

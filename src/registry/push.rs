@@ -1,8 +1,8 @@
 //! Writing: blobs and manifests. Nothing is sent to a place outside the registry, whatever
 //! `Location` says (N13).
 //!
-//! OCI distribution-spec 1.1, "Pushing blobs" (POST, then PUT) and "Pushing Manifests with Subject"
-//! (`OCI-Subject`).
+//! OCI distribution-spec 1.1, "Pushing a blob monolithically" (a single POST, which a registry need
+//! not take, and POST then PUT) and "Pushing Manifests with Subject" (`OCI-Subject`).
 
 use super::Pushed;
 use super::answer::{Reply, refusal};
@@ -10,10 +10,12 @@ use super::body::{self, Cap};
 use super::session::{Call, Session, Target};
 use super::trouble::Trouble;
 use crate::class::{Class, Failure};
+use crate::limits;
 use crate::name::{Digest, Repository, Tag};
 use reqwest::header::LOCATION;
 use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const BYTES: &str = "application/octet-stream";
 
@@ -34,12 +36,21 @@ impl Session {
         bytes: &[u8],
     ) -> Result<Digest, Failure> {
         let digest = Digest::of(bytes);
-        // An upload that broke off may have been taken or lost: a further try asks first.
+        let small = bytes.len() <= limits::BLOB_AT_ONCE_BYTES;
+        let tried = AtomicBool::new(false);
+        // An upload that broke off may have been taken or lost: a further try asks first, and goes
+        // the way that every registry knows. So does one of a blob that is worth a question.
         let upload = async || {
-            if self.has_blob(repository, &digest).await? {
+            let first = !tried.swap(true, Ordering::Relaxed);
+            if !(first && small) && self.has_blob(repository, &digest).await? {
                 return Ok(());
             }
-            let mut url = self.begin_upload(repository).await?;
+            let begun = if first && small {
+                self.upload_at_once(repository, &digest, bytes).await?
+            } else {
+                Some(self.begin_upload(repository).await?)
+            };
+            let Some(mut url) = begun else { return Ok(()) };
             url.query_pairs_mut().append_pair("digest", &digest.to_string());
             let mut call = Call::push(repository, Method::PUT, Target::Given(url));
             call.body = Some((BYTES, bytes));
@@ -82,6 +93,33 @@ impl Session {
         }
     }
 
+    /// Begins an upload with everything in it. Returns where to go on where the registry did not
+    /// take it like that.
+    async fn upload_at_once(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        bytes: &[u8],
+    ) -> Result<Option<Url>, Trouble> {
+        let path = format!("blobs/uploads/?digest={digest}");
+        let mut call = Call::push(repository, Method::POST, Target::Path(path));
+        call.body = Some((BYTES, bytes));
+        let reply = self.attempt(&call, body::ERROR).await?;
+        match reply.status {
+            StatusCode::CREATED => {
+                check_stored(&reply, digest, repository)?;
+                Ok(None)
+            }
+            StatusCode::ACCEPTED => self.place_of(&reply, repository).map(Some),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(refused(&reply, repository, "an upload").into())
+            }
+            // One that does not know this form may say so in many ways; what else is wrong is said
+            // again.
+            _ => self.begin_upload(repository).await.map(Some),
+        }
+    }
+
     /// Begins an upload, once. Callers may try again: an upload that is begun and not used expires.
     async fn begin_upload(&self, repository: &Repository) -> Result<Url, Trouble> {
         let mut call =
@@ -91,6 +129,11 @@ impl Session {
         if reply.status != StatusCode::ACCEPTED {
             return Err(refused(&reply, repository, "an upload").into());
         }
+        self.place_of(&reply, repository)
+    }
+
+    /// Returns where an upload that was begun goes on.
+    fn place_of(&self, reply: &Reply, repository: &Repository) -> Result<Url, Trouble> {
         let base = self.known_base(repository)?;
         let at =
             base.join("blobs/uploads/").map_err(|error| Failure::new(Class::Internal, error))?;

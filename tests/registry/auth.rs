@@ -507,7 +507,7 @@ fn a_pass_for_pulling_becomes_one_for_pushing_without_a_refused_request() {
     let scopes: Vec<_> =
         registry.requests().iter().filter_map(|request| request.query("scope")).collect();
     assert_eq!(scopes, ["repository:a/b:pull", "repository:a/b:pull,push"]);
-    assert_eq!(registry.requests().len(), 8, "{:?}", registry.lines());
+    assert_eq!(registry.requests().len(), 7, "{:?}", registry.lines());
 }
 
 #[test]

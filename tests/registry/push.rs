@@ -28,23 +28,76 @@ fn put_blob(client: &Client, registry: &TestRegistry) -> Result<(), Class> {
 }
 
 #[test]
-fn a_blob_is_asked_for_and_then_pushed_in_one_piece() {
-    for absolute_locations in [false, true] {
-        let registry = TestRegistry::with(Options { absolute_locations, ..Options::default() });
+fn a_small_blob_comes_with_the_request_that_begins_its_upload() {
+    for (uploads_at_once, expected) in [(true, &["POST"][..]), (false, &["POST", "PUT"])] {
+        let registry = TestRegistry::with(Options { uploads_at_once, ..Options::default() });
         assert_eq!(put_blob(&client(), &registry), Ok(()));
         assert_eq!(registry.blob("a/b", &digest(b"layer")).as_deref(), Some(b"layer".as_slice()));
-        let methods: Vec<_> =
-            registry.requests().iter().map(|request| request.method.clone()).collect();
-        assert_eq!(methods, ["HEAD", "POST", "PUT"]);
+        assert_eq!(methods(&registry), expected);
     }
 }
 
 #[test]
-fn a_blob_that_is_there_is_not_pushed_again() {
+fn a_registry_that_does_not_know_this_form_is_asked_in_the_other() {
+    for answer in [
+        Answer::error(400, "UNSUPPORTED"),
+        Answer::error(404, "PAGE_NOT_FOUND"),
+        Answer::new(405),
+        Answer::new(411),
+        Answer::new(415),
+        Answer::new(200),
+        Answer::new(501),
+    ] {
+        let registry = TestRegistry::start();
+        registry.always("POST", "*uploads/?digest=*", answer);
+        assert_eq!(put_blob(&client(), &registry), Ok(()));
+        assert_eq!(methods(&registry), ["POST", "POST", "PUT"]);
+    }
+    // What may pass is tried again, in the form that every registry knows.
+    for answer in [Answer::new(500), Answer::new(503), Answer::reset()] {
+        let registry = TestRegistry::start();
+        registry.always("POST", "*uploads/?digest=*", answer);
+        assert_eq!(put_blob(&client(), &registry), Ok(()));
+        assert_eq!(methods(&registry), ["POST", "HEAD", "POST", "PUT"]);
+    }
+}
+
+#[test]
+fn a_blob_that_comes_at_once_and_is_stored_as_another_is_found_out() {
+    let registry = TestRegistry::with(Options { uploads_at_once: true, ..Options::default() });
+    registry.rule("POST", "*", |call| {
+        Some(call.good().header("Docker-Content-Digest", &digest(b"other")))
+    });
+    assert_eq!(put_blob(&client(), &registry), Err(Class::Registry));
+}
+
+fn methods(registry: &TestRegistry) -> Vec<String> {
+    registry.requests().iter().map(|request| request.method.clone()).collect()
+}
+
+/// A blob that is worth the question whether it is there.
+const LARGE: &[u8] = &[1; 64 << 10 | 1];
+
+fn put_large(client: &Client, registry: &TestRegistry) {
+    run(client.put_blob(&repository(&registry.name("a/b")), LARGE)).unwrap();
+}
+
+#[test]
+fn a_large_blob_is_asked_for_and_then_pushed_in_one_piece() {
+    for absolute_locations in [false, true] {
+        let registry = TestRegistry::with(Options { absolute_locations, ..Options::default() });
+        put_large(&client(), &registry);
+        assert_eq!(registry.blob("a/b", &digest(LARGE)).as_deref(), Some(LARGE));
+        assert_eq!(methods(&registry), ["HEAD", "POST", "PUT"]);
+    }
+}
+
+#[test]
+fn a_large_blob_that_is_there_is_not_pushed_again() {
     let registry = TestRegistry::start();
-    registry.push_blob("a/b", b"layer");
-    assert_eq!(put_blob(&client(), &registry), Ok(()));
-    assert_eq!(registry.requests().len(), 1);
+    registry.push_blob("a/b", LARGE);
+    put_large(&client(), &registry);
+    assert_eq!(methods(&registry), ["HEAD"]);
 }
 
 #[test]
@@ -301,9 +354,7 @@ fn an_upload_that_broke_is_begun_anew_and_not_made_twice() {
     let registry = TestRegistry::start();
     registry.in_turn("PUT", "/v2/a/b/blobs/*", vec![Answer::reset()]);
     assert_eq!(put_blob(&client(), &registry), Ok(()));
-    let methods: Vec<_> =
-        registry.requests().iter().map(|request| request.method.clone()).collect();
-    assert_eq!(methods, ["HEAD", "POST", "PUT", "HEAD", "POST", "PUT"]);
+    assert_eq!(methods(&registry), ["POST", "PUT", "HEAD", "POST", "PUT"]);
 
     // The upload was taken, and only the answer was lost.
     let registry = TestRegistry::start();
@@ -312,9 +363,7 @@ fn an_upload_that_broke_is_begun_anew_and_not_made_twice() {
         Some(Answer::reset())
     });
     assert_eq!(put_blob(&client(), &registry), Ok(()));
-    let methods: Vec<_> =
-        registry.requests().iter().map(|request| request.method.clone()).collect();
-    assert_eq!(methods, ["HEAD", "POST", "PUT", "HEAD"]);
+    assert_eq!(methods(&registry), ["POST", "PUT", "HEAD"]);
 }
 
 #[test]

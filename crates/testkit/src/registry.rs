@@ -37,6 +37,8 @@ pub struct Options {
     pub auth: Auth,
     /// Every answer comes so much later, which makes round trips countable.
     pub latency: Duration,
+    /// Whether a blob may come with the request that begins its upload.
+    pub uploads_at_once: bool,
     /// Whether upload locations have scheme and host.
     pub absolute_locations: bool,
     pub tls: Option<Arc<ServerConfig>>,
@@ -50,6 +52,7 @@ impl Default for Options {
             filters: false,
             auth: Auth::None,
             latency: Duration::ZERO,
+            uploads_at_once: false,
             absolute_locations: false,
             tls: None,
         }
@@ -586,6 +589,16 @@ fn upload(state: &mut State, options: &Options, request: &Request, name: &str, i
     let at = |id: &str| format!("{base}/v2/{name}/blobs/uploads/{id}?_state=a%2Bb");
     let repo = state.repos.entry(name.to_owned()).or_default();
     match request.method.as_str() {
+        "POST" if id.is_empty() && options.uploads_at_once && request.query("digest").is_some() => {
+            let found = digest(&request.body);
+            if request.query("digest").as_deref() != Some(found.as_str()) {
+                return Answer::error(400, "DIGEST_INVALID");
+            }
+            repo.blobs.insert(found.clone(), request.body.clone());
+            Answer::new(201)
+                .header("Location", &format!("/v2/{name}/blobs/{found}"))
+                .header("Docker-Content-Digest", &found)
+        }
         "POST" if id.is_empty() => {
             repo.uploads.insert(fresh.clone(), Vec::new());
             Answer::new(202).header("Location", &at(&fresh)).header("Range", "0-0")
