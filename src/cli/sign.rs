@@ -39,9 +39,10 @@ pub(super) fn sign(
         .read(environment, Trusted::NotOthers)?
         .ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
     let annotations = annotations(&command.annotations)?;
-    let signer = PrivateKey::open(&pem, &prompt::password(environment, false)?)
-        .map(Signer::of_key)
-        .map_err(|failure| failure.within(format!("`{location}`")))?;
+    let password = prompt::password(environment, false)?;
+    let signer = Signer::opening(move || {
+        PrivateKey::open(&pem, &password).map_err(|failure| failure.within(format!("`{location}`")))
+    });
     let format = format(command);
     let options = Options {
         policy: None,

@@ -9,7 +9,6 @@
 mod bundle;
 
 use crate::class::{Class, Failure};
-use crate::limits;
 use crate::name::{Digest, Repository, Subject, Tag};
 use crate::registry::{Answer, Client, Role};
 use crate::session::Connections;
@@ -69,23 +68,9 @@ impl Place<'_> {
         let mut signed = None;
         for _ in 0..ROUNDS {
             let mut signatures = self.read(&tag).await?;
-            if let Some(candidate) = ours(&signatures, &checker, &bytes, &subject.digest) {
-                // (read back) The payload too comes from the registry, and our own checker has the
-                // last word.
-                let payload = self
-                    .client()
-                    .blob(
-                        self.repository,
-                        &candidate.payload,
-                        candidate.payload_bytes,
-                        limits::PAYLOAD_BYTES,
-                    )
-                    .await?;
-                let signature = Held::check(&candidate, &checker)?.check_claims(
-                    &payload,
-                    &subject.digest,
-                    &checker,
-                )?;
+            // (read back) It comes from the registry, and our own checker has the last word. The
+            // payload is not fetched again: it has the digest of the one that we hold.
+            if let Some(signature) = ours(&signatures, &checker, &bytes, &subject.digest) {
                 return Ok(Attached { signature, already: signed.is_none() });
             }
             let ours = match signed.take() {
@@ -93,8 +78,11 @@ impl Place<'_> {
                 None => signer.sign(self.connections, ToSign::Payload(&bytes)).await?,
             };
             signatures.push(&bytes, signed.insert(ours))?;
-            self.client().put_blob(self.repository, &bytes).await?;
-            self.client().put_blob(self.repository, &signatures.config()).await?;
+            let config = signatures.config();
+            tokio::try_join!(
+                self.client().put_blob(self.repository, &bytes),
+                self.client().put_blob(self.repository, &config)
+            )?;
             self.client()
                 .put_manifest(
                     self.repository,
@@ -131,16 +119,16 @@ fn ours(
     checker: &Checker<'_>,
     payload: &[u8],
     image: &Digest,
-) -> Option<LegacyCandidate> {
+) -> Option<VerifiedSignature> {
     let digest = Digest::of(payload);
-    let holds = |candidate: &LegacyCandidate| {
-        Held::check(candidate, checker)
-            .is_ok_and(|held| held.check_claims(payload, image, checker).is_ok())
+    let verified = |candidate: LegacyCandidate| {
+        Held::check(&candidate, checker).ok()?.check_claims(payload, image, checker).ok()
     };
     signatures
         .candidates()
         .flatten()
-        .find(|candidate| candidate.payload == digest && holds(candidate))
+        .filter(|candidate| candidate.payload == digest)
+        .find_map(verified)
 }
 
 fn replaced(repository: &Repository, tag: &Tag) -> Failure {

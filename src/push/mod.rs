@@ -20,6 +20,7 @@ use crate::trust::{PrivateKey, Prospect};
 use crate::wire::{Claims, Payload, SubjectDescriptor};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
+use zeroize::Zeroizing;
 
 /// What an event of pushing may answer success with: it was prepared, signed, or is not for us to
 /// sign.
@@ -123,7 +124,8 @@ pub async fn before(session: &Session, image: &str) -> Result<Pushed, Failure> {
 /// [`left_unsigned`], also where it does not come to this call.
 pub async fn after(connections: &Connections, image: &str) -> Result<Pushed, Failure> {
     let reference: Reference = image.parse()?;
-    let signer = Signer::of_key(open_key(connections)?);
+    let signer = Signer::opening(sealed_key(connections)?);
+    open_ahead(connections, &reference)?;
     let Identified { subject, tree, vouched } =
         identify::identify(connections, &reference, image).await?;
     let task = Task {
@@ -172,6 +174,7 @@ pub async fn sign(
     recursive: bool,
 ) -> Result<Vec<Attached>, Failure> {
     let reference: Reference = image.parse()?;
+    open_ahead(connections, &reference)?;
     let manifest = connections.client().resolve(&reference).await?;
     let subject = SubjectDescriptor {
         media_type: manifest.media_type.clone(),
@@ -264,13 +267,28 @@ impl Task<'_> {
     }
 }
 
+/// Opens the connections for the two blobs of a signature while the image is looked at.
+fn open_ahead(connections: &Connections, image: &Reference) -> Result<(), Failure> {
+    let repository = signatures_in(connections, image.repository())?;
+    connections.client().ahead(repository.registry(), 2);
+    Ok(())
+}
+
 /// Returns where signatures of `image` are written: `COSIGN_REPOSITORY`, else beside the image.
 fn signatures_in(connections: &Connections, image: &Repository) -> Result<Repository, Failure> {
     Ok(connections.signature_repository()?.unwrap_or_else(|| image.clone()))
 }
 
-/// Opens the key that events sign with. An event never asks for a password.
+/// Opens the key that events sign with.
 fn open_key(connections: &Connections) -> Result<PrivateKey, Failure> {
+    sealed_key(connections)?()
+}
+
+/// Reads the key that events sign with; what is returned opens it. An event never asks for a
+/// password.
+fn sealed_key(
+    connections: &Connections,
+) -> Result<impl FnOnce() -> Result<PrivateKey, Failure> + Send + 'static + use<>, Failure> {
     let environment = connections.environment();
     let location = environment.text("COSIGN_KEY_LOCATION")?.ok_or_else(|| {
         Failure::new(Class::Secret, "no key to sign with: COSIGN_KEY_LOCATION is not set")
@@ -284,6 +302,8 @@ fn open_key(connections: &Connections) -> Result<PrivateKey, Failure> {
     let pem = location
         .read(environment, Trusted::NotOthers)?
         .ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
-    PrivateKey::open(&pem, password.as_bytes())
-        .map_err(|failure| failure.within(format!("`{location}`")))
+    let password = Zeroizing::new(password.as_bytes().to_vec());
+    Ok(move || {
+        PrivateKey::open(&pem, &password).map_err(|failure| failure.within(format!("`{location}`")))
+    })
 }

@@ -3,12 +3,14 @@
 //!
 //! The flows (`push`, `blob`) know nothing else of keys, certificates and logs.
 
-use crate::class::Failure;
+use crate::class::{Class, Failure};
 use crate::session::Connections;
 use crate::trust::{
     Authority, CertificateLog, Checker, MessageDigests, Needs, PrivateKey, Requirements, Roots,
 };
 use crate::wire::{self, Signed};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 
 /// The name of our own signer when our own checker is asked.
 const SELF: &str = "this signer";
@@ -19,7 +21,26 @@ pub struct Signer(Way);
 
 #[derive(Debug)]
 enum Way {
-    Key(Box<PrivateKey>),
+    Key(Box<Opening>),
+}
+
+/// A key that is open, or that another thread opens, which takes as long as a request or two.
+#[derive(Debug)]
+struct Opening {
+    thread: Mutex<Option<JoinHandle<Result<PrivateKey, Failure>>>>,
+    key: OnceLock<Result<PrivateKey, Failure>>,
+}
+
+impl Opening {
+    /// Waits until it is open.
+    fn key(&self) -> Result<&PrivateKey, Failure> {
+        let opened = self.key.get_or_init(|| {
+            let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let opened = thread.and_then(|thread| thread.join().ok());
+            opened.unwrap_or_else(|| Err(Failure::new(Class::Internal, "no key was opened")))
+        });
+        opened.as_ref().map_err(Failure::clone)
+    }
 }
 
 /// What is to be signed, and in which form it will lie there.
@@ -60,14 +81,22 @@ impl Signer {
     /// Returns who signs by a key; no log is told.
     #[must_use]
     pub fn of_key(key: PrivateKey) -> Self {
-        Self(Way::Key(Box::new(key)))
+        let opening = Opening { thread: Mutex::new(None), key: OnceLock::from(Ok(key)) };
+        Self(Way::Key(Box::new(opening)))
+    }
+
+    /// Begins to open a key, while the network works. Whether it opens shows when it is needed.
+    pub fn opening(open: impl FnOnce() -> Result<PrivateKey, Failure> + Send + 'static) -> Self {
+        let thread = Mutex::new(Some(std::thread::spawn(open)));
+        Self(Way::Key(Box::new(Opening { thread, key: OnceLock::new() })))
     }
 
     /// Returns which digests of a file it signs; none where it has to be given the file whole.
     #[must_use]
     pub fn needs(&self) -> Option<Needs> {
         match &self.0 {
-            Way::Key(key) => key.hash(),
+            // One that does not open says so when it signs.
+            Way::Key(key) => key.key().ok()?.hash(),
         }
     }
 
@@ -77,7 +106,7 @@ impl Signer {
     /// Those of signing, where it is not known before who that will be.
     pub async fn own(&self, connections: &Connections) -> Result<OwnCheck, Failure> {
         let authority = match &self.0 {
-            Way::Key(key) => Authority::of_key(SELF, key.public().clone()),
+            Way::Key(key) => Authority::of_key(SELF, key.key()?.public().clone()),
         };
         Ok(OwnCheck {
             roots: if authority.needs_root() {
@@ -101,14 +130,17 @@ impl Signer {
         what: ToSign<'_>,
     ) -> Result<Signed, Failure> {
         match &self.0 {
-            Way::Key(key) => match what {
-                ToSign::Payload(bytes) | ToSign::Whole(bytes) => key.signed(bytes),
-                ToSign::Statement(statement) => key.signed(&wire::statement_to_sign(statement)),
-                ToSign::File(digests) => Ok(Signed::by_key(
-                    key.sign_hashed(digests)?,
-                    key.public().fingerprint().bytes(),
-                )),
-            },
+            Way::Key(key) => signed(key.key()?, what),
+        }
+    }
+}
+
+fn signed(key: &PrivateKey, what: ToSign<'_>) -> Result<Signed, Failure> {
+    match what {
+        ToSign::Payload(bytes) | ToSign::Whole(bytes) => key.signed(bytes),
+        ToSign::Statement(statement) => key.signed(&wire::statement_to_sign(statement)),
+        ToSign::File(digests) => {
+            Ok(Signed::by_key(key.sign_hashed(digests)?, key.public().fingerprint().bytes()))
         }
     }
 }

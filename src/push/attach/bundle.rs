@@ -51,16 +51,17 @@ impl Place<'_> {
         if !listings.iter().all(Listing::has_room) {
             return Err(too_many(&subject.digest));
         }
-        let manifest = self.write(subject, annotations, signer).await?;
-        // (read back) Everything comes from the registry, and our own checker has the last word.
-        let signature = self.verified(&Digest::of(&manifest), &subject.digest, &checker).await?;
-        let signature = signature
+        let bundle = self.write(subject, annotations, signer).await?;
+        // Our own checker has the last word. The registry was asked for the manifest again; the
+        // bundle has the digest of these bytes.
+        let bundle = Bundle::parse(&bundle, BundleSource::Registry)?;
+        let signature = trust::check_bundle(&bundle, &subject.digest, &checker)?
             .ok_or_else(|| Failure::new(Class::Internal, "what was written is no signature"))?;
         Ok(Attached { signature, already: false })
     }
 
     /// Writes bundle and manifest, and the index where the registry does not say that it lists
-    /// referrers.
+    /// referrers; reads the manifest back. Returns the bundle.
     async fn write(
         &self,
         subject: &SubjectDescriptor,
@@ -71,16 +72,29 @@ impl Place<'_> {
         let signed = signer.sign(self.connections, ToSign::Statement(&statement)).await?;
         let bundle = wire::write_bundle(&statement, &signed);
         let manifest = wire::write_referrer(&bundle, subject, self.connections.now());
-        self.client().put_blob(self.repository, &bundle).await?;
-        self.client().put_blob(self.repository, wire::EMPTY_CONFIG).await?;
+        tokio::try_join!(
+            self.client().put_blob(self.repository, &bundle),
+            self.client().put_blob(self.repository, wire::EMPTY_CONFIG)
+        )?;
         let pushed = self
             .client()
             .put_manifest(self.repository, None, OCI_IMAGE_MEDIA_TYPE, &manifest)
             .await?;
-        if !pushed.subject_acknowledged {
-            self.list(&subject.digest, &manifest).await?;
-        }
-        Ok(manifest)
+        let list = async {
+            if pushed.subject_acknowledged {
+                return Ok(());
+            }
+            self.list(&subject.digest, &manifest).await
+        };
+        let read_back = async {
+            let cap = limits::REFERRER_BYTES;
+            match self.client().manifest(self.repository, &pushed.digest, cap).await? {
+                Answer::There(_) => Ok(()),
+                Answer::Absent(_) => Err(not_there(self.repository, &pushed.digest)),
+            }
+        };
+        tokio::try_join!(list, read_back)?;
+        Ok(bundle)
     }
 
     /// Adds a manifest to the fallback index, and reads it again until it is there.
@@ -142,10 +156,7 @@ impl Place<'_> {
         let Answer::There(manifest) =
             self.client().manifest(self.repository, manifest, limits::REFERRER_BYTES).await?
         else {
-            return Err(Failure::new(
-                Class::Registry,
-                format!("`{}@{manifest}` is listed, and not there", self.repository),
-            ));
+            return Err(not_there(self.repository, manifest));
         };
         let Referrer::Bundle { digest, bytes } = Referrer::parse(&manifest.bytes, image)? else {
             return Ok(None);
@@ -154,6 +165,11 @@ impl Place<'_> {
             self.client().blob(self.repository, &digest, bytes, limits::IMAGE_BUNDLE_BYTES).await?;
         Ok(trust::check_bundle(&Bundle::parse(&bundle, BundleSource::Registry)?, image, checker)?)
     }
+}
+
+fn not_there(repository: &Repository, manifest: &Digest) -> Failure {
+    let message = format!("`{repository}@{manifest}` is listed or was just pushed, and not there");
+    Failure::new(Class::Registry, message)
 }
 
 fn too_many(image: &Digest) -> Failure {
