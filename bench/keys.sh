@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+#
+# What keys cost, beside cosign 3 and openssl, in one run on one machine:
+#
+#   bench/keys.sh    .ci/tools.sh must have run; exit 1 when a bar is missed
+#
+#   BIN=PATH   the program (default: the static release build)
+#   RUNS=15    runs of each program
+#
+# open      `public-key` of an encrypted key: scrypt, and little else
+# verify    `verify-blob` with a key of each type, beside cosign (which starts for longer) and `openssl dgst -verify`
+# sign      `sign-blob` with a key of each type
+#
+# Times are medians of interleaved runs. Ratios are held, not times.
+set -euo pipefail
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+project=$(dirname -- "$here")
+BIN=$(realpath -m -- "${BIN:-$project/target/x86_64-unknown-linux-musl/release/luet-cosign}")
+RUNS=${RUNS:-15}
+tools=${LUET_COSIGN_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/luet-cosign-tools}
+export PATH=$tools/bin:$PATH COSIGN_PASSWORD=pw
+unset COSIGN_KEY_LOCATION COSIGN_PUBLIC_KEY_LOCATION COSIGN_EXPERIMENTAL
+
+passed=0
+failed=0
+work=$(mktemp -d "${TMPDIR:-/tmp}/keys.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+row() { printf '%-52s %12s %12s %10s %9s  %s\n' "$@"; }
+ratio() { awk -v ours="$1" -v theirs="$2" 'BEGIN { printf "%.2f", ours / theirs }'; }
+milliseconds() { awk -v us="$1" 'BEGIN { printf "%.2f ms", us / 1000 }'; }
+
+# bar NAME OURS THEIRS LIMIT: held when OURS / THEIRS <= LIMIT, and both went well.
+bar() {
+    local measured verdict=ok
+    measured=$(ratio "$2" "$3")
+    if [[ ${codes[*]} =~ ^0( 0)*$ ]] && awk -v m="$measured" -v l="$4" 'BEGIN { exit !(m <= l) }'; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1)) verdict="MISSED (exit ${codes[*]})"
+    fi
+    row "$1" "$(milliseconds "$2")" "$(milliseconds "$3")" "$measured" "<= $4" "$verdict"
+}
+
+info() { row "  $1" "$(milliseconds "$2")" "$(milliseconds "$3")" "$(ratio "$2" "$3")" "" ""; }
+
+side_by_side() {
+    local output time peak code
+    output=$("$work/side_by_side" "$@")
+    times=() codes=()
+    while read -r time peak code; do
+        times+=("$time") codes+=("$code")
+    done <<<"$output"
+    : "$peak"
+}
+
+make_key() {
+    case $1 in
+        p-*) openssl genpkey -algorithm EC -pkeyopt "ec_paramgen_curve:P-${1#p-}" -out "$work/$1.pem" ;;
+        ed25519) openssl genpkey -algorithm ED25519 -out "$work/$1.pem" ;;
+        rsa-*) openssl genpkey -algorithm RSA -pkeyopt "rsa_keygen_bits:${1#rsa-}" -out "$work/$1.pem" ;;
+    esac
+    openssl pkey -in "$work/$1.pem" -pubout -out "$work/$1.pub"
+    "$BIN" import-key-pair --key "$work/$1.pem" --output-key-prefix "$work/$1"
+}
+
+# The digest that the scheme of a key is over, for openssl.
+digest_of() {
+    case $1 in
+        p-384) echo -sha384 ;;
+        p-521) echo -sha512 ;;
+        *) echo -sha256 ;;
+    esac
+}
+
+measure_open() {
+    local kind
+    for kind in p-256 rsa-4096; do
+        side_by_side "$RUNS" "$BIN" public-key --key "$work/$kind.key" -- cosign3 public-key --key "$work/$kind.key"
+        bar "open a key, $kind / cosign 3" "${times[0]}" "${times[1]}" 0.8
+    done
+}
+
+measure_kind() {
+    local kind=$1 verify=()
+    "$BIN" sign-blob --key "$work/$kind.key" --output-signature "$work/$kind.sig" "$work/file"
+    base64 -d <"$work/$kind.sig" >"$work/$kind.raw"
+    verify=(openssl dgst "$(digest_of "$kind")" -verify "$work/$kind.pub" -signature "$work/$kind.raw" "$work/file")
+    [ "$kind" != ed25519 ] || verify=(openssl pkeyutl -verify -pubin -inkey "$work/$kind.pub" -rawin -in "$work/file" -sigfile "$work/$kind.raw")
+    side_by_side "$((RUNS * 4))" "$BIN" verify-blob --key "$work/$kind.pub" --signature "$work/$kind.sig" "$work/file" -- "${verify[@]}"
+    bar "verify-blob, $kind / openssl" "${times[0]}" "${times[1]}" 1
+    side_by_side "$RUNS" "$BIN" sign-blob --key "$work/$kind.key" "$work/file" -- \
+        cosign3 sign-blob --key "$work/$kind.key" --signing-config "$work/signing.json" --bundle "$work/bundle" -y "$work/file"
+    if [ "${codes[*]}" = "0 0" ]; then
+        bar "sign-blob, $kind / cosign 3" "${times[0]}" "${times[1]}" 0.8
+    else
+        # cosign 3 does not sign files with every type of key.
+        info "sign-blob, $kind (cosign 3: exit ${codes[1]})" "${times[0]}" "${times[1]}"
+    fi
+}
+
+main() {
+    local program kind
+    for program in cosign3 openssl cc "$BIN"; do
+        command -v "$program" >/dev/null || { echo "$program is missing: run .ci/tools.sh"; exit 1; }
+    done
+    cc -O2 -Wall -Wextra -static -o "$work/side_by_side" "$here/side_by_side.c"
+    head -c 1024 /dev/urandom >"$work/file"
+    cosign3 signing-config create >"$work/signing.json"
+    export HOME=$work
+    for kind in p-256 p-384 p-521 ed25519 rsa-2048 rsa-4096; do make_key "$kind" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }; done
+    row "bar" ours theirs measured limit ""
+    measure_open
+    for kind in p-256 p-384 p-521 ed25519 rsa-2048 rsa-4096; do measure_kind "$kind"; done
+    printf '\n%s passed, %s failed\n' "$passed" "$failed"
+    [ "$failed" = 0 ]
+}
+
+main
