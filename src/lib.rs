@@ -5,6 +5,7 @@
 //! stable API. Rooms and who may call whom: ARCHITECTURE.md; a test (`tests/architecture.rs`) holds
 //! them to it.
 
+pub mod artifact;
 pub mod blob;
 pub mod class;
 pub mod cli;

@@ -75,12 +75,14 @@ const ROOMS: &[(&str, &[&str])] = &[
         "blob",
         &["config", "name", "oidc", "session", "signer", "sigstore", "store", "trust", "wire"],
     ),
+    ("artifact", &["name", "registry", "session", "trust", "wire"]),
     // Fronts.
     ("event", &["config", "push", "session", "unpack", "wire"]),
     ("verifier", &["config", "event", "name", "session", "unpack", "wire"]),
     (
         "cli",
         &[
+            "artifact",
             "blob",
             "config",
             "containerd",

@@ -4,7 +4,9 @@
 mod files;
 mod repository;
 
-pub(super) use files::{SignBlob, Tlog, VerifyBlob, VerifyBlobAttestation, VerifyBundle};
+pub(super) use files::{
+    Download, SignBlob, Tlog, Upload, VerifyBlob, VerifyBlobAttestation, VerifyBundle,
+};
 pub(super) use repository::{VerifyRepo, Walk};
 
 use crate::class::{Class, Failure};
@@ -59,6 +61,12 @@ pub enum Command {
     /// Find what keeps images from being verified on this machine, and say how to mend it
     #[command(after_help = "Example:\n  luet cosign doctor        (luet runs any luet-X on PATH)")]
     Doctor(Doctor),
+    /// Fetch what lies beside an image, as it is
+    Download {
+        /// What to fetch
+        #[command(subcommand)]
+        command: Download,
+    },
     /// Make a key pair: cosign.key, encrypted, and cosign.pub
     #[command(
         after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign generate-key-pair --output-key-prefix acme"
@@ -121,6 +129,12 @@ pub enum Command {
         /// What to do
         #[command(subcommand)]
         command: Tlog,
+    },
+    /// Put a file into a registry
+    Upload {
+        /// What to put there
+        #[command(subcommand)]
+        command: Upload,
     },
     /// Verify images by a key, or as the policy says
     #[command(

@@ -5,6 +5,7 @@
 //! cosign 1, 2 and 3 are taken.
 
 mod arguments;
+mod artifact;
 mod attestation;
 mod blob;
 mod check;
@@ -109,6 +110,7 @@ fn dispatch(arguments: Arguments, environment: &Environment, streams: &mut Strea
         Command::Check(command) => check::check(&command, json, environment, streams),
         Command::Completions { shell } => completions(shell, streams),
         Command::Doctor(command) => doctor::doctor(&command, json, environment, streams),
+        Command::Download { command } => artifact::download(&command, json, environment, streams),
         Command::GenerateKeyPair(command) => keys::generate(&command, environment, streams),
         Command::ImportKeyPair(command) => keys::import(&command, environment, streams),
         Command::Man => man(streams),
@@ -121,6 +123,7 @@ fn dispatch(arguments: Arguments, environment: &Environment, streams: &mut Strea
         Command::SignBlob(command) => sign_blob::sign_blob(&command, json, environment, streams),
         Command::Tlog { command } => blob::tlog(&command, json, environment, streams),
         Command::Triangulate(command) => images::triangulate(&command, json, environment, streams),
+        Command::Upload { command } => artifact::upload(&command, json, environment, streams),
         Command::Verify(command) => images::verify(&command, json, environment, streams),
         Command::VerifyBlob(command) => blob::verify(&command, json, environment, streams),
         Command::VerifyBlobAttestation(command) => {

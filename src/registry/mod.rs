@@ -34,6 +34,7 @@ mod stream;
 mod tags;
 mod transport;
 mod trouble;
+mod upload;
 
 pub use answer::{Absence, Answer};
 pub use challenge::read_challenge;
@@ -44,6 +45,7 @@ pub use mirrors::{Mirror, Mirrors, Route};
 pub use referrers::Listing;
 pub use secret::{SecretAnswer, SecretCall};
 pub use stream::{BlobStream, Pause};
+pub use upload::Upload;
 
 use crate::class::Failure;
 use crate::name::{Digest, Reference, Registry, Repository, Subject, Tag};
@@ -203,6 +205,21 @@ impl Client {
     /// where it is not taken.
     pub async fn put_blob(&self, repository: &Repository, bytes: &[u8]) -> Result<Digest, Failure> {
         self.0.put_blob(repository, bytes).await
+    }
+
+    /// Pushes a file as a blob of this digest, unless the registry has it. The deadline stands still
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// As [`put_blob`](Self::put_blob).
+    pub async fn put_file(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        file: &Upload,
+    ) -> Result<(), Failure> {
+        let _pause = self.pause();
+        self.0.put_file(repository, digest, file).await
     }
 
     /// Pushes a manifest under a tag, or under its digest alone.

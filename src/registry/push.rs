@@ -7,8 +7,9 @@
 use super::Pushed;
 use super::answer::{Reply, refusal};
 use super::body::{self, Cap};
-use super::session::{Call, Session, Target};
+use super::session::{Body, Call, Session, Target};
 use super::trouble::Trouble;
+use super::upload::Upload;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Repository, Tag};
@@ -53,7 +54,7 @@ impl Session {
             let Some(mut url) = begun else { return Ok(()) };
             url.query_pairs_mut().append_pair("digest", &digest.to_string());
             let mut call = Call::push(repository, Method::PUT, Target::Given(url));
-            call.body = Some((BYTES, bytes));
+            call.body = Some(Body::Bytes(BYTES, bytes));
             let reply = self.attempt(&call, body::ERROR).await?;
             if !reply.status.is_success() {
                 return Err(refused(&reply, repository, &format!("the blob `{digest}`")).into());
@@ -61,6 +62,29 @@ impl Session {
             Ok(check_stored(&reply, &digest, repository)?)
         };
         self.persist(true, upload).await.map(|()| digest)
+    }
+
+    pub(super) async fn put_file(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        file: &Upload,
+    ) -> Result<(), Failure> {
+        let upload = async || {
+            if self.has_blob(repository, digest).await? {
+                return Ok(());
+            }
+            let mut url = self.begin_upload(repository).await?;
+            url.query_pairs_mut().append_pair("digest", &digest.to_string());
+            let mut call = Call::push(repository, Method::PUT, Target::Given(url));
+            call.body = Some(Body::File(BYTES, file));
+            let reply = self.attempt(&call, body::ERROR).await?;
+            if !reply.status.is_success() {
+                return Err(refused(&reply, repository, &format!("the blob `{digest}`")).into());
+            }
+            Ok(check_stored(&reply, digest, repository)?)
+        };
+        self.persist(true, upload).await
     }
 
     pub(super) async fn put_manifest(
@@ -74,7 +98,7 @@ impl Session {
         let name = tag.map_or_else(|| digest.to_string(), ToString::to_string);
         let mut call =
             Call::push(repository, Method::PUT, Target::Path(format!("manifests/{name}")));
-        call.body = Some((media_type, bytes));
+        call.body = Some(Body::Bytes(media_type, bytes));
         let reply = self.ask(&call, body::ERROR, true).await?;
         if !reply.status.is_success() {
             return Err(refused(&reply, repository, &format!("the manifest `{name}`")));
@@ -103,7 +127,7 @@ impl Session {
     ) -> Result<Option<Url>, Trouble> {
         let path = format!("blobs/uploads/?digest={digest}");
         let mut call = Call::push(repository, Method::POST, Target::Path(path));
-        call.body = Some((BYTES, bytes));
+        call.body = Some(Body::Bytes(BYTES, bytes));
         let reply = self.attempt(&call, body::ERROR).await?;
         match reply.status {
             StatusCode::CREATED => {
@@ -124,7 +148,7 @@ impl Session {
     async fn begin_upload(&self, repository: &Repository) -> Result<Url, Trouble> {
         let mut call =
             Call::push(repository, Method::POST, Target::Path("blobs/uploads/".to_owned()));
-        call.body = Some((BYTES, &[]));
+        call.body = Some(Body::Bytes(BYTES, &[]));
         let reply = self.attempt(&call, body::ERROR).await?;
         if reply.status != StatusCode::ACCEPTED {
             return Err(refused(&reply, repository, "an upload").into());

@@ -15,11 +15,12 @@ use super::proxy::literal;
 use super::space::Space;
 use super::transport::{Peer, Transport, shown};
 use super::trouble::{Trouble, late};
+use super::upload::Upload;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Registry, Repository};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
 };
 use reqwest::{Method, Request, Response, StatusCode, Url};
 use std::collections::BTreeMap;
@@ -51,12 +52,18 @@ pub(super) struct Call<'a> {
     pub(super) method: Method,
     pub(super) target: Target,
     pub(super) accept: &'static str,
-    /// Media type and bytes.
-    pub(super) body: Option<(&'a str, &'a [u8])>,
+    pub(super) body: Option<Body<'a>>,
     /// Where to begin, for the rest of a blob.
     pub(super) from_byte: Option<u64>,
     /// Whether `303 See Other` is an answer of its own (GHCR's to a list of referrers).
     pub(super) keep_see_other: bool,
+}
+
+/// What is sent, after its media type.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Body<'a> {
+    Bytes(&'a str, &'a [u8]),
+    File(&'a str, &'a Upload),
 }
 
 /// What is asked for.
@@ -383,9 +390,17 @@ impl Session {
         if let Some(from) = call.from_byte {
             headers.insert(RANGE, header(&format!("bytes={from}-"))?);
         }
-        if let Some((media_type, bytes)) = call.body {
-            headers.insert(CONTENT_TYPE, header(media_type)?);
-            *request.body_mut() = Some(bytes.to_vec().into());
+        match call.body {
+            Some(Body::Bytes(media_type, bytes)) => {
+                headers.insert(CONTENT_TYPE, header(media_type)?);
+                *request.body_mut() = Some(bytes.to_vec().into());
+            }
+            Some(Body::File(media_type, file)) => {
+                headers.insert(CONTENT_TYPE, header(media_type)?);
+                headers.insert(CONTENT_LENGTH, file.bytes.into());
+                *request.body_mut() = Some(file.body());
+            }
+            None => {}
         }
         self.transport.send(request, peer, deadline).await
     }

@@ -11,12 +11,14 @@ mod detached;
 mod evidence;
 mod fallback;
 mod file_bundle;
+mod file_image;
 pub mod json;
 mod payload;
 mod referrer;
 mod rekor;
 mod signatures;
 mod signed;
+mod sniff;
 mod statement;
 
 pub use attestations::{Attestations, read_attestations};
@@ -28,6 +30,7 @@ pub use detached::{Detached, FileSignature, read_bundle, read_certificate_file, 
 pub use evidence::{LegacyEvidence, LogEntry, read_certificates, read_timestamp};
 pub use fallback::FallbackIndex;
 pub use file_bundle::{write_file_bundle, write_old_bundle, write_signature};
+pub use file_image::{FileLayer, FilePlatform, write_file_index};
 pub use payload::{Claims, Payload};
 pub use referrer::{
     EMPTY_CONFIG, Referrer, SIGNATURE_TYPES, SubjectDescriptor, TypeHint, write_referrer,
@@ -35,6 +38,7 @@ pub use referrer::{
 pub use rekor::{LogAnswer, LogProof, LoggedEntry, hashedrekord, leaf_hash};
 pub use signatures::{LegacyCandidate, Signatures};
 pub use signed::{Signed, SignedBy, SignedEntry, certificate_pem};
+pub use sniff::{SNIFFED_BYTES, media_type};
 pub use statement::{
     About, SIGN_PREDICATE, Statement, StatementSubject, predicate, write_statement,
 };

@@ -38,6 +38,30 @@ pub struct LegacyCandidate {
     pub evidence: LegacyEvidence,
 }
 
+impl LegacyCandidate {
+    /// Returns it as `cosign download signature` prints it, with the payload that it is over. What
+    /// lies beside it is passed on unread; of a certificate only `Raw`, the DER, for the rest is
+    /// Go's own view of it.
+    #[must_use]
+    pub fn as_cosign_prints(&self, payload: &[u8]) -> Value {
+        let certificates = |pem: &Option<String>| {
+            let read = super::evidence::read_certificates(pem.as_deref()?).ok()?;
+            let raw = |der: &Vec<u8>| json!({"Raw": BASE64_STANDARD.encode(der)});
+            Some(read.iter().map(raw).collect::<Vec<Value>>())
+        };
+        let document = |text: &Option<String>| json::parse(text.as_deref()?.as_bytes()).ok();
+        let certificate = certificates(&self.evidence.certificate);
+        json!({
+            "Base64Signature": BASE64_STANDARD.encode(&self.signature),
+            "Payload": BASE64_STANDARD.encode(payload),
+            "Cert": certificate.and_then(|all| all.into_iter().next()),
+            "Chain": certificates(&self.evidence.chain),
+            "Bundle": document(&self.evidence.bundle),
+            "RFC3161Timestamp": document(&self.evidence.timestamp),
+        })
+    }
+}
+
 /// The signatures under one `.sig` tag.
 #[derive(Clone, Debug, Default)]
 pub struct Signatures {

@@ -1,6 +1,6 @@
 //! What can be typed about files and logs.
 
-use super::Identity;
+use super::{Identity, Network};
 use clap::{ArgGroup, Args, Subcommand};
 use std::path::PathBuf;
 
@@ -207,5 +207,57 @@ pub enum Tlog {
         /// Judge by this trusted root (trusted_root.json)
         #[arg(long, value_name = "FILE")]
         trusted_root: Option<PathBuf>,
+    },
+}
+
+/// `upload ...`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Upload {
+    /// Upload a file as an image of one layer, which is signed and verified like any image
+    ///
+    /// Prints the name of the image by digest. It is the image that cosign makes of the same file.
+    #[command(
+        after_help = "Examples:\n  luet-cosign upload blob -f tool quay.io/acme/tool:1.0\n  luet-cosign sign --key cosign.key quay.io/acme/tool:1.0\n  luet-cosign upload blob -f tool-amd64:linux/amd64 -f tool-arm64:linux/arm64 quay.io/acme/tool:1.0"
+    )]
+    Blob {
+        /// The name that the image gets
+        image: String,
+        /// The file, with the platform that it is for where there are several; repeatable
+        #[arg(
+            short,
+            long = "files",
+            alias = "file",
+            required = true,
+            value_name = "PATH[:OS/ARCH]"
+        )]
+        files: Vec<String>,
+        /// Put an annotation on the image; repeatable
+        #[arg(short, long, value_name = "KEY=VALUE")]
+        annotation: Vec<String>,
+        /// The media type of the file (default: what its first bytes look like)
+        #[arg(long, value_name = "TYPE")]
+        ct: Option<String>,
+        /// How registries are reached
+        #[command(flatten)]
+        network: Network,
+    },
+}
+
+/// `download ...`
+#[derive(Clone, Debug, Subcommand)]
+pub enum Download {
+    /// Print the signatures of an image, unverified: one JSON document a line, as cosign prints them
+    ///
+    /// A Sigstore bundle is printed as it is; a legacy signature as an object with Base64Signature,
+    /// Payload, Cert, Chain, Bundle and RFC3161Timestamp. Of certificates there is `Raw` alone.
+    #[command(
+        after_help = "Example:\n  luet-cosign download signature quay.io/acme/tool:1.0 | jq -r .Payload | base64 -d"
+    )]
+    Signature {
+        /// The image
+        image: String,
+        /// How registries are reached
+        #[command(flatten)]
+        network: Network,
     },
 }

@@ -6,7 +6,7 @@
 
 use crate::trial;
 use e2e::machine::succeed;
-use e2e::{Machine, tools};
+use e2e::{Machine, Registry, tools};
 use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,6 +38,13 @@ pub fn trials(shared: &Arc<crate::Shared>) -> Vec<Trial> {
             let name = format!("blobs::{}::{}", slug(of), slug(by));
             trials.push(trial(name, shared, move |shared| signed(shared, of, by)));
         }
+    }
+    for (name, start) in [
+        ("docker-registry", Registry::docker as fn() -> Registry),
+        ("olareg", || Registry::olareg(&[])),
+    ] {
+        let name = format!("blobs::registry::{name}");
+        trials.push(trial(name, shared, move |shared| in_a_registry(shared, &start())));
     }
     trials
 }
@@ -180,4 +187,83 @@ fn read(machine: &Machine, reader: &str, of: &str, form: Form) -> String {
         }
     }
     "invalid".to_owned()
+}
+
+// ---- Files in a registry.
+
+/// What is uploaded: a name, and how it begins. Each is of another media type.
+const UPLOADED: [(&str, &[u8]); 5] = [
+    ("text", b"hello\n"),
+    ("program", b"\x7fELF\x02\x01\x01\x00 and more"),
+    ("page", b"\n <!doctype html><p>x</p>"),
+    ("archive", b"\x1f\x8b\x08\x00\x00\x00\x00\x00"),
+    ("nothing", b""),
+];
+
+/// Runs a program on `127.0.0.1`, and returns its standard output without the end of line.
+#[track_caller]
+fn say(machine: &Machine, name: &str, words: &[&str]) -> String {
+    let output = succeed(program(machine, name).args(words));
+    String::from_utf8(output).expect("UTF-8").trim_end().to_owned()
+}
+
+/// The steps of "Verify OCI container image signatures and WASM modules" of 2021: upload, sign,
+/// verify, triangulate. By us and by cosign, and each finds what the other left.
+fn in_a_registry(shared: &crate::Shared, registry: &Registry) {
+    let mut machine = Machine::new(shared.world.plugin());
+    machine.set("COSIGN_PASSWORD", e2e::machine::PASSWORD);
+    say(&machine, "luet-cosign", &["generate-key-pair"]);
+    let root = say(&machine, "cosign 3", &["trusted-root", "create"]);
+    fs::write(machine.path("root.json"), root).expect("a file");
+    let address = registry.address();
+    for (name, bytes) in UPLOADED {
+        fs::write(machine.path(name), bytes).expect("a file");
+        let images = ["ours", "cosign"].map(|by| format!("{address}/{by}/{name}:1"));
+        let places = [("luet-cosign", &images[0]), ("cosign 2", &images[1])]
+            .map(|(by, image)| say(&machine, by, &["upload", "blob", "-f", name, image]));
+        let digest = |place: &String| place.split_once('@').expect("a digest").1.to_owned();
+        assert_eq!(digest(&places[0]), digest(&places[1]), "{name}");
+        for (image, place) in images.iter().zip(&places) {
+            say(&machine, "luet-cosign", &["sign", "--key", "cosign.key", image]);
+            let verify = ["verify", "--key", "cosign.pub"];
+            for image in [image, place] {
+                say(&machine, "luet-cosign", &[&verify[..], &[image]].concat());
+                let free = ["--insecure-ignore-tlog", "--allow-http-registry", image];
+                say(&machine, "cosign 2", &[&verify[..], &free].concat());
+                say(&machine, "cosign 3", &[&verify[..], &free].concat());
+            }
+            let signature = say(&machine, "luet-cosign", &["triangulate", image]);
+            assert_eq!(signature, say(&machine, "cosign 2", &["triangulate", image]));
+            let download = ["download", "signature", image];
+            let ours = say(&machine, "luet-cosign", &download);
+            assert_eq!(ours.lines().count(), 1);
+            for by in ["cosign 2", "cosign 3"] {
+                assert_eq!(ours, say(&machine, by, &download), "{by}, {image}");
+            }
+        }
+    }
+    // Several at one name, one for each platform.
+    let files = ["text:linux/amd64", "program:darwin", "archive:linux/arm64"];
+    let files: Vec<&str> = files.iter().flat_map(|file| ["-f", file]).collect();
+    let upload = |by, image: &str| {
+        let annotation = ["-a", "b=2", "-a", "a=1"];
+        let words = [&["upload", "blob"], &annotation[..], &files, &[image]].concat();
+        succeed(program(&machine, by).args(words));
+        succeed(machine.command(tools::program("crane")).args(["digest", image]))
+    };
+    let images = ["ours", "cosign"].map(|by| format!("{address}/{by}/several:1"));
+    assert_eq!(upload("luet-cosign", &images[0]), upload("cosign 2", &images[1]));
+    // A bundle is printed as it is.
+    let sign = ["sign", "--key", "cosign.key", "--format", "bundle", &images[0]];
+    say(&machine, "luet-cosign", &sign);
+    let bundles = ["luet-cosign", "cosign 3"].map(|by| {
+        let text = say(&machine, by, &["download", "signature", &images[0]]);
+        serde_json::from_str::<serde_json::Value>(&text).expect("JSON")
+    });
+    assert_eq!(bundles[0]["dsseEnvelope"], bundles[1]["dsseEnvelope"]);
+    let unsigned = format!("{address}/ours/unsigned:1");
+    say(&machine, "luet-cosign", &["upload", "blob", "-f", "page", &unsigned]);
+    let mut command = program(&machine, "luet-cosign");
+    let output = command.args(["download", "signature", &unsigned]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(10), "{output:?}");
 }

@@ -1,0 +1,8 @@
+//! What lies in a registry and is no image to unpack: a file that is uploaded as one, and the
+//! signatures of an image as they are. Nothing here is verified, and nothing is trusted for it.
+
+mod signatures;
+mod upload;
+
+pub use signatures::signatures;
+pub use upload::{FileToUpload, Uploaded, UploadedFile, upload};
