@@ -59,7 +59,7 @@ classes! {
     /// The trusted root of Sigstore cannot be used.
     Trustroot "trustroot" 3 "check COSIGN_TRUSTED_ROOT and the clock of this machine";
     /// Every place where a signature could be answered that there is none.
-    Unsigned "unsigned" 10 "have the publisher sign it, or allow this repository to be unsigned: see `luet-cosign policy explain`";
+    Unsigned "unsigned" 10 "have the publisher sign it; see what there is with `luet-cosign check`";
     /// The image itself does not exist.
     NotFound "not-found" 11 "check the name, and that it was pushed";
     /// There are signatures, none by a trusted signer.

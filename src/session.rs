@@ -28,5 +28,5 @@ pub use in_force::{Loaded, Session, lint};
 pub use machine::Machine;
 pub use process::harden;
 pub use roots::describe_root;
-pub use variables::{WantedIdentity, facts, wanted_identity};
+pub use variables::{WantedIdentity, facts, set_in_vain, wanted_identity};
 pub use watch::Watch;

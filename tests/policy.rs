@@ -12,6 +12,8 @@
     missing_debug_implementations
 )]
 
+#[path = "policy/advice.rs"]
+mod advice;
 #[path = "policy/bindings.rs"]
 mod bindings;
 #[path = "policy/decisions.rs"]
@@ -34,6 +36,8 @@ mod loading;
 mod matching;
 #[path = "policy/memory.rs"]
 mod memory;
+#[path = "policy/mirrors.rs"]
+mod mirrors;
 #[path = "policy/option.rs"]
 mod option;
 #[path = "policy/prospects.rs"]

@@ -95,6 +95,122 @@ impl World {
     }
 }
 
+/// What luet's configuration says of one repository with these addresses.
+fn luet_repository(urls: &[String]) -> String {
+    format!(
+        "repos_confdir: []\nrepositories: [{{name: acme, type: docker, enable: true, urls: {urls:?}}}]\n"
+    )
+}
+
+/// Copies a tag with its signature to another repository of the same server.
+fn mirror(world: &World, image: &Image, from: &str, to: &str) {
+    let sig = format!("{}.sig", image.digest.replace(':', "-"));
+    for tag in [from, sig.as_str()] {
+        let (media_type, bytes) = world.registry.manifest(REPO, tag).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let layers = manifest["layers"].as_array().unwrap().iter().chain([&manifest["config"]]);
+        for digest in layers.map(|layer| layer["digest"].as_str().unwrap()) {
+            world.registry.push_blob(to, &world.registry.blob(REPO, digest).unwrap());
+        }
+        world.registry.push_manifest(to, Some(tag), &media_type, &bytes);
+    }
+}
+
+#[test]
+fn the_addresses_of_one_repository_of_luet_are_mirrors_and_no_others() {
+    let world = world();
+    let image = world.signed("tool-1.0", &[&files()]);
+    let (mirrored, other) = ("mirror/packages", "other/packages");
+    mirror(&world, &image, "tool-1.0", mirrored);
+    mirror(&world, &image, "tool-1.0", other);
+    // The attack: another tag of the mirror is the same image.
+    world.registry.tag(mirrored, "tool-0.9", &image.digest);
+    let name = |repository: &str, tag: &str| world.registry.name(&format!("{repository}:{tag}"));
+    let class = |image: &str| world.plugin.pre_unpack(image, &world.dest()).class().to_owned();
+    let all = || {
+        [name(mirrored, "tool-1.0"), name(mirrored, "tool-0.9"), name(other, "tool-1.0")]
+            .map(|image| class(&image))
+    };
+    assert_eq!(all(), ["binding", "binding", "binding"], "nothing says that it is a mirror");
+
+    let urls = [world.registry.name(REPO), world.registry.name(mirrored)];
+    world.plugin.write(".luet.yaml", luet_repository(&urls));
+    assert_eq!(all(), ["", "binding", "binding"], "luet's configuration names two of them");
+    // The whole way, and the memory is one.
+    let dest = world.dest();
+    let mirrored_name = name(mirrored, "tool-1.0");
+    world.plugin.pre_unpack(&mirrored_name, &dest).assert_silent_success();
+    unpack(&files(), &dest);
+    world.plugin.post_unpack(&mirrored_name, &dest).assert_silent_success();
+
+    // Whoever can write the file must not say for which names a signature is good.
+    let path = world.plugin.path(".luet.yaml");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(all(), ["binding", "binding", "binding"], "others can write the configuration");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+
+    // With a policy file luet's configuration says nothing, and `lint` what to write.
+    let rules = format!(
+        "version: 1\ndefaults: {{unmatched: deny, unsigned: deny}}\nsigners: {{acme: {{key_env: COSIGN_PUBLIC_KEY_LOCATION}}}}\nrepositories:\n  - {{name: r, scope: [{:?}, {:?}], trust: [acme]}}\n",
+        urls[0], urls[1]
+    );
+    let policy = world.plugin.write("policy.yaml", &rules);
+    let mut world = world;
+    world.plugin.set("LUET_COSIGN_POLICY", policy.to_str().unwrap());
+    let refused = world.plugin.pre_unpack(&mirrored_name, &world.dest());
+    refused.assert_refused("binding");
+    let lint = world.plugin.run(["policy", "lint"]);
+    let said =
+        String::from_utf8_lossy(&lint.stdout).into_owned() + &String::from_utf8_lossy(&lint.stderr);
+    assert!(said.contains("[missing-mirror]"), "{said}");
+    let pasted = said.split('`').find(|word| word.starts_with("mirrors: [[")).unwrap();
+    // The refusal says the same, and followed word for word both help.
+    let hint = refused.error.split('`').find(|word| word.starts_with("mirrors: [[")).unwrap();
+    for line in [pasted, hint] {
+        world.plugin.write("policy.yaml", format!("{rules}{line}\n"));
+        let dest = world.dest();
+        world.plugin.pre_unpack(&mirrored_name, &dest).assert_silent_success();
+        let said = world.plugin.run(["policy", "lint"]);
+        assert!(!String::from_utf8_lossy(&said.stdout).contains("missing-mirror"), "{said:?}");
+        world
+            .plugin
+            .pre_unpack(&world.registry.name(&format!("{mirrored}:tool-0.9")), &world.dest())
+            .assert_refused("binding");
+    }
+}
+
+#[test]
+fn a_variable_that_a_policy_reads_is_in_use() {
+    let mut world = world();
+    let image = world.signed("tool-1.0", &[&files()]);
+    assert_eq!(image.layers.len(), 1);
+    let printed = world.plugin.run(["policy", "from-env"]);
+    let policy = world.plugin.write("policy.yaml", &printed.stdout);
+    world.plugin.set("LUET_COSIGN_POLICY", policy.to_str().unwrap());
+    world.plugin.set("COSIGN_EXPERIMENTAL", "1");
+    let check = world.plugin.run(["check", &world.name("tool-1.0")]);
+    assert!(check.status.success(), "{check:?}");
+    let doctor = world.plugin.run(["doctor"]);
+    let ignored = |text: &[u8], variable: &str| {
+        let text = String::from_utf8_lossy(text).into_owned();
+        text.lines().any(|line| {
+            line.contains(variable) && (line.contains("no effect") || line.contains("decides"))
+        })
+    };
+    for text in [&check.stderr, &doctor.stdout] {
+        assert!(!ignored(text, "COSIGN_PUBLIC_KEY_LOCATION"), "{check:?} {doctor:?}");
+        assert!(ignored(text, "COSIGN_EXPERIMENTAL"), "{check:?} {doctor:?}");
+    }
+    // A key in a variable of any name is in use as well.
+    let key = std::fs::read_to_string(world.plugin.path("acme.pub")).unwrap();
+    world.plugin.set("COSIGN_MY_KEY", &key);
+    world.plugin.set("COSIGN_PUBLIC_KEY_LOCATION", "env://COSIGN_MY_KEY");
+    world.plugin.set("LUET_COSIGN_POLICY", "");
+    world.plugin.unset("COSIGN_EXPERIMENTAL");
+    let doctor = world.plugin.run(["doctor"]);
+    assert!(!String::from_utf8_lossy(&doctor.stdout).contains("COSIGN_MY_KEY"), "{doctor:?}");
+}
+
 fn files() -> Vec<u8> {
     layer(&[("usr/bin/tool", b"a tool"), ("etc/tool.conf", b"x = 1"), ("usr/lib/empty", b"")])
 }

@@ -5,7 +5,9 @@ use super::images::{http, severity, signature};
 use super::{Outcome, Streams};
 use crate::class::{Failure, counted, shown};
 use crate::config::Environment;
-use crate::policy::{Applies, Decision, Evidence, PlaceAnswer, PlaceReport, SignatureReport};
+use crate::policy::{
+    Applies, Decision, Evidence, PlaceAnswer, PlaceReport, SignatureReport, may_hide,
+};
 use crate::session::{Options, Session};
 use crate::trust::Requirements;
 use crate::unpack::{self, Checked};
@@ -83,6 +85,7 @@ fn explain(image: &str, result: &Result<Checked, Failure>) -> Vec<String> {
             lines.extend(evidence.places.iter().map(place));
             lines.extend(evidence.signatures.iter().map(report));
         }
+        lines.extend(hidden(checked).map(|why| format!("  note: {why}")));
         if let Decision::Verified(provisional) | Decision::Allowed(provisional) = &checked.decision
         {
             lines.extend(provisional.notices().iter().map(|notice| format!("  {}", notice.text)));
@@ -106,6 +109,19 @@ fn word(result: &Result<Checked, Failure>) -> &'static str {
         }
         Err(_) | Ok(_) => "DENIED",
     }
+}
+
+/// Returns what is to be said of a registry that may hide signatures.
+fn hidden(checked: &Checked) -> Option<String> {
+    let why = may_hide(&checked.matched, checked.evidence.as_ref()?)?;
+    Some(match checked.decision {
+        Decision::Verified(_) => {
+            format!("verified, through a registry that may hide signatures: {why}")
+        }
+        Decision::Allowed(_) | Decision::Refused(_) => {
+            format!("this registry may hide signatures: {why}")
+        }
+    })
 }
 
 fn rule(checked: &Checked) -> String {
@@ -163,6 +179,9 @@ fn document(image: &str, result: &Result<Checked, Failure>) -> Value {
             add("digest", json!(evidence.image.digest.to_string()));
             add("places", evidence_places(evidence));
             add("signatures", evidence_signatures(evidence));
+        }
+        if let Some(why) = hidden(checked) {
+            add("may_hide_signatures", json!(why));
         }
         if let Decision::Verified(provisional) | Decision::Allowed(provisional) = &checked.decision
         {

@@ -13,7 +13,7 @@ use crate::class::{Class, Failure, counted};
 use crate::config::{Environment, VARIABLES};
 use crate::luet::{CommandLine, Configuration, cached};
 use crate::policy::Severity;
-use crate::session::{describe_root, lint, policy_file};
+use crate::session::{describe_root, lint, policy_file, set_in_vain};
 use crate::store::{Folder, Memory};
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt as _;
@@ -241,8 +241,16 @@ fn trusted_root(environment: &Environment) -> Vec<Finding> {
 /// makes inert.
 fn variables(environment: &Environment) -> Result<Vec<Finding>, Failure> {
     let known = |name: &str| VARIABLES.iter().any(|variable| variable.name == name);
+    // A key may lie in a variable of any name.
+    let holds_key = |name: &str| {
+        VARIABLES.iter().filter_map(|variable| environment.raw(variable.name)).any(|value| {
+            value.to_str().and_then(|value| value.strip_prefix("env://")) == Some(name)
+        })
+    };
     let stray = |name: &&str| {
-        (name.starts_with("COSIGN_") || name.starts_with("LUET_COSIGN_")) && !known(name)
+        (name.starts_with("COSIGN_") || name.starts_with("LUET_COSIGN_"))
+            && !known(name)
+            && !holds_key(name)
     };
     let mut findings: Vec<Finding> = environment
         .names()
@@ -251,17 +259,12 @@ fn variables(environment: &Environment) -> Result<Vec<Finding>, Failure> {
             Finding::note(format!("{name} is set and has no effect"), format!("unset {name}"))
         })
         .collect();
-    if policy_file(environment, None)?.is_some() {
-        let inert = |name: &&str| {
-            VARIABLES.iter().any(|variable| variable.verification && variable.name == *name)
-        };
-        findings.extend(environment.names().filter(inert).map(|name| {
-            Finding::note(
-                format!("{name} is set, but a policy file decides what is verified"),
-                format!("unset {name}, or say it in the policy"),
-            )
-        }));
-    }
+    findings.extend(set_in_vain(environment)?.into_iter().map(|name| {
+        Finding::note(
+            format!("{name} is set, but a policy file decides what is verified"),
+            format!("unset {name}, or say it in the policy"),
+        )
+    }));
     Ok(findings)
 }
 

@@ -17,6 +17,10 @@ const REPOSITORIES: &str = "/etc/luet/repos.conf.d";
 const SYSTEM: &str = "/etc/luet/luet.yaml";
 /// luet's database, when the configuration names no other.
 const DATABASE: &str = "/var/cache/luet";
+/// How many repositories with several addresses are taken for mirrored, and how many of their
+/// addresses.
+const MAX_MIRRORED: usize = 100;
+const MAX_URLS: usize = 20;
 /// How many files of one folder are read.
 const MAX_FILES: usize = 1_000;
 
@@ -50,6 +54,9 @@ pub struct Repository {
     pub verify: bool,
     /// What stands under `auth`, where anything does.
     pub auth: Option<Auth>,
+    /// Whether nobody but this user and root can write the file that describes it. Such a file may
+    /// say which repositories serve the same.
+    pub private: bool,
 }
 
 /// The `auth` of a repository: docker's `AuthConfig`.
@@ -109,7 +116,8 @@ impl Configuration {
     #[must_use]
     pub fn read(line: &CommandLine, environment: &Environment) -> Self {
         let file = file(line, environment);
-        let wire: ConfigurationWire = file.as_deref().and_then(read).unwrap_or_default();
+        let (wire, private): (ConfigurationWire, bool) =
+            file.as_deref().and_then(read).unwrap_or_default();
         let root = match line.flag("system-target") {
             Some(root) => PathBuf::from(root),
             None if wire.system.rootfs.as_os_str().is_empty() => PathBuf::from("/"),
@@ -120,7 +128,8 @@ impl Configuration {
         let database = line.flag("system-dbpath").map_or(wire.system.database_path, PathBuf::from);
         let database =
             if database.as_os_str().is_empty() { PathBuf::from(DATABASE) } else { database };
-        let mut repositories = wire.repositories;
+        let mut repositories: Vec<(RepositoryWire, bool)> =
+            wire.repositories.into_iter().map(|wire| (wire, private)).collect();
         for folder in wire.repos_confdir.unwrap_or_else(|| vec![PathBuf::from(REPOSITORIES)]) {
             repositories.extend(descriptions(&below(own_root, &folder)));
         }
@@ -130,10 +139,31 @@ impl Configuration {
             database: below(&root, &database),
             repositories: repositories
                 .into_iter()
-                .filter(|wire| !wire.urls.is_empty())
+                .filter(|(wire, _)| !wire.urls.is_empty())
                 .map(Repository::from)
                 .collect(),
         }
+    }
+
+    /// Returns the repositories that serve the same, as luet takes them: the addresses of each
+    /// repository of the type `docker` that is in use and has several. Only files count that nobody
+    /// else can write: they say for which names a signature is good.
+    #[must_use]
+    pub fn mirrors(&self) -> Vec<Vec<crate::name::Repository>> {
+        let serves = |repository: &&Repository| {
+            repository.kind == "docker" && repository.enabled && repository.private
+        };
+        let names = |repository: &Repository| {
+            let mut names: Vec<crate::name::Repository> = Vec::new();
+            for name in repository.urls.iter().take(MAX_URLS).filter_map(|url| url.parse().ok()) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+            names
+        };
+        let all = self.repositories.iter().filter(serves).map(names);
+        all.filter(|names| names.len() > 1).take(MAX_MIRRORED).collect()
     }
 
     /// Returns whether the file that was read hides the system's.
@@ -144,8 +174,8 @@ impl Configuration {
     }
 }
 
-impl From<RepositoryWire> for Repository {
-    fn from(wire: RepositoryWire) -> Self {
+impl From<(RepositoryWire, bool)> for Repository {
+    fn from((wire, private): (RepositoryWire, bool)) -> Self {
         Self {
             name: wire.name,
             urls: wire.urls,
@@ -154,6 +184,7 @@ impl From<RepositoryWire> for Repository {
             cached: wire.cached,
             verify: wire.verify,
             auth: wire.auth.filter(|auth| *auth != Auth::default()),
+            private,
         }
     }
 }
@@ -174,12 +205,17 @@ fn file(line: &CommandLine, environment: &Environment) -> Option<PathBuf> {
     candidates.into_iter().flatten().find(|path| path.is_file())
 }
 
-fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
-    let bytes = read_file(path, limits::CONFIG_BYTES, Trusted::Anyone, Class::Secret).ok()?;
-    serde_yaml::from_slice(&bytes).ok()
+/// Reads a file as luet does, whoever can write it, and says whether nobody else can.
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<(T, bool)> {
+    let read = |trusted| read_file(path, limits::CONFIG_BYTES, trusted, Class::Secret).ok();
+    let (bytes, private) = match read(Trusted::NotOthers) {
+        Some(bytes) => (bytes, true),
+        None => (read(Trusted::Anyone)?, false),
+    };
+    Some((serde_yaml::from_slice(&bytes).ok()?, private))
 }
 
-fn descriptions(folder: &Path) -> Vec<RepositoryWire> {
+fn descriptions(folder: &Path) -> Vec<(RepositoryWire, bool)> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let yaml = |path: &PathBuf| {
         path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
@@ -195,6 +231,34 @@ fn descriptions(folder: &Path) -> Vec<RepositoryWire> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_addresses_of_one_repository_in_a_file_of_ours_are_mirrors() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("luet.yaml");
+        let text = "repos_confdir: []\nrepositories:
+- {name: a, type: docker, enable: true, urls: [quay.io/a/b, 'lan:5000/a/b', quay.io/a/b]}
+- {name: one, type: docker, enable: true, urls: [quay.io/a/c, QUAY.io/a/c]}
+- {name: off, type: docker, enable: false, urls: [quay.io/a/d, 'lan:5000/a/d']}
+- {name: http, type: http, enable: true, urls: [quay.io/a/e, 'lan:5000/a/e']}
+- {name: odd, type: docker, enable: true, urls: [quay.io/a/f, 'https://lan/a/f']}
+";
+        std::fs::write(&path, text).unwrap();
+        let line = CommandLine::parse_for_tests(&format!("luet\0--config\0{}\0", path.display()));
+        let mirrors = || {
+            let sets = Configuration::read(&line, &Environment::default()).mirrors();
+            let names = |set: Vec<crate::name::Repository>| {
+                set.iter().map(ToString::to_string).collect::<Vec<_>>()
+            };
+            sets.into_iter().map(names).collect::<Vec<_>>()
+        };
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(mirrors(), [["quay.io/a/b", "lan:5000/a/b"]]);
+        // Whoever can write the file would say for which names a signature is good.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert_eq!(mirrors(), [[""; 0]; 0]);
+    }
 
     #[test]
     fn repositories_are_found_where_luet_finds_them() {

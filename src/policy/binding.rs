@@ -98,6 +98,8 @@ pub(super) struct Expected<'a> {
     pub(super) reference: &'a Reference,
     /// The name of the same repository where it is a mirror's.
     pub(super) signed_as: Option<&'a Repository>,
+    /// Other repositories that serve the same.
+    pub(super) mirrors: &'a [Repository],
     /// What the reference stands for: an index, or an image.
     pub(super) image: &'a Digest,
 }
@@ -110,7 +112,9 @@ impl Expected<'_> {
 
     /// A mirror's own name is right as well: a site may sign what it mirrors.
     fn is_repository(&self, found: &Repository) -> bool {
-        found == self.reference.repository() || self.signed_as == Some(found)
+        found == self.reference.repository()
+            || self.signed_as == Some(found)
+            || self.mirrors.contains(found)
     }
 
     /// Whether a signature of `subject` as an image of `index` is for what is asked for: for that
@@ -142,6 +146,21 @@ pub(super) enum Bound {
     ToRepository,
 }
 
+/// In which way a signature was made for something else, for whoever has to be told what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Misfit {
+    /// It is of another image.
+    Image,
+    /// For an image of another index.
+    Index,
+    /// For another repository, which it names.
+    Repository(Repository),
+    /// For this repository, and another tag.
+    Tag,
+    /// It names less than it has to.
+    Unbound,
+}
+
 /// Holds what a signature names against what is expected. `by_a_binder` says that its key is known
 /// to name repository and tag.
 ///
@@ -155,7 +174,7 @@ pub(super) fn check(
     bind_tag: BindTag,
     by_a_binder: bool,
     expected: Expected<'_>,
-) -> Result<Bound, String> {
+) -> Result<Bound, (Misfit, String)> {
     let required = match bind_tag {
         BindTag::Off => return Ok(Bound::Bound),
         BindTag::IfPresent => false,
@@ -166,16 +185,19 @@ pub(super) fn check(
     let wrong_tag = named.tag.is_some_and(|found| tag.is_some_and(|tag| tag != found));
     if wrong_repository || wrong_tag {
         let expected = name(Some(expected.repository()), tag);
-        return Err(format!(
-            "was made for {}, not for {expected}",
-            name(named.repository, named.tag)
-        ));
+        let misfit = match named.repository.filter(|_| wrong_repository) {
+            Some(found) => Misfit::Repository(found.clone()),
+            None => Misfit::Tag,
+        };
+        let made_for = name(named.repository, named.tag);
+        return Err((misfit, format!("was made for {made_for}, not for {expected}")));
     }
     if let Some(index) = named.index.filter(|index| !expected.is_index(index, named.subject)) {
-        return Err(format!(
-            "was made for an image of the index `{index}`, and `{}` is not that index",
-            expected.image
-        ));
+        let image = expected.image;
+        let why = format!(
+            "was made for an image of the index `{index}`, and `{image}` is not that index"
+        );
+        return Err((Misfit::Index, why));
     }
     let lacks_tag = named.tag.is_none() && tag.is_some();
     let missing = match (named.repository.is_none(), lacks_tag) {
@@ -187,9 +209,10 @@ pub(super) fn check(
         (true, true) => "neither repository nor tag",
     };
     if required || by_a_binder {
-        Err(format!(
+        let why = format!(
             "names {missing}; this signer binds its signatures, this one is an older or foreign one"
-        ))
+        );
+        Err((Misfit::Unbound, why))
     } else {
         Ok(Bound::Bound)
     }
@@ -203,7 +226,7 @@ pub(super) fn of(
     signature: &VerifiedSignature,
     effective: &Effective,
     evidence: &Evidence,
-) -> Result<Bound, String> {
+) -> Result<Bound, (Misfit, String)> {
     let claims = signature.claims();
     let named = Named {
         repository: claims.repository.as_ref(),
@@ -214,6 +237,7 @@ pub(super) fn of(
     let expected = Expected {
         reference: &evidence.reference,
         signed_as: effective.signed_as.as_ref(),
+        mirrors: &effective.mirrors,
         image: &evidence.image.digest,
     };
     let by_a_binder = evidence.memory.is_by_a_binder(signature);

@@ -6,7 +6,7 @@ use super::document::{Document, Signer, SignerSource};
 use super::rules::{Rule, Target, TrustNames};
 use super::settings::{BindTag, Mode, PostUnpack};
 use super::ties;
-use super::{binding, callers};
+use super::{binding, callers, mirrors};
 use crate::name::{Scope, TagGlob};
 use std::collections::{HashMap, HashSet};
 
@@ -31,6 +31,7 @@ pub(super) fn check(document: &Document, problems: &mut Problems) {
         check_tags(rule, problems);
     }
     callers::check(document, problems);
+    mirrors::check(document, problems);
     check_defaults(document, problems);
     check_registries(document, problems);
     ties::check(&document.rules, problems);

@@ -2,6 +2,7 @@
 
 use super::diagnostic::{Diagnostic, Position, Problems, TOO_LARGE};
 use super::fields::{self, Fields};
+use super::mirrors::{self, Mirrors};
 use super::rules::{self, Rule};
 use super::settings::{Downgrade, Mode, PostUnpack};
 use super::skip::{self, SkipPattern};
@@ -14,7 +15,7 @@ use crate::trust::{Allowance, Identity};
 use std::time::Duration;
 
 /// The environment variable that may feed a key: the only one.
-pub(super) const KEY_VARIABLE: &str = "COSIGN_PUBLIC_KEY_LOCATION";
+pub const KEY_VARIABLE: &str = "COSIGN_PUBLIC_KEY_LOCATION";
 
 /// Whether a signature by a key must have been logged.
 const LOGGED: &[(&str, bool)] = &[("required", true), ("optional", false)];
@@ -95,6 +96,7 @@ pub struct Document {
     pub(super) defaults: Defaults,
     pub(super) signers: Vec<Signer>,
     pub(super) rules: Vec<Rule>,
+    pub(super) mirrors: Vec<Mirrors>,
     pub(super) registries: Vec<RegistrySettings>,
     pub(super) network: Network,
     pub(super) deadline: Option<Duration>,
@@ -167,6 +169,8 @@ fn read(root: &Node, problems: &mut Problems) -> Option<Document> {
         .unwrap_or_default();
     let rules =
         fields.optional("repositories").map(|node| rules::read(node, problems)).unwrap_or_default();
+    let mirrors =
+        fields.optional("mirrors").map(|node| mirrors::read(node, problems)).unwrap_or_default();
     let registries = fields
         .optional("registries")
         .map(|node| registries::read(node, problems))
@@ -187,6 +191,7 @@ fn read(root: &Node, problems: &mut Problems) -> Option<Document> {
         defaults: defaults?,
         signers,
         rules,
+        mirrors,
         registries,
         network,
         deadline,

@@ -19,6 +19,8 @@ pub(super) const ALLOW_UNSIGNED: &str = "LUET_COSIGN_ALLOW_UNSIGNED";
 pub(super) const SKIP: &str = "COSIGN_SKIP";
 /// The variable behind `post_unpack`.
 pub(super) const POST_UNPACK: &str = "LUET_COSIGN_POST_UNPACK";
+/// What makes `mirrors`.
+pub(super) const MIRRORS: &str = "`urls` in luet's configuration";
 /// The scope that covers everything.
 const EVERYTHING: &str = "*";
 
@@ -90,6 +92,9 @@ pub struct EnvironmentFacts {
     pub allow_unsigned: Vec<String>,
     /// `COSIGN_SKIP`: patterns.
     pub skip: Vec<String>,
+    /// Repositories that serve the same: the `urls` of each of luet's repositories. The only fact
+    /// that is not a variable: luet takes any of them for the others.
+    pub mirrors: Vec<Vec<String>>,
     /// `LUET_COSIGN_HTTP_REGISTRIES`: hosts.
     pub http_registries: Vec<String>,
     /// `LUET_COSIGN_POST_UNPACK`: how what was unpacked is held against what was signed.
@@ -122,6 +127,10 @@ pub fn from_env(facts: &EnvironmentFacts) -> String {
         let _ = writeln!(text, "  {KEYLESS}: {{keyless: {keyless}}}");
     }
     push_rules(&mut text, facts, keyless.is_some());
+    push_list(&mut text, "mirrors", &facts.mirrors, |names| {
+        let names: Vec<String> = names.iter().map(|name| yaml(name)).collect();
+        format!("[{}]", names.join(", "))
+    });
     if facts.offline {
         text.push_str("network: {offline: true}\n");
     }
@@ -131,7 +140,7 @@ pub fn from_env(facts: &EnvironmentFacts) -> String {
     push_list(&mut text, "registries", &facts.http_registries, |host| {
         format!("{{host: {}, http: true}}", yaml(host))
     });
-    push_list(&mut text, "skip_patterns", &facts.skip, yaml);
+    push_list(&mut text, "skip_patterns", &facts.skip, |pattern| yaml(pattern));
     text
 }
 
@@ -194,7 +203,7 @@ fn push_rules(text: &mut String, facts: &EnvironmentFacts, keyless: bool) {
     }
 }
 
-fn push_list(text: &mut String, key: &str, values: &[String], item: impl Fn(&str) -> String) {
+fn push_list<T>(text: &mut String, key: &str, values: &[T], item: impl Fn(&T) -> String) {
     if !values.is_empty() {
         let _ = writeln!(text, "{key}:");
     }

@@ -27,6 +27,9 @@ pub struct Explanation {
     pub image: String,
     /// Every pair of scope and tag pattern that is about the image, the winner first.
     pub candidates: Vec<CandidateLine>,
+    /// Rules whose scope covers the repository, and whose `tags` leave the image out: each in one
+    /// line.
+    pub near_misses: Vec<String>,
     /// What applies, in one line.
     pub applies: String,
     /// What holds, and where each setting comes from.
@@ -80,9 +83,10 @@ pub fn explain(policy: &Policy, reference: &Reference, now: Timestamp) -> Explan
         policy: policy.origin().name().into_owned(),
         image: reference.to_string(),
         candidates: candidates.iter().map(|candidate| line(policy, candidate)).collect(),
+        near_misses: matched.near_misses().iter().map(|near| near.text(reference)).collect(),
         applies: applies(&matched),
         settings: match (matched.applies(), winner) {
-            (Applies::Rule(effective), Some(rule)) => settings(policy, rule, effective),
+            (Applies::Rule(effective), Some(rule)) => settings(policy, rule, effective, reference),
             _ => Vec::new(),
         },
         outcomes: outcomes(&matched),
@@ -132,7 +136,12 @@ fn line(policy: &Policy, candidate: &Candidate<'_>) -> CandidateLine {
     }
 }
 
-fn settings(policy: &Policy, rule: &Rule, effective: &Effective) -> Vec<Setting> {
+fn settings(
+    policy: &Policy,
+    rule: &Rule,
+    effective: &Effective,
+    reference: &Reference,
+) -> Vec<Setting> {
     let at = |found: Position| match &policy.origin {
         Origin::File { path } => format!("{path} line {}", found.line),
         Origin::Environment { .. } => policy.place_of(rule),
@@ -164,6 +173,19 @@ fn settings(policy: &Policy, rule: &Rule, effective: &Effective) -> Vec<Setting>
     ];
     if let (Some((prefix, found)), Some(name)) = (&rule.mirror_of, &effective.signed_as) {
         settings.push(setting("mirror_of", format!("{prefix}: signed as `{name}`"), at(*found)));
+    }
+    if !effective.mirrors.is_empty() {
+        let names: Vec<String> =
+            effective.mirrors.iter().map(|mirror| format!("`{mirror}`")).collect();
+        let from = super::mirrors::place(&policy.document.mirrors, reference.repository());
+        settings.push(setting(
+            "mirrors",
+            names.join(", "),
+            match &policy.origin {
+                Origin::Environment { .. } => environment::MIRRORS.to_owned(),
+                Origin::File { .. } | Origin::Option { .. } => or_built_in(from),
+            },
+        ));
     }
     settings.push(setting(
         "bind_tag",
@@ -262,7 +284,12 @@ fn outcomes_of_good(effective: &Effective, reference: &Reference) -> Vec<Outcome
         format!("good signatures by {needed} trusted keys")
     };
     let image = reference.digest().copied().unwrap_or_else(|| Digest::of(b""));
-    let expected = Expected { reference, signed_as: effective.signed_as.as_ref(), image: &image };
+    let expected = Expected {
+        reference,
+        signed_as: effective.signed_as.as_ref(),
+        mirrors: &effective.mirrors,
+        image: &image,
+    };
     let row = |evidence: &str, named, by_a_binder| {
         let bound = binding::check(named, effective.bind_tag, by_a_binder, expected);
         let refused = || format!("refused: {} (exit {})", Class::Binding, Class::Binding.exit());
@@ -372,6 +399,10 @@ impl Explanation {
                 rank.join(", ")
             ));
         }
+        if !self.near_misses.is_empty() {
+            lines.push("not about this tag:".to_owned());
+        }
+        lines.extend(self.near_misses.iter().map(|near| format!("  {near}")));
         if !self.settings.is_empty() {
             lines.push("settings:".to_owned());
         }
@@ -399,6 +430,7 @@ impl Explanation {
             "policy": self.policy,
             "applies": self.applies,
             "candidates": self.candidates.iter().map(candidate).collect::<Vec<_>>(),
+            "near_misses": self.near_misses,
             "settings": self.settings.iter().map(setting).collect::<Vec<_>>(),
             "outcomes": self.outcomes.iter().map(outcome).collect::<Vec<_>>(),
         })

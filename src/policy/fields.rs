@@ -49,6 +49,7 @@ pub const KEYS: &[&str] = &[
     "repositories.mirror_of",
     "repositories.bind_tag",
     "repositories.rollback",
+    "mirrors",
     "registries",
     "registries.host",
     "registries.http",

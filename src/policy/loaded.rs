@@ -140,6 +140,7 @@ impl Policy {
                 at,
             }],
             rules: vec![rule],
+            mirrors: Vec::new(),
             registries: Vec::new(),
             network: Network::default(),
             deadline: None,

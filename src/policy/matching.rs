@@ -53,6 +53,8 @@ pub struct Effective {
     pub signatures_from: Vec<Repository>,
     /// The name under which this repository is signed, where it is a mirror.
     pub signed_as: Option<Repository>,
+    /// Other repositories that serve the same: `mirrors`.
+    pub mirrors: Vec<Repository>,
     /// Whether signatures must be for this repository and tag.
     pub bind_tag: BindTag,
     /// What happens where the repository's revision goes back.
@@ -90,6 +92,41 @@ pub struct Matched {
     pub(super) reference: Reference,
     pub(super) applies: Applies,
     pub(super) asked: Asked,
+    pub(super) near: Vec<NearMiss>,
+}
+
+/// A rule whose scope covers the repository, and whose `tags` leave this image out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NearMiss {
+    /// The name of the rule.
+    pub rule: String,
+    /// Where it stands.
+    pub place: String,
+    /// The scope that covers the repository.
+    pub scope: String,
+    /// Its tag patterns.
+    pub tags: Vec<String>,
+    /// Whether it lets images pass that nobody vouches for.
+    pub lax: bool,
+}
+
+impl NearMiss {
+    /// Returns how the rule is called in messages, and why it is not about the image.
+    #[must_use]
+    pub fn text(&self, reference: &Reference) -> String {
+        let tags: Vec<String> = self.tags.iter().map(|tag| format!("`{tag}`")).collect();
+        let tags = tags.join(", ");
+        match reference.tag().filter(|_| reference.digest().is_none()) {
+            Some(tag) => format!(
+                "rule `{}` [{}] covers the repository (`{}`), but its `tags` ({tags}) do not match `{tag}`",
+                self.rule, self.place, self.scope
+            ),
+            None => format!(
+                "rule `{}` [{}] covers the repository (`{}`), but it is about `tags` ({tags}) and the image is named by its digest",
+                self.rule, self.place, self.scope
+            ),
+        }
+    }
 }
 
 /// Who asked for what, for the words of a refusal.
@@ -137,12 +174,27 @@ impl Matched {
         }
     }
 
-    /// Returns every name of the repository: that one, and its own where that is another.
+    /// Returns every name of the repository: that one, its own where that is another, and those of
+    /// its mirrors.
     #[must_use]
     pub fn names(&self) -> Vec<&Repository> {
-        let mut names = vec![self.signed_as(), self.reference.repository()];
-        names.dedup();
+        let mirrors = match &self.applies {
+            Applies::Rule(effective) => effective.mirrors.as_slice(),
+            _ => &[],
+        };
+        let mut names = vec![self.signed_as()];
+        for name in std::iter::once(self.reference.repository()).chain(mirrors) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         names
+    }
+
+    /// Returns the rules whose scope covers the repository, and whose `tags` leave this image out.
+    #[must_use]
+    pub fn near_misses(&self) -> &[NearMiss] {
+        &self.near
     }
 
     /// Returns the repositories in which signatures are to be looked for: every one of them, in
@@ -258,7 +310,40 @@ impl Policy {
             super::Origin::Environment { experimental: true } => Asked::Keyless,
             super::Origin::Environment { experimental: false } => Asked::Nothing,
         };
-        Matched { reference: reference.clone(), applies, asked }
+        let near = self.near_misses(reference);
+        Matched { reference: reference.clone(), applies, asked, near }
+    }
+
+    /// Returns the rules that would be about `reference`, were it not for its tag.
+    fn near_misses(&self, reference: &Reference) -> Vec<NearMiss> {
+        let tag = reference.tag().filter(|_| reference.digest().is_none());
+        let misses = |rule: &&Rule| {
+            !rule.tags.is_empty()
+                && !rule.tags.iter().any(|glob| tag.is_some_and(|tag| glob.matches(tag)))
+        };
+        let covering = |rule: &Rule| {
+            rule.targets.iter().find_map(|(target, _)| match target {
+                Target::Scope(scope) if scope.covers(reference.repository()) => {
+                    Some(scope.to_string())
+                }
+                Target::Scope(_) | Target::LocalFiles => None,
+            })
+        };
+        let default = self.document.defaults.unsigned;
+        self.document
+            .rules
+            .iter()
+            .filter(misses)
+            .filter_map(|rule| {
+                Some(NearMiss {
+                    rule: rule.name.clone(),
+                    place: self.place_of(rule),
+                    scope: covering(rule)?,
+                    tags: rule.tags.iter().map(ToString::to_string).collect(),
+                    lax: rule.is_lax(default),
+                })
+            })
+            .collect()
     }
 
     /// Returns the pairs that are about `reference`, the most specific first.
@@ -310,6 +395,7 @@ impl Policy {
                 .mirror_of
                 .as_ref()
                 .and_then(|(prefix, _)| prefix.name_of(reference.repository(), candidate.scope)),
+            mirrors: super::mirrors::of(&self.document.mirrors, reference.repository()),
             bind_tag: rule.binding(),
             rollback: rule.rollback.map(|(rollback, _)| rollback).unwrap_or_default(),
             reason: rule.reason.clone(),

@@ -17,9 +17,11 @@ mod environment;
 mod evidence;
 mod explain;
 mod fields;
+mod hiding;
 mod identities;
 mod loaded;
 mod matching;
+mod mirrors;
 mod prospect;
 mod reasons;
 mod refusal;
@@ -38,16 +40,17 @@ pub use decide::{
     decide_without_looking,
 };
 pub use diagnostic::{Diagnostic, Position, Severity, failure, lint_json, lint_text};
-pub use document::{Document, Network, RegistrySettings, Signer, SignerSource};
+pub use document::{Document, KEY_VARIABLE, Network, RegistrySettings, Signer, SignerSource};
 pub use environment::{EnvironmentFacts, Wanted, from_env};
 pub use evidence::{
     Evidence, Memory, Pin, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport,
 };
 pub use explain::{CandidateLine, Explanation, Outcome, Setting, explain};
 pub use fields::KEYS;
+pub use hiding::may_hide;
 pub use identities::OPEN_EXPRESSION;
 pub use loaded::{Origin, Policy};
-pub use matching::{Applies, Effective, Matched, Trust};
+pub use matching::{Applies, Effective, Matched, NearMiss, Trust};
 pub use revision::judge_revision;
 pub use rules::{Rule, Target, TrustNames};
 pub use settings::{BindTag, Downgrade, Mode, PostUnpack, Rollback};

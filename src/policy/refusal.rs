@@ -4,6 +4,7 @@
 //! A refusal names the image, what was found and how many places answered, the rule and what it
 //! wants; below it the digest, one line per signature and per place; last one thing to do.
 
+use super::binding::Misfit;
 use super::decide::{Notice, notice};
 use super::document::KEY_VARIABLE;
 use super::evidence::{Evidence, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport};
@@ -11,7 +12,7 @@ use super::matching::{Asked, Effective, Matched, Trust};
 use super::revision::{forget, forget_all};
 use super::rules::{LOCAL_FILES, Rule};
 use super::settings::{Downgrade, Mode};
-use super::signers::{self, Found, Weighed};
+use super::signers::{self, Found, Weighed, Weight};
 use super::{Origin, Policy};
 use crate::class::{Class, Failure, counted};
 use crate::name::{Digest, Reference, Repository};
@@ -65,13 +66,15 @@ pub(super) fn refused(
     let message =
         format!("{}: {found}; {} {}", image_of(evidence), effective.title(), wants(effective));
     let missing = shortfall.filter(|_| class != Class::Identity);
-    let failure = Failure::new(class, message).hint(hint(class, matched, effective, weighed));
+    let hint = hint(class, matched, effective, weighed, evidence);
+    let failure = Failure::new(class, message).hint(hint);
     let before = evidence
         .memory
         .against(Downgrade::Repo)
         .filter(|_| worst.is_none())
         .map(|seen| format!("before: {}", verified(seen)));
-    with_lines(failure, missing.into_iter().chain(before), weighed, evidence)
+    let near = matched.near_misses().iter().map(|near| near.text(&matched.reference));
+    with_lines(failure, missing.into_iter().chain(before).chain(near), weighed, evidence)
 }
 
 /// The refusal of an image that would pass unsigned, had it not been verified before.
@@ -177,11 +180,16 @@ fn wants(effective: &Effective) -> String {
     }
 }
 
-fn hint(class: Class, matched: &Matched, effective: &Effective, weighed: &Weighed<'_>) -> String {
+fn hint(
+    class: Class,
+    matched: &Matched,
+    effective: &Effective,
+    weighed: &Weighed<'_>,
+    evidence: &Evidence,
+) -> String {
     let image = matched.reference();
     let check = format!("see what there is with `luet-cosign check {image}`");
     let rule = effective.title();
-    let held = weighed.found().any(|(_, found)| found.is_ok());
     // Who signed without a key can be told, and so can what to write to trust them.
     let strangers = weighed.found().filter_map(|(_, found)| match found {
         Ok((_, weight)) => weight.refusal(),
@@ -191,19 +199,9 @@ fn hint(class: Class, matched: &Matched, effective: &Effective, weighed: &Weighe
         .filter(|failure| failure.class() == Class::Identity)
         .filter_map(|failure| failure.own_hint());
     match (class, matched.asked) {
-        (Class::Unsigned, Asked::ByOption) => format!("{check}; have it signed by that key"),
-        (Class::Unsigned, Asked::Key | Asked::Keyless | Asked::Nothing) => {
-            format!(
-                "{check}; to let it pass unsigned, set LUET_COSIGN_ALLOW_UNSIGNED={}",
-                image.repository()
-            )
+        (Class::Unsigned, _) => {
+            format!("{check}; {}", unsigned_hint(matched, effective, evidence))
         }
-        (Class::Unsigned, Asked::ByFile) if effective.ended.is_some() => {
-            format!("{check}; have it signed, or set another `until` in {rule}")
-        }
-        (Class::Unsigned, Asked::ByFile) => format!(
-            "{check}; to let it pass unsigned, add `unsigned: allow` and a `reason` to {rule}"
-        ),
         (Class::Identity, _) if let Some(own) = theirs.next() => own,
         (Class::Identity, Asked::ByFile) => {
             format!("{check}; trust that signer in {rule} only if this image is theirs to sign")
@@ -211,15 +209,8 @@ fn hint(class: Class, matched: &Matched, effective: &Effective, weighed: &Weighe
         (Class::Identity, _) => {
             format!("{check}; trust that signer's key only if this image is theirs to sign")
         }
-        (Class::Binding, Asked::ByFile) if held => {
-            format!(
-                "{check}; where the repository is a mirror, say so with `mirror_of` in {rule}; else do not install this"
-            )
-        }
-        (Class::Binding, _) if held => {
-            format!(
-                "{check}; where the repository is a mirror, write a policy file with `mirror_of`; else do not install this"
-            )
+        (Class::Binding, _) if let Some(misfit) = misfit(weighed) => {
+            format!("{check}; {}", binding_hint(misfit, matched, effective))
         }
         (class, _) => {
             // A signature that could not be judged may know better than its class what is in the
@@ -228,6 +219,94 @@ fn hint(class: Class, matched: &Matched, effective: &Effective, weighed: &Weighe
             let own =
                 failures.filter(|failure| failure.class() == class).find_map(Failure::own_hint);
             format!("{check}; {}", own.as_deref().unwrap_or(class.hint()))
+        }
+    }
+}
+
+/// Returns in which way the first signature that holds was made for something else.
+fn misfit<'w>(weighed: &'w Weighed<'_>) -> Option<&'w Misfit> {
+    weighed.found().find_map(|(_, found)| match found {
+        Ok((_, Weight::Elsewhere(misfit, _))) => Some(misfit),
+        _ => None,
+    })
+}
+
+/// What to do where there is no signature. Nothing is loosened that memory speaks against, that may
+/// only be hidden, or that a rule was written for.
+fn unsigned_hint(matched: &Matched, effective: &Effective, evidence: &Evidence) -> String {
+    let image = matched.reference();
+    let rule = effective.title();
+    if let Some(seen) = evidence.memory.against(Downgrade::Repo) {
+        let what = match &evidence.memory.tag_verified {
+            Some(_) => "it",
+            None => "another image of this repository",
+        };
+        return format!(
+            "{what} {}: do not let it pass, but ask whoever publishes it where its signature is",
+            verified(seen)
+        );
+    }
+    if let Some(place) = effective.signatures_from.first() {
+        let from = match matched.asked {
+            Asked::ByFile => format!("`signatures_from` in {rule}"),
+            Asked::ByOption | Asked::Key | Asked::Keyless | Asked::Nothing => {
+                "COSIGN_REPOSITORY".to_owned()
+            }
+        };
+        return format!(
+            "signatures were looked for in `{place}`, as {from} says: is it mistyped? else have it signed"
+        );
+    }
+    if let Some(why) = super::may_hide(matched, evidence) {
+        return format!(
+            "{why}; look at the image where it comes from, and name that place in `signatures_from` of a policy; \
+             where it is published here, have it signed"
+        );
+    }
+    match (matched.asked, &effective.authorities) {
+        (Asked::ByOption, _) => "have it signed by that key".to_owned(),
+        (Asked::Key | Asked::Keyless | Asked::Nothing, _) => format!(
+            "have it signed; where nobody signs this repository, LUET_COSIGN_ALLOW_UNSIGNED={} lets it pass",
+            image.repository()
+        ),
+        (Asked::ByFile, _) if effective.ended.is_some() => {
+            format!("have it signed, or set another `until` in {rule}")
+        }
+        (Asked::ByFile, Trust::Signers { authorities, .. }) => {
+            format!("have it signed by {}", signers::names(authorities, "or"))
+        }
+        (Asked::ByFile, Trust::Nobody | Trust::Skip) => format!(
+            "name its signer under `trust` in {rule}; where nobody signs it, add `unsigned: allow`, a `reason` and the `tags` that this is about"
+        ),
+    }
+}
+
+/// What to do where a good signature was made for something else.
+fn binding_hint(misfit: &Misfit, matched: &Matched, effective: &Effective) -> String {
+    let image = matched.reference();
+    let (own, rule) = (image.repository(), effective.title());
+    let again = format!("luet-cosign sign --key cosign.key {image}");
+    match (misfit, matched.asked) {
+        (Misfit::Tag, _) => format!(
+            "where this tag is meant to be this image, its signer signs it under this tag too: `{again}`; else do not install it"
+        ),
+        (Misfit::Unbound, _) => {
+            format!("have its signer sign it under this name: `{again}`; else do not install it")
+        }
+        (Misfit::Repository(origin), Asked::ByFile) => format!(
+            "where the repository is a mirror of `{origin}`, add `mirrors: [[\"{origin}\", \"{own}\"]]` to the policy, or `mirror_of` in {rule}; else do not install this"
+        ),
+        (Misfit::Repository(origin), Asked::ByOption) => {
+            let tag = image.tag().map_or_else(String::new, |tag| format!(":{tag}"));
+            format!(
+                "where the repository is a mirror of `{origin}`, ask for `{origin}{tag}`; else do not use it"
+            )
+        }
+        (Misfit::Repository(origin), Asked::Key | Asked::Keyless | Asked::Nothing) => format!(
+            "where the repository is a mirror of `{origin}`, name both under `urls` of one repository of luet, or write a policy file (`luet-cosign policy from-env`) with `mirrors: [[\"{origin}\", \"{own}\"]]` or `mirror_of`; else do not install this"
+        ),
+        (Misfit::Image | Misfit::Index, _) => {
+            "it is of another image: ask whoever publishes it; do not install this".to_owned()
         }
     }
 }
@@ -300,10 +379,30 @@ pub(super) fn unmatched(matched: &Matched, place: &str) -> Failure {
             Class::Policy,
             format!("`{reference}`: missing cosign env vars {KEY_VARIABLE}, and no policy file, so nobody is trusted"),
         )
-        .hint(format!("set {KEY_VARIABLE}, or write /etc/luet/luet-cosign/policy.yaml; unsigned: LUET_COSIGN_ALLOW_UNSIGNED={repository}")),
+        .hint(format!("set {KEY_VARIABLE}, or write /etc/luet/luet-cosign/policy.yaml; the README says what can be done about repositories that nobody signs")),
         Asked::ByFile | Asked::ByOption | Asked::Key | Asked::Keyless => {
-            Failure::new(Class::Policy, format!("`{reference}`: no rule is about it, and `unmatched` is `deny` [{place}]"))
-                .hint(format!("add a rule with `scope: {repository}`; see `luet-cosign policy explain {reference}`"))
+            let failure = Failure::new(
+                Class::Policy,
+                format!("`{reference}`: no rule is about it, and `unmatched` is `deny` [{place}]"),
+            );
+            let hint = match matched.near.first() {
+                Some(near) if near.lax => format!(
+                    "it is none of those that rule `{}` lets pass: have it signed, and name its signer under `trust` of a rule",
+                    near.rule
+                ),
+                Some(near) => format!(
+                    "where rule `{}` is meant to be about it, add `{}` to its `tags`",
+                    near.rule,
+                    reference.tag().map_or_else(|| "*".to_owned(), ToString::to_string)
+                ),
+                None => format!("add a rule about `{repository}` that names its signer under `trust`"),
+            };
+            matched
+                .near
+                .iter()
+                .take(MAX_LINES)
+                .fold(failure, |failure, near| failure.detail(near.text(reference)))
+                .hint(format!("{hint}; see `luet-cosign policy explain {reference}`"))
         }
     }
 }

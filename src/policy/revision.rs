@@ -57,5 +57,6 @@ fn names<'a>(
     reference: &'a Reference,
 ) -> impl Iterator<Item = &'a Repository> {
     let own = reference.repository();
-    effective.signed_as.iter().filter(move |name| *name != own).chain([own])
+    let others = effective.signed_as.iter().chain(&effective.mirrors);
+    others.filter(move |name| *name != own).chain([own])
 }

@@ -7,7 +7,7 @@
 //! this name. Enough parties must vouch for one and the same manifest: who signed an index vouches
 //! for each image in it, who signed an image in it for that one alone.
 
-use super::binding::{self, Bound};
+use super::binding::{self, Bound, Misfit};
 use super::counting::{self, Vote};
 use super::evidence::{Evidence, SignatureReport};
 use super::matching::{Effective, Trust};
@@ -24,7 +24,7 @@ pub(super) enum Weight {
     Counts(Counts),
     /// It is of another image, or was made for another name: why, as what stands behind "the
     /// signature".
-    Elsewhere(String),
+    Elsewhere(Misfit, String),
     /// Whoever signed this repository first is trusted, and this is not by that one.
     NotFirst(Failure),
     /// It is by somebody whom the rule does not trust.
@@ -48,7 +48,7 @@ impl Weight {
     pub(super) fn refusal(&self) -> Option<Failure> {
         match self {
             Self::Counts(_) => None,
-            Self::Elsewhere(why) => Some(Failure::new(Class::Binding, why)),
+            Self::Elsewhere(_, why) => Some(Failure::new(Class::Binding, why)),
             Self::NotFirst(failure) => Some(failure.clone()),
             Self::Stranger => {
                 let why = "is by somebody whom the rule does not trust";
@@ -280,7 +280,8 @@ impl<'a> Scales<'a> {
 
     fn weigh(&self, signature: &VerifiedSignature) -> Weight {
         if self.evidence.subjects().all(|subject| subject != *signature.image()) {
-            return Weight::Elsewhere(format!("is of `{}`, another image", signature.image()));
+            let why = format!("is of `{}`, another image", signature.image());
+            return Weight::Elsewhere(Misfit::Image, why);
         }
         let (fits, by_the_first) = match Fits::of(signature, self.authorities) {
             Fits::Nobody => return Weight::Stranger,
@@ -292,7 +293,7 @@ impl<'a> Scales<'a> {
         };
         match binding::of(signature, self.effective, self.evidence) {
             Ok(bound) => Weight::Counts(Counts { fits, by_the_first, bound }),
-            Err(why) => Weight::Elsewhere(why),
+            Err((misfit, why)) => Weight::Elsewhere(misfit, why),
         }
     }
 

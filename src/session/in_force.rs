@@ -8,6 +8,7 @@ use super::machine::Machine;
 use super::{client, process, variables};
 use crate::class::Failure;
 use crate::config::Environment;
+use crate::luet;
 use crate::policy::{self, Diagnostic, Origin, Policy};
 use crate::registry::Client;
 use jiff::Timestamp;
@@ -71,7 +72,11 @@ impl Session {
         let connections = Connections::of(environment, options, &found)?;
         let keep_in = options.keep_keys.then(|| connections.locations());
         let keys = read_keys(&found, environment, connections.client(), keep_in).await;
-        let inert = if found.is_file() { variables::inert(environment) } else { Vec::new() };
+        let inert = if found.is_file() {
+            variables::inert(environment, &found.document)
+        } else {
+            Vec::new()
+        };
         let origin = found.origin.clone();
         let (policy, warnings) = Policy::new(found.document, found.origin, keys, connections.now())
             .map_err(|problems| policy::failure(&problems, &origin))?;
@@ -112,7 +117,13 @@ pub fn lint(
     }
     let client = Client::new(config);
     let keys = process::run(async || Ok(read_keys(&found, environment, &client, None).await))?;
-    match Policy::new(found.document, origin.clone(), keys, Timestamp::now()) {
-        Ok((_, problems)) | Err(problems) => Ok((problems, origin)),
+    let now = Timestamp::now();
+    match Policy::new(found.document, origin.clone(), keys, now) {
+        Ok((policy, mut problems)) => {
+            let configuration = luet::Configuration::read(machine.host(), environment);
+            problems.extend(policy.missing_mirrors(&configuration.mirrors(), now));
+            Ok((problems, origin))
+        }
+        Err(problems) => Ok((problems, origin)),
     }
 }

@@ -16,16 +16,20 @@ pub struct Machine {
     now: Timestamp,
 }
 
+/// Returns the command line of whoever called: luet's, in an event.
+pub(super) fn caller() -> CommandLine {
+    rustix::process::getppid()
+        .map(|host| CommandLine::of(host.as_raw_nonzero().get().unsigned_abs()))
+        .unwrap_or_default()
+}
+
 impl Machine {
     /// Looks at the machine, once.
     ///
     /// # Errors
     /// `usage`: a variable that says where files lie makes no sense.
     pub fn open(environment: &Environment) -> Result<Self, Failure> {
-        let host = rustix::process::getppid()
-            .map(|host| CommandLine::of(host.as_raw_nonzero().get().unsigned_abs()))
-            .unwrap_or_default();
-        Ok(Self { host, ..Self::without_host(environment)? })
+        Ok(Self { host: caller(), ..Self::without_host(environment)? })
     }
 
     /// The same where another host than luet called.

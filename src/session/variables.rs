@@ -1,10 +1,14 @@
 //! What the variables say where they are the policy: read here, judged by `policy`.
 
+use super::document::{Found, policy_file};
+use super::machine::caller;
 use crate::class::{Class, Failure};
 use crate::config::{Environment, VARIABLES};
-use crate::policy::{EnvironmentFacts, Wanted};
+use crate::luet;
+use crate::policy::{Document, EnvironmentFacts, KEY_VARIABLE, Signer, SignerSource, Wanted};
 
-/// Returns the facts that the environment's policy is made of.
+/// Returns the facts that the environment's policy is made of: variables, and which repositories
+/// luet takes for one.
 ///
 /// # Errors
 /// `usage`: a variable makes no sense.
@@ -20,6 +24,11 @@ pub fn facts(environment: &Environment) -> Result<EnvironmentFacts, Failure> {
         repository: text("COSIGN_REPOSITORY")?,
         allow_unsigned: environment.words("LUET_COSIGN_ALLOW_UNSIGNED")?,
         skip: environment.words("COSIGN_SKIP")?,
+        mirrors: luet::Configuration::read(&caller(), environment)
+            .mirrors()
+            .iter()
+            .map(|names| names.iter().map(ToString::to_string).collect())
+            .collect(),
         post_unpack: text("LUET_COSIGN_POST_UNPACK")?,
         ..network_facts(environment)?
     })
@@ -78,12 +87,28 @@ fn wanted(
 }
 
 /// Returns the variables that are set but that a policy file makes inert; `COSIGN_REPOSITORY` goes
-/// on working for signing.
-pub(super) fn inert(environment: &Environment) -> Vec<&'static str> {
+/// on working for signing. One that a signer of the policy reads is in use.
+pub(super) fn inert(environment: &Environment, document: &Document) -> Vec<&'static str> {
     let set: Vec<&str> = environment.names().collect();
+    let read = |signer: &Signer| signer.source == SignerSource::Environment;
+    let in_use = |name: &str| name == KEY_VARIABLE && document.signers().iter().any(read);
     VARIABLES
         .iter()
         .filter(|variable| variable.verification && set.contains(&variable.name))
         .map(|variable| variable.name)
+        .filter(|name| !in_use(name))
         .collect()
+}
+
+/// Returns the variables that are set in vain, for a policy file decides; none where there is no
+/// such file, or it cannot be read.
+///
+/// # Errors
+/// `usage`: a variable makes no sense.
+pub fn set_in_vain(environment: &Environment) -> Result<Vec<&'static str>, Failure> {
+    if policy_file(environment, None)?.is_none() {
+        return Ok(Vec::new());
+    }
+    let found = Found::read(environment, None);
+    Ok(found.map(|found| inert(environment, &found.document)).unwrap_or_default())
 }

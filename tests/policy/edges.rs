@@ -362,7 +362,8 @@ fn the_hint_is_one_that_helps() {
         unsigned("trust: [acme], unsigned: warn, until: 2026-11-19")
             .contains("set another `until`")
     );
-    assert!(unsigned("trust: [acme]").contains("add `unsigned: allow`"));
+    assert!(unsigned("unsigned: deny").contains("add `unsigned: allow`"));
+    assert!(unsigned("trust: [acme]").contains("have it signed by `acme`"));
     // `mirror_of` helps where a good signature is for another name, and not where there is none.
     let elsewhere =
         Claims { repository: Some("quay.io/other/x".parse().unwrap()), ..Claims::default() };

@@ -414,6 +414,14 @@ const CASES: &[Case] = &[
         "true",
     ),
     Case(
+        "mirrors",
+        "",
+        "mirrors: [[quay.io/a/b, ghcr.io/vendor/b]]\n",
+        made_for_another_name,
+        "binding",
+        "verified",
+    ),
+    Case(
         "registries",
         "",
         "registries: [{host: a.example, http: true}]\n",
@@ -569,6 +577,7 @@ fn the_page_for_users_has_every_key_and_every_problem() {
         include_str!("../../src/policy/fields.rs"),
         include_str!("../../src/policy/identities.rs"),
         include_str!("../../src/policy/loaded.rs"),
+        include_str!("../../src/policy/mirrors.rs"),
         include_str!("../../src/policy/registries.rs"),
         include_str!("../../src/policy/rules.rs"),
         include_str!("../../src/policy/skip.rs"),

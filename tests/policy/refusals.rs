@@ -35,7 +35,7 @@ fn unsigned() {
   .sig tag in `quay.io/acme/packages`: not there (404 MANIFEST_UNKNOWN)
   referrers API in `quay.io/acme/packages`: not there (404 MANIFEST_UNKNOWN)
   fallback tag in `quay.io/acme/packages`: not there (404 MANIFEST_UNKNOWN)
-hint: see what there is with `luet-cosign check quay.io/acme/packages:yip-1.0`; to let it pass unsigned, add `unsigned: allow` and a `reason` to rule `r` [policy.yaml line 7]"
+hint: see what there is with `luet-cosign check quay.io/acme/packages:yip-1.0`; have it signed by `acme`"
     );
 }
 
