@@ -18,6 +18,8 @@
 mod answers;
 #[path = "registry/auth.rs"]
 mod auth;
+#[path = "registry/causes.rs"]
+mod causes;
 #[path = "registry/credentials.rs"]
 mod credentials;
 #[path = "registry/faults.rs"]

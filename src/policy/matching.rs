@@ -69,7 +69,7 @@ pub struct Effective {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applies {
     /// A rule.
-    Rule(Effective),
+    Rule(Box<Effective>),
     /// A pattern of `skip_patterns`, with where it stands.
     Skipped {
         /// The pattern.
@@ -169,8 +169,10 @@ impl Matched {
     #[must_use]
     pub fn signed_as(&self) -> &Repository {
         match &self.applies {
-            Applies::Rule(Effective { signed_as: Some(signed_as), .. }) => signed_as,
-            _ => self.reference.repository(),
+            Applies::Rule(effective) => {
+                effective.signed_as.as_ref().unwrap_or_else(|| self.reference.repository())
+            }
+            Applies::Skipped { .. } | Applies::Unmatched { .. } => self.reference.repository(),
         }
     }
 
@@ -213,10 +215,8 @@ impl Matched {
     #[must_use]
     pub fn authorities(&self) -> &[Authority] {
         match &self.applies {
-            Applies::Rule(Effective {
-                authorities: Trust::Signers { authorities, .. }, ..
-            }) => authorities,
-            _ => &[],
+            Applies::Rule(effective) => effective.authorities(),
+            Applies::Skipped { .. } | Applies::Unmatched { .. } => &[],
         }
     }
 
@@ -246,6 +246,14 @@ impl Matched {
 }
 
 impl Effective {
+    /// Returns whose signatures count; empty where nobody's do.
+    fn authorities(&self) -> &[Authority] {
+        match &self.authorities {
+            Trust::Signers { authorities, .. } => authorities,
+            Trust::Nobody | Trust::Skip => &[],
+        }
+    }
+
     /// Whether all that the rule could say is over: it named no signer, and its day has come.
     pub(super) fn is_over(&self) -> bool {
         self.ended.is_some() && !matches!(self.authorities, Trust::Signers { .. })
@@ -288,7 +296,7 @@ impl Policy {
             };
             Applies::Skipped { pattern: pattern.text.clone(), place }
         } else if let Some(best) = self.candidates(reference).first() {
-            Applies::Rule(self.effective(best, reference, now))
+            Applies::Rule(Box::new(self.effective(best, reference, now)))
         } else {
             let place = match &self.origin {
                 super::Origin::Environment { .. } => "environment".to_owned(),

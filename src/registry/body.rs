@@ -86,7 +86,7 @@ pub(super) async fn chunk(
     let limit = deadline.min(Instant::now() + idle);
     match tokio::time::timeout_at(limit.into(), response.chunk()).await {
         Ok(Ok(chunk)) => Ok(chunk),
-        Ok(Err(error)) => Err(Trouble::from_http(&shown(response.url()), error)),
+        Ok(Err(error)) => Err(Trouble::from_http(&shown(response.url()), error, false)),
         Err(_) if limit < deadline => Err(Trouble::silent(&shown(response.url()), idle)),
         Err(_) => Err(Trouble::late(&shown(response.url()))),
     }

@@ -100,7 +100,7 @@ impl Default for Times {
 }
 
 /// Proxies. As in Go's clients (which the host uses), loopback is never reached through one.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Proxies {
     /// The proxy for `http` URLs.
     pub http: Option<String>,
@@ -109,6 +109,22 @@ pub struct Proxies {
     /// Comma-separated hosts, `.suffixes`, addresses, networks (`10.0.0.0/8`) or `*` that are
     /// reached directly.
     pub no_proxy: Option<String>,
+    /// The variable that names the proxy for `http` URLs.
+    pub http_variable: &'static str,
+    /// The variable that names the proxy for `https` URLs.
+    pub https_variable: &'static str,
+}
+
+impl Default for Proxies {
+    fn default() -> Self {
+        Self {
+            http: None,
+            https: None,
+            no_proxy: None,
+            http_variable: "HTTP_PROXY",
+            https_variable: "HTTPS_PROXY",
+        }
+    }
 }
 
 impl std::fmt::Debug for Proxies {

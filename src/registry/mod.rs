@@ -10,7 +10,9 @@
 mod ahead;
 mod answer;
 mod auth;
+mod authorities;
 mod body;
+mod cause;
 mod challenge;
 mod clock;
 mod config;

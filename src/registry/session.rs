@@ -8,6 +8,7 @@
 use super::answer::{Reply, refusal};
 use super::auth::{Pass, Passes};
 use super::body::{self, Cap};
+use super::cause::Cause;
 use super::clock::Clock;
 use super::config::Config;
 use super::kept::Keeper;
@@ -207,11 +208,19 @@ impl Session {
         let misunderstood = match &first {
             Ok(response) => response.status() == StatusCode::BAD_REQUEST,
             Err(Trouble::Passing { not_http, .. }) => *not_http,
-            Err(Trouble::Final(_)) => false,
+            Err(Trouble::Final(_) | Trouble::Tls { .. }) => false,
         };
-        if misunderstood && let Ok(response) = self.follow(call, true).await {
-            self.set_scheme(registry, true);
-            return Ok(response);
+        if misunderstood {
+            match self.follow(call, true).await {
+                Ok(response) => {
+                    self.set_scheme(registry, true);
+                    return Ok(response);
+                }
+                // It speaks no TLS either: what it said in plain http tells more.
+                Err(Trouble::Tls { cause: Cause::Plain, .. } | Trouble::Passing { .. }) => {}
+                // It speaks TLS, so what is wrong with that tells more.
+                Err(second) => return Err(second),
+            }
         }
         if first.is_ok() {
             self.set_scheme(registry, false);
@@ -329,6 +338,13 @@ impl Session {
             }
             let next = location(&at, &response)?;
             self.check_hop(&at, &next, &start)?;
+            if self.wants_tls(call.repository.registry(), &at, &next) {
+                let failure = Failure::new(
+                    Class::Net,
+                    format!("`{}` sends us to `{}`", shown(&at), shown(&next)),
+                );
+                return Err(Trouble::Passing { failure, after: None, not_http: true });
+            }
             left |= next.origin() != start.origin();
             self.drain(response).await;
             response = if left {
@@ -346,6 +362,17 @@ impl Session {
             at = next;
         }
         Ok(response)
+    }
+
+    /// Whether a registry on loopback that was tried in plain http sends us to the same port with
+    /// TLS.
+    fn wants_tls(&self, registry: &Registry, at: &Url, next: &Url) -> bool {
+        let port = |url: &Url| url.port_or_known_default();
+        self.scheme(registry).is_none()
+            && at.scheme() == "http"
+            && next.scheme() == "https"
+            && at.host_str() == next.host_str()
+            && port(at) == port(next)
     }
 
     fn check_hop(&self, at: &Url, next: &Url, start: &Url) -> Result<(), Failure> {

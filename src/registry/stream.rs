@@ -105,7 +105,7 @@ impl BlobStream {
                     return Ok(Some(piece));
                 }
                 Ok(None) => return self.finish().map(|()| None),
-                Err(Trouble::Final(failure)) => return Err(failure),
+                Err(Trouble::Final(failure) | Trouble::Tls { failure, .. }) => return Err(failure),
                 Err(Trouble::Passing { failure, .. }) => failure,
             };
             self.breaks += 1;

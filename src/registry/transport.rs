@@ -6,22 +6,24 @@
 //! home (`space`). Never decides about credentials.
 
 use super::ahead::Stash;
+use super::authorities::{Authorities, NoCertificate};
 use super::clock::Clock;
 use super::config::Config;
-use super::proxy::{literal, proxy_for};
+use super::proxy::{self, Through, literal, proxy_for};
 use super::space::Space;
 use super::trouble::Trouble;
 use crate::class::{Class, Failure};
 use crate::name::Registry;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Method, Proxy, Request, Response, Url};
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Instant;
 
@@ -73,6 +75,8 @@ pub(super) struct Transport {
     clients: Mutex<BTreeMap<Kind, Sender>>,
     tls: Mutex<BTreeMap<Option<Registry>, ClientConfig>>,
     requests: AtomicU64,
+    /// Whether somebody asked for a certificate of ours.
+    asked: Arc<AtomicBool>,
     watched: Once,
 }
 
@@ -84,6 +88,7 @@ impl Transport {
             clients: Mutex::default(),
             tls: Mutex::default(),
             requests: AtomicU64::new(0),
+            asked: Arc::default(),
             watched: Once::new(),
         }
     }
@@ -114,7 +119,9 @@ impl Transport {
         if let Peer::Foreign(own) = peer {
             check_literal(request.url(), own)?;
         }
+        let through = proxy_for(&self.config.proxies, request.url())?;
         let Sender { client, stash } = self.sender(request.url(), peer)?;
+        let url = request.url().clone();
         // A body takes as long as it takes within the deadline; idle time is about answers.
         let limit = match request.body() {
             Some(_) => deadline,
@@ -124,16 +131,41 @@ impl Transport {
         self.watch();
         let sent = stash.using(host.clone(), client.execute(request));
         match tokio::time::timeout_at(limit.into(), sent).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(Trouble::from_http(&host, error)),
+            Ok(Ok(response)) => match &through {
+                Some(through) if response.status().as_u16() == 407 => {
+                    Err(through.refusal(&host, 407))
+                }
+                _ => Ok(response),
+            },
+            Ok(Err(error)) => Err(self.trouble(&url, through.as_ref(), error, deadline).await),
             Err(_) if limit < deadline => Err(Trouble::silent(&host, self.config.times.idle)),
             Err(_) => Err(Trouble::late(&host)),
         }
     }
 
+    /// Finds out what went wrong: on the way to a proxy, at the proxy, or behind it.
+    async fn trouble(
+        &self,
+        url: &Url,
+        through: Option<&Through>,
+        error: reqwest::Error,
+        deadline: Instant,
+    ) -> Trouble {
+        let asked = self.asked.load(Ordering::Relaxed);
+        let unexplained = error.is_connect() && !Trouble::is_tls(&error, asked);
+        if let Some(through) = through
+            && unexplained
+            && let Some(trouble) = proxy::explain(through, url, &self.config, deadline).await
+        {
+            return trouble;
+        }
+        Trouble::from_http(&shown(url), error, asked)
+    }
+
     /// Returns whether a request for `url` leaves through a proxy.
     pub(super) fn is_proxied(&self, url: &Url) -> bool {
-        proxy_for(&self.config.proxies, url).is_some()
+        // What is no proxy is refused before anything is sent.
+        !matches!(proxy_for(&self.config.proxies, url), Ok(None))
     }
 
     /// Opens connections for so many requests to the origin of `url` that will be made soon.
@@ -143,6 +175,8 @@ impl Transport {
         peer: Peer<'_>,
         connections: usize,
     ) -> Result<(), Failure> {
+        // What is no proxy is refused before anything is opened.
+        proxy_for(&self.config.proxies, url)?;
         let stash = self.sender(url, peer)?.stash;
         // Of a client that never gets an answer: what it begins finds no other connection to use.
         let opener = self.make(&Kind::of(url, peer, &self.config), &stash)?;
@@ -172,7 +206,7 @@ impl Transport {
         let tls = if kind.tls {
             self.tls_of(kind.authorities.as_ref())?
         } else {
-            tls_with(RootCertStore::empty())?
+            tls_with(RootCertStore::empty(), Vec::new(), &self.asked)?
         };
         let names = Names { fixed: self.config.hosts.clone(), guard: kind.guard };
         let proxies = self.config.proxies.clone();
@@ -188,7 +222,9 @@ impl Transport {
             .referer(false)
             .connect_timeout(self.config.times.connect)
             .no_proxy()
-            .proxy(Proxy::custom(move |url| proxy_for(&proxies, url)))
+            .proxy(Proxy::custom(move |url| {
+                proxy_for(&proxies, url).ok().flatten().map(|through| through.url)
+            }))
             .dns_resolver(Arc::new(names))
             .connector_layer(stash.clone())
             .user_agent(format!("luet-cosign/{}", self.config.version))
@@ -201,17 +237,19 @@ impl Transport {
         if let Some(tls) = made.get(&registry.cloned()) {
             return Ok(tls.clone());
         }
-        let mut roots = self.roots()?;
+        let (mut roots, mut named) = self.roots()?;
         if let Some(pem) = registry.and_then(|registry| self.config.extra_ca.get(registry)) {
             let pem = pem.as_ref().map_err(Failure::clone)?;
-            add_pem(&mut roots, pem, "the extra certificate authority of a registry")?;
+            let what = "the extra certificate authority of a registry";
+            named.extend(add_pem(&mut roots, pem, what)?);
         }
-        let tls = tls_with(roots)?;
+        let tls = tls_with(roots, named, &self.asked)?;
         made.insert(registry.cloned(), tls.clone());
         Ok(tls)
     }
 
-    fn roots(&self) -> Result<RootCertStore, Failure> {
+    /// Returns the authorities, and the certificates that were named among them.
+    fn roots(&self) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Failure> {
         let mut roots = RootCertStore::empty();
         if let Some(path) = &self.config.ca_file {
             let pem = super::file::read(path)
@@ -223,41 +261,57 @@ impl Transport {
                 .map_err(|failure| {
                     failure.as_class(Class::Net).hint("SSL_CERT_FILE must name a readable PEM file")
                 })?;
-            add_pem(&mut roots, &pem, &format!("`{}`", path.display()))?;
-            return Ok(roots);
+            let named = add_pem(&mut roots, &pem, &format!("`{}`", path.display()))?;
+            return Ok((roots, named));
         }
         // One unreadable certificate of a system's hundred and forty is no reason to refuse; none
         // at all shows at the handshake.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        Ok(roots)
+        Ok((roots, Vec::new()))
     }
 }
 
-fn add_pem(roots: &mut RootCertStore, pem: &[u8], what: &str) -> Result<(), Failure> {
+/// Adds certificates, and returns them.
+fn add_pem(
+    roots: &mut RootCertStore,
+    pem: &[u8],
+    what: &str,
+) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let bad = |why: String| {
         Failure::new(Class::Net, format!("{what} cannot be used: {why}"))
             .hint("expected certificates in PEM")
     };
-    let before = roots.len();
+    let mut named = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        roots
-            .add(certificate.map_err(|error| bad(error.to_string()))?)
-            .map_err(|error| bad(error.to_string()))?;
+        let certificate = certificate.map_err(|error| bad(error.to_string()))?;
+        roots.add(certificate.clone()).map_err(|error| bad(error.to_string()))?;
+        named.push(certificate);
     }
-    if roots.len() == before {
-        Err(bad("there is no certificate in it".to_owned()))
-    } else {
-        Ok(())
-    }
+    if named.is_empty() { Err(bad("there is no certificate in it".to_owned())) } else { Ok(named) }
 }
 
-fn tls_with(roots: RootCertStore) -> Result<ClientConfig, Failure> {
+fn tls_with(
+    roots: RootCertStore,
+    named: Vec<CertificateDer<'static>>,
+    asked: &Arc<AtomicBool>,
+) -> Result<ClientConfig, Failure> {
+    let bad = |error: &dyn fmt::Display| {
+        Failure::new(Class::Internal, format!("TLS cannot be set up: {error}"))
+    };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut tls = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Failure::new(Class::Internal, format!("TLS cannot be set up: {error}")))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .map_err(|error| bad(&error))?;
+    let builder = if named.is_empty() {
+        builder.with_root_certificates(roots)
+    } else {
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| bad(&error))?;
+        let verifier = Arc::new(Authorities { authorities, named });
+        builder.dangerous().with_custom_certificate_verifier(verifier)
+    };
+    let mut tls = builder.with_client_cert_resolver(Arc::new(NoCertificate(Arc::clone(asked))));
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(tls)
 }

@@ -1,5 +1,6 @@
 //! Why a try failed, and whether another one may help.
 
+use super::cause::Cause;
 use super::transport::Forbidden;
 use crate::class::{Class, Failure};
 use std::error::Error;
@@ -10,6 +11,8 @@ use std::time::Duration;
 pub(super) enum Trouble {
     /// It will fail again.
     Final(Failure),
+    /// TLS failed, and will fail again: there is no falling back.
+    Tls { failure: Failure, cause: Cause },
     /// It may pass: the connection, or a registry that is busy.
     Passing {
         failure: Failure,
@@ -31,8 +34,14 @@ impl Trouble {
         Self::Passing { failure, after: None, not_http: false }
     }
 
+    /// Returns whether TLS is what failed.
+    pub(super) fn is_tls(error: &reqwest::Error, asked: bool) -> bool {
+        Cause::of(error, asked).is_some()
+    }
+
     /// Reads an error of the HTTP library; the URL in it is left out, for it may hold a secret.
-    pub(super) fn from_http(host: &str, error: reqwest::Error) -> Self {
+    /// `asked` says whether somebody asked for a certificate of ours.
+    pub(super) fn from_http(host: &str, error: reqwest::Error, asked: bool) -> Self {
         let connecting = error.is_connect();
         let error = error.without_url();
         let mut cause: &dyn Error = &error;
@@ -42,12 +51,13 @@ impl Trouble {
                 return Self::Final(failure.clone());
             }
         }
-        let failure = Failure::new(Class::Net, format!("`{host}`: {cause}"));
-        if is_tls(&error) {
-            // Trying again changes nothing, and there is no falling back.
-            let hint = "the certificate of this host is not trusted here: see SSL_CERT_FILE, or `ca` of the registry in the policy";
-            return Self::Final(failure.hint(hint));
+        if let Some(found) = Cause::of(&error, asked) {
+            return Self::Tls { failure: found.failure(host, &error), cause: found };
         }
+        if connecting && host.starts_with("https://") && is_end(&error) {
+            return Self::passing(Cause::closed(host));
+        }
+        let failure = Failure::new(Class::Net, format!("`{host}`: {cause}"));
         Self::Passing { failure, after: None, not_http: !connecting }
     }
 
@@ -66,7 +76,9 @@ impl Trouble {
 
     pub(super) fn into_failure(self) -> Failure {
         match self {
-            Self::Final(failure) | Self::Passing { failure, .. } => failure,
+            Self::Final(failure) | Self::Tls { failure, .. } | Self::Passing { failure, .. } => {
+                failure
+            }
         }
     }
 }
@@ -77,11 +89,11 @@ pub(super) fn late(host: &str) -> Failure {
         .hint("check the network; LUET_COSIGN_TIMEOUT gives more time")
 }
 
-/// Returns whether the other side's TLS, most often its certificate, was what failed.
-fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    // An I/O error holds what it wraps, but does not call it its source.
-    let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>()
-        || held.is_some_and(|held| is_tls(held))
-        || error.source().is_some_and(is_tls)
+/// Whether the other side ended the connection.
+fn is_end(error: &(dyn Error + 'static)) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|io| matches!(io.kind(), ConnectionAborted | ConnectionReset | UnexpectedEof))
+        || io.and_then(std::io::Error::get_ref).is_some_and(|held| is_end(held))
+        || error.source().is_some_and(is_end)
 }

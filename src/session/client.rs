@@ -67,16 +67,17 @@ pub(super) fn for_containerd(
 }
 
 fn proxies(environment: &Environment) -> Result<Proxies, Failure> {
-    let either = |upper: &str, lower: &str| {
-        Ok::<_, Failure>(
-            environment.text(upper)?.or(environment.text(lower)?).map(ToOwned::to_owned),
-        )
+    let either = |upper: &'static str, lower: &'static str| {
+        let (value, name) = match environment.text(upper)? {
+            Some(value) => (Some(value), upper),
+            None => (environment.text(lower)?, lower),
+        };
+        Ok::<_, Failure>((value.map(ToOwned::to_owned), name))
     };
-    Ok(Proxies {
-        http: either("HTTP_PROXY", "http_proxy")?,
-        https: either("HTTPS_PROXY", "https_proxy")?,
-        no_proxy: either("NO_PROXY", "no_proxy")?,
-    })
+    let (http, http_variable) = either("HTTP_PROXY", "http_proxy")?;
+    let (https, https_variable) = either("HTTPS_PROXY", "https_proxy")?;
+    let (no_proxy, _) = either("NO_PROXY", "no_proxy")?;
+    Ok(Proxies { http, https, no_proxy, http_variable, https_variable })
 }
 
 fn credentials(

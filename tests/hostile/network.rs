@@ -414,7 +414,7 @@ fn proxies(cases: &mut Cases) {
                     config.proxies = Proxies {
                         http: Some(format!("http://{}", proxy.0.host())),
                         https: None,
-                        no_proxy: None,
+                        ..Proxies::default()
                     };
                     config.http_registries.push("plain.test:5000".parse().unwrap());
                     config.credentials = logged_in("plain.test:5000");

@@ -30,7 +30,7 @@ fn by_file(rules: &str, image: &str) -> Matched {
 }
 
 fn refusal(matched: &Matched, evidence: &Evidence) -> Failure {
-    match decide(matched, evidence, now()) {
+    match decide(matched, evidence) {
         Decision::Refused(failure) => failure,
         other => panic!("{other:?}"),
     }

@@ -69,7 +69,7 @@ fn made_for_another_name(policy: &Policy) -> String {
 
 fn effective(policy: &Policy) -> Effective {
     match policy.matching(&reference("quay.io/a/b:x"), now()).applies() {
-        Applies::Rule(effective) => effective.clone(),
+        Applies::Rule(effective) => effective.as_ref().clone(),
         other => panic!("{other:?}"),
     }
 }

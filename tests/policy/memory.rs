@@ -188,7 +188,7 @@ fn only_three_words_say_how_far_memory_reaches() {
 fn effective(rollback: &str) -> Effective {
     let rule = format!("  - {{name: r, scope: quay.io/acme/packages, trust: [acme]{rollback}}}\n");
     match load(&with_rules(&rule)).matching(&reference(IMAGE), now()).applies() {
-        Applies::Rule(effective) => effective.clone(),
+        Applies::Rule(effective) => effective.as_ref().clone(),
         other => panic!("{other:?}"),
     }
 }

@@ -28,7 +28,7 @@ fn outcome(matched: &Matched, repository: &str, tag: Option<&str>) -> &'static s
     };
     let signer = matched.authorities()[0].name.clone();
     let signature = signature_for(&signer, &ACME, &image_digest(), &claims);
-    word(&decide(matched, &with_signatures(absent(matched, None), vec![Ok(signature)]), now()))
+    word(&decide(matched, &with_signatures(absent(matched, None), vec![Ok(signature)])))
 }
 
 #[test]
@@ -73,10 +73,10 @@ fn what_was_seen_at_one_mirror_counts_at_the_others() {
     let names: Vec<String> = matched.names().iter().map(ToString::to_string).collect();
     assert_eq!(names, ["lan:5000/os", "quay.io/acme/os", "evil.example/os"]);
     let mut evidence = absent(&matched, None);
-    assert_eq!(word(&decide(&matched, &evidence, now())), "allowed");
+    assert_eq!(word(&decide(&matched, &evidence)), "allowed");
     evidence.memory.tag_verified =
         Some(SeenFact { signer: "acme".into(), digest: image_digest(), seconds: 0 });
-    let Decision::Refused(failure) = decide(&matched, &evidence, now()) else { panic!() };
+    let Decision::Refused(failure) = decide(&matched, &evidence) else { panic!() };
     // Followed, the hint forgets it under every name.
     assert!(
         failure.the_hint().ends_with(
@@ -107,7 +107,7 @@ fn the_environment_has_the_mirrors_of_luet_and_prints_them() {
 fn mirrors_that_luet_takes_for_one_and_the_policy_does_not_are_a_warning_ready_to_paste() {
     let set: Vec<Repository> =
         ["quay.io/acme/os", "lan:5000/os"].map(|name| name.parse().unwrap()).to_vec();
-    let missing = |text: &str| load(text).missing_mirrors(&[set.clone()], now());
+    let missing = |text: &str| load(text).missing_mirrors(std::slice::from_ref(&set), now());
     let rules =
         with_rules("  - {name: r, scope: [quay.io/acme/os, 'lan:5000/os'], trust: [acme]}\n");
     let found = missing(&rules);

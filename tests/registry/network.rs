@@ -230,6 +230,7 @@ fn through(proxy: &Server, no_proxy: &str) -> (Client, luet_cosign::name::Refere
             http: Some(format!("http://proxy-user:proxy-canary@{}", proxy.host())),
             https: None,
             no_proxy: Some(no_proxy.into()),
+            ..Proxies::default()
         };
         config.http_registries.push("plain.test:5000".parse().unwrap());
         config.hosts.insert("plain.test".into(), vec!["127.0.0.1:1".parse().unwrap()]);

@@ -33,3 +33,16 @@ NAMES="DNS:localhost,DNS:registry.test,DNS:store.test,DNS:inside.test,DNS:*.host
 leaf good "$NAMES" 20250101000000Z 21200101000000Z
 leaf expired "$NAMES" 20200101000000Z 20210101000000Z
 leaf misnamed "DNS:elsewhere.example" 20250101000000Z 21200101000000Z
+leaf not-yet "$NAMES" 21000101000000Z 21200101000000Z
+# One that somebody made for himself, marked as an authority's: what one command of openssl makes.
+own() { # name, subject alternative names, start, end, further extensions
+  key "$1.key.pem"
+  openssl req -new -key "$1.key.pem" -subj "/CN=$1" -out "$T/$1.csr"
+  printf 'basicConstraints=critical,CA:TRUE\nsubjectAltName=%s\n%s\n' "$2" "${5:-}" > "$T/$1.ext"
+  openssl ca -batch -notext -selfsign -config "$T/ca.cnf" -keyfile "$1.key.pem" -in "$T/$1.csr" \
+    -extfile "$T/$1.ext" -startdate "$3" -enddate "$4" -out "$1.pem" 2>/dev/null
+}
+own own "$NAMES" 20250101000000Z 21200101000000Z
+own own-expired "$NAMES" 20200101000000Z 20210101000000Z
+own own-misnamed "DNS:elsewhere.example" 20250101000000Z 21200101000000Z
+own own-for-clients "$NAMES" 20250101000000Z 21200101000000Z "extendedKeyUsage=clientAuth"
