@@ -5,10 +5,12 @@
 //! so.
 
 use super::claims::Claims;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Who a certificate would be for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ExpectedIdentity {
     /// The name: a URL or an e-mail address (the certificate's alternative name).
     pub name: String,

@@ -1,7 +1,7 @@
 //! An identity token: the secret, what it says, and why Fulcio would not take it.
 
 use super::claims::{Claims, no_token};
-use super::identity::{self, ExpectedIdentity, Kind};
+use super::identity::{self, ExpectedIdentity};
 use super::issuers::Issuers;
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -112,7 +112,12 @@ impl IdentityToken {
                 .hint(self.origin.audience_hint));
         }
         let expected = self.identity()?;
-        if expected.is_email && identity::kind(claims).0 == Kind::Person && !claims.email_verified {
+        // A Fulcio of one's own may be told to take it.
+        if expected.certain { self.check_email(&expected) } else { Ok(()) }
+    }
+
+    fn check_email(&self, expected: &ExpectedIdentity) -> Result<(), Failure> {
+        if expected.is_email && !self.claims.email_verified {
             return Err(self
                 .failure(format!("the e-mail address `{}` is not verified", expected.name))
                 .hint("verify it with your identity provider, then get a new token"));
@@ -152,7 +157,11 @@ impl IdentityToken {
     /// where it sent one, and `issuers` what it says of itself, where it was asked.
     #[must_use]
     pub fn refused(&self, now: Timestamp, issuers: Option<&Issuers>, answer: &str) -> Failure {
-        let why = self.check().and_then(|()| self.check_time(now)).err();
+        let why = self
+            .check()
+            .and_then(|()| self.check_time(now))
+            .and_then(|()| self.check_email(&self.identity()?))
+            .err();
         why.or_else(|| self.check_issuer(issuers?).err())
             .unwrap_or_else(|| {
                 let issuer = &self.claims.issuer;
@@ -243,6 +252,11 @@ mod tests {
             ),
             (json!({"email_verified": null}), GOOD, "is not verified"),
             (json!({"email": null}), GOOD, "the token has no claim `email`"),
+            (
+                json!({"iss": "https://own.example", "email_verified": false}),
+                GOOD,
+                "is not verified",
+            ),
             (json!({}), GOOD, "Fulcio refused it"),
         ] {
             let failure =

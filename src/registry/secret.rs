@@ -24,7 +24,7 @@ pub struct SecretCall<'a> {
     pub url: &'a str,
     /// What is added to the query of the URL.
     pub query: &'a [(&'a str, &'a str)],
-    /// The whole value of the `Authorization` header.
+    /// The whole value of the `Authorization` header; an empty one is not sent.
     pub authorization: Zeroizing<String>,
     /// A JSON document to send; without one it is a plain request.
     pub document: Option<&'a [u8]>,
@@ -67,7 +67,9 @@ impl Session {
             let mut request = Request::new(method, url.clone());
             let headers = request.headers_mut();
             headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-            headers.insert(AUTHORIZATION, authorization.clone());
+            if !authorization.is_empty() {
+                headers.insert(AUTHORIZATION, authorization.clone());
+            }
             if let Some(document) = call.document {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 *request.body_mut() = Some(document.to_vec().into());

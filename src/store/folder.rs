@@ -118,6 +118,20 @@ impl Folder {
     /// # Errors
     /// As [`Self::read`].
     pub fn read_up_to(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
+        self.read_where(name, limit, |found| found.mode() & 0o022 == 0)
+    }
+
+    /// Reads a secret: also nobody else may be able to read it, under any name.
+    pub(super) fn read_private(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Failure> {
+        self.read_where(name, limit, |found| found.mode() & 0o077 == 0 && found.nlink() == 1)
+    }
+
+    fn read_where(
+        &self,
+        name: &str,
+        limit: u64,
+        fine: impl FnOnce(&std::fs::Metadata) -> bool,
+    ) -> Result<Option<Vec<u8>>, Failure> {
         let path = self.path.join(name);
         let state =
             |what: String| Failure::new(Class::State, format!("`{}` {what}", path.display()));
@@ -129,10 +143,7 @@ impl Folder {
         };
         let found =
             file.metadata().map_err(|error| state(format!("could not be read: {error}")))?;
-        if !found.is_file()
-            || found.uid() != rustix::process::geteuid().as_raw()
-            || found.mode() & 0o022 != 0
-        {
+        if !found.is_file() || found.uid() != rustix::process::geteuid().as_raw() || !fine(&found) {
             return Err(state("is no file that only this user can write".to_owned()));
         }
         let mut bytes =

@@ -10,6 +10,7 @@ mod handoff;
 mod memory;
 mod pushes;
 mod run;
+mod secret;
 mod way;
 
 pub use folder::{Folder, Lock};
@@ -17,6 +18,7 @@ pub use handoff::{Grounds, Handoff, Handoffs, Verified};
 pub use memory::{FirstSigner, Known, Memory, Seen, Signer, SignerKey, Signers, Source};
 pub use pushes::{Push, Pushes, Word};
 pub use run::Run;
+pub use secret::RunSecret;
 pub use way::{Owners, UNMAPPED, check_shared, check_way, is_unmapped};
 
 use std::path::{Path, PathBuf};
