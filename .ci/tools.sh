@@ -7,6 +7,7 @@
 #   .ci/tools.sh            installs into ~/.cache/luet-cosign-tools, which every clone on this machine shares;
 #                           LUET_COSIGN_TOOLS=DIR chooses another folder
 #   .ci/tools.sh needed     prints the Debian packages that have to be there before; installs nothing
+#   .ci/tools.sh release    what `cargo xtask dist` needs beside those: zig, nfpm, cargo-cyclonedx, and package managers
 #   .ci/tools.sh sigstore   what .ci/services.sh needs beside those: Sigstore's services, their database, sigstore-python
 #   DIR/bin                 put this first on PATH
 #   DIR/versions*.txt       what was installed
@@ -38,6 +39,13 @@ rekor_tiles_version=v2.3.0
 timestamp_server_version=v2.1.3
 trillian_version=v1.7.3
 
+# What makes a release (docs/releasing.md). zig is the C compiler for both architectures: another one makes another program.
+actionlint_version=v1.7.12
+cyclonedx_version=0.5.9
+nfpm_version=v2.45.2
+zig_version=0.13.0.post1
+zigbuild_version=0.24.1
+
 # Every program that a step of .ci/run runs and that is not part of the smallest Debian, with the package of the release
 # that brings it: `PACKAGE: PROGRAM...`. What is not here is missing on a new machine; .ci/new_machine.sh shows it.
 #
@@ -60,6 +68,13 @@ debian_packages=(
     "openssl: openssl"       # keys that others made
     "shellcheck: shellcheck" # the step `scripts`
     "umoci: umoci"           # another unpacker, for what may differ between two
+)
+# Only for `.ci/tools.sh release`:
+release_packages=(
+    "pacman-package-manager: pacman"
+    "python3-venv:"
+    "qemu-user-static: qemu-aarch64-static"
+    "rpm: rpm"
 )
 # Only for `.ci/tools.sh sigstore`:
 service_packages=(
@@ -297,6 +312,45 @@ install_sigstore_python() {
     cp "$wanted" "$tools/python/requirements.txt"
 }
 
+# --- what makes a release --------------------------------------------------------------------------------------------
+
+install_release_tools() {
+    local program
+    command -v go >/dev/null || die "Go is missing (1.26 or newer)"
+    export CGO_ENABLED=0 GOTOOLCHAIN=local
+    go_install nfpm github.com/goreleaser/nfpm/v2 github.com/goreleaser/nfpm/v2/cmd/nfpm "$nfpm_version"
+    go_install actionlint github.com/rhysd/actionlint github.com/rhysd/actionlint/cmd/actionlint "$actionlint_version"
+    if [ "$(cat "$tools/zig/version" 2>/dev/null)" != "$zig_version $zigbuild_version" ]; then
+        say "zig $zig_version, cargo-zigbuild $zigbuild_version (pip)"
+        rm -rf "$tools/zig"
+        python3 -m venv "$tools/zig"
+        retry "$tools/zig/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+            "ziglang==$zig_version" "cargo-zigbuild==$zigbuild_version"
+        echo "$zig_version $zigbuild_version" >"$tools/zig/version"
+    fi
+    for program in cargo-zigbuild python-zig; do
+        [ ! -e "$tools/zig/bin/$program" ] || ln -sf "$tools/zig/bin/$program" "$bin/$program"
+    done
+    # cargo-zigbuild asks this Python for zig.
+    printf '#!/bin/sh\nexec "%s" -m ziglang "$@"\n' "$tools/zig/bin/python" >"$bin/zig"
+    chmod 755 "$bin/zig"
+    if [ "$("$bin/cargo-cyclonedx" cyclonedx --version 2>/dev/null)" != "cargo-cyclonedx-cyclonedx $cyclonedx_version" ]; then
+        say "cargo-cyclonedx $cyclonedx_version"
+        CARGO_TARGET_DIR=$scratch/cyclonedx retry cargo install --locked --quiet --no-track --force --root "$tools" \
+            "cargo-cyclonedx@$cyclonedx_version"
+    fi
+    for program in x86_64 aarch64; do rustup target add "$program-unknown-linux-musl"; done
+}
+
+list_release_versions() {
+    local package
+    printf '%-20s %s\n' nfpm "$nfpm_version" actionlint "$actionlint_version" zig "$zig_version" \
+        cargo-zigbuild "$zigbuild_version" cargo-cyclonedx "$cyclonedx_version"
+    for package in "${release_packages[@]%%:*}"; do
+        printf '%-20s %s\n' "$package" "$(dpkg-query -W -f '${Version}' "$package")"
+    done
+}
+
 list_service_versions() {
     local program package
     for program in trillian_log_server ct_server fulcio timestamp-server rekor-server rekor-cli rekor-tiles; do
@@ -345,6 +399,12 @@ case ${1-} in
         list_service_versions >"$tools/versions-sigstore.txt"
         cat "$tools/versions-sigstore.txt"
         ;;
+    release)
+        install_debian_packages "${debian_packages[@]}" "${release_packages[@]}"
+        install_release_tools
+        list_release_versions >"$tools/versions-release.txt"
+        cat "$tools/versions-release.txt"
+        ;;
     needed) printf '%s\n' "${needed_packages[@]%%:*}" ;;
-    *) die "what is $1? (nothing, sigstore or needed)" ;;
+    *) die "what is $1? (nothing, release, sigstore or needed)" ;;
 esac

@@ -9,6 +9,8 @@ mod blobs;
 mod harness;
 #[path = "e2e/keys.rs"]
 mod keys;
+#[path = "e2e/release.rs"]
+mod release;
 #[path = "e2e/rows.rs"]
 mod rows;
 #[path = "e2e/trees.rs"]
@@ -26,6 +28,7 @@ use std::sync::Arc;
 pub struct Shared {
     pub world: World,
     pub keys: keys::Shared,
+    pub release: release::Shared,
     pub trees: trees::Shared,
 }
 
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
     trials.extend(trees::trials(&shared));
     trials.extend(keys::trials(&shared));
     trials.extend(blobs::trials(&shared));
+    trials.extend(release::trials(&shared));
     let names: Vec<String> = trials.iter().map(|trial| trial.name().to_owned()).collect();
     trials.extend(rows::trials(&names));
     let conclusion = libtest_mimic::run(&arguments, trials);
