@@ -137,6 +137,16 @@ cosign3_bundle() {
         --signing-config "$sigstore_trust/$1.json" --identity-token "$(token_of "$2")" "${@:3}"
 }
 
+# ours_signs CONFIG SIGNER IMAGE...: twice, for the second time must find the first.
+ours_signs() {
+    local said=$machine/signed
+    for _ in first second; do
+        "$BIN" sign -y --trusted-root "$sigstore_trust/trusted_root.json" --signing-config "$sigstore_trust/$1.json" \
+            --identity-token "$(token_of "$2")" "${@:3}" 2>&1 | tee "$said"
+    done
+    grep -q '^already signed:' "$said" || fail "signed twice"
+}
+
 cosign3_attestation() {
     echo '{"builder": {"id": "https://example.com/builder"}}' >"$machine/predicate"
     cosign3 attest -y --allow-http-registry --trusted-root "$sigstore_trust/trusted_root.json" --type custom \
@@ -174,6 +184,14 @@ images=(
     "job_bundle1|cosign 3|bundle, Rekor v1|job|no-root ok no-tsa no-root ok ok ok"
     "job_bundle2_tsa|cosign 3|bundle, Rekor v2, TSA|job|no-root no-time ok no-root ok tlog ok"
     "both|cosign 2, 3|legacy; bundle, Rekor v2, TSA|dev|no-root no-time ok no-root ok ok ok"
+    "us_legacy|ours|legacy, Rekor v1|dev|ok ok ok ok ok ok ok"
+    "us_legacy_tsa|ours|legacy, Rekor v1, TSA|dev|ok ok ok ok ok ok ok"
+    "us_bundle1|ours|bundle, Rekor v1|dev|no-root ok no-tsa no-root ok ok ok"
+    "us_bundle1_tsa|ours|bundle, Rekor v1, TSA|dev|no-root ok ok no-root ok ok ok"
+    "us_bundle2_tsa|ours|bundle, Rekor v2, TSA|dev|no-root no-time ok no-root ok tlog ok"
+    "us_both|ours|legacy and bundle, Rekor v1, TSA|dev|no-root ok ok no-root ok ok ok"
+    "us_job_legacy|ours|legacy, Rekor v1, TSA|job|ok ok ok ok ok ok ok"
+    "us_job_bundle2|ours|bundle, Rekor v2, TSA|job|no-root no-time ok no-root ok tlog ok"
     "two|cosign 3|bundles by eve and dev|dev|no-root ok no-tsa no-root ok ok ok"
     "strange|cosign 2, 3|legacy by dev; bundle by eve|dev|no-root identity no-tsa no-root identity ok ok"
     "key_beside|cosign 2, 3|legacy by a key; bundle by dev|dev|no-root ok no-tsa no-root ok ok ok"
@@ -203,6 +221,14 @@ make_key_beside() { cosign2_key "$1" && cosign3_bundle rekor1 dev "$1"; }
 make_beside_key() { cosign2_legacy dev "$1" && cosign3_key_bundle "$1"; }
 make_attested() { cosign3_attestation dev "$1"; }
 make_unlogged() { cosign2_legacy_tsa dev "$1" --tlog-upload=false; }
+make_us_legacy() { ours_signs rekor1 dev "$1"; }
+make_us_legacy_tsa() { ours_signs rekor1-tsa dev "$1"; }
+make_us_bundle1() { ours_signs rekor1 dev "$1" --format bundle; }
+make_us_bundle1_tsa() { ours_signs rekor1-tsa dev "$1" --format bundle; }
+make_us_bundle2_tsa() { ours_signs rekor2-tsa dev "$1"; }
+make_us_both() { ours_signs rekor1-tsa dev "$1" --format both; }
+make_us_job_legacy() { ours_signs rekor1-tsa job "$1"; }
+make_us_job_bundle2() { ours_signs rekor2-tsa job "$1"; }
 make_unsigned() { crane manifest "$1"; }
 
 make_c3_tuf() {
@@ -341,6 +367,7 @@ everything_at() {
     others_at
     tuf_at
     installs_at
+    published_at
 }
 
 # strangers_at NAME SIGNER WORD: who is not the signer is told so, unless there is no signature at all. Of a signature that was
@@ -706,11 +733,14 @@ tuf_at() {
 
 # --- installs --------------------------------------------------------------------------------------------------------
 
+# What a host that publishes is given more: a plugin.
+publishing=()
+
 make_package() {
     mkdir -p "$machine/content/usr/bin"
     echo toolchain/yip@1.0 >"$machine/content/usr/bin/yip"
     luet-host pack toolchain/yip@1.0 "$machine/content" --packages "$machine/packages"
-    luet-host create-repo --type docker --push-images --backend none --packages "$machine/packages" --output "$1" --name repo
+    luet-host create-repo "${publishing[@]}" --type docker --push-images --backend none --packages "$machine/packages" --output "$1" --name repo
 }
 
 # make_repository ADDRESS SIGN...: everything that an install fetches is signed.
@@ -721,6 +751,66 @@ make_repository() {
         images+=("$1@$(crane digest "$1:$tag")")
     done
     [ "$2" = true ] || "${@:2}" "${images[@]}"
+}
+
+# publishes ADDRESS SIGNER VARIABLE...: the host, with nothing but a token and where the services are.
+publishes() {
+    local publishing=(--plugin luet-cosign) tag
+    (
+        export COSIGN_EXPERIMENTAL=1 LUET_COSIGN_ENGINE=registry "${@:3}"
+        SIGSTORE_ID_TOKEN=$(token_of "$2")
+        export SIGSTORE_ID_TOKEN
+        make_package "$1" 2>&1 | tee "$machine/published"
+        ! grep -qF "$SIGSTORE_ID_TOKEN" "$machine/published" || fail "the token is shown"
+    )
+    ! grep -E 'had an error|was replaced' "$machine/published" || fail "not published"
+}
+
+# key_is_logged FORM CONFIG JUDGE...: a key tells the log, and cosign asks for that.
+key_is_logged() {
+    local image
+    image=$(append_image "$address/logged/$1-$2:1" logged)
+    for _ in first second; do
+        "$BIN" sign --key "$work/keys/acme.key" --tlog-upload --format "$1" --trusted-root "$sigstore_trust/trusted_root.json" \
+            --signing-config "$sigstore_trust/$2.json" "$image"
+    done
+    for judge in "${@:3}"; do
+        "$judge" verify --allow-http-registry --key "$work/keys/acme.pub" --rekor-url "$rekor1_url" \
+            --trusted-root "$sigstore_trust/trusted_root.json" "$image"
+    done
+}
+
+published_at() {
+    local root=COSIGN_TRUSTED_ROOT=$sigstore_trust/trusted_root.json
+    check "$registry, luet-host publishes keyless" publishes "$address/published/acme" job "$root" \
+        "COSIGN_FULCIO_URL=$fulcio_url" "COSIGN_REKOR_URL=$rekor1_url" "COSIGN_TIMESTAMP_SERVER_URL=$tsa_url"
+    check "$registry, luet-host installs published" installs "$address/published/acme" job
+    check "$registry, luet-host does not install published by another workflow" install_is_refused "$address/published/acme" job \
+        "${workload/release/test}" identity
+    check "$registry, luet-host publishes keyless by TUF alone" publishes "$address/tuf/acme" dev "TUF_MIRROR=$tuf_url" \
+        "TUF_ROOT_JSON=$sigstore_trust/tuf/1.root.json"
+    check "$registry, luet-host installs published by TUF alone" installs "$address/tuf/acme" dev
+    check "$registry, published: cosign2 says ok" judge_says cosign2 ok judge_cosign2-root "$(identity job)" "$(issuer job)" \
+        "$address/published/acme:repository.yaml"
+    check "$registry, published: cosign3 says ok" judge_says cosign3 ok judge_cosign3-root "$(identity job)" "$(issuer job)" \
+        "$address/published/acme:repository.yaml"
+    check "$registry, a key is logged in Rekor v1, legacy" key_is_logged legacy rekor1 cosign2 cosign3
+    check "$registry, a key is logged in Rekor v1, bundle" key_is_logged bundle rekor1 cosign3
+    check "$registry, a key is logged in Rekor v2" key_is_logged auto rekor2-tsa cosign3
+    check "$registry, skopeo accepts us_legacy" skopeo_accepts us_legacy
+    check "$registry, skopeo accepts us_legacy_tsa" skopeo_accepts us_legacy_tsa
+}
+
+# skopeo_accepts NAME: by the certificate's e-mail address; it knows no workflows. The intermediate comes from the signature.
+skopeo_accepts() {
+    mkdir -p "$machine/registries.d" "$machine/copied"
+    cat >"$machine/policy.json" <<EOT
+{"default": [{"type": "sigstoreSigned", "rekorPublicKeyPath": "$sigstore_trust/rekor1.pub", "signedIdentity": {"type": "matchRepository"},
+  "fulcio": {"caPath": "$sigstore_keys/root.pem", "oidcIssuer": "$issuer_url", "subjectEmail": "dev@example.com"}}]}
+EOT
+    echo 'default-docker: {use-sigstore-attachments: true}' >"$machine/registries.d/default.yaml"
+    skopeo --policy "$machine/policy.json" --registries.d "$machine/registries.d" --tmpdir "$machine/tmp" \
+        copy --src-tls-verify=false "docker://$(image "$1")" "dir:$machine/copied"
 }
 
 install_package() {

@@ -99,6 +99,13 @@ pub const PIPED_FILE_BYTES: u64 = 64 << 20;
 pub const LOG_ENTRY_BYTES: usize = 1 << 20;
 /// An answer of a transparency log, in bytes.
 pub const LOG_ANSWER_BYTES: u64 = 1 << 20;
+/// An answer of a service that signs: Fulcio, a timestamp authority, a log of Rekor v2, in bytes
+/// (usual: 1 to 6 KiB).
+pub const SERVICE_BYTES: u64 = 1 << 20;
+/// What a certificate must have left for one more signature to be made by it.
+pub const CERTIFICATE_LEFT: Duration = Duration::from_secs(60);
+/// How old a signing configuration may be before a newer one is asked for.
+pub const SIGNING_CONFIG_AGE: Duration = Duration::from_secs(604_800);
 /// Entries of a log that are kept, so that it is asked once.
 pub const LOG_KEPT: usize = 1_000;
 /// Subjects of the statement in a bundle (sigstore-go: 1,024).

@@ -57,6 +57,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("signer", &["config", "name", "oidc", "registry", "session", "sigstore", "trust", "wire"]),
+    ("signer", &["config", "name", "oidc", "registry", "session", "sigstore", "trust", "wire"]),
     (
         "push",
         &[

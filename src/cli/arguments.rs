@@ -110,7 +110,7 @@ pub enum Command {
     },
     /// Sign images
     #[command(
-        after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign sign --key cosign.key quay.io/acme/packages:repository.yaml"
+        after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign sign --key cosign.key quay.io/acme/packages:repository.yaml\n  luet-cosign sign -y --identity-token \"$SIGSTORE_ID_TOKEN\" quay.io/acme/packages:repository.yaml"
     )]
     Sign(Sign),
     /// Sign a file
@@ -403,22 +403,56 @@ pub struct Sign {
     /// Sign every image of an index as well
     #[arg(short, long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub recursive: bool,
-    /// Upload to a transparency log (cosign's flag; only `false`, the default, is possible in this
-    /// version)
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
-    pub tlog_upload: bool,
-    /// Do not ask (cosign's flag; nothing is ever asked)
-    #[arg(short, long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL", hide = true)]
-    pub yes: bool,
+    /// Sign this into the payload as the image's name (legacy signatures; default: the repository)
+    #[arg(long, value_name = "NAME")]
+    pub sign_container_identity: Option<String>,
+    /// Where the signature becomes public, and who signs where no key does
+    #[command(flatten)]
+    pub keyless: Keyless,
     /// How registries are reached
     #[command(flatten)]
     pub network: Network,
 }
 
+/// Signing by a certificate, and logs.
+#[derive(Debug, Args)]
+pub struct Keyless {
+    /// Sign as whoever this token names: a JWT, or a file with one (default: SIGSTORE_ID_TOKEN, else
+    /// what the CI gives)
+    #[arg(long, value_name = "TOKEN", conflicts_with = "key")]
+    pub identity_token: Option<String>,
+    /// Take the token from this place only: `envvar`, `filesystem`, `github-actions`, `gitlab`,
+    /// `circleci`, `buildkite-agent` or `kubernetes`
+    #[arg(long, value_name = "PROVIDER", conflicts_with_all = ["key", "identity_token"])]
+    pub oidc_provider: Option<String>,
+    /// Tell a transparency log (always without a key; with a key only where it is asked for)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
+    pub tlog_upload: Option<bool>,
+    /// Do not ask whether name and image may become public, for ever
+    #[arg(short, long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
+    pub yes: bool,
+    /// Who makes certificates (default: COSIGN_FULCIO_URL, else the signing configuration)
+    #[arg(long, value_name = "URL")]
+    pub fulcio_url: Option<String>,
+    /// The log, of Rekor v1 (default: COSIGN_REKOR_URL, else the signing configuration)
+    #[arg(long, value_name = "URL")]
+    pub rekor_url: Option<String>,
+    /// Who says the time (default: COSIGN_TIMESTAMP_SERVER_URL, else the signing configuration)
+    #[arg(long, value_name = "URL")]
+    pub timestamp_server_url: Option<String>,
+    /// Which services sign, in place of the public ones (`cosign signing-config create`)
+    #[arg(long, value_name = "FILE")]
+    pub signing_config: Option<std::path::PathBuf>,
+    /// What the answers of the services are judged by (default: COSIGN_TRUSTED_ROOT, else the policy's,
+    /// else the public one)
+    #[arg(long, value_name = "FILE")]
+    pub trusted_root: Option<std::path::PathBuf>,
+}
+
 /// The forms of signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SignFormat {
-    /// Legacy, with a key
+    /// Legacy, or a bundle where the log is Rekor v2
     Auto,
     /// A bundle and a legacy signature
     Both,

@@ -95,6 +95,36 @@ pub(super) fn password(
     Ok(password)
 }
 
+/// Whether somebody is here who can be asked.
+pub(super) fn is_possible() -> bool {
+    std::io::stdin().is_terminal()
+        && OpenOptions::new().read(true).write(true).open("/dev/tty").is_ok()
+}
+
+/// Shows a notice and asks; only `y` and `yes` are yes.
+///
+/// # Errors
+/// `secret`: the terminal cannot be asked.
+pub(super) fn confirm(notice: &str, question: &str) -> Result<bool, Failure> {
+    let mut terminal = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")
+        .map_err(|error| failed(&error))?;
+    let shown: Vec<String> = notice.lines().map(crate::class::escaped).collect();
+    let text = format!("{}\n{question}", shown.join("\n"));
+    terminal.write_all(text.as_bytes()).map_err(|error| failed(&error))?;
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while line.len() < 16 && terminal.read(&mut byte).map_err(|error| failed(&error))? == 1 {
+        if byte == *b"\n" {
+            break;
+        }
+        line.extend(byte);
+    }
+    Ok(matches!(line.to_ascii_lowercase().trim_ascii(), b"y" | b"yes"))
+}
+
 fn ask(question: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let terminal = OpenOptions::new()
         .read(true)

@@ -1,18 +1,29 @@
-//! `sign`.
+//! `sign`: by a key, or by a certificate for whoever an identity token names.
+//!
+//! The second makes name and image public, for ever, so it is done only with a token that was named and
+//! a yes: `-y`, or on a terminal. No variable says yes.
 
-use super::arguments::{Sign, SignFormat};
+use super::arguments::{Keyless, Sign, SignFormat};
 use super::images::{annotations, http, signature};
 use super::{Outcome, Streams, prompt};
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Location, Trusted};
+use crate::oidc::{self, TokenSource};
 use crate::push;
 use crate::session::{Connections, Options};
-use crate::signer::Signer;
+use crate::signer::{ServiceOptions, Signer};
 use crate::trust::PrivateKey;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 /// The variable that names the key where no flag does.
 const KEY_VARIABLE: &str = "COSIGN_KEY_LOCATION";
+
+/// By what is signed.
+enum By {
+    Key(Signer),
+    Token(TokenSource),
+}
 
 pub(super) fn sign(
     command: &Sign,
@@ -20,64 +31,140 @@ pub(super) fn sign(
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
-    if command.tlog_upload {
-        return Err(Failure::new(
-            Class::Unsupported,
-            "signing into a transparency log is not in this version",
-        )
-        .hint("leave --tlog-upload away"));
-    }
-    let location = match (&command.key, environment.text(KEY_VARIABLE)?) {
-        (Some(key), _) => Location::parse("--key", key)?,
-        (None, Some(key)) => Location::parse(KEY_VARIABLE, key)?,
-        (None, None) => {
-            return Err(Failure::new(Class::Secret, "no key to sign with")
-                .hint("give --key, or set COSIGN_KEY_LOCATION"));
-        }
-    };
-    let pem = location
-        .read(environment, Trusted::NotOthers)?
-        .ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
     let annotations = annotations(&command.annotations)?;
-    let password = prompt::password(environment, false)?;
-    let signer = Signer::opening(move || {
-        PrivateKey::open(&pem, &password).map_err(|failure| failure.within(format!("`{location}`")))
-    });
-    let format = format(command);
+    let by = by(command, environment)?;
+    let wanted = push::Wanted {
+        annotations: &annotations,
+        format: format(command),
+        recursive: command.recursive,
+        docker_reference: command.sign_container_identity.as_deref(),
+    };
     let options = Options {
         policy: None,
         http: http(&command.images, command.network.allow_http_registry)?,
+        trusted_root: command.keyless.trusted_root.clone(),
         ..Options::default()
     };
+    let mut notes = Vec::new();
     let (attached, warning) = Connections::run(environment, &options, async |connections| {
+        let signer = open(by, &command.keyless, connections).await?;
         let mut all = Vec::new();
         for image in &command.images {
             connections.client().renew();
-            for attached in
-                push::sign(connections, image, &signer, &annotations, format, command.recursive)
-                    .await?
-            {
-                all.push((image.clone(), attached));
+            for attached in push::sign(connections, image, &signer, &wanted).await? {
+                let how = attached.how(&signer);
+                all.push((image.clone(), attached, how));
             }
         }
+        notes = signer.take_notices();
+        notes.extend(connections.roots().warnings());
         Ok((all, connections.warning()))
     })?;
-    warning.iter().for_each(|warning| streams.note(warning));
+    for note in notes.into_iter().chain(warning) {
+        streams.note(note);
+    }
     let mut documents: Vec<Value> = Vec::new();
-    for (image, attached) in &attached {
+    for (image, attached, how) in &attached {
         let digest = attached.signature.image();
         let already = attached.already;
-        streams.note(if already {
-            format!("already signed: {image} ({digest})")
-        } else {
-            format!("signed {image} ({digest})")
-        });
+        let verb = if already { "already signed:" } else { "signed" };
+        streams.note(format!("{verb} {image} ({digest}){how}"));
         documents.push(json!({"image": image, "already": already, "signature": signature(&attached.signature, image)}));
     }
     if as_json {
         streams.json(json!({"signed": documents}))?;
     }
     Ok(0)
+}
+
+/// Finds by what is signed. A key that is named wins.
+fn by(command: &Sign, environment: &Environment) -> Result<By, Failure> {
+    let keyless = &command.keyless;
+    let named = keyless.identity_token.is_some() || keyless.oidc_provider.is_some();
+    let location = match (&command.key, environment.text(KEY_VARIABLE)?) {
+        (Some(key), _) => Some(Location::parse("--key", key)?),
+        (None, Some(_)) if named => None,
+        (None, Some(key)) => Some(Location::parse(KEY_VARIABLE, key)?),
+        (None, None) => None,
+    };
+    if let Some(location) = location {
+        let pem = location.read(environment, Trusted::NotOthers)?.ok_or_else(|| {
+            Failure::new(Class::Secret, "a private key is never fetched from a URL")
+        })?;
+        let password = prompt::password(environment, false)?;
+        return Ok(By::Key(Signer::opening(move || {
+            PrivateKey::open(&pem, &password)
+                .map_err(|failure| failure.within(format!("`{location}`")))
+        })));
+    }
+    if keyless.tlog_upload == Some(false) {
+        return Err(Failure::new(
+            Class::Usage,
+            "no key, and a signature without one counts only where a log has it",
+        )
+        .hint("give --key, or leave --tlog-upload=false away"));
+    }
+    let asked = oidc::Asked {
+        token: keyless.identity_token.clone().map(Zeroizing::new),
+        provider: keyless.oidc_provider.as_deref().map(str::parse).transpose()?,
+    };
+    let source = TokenSource::find(environment, &asked).map_err(|failure| {
+        if named {
+            failure
+        } else {
+            failure.detail("and no key is named: --key, or COSIGN_KEY_LOCATION")
+        }
+    })?;
+    let source = source.ok_or_else(|| {
+        Failure::new(Class::Secret, "no key to sign with, and no identity token")
+            .hint("give --key KEY or set COSIGN_KEY_LOCATION; to sign as a person or job: --identity-token TOKEN")
+    })?;
+    if !keyless.yes && !prompt::is_possible() {
+        return Err(Failure::new(
+            Class::Usage,
+            format!("signing with the identity token from {} makes name and image public, for ever, and nobody is here to ask", source.origin().name),
+        )
+        .hint("add `-y` where that is meant, or sign with a key: --key KEY"));
+    }
+    Ok(By::Token(source))
+}
+
+async fn open(by: By, keyless: &Keyless, connections: &Connections) -> Result<Signer, Failure> {
+    let services = ServiceOptions {
+        fulcio: keyless.fulcio_url.clone(),
+        rekor: keyless.rekor_url.clone(),
+        tsa: keyless.timestamp_server_url.clone(),
+        signing_config: keyless.signing_config.clone(),
+    };
+    match by {
+        By::Key(signer) if keyless.tlog_upload == Some(true) => {
+            signer.telling_a_log(connections, &services).await
+        }
+        By::Key(signer) => Ok(signer),
+        By::Token(source) => {
+            let signer = Signer::keyless(source, connections, &services).await?;
+            if !keyless.yes {
+                agree(&signer, connections).await?;
+            }
+            Ok(signer)
+        }
+    }
+}
+
+/// Says what becomes public, and asks.
+async fn agree(signer: &Signer, connections: &Connections) -> Result<(), Failure> {
+    let expected = signer.expected(connections).await?;
+    let who = expected.map_or_else(|| "this job".to_owned(), |expected| expected.to_string());
+    let notice = format!(
+        "The name {who}\nand the digests of what is signed become public in a log of certificates and a log\nof signatures, also for private images. Nobody can take them back."
+    );
+    // A person may take their time.
+    let _pause = connections.client().pause();
+    if prompt::confirm(&notice, "Sign? [y/N] ")? {
+        return Ok(());
+    }
+    Err(Failure::new(Class::Usage, "nothing was signed: the answer was not yes")
+        .hint("answer `y`, or sign with a key, which makes nothing public: --key KEY"))
 }
 
 fn format(command: &Sign) -> push::SignFormat {

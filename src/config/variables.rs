@@ -30,7 +30,7 @@ pub const VARIABLES: &[Variable] = &[
     ),
     verifies(
         "COSIGN_EXPERIMENTAL",
-        "`1`: keyless signatures count; with a key beside, only those of an identity that is named",
+        "`1`: keyless signatures count; with a key beside, only those of an identity that is named; pushes are signed keyless where no key is set",
     ),
     verifies(
         "COSIGN_CERTIFICATE_IDENTITY",
@@ -124,8 +124,10 @@ pub const VARIABLES: &[Variable] = &[
     ),
     works(
         "COSIGN_REKOR_URL",
-        "the transparency log that is asked for entries of files (default https://rekor.sigstore.dev)",
+        "the transparency log: it gets entries of what is signed, and is asked for entries of files",
     ),
+    works("COSIGN_FULCIO_URL", "who makes the certificates of keyless signatures"),
+    works("COSIGN_TIMESTAMP_SERVER_URL", "who says when a keyless signature was made"),
     works("LUET_COSIGN_ENGINE", "`docker`, `buildah` or `registry`: who knows what was pushed"),
     works("LUET_COSIGN_SIGN", "`packages` (default), `all` (build caches too) or `off`"),
     works("LUET_COSIGN_POLICY", "the policy file, in place of /etc/luet/luet-cosign/policy.yaml"),

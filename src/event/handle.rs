@@ -40,8 +40,12 @@ pub(super) fn handle(payload: Payload, environment: &Environment) -> Result<Answ
             Ok(Answer::pushed(&pushed, None, debug))
         }
         // The image is public already: whatever fails now, what is left to do must be said.
-        Payload::PostPush(event) => after_push(&event, &options, environment, debug)
-            .map_err(|failure| push::left_unsigned(&event.image, failure)),
+        Payload::PostPush(event) => {
+            after_push(&event, &options, environment, debug).map_err(|failure| {
+                let keyless = push::is_keyless(environment).unwrap_or_default();
+                push::left_unsigned(&event.image, keyless, failure)
+            })
+        }
     }
 }
 

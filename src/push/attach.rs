@@ -15,7 +15,7 @@ use crate::session::Connections;
 use crate::signer::{Signer, ToSign};
 use crate::store::{Folder, Lock};
 use crate::trust::{Checker, Held, VerifiedSignature};
-use crate::wire::{LegacyCandidate, Payload, Signatures};
+use crate::wire::{LegacyCandidate, Payload, Signatures, Signed};
 use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
 use std::time::Duration;
 
@@ -31,6 +31,28 @@ pub struct Attached {
     pub signature: VerifiedSignature,
     /// Whether it was there before: nothing was written.
     pub already: bool,
+}
+
+impl Attached {
+    /// Returns how it is signed where a log has it: by whom, in which form, and where it is public.
+    #[must_use]
+    pub fn how(&self, signer: &Signer) -> String {
+        let Some(log) = signer.log() else { return String::new() };
+        let by = self.signature.certificate().map_or_else(String::new, |certificate| {
+            format!(" by {} (issuer {})", certificate.subject(), certificate.issuer())
+        });
+        format!("{by}, {} signature, in the log {log}", self.signature.format())
+    }
+}
+
+/// Says of a failure to write a signature that was made what stays public.
+fn stays(failure: Failure, signed: &Signed, signer: &Signer) -> Failure {
+    match (signed.log_index(), signer.log()) {
+        (Some(index), Some(log)) => failure.detail(format!(
+            "the signature is public in the log {log}, as the entry {index}, and not at the image; signing again makes another"
+        )),
+        _ => failure,
+    }
 }
 
 /// Where a signature goes, and where it is kept in order.
@@ -75,22 +97,23 @@ impl Place<'_> {
             }
             let ours = match signed.take() {
                 Some(made) => made,
-                None => signer.sign(self.connections, ToSign::Payload(&bytes)).await?,
+                None => {
+                    signer.sign(self.connections, ToSign::Payload(&bytes, &subject.digest)).await?
+                }
             };
-            signatures.push(&bytes, signed.insert(ours))?;
-            let config = signatures.config();
-            tokio::try_join!(
-                self.client().put_blob(self.repository, &bytes),
-                self.client().put_blob(self.repository, &config)
-            )?;
-            self.client()
-                .put_manifest(
-                    self.repository,
-                    Some(&tag),
-                    OCI_IMAGE_MEDIA_TYPE,
-                    &signatures.manifest(),
-                )
-                .await?;
+            let ours = signed.insert(ours);
+            signatures.push(&bytes, ours)?;
+            let (config, manifest) = (signatures.config(), signatures.manifest());
+            let write = async {
+                tokio::try_join!(
+                    self.client().put_blob(self.repository, &bytes),
+                    self.client().put_blob(self.repository, &config)
+                )?;
+                self.client()
+                    .put_manifest(self.repository, Some(&tag), OCI_IMAGE_MEDIA_TYPE, &manifest)
+                    .await
+            };
+            write.await.map_err(|failure| stays(failure, ours, signer))?;
         }
         Err(replaced(self.repository, &tag))
     }

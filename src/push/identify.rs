@@ -9,16 +9,17 @@ use crate::class::{Class, Failure};
 use crate::config::Environment;
 use crate::engine::{self, Engine, Known};
 use crate::layers;
-use crate::name::{Digest, Reference, Subject};
+use crate::name::{Digest, Reference};
 use crate::registry::{Manifest, ManifestKind};
 use crate::session::Connections;
 use crate::tree::{Expected, check_diff_ids};
+use crate::wire::SubjectDescriptor;
 use oci_distribution::manifest::OciImageManifest;
 
 /// What is to be signed.
 pub(super) struct Identified {
-    /// The content.
-    pub(super) subject: Subject,
+    /// The manifest.
+    pub(super) subject: SubjectDescriptor,
     /// The digest of its tree, where it has one that everybody who unpacks it agrees on.
     pub(super) tree: Option<Digest>,
     /// Whether an engine said that this is what it pushed; otherwise the tag was trusted.
@@ -49,7 +50,17 @@ pub(super) async fn identify(
         ManifestKind::Image(image) => read(connections, reference, image, config.is_some()).await?,
         ManifestKind::Index(_) => None,
     };
-    Ok(Identified { subject: reference.subject(manifest.digest), tree, vouched })
+    Ok(Identified { subject: descriptor(&manifest)?, tree, vouched })
+}
+
+/// Returns what a manifest is called by where something refers to it.
+pub(super) fn descriptor(manifest: &Manifest) -> Result<SubjectDescriptor, Failure> {
+    Ok(SubjectDescriptor {
+        media_type: manifest.media_type.clone(),
+        bytes: u64::try_from(manifest.bytes.len())
+            .map_err(|error| Failure::new(Class::Internal, error))?,
+        digest: manifest.digest,
+    })
 }
 
 /// Returns the digest of the tree of what lies at the registry, for whoever signs without an

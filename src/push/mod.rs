@@ -5,22 +5,21 @@
 
 mod attach;
 mod identify;
+mod own_signer;
 mod preflight;
 
 pub use attach::{Attached, Place};
 use identify::Identified;
+pub use own_signer::{is_keyless, own_signer};
 
 use crate::class::{Class, Failure};
-use crate::config::{Environment, Location, Trusted};
+use crate::config::Environment;
 use crate::name::{Digest, Reference, Repository};
 use crate::registry::{Descriptor, ManifestKind};
 use crate::session::{Connections, Session};
 use crate::signer::Signer;
-use crate::trust::{PrivateKey, Prospect};
 use crate::wire::{Claims, Payload, SubjectDescriptor};
 use std::collections::BTreeMap;
-use std::os::unix::ffi::OsStrExt as _;
-use zeroize::Zeroizing;
 
 /// What an event of pushing may answer success with: it was prepared, signed, or is not for us to
 /// sign.
@@ -52,7 +51,7 @@ impl Pushed {
 /// program (docs/keys.md).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SignFormat {
-    /// The form that the most verifiers read: legacy, with a key.
+    /// The form that the most verifiers read: legacy, where no log of Rekor v2 is told.
     #[default]
     Auto,
     /// Both. A bundle beside a good legacy signature makes cosign 2.6 without a trusted root refuse
@@ -108,8 +107,7 @@ pub async fn before(session: &Session, image: &str) -> Result<Pushed, Failure> {
     let signatures_in = signatures_in(session, image.repository())?;
     let matched = session.policy().matching(&image, session.now());
     matched.would_look_in(&signatures_in)?;
-    let key = preflight::signer(session)?;
-    matched.would_accept(&Prospect::Key { key: &key, logged: false })?;
+    preflight::would_accept(session, &matched).await?;
     preflight::engine(session)?;
     preflight::may_push(session, &image, &signatures_in).await?;
     Ok(Pushed::silently(format!("ready to sign {image}")))
@@ -124,7 +122,7 @@ pub async fn before(session: &Session, image: &str) -> Result<Pushed, Failure> {
 /// [`left_unsigned`], also where it does not come to this call.
 pub async fn after(connections: &Connections, image: &str) -> Result<Pushed, Failure> {
     let reference: Reference = image.parse()?;
-    let signer = Signer::opening(sealed_key(connections)?);
+    let signer = own_signer(connections).await?;
     open_ahead(connections, &reference)?;
     let Identified { subject, tree, vouched } =
         identify::identify(connections, &reference, image).await?;
@@ -133,32 +131,56 @@ pub async fn after(connections: &Connections, image: &str) -> Result<Pushed, Fai
         reference: &reference,
         signer: &signer,
         annotations: &BTreeMap::new(),
+        docker_reference: None,
         part: Part { tree, index: None },
     };
-    let attached = task.legacy(&subject.digest).await?;
-    let verb = if attached.already { "was signed already" } else { "signed" };
+    let attached = task.sign(&subject, SignFormat::Auto).await?;
+    let already = attached.iter().all(|attached| attached.already);
+    let verb = if already { "was signed already" } else { "signed" };
+    let mut notices = signer.take_notices();
     if !vouched {
-        let notice = format!(
+        notices.push(format!(
             "{verb} what the registry serves as `{reference}`, `{}`: no engine was asked (LUET_COSIGN_ENGINE=registry)",
             subject.digest
-        );
-        return Ok(Pushed { notices: vec![notice], summary: String::new() });
+        ));
     }
-    Ok(Pushed::silently(format!("{verb}: {reference} ({})", subject.digest)))
+    let how: String = attached.iter().map(|attached| attached.how(&signer)).collect();
+    Ok(Pushed { notices, summary: format!("{verb}: {reference} ({}){how}", subject.digest) })
 }
 
 /// Says of a failure of `image.post.push`, whatever failed, that the image is public already, and
 /// what is left to do.
 #[must_use]
-pub fn left_unsigned(image: &str, failure: Failure) -> Failure {
+pub fn left_unsigned(image: &str, keyless: bool, failure: Failure) -> Failure {
     let failure = failure.within(format!("`{image}` is pushed and NOT signed"));
     // What is no reference is not put into a command.
     match image.parse::<Reference>() {
-        Ok(reference) => failure.detail(format!(
-            "when the cause is fixed, sign it by hand: luet-cosign sign {reference}"
-        )),
+        Ok(reference) => {
+            // All of it: what is pasted without its variable must not sign as somebody else.
+            let by = if keyless {
+                r#"--identity-token "$SIGSTORE_ID_TOKEN" -y"#
+            } else {
+                r#"--key "$COSIGN_KEY_LOCATION""#
+            };
+            failure.detail(format!(
+                "when the cause is fixed, sign it by hand: luet-cosign sign {by} {reference}"
+            ))
+        }
         Err(_) => failure,
     }
+}
+
+/// What `sign` is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// What else is signed.
+    pub annotations: &'a BTreeMap<String, String>,
+    /// In which form.
+    pub format: SignFormat,
+    /// Whether the images of an index are signed as well.
+    pub recursive: bool,
+    /// What the payload of a legacy signature calls the image, where not by its repository.
+    pub docker_reference: Option<&'a str>,
 }
 
 /// `sign`: signs what the registry serves under a name, and where asked every image of an index.
@@ -169,24 +191,23 @@ pub async fn sign(
     connections: &Connections,
     image: &str,
     signer: &Signer,
-    annotations: &BTreeMap<String, String>,
-    format: SignFormat,
-    recursive: bool,
+    wanted: &Wanted<'_>,
 ) -> Result<Vec<Attached>, Failure> {
     let reference: Reference = image.parse()?;
+    if matches!(wanted.format, SignFormat::Legacy | SignFormat::Both) {
+        // Before anybody is asked anything.
+        signer.check_legacy()?;
+    }
     open_ahead(connections, &reference)?;
     let manifest = connections.client().resolve(&reference).await?;
-    let subject = SubjectDescriptor {
-        media_type: manifest.media_type.clone(),
-        bytes: u64::try_from(manifest.bytes.len())
-            .map_err(|error| Failure::new(Class::Internal, error))?,
-        digest: manifest.digest,
-    };
+    let subject = identify::descriptor(&manifest)?;
     let tree = match &manifest.kind {
         ManifestKind::Image(image) => identify::tree_of(connections, &reference, image).await?,
         ManifestKind::Index(_) => None,
     };
-    let task = |part| Task { connections, reference: &reference, signer, annotations, part };
+    let Wanted { annotations, format, recursive, docker_reference } = *wanted;
+    let reference = &reference;
+    let task = |part| Task { connections, reference, signer, annotations, docker_reference, part };
     let mut all = task(Part { tree, index: None }).sign(&subject, format).await?;
     if let (true, ManifestKind::Index(index)) = (recursive, &manifest.kind) {
         for entry in &index.manifests {
@@ -207,6 +228,7 @@ struct Task<'a> {
     reference: &'a Reference,
     signer: &'a Signer,
     annotations: &'a BTreeMap<String, String>,
+    docker_reference: Option<&'a str>,
     part: Part,
 }
 
@@ -224,6 +246,11 @@ impl Task<'_> {
         subject: &SubjectDescriptor,
         format: SignFormat,
     ) -> Result<Vec<Attached>, Failure> {
+        // What the most verifiers read, of what can carry what the log says.
+        let format = match format {
+            SignFormat::Auto if !self.signer.fits_legacy() => SignFormat::Bundle,
+            format => format,
+        };
         Ok(match format {
             SignFormat::Auto | SignFormat::Legacy => vec![self.legacy(&subject.digest).await?],
             SignFormat::Bundle => vec![self.bundle(subject).await?],
@@ -236,7 +263,9 @@ impl Task<'_> {
     async fn legacy(&self, image: &Digest) -> Result<Attached, Failure> {
         let subject = self.reference.subject(*image);
         let payload = Payload {
-            docker_reference: subject.repository.cosign_name(),
+            docker_reference: self
+                .docker_reference
+                .map_or_else(|| subject.repository.cosign_name(), ToOwned::to_owned),
             manifest_digest: *image,
             annotations: self.all_annotations(),
         };
@@ -277,33 +306,4 @@ fn open_ahead(connections: &Connections, image: &Reference) -> Result<(), Failur
 /// Returns where signatures of `image` are written: `COSIGN_REPOSITORY`, else beside the image.
 fn signatures_in(connections: &Connections, image: &Repository) -> Result<Repository, Failure> {
     Ok(connections.signature_repository()?.unwrap_or_else(|| image.clone()))
-}
-
-/// Opens the key that events sign with.
-fn open_key(connections: &Connections) -> Result<PrivateKey, Failure> {
-    sealed_key(connections)?()
-}
-
-/// Reads the key that events sign with; what is returned opens it. An event never asks for a
-/// password.
-fn sealed_key(
-    connections: &Connections,
-) -> Result<impl FnOnce() -> Result<PrivateKey, Failure> + Send + 'static + use<>, Failure> {
-    let environment = connections.environment();
-    let location = environment.text("COSIGN_KEY_LOCATION")?.ok_or_else(|| {
-        Failure::new(Class::Secret, "no key to sign with: COSIGN_KEY_LOCATION is not set")
-            .hint("set COSIGN_KEY_LOCATION and COSIGN_PASSWORD, or LUET_COSIGN_SIGN=off to push without signing")
-    })?;
-    let location = Location::parse("COSIGN_KEY_LOCATION", location)?;
-    let password = environment.raw("COSIGN_PASSWORD").ok_or_else(|| {
-        Failure::new(Class::Secret, "COSIGN_PASSWORD is not set, and an event cannot ask for it")
-            .hint("an empty password is a password: `COSIGN_PASSWORD=`")
-    })?;
-    let pem = location
-        .read(environment, Trusted::NotOthers)?
-        .ok_or_else(|| Failure::new(Class::Secret, "a private key is never fetched from a URL"))?;
-    let password = Zeroizing::new(password.as_bytes().to_vec());
-    Ok(move || {
-        PrivateKey::open(&pem, &password).map_err(|failure| failure.within(format!("`{location}`")))
-    })
 }

@@ -5,20 +5,34 @@
 //! folder for the mark it is simply done each time.
 
 use super::identify::engine_of;
-use super::open_key;
+use super::own_signer::{is_keyless, open_key, own_signer};
 use crate::class::Failure;
 use crate::engine;
 use crate::name::{Digest, Reference, Repository};
+use crate::policy::Matched;
 use crate::session::Connections;
 use crate::store::{Folder, Handoffs};
-use crate::trust::PublicKey;
+use crate::trust::{Prospect, PublicKey};
 use std::os::unix::ffi::OsStrExt as _;
+
+/// Refuses where nobody can sign, or somebody whom the policy would not accept.
+pub(super) async fn would_accept(
+    connections: &Connections,
+    matched: &Matched,
+) -> Result<(), Failure> {
+    if !is_keyless(connections.environment())? {
+        let key = signer(connections)?;
+        return matched.would_accept(&Prospect::Key { key: &key, logged: false });
+    }
+    // Nothing becomes public by asking for a token.
+    own_signer(connections).await?.expected(connections).await.map(|_| ())
+}
 
 /// Proves that the key opens, and returns who signs by it.
 ///
 /// The password is left out of the mark: a run has one, and a hash of it would be a way to guess it
 /// without scrypt.
-pub(super) fn signer(connections: &Connections) -> Result<PublicKey, Failure> {
+fn signer(connections: &Connections) -> Result<PublicKey, Failure> {
     let folder = folder(connections);
     let environment = connections.environment();
     let location = environment.raw("COSIGN_KEY_LOCATION").unwrap_or_default();

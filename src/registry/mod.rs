@@ -46,6 +46,7 @@ pub use manifest::{Descriptor, Manifest, ManifestKind};
 pub use mirrors::{Mirror, Mirrors, Route};
 pub use referrers::Listing;
 pub use secret::{SecretAnswer, SecretCall};
+pub use service::{ServiceAnswer, ServiceCall};
 pub use stream::{BlobStream, Pause};
 pub use upload::Upload;
 
@@ -285,7 +286,17 @@ impl Client {
         document: Option<&[u8]>,
         cap: u64,
     ) -> Result<(u16, Vec<u8>), Failure> {
-        self.0.question(url, document, cap).await
+        let call = ServiceCall::question(url, document, cap);
+        self.0.call(&call).await.map(|answer| (answer.status, answer.body))
+    }
+
+    /// Asks a service that is no registry, https or on this machine, and returns what it answered,
+    /// whatever the status is. Redirects are answers.
+    ///
+    /// # Errors
+    /// As [`question`](Self::question).
+    pub async fn call(&self, call: &ServiceCall<'_>) -> Result<ServiceAnswer, Failure> {
+        self.0.call(call).await
     }
 
     /// Asks a service that hands out tokens, https or on this machine, with a secret in one header.

@@ -1,6 +1,5 @@
-//! One question to a service that is no registry: a transparency log. https, or plain http on this
-//! machine; no credentials, no redirects. A question changes nothing there, so it is asked again
-//! where that may help.
+//! One request to a service that is no registry: a transparency log, a timestamp authority. https, or
+//! plain http on this machine; no credentials, no redirects.
 
 use super::body::{self, Cap};
 use super::session::Session;
@@ -9,20 +8,51 @@ use super::trouble::Trouble;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::Registry;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, Request, Url};
 use std::time::Duration;
 
+/// What is asked of a service.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceCall<'a> {
+    /// Whom to ask.
+    pub url: &'a str,
+    /// What is sent; without it, it is a plain request.
+    pub document: Option<&'a [u8]>,
+    /// What that is.
+    pub content_type: &'static str,
+    /// What is expected.
+    pub accept: &'static str,
+    /// The most that is read of a success.
+    pub cap: u64,
+    /// Whether the same may be asked again where the service says "later", or says nothing.
+    pub again: bool,
+}
+
+impl<'a> ServiceCall<'a> {
+    /// Returns a question in JSON that changes nothing there, so it may be asked again.
+    #[must_use]
+    pub fn question(url: &'a str, document: Option<&'a [u8]>, cap: u64) -> Self {
+        const JSON: &str = "application/json";
+        Self { url, document, content_type: JSON, accept: JSON, cap, again: true }
+    }
+}
+
+/// What a service answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAnswer {
+    /// The status.
+    pub status: u16,
+    /// Where it points to; it is never followed.
+    pub location: Option<String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
 impl Session {
-    /// Asks, with a JSON document where there is one. Returns the status and the body of the
-    /// answer.
-    pub(super) async fn question(
-        &self,
-        url: &str,
-        document: Option<&[u8]>,
-        cap: u64,
-    ) -> Result<(u16, Vec<u8>), Failure> {
-        let url = Url::parse(url).map_err(|error| {
+    /// Asks, and returns the answer whatever it is, but for one that says "later".
+    pub(super) async fn call(&self, call: &ServiceCall<'_>) -> Result<ServiceAnswer, Failure> {
+        let url = Url::parse(call.url).map_err(|error| {
             Failure::new(Class::Usage, format!("the address of a service is no URL: {error}"))
         })?;
         let host = url.host_str().unwrap_or_default();
@@ -36,20 +66,19 @@ impl Session {
                     .hint("plain http is spoken to this machine only, for whoever is on the way could change the answer"));
             }
         }
-        self.persist(true, async || {
-            let method = if document.is_some() { Method::POST } else { Method::GET };
+        self.persist(call.again, async || {
+            let method = if call.document.is_some() { Method::POST } else { Method::GET };
             let mut request = Request::new(method, url.clone());
-            request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-            if let Some(document) = document {
-                request
-                    .headers_mut()
-                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            request.headers_mut().insert(ACCEPT, HeaderValue::from_static(call.accept));
+            if let Some(document) = call.document {
+                let content_type = HeaderValue::from_static(call.content_type);
+                request.headers_mut().insert(CONTENT_TYPE, content_type);
                 *request.body_mut() = Some(document.to_vec().into());
             }
             let response =
                 self.transport.send(request, Peer::Own(&named), self.clock.deadline()).await?;
             let cap = if response.status().is_success() {
-                Cap::of(cap)
+                Cap::of(call.cap)
             } else {
                 Cap::of(limits::ERROR_BODY_BYTES)
             };
@@ -65,7 +94,8 @@ impl Session {
                     .map(Duration::from_secs);
                 return Err(Trouble::Passing { failure, after, not_http: false });
             }
-            Ok((status, reply.body))
+            let location = reply.header(LOCATION).map(ToOwned::to_owned);
+            Ok(ServiceAnswer { status, location, body: reply.body })
         })
         .await
     }

@@ -137,6 +137,7 @@ impl Connections {
             client,
             certificate_log,
             network_root: match &networks.unread {
+                _ if options.trusted_root.is_some() => Ok(None),
                 Some(failure) => Err(failure.clone()),
                 None => Ok(networks.network.trusted_root.clone()),
             },

@@ -9,9 +9,10 @@ use super::services::needed;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::oidc::{ExpectedIdentity, IdentityToken, Issuers, TokenSource};
-use crate::session::Session;
+use crate::session::Connections;
 use crate::sigstore::{self, Issued, Services};
 use crate::trust::{Asked, CertificateLog, PrivateKey, SubjectName, certificate_request};
+use crate::wire::SignedBy;
 use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -20,8 +21,8 @@ use tokio::sync::Mutex;
 /// A key in memory with its certificate.
 pub(super) struct Credential {
     pub(super) key: PrivateKey,
-    pub(super) leaf: Vec<u8>,
-    pub(super) above: Vec<Vec<u8>>,
+    leaf: Vec<u8>,
+    above: Vec<Vec<u8>>,
     name: SubjectName,
     issuer: String,
     asked: Instant,
@@ -81,46 +82,52 @@ impl Keyless {
     }
 
     /// Returns who will sign, as far as that follows from the token. Nothing becomes public.
-    pub(super) async fn expected(&self, session: &Session) -> Result<ExpectedIdentity, Failure> {
+    pub(super) async fn expected(
+        &self,
+        connections: &Connections,
+    ) -> Result<ExpectedIdentity, Failure> {
         let mut state = self.state.lock().await;
         if state.token.is_none() {
-            state.token = Some(self.source.token(session.client()).await?);
+            state.token = Some(self.source.token(connections.client()).await?);
         }
         let token = state.token.as_ref();
         token.ok_or_else(|| Failure::new(Class::Internal, "no token"))?.identity()
     }
 
     /// Returns who signs: from the token where the name follows from it, else from the certificate.
-    pub(super) async fn who(&self, session: &Session) -> Result<Who, Failure> {
+    pub(super) async fn who(&self, connections: &Connections) -> Result<Who, Failure> {
         if let Some(credential) = &self.state.lock().await.credential {
             return Ok(credential.who());
         }
-        let expected = self.expected(session).await?;
+        let expected = self.expected(connections).await?;
         if expected.certain {
             return Ok(Who { name: expected.name, issuer: expected.issuer });
         }
-        Ok(self.credential(session).await?.who())
+        Ok(self.credential(connections).await?.who())
     }
 
     /// Returns key and certificate, new ones where there is too little time left.
-    pub(super) async fn credential(&self, session: &Session) -> Result<Rc<Credential>, Failure> {
+    pub(super) async fn credential(
+        &self,
+        connections: &Connections,
+    ) -> Result<Rc<Credential>, Failure> {
         let mut state = self.state.lock().await;
         let known = state.credential.as_ref();
         if let Some(known) = known.filter(|known| known.left() >= limits::CERTIFICATE_LEFT) {
             return Ok(Rc::clone(known));
         }
         let token = state.token.take();
-        let made = Rc::new(self.certify(session, token).await?);
+        let made = Rc::new(self.certify(connections, token).await?);
         state.credential = Some(Rc::clone(&made));
         Ok(made)
     }
 
     async fn certify(
         &self,
-        session: &Session,
+        connections: &Connections,
         kept: Option<IdentityToken>,
     ) -> Result<Credential, Failure> {
-        let client = session.client();
+        let client = connections.client();
         let mut fresh = kept.is_none();
         let mut token = match kept {
             Some(token) => token,
@@ -132,7 +139,7 @@ impl Keyless {
             let asked = Instant::now();
             match sigstore::issue(client, &self.fulcio, token.secret(), &request).await? {
                 Issued::Certificate { detached: true, .. }
-                    if session.certificate_log() == CertificateLog::Required =>
+                    if connections.certificate_log() == CertificateLog::Required =>
                 {
                     return Err(Failure::new(
                         Class::Tlog,
@@ -141,7 +148,7 @@ impl Keyless {
                     .hint("whoever runs that Fulcio has to give it a log of certificates; with none of your own: COSIGN_INSECURE_IGNORE_SCT=1, here and for whoever verifies"));
                 }
                 Issued::Certificate { leaf, above, .. } => {
-                    return self.accept(session, key, (leaf, above), &token, asked).await;
+                    return self.accept(connections, key, (leaf, above), &token, asked).await;
                 }
                 // It may have ended while we waited, which a new one shows.
                 Issued::Refused { .. } if !fresh && token.origin().renewable => {
@@ -149,8 +156,8 @@ impl Keyless {
                     fresh = true;
                 }
                 Issued::Refused { message, date } => {
-                    let issuers = self.issuers(session).await;
-                    let now = date.unwrap_or_else(|| session.now());
+                    let issuers = self.issuers(connections).await;
+                    let now = date.unwrap_or_else(|| connections.now());
                     return Err(token.refused(now, issuers.as_ref(), &message));
                 }
             }
@@ -158,9 +165,9 @@ impl Keyless {
     }
 
     /// Asks Fulcio whose tokens it takes, to explain why it did not take this one.
-    async fn issuers(&self, session: &Session) -> Option<Issuers> {
+    async fn issuers(&self, connections: &Connections) -> Option<Issuers> {
         let url = format!("{}/api/v2/configuration", self.fulcio.trim_end_matches('/'));
-        match session.client().question(&url, None, limits::SERVICE_BYTES).await {
+        match connections.client().question(&url, None, limits::SERVICE_BYTES).await {
             Ok((200, answer)) => Issuers::read(&answer).ok(),
             _ => None,
         }
@@ -169,7 +176,7 @@ impl Keyless {
     /// Holds a certificate against the token and the trusted root.
     async fn accept(
         &self,
-        session: &Session,
+        connections: &Connections,
         key: PrivateKey,
         (leaf, above): (Vec<u8>, Vec<Vec<u8>>),
         token: &IdentityToken,
@@ -188,12 +195,12 @@ impl Keyless {
             issuer: &expected.issuer,
             subject: &claims.subject,
         };
-        let root = session.roots().signing_root();
-        let issued = session
+        let root = connections.network_root()?;
+        let issued = connections
             .roots()
             .judge(async || {
-                let roots = session.roots().load([root]).await;
-                roots.get(root)?.check_issued(&leaf, &above, &wanted, session.certificate_log())
+                let roots = connections.roots().load([root]).await;
+                roots.get(root)?.check_issued(&leaf, &above, &wanted, connections.certificate_log())
             })
             .await
             .map_err(|failure| failure.within(format!("what `{}` made", self.fulcio)))?;
@@ -204,6 +211,11 @@ impl Keyless {
 }
 
 impl Credential {
+    /// Returns what names the signer.
+    pub(super) fn signer(&self) -> SignedBy {
+        SignedBy::Certificate { leaf: self.leaf.clone(), above: self.above.clone() }
+    }
+
     fn who(&self) -> Who {
         Who { name: self.name.as_str().to_owned(), issuer: self.issuer.clone() }
     }

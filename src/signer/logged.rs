@@ -3,7 +3,7 @@
 use super::services::needed;
 use super::{Signer, ToSign, digests_of};
 use crate::class::{Class, Failure};
-use crate::session::Session;
+use crate::session::Connections;
 use crate::sigstore::{self, Added, LogService, LogVersion, Rekor, Stamped};
 use crate::trust::{MessageDigests, PrivateKey, Rejected, StampRequest, TrustedRoot};
 use crate::wire::{self, Signed, SignedBy, SignedEntry, Verifier};
@@ -19,12 +19,12 @@ pub(super) struct Logs {
 
 impl Logs {
     pub(super) fn new(
-        session: &Session,
+        connections: &Connections,
         log: Option<LogService>,
         tsa: Option<String>,
     ) -> Result<Self, Failure> {
         let log = needed(log, "log is told of it", "--rekor-url", "COSIGN_REKOR_URL")?;
-        Ok(Self { log, tsa, root: session.roots().signing_root().cloned() })
+        Ok(Self { log, tsa, root: connections.network_root()?.cloned() })
     }
 
     /// Asks for a timestamp and for an entry. The inner error: the entry is lost, and another signature
@@ -32,17 +32,17 @@ impl Logs {
     pub(super) async fn prove(
         &self,
         signer: &Signer,
-        session: &Session,
+        connections: &Connections,
         key: &PrivateKey,
         mut signed: Signed,
         what: ToSign<'_>,
     ) -> Result<Result<Signed, Failure>, Failure> {
         // (1) The time, before anything is public: a signature without it may be worth nothing.
         if let Some(tsa) = &self.tsa {
-            signed.timestamp = self.stamp(signer, session, tsa, &signed).await?;
+            signed.timestamp = self.stamp(signer, connections, tsa, &signed).await?;
         }
         // (2) The entry.
-        let client = session.client();
+        let client = connections.client();
         let verifier = Verifier::of(&signed.by, key.public().spki());
         let entry = match (self.log.version, what) {
             (LogVersion::V1, ToSign::Statement(statement, _)) => {
@@ -79,12 +79,12 @@ impl Logs {
     async fn stamp(
         &self,
         signer: &Signer,
-        session: &Session,
+        connections: &Connections,
         tsa: &str,
         signed: &Signed,
     ) -> Result<Option<Vec<u8>>, Failure> {
         let request = StampRequest::new(&signed.signature)?;
-        let stamp = match sigstore::stamp(session.client(), tsa, &request.document).await? {
+        let stamp = match sigstore::stamp(connections.client(), tsa, &request.document).await? {
             Stamped::Answer(stamp) => stamp,
             Stamped::Silent(failure) if self.log.version == LogVersion::V1 => {
                 signer.note(format!(
@@ -105,10 +105,10 @@ impl Logs {
             SignedBy::Key(_) => None,
         };
         let root = self.root.as_ref();
-        session
+        connections
             .roots()
             .judge(async || {
-                let roots = session.roots().load([root]).await;
+                let roots = connections.roots().load([root]).await;
                 roots.get(root)?.check_answered(&stamp, &request, &signed.signature, certificate)
             })
             .await

@@ -8,7 +8,7 @@
 use crate::class::{Class, Failure};
 use crate::config::{Trusted, read_file};
 use crate::limits;
-use crate::session::Session;
+use crate::session::Connections;
 use crate::sigstore::{LogService, LogVersion, Services};
 use std::path::PathBuf;
 
@@ -41,8 +41,11 @@ impl ServiceOptions {
 /// # Errors
 /// `usage`: two ways to name them at once, or an address that is none. `trustroot`: no signing
 /// configuration, or one for another trusted root. `net`: it could not be had.
-pub(super) async fn find(session: &Session, options: &ServiceOptions) -> Result<Services, Failure> {
-    if session.is_offline() {
+pub(super) async fn find(
+    connections: &Connections,
+    options: &ServiceOptions,
+) -> Result<Services, Failure> {
+    if connections.is_offline() {
         return Err(Failure::new(
             Class::Usage,
             "a log cannot be told anything off line (LUET_COSIGN_OFFLINE, or the policy)",
@@ -60,12 +63,12 @@ pub(super) async fn find(session: &Session, options: &ServiceOptions) -> Result<
         (true, None) => return options.services(),
         (false, Some(path)) => {
             let bytes = read_file(path, limits::ROOT_BYTES, Trusted::NotOthers, Class::Trustroot)?;
-            return Services::parse(&bytes, &format!("`{}`", path.display()), session.now());
+            return Services::parse(&bytes, &format!("`{}`", path.display()), connections.now());
         }
         (false, None) => {}
     }
     let text =
-        |name: &str| Ok::<_, Failure>(session.environment().text(name)?.map(ToOwned::to_owned));
+        |name: &str| Ok::<_, Failure>(connections.environment().text(name)?.map(ToOwned::to_owned));
     let variables = ServiceOptions {
         fulcio: text("COSIGN_FULCIO_URL")?,
         rekor: text("COSIGN_REKOR_URL")?,
@@ -75,19 +78,19 @@ pub(super) async fn find(session: &Session, options: &ServiceOptions) -> Result<
     if variables.has_address() {
         return variables.services();
     }
-    let services = session.roots().services().await?;
-    check_root(session, &services).await?;
+    let services = connections.roots().services().await?;
+    check_root(connections, &services).await?;
     Ok(services)
 }
 
 /// Refuses the services of the default configuration where the trusted root is a document that does
 /// not know them.
-async fn check_root(session: &Session, services: &Services) -> Result<(), Failure> {
-    let name = session.roots().signing_root();
-    if !session.roots().is_document(name) {
+async fn check_root(connections: &Connections, services: &Services) -> Result<(), Failure> {
+    let name = connections.network_root()?;
+    if !connections.roots().is_document(name) {
         return Ok(());
     }
-    let roots = session.roots().load([name]).await;
+    let roots = connections.roots().load([name]).await;
     let root = roots.get(name)?;
     match &services.fulcio {
         Some(fulcio) if !root.names_authority(fulcio) => Err(Failure::new(

@@ -23,6 +23,8 @@ use std::time::Instant;
 
 /// The file that is wanted.
 const TARGET: &str = "trusted_root.json";
+/// The file that says which services sign.
+const CONFIG: &str = "signing_config.v0.2.json";
 
 /// Metadata and target by name, as they came.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
@@ -45,13 +47,14 @@ impl Mirror {
     }
 
     /// Asks the mirror for what is newer than `known`, and returns everything that it takes to
-    /// prove the newest trusted root.
+    /// prove the newest trusted root, and where `config` asks for it the newest signing configuration.
     pub(super) async fn fetch(
         &self,
         client: &Client,
         known: Files,
         now: Timestamp,
         until: Instant,
+        config: bool,
     ) -> Result<Files, Failure> {
         let trouble = Arc::new(Mutex::new(None));
         let files = Shelf(Arc::new(Mutex::new(known)));
@@ -65,7 +68,15 @@ impl Mirror {
             let mut updater =
                 Updater::new(web, &self.root)?.with_config(bounds()).with_store(files.clone());
             updater.refresh(now).await?;
-            updater.get_target(TARGET, now).await
+            updater.get_target(TARGET, now).await?;
+            if !config {
+                return Ok(());
+            }
+            match updater.get_target(CONFIG, now).await {
+                // A repository may publish none.
+                Err(Error::TargetNotFound(_)) | Ok(_) => Ok(()),
+                Err(error) => Err(error),
+            }
         };
         match update.await {
             Ok(_) => Ok(files.take().into_iter().filter(|(name, _)| is_needed(name)).collect()),
@@ -77,7 +88,31 @@ impl Mirror {
     /// Proves the trusted root that `files` hold, as it was at the time `at`, and returns it. No
     /// request is made.
     pub(super) fn prove(&self, files: &Files, at: Timestamp) -> Result<Vec<u8>, Failure> {
-        let walk = || -> Result<Vec<u8>, Error> {
+        self.prove_target(files, at, TARGET)?
+            .ok_or_else(|| self.failure(&Error::TargetNotFound(TARGET.to_owned()), at))
+    }
+
+    /// Proves the signing configuration that `files` hold, in the same way; `None` where the repository
+    /// publishes none, or it was not fetched.
+    pub(super) fn prove_config(
+        &self,
+        files: &Files,
+        at: Timestamp,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        if files.contains_key(&target(CONFIG)) {
+            self.prove_target(files, at, CONFIG)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn prove_target(
+        &self,
+        files: &Files,
+        at: Timestamp,
+        name: &str,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let walk = || -> Result<Option<Vec<u8>>, Error> {
             let file = |name: &str| {
                 files.get(name).ok_or_else(|| Error::Malformed(format!("there is no {name}")))
             };
@@ -91,19 +126,16 @@ impl Mirror {
             trusted.update_timestamp(file("timestamp.json")?, at)?;
             trusted.update_snapshot(file("snapshot.json")?, at)?;
             let targets = trusted.update_targets(file("targets.json")?, at)?;
-            let wanted = targets
-                .targets
-                .get(TARGET)
-                .ok_or_else(|| Error::TargetNotFound(TARGET.to_owned()))?;
-            let found = file(&target())?;
+            let Some(wanted) = targets.targets.get(name) else { return Ok(None) };
+            let found = file(&target(name))?;
             if u64::try_from(found.len()) != Ok(wanted.length)
                 || wanted.hashes.get("sha256") != Some(&Digest::of(found).hex())
             {
                 return Err(Error::IntegrityMismatch(format!(
-                    "{TARGET} is not the one that was signed"
+                    "{name} is not the one that was signed"
                 )));
             }
-            Ok(found.clone())
+            Ok(Some(found.clone()))
         };
         walk().map_err(|error| self.failure(&error, at))
     }
@@ -183,8 +215,8 @@ pub(super) fn day(time: Timestamp) -> String {
     time.to_string().chars().take(10).collect()
 }
 
-fn target() -> String {
-    format!("targets/{TARGET}")
+fn target(name: &str) -> String {
+    format!("targets/{name}")
 }
 
 fn history(version: u64) -> String {
@@ -193,7 +225,9 @@ fn history(version: u64) -> String {
 
 fn is_needed(name: &str) -> bool {
     let metadata = ["timestamp.json", "snapshot.json", "targets.json"].contains(&name);
-    metadata || name == target() || name.starts_with("root_history/")
+    metadata
+        || [TARGET, CONFIG].iter().any(|wanted| name == target(wanted))
+        || name.starts_with("root_history/")
 }
 
 fn bounds() -> UpdaterConfig {

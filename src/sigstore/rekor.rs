@@ -3,7 +3,7 @@
 
 use crate::class::{Class, Failure};
 use crate::limits;
-use crate::registry::Client;
+use crate::registry::{Client, ServiceCall};
 use crate::wire::LogAnswer;
 use serde_json::json;
 
@@ -61,6 +61,40 @@ impl<'a> Rekor<'a> {
         }
     }
 
+    /// Adds an entry to a log of v1. What was added before, by an earlier try whose answer was lost, is
+    /// found again: the log says where.
+    ///
+    /// # Errors
+    /// `net`: no answer, or it refused the entry. `tlog`: an answer that cannot be read.
+    pub async fn add(&self, document: &[u8]) -> Result<LogAnswer, Failure> {
+        let what = format!("the log `{}`", self.url);
+        let url = format!("{}/api/v1/log/entries", self.url);
+        let call = ServiceCall::question(&url, Some(document), limits::LOG_ANSWER_BYTES);
+        let answer = self.client.call(&call).await.map_err(|failure| failure.within(&what))?;
+        match answer.status {
+            200 | 201 => {
+                let found = LogAnswer::parse_all(&answer.body)?;
+                let [found] = <[LogAnswer; 1]>::try_from(found).map_err(|found| {
+                    Failure::new(
+                        Class::Tlog,
+                        format!("{what} answered with {} entries", found.len()),
+                    )
+                })?;
+                Ok(found)
+            }
+            // Only the name is taken from there: the log that is asked is this one.
+            409 => match answer.location.as_deref().and_then(|at| at.rsplit('/').next()) {
+                Some(uuid) if is_uuid(uuid) => self.get(&EntryName::Uuid(uuid.to_owned())).await,
+                _ => Err(Failure::new(
+                    Class::Tlog,
+                    format!("{what} has the entry already, and does not say where"),
+                )),
+            },
+            status => Err(super::refused(&what, status, &answer.body)
+                .hint("check --rekor-url, COSIGN_REKOR_URL or the signing configuration")),
+        }
+    }
+
     /// Fetches an entry by its name or position.
     ///
     /// # Errors
@@ -91,6 +125,10 @@ impl<'a> Rekor<'a> {
         Failure::new(Class::Net, format!("the log `{}` answered {status}", self.url))
             .hint("check --rekor-url or COSIGN_REKOR_URL, then run it again")
     }
+}
+
+fn is_uuid(text: &str) -> bool {
+    matches!(text.len(), 64 | 80) && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl EntryName {

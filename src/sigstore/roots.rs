@@ -8,13 +8,16 @@
 
 use super::cache::{Asked, Cache};
 use super::mirror::{Files, Mirror, day};
+use super::signing_config::Services;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::registry::Client;
 use crate::store::Locations;
 use crate::trust::{self, Pieces, Rejected, TrustedRoot};
-use jiff::Timestamp;
-use sigstore::trust_root::{SIGSTORE_PRODUCTION_TRUSTED_ROOT, SigstoreInstance};
+use jiff::{SignedDuration, Timestamp};
+use sigstore::trust_root::{
+    SIGSTORE_PRODUCTION_SIGNING_CONFIG, SIGSTORE_PRODUCTION_TRUSTED_ROOT, SigstoreInstance,
+};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -179,6 +182,99 @@ impl Roots {
         }
     }
 
+    /// Whether a root is a document that the user named.
+    #[must_use]
+    pub fn is_document(&self, name: Option<&String>) -> bool {
+        let source =
+            name.map_or(Some(&self.settings.default), |name| self.settings.named.get(name));
+        matches!(source, Some(Source::Document { .. }))
+    }
+
+    /// Returns which services sign, by the newest signing configuration that is at hand: a new one is
+    /// asked for where that is old, or names none that counts now.
+    ///
+    /// # Errors
+    /// `trustroot`: there is none. Those of asking.
+    pub async fn services(&self) -> Result<Services, Failure> {
+        let mirror = match &self.settings.default {
+            Source::Repository { mirror, .. } => mirror.clone()?,
+            Source::Document { .. } => None,
+        };
+        let (public, now) = (mirror.is_none(), self.settings.now);
+        let mirror = public_or(mirror);
+        let kept = self.kept_services(&mirror).unwrap_or_default();
+        let embedded = || {
+            let bytes = SIGSTORE_PRODUCTION_SIGNING_CONFIG.as_bytes();
+            Some((EMBEDDED, Services::parse(bytes, "that came with this program", now).ok()?))
+        };
+        // What was fetched before the program was made may name services that are gone since.
+        let kept = kept.filter(|(at, _)| !public || *at >= EMBEDDED);
+        let known = kept.or_else(|| public.then(embedded).flatten());
+        let age = SignedDuration::try_from(limits::SIGNING_CONFIG_AGE).unwrap_or_default();
+        let usable = known.as_ref().filter(|(_, services)| services.log.is_some());
+        if let Some((at, services)) = usable
+            && at.duration_until(now) < age
+        {
+            return Ok(services.clone());
+        }
+        match self.fetch_services(&mirror).await {
+            Ok(services) => Ok(services),
+            Err(failure) => match known {
+                Some((at, services)) if services.log.is_some() => {
+                    self.warnings.borrow_mut().push(format!(
+                        "warning: the signing configuration is of {}, and there is no newer one: {}",
+                        day(at),
+                        failure.message()
+                    ));
+                    Ok(services)
+                }
+                _ => Err(failure),
+            },
+        }
+    }
+
+    fn kept_services(&self, mirror: &Mirror) -> Result<Option<(Timestamp, Services)>, Failure> {
+        let Some(kept) = self.cache(mirror).read()? else { return Ok(None) };
+        let Some(bytes) = mirror.prove_config(&kept.files, kept.fetched)? else { return Ok(None) };
+        let name = format!("of `{}`", mirror.url);
+        Ok(Some((kept.fetched, Services::parse(&bytes, &name, self.settings.now)?)))
+    }
+
+    async fn fetch_services(&self, mirror: &Mirror) -> Result<Services, Failure> {
+        if self.settings.now < EMBEDDED {
+            return Err(clock_is_behind(self.settings.now));
+        }
+        let cache = self.cache(mirror);
+        let lock = {
+            let _pause = self.settings.client.pause();
+            cache.lock()
+        };
+        // Another process may have asked while this one waited.
+        let asked = cache.asked(self.settings.now).filter(|_| lock.is_ok());
+        if let Some(Asked { failure: Some(why), .. }) = asked {
+            return Err(why.into());
+        }
+        if asked.is_some()
+            && let Ok(Some((_, services))) = self.kept_services(mirror)
+        {
+            return Ok(services);
+        }
+        let outcome = self.fetch(mirror, &cache, true).await;
+        if lock.is_ok() {
+            let failure = outcome.as_ref().err().map(Into::into);
+            cache.note_asked(&Asked { at: self.settings.now, failure });
+        }
+        let (_, files) = outcome?;
+        let bytes = mirror.prove_config(&files, self.settings.now)?.ok_or_else(|| {
+            Failure::new(
+                Class::Trustroot,
+                format!("the TUF repository `{}` publishes no signing configuration", mirror.url),
+            )
+            .hint("name the services: --signing-config FILE, or --fulcio-url, --rekor-url and --timestamp-server-url")
+        })?;
+        Services::parse(&bytes, &format!("of `{}`", mirror.url), self.settings.now)
+    }
+
     /// Returns what is wrong with what is kept, although a root was found.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -319,13 +415,7 @@ impl Roots {
         if self.settings.now < EMBEDDED {
             // Nothing would be out of date for such a clock, so a mirror could show anything that
             // is old.
-            let message = format!(
-                "the clock of this machine says {}, which is before this program was made",
-                day(self.settings.now)
-            );
-            return Refreshed::Failed(
-                Failure::new(Class::Trustroot, message).hint("set the clock of this machine"),
-            );
+            return Refreshed::Failed(clock_is_behind(self.settings.now));
         }
         let mirror = public_or(mirror.clone());
         match self.ask_mirror(&mirror).await {
@@ -354,7 +444,7 @@ impl Roots {
             // It is fetched all the same: no cache is no reason to refuse. It costs requests.
             self.warn_unkept(failure);
         }
-        let outcome = self.fetch(mirror, &cache).await;
+        let outcome = self.fetch(mirror, &cache, false).await.map(|(base, _)| base);
         let failure = outcome.as_ref().err().map(Into::into);
         if lock.is_ok() {
             cache.note_asked(&Asked { at: self.settings.now, failure });
@@ -363,7 +453,12 @@ impl Roots {
     }
 
     /// Fetches, proves and keeps. Nothing is kept of what does not hold to its end.
-    async fn fetch(&self, mirror: &Mirror, cache: &Cache) -> Result<Base, Failure> {
+    async fn fetch(
+        &self,
+        mirror: &Mirror,
+        cache: &Cache,
+        config: bool,
+    ) -> Result<(Base, Files), Failure> {
         let now = self.settings.now;
         // Only what holds sets the versions below which nothing is taken.
         let known = match cache.read() {
@@ -371,14 +466,14 @@ impl Roots {
             _ => Files::new(),
         };
         let files = mirror
-            .fetch(&self.settings.client, known, now, Instant::now() + limits::TUF_TIME)
+            .fetch(&self.settings.client, known, now, Instant::now() + limits::TUF_TIME, config)
             .await?;
         let bytes = mirror.prove(&files, now)?;
         let base = fetched(bytes, mirror, now, now)?;
         if let Err(failure) = cache.write(now, &files) {
             self.warn_unkept(&failure);
         }
-        Ok(base)
+        Ok((base, files))
     }
 
     /// Takes a root as the newest. Whether it is another than the one before.
@@ -401,6 +496,14 @@ impl Roots {
     fn cache(&self, mirror: &Mirror) -> Cache {
         Cache::new(&self.settings.locations, mirror.id())
     }
+}
+
+fn clock_is_behind(now: Timestamp) -> Failure {
+    let message = format!(
+        "the clock of this machine says {}, which is before this program was made",
+        day(now)
+    );
+    Failure::new(Class::Trustroot, message).hint("set the clock of this machine")
 }
 
 /// Returns the newer of what was fetched and what came with the program. What was fetched before

@@ -93,8 +93,23 @@ impl PublicKey {
     }
 
     /// Returns the SPKI DER.
-    pub(super) fn spki(&self) -> &[u8] {
+    #[must_use]
+    pub fn spki(&self) -> &[u8] {
         &self.spki
+    }
+
+    /// Returns what protobuf calls the kind of key and the hash that our own keys of it sign, where logs
+    /// of Rekor v2 take such (protobuf-specs `PublicKeyDetails`).
+    #[must_use]
+    pub fn log_details(&self) -> Option<&'static str> {
+        match self.algorithm() {
+            KeyAlgorithm::EcdsaP256 => Some("PKIX_ECDSA_P256_SHA_256"),
+            KeyAlgorithm::EcdsaP384 => Some("PKIX_ECDSA_P384_SHA_384"),
+            KeyAlgorithm::Rsa { bits: 2048 } => Some("PKIX_RSA_PKCS1V15_2048_SHA256"),
+            KeyAlgorithm::Rsa { bits: 3072 } => Some("PKIX_RSA_PKCS1V15_3072_SHA256"),
+            KeyAlgorithm::Rsa { bits: 4096 } => Some("PKIX_RSA_PKCS1V15_4096_SHA256"),
+            _ => None,
+        }
     }
 
     /// Returns the SHA-256 of the SPKI DER.

@@ -8,6 +8,7 @@
 use super::certificate::Certificate;
 use super::entry::{Claim, MessageDigests, Signed};
 use super::evidence::{self, Unread};
+use super::key::PublicKey;
 use super::proof;
 use super::root::{TrustedRoot, malformed, tlog};
 use super::timestamp;
@@ -283,21 +284,48 @@ impl TrustedRoot {
         subject: &Digest,
         spki: &[u8],
     ) -> Result<Option<(Timestamp, u64)>, Rejected> {
-        let mut theirs = read(bundle)?;
-        self.drop_strangers(&mut theirs)?;
-        let entries = &theirs.verification_material.tlog_entries;
-        if entries.is_empty() {
-            return Err(tlog("there is no log entry beside the signature").into());
-        }
-        let policy = PublicKeyVerificationPolicy::new(DerPublicKey::new(spki.to_vec()));
-        let artifact = Artifact::from_digest(Sha256Hash::from(*subject.bytes()));
-        let result = self.verifier.verify(artifact, &theirs, &policy).map_err(judge)?;
         let claim = Claim {
             signed: Signed::Envelope(envelope),
             signature: &envelope.signature,
             verifier: spki,
             hash: None,
         };
+        self.entries_of_key(read(bundle)?, Sha256Hash::from(*subject.bytes()), &claim)
+    }
+
+    /// Checks the log entries of a bundle with the signature of a message by a key.
+    ///
+    /// # Errors
+    /// As [`Self::check_entries`].
+    pub fn check_message_entries(
+        &self,
+        bundle: &Bundle,
+        digests: &MessageDigests,
+        key: &PublicKey,
+    ) -> Result<(), Rejected> {
+        let Content::Message { signature } = &bundle.content else {
+            return Err(malformed("a bundle without the signature of a message").into());
+        };
+        let sha256 = digests.sha256.ok_or_else(|| malformed("a message without a SHA-256"))?;
+        let claim =
+            Claim { signed: Signed::Message(digests), signature, verifier: key.spki(), hash: None };
+        self.entries_of_key(read(bundle)?, Sha256Hash::from(*sha256.bytes()), &claim).map(|_| ())
+    }
+
+    fn entries_of_key(
+        &self,
+        mut theirs: SigstoreBundle,
+        artifact: Sha256Hash,
+        claim: &Claim<'_>,
+    ) -> Result<Option<(Timestamp, u64)>, Rejected> {
+        self.drop_strangers(&mut theirs)?;
+        let entries = &theirs.verification_material.tlog_entries;
+        if entries.is_empty() {
+            return Err(tlog("there is no log entry beside the signature").into());
+        }
+        let policy = PublicKeyVerificationPolicy::new(DerPublicKey::new(claim.verifier.to_vec()));
+        let artifact = Artifact::from_digest(artifact);
+        let result = self.verifier.verify(artifact, &theirs, &policy).map_err(judge)?;
         for entry in entries {
             claim.is_named_in(entry.canonicalized_body.as_bytes())?;
             self.check_log(entry, result.verified_timestamps())?;

@@ -171,6 +171,38 @@ impl TrustedRoot {
         self.logs.iter().any(|log| log.signed(checkpoint))
     }
 
+    /// Whether it says that its certificates are made at this address.
+    #[must_use]
+    pub fn names_authority(&self, url: &str) -> bool {
+        let plain = |url: &str| url.trim_end_matches('/').to_owned();
+        let authorities = &self.document.certificate_authorities;
+        authorities.iter().any(|authority| plain(&authority.uri) == plain(url))
+    }
+
+    /// Checks of an entry of Rekor v2 what nobody signs but the head of the tree, and readers pass over:
+    /// what the proof repeats of it.
+    ///
+    /// # Errors
+    /// `tlog`: it repeats something else.
+    pub fn check_head(&self, entry: &Value) -> Result<(), Rejected> {
+        let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str);
+        let head = text("/inclusionProof/checkpoint/envelope")
+            .and_then(|text| Checkpoint::from_text(text).ok())
+            .ok_or_else(|| tlog("an entry without the head of a tree that can be read"))?;
+        let root = text("/inclusionProof/rootHash").and_then(|t| BASE64_STANDARD.decode(t).ok());
+        let size = text("/inclusionProof/treeSize").and_then(|text| text.parse().ok());
+        if root.as_deref() != Some(head.root_hash().as_bytes().as_slice())
+            || size != Some(head.tree_size())
+        {
+            return Err(tlog("a proof for another tree than the one whose head is signed").into());
+        }
+        let number = |pointer: &str| text(pointer).unwrap_or("0");
+        if number("/inclusionProof/logIndex") != number("/logIndex") {
+            return Err(tlog("a proof of another entry than it says").into());
+        }
+        Ok(())
+    }
+
     /// Returns where it comes from.
     #[must_use]
     pub fn name(&self) -> &str {

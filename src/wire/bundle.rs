@@ -297,7 +297,7 @@ fn read_material(value: &Value, old: bool) -> Result<Material, Failure> {
 }
 
 /// Checks that an entry of a log has the keys that it can have, at every level.
-fn check_entry(entry: &Value) -> Result<(), Failure> {
+pub(super) fn check_entry(entry: &Value) -> Result<(), Failure> {
     let keys = [
         "logIndex",
         "logId",

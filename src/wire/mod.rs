@@ -14,6 +14,7 @@ mod file_bundle;
 mod file_image;
 pub mod json;
 mod payload;
+mod proposed;
 mod referrer;
 mod rekor;
 mod signatures;
@@ -32,6 +33,7 @@ pub use fallback::FallbackIndex;
 pub use file_bundle::{write_file_bundle, write_old_bundle, write_signature};
 pub use file_image::{FileLayer, FilePlatform, write_file_index};
 pub use payload::{Claims, Payload};
+pub use proposed::{Verifier, propose_dsse, propose_hashedrekord, propose_v2, read_tlog_entry};
 pub use referrer::{
     EMPTY_CONFIG, Referrer, SIGNATURE_TYPES, SubjectDescriptor, TypeHint, write_referrer,
 };

@@ -116,7 +116,10 @@ pub fn read_tlog_entry(bytes: &[u8]) -> Result<Value, Failure> {
     let mut entry =
         json::parse(bytes).map_err(|failure| failure.within(WHAT).as_class(Class::Tlog))?;
     if let Some(object) = entry.as_object_mut() {
-        object.retain(|key, value| !value.is_null() && !(key == "integratedTime" && *value == "0"));
+        object.retain(|key, value| {
+            let default = value.is_null() || key == "integratedTime" && *value == "0";
+            !default
+        });
     }
     check_entry(&entry).map_err(|failure| match failure.class() {
         Class::Limit => failure.within(WHAT),

@@ -5,7 +5,7 @@
 //! `sigstore_bundle.proto`. What is written here is read by `signatures` and `bundle`.
 
 use super::json;
-use super::rekor::LoggedEntry;
+use super::rekor::{LogAnswer, LoggedEntry};
 use super::signatures::{BUNDLE, CERTIFICATE, CHAIN, SIGNATURE, TIMESTAMP};
 use crate::name::Digest;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -42,7 +42,7 @@ pub enum SignedBy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignedEntry {
     /// Of Rekor v1: with its promise, which says when.
-    V1(LoggedEntry),
+    V1(LogAnswer),
     /// Of Rekor v2: the `TransparencyLogEntry` that it answered with, as it stands in a bundle.
     V2(Value),
 }
@@ -58,7 +58,7 @@ impl Signed {
     #[must_use]
     pub fn log_index(&self) -> Option<u64> {
         match self.entry.as_ref()? {
-            SignedEntry::V1(logged) => Some(logged.entry.log_index),
+            SignedEntry::V1(answer) => Some(answer.logged.entry.log_index),
             SignedEntry::V2(entry) => entry.get("logIndex")?.as_str()?.parse().ok(),
         }
     }
@@ -69,7 +69,9 @@ impl Signed {
     pub fn annotations(&self) -> Map<String, Value> {
         let mut all = Map::new();
         all.insert(SIGNATURE.to_owned(), json!(BASE64_STANDARD.encode(&self.signature)));
-        if let Some(SignedEntry::V1(LoggedEntry { entry, .. })) = &self.entry {
+        if let Some(SignedEntry::V1(LogAnswer { logged: LoggedEntry { entry, .. }, .. })) =
+            &self.entry
+        {
             let bundle = json!({
                 "SignedEntryTimestamp": BASE64_STANDARD.encode(&entry.promise),
                 "Payload": {
@@ -104,7 +106,9 @@ impl Signed {
             }
         };
         match &self.entry {
-            Some(SignedEntry::V1(logged)) => put("tlogEntries", json!([bundle_entry(logged)])),
+            Some(SignedEntry::V1(answer)) => {
+                put("tlogEntries", json!([bundle_entry(&answer.logged)]))
+            }
             Some(SignedEntry::V2(entry)) => put("tlogEntries", json!([entry])),
             None => None,
         };

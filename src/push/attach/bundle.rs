@@ -5,7 +5,7 @@
 //! registry that lists referrers needs no order between signers; the fallback index is a tag like
 //! any other, and is written as the `.sig` tag is.
 
-use super::{Attached, Place, ROUNDS};
+use super::{Attached, Place, ROUNDS, stays};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Repository, Subject, Tag};
@@ -69,31 +69,35 @@ impl Place<'_> {
         signer: &Signer,
     ) -> Result<Vec<u8>, Failure> {
         let statement = wire::write_statement(&subject.digest, annotations);
-        let signed = signer.sign(self.connections, ToSign::Statement(&statement)).await?;
+        let signed =
+            signer.sign(self.connections, ToSign::Statement(&statement, &subject.digest)).await?;
         let bundle = wire::write_bundle(&statement, &signed);
         let manifest = wire::write_referrer(&bundle, subject, self.connections.now());
-        tokio::try_join!(
-            self.client().put_blob(self.repository, &bundle),
-            self.client().put_blob(self.repository, wire::EMPTY_CONFIG)
-        )?;
-        let pushed = self
-            .client()
-            .put_manifest(self.repository, None, OCI_IMAGE_MEDIA_TYPE, &manifest)
-            .await?;
-        let list = async {
-            if pushed.subject_acknowledged {
-                return Ok(());
-            }
-            self.list(&subject.digest, &manifest).await
+        let write = async {
+            tokio::try_join!(
+                self.client().put_blob(self.repository, &bundle),
+                self.client().put_blob(self.repository, wire::EMPTY_CONFIG)
+            )?;
+            let pushed = self
+                .client()
+                .put_manifest(self.repository, None, OCI_IMAGE_MEDIA_TYPE, &manifest)
+                .await?;
+            let list = async {
+                if pushed.subject_acknowledged {
+                    return Ok(());
+                }
+                self.list(&subject.digest, &manifest).await
+            };
+            let read_back = async {
+                let cap = limits::REFERRER_BYTES;
+                match self.client().manifest(self.repository, &pushed.digest, cap).await? {
+                    Answer::There(_) => Ok(()),
+                    Answer::Absent(_) => Err(not_there(self.repository, &pushed.digest)),
+                }
+            };
+            tokio::try_join!(list, read_back).map(|_| ())
         };
-        let read_back = async {
-            let cap = limits::REFERRER_BYTES;
-            match self.client().manifest(self.repository, &pushed.digest, cap).await? {
-                Answer::There(_) => Ok(()),
-                Answer::Absent(_) => Err(not_there(self.repository, &pushed.digest)),
-            }
-        };
-        tokio::try_join!(list, read_back)?;
+        write.await.map_err(|failure| stays(failure, &signed, signer))?;
         Ok(bundle)
     }
 

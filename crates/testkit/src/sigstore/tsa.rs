@@ -10,7 +10,7 @@ use cms::signed_data::{
     SignerInfo, SignerInfos,
 };
 use der::asn1::{
-    Any, GeneralizedTime, Int, ObjectIdentifier, OctetString, OctetStringRef, SetOfVec,
+    Any, GeneralizedTime, Int, ObjectIdentifier, OctetString, OctetStringRef, SetOfVec, Uint,
 };
 use der::{Decode, Encode, Sequence};
 use jiff::Timestamp;
@@ -93,6 +93,8 @@ pub struct Stamp<'a> {
     /// The SHA-256 digest of what it is for.
     pub imprint: [u8; 32],
     pub at: Timestamp,
+    /// What the request asked to be repeated.
+    pub nonce: Option<Vec<u8>>,
     /// The certificates in it, in DER.
     pub certificates: Vec<Vec<u8>>,
     /// Whom the signers call themselves, where not what they are called: nobody signs that part.
@@ -105,6 +107,7 @@ impl<'a> Stamp<'a> {
             signers: vec![tsa],
             imprint: sha256(bytes),
             at,
+            nonce: None,
             certificates: Vec::new(),
             called: None,
         }
@@ -130,6 +133,7 @@ impl<'a> Stamp<'a> {
             serial_number: Int::new(&[serial]).unwrap(),
             gen_time: generalized(self.at),
             accuracy: Some(Accuracy { seconds: 1 }),
+            nonce: self.nonce.as_ref().map(|nonce| Uint::new(nonce).unwrap()),
         };
         let info = info.to_der().unwrap();
         let certificates: Vec<_> = self
@@ -221,7 +225,7 @@ struct PkiStatusInfo {
     status: u8,
 }
 
-/// `ordering`, `nonce`, `tsa` and `extensions` have their defaults: not there.
+/// `ordering`, `tsa` and `extensions` have their defaults: not there.
 #[derive(Sequence)]
 struct TstInfo {
     version: u8,
@@ -231,6 +235,8 @@ struct TstInfo {
     gen_time: GeneralizedTime,
     #[asn1(optional = "true")]
     accuracy: Option<Accuracy>,
+    #[asn1(optional = "true")]
+    nonce: Option<Uint>,
 }
 
 #[derive(Sequence)]

@@ -44,6 +44,8 @@ pub struct Tuf {
     pub targets: Role,
     /// The bytes of `trusted_root.json`.
     pub target: Vec<u8>,
+    /// The bytes of `signing_config.v0.2.json`, where it is published.
+    pub config: Option<Vec<u8>>,
     /// What the signed metadata says of the target, where that is not the truth.
     pub claimed: Option<Value>,
     pub files: Shared,
@@ -65,6 +67,7 @@ impl Tuf {
             snapshot: Role::new(1, 1),
             targets: Role::new(1, 1),
             target: target.to_string().into_bytes(),
+            config: None,
             claimed: None,
             files: Shared::default(),
             first: Vec::new(),
@@ -108,10 +111,14 @@ impl Tuf {
         let truth =
             json!({"length": self.target.len(), "hashes": {"sha256": hex(&sha256(&self.target))}});
         let wanted = self.claimed.clone().unwrap_or(truth);
-        let targets = self.signed(
-            &self.targets,
-            json!({"_type": "targets", "targets": {"trusted_root.json": wanted}}),
-        );
+        let mut all = json!({"trusted_root.json": wanted});
+        if let Some(config) = &self.config {
+            let hash = hex(&sha256(config));
+            let name = "signing_config.v0.2.json";
+            all[name] = json!({"length": config.len(), "hashes": {"sha256": hash}});
+            self.put(&format!("targets/{hash}.{name}"), config.clone());
+        }
+        let targets = self.signed(&self.targets, json!({"_type": "targets", "targets": all}));
         let snapshot = self.signed(
             &self.snapshot,
             json!({"_type": "snapshot", "meta": {"targets.json": pin(&self.targets, &targets)}}),
