@@ -6,6 +6,7 @@
 //! host is asked with the stored password (docs/policy.md, `auth_hosts`), for the registry itself
 //! could ask for that password in a `Basic` challenge. So realms are not tried at another port.
 
+use luet_cosign::limits;
 use luet_cosign::registry::{Client, Credential, Role};
 use testkit::certificates::{self, AUTHORITY};
 use testkit::client::{config, hash, repository, run, subject, tag, with_credential};
@@ -223,6 +224,9 @@ fn ask_for_everything(client: &Client, registry: &TestRegistry) {
         let _ = client.may_push(&repository).await;
         let _ = client.put_blob(&repository, LAYER).await;
         let _ = client.put_blob(&repository, b"new").await;
+        // One that is worth asking for before it is sent.
+        let large = vec![0; limits::BLOB_AT_ONCE_BYTES + 1];
+        let _ = client.put_blob(&repository, &large).await;
         let _ = client
             .put_manifest(
                 &repository,
