@@ -39,7 +39,16 @@ enum Purpose {
 
 /// The connections of one client that were opened ahead, by origin.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stash(Arc<Mutex<BTreeMap<String, VecDeque<Promise>>>>);
+pub(super) struct Stash(Arc<Mutex<BTreeMap<String, Ahead>>>);
+
+/// What was opened ahead to one origin.
+#[derive(Debug, Default)]
+struct Ahead {
+    waiting: VecDeque<Promise>,
+    /// How many there were in all. What was used once is used again by the library, so a client that
+    /// looks at five hundred images opens no more of them than for the first.
+    opened: usize,
+}
 
 #[derive(Debug)]
 struct Promise {
@@ -52,6 +61,15 @@ impl Stash {
     /// do for.
     pub(super) async fn using<T>(&self, origin: String, does: impl Future<Output = T>) -> T {
         PURPOSE.scope(Purpose::Use(origin), does).await
+    }
+
+    /// Returns how many of `wanted` connections are still to be opened, which counts as done.
+    pub(super) fn missing(&self, origin: &str, wanted: usize) -> usize {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead = all.entry(origin.to_owned()).or_default();
+        let missing = wanted.saturating_sub(ahead.opened);
+        ahead.opened += missing;
+        missing
     }
 
     /// Opens a connection to `origin` by beginning `request`, which fails once it is there.
@@ -67,6 +85,7 @@ impl Stash {
             .unwrap_or_else(PoisonError::into_inner)
             .entry(origin)
             .or_default()
+            .waiting
             .push_back(promise);
         let purpose = Purpose::Keep(Arc::new(Mutex::new(Some(sender))));
         tokio::spawn(PURPOSE.scope(purpose, request).map(drop));
@@ -76,7 +95,7 @@ impl Stash {
     /// connections closes those that stay silent.
     fn take(&self, origin: &str) -> Option<oneshot::Receiver<Opened>> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = all.get_mut(origin)?;
+        let waiting = &mut all.get_mut(origin)?.waiting;
         waiting.retain(|promise| promise.since.elapsed() < limits::OPENED_AHEAD);
         waiting.pop_front().map(|promise| promise.connection)
     }

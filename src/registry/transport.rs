@@ -178,10 +178,14 @@ impl Transport {
         // What is no proxy is refused before anything is opened.
         proxy_for(&self.config.proxies, url)?;
         let stash = self.sender(url, peer)?.stash;
+        let missing = stash.missing(&shown(url), connections);
+        if missing == 0 {
+            return Ok(());
+        }
         // Of a client that never gets an answer: what it begins finds no other connection to use.
         let opener = self.make(&Kind::of(url, peer, &self.config), &stash)?;
         self.watch();
-        for _ in 0..connections {
+        for _ in 0..missing {
             stash.open(shown(url), opener.execute(Request::new(Method::GET, url.clone())));
         }
         Ok(())
