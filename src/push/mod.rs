@@ -299,7 +299,7 @@ impl Task<'_> {
 /// Opens the connections for the two blobs of a signature while the image is looked at.
 fn open_ahead(connections: &Connections, image: &Reference) -> Result<(), Failure> {
     let repository = signatures_in(connections, image.repository())?;
-    connections.client().ahead(repository.registry(), 2);
+    connections.client().ahead(&repository, 2);
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use super::space::Space;
 use super::transport::{Peer, shown};
 use super::{answer::Reply, body};
 use crate::class::{Class, Failure};
-use crate::name::Repository;
+use crate::name::{Registry, Repository};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -288,6 +288,17 @@ impl Session {
             .hint(format!("when that host belongs to it, name it: `registries: [{{host: {registry}, auth_hosts: [{host}]}}]`")));
         }
         Ok(false)
+    }
+
+    /// Returns the hosts (`host` or `host:port`) of token services that belong to a registry and
+    /// have an address of their own.
+    pub(super) fn token_services<'a>(
+        &'a self,
+        registry: &'a Registry,
+    ) -> impl Iterator<Item = &'a str> {
+        let named = self.config.auth_hosts.get(registry).into_iter().flatten();
+        let built_in = challenge::BUILT_IN.iter().filter(|(name, _)| *name == registry.as_str());
+        named.map(String::as_str).chain(built_in.map(|(_, host)| *host))
     }
 
     async fn credential(

@@ -51,7 +51,7 @@ pub use stream::{BlobStream, Pause};
 pub use upload::Upload;
 
 use crate::class::Failure;
-use crate::name::{Digest, Reference, Registry, Repository, Subject, Tag};
+use crate::name::{Digest, Reference, Repository, Subject, Tag};
 use session::Session;
 use std::sync::Arc;
 use std::time::Instant;
@@ -100,10 +100,10 @@ impl Client {
     /// Opens connections for so many requests that will be made at the same time, soon: TCP and TLS
     /// are two round trips before the first of them is sent. Nothing waits for it, nothing is sent on
     /// them before, and any request to the registry takes one that is there.
-    pub fn ahead(&self, registry: &Registry, connections: usize) {
+    pub fn ahead(&self, repository: &Repository, connections: usize) {
         // Where mirrors are asked, it may be that the registry itself is never.
-        if !self.0.has_mirrors(registry) {
-            self.0.ahead(registry, connections);
+        if !self.0.has_mirrors(repository.registry()) {
+            self.0.ahead(repository, connections);
         }
     }
 

@@ -128,14 +128,26 @@ impl Session {
         }
     }
 
-    /// Opens connections to a registry whose scheme is known. What cannot be opened is opened by the
-    /// request that needs it, which also says why it cannot.
-    pub(super) fn ahead(&self, registry: &Registry, connections: usize) {
+    /// Opens connections to a registry whose scheme is known, and one to the token service that is
+    /// known to belong to it. What cannot be opened is opened by the request that needs it, which
+    /// also says why it cannot.
+    pub(super) fn ahead(&self, repository: &Repository, connections: usize) {
+        let registry = repository.registry();
         let Some(https) = self.scheme(registry) else { return };
-        if connections > 0
-            && let Ok(url) = endpoint(registry, https)
-        {
-            let _ = self.transport.ahead(&url, Peer::Own(registry), connections);
+        let Ok(url) = endpoint(registry, https) else { return };
+        let open = |url: &Url, number| {
+            let _ = self.transport.ahead(url, Peer::Own(registry), number);
+        };
+        open(&url, connections);
+        if self.keeper.find(&url, repository).is_some() {
+            return;
+        }
+        for host in self.token_services(registry) {
+            if let Ok(service) = Url::parse(&format!("https://{host}/"))
+                && service.origin() != url.origin()
+            {
+                open(&service, 1);
+            }
         }
     }
 

@@ -8,7 +8,7 @@
 use super::{Resolved, platform};
 use crate::class::{Class, Failure};
 use crate::limits;
-use crate::name::{Digest, Reference, Registry, Repository, Subject, Tag};
+use crate::name::{Digest, Reference, Repository, Subject, Tag};
 use crate::policy::{
     Evidence, Matched, Memory, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport,
 };
@@ -90,14 +90,11 @@ impl Look<'_> {
 
     /// Opens the connections for the places while the tag is resolved, which takes one of them.
     fn open_ahead(&self) {
-        let registries: BTreeSet<Registry> = self
-            .matched
-            .repositories()
-            .iter()
-            .map(|repository| repository.registry().clone())
-            .collect();
-        for registry in &registries {
-            self.client.ahead(registry, PLACES);
+        let mut registries = BTreeSet::new();
+        for repository in &self.matched.repositories() {
+            if registries.insert(repository.registry().clone()) {
+                self.client.ahead(repository, PLACES);
+            }
         }
     }
 

@@ -141,7 +141,7 @@ fn connections_that_will_be_needed_are_open_before_they_are() {
     let image = registry.push_image("a/b", "1", &[b"layer"]);
     run(async {
         // The first request takes one of them.
-        client.ahead(&host.parse().unwrap(), 3);
+        client.ahead(&repository(&format!("{host}/a/b")), 3);
         client.resolve(&reference(&format!("{host}/a/b:1"))).await.unwrap();
         assert_eq!(registry.server().connections(), 3);
         let (name, subject) =
@@ -160,13 +160,47 @@ fn connections_that_will_be_needed_are_open_before_they_are() {
 }
 
 #[test]
+fn the_token_service_that_belongs_to_a_registry_is_connected_to_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), AUTHORITY).unwrap();
+    let tls = || Options { tls: Some(certificates::good()), ..Options::default() };
+    let service = TestRegistry::with(tls());
+    let realm = format!("registry.test:{}", service.server().address().port());
+    let registry = TestRegistry::with(Options {
+        auth: Auth::Token {
+            user: String::new(),
+            password: String::new(),
+            identity_token: String::new(),
+            anonymous_pull: true,
+            realm: format!("https://{realm}/token"),
+        },
+        latency: Duration::from_millis(200),
+        ..tls()
+    });
+    service.always("GET", "/token*", testkit::Answer::new(200).json(r#"{"token":"t"}"#));
+    let host = format!("registry.test:{}", registry.server().address().port());
+    let client = client_with(|config| {
+        config.ca_file = Some(folder.path().join("ca.pem"));
+        config.hosts.insert("registry.test".into(), vec!["127.0.0.1:0".parse().unwrap()]);
+        config.auth_hosts.insert(host.parse().unwrap(), vec![realm.clone()]);
+    });
+    run(async {
+        let name = repository(&format!("{host}/a/b"));
+        client.ahead(&name, 1);
+        let _ = client.by_tag(&name, &tag("1"), Role::Image).await;
+    });
+    // One was opened ahead, and used for the token.
+    assert_eq!((service.server().connections(), service.requests().len()), (1, 1));
+}
+
+#[test]
 fn a_connection_that_cannot_be_opened_ahead_changes_nothing() {
     let (registry, _, host, _folder) = distant(Auth::None);
     let client = client_with(|config| {
         config.hosts.insert("registry.test".into(), vec![registry.server().address()]);
     });
     run(async {
-        client.ahead(&host.parse().unwrap(), 2);
+        client.ahead(&repository(&format!("{host}/a/b")), 2);
         let failure = client.resolve(&reference(&format!("{host}/a/b:1"))).await.unwrap_err();
         assert_eq!(failure.class(), Class::Net);
         assert!(failure.text().contains("certificate"), "{}", failure.text());
@@ -189,7 +223,7 @@ fn a_connection_that_was_opened_ahead_and_closed_is_made_anew() {
     });
     let host = format!("registry.test:{}", impatient.address.port());
     run(async {
-        client.ahead(&host.parse().unwrap(), 2);
+        client.ahead(&repository(&format!("{host}/a/b")), 2);
         // Until both are there, and gone.
         while impatient.closed.load(Ordering::SeqCst) < 2 {
             tokio::task::yield_now().await;
