@@ -16,6 +16,7 @@ pub mod registry;
 pub mod scratch;
 pub mod sigstore;
 pub mod tools;
+pub mod wan;
 pub mod world;
 
 pub use host::Host;
@@ -24,4 +25,5 @@ pub use machine::{Machine, Seen};
 pub use maker::Maker;
 pub use registry::Registry;
 pub use sigstore::Sigstore;
+pub use wan::{Delay, Tokens, Wan};
 pub use world::World;

@@ -1,0 +1,548 @@
+//! What a network costs: round trips, connections and requests, with TLS and 100 ms of round trip,
+//! beside the programs that do the same work, held by the budget.
+//!
+//! `bench/network.sh` runs it. Each program runs with the round trip and without, several times; the
+//! difference of the fastest runs, divided by the round trip, is how often it waited for an answer.
+//! What it computes, and what servers and a busy machine take, is in both. As root: /etc/hosts is another one in
+//! a mount namespace of its own. `--table FILE` also writes the table into a document, between two
+//! marks.
+
+use e2e::machine::succeed;
+use e2e::registry::{Image, PackedLayer};
+use e2e::wan::HOST;
+use e2e::{Delay, Machine, Registry, Tokens, Wan, World, scratch, tools};
+use serde_json::json;
+use std::cell::Cell;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+use testkit::certificates::AUTHORITY;
+use testkit::envelope;
+use testkit::sigstore::Sigstore;
+
+const RTT: Duration = Duration::from_millis(100);
+/// Set where /etc/hosts is ours.
+const INSIDE: &str = "LUET_COSIGN_BENCH_INSIDE";
+const BEGIN: &str = "<!-- begin: bench/network.sh -->";
+const END: &str = "<!-- end: bench/network.sh -->";
+const SUBJECT: &str = "dev@example.com";
+const ISSUER: &str = "https://issuer.example";
+/// What a token service adds, once a run: refused, its answer, and again; with an address of its
+/// own, also the connection to it.
+const TOKEN_HERE: f64 = 2.0;
+const TOKEN_ELSEWHERE: f64 = 4.0;
+
+fn main() -> ExitCode {
+    if std::env::var_os(INSIDE).is_none() {
+        return enter();
+    }
+    let mut table = None;
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--table" => table = arguments.next().map(PathBuf::from),
+            other => {
+                eprintln!("network: {other}?");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let bench = Bench::begin();
+    let mut report = Report::default();
+    for kind in [Kind::Docker, Kind::Olareg] {
+        for tokens in [Tokens::None, Tokens::Here, Tokens::Elsewhere] {
+            let place = bench.place(kind, tokens);
+            place.verify(&mut report);
+            place.events(&mut report);
+            if tokens == Tokens::None {
+                place.sign(&mut report);
+            }
+        }
+    }
+    if let Some(path) = table {
+        write_table(&path, &report);
+    }
+    println!("\n{} passed, {} failed", report.passed, report.failed);
+    ExitCode::from(u8::from(report.failed > 0))
+}
+
+/// Starts this program again where the name of the registry leads to this machine.
+fn enter() -> ExitCode {
+    let folder = scratch::folder();
+    let hosts = folder.path().join("hosts");
+    let known = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    std::fs::write(&hosts, format!("{known}\n127.0.0.1 {HOST}\n")).expect("a file");
+    let status = Command::new("unshare")
+        .args(["--mount", "sh", "-c", "mount --bind \"$0\" /etc/hosts && exec \"$@\""])
+        .arg(&hosts)
+        .arg(std::env::current_exe().expect("a program"))
+        .args(std::env::args_os().skip(1))
+        .env(INSIDE, "1")
+        .status()
+        .expect("unshare runs");
+    ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1))
+}
+
+/// Which registry lies behind the network.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Docker,
+    Olareg,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker-registry",
+            Self::Olareg => "olareg",
+        }
+    }
+}
+
+struct Bench {
+    world: World,
+    delay: Delay,
+    docker: Registry,
+    olareg: Registry,
+    /// How many runs of each.
+    runs: usize,
+    sigstore: Sigstore,
+    count: Cell<usize>,
+}
+
+impl Bench {
+    fn begin() -> Self {
+        let runs = std::env::var("RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(3);
+        let world = World::default();
+        let sigstore = Sigstore::new();
+        std::fs::write(world.path("authority.pem"), AUTHORITY).expect("a file");
+        std::fs::write(world.path("root.json"), sigstore.trusted_root().to_string())
+            .expect("a file");
+        let bench = Self {
+            world,
+            delay: Delay::default(),
+            docker: Registry::docker(),
+            olareg: Registry::olareg(&[]),
+            runs,
+            sigstore,
+            count: Cell::new(0),
+        };
+        let machine = bench.machine();
+        let cosign3 = tools::program("cosign3");
+        let empty = succeed(machine.command(&cosign3).args(["signing-config", "create"]));
+        std::fs::write(bench.world.path("signing.json"), empty).expect("a file");
+        bench
+    }
+
+    /// A machine that has seen nothing.
+    fn machine(&self) -> Machine {
+        let mut machine = self.world.machine();
+        machine.set("SSL_CERT_FILE", self.world.path("authority.pem"));
+        machine
+    }
+
+    fn place(&self, kind: Kind, tokens: Tokens) -> Place<'_> {
+        let upstream = match kind {
+            Kind::Docker => &self.docker,
+            Kind::Olareg => &self.olareg,
+        };
+        let address = upstream.address().to_owned();
+        let wan = Wan::before(&address, tokens, &self.delay);
+        Place { bench: self, machine: self.machine(), kind, tokens, wan, upstream: address }
+    }
+
+    /// A name that no image has.
+    fn fresh(&self) -> String {
+        self.count.set(self.count.get() + 1);
+        format!("bench/image{}", self.count.get())
+    }
+}
+
+/// One registry behind the network.
+struct Place<'a> {
+    bench: &'a Bench,
+    machine: Machine,
+    kind: Kind,
+    tokens: Tokens,
+    wan: Wan,
+    upstream: String,
+}
+
+/// What one program took.
+#[derive(Clone, Copy)]
+struct Measured {
+    trips: f64,
+    /// Seconds without the network.
+    near: f64,
+    connections: usize,
+    requests: usize,
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} ({}, {})", self.trips.max(0.0), self.connections, self.requests)
+    }
+}
+
+/// A program that does the same work, by its name.
+type Peer<'a> = (&'static str, Box<dyn FnMut() -> Command + 'a>);
+
+impl Place<'_> {
+    /// Pushes an image without the network, and returns its name and what it is behind it.
+    fn push(&self) -> (String, Image) {
+        let path = self.bench.fresh();
+        let plain = Image::new(&format!("{}/{path}:1", self.upstream));
+        plain.push(&[layer(&path)]);
+        (format!("{}/{path}:1", self.wan.address()), plain)
+    }
+
+    /// Runs a program until it succeeds, at once: the network is switched off.
+    fn prepare(&self, command: &mut Command) {
+        self.bench.delay.set(Duration::ZERO);
+        succeed(command);
+    }
+
+    /// Runs a program with the network and without, in turn.
+    fn measure(&self, mut make: impl FnMut() -> Command) -> Measured {
+        let mut best = [Duration::MAX; 2];
+        let mut made = (0, 0);
+        for (which, delay) in [RTT, Duration::ZERO].into_iter().cycle().enumerate() {
+            if which == self.bench.runs * 2 {
+                break;
+            }
+            let mut command = make();
+            command.stdout(Stdio::null()).stderr(Stdio::piped());
+            self.bench.delay.set(delay);
+            let before = self.wan.counted();
+            let began = Instant::now();
+            let output = command.output().expect("the program runs");
+            let took = began.elapsed();
+            assert!(
+                output.status.success(),
+                "{command:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            let after = self.wan.counted();
+            if took < best[which % 2] {
+                best[which % 2] = took;
+                if which % 2 == 0 {
+                    made = (after.0 - before.0, after.1 - before.1);
+                }
+            }
+        }
+        let [far, near] = best.map(|time| time.as_secs_f64());
+        Measured {
+            trips: (far - near) / RTT.as_secs_f64(),
+            near,
+            connections: made.0,
+            requests: made.1,
+        }
+    }
+
+    /// One line of the table. `budget` is without a token.
+    fn row(
+        &self,
+        report: &mut Report,
+        what: &str,
+        budget: Option<f64>,
+        make: impl FnMut() -> Command,
+        peers: &mut [Peer<'_>],
+    ) {
+        let ours = self.measure(make);
+        let peers: Vec<(&str, Measured)> =
+            peers.iter_mut().map(|(name, make)| (*name, self.measure(make))).collect();
+        let tokens = match self.tokens {
+            Tokens::None => "",
+            Tokens::Here => ", tokens",
+            Tokens::Elsewhere => ", tokens elsewhere",
+        };
+        report.row(&format!("{}{tokens}", self.kind.name()), what, budget, ours, &peers);
+    }
+
+    fn with_token(&self, budget: f64) -> Option<f64> {
+        Some(
+            budget
+                + match self.tokens {
+                    Tokens::None => 0.0,
+                    Tokens::Here => TOKEN_HERE,
+                    Tokens::Elsewhere => TOKEN_ELSEWHERE,
+                },
+        )
+    }
+
+    fn program(&self, name: &str) -> Command {
+        self.machine.command(tools::program(name))
+    }
+
+    fn ours(&self) -> Command {
+        self.machine.command(self.machine.plugin())
+    }
+
+    fn key(&self, file: &str) -> PathBuf {
+        self.bench.world.key(file)
+    }
+
+    fn verify(&self, report: &mut Report) {
+        let (legacy, _) = self.push();
+        self.prepare(
+            self.program("cosign2")
+                .args(["sign", "--tlog-upload=false", "-y", "--key"])
+                .arg(self.key("acme.key"))
+                .arg(&legacy),
+        );
+        let (bundle, _) = self.push();
+        self.prepare(
+            self.program("cosign3")
+                .args(["sign", "-y", "--signing-config"])
+                .arg(self.bench.world.path("signing.json"))
+                .arg("--trusted-root")
+                .arg(self.bench.world.path("root.json"))
+                .arg("--key")
+                .arg(self.key("acme.key"))
+                .arg(&bundle),
+        );
+        let (own, _) = self.push();
+        self.prepare(self.ours().args(["sign", "--key"]).arg(self.key("acme.key")).arg(&own));
+        let (keyless, plain) = self.push();
+        self.sign_keyless(&plain);
+
+        let by_key = |program: &str, image: &str| {
+            let mut command = self.program(program);
+            command.args(["verify", "--insecure-ignore-tlog", "--key"]);
+            command.arg(self.key("acme.pub")).arg(image);
+            command
+        };
+        let crane = |verb: &str, image: &str| {
+            let mut command = self.program("crane");
+            command.args([verb, image]);
+            if verb == "export" {
+                command.arg("/dev/null");
+            }
+            command
+        };
+        for (what, budget, image, readers) in [
+            ("verify, legacy", 5.3, &legacy, &["cosign2", "cosign3"][..]),
+            ("verify, bundle", 6.3, &bundle, &["cosign3"]),
+            ("verify, our own", 4.3, &own, &["cosign2", "cosign3"]),
+        ] {
+            let mut peers: Vec<Peer<'_>> = Vec::new();
+            for reader in readers {
+                peers.push((reader, Box::new(|| by_key(reader, image))));
+            }
+            if what == "verify, legacy" {
+                for verb in ["manifest", "export"] {
+                    let name = if verb == "manifest" { "crane manifest" } else { "crane export" };
+                    peers.push((name, Box::new(move || crane(verb, image))));
+                }
+            }
+            let ours = || {
+                let mut command = self.ours();
+                command.args(["verify", "--key"]).arg(self.key("acme.pub")).arg(image);
+                command
+            };
+            self.row(report, what, self.with_token(budget), ours, &mut peers);
+        }
+        let by_identity = |mut command: Command| {
+            command.args(["verify", "--certificate-identity", SUBJECT]);
+            command.args(["--certificate-oidc-issuer", ISSUER, "--trusted-root"]);
+            command.arg(self.bench.world.path("root.json")).arg(&keyless);
+            command
+        };
+        let mut peers: [Peer<'_>; 2] = [
+            ("cosign2", Box::new(|| by_identity(self.program("cosign2")))),
+            ("cosign3", Box::new(|| by_identity(self.program("cosign3")))),
+        ];
+        let ours = || by_identity(self.ours());
+        self.row(report, "verify, keyless", self.with_token(5.3), ours, &mut peers);
+    }
+
+    /// A legacy signature by a certificate, as cosign writes it.
+    fn sign_keyless(&self, image: &Image) {
+        let digest = image.digest();
+        let made = self.bench.sigstore.sign().identity(SUBJECT).issuer(ISSUER).legacy(&digest);
+        let tag = image.signature_tag();
+        let annotations: serde_json::Map<String, serde_json::Value> =
+            made.annotations().into_iter().map(|(name, value)| (name, json!(value))).collect();
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": tag.push_blob(b"{}"), "size": 2,
+            },
+            "layers": [{
+                "mediaType": "application/vnd.dev.cosign.simplesigning.v1+json",
+                "digest": tag.push_blob(made.payload()), "size": made.payload().len(),
+                "annotations": annotations,
+            }],
+        });
+        tag.push_manifest(
+            "application/vnd.oci.image.manifest.v1+json",
+            manifest.to_string().as_bytes(),
+        );
+    }
+
+    /// The events of one host, which is this process: what one leaves for the next is used.
+    fn events(&self, report: &mut Report) {
+        let (image, _) = self.push();
+        let (legacy, _) = self.push();
+        self.prepare(self.ours().args(["sign", "--key"]).arg(self.key("acme.key")).arg(&image));
+        self.prepare(
+            self.program("cosign2")
+                .args(["sign", "--tlog-upload=false", "-y", "--key"])
+                .arg(self.key("acme.key"))
+                .arg(&legacy),
+        );
+        for (name, image, first, later) in
+            [("our own", &image, 4.3, 4.3), ("legacy", &legacy, 5.3, 5.3)]
+        {
+            // Each of these machines sees its first event.
+            let machines: Vec<Machine> =
+                (0..self.bench.runs * 2).map(|_| self.bench.machine()).collect();
+            let mut next = machines.iter();
+            let mut number = 0;
+            let first_event = || event("image.pre.unpack", next.next().expect("one"), image, "0");
+            let what = format!("pre event, {name}");
+            self.row(report, &what, self.with_token(first), first_event, &mut []);
+            let known = &machines[0];
+            let later_event = || {
+                number += 1;
+                event("image.pre.unpack", known, image, &number.to_string())
+            };
+            let what = format!("pre event, {name}, a later one of the run");
+            self.row(report, &what, Some(later), later_event, &mut []);
+            let dest = known.path("dest-0");
+            std::fs::write(dest.join("file"), path_of(image)).expect("a file");
+            let after = || event("image.post.unpack", known, image, "0");
+            // Our signature says what the tree is; else its one layer is fetched once more.
+            let budget = if name == "our own" { 0.3 } else { 4.3 };
+            self.row(report, &format!("post event, {name}"), Some(budget), after, &mut []);
+        }
+    }
+
+    fn sign(&self, report: &mut Report) {
+        let signer = |program: &'static str, more: &'static [&'static str]| {
+            move || {
+                let (image, _) = self.push();
+                let mut command = self.program(program);
+                command.arg("sign").args(more).arg("--key").arg(self.key("acme.key")).arg(image);
+                command
+            }
+        };
+        let old: &[&str] = &["--tlog-upload=false", "-y"];
+        let also_old: &[&str] = &[
+            "--use-signing-config=false",
+            "--new-bundle-format=false",
+            "--tlog-upload=false",
+            "-y",
+        ];
+        let mut peers: [Peer<'_>; 2] = [
+            ("cosign2", Box::new(signer("cosign2", old))),
+            ("cosign3", Box::new(signer("cosign3", also_old))),
+        ];
+        let ours = |format: &'static str| {
+            move || {
+                let (image, _) = self.push();
+                let mut command = self.ours();
+                command.args(["sign", "--format", format, "--key"]);
+                command.arg(self.key("acme.key")).arg(image);
+                command
+            }
+        };
+        self.row(report, "sign by key, legacy", Some(9.5), ours("legacy"), &mut peers);
+        let mut peers: [Peer<'_>; 1] = [(
+            "cosign3",
+            Box::new(|| {
+                let (image, _) = self.push();
+                let mut command = self.program("cosign3");
+                command.args(["sign", "-y", "--signing-config"]);
+                command.arg(self.bench.world.path("signing.json")).arg("--trusted-root");
+                command.arg(self.bench.world.path("root.json"));
+                command.arg("--key").arg(self.key("acme.key")).arg(image);
+                command
+            }),
+        )];
+        self.row(report, "sign by key, bundle", None, ours("bundle"), &mut peers);
+    }
+}
+
+/// An event as the host sends it, with a folder of its own to unpack into.
+fn event(name: &str, machine: &Machine, image: &str, dest: &str) -> Command {
+    let dest = machine.path(&format!("dest-{dest}"));
+    let _ = std::fs::create_dir(&dest);
+    let data = json!({"Image": image, "Dest": dest});
+    let mut command = machine.command(machine.plugin());
+    command.arg(name).arg(envelope(name, &data));
+    command
+}
+
+/// A layer of one file, which holds the name of its image.
+fn layer(path: &str) -> PackedLayer {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(u64::try_from(path.len()).expect("a short name"));
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    archive.append_data(&mut header, "file", path.as_bytes()).expect("memory");
+    let blob = archive.into_inner().expect("memory");
+    let id = testkit::digest(&blob);
+    PackedLayer { blob, kind: "application/vnd.oci.image.layer.v1.tar", id }
+}
+
+fn path_of(image: &str) -> &str {
+    let (_, rest) = image.split_once('/').expect("an address");
+    rest.rsplit_once(':').expect("a tag").0
+}
+
+#[derive(Default)]
+struct Report {
+    passed: usize,
+    failed: usize,
+    lines: Vec<String>,
+}
+
+impl Report {
+    fn row(
+        &mut self,
+        place: &str,
+        what: &str,
+        budget: Option<f64>,
+        ours: Measured,
+        peers: &[(&str, Measured)],
+    ) {
+        let mut verdict = "";
+        let limit = budget.map_or_else(String::new, |limit| {
+            if ours.trips <= limit {
+                self.passed += 1;
+                verdict = "ok";
+            } else {
+                self.failed += 1;
+                verdict = "MISSED";
+            }
+            format!("<= {limit:.1}")
+        });
+        // Without the network, what is left is what each of them computes.
+        let near = |found: &Measured| format!("{:.2}", ours.near / found.near);
+        let beside: Vec<String> =
+            peers.iter().map(|(name, found)| format!("{name} {found}, x{}", near(found))).collect();
+        let beside = beside.join("; ");
+        println!(
+            "{place:<34} {what:<44} {ours:<16} {limit:<8} {verdict:<7} {beside}",
+            ours = ours.to_string()
+        );
+        self.lines.push(format!("| {what} | {place} | {ours} | {limit} | {beside} |"));
+    }
+}
+
+/// Puts the table between the marks of a document.
+fn write_table(path: &Path, report: &Report) {
+    let text = std::fs::read_to_string(path).expect("a document");
+    let (before, rest) = text.split_once(BEGIN).expect("the first mark");
+    let (_, after) = rest.split_once(END).expect("the second mark");
+    let table = report.lines.join("\n");
+    let head = "| what | registry | luet-cosign | bar | beside it |\n|---|---|---|---|---|";
+    let text = format!("{before}{BEGIN}\n\n{head}\n{table}\n\n{END}{after}");
+    std::fs::write(path, text).expect("a document");
+}
