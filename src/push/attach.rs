@@ -83,13 +83,14 @@ impl Place<'_> {
     ) -> Result<Attached, Failure> {
         let tag = Tag::of_signatures(&subject.digest);
         let _lock = self.lock(&tag)?;
-        let own = signer.own(self.connections).await?;
-        let checker = own.checker();
         let bytes = payload.to_bytes();
         // Made once, whatever becomes of writing it.
         let mut signed = None;
         for _ in 0..ROUNDS {
             let mut signatures = self.read(&tag).await?;
+            // Each time anew: signing may have needed a newer trusted root.
+            let own = signer.own(self.connections).await?;
+            let checker = own.checker();
             // (read back) It comes from the registry, and our own checker has the last word. The
             // payload is not fetched again: it has the digest of the one that we hold.
             if let Some(signature) = ours(&signatures, &checker, &bytes, &subject.digest) {

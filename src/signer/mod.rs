@@ -288,11 +288,17 @@ impl Signer {
             match proven {
                 Ok(signed) => {
                     self.check(connections, &signed, what, logs).await.map_err(|failure| {
-                        let failure = match failure.class() {
-                            // What was signed is ours, so it is the entry that is about something else.
-                            Class::Binding => failure.as_class(Class::Tlog).hint(AGAIN),
-                            _ if failure.own_hint().is_none() => failure.hint(AGAIN),
-                            _ => failure,
+                        // What was signed is ours, so it is the entry that is about something else; and
+                        // of what is signed by a certificate nothing is unknown here.
+                        let entry = match failure.class() {
+                            Class::Binding => true,
+                            Class::Unsupported => self.is_keyless(),
+                            _ => false,
+                        };
+                        let failure = if entry { failure.as_class(Class::Tlog) } else { failure };
+                        let failure = match failure.own_hint() {
+                            Some(_) if !entry => failure,
+                            _ => failure.hint(AGAIN),
                         };
                         failure
                             .within("what the services answered does not hold; nothing was written")

@@ -175,3 +175,63 @@ fn a_key_tells_a_log_where_that_is_asked_for() {
         assert!(world.services.fulcio.requests().is_empty());
     }
 }
+
+/// RSA and Ed25519 make the same signature each time, so the log knows it already: where the image has
+/// lost it, it is made again and the log's entry is fetched.
+#[test]
+fn what_a_log_of_v1_has_already_is_taken_from_there() {
+    for (file, forms) in [("rsa2048.pem", &["legacy", "bundle"][..]), ("ed25519.pem", &["bundle"])]
+    {
+        for form in forms {
+            let world = World::new(LogKind::V1, false);
+            let path = format!("{}/src/trust/testdata/keys/{file}", env!("CARGO_MANIFEST_DIR"));
+            let pem = std::fs::read(path).unwrap();
+            let password = testkit::PASSWORD.as_bytes();
+            let pair = luet_cosign::trust::PrivateKey::import(&pem, password).unwrap();
+            world.plugin.write("acme.key", pair.private_pem.as_bytes());
+            let sign = |form: &str| {
+                let mut command = world.plugin.raw();
+                command.env("COSIGN_PASSWORD", testkit::PASSWORD);
+                command.args(["sign", "--format", form, "--key", "acme.key", "--tlog-upload"]);
+                command.args(["--signing-config", "signing.json", "--trusted-root", "root.json"]);
+                command.arg(&world.name).output().unwrap()
+            };
+            assert_good(&sign(form));
+            // The registry forgets it for once.
+            let gone = testkit::Answer::error(404, "MANIFEST_UNKNOWN");
+            world.registry.in_turn("GET", "/v2/*/manifests/sha256-*", vec![gone]);
+            let none = testkit::Answer::new(200)
+                .header("Content-Type", testkit::registry::INDEX)
+                .body(
+                json!({"schemaVersion": 2, "mediaType": testkit::registry::INDEX, "manifests": []})
+                    .to_string(),
+            );
+            world.registry.in_turn("GET", "/v2/*/referrers/*", vec![none]);
+            let again = sign(form);
+            assert_good(&again);
+            assert!(!said(&again).contains("already"), "{}", said(&again));
+            let asked: Vec<_> = world
+                .services
+                .rekor1
+                .requests()
+                .iter()
+                .map(|request| request.method.clone())
+                .collect();
+            assert_eq!(asked, ["POST", "POST", "GET"], "{file}, {form}");
+            assert_eq!(world.services.sigstore.rekor1.entries().len(), 6, "five are others'");
+        }
+    }
+    // What no log takes is refused before anybody is asked.
+    let world = World::new(LogKind::V1, false);
+    let path = format!("{}/src/trust/testdata/keys/ed25519.pem", env!("CARGO_MANIFEST_DIR"));
+    let pem = std::fs::read(path).unwrap();
+    let pair = luet_cosign::trust::PrivateKey::import(&pem, testkit::PASSWORD.as_bytes()).unwrap();
+    world.plugin.write("acme.key", pair.private_pem.as_bytes());
+    let mut command = world.plugin.raw();
+    command.env("COSIGN_PASSWORD", testkit::PASSWORD);
+    command.args(["sign", "--format", "legacy", "--key", "acme.key", "--tlog-upload"]);
+    command.args(["--signing-config", "signing.json", "--trusted-root", "root.json", &world.name]);
+    assert_failed(&command.output().unwrap(), "unsupported", "Ed25519");
+    world.assert_untouched();
+    assert_eq!(world.logged(), 0);
+}

@@ -55,7 +55,9 @@ impl Place<'_> {
         // Our own checker has the last word. The registry was asked for the manifest again; the
         // bundle has the digest of these bytes.
         let bundle = Bundle::parse(&bundle, BundleSource::Registry)?;
-        let signature = trust::check_bundle(&bundle, &subject.digest, &checker)?
+        // Signing may have needed a newer trusted root.
+        let own = signer.own(self.connections).await?;
+        let signature = trust::check_bundle(&bundle, &subject.digest, &own.checker())?
             .ok_or_else(|| Failure::new(Class::Internal, "what was written is no signature"))?;
         Ok(Attached { signature, already: false })
     }
