@@ -27,6 +27,12 @@ const LAYER_TYPES: &[&str] = &[
     "application/vnd.docker.image.rootfs.diff.tar.zstd",
 ];
 
+/// Returns whether a media type is that of a layer that is read here.
+#[must_use]
+pub fn is_layer(media_type: &str) -> bool {
+    LAYER_TYPES.contains(&media_type)
+}
+
 /// Streams every layer of `image`, the lowest first, and reads what it says.
 ///
 /// # Errors
@@ -90,7 +96,7 @@ async fn read_one(
 
 /// Returns digest and size of a layer that can be read.
 fn described(descriptor: &OciDescriptor) -> Result<(Digest, u64), Failure> {
-    if !LAYER_TYPES.contains(&descriptor.media_type.as_str())
+    if !is_layer(&descriptor.media_type)
         || descriptor.urls.as_ref().is_some_and(|urls| !urls.is_empty())
     {
         return Err(Failure::new(

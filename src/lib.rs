@@ -5,6 +5,7 @@
 //! stable API. Rooms and who may call whom: ARCHITECTURE.md; a test (`tests/architecture.rs`) holds
 //! them to it.
 
+pub mod archive;
 pub mod artifact;
 pub mod blob;
 pub mod class;
@@ -21,6 +22,7 @@ pub mod luet;
 pub mod name;
 pub mod oidc;
 pub mod policy;
+pub mod pull;
 pub mod push;
 pub mod registry;
 pub mod repository;

@@ -23,6 +23,12 @@ pub const HOST_DEADLINE: Duration = Duration::from_secs(8);
 pub const HOST_DEADLINE_SECONDS: u64 = 600;
 /// How much before that time no registry is waited for any longer, so that the reason can be said.
 pub const HOST_RESERVE: Duration = Duration::from_millis(500);
+/// Files of an archive: blobs of an image and of its signatures.
+pub const ARCHIVE_FILES: usize = 4_096;
+/// Zeros behind the end of an archive, in bytes (tar fills up to 10 KiB).
+pub const ARCHIVE_END_BYTES: u64 = 64 << 10;
+/// A list of images to pull, in bytes.
+pub const PULL_LIST_BYTES: u64 = 1 << 20;
 /// Folders of registries for which mirrors are read.
 pub const MIRROR_FOLDERS: usize = 256;
 /// A policy file, in bytes.

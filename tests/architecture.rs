@@ -33,6 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("luet", &["config", "name"]),
     ("oidc", &["config", "registry", "wire"]),
     ("containerd", &["config", "name"]),
+    ("archive", &["name", "registry", "wire"]),
     // Flows: all above.
     ("layers", &["name", "registry", "tree", "wire"]),
     (
@@ -52,8 +53,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "unpack",
         &[
-            "config", "dest", "layers", "name", "policy", "registry", "session", "sigstore",
-            "store", "tree", "trust", "wire",
+            "archive", "config", "dest", "layers", "name", "policy", "registry", "session",
+            "sigstore", "store", "tree", "trust", "wire",
         ],
     ),
     ("signer", &["config", "name", "oidc", "registry", "session", "sigstore", "trust", "wire"]),
@@ -77,6 +78,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["config", "name", "oidc", "session", "signer", "sigstore", "store", "trust", "wire"],
     ),
     ("artifact", &["name", "registry", "session", "trust", "wire"]),
+    (
+        "pull",
+        &["archive", "layers", "name", "policy", "registry", "session", "trust", "unpack", "wire"],
+    ),
     // Fronts.
     ("event", &["config", "push", "session", "unpack", "wire"]),
     ("verifier", &["config", "event", "name", "session", "unpack", "wire"]),
@@ -84,6 +89,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "artifact",
+            "archive",
             "blob",
             "config",
             "containerd",
@@ -92,6 +98,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "name",
             "oidc",
             "policy",
+            "pull",
             "push",
             "registry",
             "repository",

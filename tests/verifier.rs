@@ -176,7 +176,7 @@ fn the_tag_that_containerd_resolved_counts_for_the_binding_and_for_rules() {
 fn an_index_must_be_signed_itself_for_nobody_compares_which_image_is_taken() {
     let world = world(Options::default());
     let (child, evil) = (world.push("amd64"), world.push("evil"));
-    let children = [(&child, "amd64"), (&evil, "arm64")];
+    let children = [(&child, "linux/amd64"), (&evil, "linux/arm64")];
     let digest = world.registry.push_index(REPO, "multi", &children);
     let index = Image { digest, ..world.push("other") };
     world.sign("acme", &world.registry.name(&format!("{REPO}@{}", child.digest)));

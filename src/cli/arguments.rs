@@ -2,11 +2,13 @@
 //! each command.
 
 mod files;
+mod hosts;
 mod repository;
 
 pub(super) use files::{
     Download, SignBlob, Tlog, Upload, VerifyBlob, VerifyBlobAttestation, VerifyBundle,
 };
+pub(super) use hosts::Pull;
 pub(super) use repository::{VerifyRepo, Walk};
 
 use crate::class::{Class, Failure};
@@ -96,6 +98,13 @@ pub enum Command {
     /// Print the public half of a key
     #[command(after_help = "Example:\n  luet-cosign public-key --key cosign.key > cosign.pub")]
     PublicKey(PublicKey),
+    /// Verify an image, and write it into an archive that docker, containerd, skopeo, kairos and luet
+    /// take
+    ///
+    /// Every blob is checked to its last byte. The archive is written whole or not at all; one that
+    /// broke off is gone on with.
+    #[command(after_help = hosts::PULL)]
+    Pull(Pull),
     /// Run luet with this very plugin, and say at the end what was verified
     ///
     /// luet itself is started, not a script or another program in front of it:
@@ -478,9 +487,13 @@ pub struct Triangulate {
 /// `verify`
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Images
+    /// Images; oci:DIR and docker-archive:FILE for what `pull --signatures` wrote, without a network
     #[arg(required = true)]
     pub images: Vec<String>,
+    /// Which image an archive has to be (default: the name that it records, which may only choose a
+    /// rule that demands a signature)
+    #[arg(long = "as", value_name = "IMAGE")]
+    pub named: Option<String>,
     /// The public key: a path, https://... or env://VAR (default: what the policy says)
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,

@@ -4,9 +4,11 @@
 
 use super::arguments::{self, Triangulate, Verify};
 use super::{Outcome, Streams};
+use crate::archive::Place;
 use crate::class::{Class, Failure, printable, shown};
 use crate::config::{Environment, Location};
 use crate::name::{Reference, Tag};
+use crate::policy::Policy;
 use crate::session::{Connections, Machine, Options, Session};
 use crate::trust::{Authority, Identity, PublicKey, Requirements, VerifiedSignature};
 use crate::unpack::{self, Provisional};
@@ -28,15 +30,25 @@ pub(super) fn verify(
         ..Options::default()
     };
     let asked = asked(command.key.as_deref(), &command.identity, streams)?;
+    check_names(command)?;
+    let mut said = Vec::new();
     let (images, warnings) = match asked {
         Some(asked) => Connections::run(environment, &options, async |connections| {
             let (authority, option) = asked.authority(connections).await?;
             let mut found = Vec::new();
             for image in &command.images {
                 connections.client().renew();
-                let result =
-                    unpack::by_authority(connections, image, &authority, &option, &requirements)
-                        .await;
+                let result = match Place::to_read(image) {
+                    Some(place) => {
+                        let policy = unpack::policy_of(connections, &authority, &option)?;
+                        archived(connections, &policy, &place, command, &requirements, &mut said)
+                            .await
+                    }
+                    None => {
+                        unpack::by_authority(connections, image, &authority, &option, &requirements)
+                            .await
+                    }
+                };
                 found.push((image.clone(), result));
             }
             Ok((found, connections.warning().into_iter().collect()))
@@ -45,12 +57,19 @@ pub(super) fn verify(
             let mut found = Vec::new();
             for image in &command.images {
                 session.client().renew();
-                found.push((image.clone(), unpack::by_policy(session, image, &requirements).await));
+                let result = match Place::to_read(image) {
+                    Some(place) => {
+                        let policy = session.policy();
+                        archived(session, policy, &place, command, &requirements, &mut said).await
+                    }
+                    None => unpack::by_policy(session, image, &requirements).await,
+                };
+                found.push((image.clone(), result));
             }
             Ok((found, session.loaded().open_expressions()))
         })?,
     };
-    warnings.iter().for_each(|warning| streams.note(warning));
+    warnings.iter().chain(&said).for_each(|warning| streams.note(warning));
     let worst = images
         .iter()
         .filter_map(|(_, result)| result.as_ref().err())
@@ -74,6 +93,34 @@ pub(super) fn verify(
         }
     }
     worst.map_or(Ok(0), Err)
+}
+
+/// `--as` is about one archive.
+fn check_names(command: &Verify) -> Result<(), Failure> {
+    let archives = command.images.iter().filter(|image| Place::to_read(image).is_some()).count();
+    match (&command.named, archives, command.images.len()) {
+        (Some(_), 1, 1) | (None, ..) => Ok(()),
+        _ => Err(Failure::new(
+            Class::Usage,
+            "--as is about one archive: oci:DIR or docker-archive:FILE",
+        )),
+    }
+}
+
+/// Verifies an archive, and adds to what is to be said.
+async fn archived(
+    connections: &Connections,
+    policy: &Policy,
+    place: &Place,
+    command: &Verify,
+    requirements: &Requirements,
+    said: &mut Vec<String>,
+) -> Result<Provisional, Failure> {
+    let named = command.named.as_ref().map(|name| name.parse::<Reference>()).transpose()?;
+    let (provisional, notices) =
+        unpack::by_archive(connections, policy, place, named.as_ref(), requirements).await?;
+    said.extend(notices);
+    Ok(provisional)
 }
 
 /// Of several images the highest class decides the exit code.
@@ -212,6 +259,7 @@ pub(super) fn http(
     }
     images
         .iter()
+        .filter(|image| Place::to_read(image).is_none())
         .map(|image| Ok(image.parse::<Reference>()?.repository().registry().clone()))
         .collect()
 }

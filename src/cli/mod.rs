@@ -16,6 +16,7 @@ mod output;
 mod policy;
 mod progress;
 mod prompt;
+mod pull;
 mod repository;
 mod run;
 mod seen;
@@ -117,6 +118,7 @@ fn dispatch(arguments: Arguments, environment: &Environment, streams: &mut Strea
         Command::Metadata => streams.json(metadata()).map(|()| 0),
         Command::Policy { command } => policy::policy(&command, json, environment, streams),
         Command::PublicKey(command) => keys::public_key(&command, environment, streams),
+        Command::Pull(command) => pull::pull(&command, json, environment, streams),
         Command::Run(command) => run::run(&command, environment, streams),
         Command::Seen { command } => seen::seen(&command, json, environment, streams),
         Command::Sign(command) => sign::sign(&command, json, environment, streams),

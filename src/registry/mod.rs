@@ -53,6 +53,7 @@ pub use upload::Upload;
 use crate::class::Failure;
 use crate::name::{Digest, Reference, Repository, Subject, Tag};
 use session::Session;
+use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -190,7 +191,23 @@ impl Client {
         digest: &Digest,
         size: u64,
     ) -> Result<BlobStream, Failure> {
-        BlobStream::open(Arc::clone(&self.0), repository, digest, size).await
+        self.blob_rest(repository, digest, size, 0, Sha256::new()).await
+    }
+
+    /// Begins to fetch what of a blob is missing behind its first `seen` bytes, over which `hash`
+    /// went. The digest that is judged at the end is that of all of it.
+    ///
+    /// # Errors
+    /// As [`blob`](Self::blob); `net` where the registry gives no part of a blob.
+    pub async fn blob_rest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: u64,
+        seen: u64,
+        hash: Sha256,
+    ) -> Result<BlobStream, Failure> {
+        BlobStream::open(Arc::clone(&self.0), repository, digest, size, seen, hash).await
     }
 
     /// Finds out whether we may push to a repository, by beginning an upload and dropping it.

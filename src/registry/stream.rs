@@ -64,11 +64,15 @@ impl BlobStream {
         repository: &Repository,
         digest: &Digest,
         size: u64,
+        seen: u64,
+        hash: Sha256,
     ) -> Result<Self, Failure> {
         let pause = Pause::new(Arc::clone(&session));
-        let response = request(&session, repository, digest, None).await?;
-        if response.content_length().is_some_and(|found| found != size) {
-            let found = response.content_length().unwrap_or(0);
+        let from = (seen > 0).then_some(seen);
+        let response = request(&session, repository, digest, from).await?;
+        let left = size.saturating_sub(seen);
+        if response.content_length().is_some_and(|found| found != left) {
+            let found = response.content_length().unwrap_or(0).saturating_add(seen);
             return Err(Failure::new(
                 Class::Digest,
                 format!("`{repository}@{digest}` has {found} bytes; expected {size}"),
@@ -80,8 +84,8 @@ impl BlobStream {
             digest: *digest,
             size,
             response,
-            hash: Sha256::new(),
-            seen: 0,
+            hash,
+            seen,
             breaks: 0,
             window: Window { waited: Duration::ZERO, bytes: 0 },
             _pause: pause,

@@ -13,7 +13,7 @@ use crate::policy::{
     Evidence, Matched, Memory, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport,
 };
 use crate::registry::{
-    Absence, Answer, Client, Descriptor, Listing, Manifest, ManifestKind, Referrers, Role,
+    Absence, Answer, Descriptor, Listing, Manifest, ManifestKind, Referrers, Role,
 };
 use crate::sigstore::Roots;
 use crate::trust::{
@@ -25,10 +25,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 mod legacy;
+mod source;
+
+pub(super) use source::Source;
 
 /// What to look for, and where.
 pub(super) struct Look<'a> {
-    pub(super) client: &'a Client,
+    pub(super) client: Source<'a>,
+    /// Which image of an index.
+    pub(super) platform: Option<&'a str>,
     pub(super) matched: &'a Matched,
     /// What is remembered of this repository.
     pub(super) memory: &'a Memory,
@@ -74,7 +79,12 @@ impl Look<'_> {
             None => self.client.resolve(reference).await?,
         };
         let child = match &image.kind {
-            ManifestKind::Index(index) if given.is_none() => platform::child(index)?,
+            ManifestKind::Index(_) if self.client.only_child(&image).is_some() => {
+                self.client.only_child(&image)
+            }
+            ManifestKind::Index(index) if given.is_none() => {
+                platform::chosen(index, self.platform)?
+            }
             ManifestKind::Index(_) | ManifestKind::Image(_) => None,
         };
         let mut evidence = Evidence::new(reference.clone(), image.digest, child);

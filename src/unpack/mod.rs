@@ -3,6 +3,7 @@
 //! The pre event can only say "go on": the host holds its own copy of the manifest, which it got
 //! before it asked. The yes is said by the post event, about the bytes on disk.
 
+mod archived;
 mod content;
 mod gather;
 mod memory;
@@ -12,6 +13,7 @@ mod report;
 pub use crate::policy::Provisional;
 pub use platform::child as image_for_this_machine;
 
+pub use archived::by_archive;
 pub use report::{Marks, RUN_VARIABLE, Report, is_wanted, note_installed};
 
 use crate::class::{Class, Failure};
@@ -22,6 +24,8 @@ use crate::policy::{self, Decision, Evidence, Grounds, Matched, Policy};
 use crate::session::{Connections, Session};
 use crate::store::{self, Handoffs, Verified};
 use crate::trust::{Authority, Requirements};
+use gather::Source;
+use oci_distribution::manifest::OciImageIndex;
 use std::path::Path;
 
 /// Proof that an image may stay where it was unpacked. Only [`after`] makes one.
@@ -94,12 +98,16 @@ pub async fn admit(session: &Session, resolved: &Resolved) -> Result<Provisional
     let policy = session.policy();
     let reference = &resolved.reference;
     let requirements = Requirements::default();
-    let look =
-        Judged { reference, given: Some(resolved), requirements: &requirements, thorough: false };
+    let look = Judged {
+        reference,
+        source: Source::Registry(session.client()),
+        given: Some(resolved),
+        platform: None,
+        requirements: &requirements,
+        thorough: false,
+    };
     let provisional = look.judge(session, policy).await?.decision.into_result()?;
-    if let Some(verified) = verified(&provisional) {
-        memory::remember_admitted(session, reference, &verified)?;
-    }
+    remember(session, reference, &provisional)?;
     Ok(provisional)
 }
 
@@ -115,22 +123,68 @@ pub async fn check_with(
     thorough: bool,
 ) -> Result<Checked, Failure> {
     let reference: Reference = image.parse()?;
-    Judged { reference: &reference, given: None, requirements, thorough }
+    let source = Source::Registry(connections.client());
+    Judged { reference: &reference, source, given: None, platform: None, requirements, thorough }
         .judge(connections, policy)
         .await
+}
+
+/// The same for one image of an index, which is then the one that has to be signed, or its index.
+///
+/// # Errors
+/// As [`check`], and the decision where it refuses.
+pub async fn by_platform(
+    connections: &Connections,
+    policy: &Policy,
+    reference: &Reference,
+    platform: Option<&str>,
+    requirements: &Requirements,
+) -> Result<Provisional, Failure> {
+    let source = Source::Registry(connections.client());
+    Judged { reference, source, given: None, platform, requirements, thorough: false }
+        .judge(connections, policy)
+        .await?
+        .decision
+        .into_result()
+}
+
+/// Returns the image of an index for a platform; this machine's where none is named.
+///
+/// # Errors
+/// `malformed`: it has two. `usage`: that is no platform.
+pub fn child(index: &OciImageIndex, platform: Option<&str>) -> Result<Option<Digest>, Failure> {
+    platform::chosen(index, platform)
+}
+
+/// Remembers what was verified, where there is a place for it.
+///
+/// # Errors
+/// `state`: the first signer must be remembered and cannot be. `identity`: somebody else was the
+/// first meanwhile.
+pub fn remember(
+    session: &Session,
+    reference: &Reference,
+    provisional: &Provisional,
+) -> Result<(), Failure> {
+    match verified(provisional) {
+        Some(verified) => memory::remember_admitted(session, reference, &verified),
+        None => Ok(()),
+    }
 }
 
 /// What is to be judged.
 struct Judged<'a> {
     reference: &'a Reference,
+    source: Source<'a>,
     given: Option<&'a Resolved>,
+    platform: Option<&'a str>,
     requirements: &'a Requirements,
     thorough: bool,
 }
 
 impl Judged<'_> {
     async fn judge(&self, connections: &Connections, policy: &Policy) -> Result<Checked, Failure> {
-        let Self { reference, given, requirements, thorough } = *self;
+        let Self { reference, source, given, platform, requirements, thorough } = *self;
         let matched = policy.matching(reference, connections.now());
         if !matched.looks() {
             let decision = policy::decide_without_looking(&matched);
@@ -138,7 +192,8 @@ impl Judged<'_> {
         }
         let memory = memory::recall(connections, &matched)?;
         let look = gather::Look {
-            client: connections.client(),
+            client: source,
+            platform,
             matched: &matched,
             memory: &memory,
             requirements,

@@ -4,7 +4,7 @@
 //! amd64), and for what `--platform` says; of several that fit the first is taken.
 
 use super::malformed;
-use crate::class::Failure;
+use crate::class::{Class, Failure};
 use crate::name::Digest;
 use oci_distribution::manifest::OciImageIndex;
 
@@ -23,6 +23,25 @@ const ARCHITECTURE: &str = match std::env::consts::ARCH.as_bytes() {
 /// `malformed`: two images for exactly one platform, or a digest that is none.
 pub fn child(index: &OciImageIndex) -> Result<Option<Digest>, Failure> {
     first(index, "linux", ARCHITECTURE, None)
+}
+
+/// Returns the image for a platform, `OS/ARCHITECTURE[/VARIANT]`; this machine's where none is named.
+///
+/// # Errors
+/// As [`child`]. `usage`: it names none.
+pub(super) fn chosen(
+    index: &OciImageIndex,
+    platform: Option<&str>,
+) -> Result<Option<Digest>, Failure> {
+    let Some(platform) = platform else { return child(index) };
+    match platform.split('/').collect::<Vec<_>>().as_slice() {
+        [os, architecture] => first(index, os, architecture, None),
+        [os, architecture, variant] => first(index, os, architecture, Some(variant)),
+        _ => Err(Failure::new(
+            Class::Usage,
+            format!("the platform `{platform}` is not OS/ARCHITECTURE, such as `linux/arm64`"),
+        )),
+    }
 }
 
 /// Returns the images that a host can have chosen, the likeliest first: what its `--platform` says,

@@ -193,7 +193,7 @@ fn preloaded(folder: &str) -> Option<Finding> {
                 "{folder} holds {}, which are loaded without asking a verifier",
                 counted(count, "file")
             ),
-            "verify what you put there before",
+            "write them with `luet-cosign pull IMAGE FILE.tar`, which verifies",
         )
     })
 }
