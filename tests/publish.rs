@@ -21,6 +21,8 @@ use testkit::{Image, Plugin, TestRegistry, layer};
 mod events;
 #[path = "publish/faults.rs"]
 mod faults;
+#[path = "publish/files.rs"]
+mod files;
 #[path = "publish/forms.rs"]
 mod forms;
 #[path = "publish/secrets.rs"]

@@ -163,7 +163,6 @@ fn what_makes_no_sense_is_refused_and_nothing_is_written() {
     sign("--bundle x --output-signature ./x f", "usage");
     sign("--bundle x f f", "usage");
     sign("--bundle x .", "not-found");
-    sign("--tlog-upload f", "unsupported");
     refused(&plugin, "sign-blob f", "secret");
     refused(&plugin, "sign-blob --key k.pub f", "secret");
     let digest = format!("sha256:{}", "0a".repeat(32));

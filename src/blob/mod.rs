@@ -18,7 +18,7 @@ pub use attestation::{
 };
 pub use content::{Progress, Subject};
 pub use log::{EntryName, print_entry};
-pub use sign::{BundleForm, SignedBlob, sign};
+pub use sign::{BundleForm, SignRequest, SignedBlob, sign};
 pub use sources::Sources;
 pub use sums::{Listed, check_sums};
 

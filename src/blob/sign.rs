@@ -2,10 +2,15 @@
 //! and those bytes are read back and verified by our own checker. Only then is there anything to hand
 //! out.
 
+use super::certify;
 use super::content::{Progress, Subject};
 use crate::class::{Class, Failure};
-use crate::trust::{PrivateKey, Purpose, SignedMessage, VerifiedFile};
-use crate::wire::{self, Detached, FileSignature};
+use crate::session::Connections;
+use crate::signer::{SignedFile, Signer};
+use crate::sigstore::LogVersion;
+use crate::trust::{PublicKey, VerifiedFile};
+use crate::wire::{self, Detached, FileSignature, Signed, SignedBy, SignedEntry};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// In which form a bundle is written.
@@ -22,58 +27,112 @@ pub enum BundleForm {
 pub struct SignedBlob {
     /// Proof that it holds.
     pub verified: VerifiedFile,
-    /// The raw signature.
-    pub signature: Vec<u8>,
+    /// The signature with everything beside it.
+    pub signed: Signed,
     /// The bundle, where one was asked for.
     pub bundle: Option<Vec<u8>>,
 }
 
-/// Signs a file with a key.
+/// Who signs which file, and how.
+#[derive(Debug)]
+pub struct SignRequest<'a> {
+    /// The file.
+    pub subject: &'a Subject,
+    /// Who signs.
+    pub signer: &'a Signer,
+    /// In which form a bundle is wanted; where none is, signature and certificate lie by themselves.
+    pub bundle: Option<BundleForm>,
+}
+
+/// Signs a file.
 ///
 /// # Errors
 /// `not-found`: there is no such file. `state`: it cannot be read, or changed meanwhile. `limit`: a
-/// pipe that is too long to be read twice. `usage`: only a digest is at hand. `internal`: our own
-/// checker does not take what was made.
-pub fn sign(
-    subject: &Subject,
-    key: &PrivateKey,
-    bundle: Option<BundleForm>,
+/// pipe that is too long to be read twice. `usage`: only a digest is at hand, or a form that cannot
+/// carry what the log says. Those of signing. `internal`: our own checker does not take what was made.
+pub async fn sign(
+    connections: &Connections,
+    request: &SignRequest<'_>,
     progress: &Progress<'_>,
     patience: Duration,
 ) -> Result<SignedBlob, Failure> {
-    let purpose = Purpose::Beside;
-    // (1) The file, as often as the key has to read it.
-    let subject = if key.reads_again(purpose) {
-        subject.rewindable(patience)?
-    } else {
-        std::borrow::Cow::Borrowed(subject)
+    let SignRequest { subject, signer, bundle } = *request;
+    check_form(signer, bundle)?;
+    let (key, again) = (signer.key()?, signer.reads_again()?);
+    // (1) The file, as often as the signer has to read it. It takes as long as it takes.
+    let subject = if again { subject.rewindable(patience)? } else { Cow::Borrowed(subject) };
+    let made = {
+        let pause = std::cell::RefCell::new(Some(connections.client().pause()));
+        let read = |take: &mut dyn FnMut(&[u8])| {
+            let result = subject.each(take, progress, patience);
+            // What follows are questions to services, which have a deadline.
+            if !again {
+                drop(pause.borrow_mut().take());
+            }
+            result
+        };
+        signer.sign_file(connections, &read).await?
     };
-    let signed = key.sign_read(purpose, &|take| subject.each(take, progress, patience))?;
     // (2) What lies beside it, as bytes.
-    let fingerprint = key.public().fingerprint();
-    let bundle = bundle.map(|form| match form {
-        BundleForm::Sigstore => {
-            wire::write_file_bundle(&signed.digest, &signed.signature, fingerprint.bytes())
-        }
-        BundleForm::Old => wire::write_old_bundle(&signed.signature),
-    });
+    let bundle = match bundle {
+        None => None,
+        Some(BundleForm::Sigstore) => Some(wire::write_message_bundle(&made.digest, &made.signed)),
+        Some(BundleForm::Old) => Some(wire::write_old_bundle(&made.signed)?),
+    };
     // (3) Our own checker reads those bytes, and has the last word.
-    let detached = Detached { signature: signed.signature.clone(), ..Detached::default() };
-    let verified = check(key, &FileSignature::Detached(detached), &signed)?;
-    if let Some(bytes) = &bundle {
-        check(key, &wire::read_bundle(bytes)?, &signed)?;
-    }
-    Ok(SignedBlob { verified, signature: signed.signature, bundle })
+    let verified = match &bundle {
+        Some(bytes) => check(connections, key, &wire::read_bundle(bytes)?, &made).await?,
+        None => check(connections, key, &FileSignature::Detached(by_itself(&made)?), &made).await?,
+    };
+    Ok(SignedBlob { verified, signed: made.signed, bundle })
 }
 
-fn check(
-    key: &PrivateKey,
+/// Refuses a form in which nobody could verify what a log says, before anything is public.
+fn check_form(signer: &Signer, bundle: Option<BundleForm>) -> Result<(), Failure> {
+    let new = signer.log().is_some_and(|log| log.version == LogVersion::V2);
+    if !new || bundle == Some(BundleForm::Sigstore) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Class::Usage,
+        "what a log of Rekor v2 says lies in a Sigstore bundle, and none is asked for",
+    )
+    .hint("add --bundle FILE, or use a log of Rekor v1: --rekor-url"))
+}
+
+/// Returns signature and certificate as a verifier has them, after it asked the log.
+fn by_itself(made: &SignedFile) -> Result<Detached, Failure> {
+    let Signed { signature, by, entry, .. } = &made.signed;
+    // What is written is what is read.
+    let signature = wire::read_signature(&wire::write_signature(signature, true))?;
+    let certificates = match by {
+        SignedBy::Key(_) => Vec::new(),
+        SignedBy::Certificate { .. } => {
+            let written = wire::write_certificate(&made.signed, true).unwrap_or_default();
+            wire::read_certificate_file(&written)?
+        }
+    };
+    let entry = match entry {
+        Some(SignedEntry::V1(answer)) => Some(answer.logged.clone()),
+        _ => None,
+    };
+    Ok(Detached { signature, certificates, entry, timestamp: None })
+}
+
+async fn check(
+    connections: &Connections,
+    key: Option<&PublicKey>,
     signature: &FileSignature,
-    signed: &SignedMessage,
+    made: &SignedFile,
 ) -> Result<VerifiedFile, Failure> {
-    key.public().check_file(signature, &signed.message).map_err(|failure| {
-        failure
-            .as_class(Class::Internal)
-            .within("our own checker does not take what was signed, so nothing was written")
+    let verified = match key {
+        Some(key) => key.check_file(signature, &made.message),
+        // Whose certificate it has to be, the signer held its services to.
+        None => certify(connections, |root, sct| root.certify_file(signature, &made.message, sct))
+            .await
+            .map(crate::trust::SignedFile::by_anybody),
+    };
+    verified.map_err(|failure| {
+        failure.within("our own checker does not take what was signed, so nothing was written")
     })
 }

@@ -12,6 +12,7 @@ mod check;
 mod doctor;
 mod images;
 mod keys;
+mod layers_read;
 mod output;
 mod policy;
 mod progress;

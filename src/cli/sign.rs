@@ -5,14 +5,14 @@
 
 use super::arguments::{Keyless, Sign, SignFormat};
 use super::images::{annotations, http, signature};
-use super::{Outcome, Streams, prompt};
+use super::layers_read::LayersRead;
+use super::{Outcome, Streams, prompt, signing_key};
 use crate::class::{Class, Failure};
-use crate::config::{Environment, Location, Trusted};
+use crate::config::{Environment, Location};
 use crate::oidc::{self, TokenSource};
 use crate::push;
 use crate::session::{Connections, Options};
 use crate::signer::{ServiceOptions, Signer};
-use crate::trust::PrivateKey;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 const KEY_VARIABLE: &str = "COSIGN_KEY_LOCATION";
 
 /// By what is signed.
-enum By {
+pub(super) enum By {
     Key(Signer),
     Token(TokenSource),
 }
@@ -32,7 +32,8 @@ pub(super) fn sign(
     streams: &mut Streams,
 ) -> Outcome {
     let annotations = annotations(&command.annotations)?;
-    let by = by(command, environment)?;
+    let (key, free) = (command.key.as_deref(), prompt::Input::Free);
+    let by = by(key, &command.keyless, free, environment, streams)?;
     let wanted = push::Wanted {
         annotations: &annotations,
         format: format(command),
@@ -48,6 +49,7 @@ pub(super) fn sign(
     let mut notes = Vec::new();
     let (attached, warning) = Connections::run(environment, &options, async |connections| {
         let signer = open(by, &command.keyless, connections).await?;
+        let _shown = LayersRead::show(!as_json, connections.client().streamed());
         let mut all = Vec::new();
         for image in &command.images {
             connections.client().renew();
@@ -78,24 +80,22 @@ pub(super) fn sign(
 }
 
 /// Finds by what is signed. A key that is named wins.
-fn by(command: &Sign, environment: &Environment) -> Result<By, Failure> {
-    let keyless = &command.keyless;
+pub(super) fn by(
+    key: Option<&str>,
+    keyless: &Keyless,
+    input: prompt::Input,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Result<By, Failure> {
     let named = keyless.identity_token.is_some() || keyless.oidc_provider.is_some();
-    let location = match (&command.key, environment.text(KEY_VARIABLE)?) {
+    let location = match (key, environment.text(KEY_VARIABLE)?) {
         (Some(key), _) => Some(Location::parse("--key", key)?),
         (None, Some(_)) if named => None,
         (None, Some(key)) => Some(Location::parse(KEY_VARIABLE, key)?),
         (None, None) => None,
     };
     if let Some(location) = location {
-        let pem = location.read(environment, Trusted::NotOthers)?.ok_or_else(|| {
-            Failure::new(Class::Secret, "a private key is never fetched from a URL")
-        })?;
-        let password = prompt::password(environment, false)?;
-        return Ok(By::Key(Signer::opening(move || {
-            PrivateKey::open(&pem, &password)
-                .map_err(|failure| failure.within(format!("`{location}`")))
-        })));
+        return signing_key::opening(location, input, environment, streams).map(By::Key);
     }
     if keyless.tlog_upload == Some(false) {
         return Err(Failure::new(
@@ -129,7 +129,11 @@ fn by(command: &Sign, environment: &Environment) -> Result<By, Failure> {
     Ok(By::Token(source))
 }
 
-async fn open(by: By, keyless: &Keyless, connections: &Connections) -> Result<Signer, Failure> {
+pub(super) async fn open(
+    by: By,
+    keyless: &Keyless,
+    connections: &Connections,
+) -> Result<Signer, Failure> {
     let services = ServiceOptions {
         fulcio: keyless.fulcio_url.clone(),
         rekor: keyless.rekor_url.clone(),

@@ -1,12 +1,15 @@
-//! `sign-blob`.
+//! `sign-blob`: by a key, or by a certificate for whoever an identity token names. The second makes
+//! the name public, so it needs the same yes as `sign`.
 
 use super::arguments::SignBlob;
 use super::progress::Bar;
+use super::sign::{by, open};
 use super::written::Output;
-use super::{Outcome, Streams, blob, prompt, signing_key};
-use crate::blob::{BundleForm, SignedBlob, Subject, sign};
+use super::{Outcome, Streams, blob, prompt};
+use crate::blob::{BundleForm, SignRequest, SignedBlob, Subject, sign};
 use crate::class::{Class, Failure};
 use crate::config::Environment;
+use crate::session::{Connections, Options};
 use crate::wire;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -17,51 +20,62 @@ pub(super) fn sign_blob(
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
-    if command.tlog_upload {
-        return Err(Failure::new(
-            Class::Unsupported,
-            "signing a file into a transparency log is not in this version",
-        )
-        .hint("leave --tlog-upload out"));
-    }
-    let mut outputs = Outputs::open(command)?;
+    let outputs = Outputs::open(command)?;
     let subjects = subjects(command)?;
     let from_input = command.files.iter().any(|file| file == "-");
     let input = if from_input { prompt::Input::Taken } else { prompt::Input::Free };
-    let key = signing_key::open(command.key.as_deref(), input, environment, streams)?;
+    let by = by(command.key.as_deref(), &command.keyless, input, environment, streams)?;
     let patience = environment.deadline()?;
-    let form = outputs.bundle.is_some().then_some(match command.new_bundle_format {
+    let bundle = outputs.bundle.is_some().then_some(match command.new_bundle_format {
         false => BundleForm::Old,
         true => BundleForm::Sigstore,
     });
-    let mut documents = Vec::new();
-    for (name, subject) in command.files.iter().zip(&subjects) {
-        let bar = Bar::new(blob::size(subject), !as_json);
-        let signed = sign(subject, &key, form, &|bytes| bar.add(bytes), patience)?;
-        drop(bar);
-        let written = outputs.write(&signed, command.b64, streams)?;
-        if !written && !as_json {
-            let text = wire::write_signature(&signed.signature, command.b64);
-            streams.own(&text)?;
+    let options = Options {
+        policy: None,
+        trusted_root: command.keyless.trusted_root.clone(),
+        ..Options::default()
+    };
+    let (all, notes) = Connections::run(environment, &options, async |connections| {
+        let signer = open(by, &command.keyless, connections).await?;
+        let mut all = Vec::new();
+        for subject in &subjects {
+            connections.client().renew();
+            let bar = Bar::new(blob::size(subject), !as_json);
+            let request = SignRequest { subject, signer: &signer, bundle };
+            all.push(sign(connections, &request, &|bytes| bar.add(bytes), patience).await?);
+        }
+        let mut notes = signer.take_notices();
+        notes.extend(connections.roots().warnings());
+        notes.extend(connections.warning());
+        Ok((all, notes))
+    })?;
+    notes.iter().for_each(|note| streams.note(note));
+    for signed in &all {
+        if let Some(index) = signed.signed.log_index() {
+            streams.note(format!("tlog entry created with index: {index}"));
+        }
+    }
+    if !outputs.write(&all, command.b64, streams)? && !as_json {
+        for signed in &all {
+            streams.own(&wire::write_signature(&signed.signed.signature, command.b64))?;
             if command.b64 {
                 streams.own(b"\n")?;
             }
         }
-        documents.push(document(name, &signed, command));
     }
     if as_json {
+        let named = command.files.iter().zip(&all);
+        let documents: Vec<Value> =
+            named.map(|(name, signed)| document(name, signed, command)).collect();
         streams.json(json!({"signed": documents}))?;
     }
     Ok(0)
 }
 
 fn subjects(command: &SignBlob) -> Result<Vec<Subject>, Failure> {
-    let subjects: Vec<Subject> = command
-        .files
-        .iter()
-        // A digest is nothing to sign, so such a text is a name like any other.
-        .map(|file| Subject::File(PathBuf::from(file)))
-        .collect();
+    // A digest is nothing to sign, so a text that looks like one is a name like any other.
+    let subjects: Vec<Subject> =
+        command.files.iter().map(|file| Subject::File(PathBuf::from(file))).collect();
     let named = [&command.bundle, &command.output_signature, &command.output_certificate];
     if subjects.len() > 1 && named.into_iter().any(Option::is_some) {
         return Err(Failure::new(Class::Usage, "several files, and one place for what is written")
@@ -74,7 +88,7 @@ fn subjects(command: &SignBlob) -> Result<Vec<Subject>, Failure> {
 struct Outputs {
     bundle: Option<Output>,
     signature: Option<Output>,
-    certificate: bool,
+    certificate: Option<Output>,
 }
 
 impl Outputs {
@@ -82,9 +96,15 @@ impl Outputs {
         let outputs = Self {
             bundle: Output::open("--bundle", command.bundle.as_deref())?,
             signature: Output::open("--output-signature", command.output_signature.as_deref())?,
-            certificate: command.output_certificate.is_some(),
+            certificate: Output::open(
+                "--output-certificate",
+                command.output_certificate.as_deref(),
+            )?,
         };
-        let named: Vec<&Output> = outputs.bundle.iter().chain(&outputs.signature).collect();
+        let named: Vec<&Output> = [&outputs.bundle, &outputs.signature, &outputs.certificate]
+            .into_iter()
+            .flatten()
+            .collect();
         for file in &command.files {
             let input = Some(Path::new(file)).filter(|file| *file != Path::new("-"));
             Output::check_apart(&named, input)?;
@@ -92,45 +112,54 @@ impl Outputs {
         Ok(outputs)
     }
 
-    /// Writes the files that were named. Returns whether there was any.
+    /// Writes the files that were named. Returns whether a signature is in one.
     fn write(
-        &mut self,
-        signed: &SignedBlob,
+        self,
+        all: &[SignedBlob],
         base64: bool,
         streams: &mut Streams,
     ) -> Result<bool, Failure> {
-        let signature = wire::write_signature(&signed.signature, base64);
+        let [made] = all else { return Ok(false) };
+        let signature = wire::write_signature(&made.signed.signature, base64);
+        let certificate = wire::write_certificate(&made.signed, base64);
+        if self.certificate.is_some() && certificate.is_none() {
+            streams
+                .note("a key has no certificate: the file of --output-certificate is not written");
+        }
+        let any = self.bundle.is_some() || self.signature.is_some();
         let mut files = Vec::new();
-        let mut notes = Vec::new();
-        if let (Some(output), Some(bytes)) = (self.bundle.take(), &signed.bundle) {
-            notes.push(format!("Wrote bundle to file {}", output.named().display()));
-            files.push((output, bytes.as_slice()));
+        for (what, output, bytes) in [
+            ("bundle", self.bundle, made.bundle.as_deref()),
+            ("signature", self.signature, Some(signature.as_slice())),
+            ("certificate", self.certificate, certificate.as_deref()),
+        ] {
+            if let (Some(output), Some(bytes)) = (output, bytes) {
+                files.push((what, output, bytes));
+            }
         }
-        if let Some(output) = self.signature.take() {
-            notes.push(format!("Wrote signature to file {}", output.named().display()));
-            files.push((output, signature.as_slice()));
-        }
-        if self.certificate {
-            notes.push(
-                "a key has no certificate: the file of --output-certificate is not written"
-                    .to_owned(),
-            );
-        }
-        let any = !files.is_empty();
-        Output::write_all(files)?;
+        let notes: Vec<String> = files
+            .iter()
+            .map(|(what, output, _)| format!("Wrote {what} to file {}", output.named().display()))
+            .collect();
+        Output::write_all(files.into_iter().map(|(_, output, bytes)| (output, bytes)).collect())?;
         notes.into_iter().for_each(|note| streams.note(note));
         Ok(any)
     }
 }
 
 fn document(name: &str, signed: &SignedBlob, command: &SignBlob) -> Value {
-    let signature = wire::write_signature(&signed.signature, true);
+    let signature = wire::write_signature(&signed.signed.signature, true);
+    let certificate = signed.verified.certificate();
     json!({
         "file": name,
         "digest": signed.verified.digest().to_string(),
         "key": signed.verified.key().map(ToString::to_string),
+        "signer": certificate.map(|certificate| certificate.subject().as_str()),
+        "issuer": certificate.map(|certificate| certificate.issuer()),
+        "log_index": signed.signed.log_index(),
         "signature": String::from_utf8_lossy(&signature),
         "bundle": command.bundle,
         "output_signature": command.output_signature,
+        "output_certificate": command.output_certificate,
     })
 }

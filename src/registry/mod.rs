@@ -55,6 +55,7 @@ use crate::name::{Digest, Reference, Repository, Subject, Tag};
 use session::Session;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 /// A client of any number of registries. Cheap to clone; clones share connections, tokens and the
@@ -349,6 +350,12 @@ impl Client {
     /// Gives what follows the whole time again: for the next of several images.
     pub fn renew(&self) {
         self.0.clock.renew(self.0.config.deadline);
+    }
+
+    /// Returns what counts the bytes of layers that come, piece by piece.
+    #[must_use]
+    pub fn streamed(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.0.streamed)
     }
 
     /// Returns how many HTTP requests were made so far, those for tokens, redirects and further

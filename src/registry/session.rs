@@ -25,6 +25,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, Request, Response, StatusCode, Url};
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -107,6 +108,8 @@ pub(super) struct Session {
     pub(super) passes: Passes,
     pub(super) keeper: Keeper,
     pub(super) clock: Arc<Clock>,
+    /// How many bytes of layers came.
+    pub(super) streamed: Arc<AtomicU64>,
     /// Loopback registries whose scheme is known: whether it is https.
     schemes: Mutex<BTreeMap<Registry, bool>>,
     /// For which registry a repository of a mirror stands.
@@ -120,6 +123,7 @@ impl Session {
         Self {
             transport: Transport::new(Arc::clone(&config), Arc::clone(&clock)),
             passes: Passes::default(),
+            streamed: Arc::default(),
             keeper: Keeper::new(config.run.clone()),
             clock,
             schemes: Mutex::default(),

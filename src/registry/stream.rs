@@ -16,6 +16,7 @@ use reqwest::header::CONTENT_RANGE;
 use reqwest::{Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// The bytes of a blob. They are only then what was asked for when [`next`](Self::next) has
@@ -106,6 +107,7 @@ impl BlobStream {
                         return Err(self.wrong(format!("has more than {} bytes", self.size)));
                     }
                     self.hash.update(&piece);
+                    self.session.streamed.fetch_add(length(&piece), Ordering::Relaxed);
                     return Ok(Some(piece));
                 }
                 Ok(None) => return self.finish().map(|()| None),

@@ -5,11 +5,13 @@
 //! certificate where one signs, signature, timestamp, log; then our own checker, on exactly what would
 //! be written. What does not hold there leaves this room as an error.
 
+mod file;
 mod keyless;
 mod logged;
 mod opening;
 mod services;
 
+pub use file::SignedFile;
 pub use keyless::Who;
 pub use services::ServiceOptions;
 

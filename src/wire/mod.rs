@@ -30,7 +30,7 @@ pub use bundle::{
 pub use detached::{Detached, FileSignature, read_bundle, read_certificate_file, read_signature};
 pub use evidence::{LegacyEvidence, LogEntry, read_certificates, read_timestamp};
 pub use fallback::FallbackIndex;
-pub use file_bundle::{write_file_bundle, write_old_bundle, write_signature};
+pub use file_bundle::{write_certificate, write_old_bundle, write_signature};
 pub use file_image::{FileLayer, FilePlatform, write_file_index};
 pub use payload::{Claims, Payload};
 pub use proposed::{Verifier, propose_dsse, propose_hashedrekord, propose_v2, read_tlog_entry};

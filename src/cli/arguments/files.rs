@@ -1,6 +1,6 @@
 //! What can be typed about files and logs.
 
-use super::{Identity, Network};
+use super::{Identity, Keyless, Network};
 use clap::{ArgGroup, Args, Subcommand};
 use std::path::PathBuf;
 
@@ -16,10 +16,11 @@ pub(super) const VERIFY_BLOB: &str = "Examples:
 pub(super) const SIGN_BLOB: &str = "Examples:
   luet-cosign sign-blob --key cosign.key --bundle SHA256SUMS.sigstore.json SHA256SUMS
   luet-cosign sign-blob --key cosign.key --output-signature FILE.sig FILE
+  luet-cosign sign-blob --identity-token token.jwt -y --bundle FILE.sigstore.json FILE
   tar c . | COSIGN_PASSWORD=... luet-cosign sign-blob --key cosign.key - > tree.sig";
 
 /// `sign-blob`
-#[derive(Clone, Debug, Args)]
+#[derive(Debug, Args)]
 pub struct SignBlob {
     /// The file, or `-` for standard input. Several, where no output is named
     #[arg(required = true, value_name = "FILE")]
@@ -42,12 +43,9 @@ pub struct SignBlob {
     /// Write signature and certificate in base64; with `false`, bare
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub b64: bool,
-    /// Upload to a transparency log
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
-    pub tlog_upload: bool,
-    /// Do not ask (cosign's flag; with a key nothing is ever asked)
-    #[arg(short, long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL", hide = true)]
-    pub yes: bool,
+    /// Signing by a certificate, and logs
+    #[command(flatten)]
+    pub keyless: Keyless,
 }
 
 /// `verify-blob`
