@@ -52,28 +52,31 @@ pub fn write(options: &Options, to: &Path) -> Result<()> {
     run::write(to, text)
 }
 
-/// The SBOM, CycloneDX 1.5, by cargo-cyclonedx. With SOURCE_DATE_EPOCH it is the same every time.
+/// The SBOM, CycloneDX 1.5, by cargo-cyclonedx. With SOURCE_DATE_EPOCH it is the same every time, but
+/// for the path of the project.
 pub fn sbom(options: &Options) -> Result<()> {
-    let name = format!("luet-cosign-{}", options.version);
-    for target in options.architectures.iter().map(|of| of.target()).take(1) {
-        run::run(
-            run::program("cargo")
-                .args(["cyclonedx", "--format", "json", "--spec-version", "1.5", "--no-build-deps"])
-                .args(["--target", target, "--override-filename", &name])
-                .args(["--manifest-path", "Cargo.toml", "--quiet"])
-                .current_dir(&options.project)
-                .env("SOURCE_DATE_EPOCH", &options.epoch),
-        )?;
-    }
-    // It writes one for each member of the workspace, beside its manifest.
+    let name = format!("sbom.{}", std::process::id());
+    let target = options.architectures.first().map_or("all", |of| of.target());
+    let result = run::run(
+        run::program("cargo")
+            .args(["cyclonedx", "--format", "json", "--spec-version", "1.5", "--no-build-deps"])
+            .args(["--target", target, "--override-filename", &name])
+            .args(["--manifest-path", "Cargo.toml", "--quiet"])
+            .current_dir(&options.project)
+            .env("SOURCE_DATE_EPOCH", &options.epoch),
+    );
     let file = format!("{name}.json");
+    let made = options.project.join(&file);
+    let text = run::read(&made);
+    // It writes one for each member of the workspace, beside its manifest.
     for member in std::fs::read_dir(options.project.join("crates"))? {
         let _ = std::fs::remove_file(member?.path().join(&file));
     }
-    let made = options.project.join(&file);
-    let result = run::copy(&made, &options.output.join(format!("{name}.cdx.json")));
     let _ = std::fs::remove_file(made);
-    result
+    result?;
+    let here = format!("path+file://{}", options.project.display());
+    let text = text?.replace(&here, "path+file:///luet-cosign");
+    run::write(&options.output.join(format!("luet-cosign-{}.cdx.json", options.version)), text)
 }
 
 fn metadata(options: &Options) -> Result<Value> {

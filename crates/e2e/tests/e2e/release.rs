@@ -43,17 +43,18 @@ impl Release {
         let said = String::from_utf8(said).expect("UTF-8");
         let version = said.lines().next().and_then(|line| line.split(' ').nth(1));
         let release = Self { version: version.expect("a version").to_owned(), folder };
-        release.dist(plugin, "out");
+        release.dist(plugin, "out", &["image"]);
         release
     }
 
-    /// Makes a release in a folder of this name.
-    fn dist(&self, plugin: &Path, name: &str) {
+    /// Makes a release in a folder of this name, without some parts.
+    fn dist(&self, plugin: &Path, name: &str, without: &[&str]) {
         let cargo = PathBuf::from(env!("CARGO"));
         let path = format!("{}:{}", cargo.parent().expect("a folder").display(), tools::path());
         let mut command = Command::new(&cargo);
         command
-            .args(["xtask", "dist", "--without", "sbom", "--without", "image"])
+            .args(["xtask", "dist"])
+            .args(without.iter().flat_map(|part| ["--without", part]))
             .arg("--binary")
             .arg(format!("amd64={}", plugin.display()))
             .args(["--url", "https://releases.invalid", "--key"])
@@ -158,6 +159,7 @@ pub fn trials(shared: &Arc<crate::Shared>) -> Vec<Trial> {
         trial("release::install::a-changed-key".into(), shared, a_changed_key),
         trial("release::install::a-cut-script".into(), shared, a_cut_script),
         trial("release::install::unfilled".into(), shared, unfilled),
+        trial("release::image".into(), shared, image),
         trial("release::workflow".into(), shared, workflow),
     ];
     for by in CHECKERS {
@@ -196,7 +198,16 @@ fn dist(shared: &crate::Shared) {
         let listed = list.lines().any(|line| line.ends_with(&format!("  {name}")));
         assert_ne!(listed, name.starts_with("SHA256SUMS"), "{name}");
     }
-    for suffix in [".tar.gz", ".deb", ".rpm", ".apk", ".pkg.tar.zst", "install.sh", "release.pub"] {
+    for suffix in [
+        ".cdx.json",
+        ".tar.gz",
+        ".deb",
+        ".rpm",
+        ".apk",
+        ".pkg.tar.zst",
+        "install.sh",
+        "release.pub",
+    ] {
         assert!(list.lines().any(|line| line.ends_with(suffix)), "{suffix}: {list}");
     }
     for cosign in ["cosign2", "cosign3"] {
@@ -206,13 +217,22 @@ fn dist(shared: &crate::Shared) {
         succeed(command.current_dir(&out));
     }
     succeed(machine.command("sha256sum").args(["--check", "SHA256SUMS"]).current_dir(&out));
-    release.dist(plugin, "again");
+    release.dist(plugin, "again", &["image"]);
     assert_eq!(names(&out), names(&release.path("again")));
     // An ECDSA signature is another one each time.
     for name in names(&out).iter().filter(|name| !name.starts_with("SHA256SUMS.")) {
         let again = fs::read(release.path("again").join(name)).expect("a file");
         assert!(release.file(name) == again, "{name} differs");
     }
+    // The SBOM names what the program is made of, and nothing of this machine.
+    let sbom = release.file(&format!("luet-cosign-{}.cdx.json", release.version));
+    let sbom: serde_json::Value = serde_json::from_slice(&sbom).expect("JSON");
+    assert_eq!(sbom["bomFormat"], "CycloneDX");
+    let components = sbom["components"].as_array().expect("components");
+    let has = |name: &str| components.iter().any(|component| component["name"] == name);
+    assert!(has("aws-lc-rs") && has("rustls") && !has("testkit"));
+    let here = tools::project().to_str().expect("UTF-8");
+    assert!(!sbom.to_string().contains(here), "{here}");
     // The specs for luet name the program that lies in them.
     let specs = format!("luet-specs-{}-amd64.tar.gz", release.version);
     succeed(machine.command("tar").arg("-xzf").arg(out.join(specs)));
@@ -418,6 +438,41 @@ fn clean_root(shared: &crate::Shared, kind: &str) {
     let output = ask(&signed);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(ask(&unsigned).status.code(), Some(10));
+}
+
+/// The image is pushed, signed by the program that is in it, verified, and does the main job.
+fn image(shared: &crate::Shared) {
+    let plugin = shared.world.plugin();
+    let release = shared.release.get(plugin);
+    release.dist(plugin, "with-image", &["packages", "sbom", "luet"]);
+    let machine = Machine::new(plugin);
+    let registry = Registry::olareg(&[]);
+    let name = format!("{}/acme/luet-cosign:1", registry.address());
+    let archive = format!("luet-cosign-{}-linux-amd64.oci.tar", release.version);
+    let mut command = machine.command(tools::program("skopeo"));
+    command.args(["--insecure-policy", "copy", "--dest-tls-verify=false"]);
+    command.arg(format!("oci-archive:{}", release.path("with-image").join(archive).display()));
+    succeed(command.arg(format!("docker://{name}")));
+    let crane = || machine.command(tools::program("crane"));
+    let config = succeed(crane().args(["config", &name]));
+    let config: serde_json::Value = serde_json::from_slice(&config).expect("JSON");
+    assert_eq!(config["config"]["Entrypoint"], serde_json::json!(["/usr/bin/luet-cosign"]));
+    assert_eq!(config["config"]["User"], "65532:65532");
+    succeed(crane().args(["export", &name, "image.tar"]));
+    let mut command = machine.command("tar");
+    succeed(command.arg("-xf").arg("image.tar").arg("-C").arg(machine.root()));
+    fs::copy(release.path("release.key"), machine.root().join("k.key")).expect("a file");
+    fs::copy(release.path("release.pub"), machine.root().join("k.pub")).expect("a file");
+    let inside = |words: &[&str]| {
+        let mut command = Command::new(tools::program("chroot"));
+        command.env_clear().env("COSIGN_PASSWORD", PASSWORD).env("LUET_COSIGN_STATE", "/state");
+        succeed(command.arg(machine.root()).arg("/usr/bin/luet-cosign").args(words));
+    };
+    inside(&["sign", "--key", "/k.key", &name]);
+    inside(&["verify", "--key", "/k.pub", &name]);
+    let mut command = machine.command(tools::program("cosign3"));
+    command.args(["verify", "--insecure-ignore-tlog", "--allow-http-registry", "--key"]);
+    succeed(command.arg(release.path("release.pub")).arg(&name));
 }
 
 // ---- The workflow
