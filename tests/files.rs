@@ -18,6 +18,8 @@
 mod attestations;
 #[path = "files/conformance.rs"]
 mod conformance;
+#[path = "files/habits.rs"]
+mod habits;
 #[path = "files/hints.rs"]
 mod hints;
 #[path = "files/keys.rs"]

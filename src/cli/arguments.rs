@@ -11,13 +11,18 @@ pub(super) use files::{
 pub(super) use hosts::Pull;
 pub(super) use repository::{VerifyRepo, Walk};
 
+use crate::archive::Place;
 use crate::class::{Class, Failure};
+use crate::name::{Reference, Registry};
 use crate::policy::Wanted;
-use crate::session::WantedIdentity;
-use crate::trust::{self, Allowance, CertificateLog};
+use crate::registry::Credential;
+use crate::session::{Options, WantedIdentity};
+use crate::trust::{self, Allowance, CertificateLog, RunClaims};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
+use zeroize::Zeroizing;
 
 const EXAMPLES: &str = "Examples:
   luet install --plugin luet-cosign -y toolchain/yip
@@ -36,14 +41,47 @@ Exit codes: 0 verified or allowed, 1 this machine's files, 2 usage, 3 policy or 
 /// As a plugin it is called by the host, once per event: `luet install --plugin luet-cosign ...`.
 /// As a command it does the same by hand.
 #[derive(Debug, Parser)]
-#[command(name = "luet-cosign", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(name = "luet-cosign", version, after_help = EXAMPLES)]
 pub struct Arguments {
     /// Print one JSON document, with a version field
     #[arg(long, global = true)]
     pub json: bool,
+    /// Give up after this time: `90s`, `2m` (default: LUET_COSIGN_TIMEOUT, else 60s)
+    #[arg(long, short, global = true, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Write the answer into this file instead of standard output
+    #[arg(long, global = true, value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
+    /// Say more (cosign's flag; what there is to say is said by `check`)
+    #[arg(long, short = 'd', global = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, hide = true, value_name = "BOOL")]
+    pub verbose: bool,
     /// The command
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Reads a time as Go does, which cosign's scripts write: `90s`, `1m30s`, `2m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let refused = || format!("`{text}` is no time from 1s to 1h, such as `90s` or `2m`");
+    let (mut rest, mut all) = (text, Duration::ZERO);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(refused)?;
+        let (number, behind) = rest.split_at(digits);
+        let letters = behind.find(|c: char| c.is_ascii_digit()).unwrap_or(behind.len());
+        let (unit, behind) = behind.split_at(letters);
+        let number: u32 = number.parse().map_err(|_| refused())?;
+        let unit = match unit {
+            "h" => Duration::from_secs(3600),
+            "m" => Duration::from_secs(60),
+            "s" => Duration::from_secs(1),
+            "ms" => Duration::from_millis(1),
+            _ => return Err(refused()),
+        };
+        let part = unit.checked_mul(number).ok_or_else(refused)?;
+        (rest, all) = (behind, all.checked_add(part).ok_or_else(refused)?);
+    }
+    let range = Duration::from_secs(1)..=Duration::from_secs(3600);
+    if range.contains(&all) { Ok(all) } else { Err(refused()) }
 }
 
 /// The commands.
@@ -184,7 +222,69 @@ pub struct Network {
     /// Speak plain http to the registry of the image (loopback needs no permission)
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub allow_http_registry: bool,
+    /// Take a registry whose certificate cannot be verified (cosign's flag; taken on loopback, and
+    /// beside --allow-http-registry)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, hide = true, value_name = "BOOL")]
+    pub allow_insecure_registry: bool,
+    /// Log in to the registry of the image as this user
+    #[arg(long, value_name = "USER", requires = "registry_password")]
+    pub registry_username: Option<String>,
+    /// The password; every user of this machine can read a command line, so rather use
+    /// `docker login`
+    #[arg(long, value_name = "PASSWORD", requires = "registry_username")]
+    pub registry_password: Option<String>,
+    /// A token of the registry itself, in place of a password
+    #[arg(long, value_name = "TOKEN", conflicts_with = "registry_username")]
+    pub registry_token: Option<String>,
+    /// Certificates of authorities that the registry of the image may use besides the system's, PEM
+    #[arg(long, value_name = "FILE")]
+    pub registry_cacert: Option<PathBuf>,
 }
+
+impl Network {
+    /// Returns what the options say of the registries of these images.
+    ///
+    /// # Errors
+    /// `usage`: a registry is to be taken whatever certificate it has. `reference`: no image.
+    pub(super) fn options(&self, images: &[String]) -> Result<Options, Failure> {
+        let registries = images
+            .iter()
+            .filter(|image| Place::to_read(image).is_none())
+            .map(|image| Ok(image.parse::<Reference>()?.repository().registry().clone()));
+        let registries = registries.collect::<Result<Vec<Registry>, Failure>>()?;
+        if self.allow_insecure_registry
+            && !self.allow_http_registry
+            && !registries.iter().all(Registry::is_loopback)
+        {
+            return Err(Failure::new(
+                Class::Usage,
+                "--allow-insecure-registry: whoever stands between could answer for the registry",
+            )
+            .hint("name its certificate authority with --registry-cacert FILE; for a registry without TLS, --allow-http-registry"));
+        }
+        let secret = |text: &String| Zeroizing::new(text.clone());
+        let password = self.registry_password.as_ref().zip(self.registry_username.as_ref());
+        let credential = match (&self.registry_token, password) {
+            (Some(token), _) => Some(Credential::RegistryToken(secret(token))),
+            (None, Some((password, username))) => Some(Credential::Password {
+                username: username.clone(),
+                password: secret(password),
+            }),
+            (None, None) => None,
+        };
+        let named = |registry: &Registry| Some((registry.clone(), credential.clone()?));
+        let ca = |registry: &Registry| Some((registry.clone(), self.registry_cacert.clone()?));
+        Ok(Options {
+            credentials: registries.iter().filter_map(named).collect(),
+            ca: registries.iter().filter_map(ca).collect(),
+            http: if self.allow_http_registry { registries } else { Vec::new() },
+            ..Options::default()
+        })
+    }
+}
+
+/// What narrows an identity.
+const WORKFLOW: &str = "Of workflows of GitHub";
 
 /// Whose keyless signatures count, and by what they are judged. The names are cosign's.
 #[derive(Clone, Debug, Default, Args)]
@@ -192,7 +292,7 @@ pub struct Identity {
     /// The name that the signer's certificate must have
     #[arg(
         long,
-        alias = "cert-identity",
+        aliases = ["cert-identity", "certificate-email", "cert-email"],
         value_name = "NAME",
         conflicts_with = "certificate_identity_regexp"
     )]
@@ -211,12 +311,36 @@ pub struct Identity {
     /// A regular expression that matches the URL, or a part of it from border to border
     #[arg(long, value_name = "REGEXP")]
     pub certificate_oidc_issuer_regexp: Option<String>,
+    /// The repository that GitHub's workflow must have run for, `owner/name`
+    #[arg(long, value_name = "REPOSITORY", help_heading = WORKFLOW)]
+    pub certificate_github_workflow_repository: Option<String>,
+    /// The branch or tag that it must have run on, `refs/tags/v1`
+    #[arg(long, value_name = "REF", help_heading = WORKFLOW)]
+    pub certificate_github_workflow_ref: Option<String>,
+    /// The commit that it must have run on
+    #[arg(long, value_name = "SHA", help_heading = WORKFLOW)]
+    pub certificate_github_workflow_sha: Option<String>,
+    /// The name that the workflow gives itself
+    #[arg(long, value_name = "NAME", help_heading = WORKFLOW)]
+    pub certificate_github_workflow_name: Option<String>,
+    /// The event that must have started it: `push`
+    #[arg(long, value_name = "EVENT", help_heading = WORKFLOW)]
+    pub certificate_github_workflow_trigger: Option<String>,
     /// Judge by this trusted root, and ask for no newer one (trusted_root.json)
     #[arg(long, value_name = "FILE")]
     pub trusted_root: Option<PathBuf>,
     /// Need no proof that the certificate was logged: for certificate authorities of one's own
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub insecure_ignore_sct: bool,
+    /// Certificates of the authorities of signers, PEM, in place of the trusted root's
+    #[arg(long, value_name = "FILE", conflicts_with = "trusted_root")]
+    pub ca_roots: Option<PathBuf>,
+    /// Certificates between those and a signer's
+    #[arg(long, value_name = "FILE", requires = "ca_roots")]
+    pub ca_intermediates: Option<PathBuf>,
+    /// Certificates of the timestamp authority, PEM, in place of the trusted root's
+    #[arg(long, value_name = "FILE", conflicts_with = "trusted_root")]
+    pub timestamp_certificate_chain: Option<PathBuf>,
 }
 
 impl Identity {
@@ -233,7 +357,47 @@ impl Identity {
             subject: wanted(&self.certificate_identity, &self.certificate_identity_regexp),
             issuer: wanted(&self.certificate_oidc_issuer, &self.certificate_oidc_issuer_regexp),
         };
-        named(&identity, "--certificate-identity", "--certificate-oidc-issuer")
+        let identity = named(&identity, "--certificate-identity", "--certificate-oidc-issuer")?;
+        self.narrowed(identity)
+    }
+
+    /// Returns the identity of this, with what the options say of the workflow's run.
+    ///
+    /// # Errors
+    /// `usage`: they say something, and nobody is asked for.
+    pub(super) fn narrowed(
+        &self,
+        identity: Option<trust::Identity>,
+    ) -> Result<Option<trust::Identity>, Failure> {
+        let claims = RunClaims {
+            trigger: self.certificate_github_workflow_trigger.clone(),
+            sha: self.certificate_github_workflow_sha.clone(),
+            name: self.certificate_github_workflow_name.clone(),
+            repository: self.certificate_github_workflow_repository.clone(),
+            reference: self.certificate_github_workflow_ref.clone(),
+        };
+        match identity {
+            Some(identity) if !claims.is_empty() => {
+                Ok(Some(trust::Identity::Narrowed(Box::new(identity), claims)))
+            }
+            None if !claims.is_empty() => Err(Failure::new(
+                Class::Usage,
+                "--certificate-github-workflow-... without --certificate-identity",
+            )
+            .hint("give --certificate-identity and --certificate-oidc-issuer too: what a run was says nothing without who vouches for it")),
+            identity => Ok(identity),
+        }
+    }
+
+    /// Returns these options of what is judged by, in place of what the others say of it.
+    pub(super) fn options(&self, options: Options) -> Options {
+        Options {
+            trusted_root: self.trusted_root.clone(),
+            certificate_log: self.certificate_log(),
+            authorities: self.ca_roots.iter().chain(&self.ca_intermediates).cloned().collect(),
+            timestamp_authorities: self.timestamp_certificate_chain.clone(),
+            ..options
+        }
     }
 
     /// Returns whether certificates must have been logged.
@@ -351,6 +515,9 @@ pub struct PublicKey {
     /// The key, private or public: a path or env://VAR
     #[arg(long, value_name = "KEY")]
     pub key: String,
+    /// Write it into this file
+    #[arg(long, value_name = "FILE")]
+    pub outfile: Option<PathBuf>,
 }
 
 /// `run`
@@ -506,6 +673,9 @@ pub struct Verify {
     /// Need no entry in a transparency log (cosign's flag; a key signature needs none here)
     #[arg(long, alias = "private-infrastructure", num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub insecure_ignore_tlog: bool,
+    /// Ask nobody but the registry
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
+    pub offline: bool,
     /// Whose keyless signatures count
     #[command(flatten)]
     pub identity: Identity,

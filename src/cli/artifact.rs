@@ -1,13 +1,13 @@
 //! `upload blob` and `download signature`.
 
 use super::arguments::{Download, Upload};
-use super::images::{annotations, http};
+use super::images::annotations;
 use super::{Outcome, Streams};
 use crate::artifact::{self, FileToUpload};
 use crate::class::Failure;
 use crate::config::Environment;
 use crate::name::Reference;
-use crate::session::{Connections, Options};
+use crate::session::Connections;
 use serde_json::{Value, json};
 
 pub(super) fn upload(
@@ -24,10 +24,7 @@ pub(super) fn upload(
         .flat_map(|files| files.split(','))
         .map(str::parse)
         .collect::<Result<Vec<FileToUpload>, Failure>>()?;
-    let options = Options {
-        http: http(std::slice::from_ref(image), network.allow_http_registry)?,
-        ..Options::default()
-    };
+    let options = network.options(std::slice::from_ref(image))?;
     let uploaded = Connections::run(environment, &options, async |connections| {
         artifact::upload(connections, &files, &reference, &annotations, ct.as_deref()).await
     })?;
@@ -68,10 +65,7 @@ pub(super) fn download(
 ) -> Outcome {
     let Download::Signature { image, network } = command;
     let reference: Reference = image.parse()?;
-    let options = Options {
-        http: http(std::slice::from_ref(image), network.allow_http_registry)?,
-        ..Options::default()
-    };
+    let options = network.options(std::slice::from_ref(image))?;
     let found = Connections::run(environment, &options, async |connections| {
         artifact::signatures(connections, &reference).await
     })?;

@@ -103,11 +103,7 @@ pub(super) fn verify(
 }
 
 pub(super) fn options(identity: &IdentityArguments) -> Options {
-    Options {
-        trusted_root: identity.trusted_root.clone(),
-        certificate_log: identity.certificate_log(),
-        ..Options::default()
-    }
+    identity.options(Options::default())
 }
 
 fn sources(command: &VerifyBlob) -> Sources {
@@ -159,7 +155,8 @@ pub(super) fn identity(
         return Ok(Some(identity));
     }
     let wanted = wanted_identity(environment)?;
-    named(&wanted, "COSIGN_CERTIFICATE_IDENTITY", "COSIGN_CERTIFICATE_OIDC_ISSUER")
+    let identity = named(&wanted, "COSIGN_CERTIFICATE_IDENTITY", "COSIGN_CERTIFICATE_OIDC_ISSUER")?;
+    options.narrowed(identity)
 }
 
 /// Says what is to be said of the expressions that say who is asked for.

@@ -1,7 +1,7 @@
 //! `check`: what the plugin would do with images, and everything that it found.
 
 use super::arguments::Check;
-use super::images::{http, severity, signature};
+use super::images::{severity, signature};
 use super::{Outcome, Streams};
 use crate::class::{Failure, counted, shown};
 use crate::config::Environment;
@@ -19,11 +19,8 @@ pub(super) fn check(
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
-    let options = Options {
-        policy: command.policy.clone(),
-        http: http(&command.images, command.network.allow_http_registry)?,
-        ..Options::default()
-    };
+    let options =
+        Options { policy: command.policy.clone(), ..command.network.options(&command.images)? };
     let (all, inert, warnings) = Session::run(environment, &options, async |session| {
         let mut all = Vec::new();
         for image in &command.images {

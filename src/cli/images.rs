@@ -14,6 +14,7 @@ use crate::trust::{Authority, Identity, PublicKey, Requirements, VerifiedSignatu
 use crate::unpack::{self, Provisional};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 pub(super) fn verify(
     command: &Verify,
@@ -21,13 +22,11 @@ pub(super) fn verify(
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
+    command.images.iter().try_for_each(|image| no_option(image))?;
     let requirements = Requirements { annotations: annotations(&command.annotations)? };
     let options = Options {
         policy: command.policy.clone(),
-        http: http(&command.images, command.network.allow_http_registry)?,
-        trusted_root: command.identity.trusted_root.clone(),
-        certificate_log: command.identity.certificate_log(),
-        ..Options::default()
+        ..command.identity.options(command.network.options(&command.images)?)
     };
     let asked = asked(command.key.as_deref(), &command.identity, streams)?;
     check_names(command)?;
@@ -123,6 +122,24 @@ async fn archived(
     Ok(provisional)
 }
 
+/// Refuses a word alone that is the name of an option, or of a file that is here: it was not meant
+/// as an image of Docker Hub, and nobody is to be asked about it.
+fn no_option(image: &str) -> Result<(), Failure> {
+    if image.contains(['/', ':', '@', '.']) {
+        return Ok(());
+    }
+    let options = ["bundle", "certificate", "identity", "issuer", "key", "policy", "signature"];
+    if options.contains(&image) {
+        return Err(Failure::new(Class::Usage, format!("`{image}` is no image but the name of an option"))
+            .hint("write options with two dashes: --key KEY, or --certificate-identity NAME --certificate-oidc-issuer URL"));
+    }
+    if Path::new(image).is_file() {
+        return Err(Failure::new(Class::Usage, format!("`{image}` is a file, and `verify` is about images"))
+            .hint(format!("luet-cosign verify-blob {image}; the image of that name at Docker Hub is `docker.io/library/{image}`")));
+    }
+    Ok(())
+}
+
 /// Of several images the highest class decides the exit code.
 pub(super) fn severity(class: Class) -> u8 {
     match class.exit() {
@@ -209,11 +226,7 @@ pub(super) fn triangulate(
     streams: &mut Streams,
 ) -> Outcome {
     let reference: Reference = command.image.parse()?;
-    let options = Options {
-        policy: None,
-        http: http(std::slice::from_ref(&command.image), command.network.allow_http_registry)?,
-        ..Options::default()
-    };
+    let options = command.network.options(std::slice::from_ref(&command.image))?;
     let digest = match reference.digest() {
         Some(digest) => *digest,
         None => Connections::run(environment, &options, async |connections| {
@@ -246,21 +259,6 @@ pub(super) fn annotations(pairs: &[String]) -> Result<BTreeMap<String, String>, 
         .iter()
         .flat_map(|text| text.split(',').map(ToOwned::to_owned).collect::<Vec<_>>())
         .map(|text| pair(&text))
-        .collect()
-}
-
-/// Returns the registries that `--allow-http-registry` is about: those of the images.
-pub(super) fn http(
-    images: &[String],
-    allowed: bool,
-) -> Result<Vec<crate::name::Registry>, Failure> {
-    if !allowed {
-        return Ok(Vec::new());
-    }
-    images
-        .iter()
-        .filter(|image| Place::to_read(image).is_none())
-        .map(|image| Ok(image.parse::<Reference>()?.repository().registry().clone()))
         .collect()
 }
 

@@ -5,9 +5,9 @@ use super::{Outcome, Streams, prompt};
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Location, Trusted};
 use crate::trust;
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 pub(super) fn generate(
@@ -73,8 +73,8 @@ impl Files {
     }
 
     fn write(&self, pair: &trust::KeyPair, streams: &mut Streams) -> Outcome {
-        write(&self.private, pair.private_pem.as_bytes())?;
-        if let Err(failure) = write(&self.public, pair.public_pem.as_bytes()) {
+        write(&self.private, pair.private_pem.as_bytes(), PRIVATE)?;
+        if let Err(failure) = write(&self.public, pair.public_pem.as_bytes(), PUBLIC) {
             let _ = std::fs::remove_file(&self.private);
             return Err(failure);
         }
@@ -99,16 +99,32 @@ pub(super) fn public_key(
             trust::PrivateKey::open(&pem, &prompt::password(environment, false)?)?.public().clone()
         }
     };
-    streams.own(public.to_pem().as_bytes()).map(|()| 0)
+    match &command.outfile {
+        Some(path) => {
+            write(path, public.to_pem().as_bytes(), PUBLIC)?;
+            streams.note(format!("Public key written to {}", path.display()));
+            Ok(0)
+        }
+        None => streams.own(public.to_pem().as_bytes()).map(|()| 0),
+    }
 }
 
-/// Writes a new file that only this user can read; one that is there is never touched.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+/// The mode of a file that only this user may read.
+const PRIVATE: u32 = 0o600;
+/// The mode of a file that everybody may read.
+const PUBLIC: u32 = 0o644;
+
+/// Writes a new file; one that is there is never touched.
+fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode & PRIVATE).open(path);
     file.and_then(|mut file| {
-        file.write_all(bytes).and_then(|()| file.sync_all()).inspect_err(|_| {
-            let _ = std::fs::remove_file(path);
-        })
+        // Whatever the mask of this process is.
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        written.and_then(|()| file.set_permissions(Permissions::from_mode(mode))).inspect_err(
+            |_| {
+                let _ = std::fs::remove_file(path);
+            },
+        )
     })
     .map_err(|error| {
         Failure::new(Class::Usage, format!("`{}` could not be written: {error}", path.display()))

@@ -10,6 +10,7 @@ mod attestation;
 mod blob;
 mod check;
 mod doctor;
+mod habits;
 mod images;
 mod keys;
 mod layers_read;
@@ -34,7 +35,7 @@ use crate::class::{Class, Failure, holds_key, holds_token, without_users};
 use crate::config::{Environment, VARIABLES};
 use crate::event::Event;
 use crate::session;
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -53,37 +54,81 @@ pub fn run(arguments: &[OsString], environment: &Environment, streams: &mut Stre
         report(&failure, false, streams);
         return ExitCode::from(failure.class().exit());
     }
-    let arguments = match parse(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // clap's own text and exit codes: 0 for help, 2 for a mistake.
-            if error.use_stderr() {
-                let text = error.to_string();
-                // clap quotes what it does not understand, which may be a token.
-                streams.note_lines(if holds_token(&text) {
-                    TOKEN_MISPLACED.to_owned()
-                } else {
-                    without_users(text.trim_end())
-                });
-            } else {
-                let _ = streams.own(error.to_string().as_bytes());
-            }
-            return ExitCode::from(if error.use_stderr() { Class::Usage.exit() } else { 0 });
-        }
+    let (arguments, matches) = match parse(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return mistaken(&error, wants_json(arguments), streams),
     };
     // `run` is left as it is: what it starts inherits it, and is another program.
     if !matches!(arguments.command, Command::Run(_)) {
         session::harden();
     }
     let json = arguments.json;
-    match dispatch(arguments, environment, streams).and_then(|code| streams.flush().map(|()| code))
-    {
+    let outcome = habits::check(&matches)
+        .and_then(|()| {
+            arguments.output_file.as_deref().map_or(Ok(()), |path| streams.write_to(path))
+        })
+        .and_then(|()| {
+            let environment = &environment_of(environment, &arguments, &matches);
+            dispatch(arguments, environment, streams)
+        });
+    match outcome.and_then(|code| streams.flush().map(|()| code)) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             report(&failure, json, streams);
             ExitCode::from(failure.class().exit())
         }
     }
+}
+
+/// Returns the environment with what options of every command replace of it.
+fn environment_of(
+    environment: &Environment,
+    arguments: &Arguments,
+    matches: &ArgMatches,
+) -> Environment {
+    let mut environment = environment.clone();
+    if let Some(timeout) = arguments.timeout {
+        environment = environment.with("LUET_COSIGN_TIMEOUT", timeout.as_secs().to_string());
+    }
+    if habits::is_offline(matches) {
+        environment = environment.with("LUET_COSIGN_OFFLINE", "1");
+    }
+    environment
+}
+
+/// Says what is wrong with a command line: clap's own text and exit codes, 0 for help and 2 for a
+/// mistake.
+fn mistaken(error: &clap::Error, json: bool, streams: &mut Streams) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = streams.own(error.to_string().as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    // clap quotes what it does not understand, which may be a token.
+    let text = if holds_token(&text) {
+        TOKEN_MISPLACED.to_owned()
+    } else {
+        without_users(text.trim_end())
+    };
+    match habits::elsewhere(error) {
+        Some(failure) => report(&failure, json, streams),
+        None if json => {
+            let message = text.lines().next().unwrap_or_default();
+            let message = message.strip_prefix("error: ").unwrap_or(message);
+            report(&Failure::new(Class::Usage, message), json, streams);
+        }
+        None => streams.note_lines(text),
+    }
+    ExitCode::from(Class::Usage.exit())
+}
+
+/// Whether a command line that cannot be understood asks for JSON. What stands behind `run` is
+/// luet's.
+fn wants_json(arguments: &[OsString]) -> bool {
+    arguments
+        .iter()
+        .take_while(|argument| *argument != "run" && *argument != "--")
+        .any(|argument| argument == "--json")
 }
 
 /// Refuses a command line that holds a key: every user of the machine can read it.
@@ -139,12 +184,16 @@ fn dispatch(arguments: Arguments, environment: &Environment, streams: &mut Strea
 }
 
 /// Parses the arguments, in the spellings of cosign 1 too.
-fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
+fn parse(arguments: &[OsString]) -> Result<(Arguments, ArgMatches), clap::Error> {
     let modern = spelling::modern(arguments);
     let name = OsString::from("luet-cosign");
-    let mut command = Arguments::command();
-    let matches = command.try_get_matches_from_mut(std::iter::once(name).chain(modern))?;
-    Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    let mut command = habits::added(Arguments::command());
+    let matches = command
+        .try_get_matches_from_mut(std::iter::once(name).chain(modern))
+        .map_err(habits::without_tip)?;
+    let arguments =
+        Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    Ok((arguments, matches))
 }
 
 fn version(json: bool, streams: &mut Streams) -> Outcome {

@@ -6,7 +6,9 @@
 
 use crate::class::{Class, Failure, escaped, hides};
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::{Error, ErrorKind, Write};
+use std::path::Path;
 
 /// The version of every `--json` document.
 const JSON_VERSION: u32 = 1;
@@ -34,6 +36,19 @@ impl Streams {
     #[must_use]
     pub fn new(output: Box<dyn Write>, errors: Box<dyn Write>) -> Self {
         Self { output, errors }
+    }
+
+    /// Writes the answer into a file from now on.
+    ///
+    /// # Errors
+    /// `usage`: it cannot be written.
+    pub(super) fn write_to(&mut self, path: &Path) -> Result<(), Failure> {
+        let file = File::create(path).map_err(|error| {
+            let message = format!("`{}` cannot be written: {error}", path.display());
+            Failure::new(Class::Usage, message)
+        })?;
+        self.output = Box::new(file);
+        Ok(())
     }
 
     /// Writes one line of the answer, whatever is in it.

@@ -1,7 +1,7 @@
 //! `pull`: verified archives.
 
 use super::arguments::Pull;
-use super::images::{annotations, asked, http, severity};
+use super::images::{annotations, asked, severity};
 use super::progress::Bar;
 use super::{Outcome, Streams};
 use crate::archive::Place;
@@ -35,10 +35,7 @@ pub(super) fn pull(
     let requirements = Requirements { annotations: annotations(&command.annotations)? };
     let options = Options {
         policy: command.policy.clone(),
-        http: http(&images, command.network.allow_http_registry)?,
-        trusted_root: command.identity.trusted_root.clone(),
-        certificate_log: command.identity.certificate_log(),
-        ..Options::default()
+        ..command.identity.options(command.network.options(&images)?)
     };
     let asked = asked(command.key.as_deref(), &command.identity, streams)?;
     let one = async |connections: &Connections, policy: &Policy, wanted: &Wanted| {

@@ -9,7 +9,7 @@ use super::progress::Counter;
 use super::{Outcome, Streams};
 use crate::class::{Class, Failure, counted, shown};
 use crate::config::Environment;
-use crate::name::{Registry, Repository};
+use crate::name::Repository;
 use crate::repository::{self, Outcome as Judged, Request, Standing, Summary, Told, Verdict};
 use crate::session::{Connections, Options, Session};
 use crate::unpack;
@@ -26,10 +26,7 @@ pub(super) fn verify(
     let request = request(&command.walk)?;
     let options = Options {
         policy: command.policy.clone(),
-        http: http(&request.repository, &command.walk),
-        trusted_root: command.identity.trusted_root.clone(),
-        certificate_log: command.identity.certificate_log(),
-        ..Options::default()
+        ..command.identity.options(options(&command.walk)?)
     };
     let asked = asked(command.key.as_deref(), &command.identity, streams)?;
     let mut shown = Shown::new(as_json, command.walk.progress);
@@ -64,9 +61,9 @@ pub(super) fn request(walk: &Walk) -> Result<Request, Failure> {
     Ok(Request { repository, description: walk.reference.parse()?, jobs: NonZero::from(walk.jobs) })
 }
 
-pub(super) fn http(repository: &Repository, walk: &Walk) -> Vec<Registry> {
-    let registry = repository.registry().clone();
-    if walk.network.allow_http_registry { vec![registry] } else { Vec::new() }
+/// Returns what is said of the registry of the repository.
+pub(super) fn options(walk: &Walk) -> Result<Options, Failure> {
+    walk.network.options(std::slice::from_ref(&walk.repository))
 }
 
 /// What was shown so far, and what is to be shown at the end.

@@ -4,7 +4,7 @@
 //! a yes: `-y`, or on a terminal. No variable says yes.
 
 use super::arguments::{Keyless, Sign, SignFormat};
-use super::images::{annotations, http, signature};
+use super::images::{annotations, signature};
 use super::layers_read::LayersRead;
 use super::{Outcome, Streams, prompt, signing_key};
 use crate::class::{Class, Failure};
@@ -41,10 +41,8 @@ pub(super) fn sign(
         docker_reference: command.sign_container_identity.as_deref(),
     };
     let options = Options {
-        policy: None,
-        http: http(&command.images, command.network.allow_http_registry)?,
         trusted_root: command.keyless.trusted_root.clone(),
-        ..Options::default()
+        ..command.network.options(&command.images)?
     };
     let mut notes = Vec::new();
     let (attached, warning) = Connections::run(environment, &options, async |connections| {

@@ -27,6 +27,13 @@ impl Environment {
         Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 
+    /// Returns the environment with one variable set, as an option of the command line sets it.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.0.insert(name.into(), value.into());
+        self
+    }
+
     /// Returns the bytes of a variable also where it is empty: for passwords.
     #[must_use]
     pub fn raw(&self, name: &str) -> Option<&OsStr> {

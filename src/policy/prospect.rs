@@ -50,7 +50,9 @@ impl Matched {
     /// the name belongs to was not said by anybody.
     fn is_named(&self, authority: &Authority) -> bool {
         match authority.identity() {
-            None | Some(Identity::Named { .. } | Identity::Github(_)) => true,
+            None | Some(Identity::Named { .. } | Identity::Github(_) | Identity::Narrowed(..)) => {
+                true
+            }
             Some(Identity::Any) => false,
             Some(Identity::Owner { .. } | Identity::RegistryOwner | Identity::Unnamed) => {
                 self.asked == Asked::ByFile

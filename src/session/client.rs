@@ -1,14 +1,14 @@
 //! What the registry client has to know: rooms below read no environment.
 
+use super::connections::Options;
 use super::document::Networks;
 use super::mirrors;
 use super::process::end_overdue;
 use super::watch::Watch;
 use crate::class::{Class, Failure};
-use crate::config::{Environment, read_file};
+use crate::config::{Environment, Trusted, read_file};
 use crate::limits;
 use crate::luet::{self, CommandLine};
-use crate::name::Registry;
 use crate::registry::{self, Credential, CredentialScope, CredentialSources, Proxies};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use zeroize::Zeroizing;
@@ -17,10 +17,10 @@ pub(super) fn client_config(
     environment: &Environment,
     host: &CommandLine,
     networks: &Networks,
-    http: &[Registry],
+    options: &Options,
 ) -> Result<registry::Config, Failure> {
     let mut config = registry::Config {
-        http_registries: http.to_vec(),
+        http_registries: options.http.clone(),
         ca_file: environment.path("SSL_CERT_FILE")?,
         credentials: credentials(environment, host)?,
         proxies: proxies(environment)?,
@@ -43,6 +43,19 @@ pub(super) fn client_config(
             let path = networks.base.folder.join(credentials);
             config.credentials.files.push((settings.host.clone(), path));
         }
+    }
+    for (registry, path) in &options.ca {
+        let pem = read_file(path, limits::CONFIG_BYTES, Trusted::NotOthers, Class::Usage)?;
+        config.extra_ca.insert(registry.clone(), Ok(pem));
+    }
+    for (registry, credential) in &options.credentials {
+        // What was typed counts before what luet has for a part of the registry.
+        config.credentials.explicit.retain(|(scope, _)| match scope {
+            CredentialScope::Registry(other) => other != registry,
+            CredentialScope::Repository(repository) => repository.registry() != registry,
+        });
+        let scope = CredentialScope::Registry(registry.clone());
+        config.credentials.explicit.push((scope, credential.clone()));
     }
     Ok(config)
 }

@@ -14,7 +14,7 @@ use super::{client, process, roots};
 use crate::class::Failure;
 use crate::config::{Environment, Location, Trusted};
 use crate::name::Registry;
-use crate::registry::Client;
+use crate::registry::{Client, Credential};
 use crate::sigstore::Roots;
 use crate::trust::CertificateLog;
 use std::ops::Deref;
@@ -28,8 +28,16 @@ pub struct Options {
     pub policy: Option<PathBuf>,
     /// Registries that may be spoken to in plain http.
     pub http: Vec<Registry>,
+    /// Credentials for registries, before all others.
+    pub credentials: Vec<(Registry, Credential)>,
+    /// Files with certificates of authorities that registries may use.
+    pub ca: Vec<(Registry, PathBuf)>,
     /// This trusted root, in place of the default one.
     pub trusted_root: Option<PathBuf>,
+    /// Files with certificates of the authorities of signers, in place of the default root's.
+    pub authorities: Vec<PathBuf>,
+    /// A file with certificates of the timestamp authority, in place of the default root's.
+    pub timestamp_authorities: Option<PathBuf>,
     /// Whether certificates must have been logged.
     pub certificate_log: CertificateLog,
     /// Whether this is one of many events of a run of the host: then a key of the policy that lies
@@ -113,15 +121,13 @@ impl Connections {
             Some(_) => Machine::without_host(environment)?,
             None => Machine::open(environment)?,
         };
-        let mut config =
-            client::client_config(environment, machine.host(), networks, &options.http)?;
+        let mut config = client::client_config(environment, machine.host(), networks, options)?;
         if let Some(watch) = &options.watch {
             client::for_containerd(&mut config, watch, environment, networks)?;
         }
         config.run = options.keep_keys.then(|| machine.locations().clone());
         let client = Client::new(config);
-        let option = options.trusted_root.as_deref();
-        let settings = roots::settings(&machine, option, networks, roots_of_signers, &client)?;
+        let settings = roots::settings(&machine, options, networks, roots_of_signers, &client)?;
         let certificate_log = match options.certificate_log {
             CertificateLog::Required
                 if !networks.is_file && environment.flag("COSIGN_INSECURE_IGNORE_SCT")? =>

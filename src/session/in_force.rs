@@ -111,7 +111,8 @@ pub fn lint(
         Err(problems) => return Ok((problems, origin)),
     };
     let machine = Machine::open(environment)?;
-    let config = client::client_config(environment, machine.host(), &found.networks(), &[])?;
+    let config =
+        client::client_config(environment, machine.host(), &found.networks(), &Options::default())?;
     for ca in config.extra_ca.values() {
         ca.as_ref().map_err(Failure::clone)?;
     }

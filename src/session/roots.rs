@@ -15,7 +15,7 @@ use std::path::Path;
 /// and those of the signers in force, by the names that they use.
 pub(super) fn settings<'a>(
     machine: &Machine,
-    option: Option<&Path>,
+    options: &Options,
     networks: &'a Networks,
     of_signers: impl Iterator<Item = &'a String>,
     client: &Client,
@@ -26,13 +26,18 @@ pub(super) fn settings<'a>(
         bytes: read_file(path, limits::ROOT_BYTES, trusted, Class::Trustroot),
     };
     let variable = if networks.is_file { None } else { environment.path("COSIGN_TRUSTED_ROOT")? };
-    let default = match (option.or(variable.as_deref()), networks.is_file) {
+    let given = options.trusted_root.as_deref();
+    let named = pieces_of(options);
+    let default = match (given, variable.as_deref()) {
         (Some(path), _) => document(path, Trusted::NotOthers),
+        (None, Some(path)) if named == Ok(Pieces::default()) => document(path, Trusted::NotOthers),
+        (None, Some(_)) => return Err(two_roots()),
         // A policy file makes the variables inert.
-        (None, true) => Source::Repository { mirror: Ok(None), pieces: Ok(Pieces::default()) },
-        (None, false) => {
-            Source::Repository { mirror: mirror(environment), pieces: pieces(environment) }
-        }
+        (None, None) if networks.is_file => Source::Repository { mirror: Ok(None), pieces: named },
+        (None, None) => Source::Repository {
+            mirror: mirror(environment),
+            pieces: named.and_then(|named| Ok(or(named, pieces(environment)?))),
+        },
     };
     let Base { folder, trusted } = &networks.base;
     Ok(Settings {
@@ -68,6 +73,37 @@ fn mirror(environment: &Environment) -> Result<Option<Mirror>, Failure> {
                 read_file(&path, limits::TUF_FILE_BYTES, Trusted::NotOthers, Class::Trustroot)?;
             Ok(Some(Mirror { url: url.to_owned(), root }))
         }
+    }
+}
+
+fn two_roots() -> Failure {
+    let message =
+        "COSIGN_TRUSTED_ROOT is set, and options name parts of a root as well: which one counts?";
+    Failure::new(Class::Usage, message)
+        .hint("unset the variable, or leave out --ca-roots and --timestamp-certificate-chain")
+}
+
+/// Reads the parts that options name.
+fn pieces_of(options: &Options) -> Result<Pieces, Failure> {
+    let read =
+        |path: &Path| read_file(path, limits::ROOT_BYTES, Trusted::NotOthers, Class::Trustroot);
+    let mut authorities = None;
+    for path in &options.authorities {
+        let all: &mut Vec<u8> = authorities.get_or_insert_default();
+        all.extend(read(path)?);
+        all.push(b'\n');
+    }
+    let timestamp_authorities = options.timestamp_authorities.as_deref().map(read).transpose()?;
+    Ok(Pieces { authorities, timestamp_authorities, ..Pieces::default() })
+}
+
+/// Returns the parts that are named, and of the others those that are not.
+fn or(named: Pieces, others: Pieces) -> Pieces {
+    Pieces {
+        authorities: named.authorities.or(others.authorities),
+        logs: named.logs.or(others.logs),
+        certificate_logs: named.certificate_logs.or(others.certificate_logs),
+        timestamp_authorities: named.timestamp_authorities.or(others.timestamp_authorities),
     }
 }
 

@@ -23,6 +23,9 @@ const USERNAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.572
 /// Fulcio's extensions that are asked for, by their last number.
 pub(super) mod claim {
     pub(crate) const ISSUER: u32 = 1;
+    pub(crate) const GITHUB_TRIGGER: u32 = 2;
+    pub(crate) const GITHUB_SHA: u32 = 3;
+    pub(crate) const GITHUB_NAME: u32 = 4;
     pub(crate) const GITHUB_REPOSITORY: u32 = 5;
     pub(crate) const GITHUB_REF: u32 = 6;
     pub(crate) const ISSUER_V2: u32 = 8;

@@ -41,8 +41,61 @@ pub enum Identity {
         /// The owner.
         owner: String,
     },
+    /// Another one's, where a run of GitHub's was as these claims say.
+    Narrowed(Box<Self>, RunClaims),
     /// Nobody's: it was not said whose, and the registry does not say either.
     Unnamed,
+}
+
+/// What a run of GitHub's has to be, as cosign's options ask for it: what is not said may be
+/// anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunClaims {
+    /// What started it: `push`, `workflow_dispatch`.
+    pub trigger: Option<String>,
+    /// The commit.
+    pub sha: Option<String>,
+    /// The name of the workflow, as its file gives it.
+    pub name: Option<String>,
+    /// The repository, `owner/name`.
+    pub repository: Option<String>,
+    /// The branch or tag, `refs/heads/main`.
+    pub reference: Option<String>,
+}
+
+impl RunClaims {
+    /// Each with the number of its extension (fulcio `docs/oid-info.md`).
+    fn all(&self) -> [(u32, &'static str, Option<&str>); 5] {
+        [
+            (claim::GITHUB_TRIGGER, "trigger", self.trigger.as_deref()),
+            (claim::GITHUB_SHA, "commit", self.sha.as_deref()),
+            (claim::GITHUB_NAME, "workflow", self.name.as_deref()),
+            (claim::GITHUB_REPOSITORY, "repository", self.repository.as_deref()),
+            (claim::GITHUB_REF, "ref", self.reference.as_deref()),
+        ]
+    }
+
+    /// Whether a certificate says all of it.
+    fn fit(&self, certificate: &Certificate) -> bool {
+        self.all()
+            .into_iter()
+            .all(|(number, _, wanted)| wanted.is_none() || certificate.claim(number) == wanted)
+    }
+
+    /// Whether nothing is asked for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for RunClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = self.all().into_iter();
+        let said: Vec<String> =
+            said.filter_map(|(_, what, wanted)| Some(format!("{what} `{}`", wanted?))).collect();
+        f.write_str(&said.join(", "))
+    }
 }
 
 /// Who runs workloads for owners, and a registry whose names are the owners'.
@@ -75,8 +128,12 @@ impl Identity {
     /// asked for.
     #[must_use]
     pub fn of_image(&self, repository: &Repository) -> Self {
-        if *self != Self::RegistryOwner {
-            return self.clone();
+        match self {
+            Self::RegistryOwner => {}
+            Self::Narrowed(identity, claims) => {
+                return Self::Narrowed(Box::new(identity.of_image(repository)), claims.clone());
+            }
+            _ => return self.clone(),
         }
         let forge = match repository.registry().to_string().as_str() {
             "ghcr.io" => Forge::Github,
@@ -100,6 +157,9 @@ impl Identity {
                     && subject.fits(certificate.subject().into())
             }
             Self::Github(workflow) => workflow.fits(certificate),
+            Self::Narrowed(identity, claims) => {
+                identity.fits(certificate) && claims.fit(certificate)
+            }
             Self::Owner { forge, owner } => {
                 certificate.issuer() == forge.issuer() && is_owned(certificate, *forge, owner)
             }
@@ -110,7 +170,13 @@ impl Identity {
     /// names are against it.
     #[must_use]
     pub fn near_miss(&self, certificate: &Certificate) -> Option<NearMiss> {
-        let Self::Named { issuer, subject } = self else { return None };
+        let (issuer, subject) = match self {
+            Self::Named { issuer, subject } => (issuer, subject),
+            Self::Narrowed(identity, claims) if claims.fit(certificate) => {
+                return identity.near_miss(certificate);
+            }
+            _ => return None,
+        };
         let (by, name) = (Name::Uri(certificate.issuer()), certificate.subject().into());
         let misses = [issuer.near_miss(by), subject.near_miss(name)];
         let others_fit =
@@ -125,6 +191,7 @@ impl Identity {
             Self::Named { issuer, subject } => {
                 [subject, issuer].into_iter().filter_map(Expected::open_end).collect()
             }
+            Self::Narrowed(identity, _) => identity.warnings(),
             _ => Vec::new(),
         }
     }
@@ -142,6 +209,7 @@ impl fmt::Display for Identity {
             Self::Any => f.write_str("whoever signed first"),
             Self::Named { issuer, subject } => write!(f, "{subject} (issuer {issuer})"),
             Self::Github(workflow) => workflow.fmt(f),
+            Self::Narrowed(identity, claims) => write!(f, "{identity}, {claims}"),
             Self::RegistryOwner => f.write_str("the owner of the name"),
             Self::Owner { forge, owner } => write!(f, "a workflow of `{}{owner}`", forge.home()),
             Self::Unnamed => f.write_str("nobody: no identity is given"),

@@ -49,7 +49,7 @@ pub use file::{
     LoggedAt, SignedFile, VerifiedFile, check_claimed, check_made, needs, signed_digest,
 };
 pub use github::{GithubWorkflow, WorkflowName};
-pub use identity::{Forge, Identity};
+pub use identity::{Forge, Identity, RunClaims};
 pub use issued::{Asked, IssuedCertificate};
 pub use key::PublicKey;
 pub use keyless::{CertificateLog, Certified, LegacyCertified, Rejected};

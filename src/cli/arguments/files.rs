@@ -151,18 +151,9 @@ pub struct VerifyBlobAttestation {
 /// Options of cosign that say what is done here in any case.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Ignored {
-    /// cosign 1: demand that the certificate was logged, which is always demanded here
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, hide = true)]
-    pub enforce_sct: bool,
-    /// cosign 2: which form the bundle has, which shows in the bundle
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, hide = true)]
-    pub new_bundle_format: bool,
     /// cosign 2 and 3: need no log, which a key does not here
     #[arg(long, alias = "private-infrastructure", num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, hide = true)]
     pub insecure_ignore_tlog: bool,
-    /// cosign 2 and 3: take times of timestamp authorities, which count here where they are there
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, hide = true)]
-    pub use_signed_timestamps: bool,
 }
 
 /// `verify-bundle`: the protocol of sigstore-conformance (`docs/cli_protocol.md` there).
