@@ -24,7 +24,7 @@ mod watch;
 pub use child::run_to_end;
 pub use connections::{Connections, Options};
 pub use document::policy_file;
-pub use in_force::{Loaded, Session, lint};
+pub use in_force::{Linted, Loaded, Session, lint};
 pub use machine::Machine;
 pub use process::harden;
 pub use roots::describe_root;

@@ -30,6 +30,8 @@ mod examples;
 mod explanations;
 #[path = "policy/keys.rs"]
 mod keys;
+#[path = "policy/lint.rs"]
+mod lint;
 #[path = "policy/loading.rs"]
 mod loading;
 #[path = "policy/matching.rs"]

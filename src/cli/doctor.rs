@@ -13,7 +13,7 @@ use crate::class::{Class, Failure, counted};
 use crate::config::{Environment, VARIABLES};
 use crate::luet::{CommandLine, Configuration, cached};
 use crate::policy::Severity;
-use crate::session::{describe_root, lint, policy_file, set_in_vain};
+use crate::session::{Linted, describe_root, lint, policy_file, set_in_vain};
 use crate::store::{Folder, Memory};
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt as _;
@@ -191,7 +191,7 @@ fn policy(environment: &Environment) -> Vec<Finding> {
     };
     match lint(environment, None) {
         Err(failure) => vec![Finding::problem(failure.line(), failure.the_hint())],
-        Ok((problems, _)) => {
+        Ok(Linted { problems, .. }) => {
             let errors =
                 problems.iter().filter(|problem| problem.severity == Severity::Error).count();
             let warnings = problems.len() - errors;

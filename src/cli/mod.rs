@@ -49,6 +49,7 @@ type Outcome = Result<u8, Failure>;
 
 /// Runs one command.
 pub fn run(arguments: &[OsString], environment: &Environment, streams: &mut Streams) -> ExitCode {
+    streams.respect(environment);
     // Before anything can quote it: clap names what it does not understand.
     if let Some(failure) = key_among(arguments) {
         report(&failure, false, streams);

@@ -5,9 +5,10 @@
 //! read, begin a line of its own, or be there without being seen, whichever message it stands in.
 
 use crate::class::{Class, Failure, escaped, hides};
+use crate::config::Environment;
 use serde_json::{Value, json};
 use std::fs::File;
-use std::io::{Error, ErrorKind, Write};
+use std::io::{Error, ErrorKind, IsTerminal as _, Write};
 use std::path::Path;
 
 /// The version of every `--json` document.
@@ -17,6 +18,27 @@ const JSON_VERSION: u32 = 1;
 pub struct Streams {
     output: Box<dyn Write>,
     errors: Box<dyn Write>,
+    /// Whether the answer goes to a terminal that shows colours.
+    coloured: bool,
+}
+
+/// A colour for a word of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Colour {
+    Cyan,
+    Red,
+    Yellow,
+}
+
+impl Colour {
+    /// The code of its bold form (ECMA-48, SGR).
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Cyan => "1;36",
+            Self::Red => "1;31",
+            Self::Yellow => "1;33",
+        }
+    }
 }
 
 impl std::fmt::Debug for Streams {
@@ -29,13 +51,14 @@ impl Streams {
     /// Returns the streams of the process.
     #[must_use]
     pub fn standard() -> Self {
-        Self::new(Box::new(std::io::stdout()), Box::new(std::io::stderr()))
+        let coloured = std::io::stdout().is_terminal();
+        Self { coloured, ..Self::new(Box::new(std::io::stdout()), Box::new(std::io::stderr())) }
     }
 
     /// Takes where the answer goes, and everything else.
     #[must_use]
     pub fn new(output: Box<dyn Write>, errors: Box<dyn Write>) -> Self {
-        Self { output, errors }
+        Self { output, errors, coloured: false }
     }
 
     /// Writes the answer into a file from now on.
@@ -47,8 +70,29 @@ impl Streams {
             let message = format!("`{}` cannot be written: {error}", path.display());
             Failure::new(Class::Usage, message)
         })?;
-        self.output = Box::new(file);
+        (self.output, self.coloured) = (Box::new(file), false);
         Ok(())
+    }
+
+    /// Takes colours away where the user wants none (<https://no-color.org>), or the terminal has
+    /// none.
+    pub(super) fn respect(&mut self, environment: &Environment) {
+        let unwanted = environment.raw("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let none = environment.raw("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        self.coloured &= !unwanted && !none;
+    }
+
+    /// Writes one line of the answer in pieces, some of them in a colour, whatever is in it.
+    pub(super) fn painted(&mut self, pieces: &[(Option<Colour>, &str)]) -> Result<(), Failure> {
+        let mut line = String::new();
+        for (colour, text) in pieces {
+            let text = escaped(text);
+            match colour.filter(|_| self.coloured) {
+                Some(colour) => line.push_str(&format!("\u{1b}[{}m{text}\u{1b}[0m", colour.code())),
+                None => line.push_str(&text),
+            }
+        }
+        written(writeln!(self.output, "{line}"))
     }
 
     /// Writes one line of the answer, whatever is in it.

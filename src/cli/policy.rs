@@ -2,12 +2,13 @@
 //! behind a URL.
 
 use super::arguments::Policy;
+use super::output::Colour;
 use super::{Outcome, Streams};
-use crate::class::Class;
+use crate::class::{Class, Failure};
 use crate::config::Environment;
 use crate::name::Reference;
-use crate::policy::{self, Severity};
-use crate::session::{Options, Session, facts, lint};
+use crate::policy::{self, LintLine, Severity};
+use crate::session::{Linted, Options, Session, facts, lint};
 use serde_json::json;
 use std::path::Path;
 
@@ -35,16 +36,38 @@ fn lint_policy(
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
-    let (problems, origin) = lint(environment, path)?;
+    let Linted { problems, origin, text } = lint(environment, path)?;
     if as_json {
         streams.json(policy::lint_json(&problems, &origin))?;
     } else {
-        streams.say_lines(policy::lint_text(&problems, &origin).trim_end())?;
+        for line in policy::lint_lines(&problems, &origin, &text) {
+            show(&line, streams)?;
+        }
     }
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Ok(policy::failure(&problems, &origin).class().exit());
     }
     Ok(if strict && !problems.is_empty() { Class::Policy.exit() } else { 0 })
+}
+
+/// Writes a line of the list of problems, with colours on a terminal.
+fn show(line: &LintLine, streams: &mut Streams) -> Result<(), Failure> {
+    let colour = |severity: &Severity| match severity {
+        Severity::Error => Colour::Red,
+        Severity::Warning => Colour::Yellow,
+    };
+    match line {
+        LintLine::Problem(severity, text) => streams.painted(&[
+            (Some(colour(severity)), &severity.to_string()),
+            (None, ": "),
+            (None, text),
+        ]),
+        LintLine::Mark(severity, text) => streams.painted(&[(Some(colour(severity)), text)]),
+        LintLine::Help(text) => {
+            streams.painted(&[(Some(Colour::Cyan), "  help"), (None, ": "), (None, text)])
+        }
+        LintLine::Source(text) | LintLine::Count(text) => streams.say(text),
+    }
 }
 
 fn explain(

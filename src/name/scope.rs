@@ -151,6 +151,21 @@ impl FromStr for Scope {
         if text == "*" {
             return Ok(Self::everything());
         }
+        if let Some((_, rest)) = text.split_once("://") {
+            return Err(bad(format!("it is an address; write `{rest}`")));
+        }
+        if let Some((name, _)) = text.split_once('@') {
+            return Err(bad(format!(
+                "it names one image by its digest; write `{name}`, which is about all of them"
+            )));
+        }
+        if let Some((name, tag)) =
+            text.rsplit_once(':').filter(|(name, tag)| name.contains('/') && !tag.contains('/'))
+        {
+            return Err(bad(format!(
+                "it has a tag; write `{name}` here, and `tags: [{tag}]` beside it"
+            )));
+        }
         let Some((host, path)) = text.split_once('/') else {
             return Err(bad(format!("it has no path; write `{text}/**` for the whole registry")));
         };

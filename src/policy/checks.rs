@@ -52,7 +52,8 @@ fn check_names(document: &Document, problems: &mut Problems) {
 
 fn check_signers(document: &Document, problems: &mut Problems) {
     let all: Vec<&str> = document.signers.iter().map(|signer| signer.name.as_str()).collect();
-    let known: HashSet<&str> = all.iter().copied().collect();
+    let broken = document.broken_signers.iter().map(String::as_str);
+    let known: HashSet<&str> = all.iter().copied().chain(broken).collect();
     let mut used = HashSet::new();
     for rule in &document.rules {
         let names = rule.trust.names();

@@ -11,6 +11,9 @@ use std::fmt;
 /// The code of a policy that has more of something than it may.
 pub(super) const TOO_LARGE: &str = "too-large";
 
+/// What is warned of because something else is missing, which may be what is misspelt.
+const CONSEQUENCES: &[&str] = &["no-effect", "refuses-all", "unused-signer", "useless-until"];
+
 /// Where something stands in a policy, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position {
@@ -176,6 +179,13 @@ impl Problems {
         self.warnings.extend(warnings);
     }
 
+    /// Returns the problems as [`Self::finish`], without warnings that may only follow from one of
+    /// the errors.
+    pub(super) fn finish_without_consequences(mut self) -> Vec<Diagnostic> {
+        self.warnings.retain(|warning| !CONSEQUENCES.contains(&warning.code));
+        self.finish()
+    }
+
     /// Returns the problems: errors first, each kind in the order of the file.
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
         self.errors.sort_by_key(Diagnostic::position);
@@ -209,24 +219,86 @@ pub fn failure(problems: &[Diagnostic], origin: &Origin) -> Failure {
     errors.fold(failure, |failure, problem| failure.detail(problem.text(origin)))
 }
 
-/// Returns what `policy lint` prints: every problem with its help, and a last line that counts.
-#[must_use]
-pub fn lint_text(problems: &[Diagnostic], origin: &Origin) -> String {
-    let mut text = String::new();
-    for problem in problems {
-        text.push_str(&format!("{}: {}\n", problem.severity, problem.text(origin)));
-        if let Some(help) = &problem.help {
-            text.push_str(&format!("  help: {}\n", printable(help)));
+/// A line of what `policy lint` prints, for whoever colours it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LintLine {
+    /// How bad a problem is, and the problem.
+    Problem(Severity, String),
+    /// The line of the policy that it stands in.
+    Source(String),
+    /// The mark under the place.
+    Mark(Severity, String),
+    /// What to do about it.
+    Help(String),
+    /// How many there are.
+    Count(String),
+}
+
+impl fmt::Display for LintLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Problem(severity, text) => write!(f, "{severity}: {text}"),
+            Self::Source(text) | Self::Mark(_, text) | Self::Count(text) => f.write_str(text),
+            Self::Help(text) => write!(f, "  help: {text}"),
         }
     }
+}
+
+/// Returns what `policy lint` prints: every problem with its line of `source` and its help, and a
+/// last line that counts. What the variables amount to has no lines that anybody wrote.
+#[must_use]
+pub fn lint_lines(problems: &[Diagnostic], origin: &Origin, source: &str) -> Vec<LintLine> {
+    let mut lines = Vec::new();
+    for problem in problems {
+        lines.push(LintLine::Problem(problem.severity, problem.text(origin)));
+        if matches!(origin, Origin::File { .. }) {
+            lines.extend(excerpt(problem, source));
+        }
+        lines.extend(problem.help.as_deref().map(printable).map(LintLine::Help));
+    }
     let (errors, warnings) = count(problems);
-    text.push_str(&format!(
-        "{}: {}, {}\n",
-        origin.name(),
+    lines.push(LintLine::Count(format!(
+        "{}: {}, {}",
+        printable(&origin.name()),
         counted(errors, "error"),
         counted(warnings, "warning")
-    ));
-    text
+    )));
+    lines
+}
+
+/// Returns the line of a problem, and a mark under its place.
+fn excerpt(problem: &Diagnostic, source: &str) -> Vec<LintLine> {
+    let line = source.lines().nth(problem.line.saturating_sub(1)).unwrap_or_default();
+    let before: String = line.chars().take(problem.column.saturating_sub(1)).collect();
+    let behind = line.get(before.len()..).unwrap_or_default();
+    if line.trim().is_empty() || line.len() > WIDEST {
+        return Vec::new();
+    }
+    let number = problem.line.to_string();
+    // As wide as it is shown, for what cannot be seen is shown by its number.
+    let width = |text: &str| printable(text).chars().count();
+    let (margin, indent) = (" ".repeat(number.len()), " ".repeat(width(&before)));
+    let mark = "^".repeat(width(token(behind)).max(1));
+    vec![
+        LintLine::Source(format!("  {number} | {}", printable(line))),
+        LintLine::Mark(problem.severity, format!("  {margin} | {indent}{mark}")),
+    ]
+}
+
+/// The longest line that is shown, in bytes.
+const WIDEST: usize = 200;
+
+/// Returns the key or value that a text begins with.
+fn token(text: &str) -> &str {
+    let end = match text.chars().next() {
+        Some(quote @ ('"' | '\'')) => {
+            text.get(1..).and_then(|rest| rest.find(quote)).map(|at| at + 2)
+        }
+        Some('[' | '{') => Some(1),
+        _ => text.find(|c: char| c.is_whitespace() || matches!(c, ',' | ']' | '}')),
+    };
+    let token = text.get(..end.unwrap_or(text.len())).unwrap_or(text);
+    token.strip_suffix(':').filter(|key| !key.is_empty()).unwrap_or(token)
 }
 
 /// Returns what `policy lint --json` prints.

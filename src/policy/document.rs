@@ -95,6 +95,8 @@ pub struct Network {
 pub struct Document {
     pub(super) defaults: Defaults,
     pub(super) signers: Vec<Signer>,
+    /// The names of signers that could not be read, each an error already.
+    pub(super) broken_signers: Vec<String>,
     pub(super) rules: Vec<Rule>,
     pub(super) mirrors: Vec<Mirrors>,
     pub(super) registries: Vec<RegistrySettings>,
@@ -118,7 +120,7 @@ impl Document {
         let fatal = problems.fatal();
         match document {
             Some(document) if !fatal => Ok(Self { warnings: problems.finish(), ..document }),
-            _ => Err(problems.finish()),
+            _ => Err(problems.finish_without_consequences()),
         }
     }
 
@@ -163,7 +165,7 @@ fn read(root: &Node, problems: &mut Problems) -> Option<Document> {
         .required("defaults", "the policy", problems)
         .and_then(|node| read_defaults(node, problems));
     let mut allowance = Allowance::default();
-    let signers = fields
+    let (signers, broken_signers) = fields
         .optional("signers")
         .map(|node| read_signers(node, &mut allowance, problems))
         .unwrap_or_default();
@@ -190,6 +192,7 @@ fn read(root: &Node, problems: &mut Problems) -> Option<Document> {
         post_unpack_at: post_unpack.map(|node| node.at),
         defaults: defaults?,
         signers,
+        broken_signers,
         rules,
         mirrors,
         registries,
@@ -246,8 +249,15 @@ fn read_post_unpack(node: &Node, problems: &mut Problems) -> Option<PostUnpack> 
     found
 }
 
-fn read_signers(node: &Node, allowance: &mut Allowance, problems: &mut Problems) -> Vec<Signer> {
-    let Some(entries) = fields::mapping(node, "`signers`", problems) else { return Vec::new() };
+/// Returns the signers, and the names of those that could not be read.
+fn read_signers(
+    node: &Node,
+    allowance: &mut Allowance,
+    problems: &mut Problems,
+) -> (Vec<Signer>, Vec<String>) {
+    let Some(entries) = fields::mapping(node, "`signers`", problems) else {
+        return Default::default();
+    };
     if entries.is_empty() {
         problems
             .error(node.at, "empty-list", "`signers` is empty")
@@ -257,9 +267,9 @@ fn read_signers(node: &Node, allowance: &mut Allowance, problems: &mut Problems)
         let (found, most) = (entries.len(), limits::POLICY_SIGNERS);
         let message = format!("`signers` has {found} signers; at most {most} are read");
         problems.error(node.at, TOO_LARGE, message).help(Class::Limit.hint());
-        return Vec::new();
+        return Default::default();
     }
-    let mut signers = Vec::new();
+    let (mut signers, mut broken) = (Vec::new(), Vec::new());
     for entry in entries {
         let name = entry.key.as_str();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
@@ -268,10 +278,12 @@ fn read_signers(node: &Node, allowance: &mut Allowance, problems: &mut Problems)
                 .error(entry.at, "name", format!("`{name}` is no name of a signer"))
                 .help("a name has 1 to 128 letters, digits, `_`, `.` and `-`, and is not `skip`");
         }
-        let read = read_signer(name, entry, allowance, problems);
-        signers.extend(read);
+        match read_signer(name, entry, allowance, problems) {
+            Some(signer) => signers.push(signer),
+            None => broken.push(name.to_owned()),
+        }
     }
-    signers
+    (signers, broken)
 }
 
 fn read_signer(

@@ -91,6 +91,9 @@ const NOT_YET: &str = "not in this version; see docs/policy.md for what is";
 pub(super) struct Fields<'a> {
     pub(super) at: Position,
     entries: &'a [Entry],
+    /// Keys that are misspelt, as they are probably meant: what stands there is read, so that
+    /// nothing is said to be missing. Each is an error already.
+    misspelt: Vec<(&'static str, &'a Node)>,
 }
 
 impl<'a> Fields<'a> {
@@ -102,11 +105,12 @@ impl<'a> Fields<'a> {
         problems: &mut Problems,
     ) -> Option<Self> {
         let entries = mapping(node, what, problems)?;
-        let known: Vec<&str> = KEYS
+        let known: Vec<&'static str> = KEYS
             .iter()
             .filter_map(|key| key.strip_prefix(prefix))
             .filter(|key| !key.contains('.'))
             .collect();
+        let mut misspelt = Vec::new();
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             if problems.full() {
                 break;
@@ -120,16 +124,19 @@ impl<'a> Fields<'a> {
                 problem.help(NOT_YET);
             } else if let Some(near) = nearest(&entry.key, &known) {
                 problem.help(format!("did you mean `{near}`?"));
+                misspelt.push((near, &entry.value));
             } else {
                 problem.help(format!("expected {}", listed(&known)));
             }
         }
-        Some(Self { at: node.at, entries })
+        Some(Self { at: node.at, entries, misspelt })
     }
 
     /// Returns the value of a key.
     pub(super) fn optional(&self, key: &str) -> Option<&'a Node> {
-        self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+        let written = self.entries.iter().find(|entry| entry.key == key);
+        let meant = || self.misspelt.iter().find(|(near, _)| *near == key);
+        written.map(|entry| &entry.value).or_else(|| meant().map(|(_, node)| *node))
     }
 
     /// Returns the value of a key that must be there.

@@ -82,6 +82,8 @@ pub(super) fn keyless(
             )
             .help("name the issuer: another one can vouch for the same name");
     }
+    check_issuer(node, &issuer, problems);
+    check_workflow(node, &issuer, &subject, problems);
     let identity = Identity::Named { issuer, subject };
     for warning in identity.warnings() {
         problems
@@ -89,6 +91,40 @@ pub(super) fn keyless(
             .help("end that part of the name before the wildcard: `acme/.*` in place of `acme.*`");
     }
     Some(identity)
+}
+
+/// Warns of an issuer without `https://`: certificates name it with that, so nothing would ever fit.
+fn check_issuer(node: &Node, issuer: &Expected, problems: &mut Problems) {
+    if let Expected::Exact(text) = issuer
+        && !text.starts_with("https://")
+    {
+        let message = format!("the issuer `{text}` has no `https://`, which certificates have");
+        let bare = text.strip_prefix("http://").unwrap_or(text);
+        problems.warning(node.at, "never-fits", message).help(format!("write `https://{bare}`"));
+    }
+}
+
+/// Warns of a subject that no workflow of GitHub has: their names begin with the address of the
+/// file, and end with the ref that it was taken from.
+fn check_workflow(node: &Node, issuer: &Expected, subject: &Expected, problems: &mut Problems) {
+    const START: &str = "https://github.com/";
+    if *issuer != Expected::Exact("https://token.actions.githubusercontent.com".to_owned()) {
+        return;
+    }
+    let start = subject.literal_start();
+    let whole = !matches!(subject, Expected::Bordered(_));
+    let begins = start.starts_with(START) || START.starts_with(&start);
+    let message = if whole && !begins {
+        format!("`{start}` begins the name of no workflow of GitHub: they begin with `{START}`")
+    } else if matches!(subject, Expected::Exact(text) if !text.contains('@')) {
+        format!("`{start}` is the name of no workflow of GitHub: they end with `@` and a ref")
+    } else {
+        return;
+    };
+    problems.warning(node.at, "never-fits", message).help(
+        "write `github: {repo: OWNER/NAME, workflow: FILE}`, or \
+         `subject: https://github.com/OWNER/NAME/.github/workflows/FILE@refs/heads/BRANCH`",
+    );
 }
 
 /// Reads `github`.

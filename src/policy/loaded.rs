@@ -139,6 +139,7 @@ impl Policy {
                 trusted_root: None,
                 at,
             }],
+            broken_signers: Vec::new(),
             rules: vec![rule],
             mirrors: Vec::new(),
             registries: Vec::new(),

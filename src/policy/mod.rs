@@ -39,7 +39,7 @@ pub use decide::{
     Decision, Grounds, Notice, Provisional, SignedBy, decide, decide_local_files,
     decide_without_looking,
 };
-pub use diagnostic::{Diagnostic, Position, Severity, failure, lint_json, lint_text};
+pub use diagnostic::{Diagnostic, LintLine, Position, Severity, failure, lint_json, lint_lines};
 pub use document::{Document, KEY_VARIABLE, Network, RegistrySettings, Signer, SignerSource};
 pub use environment::{EnvironmentFacts, Wanted, from_env};
 pub use evidence::{

@@ -87,7 +87,7 @@ impl Networks {
 
 /// The text of a policy.
 pub(super) struct Text {
-    text: String,
+    pub(super) text: String,
     pub(super) origin: Origin,
     base: Base,
 }

@@ -96,19 +96,27 @@ impl Session {
     }
 }
 
+/// A policy with everything that is to be said about it.
+#[derive(Debug)]
+pub struct Linted {
+    /// What is to be said.
+    pub problems: Vec<Diagnostic>,
+    /// Where the policy comes from.
+    pub origin: Origin,
+    /// Its text.
+    pub text: String,
+}
+
 /// Returns everything that is to be said about the policy in force, and where it comes from.
 ///
 /// # Errors
 /// `policy`: the file cannot be read at all; `usage`: a variable makes no sense.
-pub fn lint(
-    environment: &Environment,
-    named: Option<&Path>,
-) -> Result<(Vec<Diagnostic>, Origin), Failure> {
-    let text = Text::read(environment, named)?;
-    let origin = text.origin.clone();
-    let found = match text.document() {
+pub fn lint(environment: &Environment, named: Option<&Path>) -> Result<Linted, Failure> {
+    let source = Text::read(environment, named)?;
+    let (origin, text) = (source.origin.clone(), source.text.clone());
+    let found = match source.document() {
         Ok(found) => found,
-        Err(problems) => return Ok((problems, origin)),
+        Err(problems) => return Ok(Linted { problems, origin, text }),
     };
     let machine = Machine::open(environment)?;
     let config =
@@ -119,12 +127,13 @@ pub fn lint(
     let client = Client::new(config);
     let keys = process::run(async || Ok(read_keys(&found, environment, &client, None).await))?;
     let now = Timestamp::now();
-    match Policy::new(found.document, origin.clone(), keys, now) {
+    let problems = match Policy::new(found.document, origin.clone(), keys, now) {
         Ok((policy, mut problems)) => {
             let configuration = luet::Configuration::read(machine.host(), environment);
             problems.extend(policy.missing_mirrors(&configuration.mirrors(), now));
-            Ok((problems, origin))
+            problems
         }
-        Err(problems) => Ok((problems, origin)),
-    }
+        Err(problems) => problems,
+    };
+    Ok(Linted { problems, origin, text })
 }

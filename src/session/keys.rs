@@ -10,6 +10,7 @@ use crate::registry::Client;
 use crate::store::{Handoffs, Locations};
 use crate::trust::PublicKey;
 use std::collections::BTreeMap;
+use std::path::Path;
 use zeroize::Zeroizing;
 
 /// Reads the keys of a document, by the names of their signers.
@@ -43,9 +44,27 @@ pub(super) async fn read_keys(
                 .and_then(|pem| PublicKey::from_pem(&pem)),
             Err(failure) => Err(failure),
         };
+        let key = key.map_err(|failure| match &signer.source {
+            SignerSource::File(path) if failure.own_hint().is_none() => {
+                failure.hint(hint(path, &found.base.folder))
+            }
+            _ => failure,
+        });
         keys.insert(signer.name.clone(), key);
     }
     keys
+}
+
+/// Returns what to do about a key that a policy file names and that cannot be had.
+fn hint(path: &str, folder: &Path) -> String {
+    if Path::new(path).is_absolute() {
+        format!("put the public key there, or change `key: {path}`")
+    } else {
+        let folder = folder.display();
+        format!(
+            "`{path}` is relative to the folder of the policy, `{folder}`: put the public key there, or write its whole path"
+        )
+    }
 }
 
 /// Reads one key; where it lies behind a URL, the one that was fetched in this run of the host does.

@@ -387,7 +387,7 @@ fn lint_explains_why_an_unsigned_repository_without_tags_is_dangerous() {
     let text = with_rules("  - {name: r, scope: quay.io/a/b, unsigned: allow, reason: x}\n");
     let (_, warnings) =
         crate::support::load_at(&text, crate::support::file(), crate::support::now()).unwrap();
-    let lint = luet_cosign::policy::lint_text(&warnings, &crate::support::file());
+    let lint = crate::support::lint_text(&warnings, &crate::support::file());
     assert!(
         lint.contains("newest version")
             && lint.contains("whatever its priority")
@@ -397,7 +397,7 @@ fn lint_explains_why_an_unsigned_repository_without_tags_is_dangerous() {
     assert!(lint.contains("warning: policy.yaml line 7, column 5 [replaces-others]"), "{lint}");
     assert!(lint.ends_with("policy.yaml: 0 errors, 3 warnings\n"), "{lint}");
     assert_eq!(
-        luet_cosign::policy::lint_text(&warnings[..1], &crate::support::file()).lines().last(),
+        crate::support::lint_text(&warnings[..1], &crate::support::file()).lines().last(),
         Some("policy.yaml: 0 errors, 1 warning")
     );
     let json = luet_cosign::policy::lint_json(&warnings, &crate::support::file());

@@ -214,7 +214,7 @@ fn everything_may_be_unsigned_beside_a_key_but_not_signed_by_a_stranger() {
         assert_eq!(hobby.authorities().len(), expected, "{allow}");
         assert_eq!(word(&decide_local_files(&policy, now())), "policy");
         let (_, warnings) = load_at(&from_env(&facts), environment(false), now()).unwrap();
-        let text = luet_cosign::policy::lint_text(&warnings, &environment(false));
+        let text = crate::support::lint_text(&warnings, &environment(false));
         assert!(
             text.contains("LUET_COSIGN_ALLOW_UNSIGNED [replaces-others]")
                 && text.contains("newest version"),

@@ -60,6 +60,12 @@ pub fn file() -> Origin {
     Origin::File { path: "policy.yaml".to_owned() }
 }
 
+/// What `policy lint` prints, without the lines of the policy.
+pub fn lint_text(problems: &[Diagnostic], origin: &Origin) -> String {
+    let lines = luet_cosign::policy::lint_lines(problems, origin, "");
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
 /// The head of a policy with the signers `acme` and `other`.
 pub fn with_rules(rules: &str) -> String {
     format!(

@@ -256,7 +256,7 @@ fn a_threshold_that_cannot_be_met_or_means_nothing_is_an_error() {
         ("{of: [acme]}", "missing-key", 52),
         ("{all_of: [acme], at_least: 1}", "conflict", 52),
         ("{all_of: [acme], of: [acme]}", "conflict", 52),
-        ("{any_of: [acme]}", "missing-key", 52),
+        ("{any_of: [acme]}", "unknown-key", 53),
         ("{at_least: 1, of: [acme], of: [other]}", "duplicate-key", 78),
     ] {
         assert_eq!(position(trust), (code, 9, column), "{trust}");

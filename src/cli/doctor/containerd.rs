@@ -139,8 +139,8 @@ fn policy(config: &Config, environment: &Environment) -> Result<Vec<Finding>, Fa
             "write /etc/luet/luet-cosign/policy.yaml; see docs/containerd.md",
         )]);
     };
-    let (problems, _) = match lint(environment, None) {
-        Ok(found) => found,
+    let problems = match lint(environment, None) {
+        Ok(found) => found.problems,
         Err(failure) => return Ok(vec![Finding::problem(failure.line(), failure.the_hint())]),
     };
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
