@@ -21,8 +21,9 @@ pub(super) struct Output {
 
 #[derive(Debug)]
 enum Ready {
-    /// Beside its place, to be put there.
-    Beside(NamedTempFile),
+    /// To be written beside its place, in this folder and with this mode, and then put there. Nothing
+    /// lies there yet: whoever is asked for a password may end the program with Ctrl-C.
+    Beside(PathBuf, u32),
     /// A pipe or a terminal, which is written to as it is.
     Stream(File),
 }
@@ -57,15 +58,11 @@ impl Output {
             }
             _ => {
                 let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty());
-                let file = tempfile::Builder::new()
-                    .prefix(".luet-cosign-")
-                    .tempfile_in(folder.unwrap_or_else(|| Path::new(".")))
-                    .map_err(|error| failed(&error))?;
+                let folder = folder.unwrap_or_else(|| Path::new(".")).to_owned();
                 // Signatures are for everybody to read, where the file that was there is not other.
                 let mode = place.metadata().map_or(0o644, |found| found.mode() & 0o777);
-                let permissions = Permissions::from_mode(mode);
-                file.as_file().set_permissions(permissions).map_err(|error| failed(&error))?;
-                Ready::Beside(file)
+                beside(&folder, mode).map_err(|error| failed(&error))?;
+                Ready::Beside(folder, mode)
             }
         };
         Ok(Some(Self { option, named: named.to_owned(), place, ready }))
@@ -113,9 +110,8 @@ impl Output {
 
     /// Where a file will lie; none of a stream, to which several may write.
     fn location(&self) -> Option<PathBuf> {
-        let Ready::Beside(_) = self.ready else { return None };
-        let folder = self.place.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or_else(|| Path::new(".")).canonicalize().ok()?;
+        let Ready::Beside(folder, _) = &self.ready else { return None };
+        let folder = folder.canonicalize().ok()?;
         Some(folder.join(self.place.file_name()?))
     }
 
@@ -133,28 +129,37 @@ impl Output {
             .hint("free some space there, or name another folder")
         };
         let mut ready = Vec::new();
-        for (mut output, bytes) in outputs {
-            let result = match &mut output.ready {
-                Ready::Beside(file) => {
-                    file.write_all(bytes).and_then(|()| file.as_file().sync_all())
-                }
-                Ready::Stream(_) => Ok(()),
+        for (output, bytes) in outputs {
+            let file = match &output.ready {
+                Ready::Beside(folder, mode) => beside(folder, *mode)
+                    .and_then(|mut file| {
+                        file.write_all(bytes)?;
+                        file.as_file().sync_all()?;
+                        Ok(Some(file))
+                    })
+                    .map_err(|error| failed(&output.named, &error))?,
+                Ready::Stream(_) => None,
             };
-            result.map_err(|error| failed(&output.named, &error))?;
-            ready.push((output, bytes));
+            ready.push((output, file, bytes));
         }
-        for (output, bytes) in ready {
-            let named = output.named;
-            match output.ready {
-                Ready::Beside(file) => {
-                    file.persist(&output.place).map(drop).map_err(|lost| lost.error)
-                }
-                Ready::Stream(mut file) => file.write_all(bytes),
+        for (output, file, bytes) in ready {
+            let Self { named, place, ready, .. } = output;
+            match (file, ready) {
+                (Some(file), _) => file.persist(&place).map(drop).map_err(|lost| lost.error),
+                (None, Ready::Stream(mut stream)) => stream.write_all(bytes),
+                (None, Ready::Beside(..)) => Ok(()),
             }
             .map_err(|error| failed(&named, &error))?;
         }
         Ok(())
     }
+}
+
+/// Makes an empty file in a folder, which is gone when it is dropped.
+fn beside(folder: &Path, mode: u32) -> std::io::Result<NamedTempFile> {
+    let file = tempfile::Builder::new().prefix(".luet-cosign-").tempfile_in(folder)?;
+    file.as_file().set_permissions(Permissions::from_mode(mode))?;
+    Ok(file)
 }
 
 fn same(one: &Path, other: &Path) -> bool {
@@ -181,8 +186,8 @@ mod tests {
         let outputs = [open(&old).unwrap(), open(&new).unwrap()];
         assert_eq!(std::fs::read_to_string(&old).unwrap(), "before");
         assert!(!new.exists());
+        assert_eq!(std::fs::read_dir(top.path()).unwrap().count(), 1, "nothing lies there yet");
         drop(outputs);
-        assert_eq!(std::fs::read_dir(top.path()).unwrap().count(), 1, "nothing is left behind");
         let outputs = vec![(open(&old).unwrap(), &b"1"[..]), (open(&new).unwrap(), b"2")];
         Output::write_all(outputs).unwrap();
         assert_eq!(std::fs::read_to_string(&old).unwrap(), "1");
