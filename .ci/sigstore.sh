@@ -507,6 +507,12 @@ blobs=(
     "py_new1|sigstore-python|new bundle, Rekor v1|dev|ok ok ok ok"
     "py_new1_tsa|sigstore-python|new bundle, Rekor v1, TSA|dev|ok ok ok ok"
     "py_new2_tsa|sigstore-python|new bundle, Rekor v2, TSA|dev|no-time ok ok ok"
+    "us_files|ours|files, Rekor v1|dev|ok ok - ok"
+    "us_old|ours|old bundle, Rekor v1|dev|ok ok - ok"
+    "us_new1|ours|new bundle, Rekor v1|dev|ok ok ok ok"
+    "us_new1_tsa|ours|new bundle, Rekor v1, TSA|dev|ok ok ok ok"
+    "us_new2_tsa|ours|new bundle, Rekor v2, TSA|dev|no-time ok ok ok"
+    "us_job_new2|ours|new bundle, Rekor v2, TSA|job|no-time ok ok ok"
     "job_new1|cosign 3|new bundle, Rekor v1|job|ok ok ok ok"
     "job_new2_tsa|sigstore-python|new bundle, Rekor v2, TSA|job|no-time ok ok ok"
     "unlogged_files|cosign 2|files, not logged|dev|no-log no-log - tlog"
@@ -526,9 +532,20 @@ cosign_new_blob() {
     "$1" sign-blob -y --trusted-root "$sigstore_trust/trusted_root.json" --signing-config "$sigstore_trust/$2.json" \
         --new-bundle-format --identity-token "$(token_of "$3")" --bundle new blob
 }
+# ours_blob CONFIG SIGNER OPTION...
+ours_blob() {
+    "$BIN" sign-blob -y --trusted-root "$sigstore_trust/trusted_root.json" --signing-config "$sigstore_trust/$1.json" \
+        --identity-token "$(token_of "$2")" "${@:3}" blob
+}
 sigstore_python() { "$services_python" -m sigstore --trust-config "$sigstore_trust/python/$1.json" "${@:2}"; }
 python_blob() { sigstore_python "$1" sign --identity-token "$(token_of "$2")" --bundle new --signature sig --certificate pem blob; }
 
+make_us_files() { ours_blob rekor1 dev --output-signature sig --output-certificate pem; }
+make_us_old() { ours_blob rekor1 dev --new-bundle-format=false --bundle old; }
+make_us_new1() { ours_blob rekor1 dev --bundle new; }
+make_us_new1_tsa() { ours_blob rekor1-tsa dev --bundle new; }
+make_us_new2_tsa() { ours_blob rekor2-tsa dev --bundle new; }
+make_us_job_new2() { ours_blob rekor2-tsa job --bundle new; }
 make_c2_files() { cosign2_blob dev --output-signature sig --output-certificate pem; }
 make_c3_files() { old_blob dev --output-signature sig --output-certificate pem; }
 make_py_files() { python_blob rekor1-tsa dev; }

@@ -17,6 +17,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use luet_cosign::class::Class;
 use luet_cosign::config::Environment;
 use luet_cosign::event::{Event, Payload as EventPayload};
 use luet_cosign::name::{Digest, Reference, Repository, Scope, TagGlob};
@@ -484,6 +485,49 @@ fn what_lies_beside_a_file_is_read_as_it_is_written() {
         for path in list.iter().map(|listed| listed.path(Path::new("folder"))) {
             let leads_out = path.components().any(|part| part == std::path::Component::ParentDir);
             assert!(path.starts_with("folder") && !leads_out, "{}", path.display());
+        }
+        true
+    });
+}
+
+#[test]
+fn answers_of_services_that_sign() {
+    let entry = serde_json::json!({
+        "logIndex": "7", "logId": {"keyId": "AQ=="},
+        "kindVersion": {"kind": "hashedrekord", "version": "0.0.2"}, "integratedTime": "0",
+        "inclusionPromise": null,
+        "inclusionProof": {"logIndex": "7", "rootHash": "AQ==", "treeSize": "8", "hashes": ["AQ=="], "checkpoint": {"envelope": "x"}},
+        "canonicalizedBody": "e30=",
+    });
+    Corpus::of(texts(&[&entry.to_string()])).feed("entry of a log of v2", 2, |mutated| {
+        let Ok(entry) = wire::read_tlog_entry(mutated) else { return false };
+        let mut signed = wire::Signed::by_key(vec![1], &[0; 32]);
+        signed.entry = Some(wire::SignedEntry::V2(entry));
+        let bundle = wire::write_bundle(b"{}", &signed);
+        if let Ok(bundle) = Bundle::parse(&bundle, BundleSource::Registry) {
+            // What is taken from a log is what readers of bundles know.
+            let class = bundle.evidence().map_err(|failure| failure.class());
+            assert!(class.is_ok() || class == Err(Class::Limit), "{class:?}");
+        }
+        true
+    });
+    let services = |url: &str, version: u32| serde_json::json!([{"url": url, "majorApiVersion": version, "validFor": {"start": "2020-01-01T00:00:00Z"}, "operator": "x"}]);
+    let config = serde_json::json!({
+        "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
+        "caUrls": services("https://fulcio.example", 1),
+        "rekorTlogUrls": services("https://rekor.example", 2),
+        "tsaUrls": services("https://tsa.example/api/v1/timestamp", 1),
+        "rekorTlogConfig": {"selector": "ANY"},
+        "tsaConfig": {"selector": "ANY"},
+    });
+    let now = "2026-11-30T00:00:00Z".parse().unwrap();
+    Corpus::of(texts(&[&config.to_string()])).feed("signing configuration", 2, |mutated| {
+        let Ok(found) = luet_cosign::sigstore::Services::parse(mutated, "fuzzed", now) else {
+            return false;
+        };
+        let log = found.log.map(|log| log.url);
+        for url in [found.fulcio, log, found.tsa].into_iter().flatten() {
+            assert!(luet_cosign::registry::Client::check_address(&url).is_ok(), "{url}");
         }
         true
     });

@@ -25,6 +25,8 @@ mod faults;
 mod files;
 #[path = "publish/forms.rs"]
 mod forms;
+#[path = "publish/mutation.rs"]
+mod mutation;
 #[path = "publish/secrets.rs"]
 mod secrets;
 #[path = "publish/services.rs"]

@@ -157,3 +157,34 @@ fn the_root_of_the_policy_judges_what_is_signed() {
     assert_failed(&output, "identity", "");
     assert_eq!(world.layers().len(), 1);
 }
+
+/// A Fulcio without a log of certificates, for whoever says so here and to those who verify.
+#[test]
+fn a_fulcio_without_a_log_signs_only_where_that_is_said() {
+    let world = World::new(LogKind::V1, false);
+    let sigstore = std::sync::Arc::clone(&world.services.sigstore);
+    world.services.fulcio.always(move |request, _| {
+        use testkit::sigstore::services::{certificate, certified, claims_of, requested};
+        let token = request.header("authorization").unwrap().strip_prefix("Bearer ").unwrap();
+        let document: Value = serde_json::from_slice(&request.body).unwrap();
+        let spki = requested(document["certificateSigningRequest"].as_str().unwrap()).unwrap();
+        let claims = claims_of(token).unwrap();
+        let answer =
+            certified(&certificate(&sigstore, &claims, &spki, |leaf| leaf.scts.clear()), &sigstore);
+        let embedded: Value = serde_json::from_slice(answer.bytes()).unwrap();
+        let detached =
+            json!({"signedCertificateDetachedSct": embedded["signedCertificateEmbeddedSct"]});
+        answer.body(detached.to_string())
+    });
+    let config = ["--signing-config", "signing.json"];
+    assert_failed(&sign(&world, &[ROOT], &config), "tlog", "without the proof in it");
+    world.assert_untouched();
+    assert_eq!(world.logged(), 0);
+    assert_good(&sign(&world, &[ROOT, ("COSIGN_INSECURE_IGNORE_SCT", "1")], &config));
+    assert!(!world.verify().status.success());
+    let mut command = world.plugin.raw();
+    command.args(["verify", "--trusted-root", "root.json", "--insecure-ignore-sct"]);
+    command.args(["--certificate-identity", WHO, "--certificate-oidc-issuer"]);
+    let issuer = testkit::sigstore::services::ISSUER;
+    assert_good(&command.args([issuer, &world.name]).output().unwrap());
+}
