@@ -273,6 +273,12 @@ pub const MEMORY_BINDERS: usize = 1 << 10;
 /// How much of a luet repository's `repository.yaml`, or of the index of its packages, is read, in
 /// bytes.
 pub const REPOSITORY_BYTES: u64 = 64 << 20;
+/// For how long it is waited that a registry shows what was pushed.
+pub const LATE: Duration = Duration::from_secs(30);
+/// The first of these waits; doubled each time.
+pub const LATE_FIRST: Duration = Duration::from_millis(200);
+/// The longest of them.
+pub const LATE_MOST: Duration = Duration::from_secs(5);
 /// For how long it is known what was pushed.
 pub const PUSH_AGE: Duration = Duration::from_secs(86_400);
 /// By how much the clock may have been put back since.

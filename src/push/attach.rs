@@ -8,6 +8,7 @@
 
 mod bundle;
 
+use super::late::Late;
 use crate::class::{Class, Failure};
 use crate::name::{Digest, Repository, Subject, Tag};
 use crate::registry::{Answer, Client, Role};
@@ -17,12 +18,14 @@ use crate::store::{Folder, Lock};
 use crate::trust::{Checker, Held, VerifiedSignature};
 use crate::wire::{LegacyCandidate, Payload, Signatures, Signed};
 use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often ours is added again when somebody else's write took it away.
 const ROUNDS: usize = 5;
 /// How long to wait for the other processes of this machine that sign the same image.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// How long to wait between two tries to get the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// What came of attaching.
 #[derive(Debug)]
@@ -82,12 +85,16 @@ impl Place<'_> {
         signer: &Signer,
     ) -> Result<Attached, Failure> {
         let tag = Tag::of_signatures(&subject.digest);
-        let _lock = self.lock(&tag)?;
+        let _lock = self.lock(&tag).await?;
         let bytes = payload.to_bytes();
         // Made once, whatever becomes of writing it.
         let mut signed = None;
-        for _ in 0..ROUNDS {
-            let mut signatures = self.read(&tag).await?;
+        // What was there when it was written last.
+        let mut written_over: Option<Option<Digest>> = None;
+        let mut late = Late::new(self.client());
+        let mut rounds = 0;
+        loop {
+            let (there, mut signatures) = self.read(&tag).await?;
             // Each time anew: signing may have needed a newer trusted root.
             let own = signer.own(self.connections).await?;
             let checker = own.checker();
@@ -96,6 +103,18 @@ impl Place<'_> {
             if let Some(signature) = ours(&signatures, &checker, &bytes, &subject.digest) {
                 return Ok(Attached { signature, already: signed.is_none() });
             }
+            // What was there before is no answer to what was written since.
+            if written_over == Some(there) {
+                if late.again().await {
+                    continue;
+                }
+                return Err(late.over(not_shown(self.repository, &tag)));
+            }
+            if rounds == ROUNDS {
+                return Err(replaced(self.repository, &tag));
+            }
+            rounds += 1;
+            written_over = Some(there);
             let ours = match signed.take() {
                 Some(made) => made,
                 None => {
@@ -115,25 +134,38 @@ impl Place<'_> {
                     .await
             };
             write.await.map_err(|failure| stays(failure, ours, signer))?;
+            late = Late::new(self.client());
         }
-        Err(replaced(self.repository, &tag))
     }
 
-    async fn read(&self, tag: &Tag) -> Result<Signatures, Failure> {
+    /// Returns what lies under the tag, and its digest.
+    async fn read(&self, tag: &Tag) -> Result<(Option<Digest>, Signatures), Failure> {
         match self.client().by_tag(self.repository, tag, Role::Image).await? {
-            Answer::There(manifest) => Signatures::parse(&manifest.bytes),
+            Answer::There(manifest) => {
+                Ok((Some(manifest.digest), Signatures::parse(&manifest.bytes)?))
+            }
             // Also where the whole repository is not there yet: for signing that means empty.
-            Answer::Absent(_) => Ok(Signatures::default()),
+            Answer::Absent(_) => Ok((None, Signatures::default())),
         }
     }
 
-    fn lock(&self, tag: &Tag) -> Result<Lock, Failure> {
+    /// Waits for whoever signs the same image, in another process or in this one.
+    async fn lock(&self, tag: &Tag) -> Result<Lock, Failure> {
         // Waiting for others is not the registry's fault.
         let _pause = self.client().pause();
         let folder = Folder::first_of(&self.connections.locations().state)?.within("locks")?;
         // 256 locks for all images: sharing one only costs a wait, and their number stays bounded.
         let name = Digest::of(format!("{}:{tag}", self.repository).as_bytes()).hex();
-        folder.lock(name.get(..2).unwrap_or("00"), PATIENCE)
+        let name = name.get(..2).unwrap_or("00");
+        let since = Instant::now();
+        loop {
+            // A wait that stops the thread would stop who holds it, where that is this process.
+            match folder.try_lock(name)? {
+                Some(lock) => return Ok(lock),
+                None if since.elapsed() < PATIENCE => tokio::time::sleep(LOCK_PAUSE).await,
+                None => return folder.lock(name, Duration::ZERO),
+            }
+        }
     }
 }
 
@@ -153,6 +185,14 @@ fn ours(
         .flatten()
         .filter(|candidate| candidate.payload == digest)
         .find_map(verified)
+}
+
+fn not_shown(repository: &Repository, tag: &Tag) -> Failure {
+    Failure::new(
+        Class::Registry,
+        format!("our signature was written to `{repository}:{tag}`, and the registry shows what was there before"),
+    )
+    .hint("run it again later: what is signed then is left as it is")
 }
 
 fn replaced(repository: &Repository, tag: &Tag) -> Failure {

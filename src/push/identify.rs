@@ -5,6 +5,7 @@
 //! the configuration's, so the layers are held against the `diff_ids` in it.
 //! The layers are streamed once, for that and for the claim of the tree.
 
+use super::late::Late;
 use crate::class::{Class, Failure};
 use crate::config::Environment;
 use crate::engine::{self, Engine, Known};
@@ -12,6 +13,7 @@ use crate::layers;
 use crate::name::{Digest, Reference};
 use crate::registry::{Manifest, ManifestKind};
 use crate::session::Connections;
+use crate::store::{Push, Word};
 use crate::tree::{Expected, check_diff_ids};
 use crate::wire::SubjectDescriptor;
 use oci_distribution::manifest::OciImageManifest;
@@ -26,30 +28,53 @@ pub(super) struct Identified {
     pub(super) vouched: bool,
 }
 
-/// Returns what was pushed as `reference`.
-pub(super) async fn identify(
+/// Asks the engine that was asked for, else the one that luet was started with, what it pushed as
+/// `reference`. Nothing where nobody is to be asked.
+pub(super) async fn ask(
     connections: &Connections,
     reference: &Reference,
     name: &str,
-) -> Result<Identified, Failure> {
-    let manifest = connections.client().resolve(reference).await?;
-    let mut config = None;
-    let known =
-        engine::ask(engine_of(connections)?, reference, name, connections.environment()).await?;
-    let vouched = !known.is_empty();
-    for known in known {
-        match known {
-            Known::Docker { pushed, id } => check_docker(&manifest, &pushed, &id, reference)?,
-            Known::Buildah { config: known } => {
-                check_config(&manifest, &known, reference)?;
-                config = Some(known);
-            }
+) -> Result<Vec<Known>, Failure> {
+    engine::ask(engine_of(connections)?, reference, name, connections.environment()).await
+}
+
+/// Returns what is to be kept of that.
+pub(super) fn words(known: &[Known]) -> Vec<Word> {
+    let word = |known: &Known| match known {
+        Known::Docker { pushed, id } => {
+            pushed.iter().chain([id]).copied().map(Word::Manifest).collect()
         }
-    }
+        Known::Buildah { config } => vec![Word::Config(*config)],
+    };
+    known.iter().flat_map(word).collect()
+}
+
+/// Returns what was pushed as `reference`, as soon as the registry shows it.
+pub(super) async fn identify(
+    connections: &Connections,
+    reference: &Reference,
+    known: &[Known],
+) -> Result<Identified, Failure> {
+    let mut late = Late::new(connections.client());
+    let manifest = loop {
+        let failure = match connections.client().resolve(reference).await {
+            Ok(manifest) => match check(&manifest, known, reference) {
+                Ok(()) => break manifest,
+                Err(failure) => failure,
+            },
+            Err(failure) if failure.class() == Class::NotFound => failure.hint(LATER),
+            Err(failure) => return Err(failure),
+        };
+        if !late.again().await {
+            return Err(late.over(failure));
+        }
+    };
+    let held = known.iter().any(|known| matches!(known, Known::Buildah { .. }));
     let tree = match &manifest.kind {
-        ManifestKind::Image(image) => read(connections, reference, image, config.is_some()).await?,
+        ManifestKind::Image(image) => read(connections, reference, image, held).await?,
         ManifestKind::Index(_) => None,
     };
+    let vouched = !known.is_empty();
     Ok(Identified { subject: descriptor(&manifest)?, tree, vouched })
 }
 
@@ -63,17 +88,57 @@ pub(super) fn descriptor(manifest: &Manifest) -> Result<SubjectDescriptor, Failu
     })
 }
 
+/// What to do where what was pushed does not show.
+const LATER: &str = "wait until the registry shows it, then run `luet-cosign sign-repo`";
+
+fn check(manifest: &Manifest, known: &[Known], reference: &Reference) -> Result<(), Failure> {
+    known.iter().try_for_each(|known| match known {
+        Known::Docker { pushed, id } => check_docker(manifest, pushed, id, reference),
+        Known::Buildah { config } => check_config(manifest, config, reference),
+    })
+}
+
 /// Returns the digest of the tree of what lies at the registry, for whoever signs without an
 /// engine.
 ///
 /// # Errors
 /// Those of the network. What is no image of layers has no tree, which is no error.
-pub(super) async fn tree_of(
+pub async fn tree_of(
     connections: &Connections,
     reference: &Reference,
-    image: &OciImageManifest,
+    manifest: &Manifest,
 ) -> Result<Option<Digest>, Failure> {
-    read(connections, reference, image, false).await
+    match &manifest.kind {
+        ManifestKind::Image(image) => read(connections, reference, image, false).await,
+        ManifestKind::Index(_) => Ok(None),
+    }
+}
+
+/// Returns whether a manifest is what a record says was pushed under its name; where it is, the
+/// digest of its tree, where it has one.
+///
+/// # Errors
+/// Those of the network.
+pub async fn is_what_was_pushed(
+    connections: &Connections,
+    reference: &Reference,
+    manifest: &Manifest,
+    push: &Push,
+) -> Result<Option<Option<Digest>>, Failure> {
+    let image = match &manifest.kind {
+        ManifestKind::Image(image) => Some(image),
+        ManifestKind::Index(_) => None,
+    };
+    let config = image.and_then(|image| image.config.digest.parse().ok());
+    if !push.may_be(&manifest.digest, config.as_ref()) {
+        return Ok(None);
+    }
+    let Some(image) = image else { return Ok(Some(None)) };
+    match read(connections, reference, image, push.configs().next().is_some()).await {
+        Ok(tree) => Ok(Some(tree)),
+        Err(failure) if failure.class() == Class::Digest => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Reads the layers; where the engine vouches for the configuration alone, they must be those that
@@ -125,7 +190,7 @@ fn moved(reference: &Reference, engine: &str, expected: &str, found: &Digest) ->
         Class::Digest,
         format!("`{reference}` is `{found}` at the registry, but {engine} pushed {expected}"),
     )
-    .hint("somebody else pushed to this tag: find out who, and push again")
+    .hint("the registry shows pushes late: wait, then run `luet-cosign sign-repo`; or somebody else pushed to this tag: find out who, and push again")
 }
 
 fn check_docker(

@@ -5,19 +5,22 @@
 
 mod attach;
 mod identify;
+mod late;
 mod own_signer;
 mod preflight;
 
 pub use attach::{Attached, Place};
 use identify::Identified;
+pub use identify::{is_what_was_pushed, tree_of};
 pub use own_signer::{is_keyless, own_signer};
 
 use crate::class::{Class, Failure};
 use crate::config::Environment;
 use crate::name::{Digest, Reference, Repository};
-use crate::registry::{Descriptor, ManifestKind};
+use crate::registry::{Descriptor, Manifest, ManifestKind};
 use crate::session::{Connections, Session};
 use crate::signer::Signer;
+use crate::store::{Pushes, Word};
 use crate::wire::{Claims, Payload, SubjectDescriptor};
 use std::collections::BTreeMap;
 
@@ -122,10 +125,22 @@ pub async fn before(session: &Session, image: &str) -> Result<Pushed, Failure> {
 /// [`left_unsigned`], also where it does not come to this call.
 pub async fn after(connections: &Connections, image: &str) -> Result<Pushed, Failure> {
     let reference: Reference = image.parse()?;
-    let signer = own_signer(connections).await?;
+    // A key is opened while the network works.
+    let signer = own_signer(connections).await;
     open_ahead(connections, &reference)?;
-    let Identified { subject, tree, vouched } =
-        identify::identify(connections, &reference, image).await?;
+    // What was pushed is noted first: whatever fails from here on, it can be signed later.
+    let known = identify::ask(connections, &reference, image).await?;
+    let noted = note(connections, &reference, identify::words(&known));
+    let unnoted = |failure: Failure| match &noted {
+        Ok(()) => failure,
+        Err(why) => failure.detail(format!("and it could not be noted for later: {why}")),
+    };
+    let identified = identify::identify(connections, &reference, &known).await;
+    let Identified { subject, tree, vouched } = identified.map_err(unnoted)?;
+    if !vouched {
+        let _ = note(connections, &reference, vec![Word::Served(subject.digest)]);
+    }
+    let signer = signer.map_err(unnoted)?;
     let task = Task {
         connections,
         reference: &reference,
@@ -134,7 +149,7 @@ pub async fn after(connections: &Connections, image: &str) -> Result<Pushed, Fai
         docker_reference: None,
         part: Part { tree, index: None },
     };
-    let attached = task.sign(&subject, SignFormat::Auto).await?;
+    let attached = task.sign(&subject, SignFormat::Auto).await.map_err(unnoted)?;
     let already = attached.iter().all(|attached| attached.already);
     let verb = if already { "was signed already" } else { "signed" };
     let mut notices = signer.take_notices();
@@ -146,6 +161,13 @@ pub async fn after(connections: &Connections, image: &str) -> Result<Pushed, Fai
     }
     let how: String = attached.iter().map(|attached| attached.how(&signer)).collect();
     Ok(Pushed { notices, summary: format!("{verb}: {reference} ({}){how}", subject.digest) })
+}
+
+/// Notes what was pushed, for `sign-repo`.
+fn note(connections: &Connections, reference: &Reference, words: Vec<Word>) -> Result<(), Failure> {
+    let (Some(tag), false) = (reference.tag(), words.is_empty()) else { return Ok(()) };
+    let now = connections.now().as_second();
+    Pushes::open(connections.locations())?.note(reference.repository(), tag, words, now)
 }
 
 /// Says of a failure of `image.post.push`, whatever failed, that the image is public already, and
@@ -163,7 +185,8 @@ pub fn left_unsigned(image: &str, keyless: bool, failure: Failure) -> Failure {
                 r#"--key "$COSIGN_KEY_LOCATION""#
             };
             failure.detail(format!(
-                "when the cause is fixed, sign it by hand: luet-cosign sign {by} {reference}"
+                "when the cause is fixed, sign all that is left of the repository: luet-cosign sign-repo {by} {} (for 24 hours it is known what was pushed); or this image: luet-cosign sign {by} {reference}",
+                reference.repository()
             ))
         }
         Err(_) => failure,
@@ -183,6 +206,26 @@ pub struct Wanted<'a> {
     pub docker_reference: Option<&'a str>,
 }
 
+/// Signs a manifest under a name, which must have been looked at: nothing is asked here of what it
+/// is. `tree` is the digest of its tree.
+///
+/// # Errors
+/// `registry`, `net`, `auth`, `state`: the signature could not be attached. Those of the signer.
+pub async fn sign_manifest(
+    connections: &Connections,
+    reference: &Reference,
+    manifest: &Manifest,
+    tree: Option<Digest>,
+    signer: &Signer,
+    wanted: &Wanted<'_>,
+) -> Result<Vec<Attached>, Failure> {
+    let Wanted { annotations, format, docker_reference, .. } = *wanted;
+    let part = Part { tree, index: None };
+    Task { connections, reference, signer, annotations, docker_reference, part }
+        .sign(&identify::descriptor(manifest)?, format)
+        .await
+}
+
 /// `sign`: signs what the registry serves under a name, and where asked every image of an index.
 ///
 /// # Errors
@@ -200,15 +243,12 @@ pub async fn sign(
     }
     open_ahead(connections, &reference)?;
     let manifest = connections.client().resolve(&reference).await?;
-    let subject = identify::descriptor(&manifest)?;
-    let tree = match &manifest.kind {
-        ManifestKind::Image(image) => identify::tree_of(connections, &reference, image).await?,
-        ManifestKind::Index(_) => None,
-    };
+    let tree = tree_of(connections, &reference, &manifest).await?;
+    let mut all =
+        sign_manifest(connections, &reference, &manifest, tree, signer, wanted).await?;
     let Wanted { annotations, format, recursive, docker_reference } = *wanted;
     let reference = &reference;
     let task = |part| Task { connections, reference, signer, annotations, docker_reference, part };
-    let mut all = task(Part { tree, index: None }).sign(&subject, format).await?;
     if let (true, ManifestKind::Index(index)) = (recursive, &manifest.kind) {
         for entry in &index.manifests {
             let Descriptor { digest, size, media_type, .. } = Descriptor::try_from(entry)?;

@@ -74,6 +74,13 @@ pub struct OwnCheck {
 }
 
 impl OwnCheck {
+    /// Returns whom a policy has to trust that trusts this signer alone.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        let [authority] = &self.authorities;
+        authority
+    }
+
     /// Returns the checker. Each has a budget of its own.
     #[must_use]
     pub fn checker(&self) -> Checker<'_> {

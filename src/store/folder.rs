@@ -276,11 +276,11 @@ impl Folder {
             .collect())
     }
 
-    /// Takes the lock on `name`, waiting at most `patience`.
+    /// Takes the lock on `name`, where nobody holds it.
     ///
     /// # Errors
-    /// `state`: somebody else held it all the time, or it could not be made.
-    pub fn lock(&self, name: &str, patience: Duration) -> Result<Lock, Failure> {
+    /// `state`: it could not be made.
+    pub fn try_lock(&self, name: &str) -> Result<Option<Lock>, Failure> {
         let path = self.path.join(format!("{name}.lock"));
         let state =
             |what: String| Failure::new(Class::State, format!("`{}` {what}", path.display()));
@@ -288,21 +288,35 @@ impl Folder {
             OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map(File::from);
         let file = file.map_err(|error| state(format!("could not be opened: {error}")))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(state(format!("could not be locked: {error}"))),
+        }
+    }
+
+    /// Takes the lock on `name`, waiting at most `patience`.
+    ///
+    /// # Errors
+    /// `state`: somebody else held it all the time, or it could not be made.
+    pub fn lock(&self, name: &str, patience: Duration) -> Result<Lock, Failure> {
         let since = Instant::now();
         loop {
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Lock { _file: file }),
-                Err(rustix::io::Errno::WOULDBLOCK) if since.elapsed() < patience => {
-                    std::thread::sleep(LOCK_PAUSE)
-                }
-                Err(rustix::io::Errno::WOULDBLOCK) => {
-                    return Err(state(format!(
-                        "was held by another process for {} s",
-                        patience.as_secs()
-                    )));
-                }
-                Err(error) => return Err(state(format!("could not be locked: {error}"))),
+            if let Some(lock) = self.try_lock(name)? {
+                return Ok(lock);
             }
+            if since.elapsed() >= patience {
+                let path = self.path.join(format!("{name}.lock"));
+                return Err(Failure::new(
+                    Class::State,
+                    format!(
+                        "`{}` was held by another process for {} s",
+                        path.display(),
+                        patience.as_secs()
+                    ),
+                ));
+            }
+            std::thread::sleep(LOCK_PAUSE);
         }
     }
 

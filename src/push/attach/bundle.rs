@@ -5,6 +5,7 @@
 //! registry that lists referrers needs no order between signers; the fallback index is a tag like
 //! any other, and is written as the `.sig` tag is.
 
+use super::super::late::Late;
 use super::{Attached, Place, ROUNDS, stays};
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -31,7 +32,7 @@ impl Place<'_> {
         signer: &Signer,
     ) -> Result<Attached, Failure> {
         let tag = Tag::of_referrers(&subject.digest);
-        let _lock = self.lock(&tag)?;
+        let _lock = self.lock(&tag).await?;
         let own = signer.own(self.connections).await?;
         let checker = own.checker();
         let listings = self.listed(&subject.digest, &tag).await?;
@@ -92,9 +93,15 @@ impl Place<'_> {
             };
             let read_back = async {
                 let cap = limits::REFERRER_BYTES;
-                match self.client().manifest(self.repository, &pushed.digest, cap).await? {
-                    Answer::There(_) => Ok(()),
-                    Answer::Absent(_) => Err(not_there(self.repository, &pushed.digest)),
+                let mut late = Late::new(self.client());
+                loop {
+                    let found = self.client().manifest(self.repository, &pushed.digest, cap).await?;
+                    if let Answer::There(_) = found {
+                        return Ok(());
+                    }
+                    if !late.again().await {
+                        return Err(late.over(not_there(self.repository, &pushed.digest)));
+                    }
                 }
             };
             tokio::try_join!(list, read_back).map(|_| ())
@@ -106,8 +113,15 @@ impl Place<'_> {
     /// Adds a manifest to the fallback index, and reads it again until it is there.
     async fn list(&self, subject: &Digest, manifest: &[u8]) -> Result<(), Failure> {
         let tag = &Tag::of_referrers(subject);
-        for _ in 0..ROUNDS {
-            let mut index = match self.client().by_tag(self.repository, tag, Role::Image).await? {
+        let mut written_over: Option<Option<Digest>> = None;
+        let (mut rounds, mut late) = (0, Late::new(self.client()));
+        loop {
+            let found = self.client().by_tag(self.repository, tag, Role::Image).await?;
+            let there = match &found {
+                Answer::There(index) => Some(index.digest),
+                Answer::Absent(_) => None,
+            };
+            let mut index = match found {
                 // GitLab takes the name of this tag for the digest in it: what is put there can
                 // never be read.
                 Answer::There(index) if index.digest == *subject => {
@@ -119,6 +133,18 @@ impl Place<'_> {
             if index.lists(&Digest::of(manifest)) {
                 return Ok(());
             }
+            // What was there before is no answer to what was written since.
+            if written_over == Some(there) {
+                if late.again().await {
+                    continue;
+                }
+                return Err(late.over(super::not_shown(self.repository, tag)));
+            }
+            if rounds == ROUNDS {
+                return Err(super::replaced(self.repository, tag));
+            }
+            rounds += 1;
+            written_over = Some(there);
             index.push(manifest)?;
             self.client()
                 .put_manifest(
@@ -128,8 +154,8 @@ impl Place<'_> {
                     &index.to_bytes(),
                 )
                 .await?;
+            late = Late::new(self.client());
         }
-        Err(super::replaced(self.repository, tag))
     }
 
     /// Returns what the registry and the fallback index list.
