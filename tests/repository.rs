@@ -11,6 +11,10 @@
     missing_debug_implementations
 )]
 
+#[path = "repository/late.rs"]
+mod late;
+#[path = "repository/sign.rs"]
+mod sign;
 #[path = "repository/support.rs"]
 mod support;
 #[path = "repository/verify.rs"]

@@ -9,7 +9,7 @@ pub(super) use files::{
     Download, SignBlob, Tlog, Upload, VerifyBlob, VerifyBlobAttestation, VerifyBundle,
 };
 pub(super) use hosts::Pull;
-pub(super) use repository::{VerifyRepo, Walk};
+pub(super) use repository::{SignRepo, VerifyRepo, Walk};
 
 use crate::archive::Place;
 use crate::class::{Class, Failure};
@@ -166,6 +166,15 @@ pub enum Command {
     /// signature is printed in base64. It was verified before it is written.
     #[command(after_help = files::SIGN_BLOB)]
     SignBlob(SignBlob),
+    /// Sign what a luet repository names and this signer has not signed
+    ///
+    /// Only what somebody vouches for: what was pushed from this machine by this user within a day,
+    /// packages that hold what --from names, or with --trust-registry everything that the registry
+    /// serves. What is signed already is left as it is, so it can be run again at any time.
+    #[command(
+        after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign sign-repo --key cosign.key --from build quay.io/acme/packages"
+    )]
+    SignRepo(SignRepo),
     /// Print where the signatures of an image lie
     #[command(
         after_help = "Example:\n  luet-cosign triangulate quay.io/acme/packages:repository.yaml"

@@ -179,6 +179,7 @@ fn dispatch(arguments: Arguments, environment: &Environment, streams: &mut Strea
             attestation::verify(&command, json, environment, streams)
         }
         Command::VerifyBundle(command) => blob::conformance(&command, json, environment, streams),
+        Command::SignRepo(command) => repository::sign(&command, json, environment, streams),
         Command::VerifyRepo(command) => repository::verify(&command, json, environment, streams),
         Command::Version => version(json, streams),
     }

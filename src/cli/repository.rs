@@ -1,16 +1,21 @@
-//! `verify-repo`.
+//! `verify-repo`, `sign-repo`.
 //!
 //! One line an image on standard output while it goes, and a closing count; `--json` is one
 //! document at the end.
 
-use super::arguments::{VerifyRepo, Walk};
-use super::images::{asked, severity};
+use super::arguments::{SignFormat, SignRepo, VerifyRepo, Walk};
+use super::images::{annotations, asked, severity};
 use super::progress::Counter;
-use super::{Outcome, Streams};
+use super::sign::{by, format, open};
+use super::{Outcome, Streams, prompt};
 use crate::class::{Class, Failure, counted, shown};
 use crate::config::Environment;
 use crate::name::Repository;
-use crate::repository::{self, Outcome as Judged, Request, Standing, Summary, Told, Verdict};
+use crate::push;
+use crate::repository::{
+    self, Listed, Outcome as Judged, Request, Signed, Signing, Source, Standing, Step, Summary,
+    Told, Verdict, Worked,
+};
 use crate::session::{Connections, Options, Session};
 use crate::unpack;
 use serde_json::{Value, json};
@@ -47,6 +52,57 @@ pub(super) fn verify(
     };
     shown.end(&request.repository, &summary, streams)?;
     Ok(worst(summary.classes()))
+}
+
+pub(super) fn sign(
+    command: &SignRepo,
+    as_json: bool,
+    environment: &Environment,
+    streams: &mut Streams,
+) -> Outcome {
+    let request = request(&command.walk)?;
+    let annotations = annotations(&command.annotations)?;
+    // What lies here is read before a password is asked for.
+    let artifacts = command.from.as_deref().map(repository::read_artifacts).transpose()?;
+    let key = command.key.as_deref();
+    let by = by(key, &command.keyless, prompt::Input::Free, environment, streams)?;
+    let options =
+        Options { trusted_root: command.keyless.trusted_root.clone(), ..options(&command.walk)? };
+    let mut shown = Shown::new(as_json, command.walk.progress);
+    let signed = Connections::run(environment, &options, async |connections| {
+        let signer = open(by, &command.keyless, connections).await?;
+        if matches!(command.format, SignFormat::Legacy | SignFormat::Both) {
+            signer.check_legacy()?;
+        }
+        let signing = Signing {
+            signer: &signer,
+            wanted: push::Wanted {
+                annotations: &annotations,
+                format: format(command.format, None),
+                recursive: false,
+                docker_reference: None,
+            },
+            artifacts,
+            trust_registry: command.trust_registry,
+        };
+        let mut tell =
+            |told: Told<'_, Worked>| shown.tell_worked(told, command.trust_registry, streams);
+        let signed = repository::sign(connections, &request, &signing, &mut tell).await?;
+        signer.take_notices().iter().for_each(|notice| streams.note(notice));
+        connections.roots().warnings().iter().for_each(|warning| streams.note(warning));
+        connections.warning().iter().for_each(|warning| streams.note(warning));
+        Ok(signed)
+    })?;
+    shown.end_signed(&request.repository, &signed, streams)?;
+    Ok(code(&signed))
+}
+
+/// Whatever kept an image from being signed: it is not, and that is one code.
+fn code(signed: &Signed) -> u8 {
+    if signed.unsigned() > 0 {
+        return Class::Identity.exit();
+    }
+    worst(signed.listed.incomplete.iter().map(Failure::class))
 }
 
 /// Returns the exit code of the worst of several classes.
@@ -121,6 +177,79 @@ impl Shown {
         Ok(())
     }
 
+    fn tell_worked(
+        &mut self,
+        told: Told<'_, Worked>,
+        trust: bool,
+        streams: &mut Streams,
+    ) -> Result<(), Failure> {
+        match told {
+            Told::Total(total) => self.counter.total(total),
+            Told::Note(note) => self.note(note, streams),
+            Told::Unvouched { description, index, .. } => self.note(
+                format!(
+                    "note: the images from here on are those that `{description}` and `{index}` name, which are not signed: others may be missing from the list"
+                ),
+                streams,
+            ),
+            Told::Image(worked) => {
+                let listed = trust && matches!(worked.step, Step::Unvouched(_));
+                if let Step::Failed(failure) = &worked.step {
+                    let hint = || failure.the_hint();
+                    self.hints.entry(failure.class()).or_insert_with(hint);
+                }
+                if self.as_json {
+                    // Those come once more, when they are signed.
+                    if !listed {
+                        self.documents.push(worked_document(worked));
+                    }
+                } else {
+                    self.counter.clear();
+                    streams.say(worked_line(worked, trust))?;
+                }
+                self.counter.step();
+            }
+        }
+        Ok(())
+    }
+
+    fn end_signed(
+        mut self,
+        repository: &Repository,
+        signed: &Signed,
+        streams: &mut Streams,
+    ) -> Result<(), Failure> {
+        self.counter.clear();
+        if self.as_json {
+            return streams.json(json!({
+                "repository": repository.to_string(),
+                "index": signed.listed.standing.word(),
+                "images": self.documents,
+                "counts": {
+                    "signed": signed.signed,
+                    "already": signed.already,
+                    "unvouched": signed.unvouched,
+                    "failed": signed.failed.values().sum::<usize>(),
+                },
+                "notes": self.notes,
+                "errors": signed.listed.incomplete.iter().map(Failure::json).collect::<Vec<_>>(),
+            }));
+        }
+        streams.say(format!("{repository}: {}", signed_counts(signed)))?;
+        for failure in &signed.listed.incomplete {
+            streams.note_lines(format!("error: {}", failure.text()));
+        }
+        for (class, hint) in &self.hints {
+            streams.note(format!("hint ({}): {hint}", class.word()));
+        }
+        if signed.unvouched > 0 {
+            streams.note(format!(
+                "hint: run it on the machine that pushed within a day, or name what luet built: luet-cosign sign-repo --from DIR {repository}; --trust-registry signs whatever the registry serves"
+            ));
+        }
+        Ok(())
+    }
+
     fn note(&mut self, note: String, streams: &mut Streams) {
         self.counter.clear();
         if self.as_json {
@@ -163,6 +292,74 @@ impl Shown {
     }
 }
 
+fn worked_line(worked: &Worked, trust: bool) -> String {
+    let digest = worked.digest.map(|digest| format!(" {}", digest.short())).unwrap_or_default();
+    let image = shown(&worked.image.to_string());
+    match &worked.step {
+        Step::Already => format!("already     {image}{digest}"),
+        Step::Signed(source) => format!("signed      {image}{digest}: {}", vouched(*source)),
+        Step::Unvouched(_) if trust => format!(
+            "to sign     {image} {}: nothing vouches for it",
+            worked.digest.map(|digest| digest.to_string()).unwrap_or_default()
+        ),
+        Step::Unvouched(failure) => format!("NOT signed  {image}{digest}: {}", failure.full_line()),
+        Step::Failed(failure) => format!("NOT signed  {image}{digest}: {}", failure.line()),
+    }
+}
+
+fn vouched(source: Source) -> &'static str {
+    match source {
+        Source::Engine => "pushed from here",
+        Source::Served => "served by the registry right after it was pushed from here",
+        Source::Folder => "holds what luet built",
+        Source::Nothing => "nothing vouched for it (--trust-registry)",
+    }
+}
+
+fn signed_counts(signed: &Signed) -> String {
+    let total = signed.already + signed.signed + signed.unsigned();
+    let mut parts =
+        vec![format!("{} signed", signed.signed), format!("{} signed already", signed.already)];
+    if signed.unsigned() > 0 {
+        let unvouched =
+            (signed.unvouched > 0).then(|| format!("nothing vouches for {}", signed.unvouched));
+        let failed = signed.failed.iter().map(|(class, count)| format!("{} {count}", class.word()));
+        let why: Vec<String> = unvouched.into_iter().chain(failed).collect();
+        parts.push(format!("{} NOT signed ({})", signed.unsigned(), why.join(", ")));
+    }
+    let list = incomplete(&signed.listed);
+    format!("{}: {}{list}", counted(total, "image"), parts.join(", "))
+}
+
+fn incomplete(listed: &Listed) -> &'static str {
+    if listed.incomplete.is_empty() { "" } else { "; NOT everything could be looked at" }
+}
+
+fn worked_document(worked: &Worked) -> Value {
+    let (word, key, value) = match &worked.step {
+        Step::Already => ("already", "vouched_by", Value::Null),
+        Step::Signed(source) => (
+            "signed",
+            "vouched_by",
+            json!(match source {
+                Source::Engine => Some("engine"),
+                Source::Served => Some("served"),
+                Source::Folder => Some("folder"),
+                Source::Nothing => None,
+            }),
+        ),
+        Step::Unvouched(failure) => ("unvouched", "error", failure.json()),
+        Step::Failed(failure) => ("failed", "error", failure.json()),
+    };
+    json!({
+        "image": worked.image.to_string(),
+        "what": worked.what.to_string(),
+        "digest": worked.digest.map(|digest| digest.to_string()),
+        "outcome": word,
+        key: value,
+    })
+}
+
 fn counts(summary: &Summary) -> String {
     let mut parts = vec![format!("{} verified", summary.verified)];
     if summary.allowed > 0 {
@@ -177,11 +374,7 @@ fn counts(summary: &Summary) -> String {
             .collect();
         parts.push(format!("{refused} refused ({})", classes.join(", ")));
     }
-    let list = if summary.listed.incomplete.is_empty() {
-        ""
-    } else {
-        "; NOT everything could be looked at"
-    };
+    let list = incomplete(&summary.listed);
     format!("{}: {}{list}", counted(summary.images(), "image"), parts.join(", "))
 }
 

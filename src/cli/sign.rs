@@ -36,7 +36,7 @@ pub(super) fn sign(
     let by = by(key, &command.keyless, free, environment, streams)?;
     let wanted = push::Wanted {
         annotations: &annotations,
-        format: format(command),
+        format: format(command.format, command.new_bundle_format),
         recursive: command.recursive,
         docker_reference: command.sign_container_identity.as_deref(),
     };
@@ -169,8 +169,8 @@ async fn agree(signer: &Signer, connections: &Connections) -> Result<(), Failure
         .hint("answer `y`, or sign with a key, which makes nothing public: --key KEY"))
 }
 
-fn format(command: &Sign) -> push::SignFormat {
-    match (command.format, command.new_bundle_format) {
+pub(super) fn format(format: SignFormat, new_bundle: Option<bool>) -> push::SignFormat {
+    match (format, new_bundle) {
         (_, Some(true)) | (SignFormat::Bundle, _) => push::SignFormat::Bundle,
         (_, Some(false)) | (SignFormat::Legacy, _) => push::SignFormat::Legacy,
         (SignFormat::Auto, None) => push::SignFormat::Auto,

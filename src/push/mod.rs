@@ -244,8 +244,7 @@ pub async fn sign(
     open_ahead(connections, &reference)?;
     let manifest = connections.client().resolve(&reference).await?;
     let tree = tree_of(connections, &reference, &manifest).await?;
-    let mut all =
-        sign_manifest(connections, &reference, &manifest, tree, signer, wanted).await?;
+    let mut all = sign_manifest(connections, &reference, &manifest, tree, signer, wanted).await?;
     let Wanted { annotations, format, recursive, docker_reference } = *wanted;
     let reference = &reference;
     let task = |part| Task { connections, reference, signer, annotations, docker_reference, part };

@@ -1,15 +1,21 @@
-//! The flow for whole repositories: verify everything that a luet repository names.
+//! The flows for whole repositories: verify everything that a luet repository names, and sign what
+//! of it is not signed yet.
 //!
 //! What a repository names is read as luet reads it: the description, the files that it names, the
 //! index in one of them, two images for each package (`walk`, `contents`). A name proves nothing:
 //! each image is looked at by itself, and what was read from an index that nobody vouches for is
-//! called so.
+//! called so. Signing is no oracle: what is signed was pushed from here (`store::Pushes`), or holds
+//! what lies here (`local`), or somebody said that the registry is to be trusted.
 
 mod contents;
+mod local;
+mod sign;
 mod verify;
 mod walk;
 
 pub use contents::What;
+pub use local::{Artifacts, read_artifacts};
+pub use sign::{Signed, Signing, Source, Step, Worked, sign};
 pub use verify::{Outcome, Summary, Verdict, verify};
 
 use crate::class::{Class, Failure};

@@ -107,6 +107,18 @@ impl Ran {
         line.to_owned()
     }
 
+    /// The last line about an image of `sign-repo`, whose first words are two.
+    #[track_caller]
+    pub fn line_of(&self, tag: &str) -> String {
+        let text = self.stdout();
+        let is = |line: &&str| {
+            let name = format!("{REPO}:{tag}");
+            line.split_whitespace().any(|word| word.trim_end_matches(':').ends_with(&name))
+        };
+        let line = text.lines().rfind(is);
+        line.unwrap_or_else(|| panic!("no line about {tag}: {text}")).to_owned()
+    }
+
     pub fn last(&self) -> String {
         self.stdout().lines().last().unwrap_or_default().to_owned()
     }

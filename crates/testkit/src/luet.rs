@@ -35,6 +35,20 @@ impl LuetRepository {
         }
     }
 
+    /// Leaves in a folder what `luet build` does: an archive and its description for each package.
+    pub fn build(&self, folder: &std::path::Path) {
+        std::fs::create_dir_all(folder).expect("a folder");
+        for (name, category, version) in &self.packages {
+            let fingerprint = format!("{name}-{category}-{version}");
+            let write = |file: String, bytes: &[u8]| {
+                std::fs::write(folder.join(file), bytes).expect("a file");
+            };
+            write(format!("{fingerprint}.package.tar"), &package(name, &fingerprint));
+            let metadata = metadata_of(name, category, version);
+            write(format!("{fingerprint}.metadata.yaml"), metadata.as_bytes());
+        }
+    }
+
     /// Publishes it. Returns the tags of everything, in the order in which luet pushes it.
     pub fn publish(&self, registry: &TestRegistry) -> Vec<String> {
         let mut tags = Vec::new();
@@ -77,6 +91,11 @@ impl LuetRepository {
         }
         tags
     }
+}
+
+/// The archive of a package.
+pub fn package(name: &str, content: &str) -> Vec<u8> {
+    layer(&[(format!("usr/bin/{name}").as_str(), content.as_bytes())])
 }
 
 /// The index of packages as luet writes it.

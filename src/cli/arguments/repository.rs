@@ -1,6 +1,6 @@
 //! `verify-repo` and `sign-repo`.
 
-use super::{Identity, Network};
+use super::{Identity, Keyless, Network, SignFormat};
 use clap::Args;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -41,4 +41,30 @@ pub struct VerifyRepo {
     /// Use this policy file, where no key is given
     #[arg(long, value_name = "FILE", conflicts_with = "key")]
     pub policy: Option<PathBuf>,
+}
+
+/// `sign-repo`
+#[derive(Debug, Args)]
+pub struct SignRepo {
+    /// What is gone through
+    #[command(flatten)]
+    pub walk: Walk,
+    /// The private key: a path or env://VAR (default: COSIGN_KEY_LOCATION)
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Sign packages that hold what lies in this folder, which `luet build` wrote to
+    #[arg(long, value_name = "DIR", conflicts_with = "trust_registry")]
+    pub from: Option<PathBuf>,
+    /// Sign whatever the registry serves, after it was listed; nothing vouches for that
+    #[arg(long)]
+    pub trust_registry: bool,
+    /// Put an annotation into each signature; repeatable
+    #[arg(short = 'a', long = "annotations", value_name = "KEY=VALUE")]
+    pub annotations: Vec<String>,
+    /// Which form of signature to write
+    #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
+    pub format: SignFormat,
+    /// Where the signatures become public, and who signs where no key does
+    #[command(flatten)]
+    pub keyless: Keyless,
 }

@@ -95,7 +95,8 @@ impl Place<'_> {
                 let cap = limits::REFERRER_BYTES;
                 let mut late = Late::new(self.client());
                 loop {
-                    let found = self.client().manifest(self.repository, &pushed.digest, cap).await?;
+                    let found =
+                        self.client().manifest(self.repository, &pushed.digest, cap).await?;
                     if let Answer::There(_) = found {
                         return Ok(());
                     }
