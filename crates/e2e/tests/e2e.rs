@@ -11,6 +11,8 @@ mod harness;
 mod keys;
 #[path = "e2e/release.rs"]
 mod release;
+#[path = "e2e/repository.rs"]
+mod repository;
 #[path = "e2e/rows.rs"]
 mod rows;
 #[path = "e2e/trees.rs"]
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let shared = Arc::new(Shared::default());
     let mut trials = harness::trials(&shared);
     trials.extend(unpack::trials(&hosts, &shared));
+    trials.extend(repository::trials(&hosts, &shared));
     trials.extend(trees::trials(&shared));
     trials.extend(keys::trials(&shared));
     trials.extend(blobs::trials(&shared));
