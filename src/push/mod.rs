@@ -129,7 +129,11 @@ pub async fn after(connections: &Connections, image: &str) -> Result<Pushed, Fai
     let signer = own_signer(connections).await;
     open_ahead(connections, &reference)?;
     // What was pushed is noted first: whatever fails from here on, it can be signed later.
-    let known = identify::ask(connections, &reference, image).await?;
+    let (known, signer) = match (identify::ask(connections, &reference, image).await, signer) {
+        (Ok(known), signer) => (known, signer),
+        // Without a signer it does not matter what was pushed.
+        (Err(_), Err(failure)) | (Err(failure), Ok(_)) => return Err(failure),
+    };
     let noted = note(connections, &reference, identify::words(&known));
     let unnoted = |failure: Failure| match &noted {
         Ok(()) => failure,
