@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 #
 # What a network costs, beside the programs that do the same work: round trips, connections and requests of verifying,
-# signing and the events, with TLS and 100 ms of round trip, in front of docker-registry and olareg, with and without a
+# signing and the events, with TLS, in front of docker-registry and olareg, with and without a
 # token service. The kernel delays nothing here; crates/e2e/src/wan.rs does.
 #
 #   bench/network.sh                 .ci/tools.sh must have run, as root; exit 1 when a bar is missed
