@@ -61,7 +61,6 @@ make_key() {
         ed25519) openssl genpkey -algorithm ED25519 -out "$work/$1.pem" ;;
         rsa-*) openssl genpkey -algorithm RSA -pkeyopt "rsa_keygen_bits:${1#rsa-}" -out "$work/$1.pem" ;;
     esac
-    openssl pkey -in "$work/$1.pem" -pubout -out "$work/$1.pub"
     "$BIN" import-key-pair --key "$work/$1.pem" --output-key-prefix "$work/$1"
 }
 

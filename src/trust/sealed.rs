@@ -143,7 +143,7 @@ fn cost(params: &ParamsWire) -> Result<u8, Failure> {
 fn cipher(password: &[u8], salt: &[u8], log_n: u8) -> Result<XSalsa20Poly1305, Failure> {
     let internal =
         |error: &dyn std::fmt::Display| Failure::new(Class::Internal, format!("scrypt: {error}"));
-    let params = scrypt::Params::new(log_n, 8, 1, 32).map_err(|error| internal(&error))?;
+    let params = scrypt::Params::new(log_n, 8, 1).map_err(|error| internal(&error))?;
     let mut key = Zeroizing::new([0; 32]);
     scrypt::scrypt(password, salt, &params, key.as_mut()).map_err(|error| internal(&error))?;
     Ok(XSalsa20Poly1305::new((&*key).into()))
