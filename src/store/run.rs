@@ -8,6 +8,7 @@
 use crate::class::{Class, Failure};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// One run of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,13 +23,19 @@ impl Run {
     /// # Errors
     /// `state`: there is no parent in this process namespace, or no `/proc`.
     pub fn current() -> Result<Self, Failure> {
+        // It does not change while this process lives, also where the parent ends first.
+        static CURRENT: OnceLock<Run> = OnceLock::new();
+        if let Some(run) = CURRENT.get() {
+            return Ok(run.clone());
+        }
         let parent = rustix::process::getppid().ok_or_else(|| {
             Failure::new(
                 Class::State,
                 "the host that called is not visible from here (another process namespace)",
             )
         })?;
-        Self::of(parent.as_raw_nonzero().get().unsigned_abs())
+        let run = Self::of(parent.as_raw_nonzero().get().unsigned_abs())?;
+        Ok(CURRENT.get_or_init(|| run).clone())
     }
 
     /// Returns the run that a process is, which may have ended but must not have been waited for.
@@ -72,15 +79,15 @@ impl Run {
     pub fn is_over(&self, name: &str) -> bool {
         let fields: Vec<&str> = name.split('-').collect();
         let ours: Vec<&str> = self.name.split('-').collect();
-        let (Some([boot, namespace]), ["run", process, _, ..]) =
+        let (Some([boot, namespace]), ["run", process, since, ..]) =
             (fields.get(3..), fields.as_slice())
         else {
             return true;
         };
-        let Ok(process) = process.parse() else { return true };
-        let gone = || {
-            Self::of(process).is_ok_and(|run| run.name != name)
-                || !Path::new(&format!("/proc/{process}")).exists()
+        let Ok(process) = process.parse::<u32>() else { return true };
+        let gone = || match std::fs::read_to_string(format!("/proc/{process}/stat")) {
+            Ok(stat) => started(&stat).is_some_and(|found| found.to_string() != **since),
+            Err(_) => !Path::new(&format!("/proc/{process}")).exists(),
         };
         ours.get(3) != Some(boot) || (ours.get(4) == Some(namespace) && gone())
     }
