@@ -29,9 +29,15 @@ fn main() -> ExitCode {
 }
 
 fn run() -> ExitCode {
-    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    let arguments: Vec<OsString> = arguments.collect();
     let environment = || Environment::from_pairs(std::env::vars_os());
     match arguments.first() {
+        // kairos-agent and elemental: `cosign [-key K] IMAGE`. A name such as `os:15.3` is no event.
+        Some(_) if cli::is_cosign(&program) && !verifier::is_call(&arguments) => {
+            cli::run_as_cosign(&arguments, &environment(), &mut cli::Streams::standard())
+        }
         // luet and other hosts: `luet-cosign image.pre.unpack '{...}'`, or the payload on standard
         // input.
         Some(name) if event::is_event(name) => {

@@ -8,7 +8,7 @@ mod repository;
 pub(super) use files::{
     Download, SignBlob, Tlog, Upload, VerifyBlob, VerifyBlobAttestation, VerifyBundle,
 };
-pub(super) use hosts::Pull;
+pub(super) use hosts::{InstallShim, Pull};
 pub(super) use repository::{SignRepo, VerifyRepo, Walk};
 
 use crate::archive::Place;
@@ -122,6 +122,12 @@ pub enum Command {
         after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign import-key-pair --key openssl.pem --output-key-prefix acme"
     )]
     ImportKeyPair(ImportKeyPair),
+    /// Make a link called `cosign` to this program, for kairos-agent and elemental
+    ///
+    /// They call `cosign [-key KEY] IMAGE` before they pull. That alone does not bind what they
+    /// unpack: `pull` does.
+    #[command(after_help = "Example:\n  luet-cosign install-shim /usr/local/bin")]
+    InstallShim(InstallShim),
     /// Print the manual page
     #[command(after_help = "Example:\n  luet-cosign man | man -l -")]
     Man,

@@ -22,6 +22,7 @@ mod pull;
 mod repository;
 mod run;
 mod seen;
+mod shim;
 mod sign;
 mod sign_blob;
 mod signing_key;
@@ -30,6 +31,7 @@ mod written;
 
 pub use arguments::{Arguments, Command};
 pub use output::Streams;
+pub use shim::is_called as is_cosign;
 
 use crate::class::{Class, Failure, holds_key, holds_token, without_users};
 use crate::config::{Environment, VARIABLES};
@@ -46,6 +48,40 @@ const TOKEN_MISPLACED: &str = "error: an argument that is not understood holds a
 
 /// What a command came to: its exit code, where nothing failed to be done.
 type Outcome = Result<u8, Failure>;
+
+/// Runs what was asked for under the name of cosign.
+pub fn run_as_cosign(
+    arguments: &[OsString],
+    environment: &Environment,
+    streams: &mut Streams,
+) -> ExitCode {
+    let command = Arguments::command();
+    let commands: Vec<&str> = command.get_subcommands().map(|command| command.get_name()).collect();
+    let refused = |failure: &Failure, text: String, streams: &mut Streams| {
+        streams.note_lines(format!("error: {text}"));
+        ExitCode::from(failure.class().exit())
+    };
+    let (arguments, image) = match shim::read(arguments, &commands) {
+        Ok(shim::Call::Command(arguments)) => return run(&arguments, environment, streams),
+        Ok(shim::Call::Image { arguments, image }) => (arguments, image),
+        Err(failure) => return refused(&failure, failure.text(), streams),
+    };
+    if let Some(failure) = key_among(&arguments) {
+        return refused(&failure, shim::named(&failure, &image), streams);
+    }
+    session::harden();
+    // What is said on the way comes behind the verdict.
+    let (notes, mut held) = Streams::held();
+    let outcome = parse(&arguments)
+        .map_err(|_| Failure::new(Class::Usage, "no image of that name can be verified"))
+        .and_then(|(parsed, _)| dispatch(parsed, environment, &mut held));
+    let exit = match &outcome {
+        Ok(code) => ExitCode::from(*code),
+        Err(failure) => refused(failure, shim::named(failure, &image), streams),
+    };
+    streams.note_lines(notes.text());
+    exit
+}
 
 /// Runs one command.
 pub fn run(arguments: &[OsString], environment: &Environment, streams: &mut Streams) -> ExitCode {
@@ -161,6 +197,7 @@ fn dispatch(arguments: Arguments, environment: &Environment, streams: &mut Strea
         Command::Download { command } => artifact::download(&command, json, environment, streams),
         Command::GenerateKeyPair(command) => keys::generate(&command, environment, streams),
         Command::ImportKeyPair(command) => keys::import(&command, environment, streams),
+        Command::InstallShim(command) => shim::install(&command, streams),
         Command::Man => man(streams),
         Command::Metadata => streams.json(metadata()).map(|()| 0),
         Command::Policy { command } => policy::policy(&command, json, environment, streams),

@@ -7,9 +7,11 @@
 use crate::class::{Class, Failure, escaped, hides};
 use crate::config::Environment;
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Error, ErrorKind, IsTerminal as _, Write};
 use std::path::Path;
+use std::rc::Rc;
 
 /// The version of every `--json` document.
 const JSON_VERSION: u32 = 1;
@@ -53,6 +55,12 @@ impl Streams {
     pub fn standard() -> Self {
         let coloured = std::io::stdout().is_terminal();
         Self { coloured, ..Self::new(Box::new(std::io::stdout()), Box::new(std::io::stderr())) }
+    }
+
+    /// Returns streams that keep what is written, and what they keep.
+    pub(super) fn held() -> (Held, Self) {
+        let held = Held::default();
+        (held.clone(), Self::new(Box::new(held.clone()), Box::new(held)))
     }
 
     /// Takes where the answer goes, and everything else.
@@ -143,6 +151,28 @@ impl Streams {
     }
 }
 
+/// What was written and not shown yet.
+#[derive(Clone, Default)]
+pub(super) struct Held(Rc<RefCell<Vec<u8>>>);
+
+impl Held {
+    /// Returns it, as far as it is text.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.borrow()).into_owned()
+    }
+}
+
+impl Write for Held {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
 /// Reads the outcome of writing. A reader that went away (`| head`) has seen enough.
 fn written(result: Result<(), Error>) -> Result<(), Failure> {
     match result {
@@ -173,8 +203,6 @@ fn json_text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::RefCell;
-    use std::rc::Rc;
 
     #[derive(Clone, Default)]
     struct Kept(Rc<RefCell<Vec<u8>>>);

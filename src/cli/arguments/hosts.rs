@@ -45,3 +45,14 @@ pub struct Pull {
     #[command(flatten)]
     pub network: Network,
 }
+
+/// `install-shim`
+#[derive(Debug, Args)]
+pub struct InstallShim {
+    /// A folder on PATH
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Replace another program of that name
+    #[arg(long)]
+    pub force: bool,
+}
