@@ -25,6 +25,7 @@ scratch=$(mktemp -d "$tools/scratch/XXXXXX")
 policy_file=/usr/sbin/policy-rc.d
 policy_is_ours=
 
+actionlint_version=v1.7.7
 cosign2_version=v2.6.4
 cosign3_version=v3.1.2
 crane_version=v0.20.6
@@ -257,6 +258,7 @@ install_luet_host() {
 install_go_programs() {
     command -v go >/dev/null || die "Go is missing (1.26 or newer)"
     export CGO_ENABLED=0 GOTOOLCHAIN=local
+    go_install actionlint github.com/rhysd/actionlint github.com/rhysd/actionlint/cmd/actionlint "$actionlint_version"
     go_install crane github.com/google/go-containerregistry github.com/google/go-containerregistry/cmd/crane "$crane_version"
     install_olareg
     install_luet_host

@@ -108,6 +108,12 @@ pub const LOG_ANSWER_BYTES: u64 = 1 << 20;
 /// An answer of a service that signs: Fulcio, a timestamp authority, a log of Rekor v2, in bytes
 /// (usual: 1 to 6 KiB).
 pub const SERVICE_BYTES: u64 = 1 << 20;
+/// What an identity token that cannot be renewed must have left before an image is pushed.
+pub const TOKEN_LEFT: Duration = Duration::from_secs(30);
+/// What such a token has left when that is worth a word.
+pub const TOKEN_SHORT: Duration = Duration::from_secs(600);
+/// How long an event waits for another one of its run to make the certificate that they share.
+pub const RUN_CERTIFICATE_LOCK: Duration = Duration::from_secs(20);
 /// What a certificate must have left for one more signature to be made by it.
 pub const CERTIFICATE_LEFT: Duration = Duration::from_secs(60);
 /// How old a signing configuration may be before a newer one is asked for.

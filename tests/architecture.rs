@@ -57,8 +57,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "sigstore", "store", "tree", "trust", "wire",
         ],
     ),
-    ("signer", &["config", "name", "oidc", "registry", "session", "sigstore", "trust", "wire"]),
-    ("signer", &["config", "name", "oidc", "registry", "session", "sigstore", "trust", "wire"]),
+    (
+        "signer",
+        &["config", "name", "oidc", "registry", "session", "sigstore", "store", "trust", "wire"],
+    ),
     (
         "push",
         &[

@@ -554,6 +554,44 @@ fn an_engine_that_is_not_there_is_found_out_before_the_push() {
 }
 
 #[test]
+fn doctor_says_at_once_all_that_keeps_a_push_from_being_signed() {
+    let mut world = world();
+    let repository = world.registry.name(REPO);
+    let doctor = |world: &World| {
+        let output = world.plugin.run(["doctor", "--json", "--sign", &repository]);
+        let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (output.status.code(), found)
+    };
+    let problems = |found: &Value| -> Vec<String> {
+        let findings = found["findings"].as_array().unwrap().iter();
+        findings
+            .filter(|finding| finding["weight"] == "problem")
+            .map(|finding| finding["text"].as_str().unwrap().split(':').next().unwrap().to_owned())
+            .collect()
+    };
+    world.plugin.set("LUET_COSIGN_ENGINE", "podman");
+    world.registry.always("POST", "/v2/sigs/all/blobs/uploads/*", Answer::error(403, "DENIED"));
+    world.plugin.set("COSIGN_REPOSITORY", &world.registry.name("sigs/all"));
+    let (code, found) = doctor(&world);
+    assert_eq!(
+        (code, problems(&found)),
+        (Some(1), ["secret", "auth", "usage"].map(str::to_owned).to_vec())
+    );
+    let key = world.plugin.path("acme.key").display().to_string();
+    world.plugin.set("COSIGN_KEY_LOCATION", &key);
+    world.plugin.set("COSIGN_PASSWORD", PASSWORD);
+    world.plugin.set("LUET_COSIGN_ENGINE", "registry");
+    world.plugin.unset("COSIGN_REPOSITORY");
+    let (code, found) = doctor(&world);
+    assert_eq!((code, problems(&found)), (Some(0), Vec::new()), "{found}");
+    assert!(found.to_string().contains("images will be signed by key "), "{found}");
+    world.plugin.set("LUET_COSIGN_SIGN", "off");
+    assert_eq!(doctor(&world).0, Some(1));
+    // An upload is begun, to see whether it may be, and nothing is written.
+    assert!(world.registry.requests().iter().all(|request| request.method != "PUT"));
+}
+
+#[test]
 fn no_right_to_push_is_found_out_before_the_push() {
     let mut world = with(Options { auth: Auth::basic("user", "right"), ..Options::default() });
     let image = world.name(REPO, "yip-1.0");

@@ -99,7 +99,9 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
     /// Find what keeps images from being verified on this machine, and say how to mend it
-    #[command(after_help = "Example:\n  luet cosign doctor        (luet runs any luet-X on PATH)")]
+    #[command(
+        after_help = "Examples:\n  luet cosign doctor        (luet runs any luet-X on PATH)\n  luet-cosign doctor --sign registry.example/acme/packages"
+    )]
     Doctor(Doctor),
     /// Fetch what lies beside an image, as it is
     Download {
@@ -468,6 +470,10 @@ pub struct Doctor {
     /// (default: /etc/containerd/config.toml, or that of k3s)
     #[arg(long, num_args = 0..=1, value_name = "CONFIG")]
     pub containerd: Option<Option<PathBuf>>,
+    /// Look at what it takes to sign what is pushed to this repository instead: key or identity
+    /// token, services, policy, build engine, the right to push. Nothing is made public
+    #[arg(long, value_name = "REPO", conflicts_with = "containerd")]
+    pub sign: Option<String>,
 }
 
 /// `generate-key-pair`

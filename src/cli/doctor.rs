@@ -1,5 +1,6 @@
 //! `doctor`: what keeps images from being verified on this machine. Asks no registry, changes
-//! nothing; of the network only a key that the policy names by URL.
+//! nothing; of the network only a key that the policy names by URL. `doctor --sign` asks what a
+//! push would ask before it.
 //!
 //! Everything that it names was seen on the real luet to end in an unverified install without a
 //! word.
@@ -12,8 +13,10 @@ use super::{Outcome, Streams};
 use crate::class::{Class, Failure, counted};
 use crate::config::{Environment, VARIABLES};
 use crate::luet::{CommandLine, Configuration, cached};
+use crate::name::{Reference, Repository};
 use crate::policy::Severity;
-use crate::session::{Linted, describe_root, lint, policy_file, set_in_vain};
+use crate::push;
+use crate::session::{Linted, Options, Session, describe_root, lint, policy_file, set_in_vain};
 use crate::store::{Folder, Memory};
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt as _;
@@ -64,6 +67,8 @@ pub(super) fn doctor(
     if let Some(configuration) = &command.containerd {
         findings.extend(containerd::findings(configuration.as_deref(), environment)?);
         findings.extend(trusted_root(environment));
+    } else if let Some(repository) = &command.sign {
+        findings.extend(signing(repository, environment)?);
     } else {
         let configuration = Configuration::read(&CommandLine::default(), environment);
         findings.extend(plugin_on_path(environment));
@@ -101,6 +106,29 @@ fn document(finding: &Finding) -> Value {
         Weight::Problem => "problem",
     };
     json!({"weight": weight, "text": finding.text, "mend": finding.mend})
+}
+
+/// What it takes to sign what is pushed to a repository.
+fn signing(repository: &str, environment: &Environment) -> Result<Vec<Finding>, Failure> {
+    // By the name of what is signed last: a policy may have rules for it alone.
+    let named: Repository = repository.parse()?;
+    let image: Reference = format!("{named}:repository.yaml").parse()?;
+    if let Some(skipped) = push::not_signed(false, environment)? {
+        return Ok(vec![Finding::problem(skipped.summary(), "unset LUET_COSIGN_SIGN")]);
+    }
+    let checked = Session::run(environment, &Options::default(), async |session| {
+        Ok(push::rehearse(session, &image).await)
+    })?;
+    Ok(checked.into_iter().flat_map(of_checked).collect())
+}
+
+fn of_checked(checked: push::Checked) -> Vec<Finding> {
+    if let Some(failure) = checked.failure {
+        return vec![Finding::problem(failure.full_line(), failure.the_hint())];
+    }
+    let notes =
+        checked.notes.into_iter().map(|text| Finding { weight: Weight::Note, text, mend: None });
+    std::iter::once(Finding::fine(checked.fine)).chain(notes).collect()
 }
 
 /// luet takes the first `luet-cosign` on PATH, whatever it is.

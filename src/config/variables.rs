@@ -129,6 +129,10 @@ pub const VARIABLES: &[Variable] = &[
     works("COSIGN_FULCIO_URL", "who makes the certificates of keyless signatures"),
     works("COSIGN_TIMESTAMP_SERVER_URL", "who says when a keyless signature was made"),
     works("LUET_COSIGN_ENGINE", "`docker`, `buildah` or `registry`: who knows what was pushed"),
+    works(
+        "LUET_COSIGN_RUN_CERTIFICATE",
+        "`1`: the events of one luet share a key and certificate, kept in memory for ten minutes at most",
+    ),
     works("LUET_COSIGN_SIGN", "`packages` (default), `all` (build caches too) or `off`"),
     works("LUET_COSIGN_POLICY", "the policy file, in place of /etc/luet/luet-cosign/policy.yaml"),
     works(

@@ -161,6 +161,20 @@ impl TokenSource {
         &self.origin
     }
 
+    /// Returns what tells this source from others: its name, and of a token that was given whom it
+    /// names. No secret.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let given = match &self.place {
+            Place::Given(text) => IdentityToken::parse(text, self.origin.clone()).ok(),
+            _ => None,
+        };
+        let of = given.as_ref().map(IdentityToken::claims);
+        let (issuer, subject) =
+            of.map_or(("", ""), |claims| (claims.issuer.as_str(), claims.subject.as_str()));
+        format!("{}\0{issuer}\0{subject}", self.origin.name)
+    }
+
     /// Gets a token: a fresh one each time, where it is a service that makes it. It was checked
     /// that it is for Sigstore and names somebody.
     ///

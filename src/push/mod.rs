@@ -8,11 +8,13 @@ mod identify;
 mod late;
 mod own_signer;
 mod preflight;
+mod rehearse;
 
 pub use attach::{Attached, Place};
 use identify::Identified;
 pub use identify::{is_what_was_pushed, tree_of};
 pub use own_signer::{is_keyless, own_signer};
+pub use rehearse::{Checked, rehearse};
 
 use crate::class::{Class, Failure};
 use crate::config::Environment;
@@ -110,10 +112,10 @@ pub async fn before(session: &Session, image: &str) -> Result<Pushed, Failure> {
     let signatures_in = signatures_in(session, image.repository())?;
     let matched = session.policy().matching(&image, session.now());
     matched.would_look_in(&signatures_in)?;
-    preflight::would_accept(session, &matched).await?;
+    let notices = preflight::would_accept(session, &matched).await?;
     preflight::engine(session)?;
     preflight::may_push(session, &image, &signatures_in).await?;
-    Ok(Pushed::silently(format!("ready to sign {image}")))
+    Ok(Pushed { notices, summary: format!("ready to sign {image}") })
 }
 
 /// `image.post.push`: finds what the engine pushed, signs it, and verifies the result with our own

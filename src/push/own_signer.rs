@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 /// The variable that names the key.
 const KEY: &str = "COSIGN_KEY_LOCATION";
 
+/// Whether the events of a run share one certificate.
+pub(super) const RUN_CERTIFICATE: &str = "LUET_COSIGN_RUN_CERTIFICATE";
+
 /// Whether events sign by a certificate: where that was asked for, and no key is named, which wins.
 ///
 /// # Errors
@@ -33,7 +36,11 @@ pub async fn own_signer(connections: &Connections) -> Result<Signer, Failure> {
     }
     let source = TokenSource::find(environment, &oidc::Asked::default())?;
     let source = source.ok_or_else(oidc::no_source)?;
-    Signer::keyless(source, connections, &ServiceOptions::default()).await
+    let mut signer = Signer::keyless(source, connections, &ServiceOptions::default()).await?;
+    if environment.flag(RUN_CERTIFICATE)? {
+        signer.share(connections);
+    }
+    Ok(signer)
 }
 
 /// Opens the key that events sign with.

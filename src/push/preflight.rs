@@ -5,34 +5,73 @@
 //! folder for the mark it is simply done each time.
 
 use super::identify::engine_of;
-use super::own_signer::{is_keyless, open_key, own_signer};
-use crate::class::Failure;
+use super::own_signer::{RUN_CERTIFICATE, is_keyless, open_key, own_signer};
+use crate::class::{Class, Failure};
 use crate::engine;
 use crate::name::{Digest, Reference, Repository};
 use crate::policy::Matched;
 use crate::session::Connections;
+use crate::signer::{Foreseen, Signer};
 use crate::store::{Folder, Handoffs};
 use crate::trust::{Prospect, PublicKey};
 use std::os::unix::ffi::OsStrExt as _;
 
-/// Refuses where nobody can sign, or somebody whom the policy would not accept.
+/// Refuses where nobody can sign, or somebody whom the policy would not accept. Returns what the
+/// user should read: who will sign, the first time in a run.
 pub(super) async fn would_accept(
     connections: &Connections,
     matched: &Matched,
-) -> Result<(), Failure> {
+) -> Result<Vec<String>, Failure> {
     if !is_keyless(connections.environment())? {
         let key = signer(connections)?;
-        return matched.would_accept(&Prospect::Key { key: &key, logged: false });
+        matched.would_accept(&Prospect::Key { key: &key, logged: false })?;
+        return Ok(Vec::new());
     }
-    // Nothing becomes public by asking for a token.
-    own_signer(connections).await?.expected(connections).await.map(|_| ())
+    let signer = own_signer(connections).await?;
+    let foreseen = foreseen(connections, &signer).await?;
+    matched.would_accept(&Prospect::Certificate(&foreseen.certificate()))?;
+    if !signer.has_shared() {
+        foreseen.check_left(connections.now())?;
+    }
+    Ok(foreseen.notices)
+}
+
+/// Finds out who will sign, and that it is possible; once in a run.
+async fn foreseen(connections: &Connections, signer: &Signer) -> Result<Foreseen, Failure> {
+    let folder = folder(connections);
+    let parts = signer.depends_on().unwrap_or_default();
+    let mark = mark("who", &parts.each_ref().map(|part| part.as_bytes()));
+    let kept = folder.as_ref().and_then(|folder| folder.read(&mark).ok().flatten());
+    if let Some(kept) = kept.and_then(|bytes| serde_json::from_slice::<Foreseen>(&bytes).ok()) {
+        return Ok(kept);
+    }
+    let mut found = signer
+        .foresee(connections)
+        .await?
+        .ok_or_else(|| Failure::new(Class::Internal, "a key has no token that says who signs"))?;
+    if let Some(folder) = folder
+        && let Ok(bytes) = serde_json::to_vec(&found)
+    {
+        // As below: the next image is foreseen again.
+        let _ = folder.replace(&mark, &bytes);
+    }
+    found.notices.insert(
+        0,
+        format!("keyless: images will be signed by {found}; that name becomes public in two logs"),
+    );
+    if connections.environment().flag(RUN_CERTIFICATE)? && !signer.shares() {
+        found.notices.push(format!(
+            "{RUN_CERTIFICATE}=1 has no effect: no folder for this run is on a file system in memory"
+        ));
+    }
+    Ok(found)
 }
 
 /// Proves that the key opens, and returns who signs by it.
 ///
 /// The password is left out of the mark: a run has one, and a hash of it would be a way to guess it
 /// without scrypt.
-fn signer(connections: &Connections) -> Result<PublicKey, Failure> {
+pub(super) fn signer(connections: &Connections) -> Result<PublicKey, Failure> {
     let folder = folder(connections);
     let environment = connections.environment();
     let location = environment.raw("COSIGN_KEY_LOCATION").unwrap_or_default();
@@ -86,11 +125,11 @@ pub(super) async fn may_push(
 }
 
 /// Returns the folder of this run, for marks.
-fn folder(connections: &Connections) -> Option<Folder> {
+pub(super) fn folder(connections: &Connections) -> Option<Folder> {
     Handoffs::open(connections.locations()).ok().map(|handoffs| handoffs.folder().clone())
 }
 
 /// Returns the name of a mark.
-fn mark(what: &str, parts: &[&[u8]]) -> String {
+pub(super) fn mark(what: &str, parts: &[&[u8]]) -> String {
     format!("preflight-{what}-{}", Digest::of(&parts.join(&0_u8)).hex())
 }

@@ -5,6 +5,7 @@
 //! clock of this machine has no part in that: what counts is for how long the certificate was made,
 //! and what has passed since it was asked for.
 
+use super::kept::Kept;
 use super::services::needed;
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -21,16 +22,16 @@ use tokio::sync::Mutex;
 /// A key in memory with its certificate.
 pub(super) struct Credential {
     pub(super) key: PrivateKey,
-    leaf: Vec<u8>,
-    above: Vec<Vec<u8>>,
-    name: SubjectName,
-    issuer: String,
-    asked: Instant,
-    lifetime: Duration,
+    pub(super) leaf: Vec<u8>,
+    pub(super) above: Vec<Vec<u8>>,
+    pub(super) name: SubjectName,
+    pub(super) issuer: String,
+    pub(super) asked: Instant,
+    pub(super) lifetime: Duration,
 }
 
 impl Credential {
-    fn left(&self) -> Duration {
+    pub(super) fn left(&self) -> Duration {
         self.lifetime.saturating_sub(self.asked.elapsed())
     }
 }
@@ -40,6 +41,8 @@ pub(super) struct Keyless {
     source: TokenSource,
     fulcio: String,
     state: Mutex<State>,
+    /// Where the events of a run share one certificate, if they do.
+    kept: Option<Kept>,
 }
 
 #[derive(Default)]
@@ -78,7 +81,46 @@ impl Keyless {
             "--fulcio-url",
             "COSIGN_FULCIO_URL",
         )?;
-        Ok(Self { source, fulcio, state: Mutex::default() })
+        Ok(Self { source, fulcio, state: Mutex::default(), kept: None })
+    }
+
+    /// Shares a certificate with the other events of this run, where there is a place for it.
+    pub(super) fn share(&mut self, connections: &Connections) {
+        self.kept = Kept::of(connections, &[&self.source_id(), &self.fulcio]);
+    }
+
+    /// Whether it does.
+    pub(super) fn shares(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Whether a certificate that is shared is there, and has time left.
+    pub(super) fn has_shared(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.read().is_some())
+    }
+
+    /// Where certificates are made.
+    pub(super) fn fulcio(&self) -> &str {
+        &self.fulcio
+    }
+
+    /// What tells this source of tokens from others: its name, and of a token that was given whom
+    /// it names.
+    pub(super) fn source_id(&self) -> String {
+        self.source.id()
+    }
+
+    /// Asks for a token.
+    pub(super) async fn new_token(
+        &self,
+        connections: &Connections,
+    ) -> Result<IdentityToken, Failure> {
+        self.source.token(connections.client()).await
+    }
+
+    /// Keeps a token for the certificate that is asked for next.
+    pub(super) async fn keep_token(&self, token: IdentityToken) {
+        self.state.lock().await.token = Some(token);
     }
 
     /// Returns who will sign, as far as that follows from the token. Nothing becomes public.
@@ -96,8 +138,19 @@ impl Keyless {
 
     /// Returns who signs: from the token where the name follows from it, else from the certificate.
     pub(super) async fn who(&self, connections: &Connections) -> Result<Who, Failure> {
-        if let Some(credential) = &self.state.lock().await.credential {
+        let mut state = self.state.lock().await;
+        if state.credential.is_none()
+            && let Some(shared) = self.kept.as_ref().and_then(Kept::read)
+        {
+            state.credential = Some(Rc::new(shared));
+        }
+        if let Some(credential) = &state.credential {
             return Ok(credential.who());
+        }
+        drop(state);
+        // One that is shared costs the run one token, whoever makes it.
+        if self.kept.is_some() {
+            return Ok(self.credential(connections).await?.who());
         }
         let expected = self.expected(connections).await?;
         if expected.certain {
@@ -116,8 +169,18 @@ impl Keyless {
         if let Some(known) = known.filter(|known| known.left() >= limits::CERTIFICATE_LEFT) {
             return Ok(Rc::clone(known));
         }
+        // Of all events that need one at the same time, one makes it.
+        let _alone = self.kept.as_ref().and_then(Kept::lock);
+        if let Some(shared) = self.kept.as_ref().and_then(Kept::read) {
+            let shared = Rc::new(shared);
+            state.credential = Some(Rc::clone(&shared));
+            return Ok(shared);
+        }
         let token = state.token.take();
         let made = Rc::new(self.certify(connections, token).await?);
+        if let Some(kept) = &self.kept {
+            kept.write(&made);
+        }
         state.credential = Some(Rc::clone(&made));
         Ok(made)
     }

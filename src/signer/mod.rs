@@ -6,12 +6,15 @@
 //! be written. What does not hold there leaves this room as an error.
 
 mod file;
+mod foresee;
+mod kept;
 mod keyless;
 mod logged;
 mod opening;
 mod services;
 
 pub use file::SignedFile;
+pub use foresee::Foreseen;
 pub use keyless::Who;
 pub use services::ServiceOptions;
 
@@ -150,6 +153,33 @@ impl Signer {
             logs: Some(logs),
             notices: RefCell::default(),
         })
+    }
+
+    /// Lets the events of this run share one certificate: `LUET_COSIGN_RUN_CERTIFICATE=1`. Where
+    /// that is not possible each makes its own.
+    pub fn share(&mut self, connections: &Connections) {
+        if let Way::Keyless(keyless) = &mut self.way {
+            keyless.share(connections);
+        }
+    }
+
+    /// Whether the events of this run can share one.
+    #[must_use]
+    pub fn shares(&self) -> bool {
+        self.as_keyless().is_some_and(Keyless::shares)
+    }
+
+    /// Whether a certificate that the events of this run share is there, and has time left.
+    #[must_use]
+    pub fn has_shared(&self) -> bool {
+        self.as_keyless().is_some_and(Keyless::has_shared)
+    }
+
+    fn as_keyless(&self) -> Option<&Keyless> {
+        match &self.way {
+            Way::Key(_) => None,
+            Way::Keyless(keyless) => Some(keyless),
+        }
     }
 
     /// Returns the log that is told, if one is.

@@ -85,8 +85,28 @@ impl PrivateKey {
         import::import(pem, password)?.sealed(password)
     }
 
+    /// Writes it as a PKCS#8 document (RFC 5208), which is a secret: ECDSA alone, for a key that lives
+    /// as long as its certificate.
+    ///
+    /// # Errors
+    /// `unsupported`: another type of key. `internal`: it could not be written.
+    pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        match &self.pair {
+            Pair::Ecdsa(pair) => pair
+                .to_pkcs8v1()
+                .map(|document| Zeroizing::new(document.as_ref().to_vec()))
+                .map_err(|_| Failure::new(Class::Internal, "could not write the private key")),
+            Pair::Ed25519(_) | Pair::Rsa(_) => {
+                Err(Failure::new(Class::Unsupported, "only an ECDSA key is kept for a run"))
+            }
+        }
+    }
+
     /// Reads a PKCS#8 document (RFC 5208).
-    pub(super) fn from_pkcs8(der: &[u8]) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// `secret`: it is none. `unsupported`: another type of key.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, Failure> {
         let info = PrivateKeyInfo::try_from(der)
             .map_err(|error| secret(format!("not PKCS#8: {error}")))?;
         match info.algorithm.oid {

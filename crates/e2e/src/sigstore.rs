@@ -220,6 +220,11 @@ impl Front {
         format!("http://{}", self.server.host())
     }
 
+    /// Waits until so much was asked.
+    pub fn wait_for(&self, number: usize) {
+        self.server.wait_for(number);
+    }
+
     /// What was asked, in order.
     pub fn requests(&self) -> Vec<Request> {
         self.server.requests()

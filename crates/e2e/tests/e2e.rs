@@ -1,7 +1,8 @@
 //! Everything with real parts: `cargo test -p e2e -- NAME` runs the trials with NAME in their name.
 //!
 //! A trial is called `unpack::HOST::MAKER::WHAT` or `keys::REGISTRY::FORMAT::KEY::MAKER`. ROWS.md
-//! says which checks of the former scripts it is.
+//! says which checks of the former scripts it is. `publish::HOST::WHAT` needs all of Sigstore, and so
+//! root: with one of them among those that run, all run in a network of their own.
 
 #[path = "e2e/blobs.rs"]
 mod blobs;
@@ -9,6 +10,8 @@ mod blobs;
 mod harness;
 #[path = "e2e/keys.rs"]
 mod keys;
+#[path = "e2e/publish.rs"]
+mod publish;
 #[path = "e2e/release.rs"]
 mod release;
 #[path = "e2e/repository.rs"]
@@ -20,10 +23,10 @@ mod trees;
 #[path = "e2e/unpack.rs"]
 mod unpack;
 
-use e2e::{Host, World};
+use e2e::{Host, Sigstore, World, sigstore};
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What all trials share. It ends before the process does.
 #[derive(Default)]
@@ -32,6 +35,7 @@ pub struct Shared {
     pub keys: keys::Shared,
     pub release: release::Shared,
     pub trees: trees::Shared,
+    pub sigstore: OnceLock<Sigstore>,
 }
 
 fn main() -> ExitCode {
@@ -43,6 +47,10 @@ fn main() -> ExitCode {
     trials.extend(repository::trials(&hosts, &shared));
     trials.extend(trees::trials(&shared));
     trials.extend(keys::trials(&shared));
+    trials.extend(publish::trials(&hosts, &shared));
+    if !arguments.list && trials.iter().any(|trial| needs_sigstore(trial, &arguments)) {
+        sigstore::enter_private_network();
+    }
     trials.extend(blobs::trials(&shared));
     trials.extend(release::trials(&shared));
     let names: Vec<String> = trials.iter().map(|trial| trial.name().to_owned()).collect();
@@ -55,6 +63,18 @@ fn main() -> ExitCode {
     }
     drop(shared);
     conclusion.exit_code()
+}
+
+/// Whether a trial runs, and needs all of Sigstore. Of the filters of libtest, these are the ones
+/// that anybody uses here.
+fn needs_sigstore(trial: &Trial, arguments: &Arguments) -> bool {
+    let name = trial.name();
+    let fits = |filter: &String| {
+        if arguments.exact { name == filter } else { name.contains(filter.as_str()) }
+    };
+    name.starts_with("publish::")
+        && arguments.filter.as_ref().is_none_or(fits)
+        && !arguments.skip.iter().any(fits)
 }
 
 /// Makes a trial of a function that panics where it fails.
