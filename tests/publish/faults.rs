@@ -219,12 +219,26 @@ fn a_registry_that_says_later_gets_the_signature_that_was_made() {
 #[test]
 fn a_signature_that_is_replaced_is_written_again_and_not_made_again() {
     let world = World::new(LogKind::V1, false);
-    world.registry.rule("PUT", "/v2/*/manifests/sha256-*", |call| {
-        // It says yes, and another one is there.
-        (call.nth == 1).then(|| Answer::new(201))
+    let theirs = json!({
+        "mediaType": testkit::registry::SIMPLE_SIGNING, "size": 2,
+        "digest": testkit::digest(b"{}"),
+        "annotations": {"dev.cosignproject.cosign/signature": "AA=="},
+    });
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": testkit::registry::MANIFEST,
+        "config": {"mediaType": testkit::registry::CONFIG, "size": 2, "digest": testkit::digest(b"{}")},
+        "layers": [theirs],
+    });
+    world.registry.rule("GET", "/v2/*/manifests/sha256-*", move |call| {
+        // Ours was written by then, and another one is there.
+        (call.nth == 2).then(|| {
+            testkit::Answer::new(200)
+                .header("Content-Type", testkit::registry::MANIFEST)
+                .body(manifest.to_string())
+        })
     });
     assert_good(&world.sign(&[]));
-    assert_eq!((adds(&world), world.layers().len()), (1, 1));
+    assert_eq!((adds(&world), world.layers().len()), (1, 2));
     assert_eq!(world.services.fulcio.requests().len(), 1);
 }
 
