@@ -19,9 +19,9 @@ pub fn build(options: &Options, architecture: Architecture) -> Result<PathBuf> {
     let remap = |flag: &str| -> Vec<String> {
         places.iter().map(|(from, to)| format!("{flag}={}={to}", from.display())).collect()
     };
-    let mut flags = remap("--remap-path-prefix");
-    // As .cargo/config.toml says; flags of the environment replace those.
-    flags.extend(["-C".to_owned(), "link-arg=-Wl,-z,pack-relative-relocs".to_owned()]);
+    // Flags of the environment replace those of .cargo/config.toml: zig's linker does not know packed
+    // relocations, so a program that is released relocates itself by more pages than one of musl-gcc.
+    let flags = remap("--remap-path-prefix");
     let for_c = format!("CFLAGS_{}", target.replace('-', "_"));
     run::run(
         run::program("cargo")
