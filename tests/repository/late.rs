@@ -57,7 +57,7 @@ fn a_tag_that_shows_a_moment_later_is_waited_for() {
 #[test]
 fn a_tag_that_never_shows_is_said_to_be_that() {
     let mut world = world();
-    let reply = world.pushed("never", "1");
+    let reply = world.pushed("never", "10");
     reply.assert_refused("not-found");
     assert!(reply.error.contains("some registries show late what is pushed"), "{reply:?}");
     assert!(reply.error.contains("sign-repo"), "{reply:?}");
@@ -88,7 +88,7 @@ fn a_signature_that_never_shows_is_said_to_be_that() {
     let mut world = world();
     world.registry.push_image(REPO, "x", &[&layer(&[("a", b"1")])]);
     world.late("/v2/acme/packages/manifests/*.sig", 1_000);
-    let reply = world.pushed("x", "5");
+    let reply = world.pushed("x", "10");
     reply.assert_refused("registry");
     assert!(reply.error.contains("shows what was there before"), "{reply:?}");
     assert!(!reply.error.contains("replaced by others"), "{reply:?}");

@@ -274,25 +274,21 @@ fn a_run_that_was_killed_is_run_again() {
     // From the fourth signature on, the registry answers nothing.
     let gate = Gate::default();
     let held = gate.clone();
+    let (tell, told) = std::sync::mpsc::channel();
+    let tell = std::sync::Mutex::new(tell);
     world.registry.rule("PUT", "/v2/acme/packages/manifests/*.sig", move |call| {
-        (call.nth > 3).then(|| call.good().hold(&held))
+        (call.nth > 3).then(|| {
+            // Later ones tell nobody.
+            let _ = tell.lock().unwrap().send(());
+            call.good().hold(&held)
+        })
     });
     let mut command = world.plugin.raw();
     command.args(["sign-repo", "--jobs", "1", "--key", &world.file("acme.key"), "--from"]);
     command.arg(world.plugin.path("build")).arg(world.repository());
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let mut child = command.spawn().unwrap();
-    while world
-        .registry
-        .requests()
-        .iter()
-        .filter(|request| request.target.ends_with(".sig") && request.method == "PUT")
-        .count()
-        < 4
-    {
-        let seen = world.registry.requests().len();
-        world.registry.server().wait_for(seen + 1);
-    }
+    told.recv().unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     gate.open();
