@@ -721,6 +721,42 @@ fn an_image_is_not_pushed_whose_signer_the_policy_would_not_accept() {
     }
 }
 
+/// What `check` says of an image.
+fn checked(world: &World, words: &[&str], tag: &str) -> (i32, String) {
+    let name = world.name(REPO, tag);
+    let output =
+        world.plugin.run(std::iter::once("check").chain(words.iter().copied()).chain([&*name]));
+    let text = String::from_utf8(output.stdout).unwrap();
+    (output.status.code().unwrap(), text)
+}
+
+/// Whoever writes the first policy has to see what there is. Nothing of it decides.
+#[test]
+fn check_shows_what_is_there_also_without_a_policy() {
+    let mut world = world();
+    world.signed("acme", REPO, "yip-1.0");
+    world.plugin.unset("COSIGN_PUBLIC_KEY_LOCATION");
+    let (code, said) = checked(&world, &[], "yip-1.0");
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("DENIED") && said.contains("there, 1 signature"), "{said}");
+    assert!(!said.contains("VERIFIED"), "{said}");
+    world.refused("yip-1.0", "policy");
+}
+
+#[test]
+fn check_takes_a_key_whatever_the_policy_says() {
+    let mut world = world();
+    world.signed("stranger", REPO, "yip-1.0");
+    assert_eq!(checked(&world, &[], "yip-1.0").0, 12);
+    let stranger = world.plugin.path("stranger.pub").display().to_string();
+    let (code, said) = checked(&world, &["--key", &stranger], "yip-1.0");
+    assert!(code == 0 && said.contains("VERIFIED"), "{said}");
+    world.plugin.set("LUET_COSIGN_POLICY", "/nonexistent/policy.yaml");
+    let (code, said) = checked(&world, &["--key", &stranger], "yip-1.0");
+    assert!(code == 0 && said.contains("VERIFIED"), "{said}");
+    assert_eq!(checked(&world, &[], "yip-1.0").0, 3);
+}
+
 #[test]
 fn build_caches_are_not_signed_unless_asked_for() {
     let world = world();

@@ -46,6 +46,8 @@ mod option;
 mod prospects;
 #[path = "policy/refusals.rs"]
 mod refusals;
+#[path = "policy/start.rs"]
+mod start;
 #[path = "policy/support.rs"]
 mod support;
 #[path = "policy/thresholds.rs"]

@@ -130,9 +130,17 @@ pub enum Command {
     /// unpack: `pull` does.
     #[command(after_help = "Example:\n  luet-cosign install-shim /usr/local/bin")]
     InstallShim(InstallShim),
-    /// Print the manual page
-    #[command(after_help = "Example:\n  luet-cosign man | man -l -")]
-    Man,
+    /// Print the manual page of the program or of a command
+    #[command(
+        after_help = "Examples:\n  luet-cosign man verify | man -l -\n  luet-cosign man --dir /usr/share/man/man1"
+    )]
+    Man {
+        /// The command: `verify`, `policy lint`
+        command: Vec<String>,
+        /// Write the pages of all commands into this folder
+        #[arg(long, value_name = "DIR", conflicts_with = "command")]
+        dir: Option<PathBuf>,
+    },
     /// Print what the program is to a machine: events, variables, classes, commands
     Metadata,
     /// Look at the policy
@@ -455,6 +463,13 @@ pub struct Check {
     /// Images
     #[arg(required = true)]
     pub images: Vec<String>,
+    /// Ask for signatures by this public key, whatever the policy says: a path, https://... or
+    /// env://VAR
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["policy", "certificate_identity", "certificate_identity_regexp"])]
+    pub key: Option<String>,
+    /// Ask for keyless signatures by this identity, whatever the policy says
+    #[command(flatten)]
+    pub identity: Identity,
     /// Use this policy file
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
@@ -502,6 +517,11 @@ pub struct ImportKeyPair {
 /// `policy ...`
 #[derive(Debug, Subcommand)]
 pub enum Policy {
+    /// Print a commented policy to start from, made of what luet's configuration names
+    #[command(
+        after_help = "Example:\n  luet-cosign policy init > /etc/luet/luet-cosign/policy.yaml"
+    )]
+    Init,
     /// Find mistakes and dangers in the policy
     #[command(after_help = "Example:\n  luet-cosign policy lint --policy policy.yaml")]
     Lint {

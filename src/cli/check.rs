@@ -1,14 +1,14 @@
 //! `check`: what the plugin would do with images, and everything that it found.
 
 use super::arguments::Check;
-use super::images::{severity, signature};
+use super::images::{asked, severity, signature};
 use super::{Outcome, Streams};
 use crate::class::{Failure, counted, shown};
 use crate::config::Environment;
 use crate::policy::{
     Applies, Decision, Evidence, PlaceAnswer, PlaceReport, SignatureReport, may_hide,
 };
-use crate::session::{Options, Session};
+use crate::session::{Connections, Options, Session};
 use crate::trust::Requirements;
 use crate::unpack::{self, Checked};
 use serde_json::{Value, json};
@@ -19,18 +19,38 @@ pub(super) fn check(
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
-    let options =
-        Options { policy: command.policy.clone(), ..command.network.options(&command.images)? };
-    let (all, inert, warnings) = Session::run(environment, &options, async |session| {
-        let mut all = Vec::new();
-        for image in &command.images {
-            session.client().renew();
-            all.push((image, unpack::check(session, image, &Requirements::default(), true).await));
-        }
-        let mut warnings = session.roots().warnings();
-        warnings.extend(session.loaded().open_expressions());
-        Ok((all, session.loaded().inert.clone(), warnings))
-    })?;
+    let options = Options {
+        policy: command.policy.clone(),
+        ..command.identity.options(command.network.options(&command.images)?)
+    };
+    let asked = asked(command.key.as_deref(), &command.identity, streams)?;
+    let none = Requirements::default();
+    let (all, inert, warnings) = match asked {
+        Some(asked) => Connections::run(environment, &options, async |connections| {
+            let (authority, option) = asked.authority(connections).await?;
+            let policy = unpack::policy_of(connections, &authority, &option)?;
+            let mut all = Vec::new();
+            for image in &command.images {
+                connections.client().renew();
+                let found = unpack::check_with(connections, &policy, image, &none, true).await;
+                all.push((image, found));
+            }
+            let mut warnings = connections.roots().warnings();
+            warnings.extend(connections.warning());
+            Ok((all, Vec::new(), warnings))
+        })?,
+        None => Session::run(environment, &options, async |session| {
+            let mut all = Vec::new();
+            for image in &command.images {
+                session.client().renew();
+                let found = unpack::check(session, image, &none, true).await;
+                all.push((image, with_what_is_there(session, found).await));
+            }
+            let mut warnings = session.roots().warnings();
+            warnings.extend(session.loaded().open_expressions());
+            Ok((all, session.loaded().inert.clone(), warnings))
+        })?,
+    };
     let worst = all
         .iter()
         .filter_map(|(_, result)| refusal(result))
@@ -60,6 +80,24 @@ pub(super) fn check(
         }
     }
     Ok(code)
+}
+
+/// Looks at an image that no rule is about, so that whoever writes one sees what there is. What is
+/// found decides nothing.
+async fn with_what_is_there(
+    session: &Session,
+    found: Result<Checked, Failure>,
+) -> Result<Checked, Failure> {
+    match found {
+        Ok(Checked { matched, evidence: None, decision })
+            if matches!(matched.applies(), Applies::Unmatched { .. }) =>
+        {
+            // Where it cannot be looked at, that is no other decision.
+            let evidence = unpack::look(session, &matched).await.ok();
+            Ok(Checked { matched, evidence, decision })
+        }
+        found => found,
+    }
 }
 
 fn refusal(result: &Result<Checked, Failure>) -> Option<&Failure> {
@@ -152,11 +190,14 @@ fn report(report: &SignatureReport) -> String {
             let name = &signature.payload().docker_reference;
             let name =
                 if name.is_empty() { String::new() } else { format!(", signed as `{name}`") };
-            format!(
-                "valid, by `{}` (key {}){name}",
-                signature.authority(),
-                signature.fingerprint().short()
-            )
+            // The key of a certificate is used once and says nothing.
+            let by = match signature.certificate() {
+                Some(certificate) => {
+                    format!("{} (issuer {})", certificate.subject(), certificate.issuer())
+                }
+                None => format!("key {}", signature.fingerprint().short()),
+            };
+            format!("valid, by `{}` ({by}){name}", signature.authority())
         }
         Err(failure) => failure.full_line(),
     };

@@ -20,6 +20,7 @@ use crate::session::{Linted, Options, Session, describe_root, lint, policy_file,
 use crate::store::{Folder, Memory};
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 /// Where a policy comes from that is in no file.
 const ENVIRONMENT: &str = "the environment";
@@ -134,6 +135,12 @@ fn of_checked(checked: push::Checked) -> Vec<Finding> {
 /// luet takes the first `luet-cosign` on PATH, whatever it is.
 fn plugin_on_path(environment: &Environment) -> Vec<Finding> {
     let path = environment.raw("PATH").unwrap_or_default();
+    if path.is_empty() {
+        return vec![Finding::problem(
+            "PATH is not set: luet finds no plugin then, installs without it, and says nothing",
+            "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        )];
+    }
     let Some(first) = first_on_path(path) else {
         return vec![Finding::problem(
             "no `luet-cosign` is on PATH: luet then installs without it, and says nothing",
@@ -158,6 +165,7 @@ fn plugin_on_path(environment: &Environment) -> Vec<Finding> {
             ),
         ));
     }
+    findings.extend(plugin_s_folder(&first));
     if let Some(found) = found.filter(|found| found.uid() != 0 || found.mode() & 0o022 != 0) {
         findings.push(Finding::problem(
             format!(
@@ -170,6 +178,24 @@ fn plugin_on_path(environment: &Environment) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Who can write a folder can put another program into it, whoever the one that is there belongs
+/// to.
+fn plugin_s_folder(first: &Path) -> Option<Finding> {
+    let folder = first.parent()?;
+    let found = folder.metadata().ok()?;
+    (found.uid() != 0 || found.mode() & 0o022 != 0).then(|| {
+        Finding::problem(
+            format!(
+                "the folder `{}` belongs to user {} and has mode {:o}: others than root can put another `luet-cosign` there",
+                folder.display(),
+                found.uid(),
+                found.mode() & 0o7777
+            ),
+            format!("chown root {0} && chmod 755 {0}", folder.display()),
+        )
+    })
 }
 
 /// Flag before LUET_PLUGIN before configuration; the variable is parted at blanks, the flag at
@@ -200,6 +226,12 @@ fn plugin_loaded(
             "export LUET_PLUGIN=luet-cosign, or put `plugin: [luet-cosign]` into /etc/luet/luet.yaml",
         ));
     }
+    findings.extend(configuration.unread.iter().map(|unread| {
+        Finding::problem(
+            format!("of luet's configuration this could not be read: {unread}"),
+            "write it as luet's documentation does; the other keys are read",
+        )
+    }));
     if configuration.hides_system() {
         let file =
             configuration.file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();

@@ -14,6 +14,7 @@ mod habits;
 mod images;
 mod keys;
 mod layers_read;
+mod manual;
 mod output;
 mod policy;
 mod progress;
@@ -192,13 +193,13 @@ fn dispatch(arguments: Arguments, environment: &Environment, streams: &mut Strea
     let json = arguments.json;
     match arguments.command {
         Command::Check(command) => check::check(&command, json, environment, streams),
-        Command::Completions { shell } => completions(shell, streams),
+        Command::Completions { shell } => manual::completions(shell, streams),
         Command::Doctor(command) => doctor::doctor(&command, json, environment, streams),
         Command::Download { command } => artifact::download(&command, json, environment, streams),
         Command::GenerateKeyPair(command) => keys::generate(&command, environment, streams),
         Command::ImportKeyPair(command) => keys::import(&command, environment, streams),
         Command::InstallShim(command) => shim::install(&command, streams),
-        Command::Man => man(streams),
+        Command::Man { command, dir } => manual::man(&command, dir.as_deref(), streams),
         Command::Metadata => streams.json(metadata()).map(|()| 0),
         Command::Policy { command } => policy::policy(&command, json, environment, streams),
         Command::PublicKey(command) => keys::public_key(&command, environment, streams),
@@ -246,19 +247,6 @@ fn version(json: bool, streams: &mut Streams) -> Outcome {
         streams.say("speaks the events of luet 0.14.4 and later (payload in an argument) and of kairos (on standard input)")?;
     }
     Ok(0)
-}
-
-fn completions(shell: clap_complete::Shell, streams: &mut Streams) -> Outcome {
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "luet-cosign", &mut text);
-    streams.own(&text).map(|()| 0)
-}
-
-fn man(streams: &mut Streams) -> Outcome {
-    let mut text = Vec::new();
-    let page = clap_mangen::Man::new(Arguments::command());
-    page.render(&mut text).map_err(|error| Failure::new(Class::Internal, error))?;
-    streams.own(&text).map(|()| 0)
 }
 
 /// What `plugin-manifest/plugin.yaml` says by hand, from the tables of the program; a test holds

@@ -6,7 +6,8 @@ use super::output::Colour;
 use super::{Outcome, Streams};
 use crate::class::{Class, Failure};
 use crate::config::Environment;
-use crate::name::Reference;
+use crate::luet::{self, CommandLine, Configuration};
+use crate::name::{Reference, Repository};
 use crate::policy::{self, LintLine, Severity};
 use crate::session::{Linted, Options, Session, facts, lint};
 use serde_json::json;
@@ -22,6 +23,7 @@ pub(super) fn policy(
         Policy::Explain { image, policy } => {
             explain(image, policy.as_deref(), as_json, environment, streams)
         }
+        Policy::Init => init(as_json, environment, streams),
         Policy::FromEnv => from_env(as_json, environment, streams),
         Policy::Lint { policy, strict } => {
             lint_policy(policy.as_deref(), *strict, as_json, environment, streams)
@@ -86,6 +88,26 @@ fn explain(
         streams.json(explanation.json())?
     } else {
         streams.say_lines(explanation.text().trim_end())?
+    }
+    Ok(0)
+}
+
+/// Prints a policy to start from, by what luet's configuration names. Asks nobody, writes nothing.
+fn init(as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
+    let configuration = Configuration::read(&CommandLine::default(), environment);
+    let docker = |repository: &&luet::Repository| repository.kind == "docker" && repository.enabled;
+    let repositories = configuration.repositories.iter().filter(docker);
+    let named: Vec<(String, Vec<Repository>)> = repositories
+        .map(|repository| {
+            let urls = repository.urls.iter().filter_map(|url| url.parse().ok());
+            (repository.name.clone(), urls.collect())
+        })
+        .collect();
+    let text = policy::start(&named);
+    if as_json {
+        streams.json(json!({"policy": text}))?
+    } else {
+        streams.say_lines(text.trim_end())?
     }
     Ok(0)
 }

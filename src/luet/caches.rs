@@ -1,6 +1,7 @@
 //! luet's caches: what it takes from them fires no event, so nothing of it is looked at.
 
 use super::Configuration;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -31,7 +32,16 @@ pub fn cached(configuration: &Configuration, since: Option<i64>) -> Cached {
         let files = entries(folder)
             .into_iter()
             .flat_map(|path| if path.is_dir() { entries(&path) } else { vec![path] });
-        files.filter(|path| path.is_file() && old(path)).count()
+        // Beside archives there is luet's README. One archive can lie there under two names.
+        let archive = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.contains(".package.tar") && !name.ends_with(".metadata.yaml")
+        };
+        let archives = files.filter(|path| archive(path) && path.is_file() && old(path));
+        archives
+            .filter_map(|path| Some(path.file_name()?.to_owned()))
+            .collect::<BTreeSet<_>>()
+            .len()
     };
     let repositories = configuration.repositories.iter().filter(|repository| repository.cached);
     let kept = |name: &str| configuration.database.join("repos").join(name).join("SYNCTIME");
@@ -56,4 +66,34 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 fn modified(path: &Path) -> Option<i64> {
     let modified = path.metadata().ok()?.modified().ok()?;
     i64::try_from(modified.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Environment;
+    use crate::luet::CommandLine;
+
+    #[test]
+    fn what_is_no_archive_is_not_counted_and_an_archive_is_counted_once() {
+        let top = tempfile::tempdir().unwrap();
+        let packages = top.path().join("packages");
+        let archive = "yip-toolchain-1.0.package.tar.zst";
+        for (folder, name) in [
+            ("", "README.md"),
+            ("", archive),
+            ("ab", archive),
+            ("ab", "yip-toolchain-1.0.metadata.yaml"),
+            ("cd", "other-toolchain-1.0.package.tar.gz"),
+        ] {
+            std::fs::create_dir_all(packages.join(folder)).unwrap();
+            std::fs::write(packages.join(folder).join(name), "x").unwrap();
+        }
+        let line = CommandLine::parse_for_tests("luet\0");
+        let configuration = Configuration {
+            database: top.path().to_owned(),
+            ..Configuration::read(&line, &Environment::default())
+        };
+        assert_eq!(cached(&configuration, None).old_packages, 2);
+    }
 }

@@ -9,6 +9,8 @@ use crate::class::Class;
 use crate::config::{Environment, Trusted, read_file};
 use crate::limits;
 use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Where repositories are described when the configuration names no other folder.
@@ -35,6 +37,8 @@ pub struct Configuration {
     pub database: PathBuf,
     /// The repositories, of every type.
     pub repositories: Vec<Repository>,
+    /// Keys and files of it that could not be read, each with why.
+    pub unread: Vec<String>,
 }
 
 /// One repository.
@@ -81,14 +85,65 @@ impl std::fmt::Debug for Auth {
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
+/// The configuration, key by key: one that is read otherwise than luet reads it must not lose the
+/// others.
+#[derive(Default)]
 struct ConfigurationWire {
     repos_confdir: Option<Vec<PathBuf>>,
     repositories: Vec<RepositoryWire>,
     config_from_host: Option<bool>,
     system: SystemWire,
-    plugin: Vec<String>,
+    plugin: Plugins,
+}
+
+impl ConfigurationWire {
+    /// Takes the keys; adds to `unread` what is there and could not be read.
+    fn read(mut keys: BTreeMap<String, Value>, unread: &mut Vec<String>) -> Self {
+        Self {
+            repos_confdir: take(&mut keys, "repos_confdir", unread),
+            repositories: take::<Vec<Value>>(&mut keys, "repositories", unread)
+                .into_iter()
+                .filter_map(|one| match serde_json::from_value(one) {
+                    Ok(repository) => Some(repository),
+                    Err(error) => {
+                        unread.push(format!("an entry of `repositories`: {error}"));
+                        None
+                    }
+                })
+                .collect(),
+            config_from_host: take(&mut keys, "config_from_host", unread),
+            system: take(&mut keys, "system", unread),
+            plugin: take(&mut keys, "plugin", unread),
+        }
+    }
+}
+
+/// Takes one key; its default where it is not there, is null, or cannot be read.
+fn take<T: Default + serde::de::DeserializeOwned>(
+    keys: &mut BTreeMap<String, Value>,
+    key: &str,
+    unread: &mut Vec<String>,
+) -> T {
+    match keys.remove(key) {
+        None | Some(Value::Null) => T::default(),
+        Some(value) => serde_json::from_value(value).unwrap_or_else(|error| {
+            unread.push(format!("`{key}`: {error}"));
+            T::default()
+        }),
+    }
+}
+
+/// `plugin:` as luet takes it: a list, or one text with commas between the names.
+#[derive(Default)]
+struct Plugins(Vec<String>);
+
+impl<'de> Deserialize<'de> for Plugins {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match Value::deserialize(from)? {
+            Value::String(text) => Ok(Self(text.split(',').map(ToOwned::to_owned).collect())),
+            other => serde_json::from_value(other).map(Self).map_err(serde::de::Error::custom),
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -116,8 +171,16 @@ impl Configuration {
     #[must_use]
     pub fn read(line: &CommandLine, environment: &Environment) -> Self {
         let file = file(line, environment);
-        let (wire, private): (ConfigurationWire, bool) =
-            file.as_deref().and_then(read).unwrap_or_default();
+        let mut unread = Vec::new();
+        let (keys, private) = match file.as_deref().map(|path| (path, read(path))) {
+            None => (BTreeMap::new(), false),
+            Some((_, Some(read))) => read,
+            Some((path, None)) => {
+                unread.push(format!("`{}` is no YAML that can be read", path.display()));
+                (BTreeMap::new(), false)
+            }
+        };
+        let wire = ConfigurationWire::read(keys, &mut unread);
         let root = match line.flag("system-target") {
             Some(root) => PathBuf::from(root),
             None if wire.system.rootfs.as_os_str().is_empty() => PathBuf::from("/"),
@@ -135,13 +198,14 @@ impl Configuration {
         }
         Self {
             file,
-            plugins: wire.plugin,
+            plugins: wire.plugin.0,
             database: below(&root, &database),
             repositories: repositories
                 .into_iter()
                 .filter(|(wire, _)| !wire.urls.is_empty())
                 .map(Repository::from)
                 .collect(),
+            unread,
         }
     }
 
@@ -231,6 +295,43 @@ fn descriptions(folder: &Path) -> Vec<(RepositoryWire, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read_text(text: &str) -> Configuration {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("luet.yaml");
+        std::fs::write(&path, text).unwrap();
+        let line = CommandLine::parse_for_tests(&format!("luet\0--config\0{}\0", path.display()));
+        Configuration::read(&line, &Environment::default())
+    }
+
+    /// luet splits a text at commas where it wants a list.
+    #[test]
+    fn one_plugin_may_be_named_without_a_list() {
+        for (text, expected) in [
+            ("plugin: luet-cosign", &["luet-cosign"][..]),
+            ("plugin: a,luet-cosign", &["a", "luet-cosign"]),
+            ("plugin: [luet-cosign]", &["luet-cosign"]),
+            ("plugin:", &[]),
+        ] {
+            let read = read_text(&format!("repos_confdir: []\n{text}\n"));
+            assert_eq!((read.plugins.as_slice(), read.unread.len()), (&*owned(expected), 0));
+        }
+    }
+
+    fn owned(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_loses_none_of_the_others() {
+        let read = read_text(
+            "repos_confdir: []\nplugin: {a: b}\nsystem: x\nrepositories:\n- {name: [], urls: 1}\n- {name: a, type: docker, enable: true, urls: [quay.io/a/b], auth: {username: u}}\n",
+        );
+        assert_eq!(read.unread.len(), 3, "{:?}", read.unread);
+        assert!(read.repositories.len() == 1 && read.repositories[0].auth.is_some());
+        let read = read_text("a: [\n");
+        assert_eq!((read.unread.len(), read.repositories.len()), (1, 0), "{:?}", read.unread);
+    }
 
     #[test]
     fn only_addresses_of_one_repository_in_a_file_of_ours_are_mirrors() {

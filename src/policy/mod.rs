@@ -31,6 +31,7 @@ mod rules;
 mod settings;
 mod signers;
 mod skip;
+mod start;
 mod ties;
 mod tree;
 
@@ -54,3 +55,4 @@ pub use matching::{Applies, Effective, Matched, NearMiss, Trust};
 pub use revision::judge_revision;
 pub use rules::{Rule, Target, TrustNames};
 pub use settings::{BindTag, Downgrade, Mode, PostUnpack, Rollback};
+pub use start::start;

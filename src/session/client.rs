@@ -28,6 +28,10 @@ pub(super) fn client_config(
         overdue: Some(end_overdue),
         ..registry::Config::default()
     };
+    // A person waits for a command; a host for an event, as long as it may take.
+    if !options.keep_keys && environment.text("LUET_COSIGN_TIMEOUT")?.is_none() {
+        config.times.connect = limits::COMMAND_CONNECT;
+    }
     for settings in &networks.registries {
         if settings.http {
             config.http_registries.push(settings.host.clone());

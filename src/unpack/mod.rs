@@ -172,6 +172,27 @@ pub fn remember(
     }
 }
 
+/// Looks at an image as [`check`] does, also where the policy does not: to show what there is, for
+/// no decision.
+///
+/// # Errors
+/// As [`check`].
+pub async fn look(connections: &Connections, matched: &Matched) -> Result<Evidence, Failure> {
+    let memory = policy::Memory::default();
+    let look = gather::Look {
+        client: Source::Registry(connections.client()),
+        platform: None,
+        matched,
+        memory: &memory,
+        requirements: &Requirements::default(),
+        roots: connections.roots(),
+        certificate_log: connections.certificate_log(),
+        thorough: true,
+        budget: std::sync::Arc::default(),
+    };
+    look.gather(matched.reference(), None).await
+}
+
 /// What is to be judged.
 struct Judged<'a> {
     reference: &'a Reference,
