@@ -9,6 +9,7 @@
 #
 #   BIN=PATH   the program (default: the static release build)
 #   RUNS=3     runs of each; the fastest counts
+#   ONLY=PART  verify, events or sign alone
 set -euo pipefail
 
 project=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
