@@ -22,6 +22,7 @@ use crate::store::{Push, Pushes};
 use crate::tree::Expected;
 use crate::trust::Requirements;
 use crate::unpack;
+use futures_util::stream::{self, StreamExt as _};
 use std::collections::BTreeMap;
 
 /// How to sign.
@@ -144,13 +145,11 @@ pub async fn sign(
         })
         .await;
     // All of them were listed before the first is signed, and exactly what was listed is.
-    for (image, what, digest) in left {
-        let step = match digest {
-            Some(digest) => walk.process.trust(&image, &digest).await,
-            None => Err(Failure::new(Class::Internal, "an image without a digest was listed")),
-        };
-        let step = step.map_or_else(Step::Failed, Step::Signed);
-        let worked = Worked { what, image, digest, step };
+    let jobs = request.jobs.get();
+    let trusted =
+        left.into_iter().map(|(image, what, digest)| walk.process.trusted(image, what, digest));
+    let mut trusted = Box::pin(stream::iter(trusted).buffered(jobs));
+    while let Some(worked) = trusted.next().await {
         signed.count(&worked);
         tell(Told::Image(&worked))?;
     }
@@ -273,6 +272,14 @@ impl Worker<'_> {
             Err(failure) if failure.class() == Class::Tree => Ok(Err(failure)),
             Err(failure) => Err(failure),
         }
+    }
+
+    async fn trusted(&self, image: Reference, what: What, digest: Option<Digest>) -> Worked {
+        let step = match digest {
+            Some(digest) => self.trust(&image, &digest).await,
+            None => Err(Failure::new(Class::Internal, "an image without a digest was listed")),
+        };
+        Worked { what, image, digest, step: step.map_or_else(Step::Failed, Step::Signed) }
     }
 
     /// Signs exactly what was listed.
