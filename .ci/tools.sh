@@ -41,7 +41,6 @@ timestamp_server_version=v2.1.3
 trillian_version=v1.7.3
 
 # What makes a release (docs/releasing.md). zig is the C compiler for both architectures: another one makes another program.
-actionlint_version=v1.7.12
 cyclonedx_version=0.5.9
 nfpm_version=v2.45.2
 zig_version=0.13.0.post1
@@ -321,7 +320,6 @@ install_release_tools() {
     command -v go >/dev/null || die "Go is missing (1.26 or newer)"
     export CGO_ENABLED=0 GOTOOLCHAIN=local
     go_install nfpm github.com/goreleaser/nfpm/v2 github.com/goreleaser/nfpm/v2/cmd/nfpm "$nfpm_version"
-    go_install actionlint github.com/rhysd/actionlint github.com/rhysd/actionlint/cmd/actionlint "$actionlint_version"
     if [ "$(cat "$tools/zig/version" 2>/dev/null)" != "$zig_version $zigbuild_version" ]; then
         say "zig $zig_version, cargo-zigbuild $zigbuild_version (pip)"
         rm -rf "$tools/zig"

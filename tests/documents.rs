@@ -216,17 +216,32 @@ fn every_limit_is_listed_with_its_value() {
     assert_eq!(listed.len(), limits.len(), "a limit is listed twice");
 }
 
-// ---- README.md
+// ---- README.md, docs/variables.md
 
 #[test]
-fn the_readme_lists_every_variable_and_no_other() {
+fn the_readme_fits_a_terminal_and_ends_soon() {
     let readme = text("README.md");
-    let section = readme
-        .split("\n## ")
-        .find(|section| section.starts_with("Variables\n"))
-        .expect("a section `Variables`");
-    let listed: Vec<String> =
-        rows(section).iter().filter_map(|row| code(row.first()?).map(ToOwned::to_owned)).collect();
+    assert!(readme.lines().count() <= 110, "{} lines", readme.lines().count());
+    for line in readme.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+}
+
+#[test]
+fn every_page_of_the_docs_is_in_their_index() {
+    let index = text("docs/README.md");
+    for path in with_extension("md").iter().filter(|path| path.starts_with("docs")) {
+        let name = path.strip_prefix("docs").unwrap().to_str().unwrap();
+        assert!(name == "README.md" || index.contains(&format!("({name})")), "{name}");
+    }
+}
+
+#[test]
+fn the_docs_list_every_variable_and_no_other() {
+    let listed: Vec<String> = rows(&text("docs/variables.md"))
+        .iter()
+        .filter_map(|row| code(row.first()?).map(ToOwned::to_owned))
+        .collect();
     let known: Vec<&str> = VARIABLES.iter().map(|variable| variable.name).collect();
     assert_eq!(listed, known, "in the order of the program's table");
 }
@@ -329,10 +344,10 @@ fn the_example_of_a_policy_can_be_used() {
 }
 
 #[test]
-fn policies_in_the_readme_can_be_used() {
-    let readme = text("README.md");
+fn policies_in_the_docs_can_be_used() {
+    let page = text("docs/unsigned.md");
     let policies: Vec<&str> =
-        readme.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+        page.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
     assert_eq!(policies.len(), 3);
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("acme.pub"), KEY).unwrap();

@@ -1,5 +1,5 @@
 //! Every variable of the environment that has an effect: one table, which `metadata`, the manual
-//! and the README's list come from.
+//! and the list in docs/variables.md come from.
 
 /// A variable.
 #[derive(Clone, Copy, Debug)]
