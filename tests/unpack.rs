@@ -211,6 +211,84 @@ fn a_variable_that_a_policy_reads_is_in_use() {
     assert!(!String::from_utf8_lossy(&doctor.stdout).contains("COSIGN_MY_KEY"), "{doctor:?}");
 }
 
+#[test]
+fn the_hint_about_a_token_service_elsewhere_works_word_for_word() {
+    use testkit::{Auth, Options, Server};
+    let mut world = world();
+    // Tokens are handed out under another name, as by a GitLab of one's own.
+    let issuer = Server::start(|request| match request.header("authorization") {
+        Some(_) => Answer::new(200).json(r#"{"token":"good"}"#),
+        None => Answer::error(401, "UNAUTHORIZED"),
+    });
+    let at = format!("localhost:{}", issuer.address().port());
+    let registry = TestRegistry::with(Options { auth: Auth::None, ..Options::default() });
+    registry.push_image(REPO, "tool-1.0", &[&files()]);
+    let challenge = format!("Bearer realm=\"http://{at}/token\",service=\"s\"");
+    registry.rule("*", "*", move |call| match call.request.header("authorization") {
+        Some("Bearer good") => None,
+        _ => Some(Answer::error(401, "UNAUTHORIZED").header("WWW-Authenticate", &challenge)),
+    });
+    std::fs::create_dir(world.plugin.path("home/.docker")).unwrap();
+    let entry = serde_json::json!({"auths": {registry.host(): {"username": "u", "password": "p"}}});
+    world.plugin.write("home/.docker/config.json", entry.to_string());
+    let check = |world: &World| {
+        let output = world.plugin.run(["check", &registry.name(&format!("{REPO}:tool-1.0"))]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let refused = check(&world);
+    assert!(refused.contains("auth: ") && issuer.requests().is_empty(), "{refused}");
+    let variable = refused.split("name it: ").nth(1).unwrap().split(',').next().unwrap();
+    let (name, value) = variable.split_once('=').unwrap();
+    assert_eq!(name, "LUET_COSIGN_AUTH_HOSTS");
+    world.plugin.set(name, value);
+    assert!(check(&world).contains("unsigned: "), "{}", check(&world));
+    world.plugin.unset(name);
+    // The line for a policy file.
+    let printed = String::from_utf8(world.plugin.run(["policy", "from-env"]).stdout).unwrap();
+    let line = refused.split('`').find(|word| word.starts_with("registries: [{")).unwrap();
+    let policy = world.plugin.write("policy.yaml", format!("{printed}{line}\n"));
+    world.plugin.set("LUET_COSIGN_POLICY", policy.to_str().unwrap());
+    assert!(check(&world).contains("unsigned: "), "{}", check(&world));
+    // What is no pair is said at once.
+    world.plugin.set("LUET_COSIGN_POLICY", "");
+    world.plugin.set("LUET_COSIGN_AUTH_HOSTS", "registry.lan");
+    let output = world.plugin.run(["check", "x"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
+fn a_hole_in_a_fallback_index_does_not_stop_the_next_signature_and_is_mended() {
+    for strict in [false, true] {
+        let mut world = world();
+        world.registry = TestRegistry::with(testkit::Options {
+            referrers: false,
+            ..testkit::Options::default()
+        });
+        let image = world.push("tool-1.0", &[&files()]);
+        let gone = testkit::digest(b"gone");
+        let hole = [(gone.as_str(), 100)];
+        world.registry.push_fallback(REPO, &image.digest, &hole);
+        if strict {
+            // As docker-registry: it takes no index of what it has not.
+            let gone = gone.clone();
+            let pattern = format!("/v2/{REPO}/manifests/{}", image.digest.replace(':', "-"));
+            world.registry.rule("PUT", &pattern, move |call| {
+                let sent = String::from_utf8_lossy(&call.request.body).contains(&gone);
+                sent.then(|| Answer::error(404, "MANIFEST_BLOB_UNKNOWN"))
+            });
+        }
+        let key = world.plugin.path("acme.key").display().to_string();
+        let name = world.name("tool-1.0");
+        let sign = world.plugin.run(["sign", "--key", &key, "--format", "bundle", &name]);
+        assert!(sign.status.success(), "{strict}: {sign:?}");
+        let index = world.registry.manifest(REPO, &image.digest.replace(':', "-")).unwrap().1;
+        assert!(!String::from_utf8_lossy(&index).contains(&gone), "{strict}");
+        let public = world.plugin.path("acme.pub").display().to_string();
+        let verify = world.plugin.run(["verify", "--key", &public, &name]);
+        assert!(verify.status.success(), "{strict}: {verify:?}");
+    }
+}
+
 fn files() -> Vec<u8> {
     layer(&[("usr/bin/tool", b"a tool"), ("etc/tool.conf", b"x = 1"), ("usr/lib/empty", b"")])
 }

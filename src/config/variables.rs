@@ -115,6 +115,10 @@ pub const VARIABLES: &[Variable] = &[
         "scopes whose images may be unsigned, blank-separated; `file://**` for local files",
     ),
     verifies(
+        "LUET_COSIGN_AUTH_HOSTS",
+        "`REGISTRY=HOST`, blank-separated: HOST hands out tokens for REGISTRY, and may see its credentials",
+    ),
+    verifies(
         "LUET_COSIGN_HTTP_REGISTRIES",
         "`host:port` of registries that are spoken to in plain http, blank-separated",
     ),

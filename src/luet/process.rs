@@ -1,5 +1,6 @@
 //! The command line that luet was started with: the environment of a plugin does not tell it.
 
+use super::Auth;
 use crate::limits;
 use std::io::Read as _;
 
@@ -52,9 +53,57 @@ impl CommandLine {
     }
 }
 
+impl CommandLine {
+    /// Returns what `--auth-*` says, as `luet util unpack` reads it, and what the command line
+    /// names beside its flags: the credential is for an image that stands there, and no other.
+    #[must_use]
+    pub fn auth(&self) -> Option<(Auth, Vec<&str>)> {
+        let text = |name: &str| self.flag(name).unwrap_or_default().to_owned();
+        let auth = Auth {
+            username: text("auth-username"),
+            password: text("auth-password"),
+            auth: String::new(),
+            identitytoken: text("auth-identity-token"),
+            registrytoken: text("auth-registry-token"),
+        };
+        let mut names = Vec::new();
+        let mut arguments = self.0.iter().skip(1).take_while(|argument| *argument != "--");
+        while let Some(argument) = arguments.next() {
+            match argument.strip_prefix("--") {
+                // Its value stands behind it.
+                Some(flag) if !flag.contains('=') && takes_value(flag) => {
+                    arguments.next();
+                }
+                Some(_) => {}
+                None if argument.starts_with('-') => {}
+                None => names.push(argument.as_str()),
+            }
+        }
+        (auth != Auth::default()).then_some((auth, names))
+    }
+}
+
+/// Whether a flag of luet has a value, of those that stand before or behind an image.
+fn takes_value(flag: &str) -> bool {
+    flag.starts_with("auth-")
+        || flag.starts_with("system-")
+        || matches!(flag, "config" | "plugin" | "logfile" | "log-format" | "concurrency")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_credential_of_the_command_line_is_for_what_stands_there() {
+        let line = CommandLine::parse(
+            b"luet\0util\0unpack\0--auth-username\0bob\0--auth-password=pw\0--local\0quay.io/a/b:1\0--config\0x\0dest\0",
+        );
+        let (auth, names) = line.auth().unwrap();
+        assert_eq!((auth.username.as_str(), auth.password.as_str()), ("bob", "pw"));
+        assert_eq!(names, ["util", "unpack", "quay.io/a/b:1", "dest"]);
+        assert_eq!(CommandLine::parse(b"luet\0util\0unpack\0quay.io/a/b\0d\0").auth(), None);
+    }
 
     #[test]
     fn flags_are_read_as_luet_reads_them() {

@@ -5,7 +5,7 @@
 use super::document::KEY_VARIABLE;
 use super::rules::LOCAL_FILES;
 use crate::class::{Failure, yaml};
-use crate::name::Scope;
+use crate::name::{Registry, Scope};
 use crate::trust::{Allowance, Expected};
 use std::fmt::Write as _;
 
@@ -97,6 +97,8 @@ pub struct EnvironmentFacts {
     pub mirrors: Vec<Vec<String>>,
     /// `LUET_COSIGN_HTTP_REGISTRIES`: hosts.
     pub http_registries: Vec<String>,
+    /// `LUET_COSIGN_AUTH_HOSTS`: a registry, and a host that hands out tokens for it.
+    pub auth_hosts: Vec<(String, String)>,
     /// `LUET_COSIGN_POST_UNPACK`: how what was unpacked is held against what was signed.
     pub post_unpack: Option<String>,
 }
@@ -137,11 +139,40 @@ pub fn from_env(facts: &EnvironmentFacts) -> String {
     if let Some(how) = &facts.post_unpack {
         let _ = writeln!(text, "post_unpack: {}", yaml(how));
     }
-    push_list(&mut text, "registries", &facts.http_registries, |host| {
-        format!("{{host: {}, http: true}}", yaml(host))
-    });
+    push_list(&mut text, "registries", &registries(facts), |registry| registry.clone());
     push_list(&mut text, "skip_patterns", &facts.skip, |pattern| yaml(pattern));
     text
+}
+
+/// Returns the entries of `registries`: one for each, for what two variables say of one.
+fn registries(facts: &EnvironmentFacts) -> Vec<String> {
+    let canonical = |host: &str| {
+        host.parse::<Registry>().map_or_else(|_| host.to_owned(), |name| name.to_string())
+    };
+    let mut named: Vec<(String, &str)> = Vec::new();
+    let pairs = facts.auth_hosts.iter().map(|(registry, _)| registry);
+    for host in pairs {
+        if named.iter().all(|(known, _)| *known != canonical(host)) {
+            named.push((canonical(host), host));
+        }
+    }
+    let with_hosts = |(known, host): &(String, &str)| {
+        let hosts: Vec<String> = facts
+            .auth_hosts
+            .iter()
+            .filter(|(registry, _)| canonical(registry) == *known)
+            .map(|(_, host)| yaml(host))
+            .collect();
+        let plain = facts.http_registries.iter().any(|plain| canonical(plain) == *known);
+        let http = if plain { ", http: true" } else { "" };
+        format!("{{host: {}{http}, auth_hosts: [{}]}}", yaml(host), hosts.join(", "))
+    };
+    let alone = |host: &&String| named.iter().all(|(known, _)| *known != canonical(host));
+    let plain = facts.http_registries.iter().filter(alone);
+    plain
+        .map(|host| format!("{{host: {}, http: true}}", yaml(host)))
+        .chain(named.iter().map(with_hosts))
+        .collect()
 }
 
 /// Returns what stands behind `keyless:`, where a keyless signature can count.

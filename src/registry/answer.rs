@@ -7,10 +7,11 @@
 //! answers recorded at docker-registry, Harbor, Quay, registry.redhat.io and others.
 
 use super::Role;
+use super::auth::Asker;
 use crate::class::{Class, Failure};
 use crate::name::Repository;
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
 /// A whole answer, its body under a cap.
@@ -21,7 +22,14 @@ pub(super) struct Reply {
     pub(super) body: Vec<u8>,
     /// Who answered, where the registry sent us to another host.
     pub(super) elsewhere: Option<String>,
+    /// Who asked, where that one was refused.
+    pub(super) asker: Option<Asker>,
 }
+
+/// How much of a registry's own sentence is shown, in characters.
+const MAX_SENTENCE: usize = 300;
+/// A word that is longer may be a token that was sent along.
+const MAX_WORD: usize = 80;
 
 /// What a registry said about something that it may or may not have.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +74,21 @@ impl Reply {
         let plain =
             code.len() <= 64 && code.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
         (plain && !code.is_empty()).then_some(code)
+    }
+
+    /// Returns the registry's own sentence, cut, and without words that could be a secret.
+    pub(super) fn sentence(&self) -> Option<String> {
+        let error = self.error()?;
+        let text = |key: &str| error.get(key).and_then(Value::as_str).map(str::trim);
+        let message = text("message").filter(|text| !text.is_empty()).or_else(|| text("detail"))?;
+        let words = message.split_whitespace().map(|word| {
+            let digest = word.contains("sha256:");
+            if word.chars().count() > MAX_WORD && !digest { "***" } else { word }
+        });
+        let sentence = words.collect::<Vec<_>>().join(" ").replace('`', "'");
+        let cut: String = sentence.chars().take(MAX_SENTENCE).collect();
+        let end = if cut.len() < sentence.len() { "..." } else { "" };
+        (!cut.is_empty()).then(|| cut + end)
     }
 
     /// Returns whether the body says that there is something, in a form that was not asked for.
@@ -136,17 +159,54 @@ pub(super) fn refusal(reply: &Reply, repository: &Repository) -> Failure {
 }
 
 fn refused(reply: &Reply, repository: &Repository) -> Failure {
-    Failure::new(
+    let whom = reply.asker.as_ref().and_then(|asker| asker.whom.as_ref());
+    let whom = whom.map_or_else(String::new, |whom| format!(" to {whom}"));
+    let failure = Failure::new(
         Class::Auth,
-        format!("`{repository}`: the registry refused access ({})", said(reply)),
-    )
+        format!("`{repository}`: the registry refused access{whom} ({})", said(reply)),
+    );
+    let failure = with_sentence(failure, reply);
+    match &reply.asker {
+        Some(asker) => failure.hint(&asker.way_out),
+        None => failure,
+    }
 }
 
 fn decides_nothing(reply: &Reply, repository: &Repository) -> Failure {
-    Failure::new(
+    let failure = Failure::new(
         Class::Registry,
         format!("`{repository}`: the registry answered {}, which decides nothing", said(reply)),
-    )
+    );
+    let failure = with_sentence(failure, reply);
+    match reply.status {
+        StatusCode::TOO_MANY_REQUESTS => {
+            let wait = reply
+                .header(RETRY_AFTER)
+                .and_then(|value| value.trim().parse::<u64>().ok())
+                .map_or_else(|| "wait".to_owned(), |seconds| format!("wait {seconds} s"));
+            failure.hint(format!(
+                "the registry wants to be asked less often: {wait} and run it again; whoever is logged in may often ask more"
+            ))
+        }
+        StatusCode::BAD_REQUEST if wants_certificate(reply) => failure
+            .detail("it wants a certificate of its clients, and luet-cosign has none to show")
+            .hint("have this machine let in without one: by an address, or by user and password"),
+        _ => failure,
+    }
+}
+
+/// nginx takes the connection, and says so afterwards.
+fn wants_certificate(reply: &Reply) -> bool {
+    reply.is_html()
+        && std::str::from_utf8(&reply.body).is_ok_and(|text| text.contains("SSL certificate"))
+}
+
+/// Adds what the registry says itself.
+fn with_sentence(failure: Failure, reply: &Reply) -> Failure {
+    match reply.sentence() {
+        Some(sentence) => failure.detail(format!("the registry says: `{sentence}`")),
+        None => failure,
+    }
 }
 
 fn said(reply: &Reply) -> String {

@@ -7,7 +7,7 @@
 //! clear, and never after a redirect (docs/threats.md N05 to N09).
 
 use super::challenge::{self, Challenge, Realm};
-use super::credentials::Credential;
+use super::credentials::{Credential, Held};
 use super::session::{Access, Session};
 use super::space::Space;
 use super::transport::{Peer, shown};
@@ -38,7 +38,7 @@ struct Slot {
     /// request.
     realm: Option<Realm>,
     generation: u64,
-    credential: Option<Option<Credential>>,
+    credential: Option<Option<Held>>,
     /// Whether a token of another process of this run was looked for.
     looked: bool,
 }
@@ -165,19 +165,20 @@ impl Session {
         used: Option<&Pass>,
     ) -> Result<HeaderValue, Failure> {
         let credential = self.credential(slot, repository).await?;
-        let Some(credential) = credential else {
-            return Err(Failure::new(
+        let Some(held) = credential else {
+            let failure = Failure::new(
                 Class::Auth,
                 format!(
                     "`{repository}`: the registry wants a user and a password, and none is stored"
                 ),
-            ));
+            );
+            return Err(self.looked_in(failure));
         };
         if used.is_some() {
-            return Err(refused_credentials(repository));
+            return Err(refused_credentials(repository, &held));
         }
         self.keep_out_of_the_clear(url)?;
-        match credential {
+        match held.credential {
             Credential::Password { username, password } => basic(&username, &password),
             Credential::RegistryToken(token) => bearer(&token),
             Credential::IdentityToken(_) => Err(Failure::new(
@@ -197,18 +198,21 @@ impl Session {
         realm: &Realm,
         url: &Url,
     ) -> Result<(), Failure> {
-        let credential = self.credential(slot, repository).await?;
-        let header = match &credential {
+        let held = self.credential(slot, repository).await?;
+        let credential = held.as_ref().map(|held| &held.credential);
+        let header = match credential {
             Some(Credential::RegistryToken(token))
                 if slot.pass.is_none() || slot.access < access =>
             {
                 bearer(token)?
             }
-            Some(Credential::RegistryToken(_)) => return Err(refused_credentials(repository)),
+            Some(Credential::RegistryToken(_)) if let Some(held) = &held => {
+                return Err(refused_credentials(repository, held));
+            }
             _ => {
                 let trusted = self.check_realm(repository, realm, url, credential.is_some())?;
                 let (token, lifetime) =
-                    self.token(repository, access, realm, trusted, credential.as_ref()).await?;
+                    self.token(repository, access, realm, trusted, held.as_ref()).await?;
                 let header = bearer(&token)?;
                 if credential.is_none() && access == Access::Pull {
                     self.keeper.keep(url, repository, realm, &token, lifetime);
@@ -226,8 +230,9 @@ impl Session {
         access: Access,
         realm: &Realm,
         trusted: bool,
-        credential: Option<&Credential>,
+        held: Option<&Held>,
     ) -> Result<(Zeroizing<String>, Duration), Failure> {
+        let credential = held.map(|held| &held.credential);
         if credential.is_some() {
             self.keep_out_of_the_clear(&realm.url)?;
         }
@@ -245,7 +250,7 @@ impl Session {
                 super::session::pass_on(reply, repository)
             })
             .await?;
-        read_token(&reply, realm, credential.is_some())
+        read_token(&reply, realm, repository.registry(), held)
     }
 
     /// Returns whether the realm belongs to the registry; fails where nothing may be asked of it.
@@ -285,7 +290,7 @@ impl Session {
                 Class::Auth,
                 format!("`{registry}` wants its credentials sent to `{}`; nothing was sent", shown(&realm.url)),
             )
-            .hint(format!("when that host belongs to it, name it: `registries: [{{host: {registry}, auth_hosts: [{host}]}}]`")));
+            .hint(format!("when that host belongs to it, name it: LUET_COSIGN_AUTH_HOSTS={registry}={host}, or in a policy file `registries: [{{host: \"{registry}\", auth_hosts: [\"{host}\"]}}]`")));
         }
         Ok(false)
     }
@@ -305,7 +310,7 @@ impl Session {
         &self,
         slot: &mut Slot,
         repository: &Repository,
-    ) -> Result<Option<Credential>, Failure> {
+    ) -> Result<Option<Held>, Failure> {
         if let Some(known) = &slot.credential {
             return Ok(known.clone());
         }
@@ -319,6 +324,50 @@ impl Session {
         })??;
         slot.credential = Some(found.clone());
         Ok(found)
+    }
+
+    /// Returns who asks at a repository, for people, and what to do where that one is refused;
+    /// nothing, where nobody wanted to know.
+    pub(super) async fn asker(&self, repository: &Repository) -> Option<Asker> {
+        let slot = self.passes.slot(repository);
+        let slot = slot.lock().await;
+        Some(match slot.credential.as_ref()? {
+            Some(held) => Asker {
+                whom: Some(held.whom()),
+                way_out: format!(
+                    "have this user let in there, or another one: {}",
+                    held.way_out(repository.registry())
+                ),
+            },
+            None => Asker {
+                whom: None,
+                way_out: format!(
+                    "nobody is logged in at `{0}`: `docker login {0}`, or `auth` in luet's repository",
+                    repository.registry()
+                ),
+            },
+        })
+    }
+
+    /// The refusal of a pass that was just got.
+    pub(super) async fn refused_pass(&self, repository: &Repository) -> Failure {
+        let slot = self.passes.slot(repository);
+        let slot = slot.lock().await;
+        match &slot.credential {
+            Some(Some(held)) => refused_credentials(repository, held),
+            _ => Failure::new(
+                Class::Auth,
+                format!("`{repository}`: the registry refused the pass that it gave us"),
+            ),
+        }
+    }
+
+    /// Adds where credentials were looked for.
+    fn looked_in(&self, failure: Failure) -> Failure {
+        match self.config.credentials.files() {
+            files if files.is_empty() => failure,
+            files => failure.detail(format!("looked in {}", files.join(", "))),
+        }
     }
 
     /// Fails where credentials would pass a proxy unencrypted (docs/threats.md N16).
@@ -342,12 +391,17 @@ impl Slot {
     }
 }
 
-fn refused_credentials(repository: &Repository) -> Failure {
-    Failure::new(
-        Class::Auth,
-        format!("`{repository}`: the registry refused the stored credentials"),
-    )
-    .hint("log in again")
+/// Who asks, for people.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    /// The user, and where it is written; nobody, where no credential is stored.
+    pub(super) whom: Option<String>,
+    pub(super) way_out: String,
+}
+
+fn refused_credentials(repository: &Repository, held: &Held) -> Failure {
+    Failure::new(Class::Auth, format!("`{repository}`: the registry refused {}", held.whom()))
+        .hint(held.way_out(repository.registry()))
 }
 
 fn secret_header(text: &Zeroizing<String>) -> Result<HeaderValue, Failure> {
@@ -412,7 +466,8 @@ fn token_request(
 fn read_token(
     reply: &Reply,
     realm: &Realm,
-    has_credential: bool,
+    registry: &Registry,
+    held: Option<&Held>,
 ) -> Result<(Zeroizing<String>, Duration), Failure> {
     let from = shown(&realm.url);
     let bad = |why: &str| Failure::new(Class::Auth, format!("the token service `{from}` {why}"));
@@ -424,9 +479,9 @@ fn read_token(
                 status.as_u16()
             )));
         }
-        status if has_credential => {
-            return Err(bad(&format!("answered {} to the stored credentials", status.as_u16()))
-                .hint("log in again"));
+        status if let Some(held) = held => {
+            return Err(bad(&format!("answered {} to {}", status.as_u16(), held.whom()))
+                .hint(held.way_out(registry)));
         }
         status => {
             return Err(bad(&format!(

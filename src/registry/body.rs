@@ -62,6 +62,7 @@ pub(super) async fn reply(
         headers: response.headers().clone(),
         body,
         elsewhere: None,
+        asker: None,
     })
 }
 

@@ -23,18 +23,105 @@ use zeroize::Zeroizing;
 pub struct CredentialSources {
     /// Files that the policy names, each for one registry.
     pub files: Vec<(Registry, PathBuf)>,
-    /// What the host's configuration says, by registry or repository.
-    pub explicit: Vec<(CredentialScope, Credential)>,
+    /// What the host's configuration and command line say, by registry or repository.
+    pub explicit: Vec<Explicit>,
     /// `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`.
     pub docker_config: Option<PathBuf>,
-    /// `$REGISTRY_AUTH_FILE`, `$XDG_RUNTIME_DIR/containers/auth.json`,
-    /// `$XDG_CONFIG_HOME/containers/auth.json`.
+    /// `$REGISTRY_AUTH_FILE`, `$XDG_RUNTIME_DIR/containers/auth.json` (without that variable
+    /// `/run/containers/UID/auth.json`), `$XDG_CONFIG_HOME/containers/auth.json`.
     pub podman_auth: Vec<PathBuf>,
     /// The folders, as in `PATH`, where `docker-credential-*` are looked for.
     pub helper_path: OsString,
     /// The whole environment that a helper gets; `PATH` is added. The caller leaves its secrets
     /// out.
     pub helper_env: Vec<(OsString, OsString)>,
+}
+
+/// A credential that the host names itself.
+#[derive(Clone, Debug)]
+pub struct Explicit {
+    /// What it is for.
+    pub scope: CredentialScope,
+    /// The credential.
+    pub credential: Credential,
+    /// Where it stands, for people: a repository of a file, or an option.
+    pub from: String,
+}
+
+impl From<(CredentialScope, Credential)> for Explicit {
+    fn from((scope, credential): (CredentialScope, Credential)) -> Self {
+        Self { scope, credential, from: "the host".to_owned() }
+    }
+}
+
+/// Where a credential was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialOrigin {
+    /// The host says it, there.
+    Host(String),
+    /// A file of docker's or podman's.
+    File(PathBuf),
+    /// A helper, which a file names.
+    Helper {
+        /// The name of the program.
+        program: String,
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+impl fmt::Display for CredentialOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(from) => f.write_str(from),
+            Self::File(path) => write!(f, "`{}`", path.display()),
+            Self::Helper { program, file } => {
+                write!(f, "the helper `{program}`, which `{}` names", file.display())
+            }
+        }
+    }
+}
+
+/// A credential, and where it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The credential.
+    pub credential: Credential,
+    /// Where it was found.
+    pub from: CredentialOrigin,
+}
+
+impl Held {
+    /// Returns who it is, for people: the user, and where that is written.
+    pub(super) fn whom(&self) -> String {
+        let who = match &self.credential {
+            Credential::Password { username, .. } if is_secret(username) => "a user".to_owned(),
+            Credential::Password { username, .. } => format!("user `{username}`"),
+            Credential::IdentityToken(_) => "an identity token".to_owned(),
+            Credential::RegistryToken(_) => "a token".to_owned(),
+        };
+        format!("{who} from {}", self.from)
+    }
+
+    /// Returns what to do where it is refused.
+    pub(super) fn way_out(&self, registry: &Registry) -> String {
+        match &self.from {
+            CredentialOrigin::Host(from) => format!("correct what {from} says"),
+            CredentialOrigin::File(path) if path.ends_with("auth.json") => {
+                format!("log in again: `podman login {registry}`")
+            }
+            CredentialOrigin::File(_) => format!("log in again: `docker login {registry}`"),
+            CredentialOrigin::Helper { program, .. } => format!(
+                "log in again: `docker login {registry}`; `{program} get` shows what the helper holds"
+            ),
+        }
+    }
+}
+
+/// Whether what stands in the place of a user is a token: some registries take one there.
+fn is_secret(username: &str) -> bool {
+    const TOKENS: [&str; 7] = ["ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "dckr_pat_", "eyJ"];
+    username.len() > 64 || TOKENS.iter().any(|start| username.starts_with(start))
 }
 
 /// What an explicit credential is for.
@@ -90,29 +177,35 @@ impl CredentialSources {
     ///
     /// # Errors
     /// `secret` for a file or a helper that cannot be used; its content is not shown.
-    pub fn find(&self, repository: &Repository) -> Result<Option<Credential>, Failure> {
+    pub fn find(&self, repository: &Repository) -> Result<Option<Held>, Failure> {
         for (_, path) in self.files.iter().filter(|(host, _)| host == repository.registry()) {
             let stored = Stored::read(path)?.ok_or_else(|| bad(path, "there is no such file"))?;
             if let Some(credential) = self.within(&stored, path, repository)? {
                 return Ok(Some(credential));
             }
         }
-        if let Some(credential) = self.explicit(repository) {
-            return Ok(Some(credential));
+        if let Some(held) = self.explicit(repository) {
+            return Ok(Some(held));
         }
         for path in self.docker_config.iter().chain(&self.podman_auth) {
             if let Some(stored) = Stored::read(path)?
-                && let Some(credential) = self.within(&stored, path, repository)?
+                && let Some(held) = self.within(&stored, path, repository)?
             {
-                return Ok(Some(credential));
+                return Ok(Some(held));
             }
         }
         Ok(None)
     }
 
-    fn explicit(&self, repository: &Repository) -> Option<Credential> {
-        let covering = self.explicit.iter().filter_map(|(scope, credential)| {
-            let length = match scope {
+    /// Returns the files that are looked into, for people.
+    pub(super) fn files(&self) -> Vec<String> {
+        let files = self.docker_config.iter().chain(&self.podman_auth);
+        files.map(|path| format!("`{}`", path.display())).collect()
+    }
+
+    fn explicit(&self, repository: &Repository) -> Option<Held> {
+        let covering = self.explicit.iter().filter_map(|explicit| {
+            let length = match &explicit.scope {
                 CredentialScope::Registry(registry) => {
                     (registry == repository.registry()).then_some(0)
                 }
@@ -120,15 +213,15 @@ impl CredentialSources {
                     .then(|| covered(below.path(), repository.path()))
                     .flatten(),
             };
-            length.map(|length| (length, credential))
+            length.map(|length| (length, explicit))
         });
         // Of equals the first wins, so the later ones are seen first.
-        covering
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-            .max_by_key(|(length, _)| *length)
-            .map(|(_, credential)| credential.clone())
+        covering.collect::<Vec<_>>().into_iter().rev().max_by_key(|(length, _)| *length).map(
+            |(_, explicit)| Held {
+                credential: explicit.credential.clone(),
+                from: CredentialOrigin::Host(explicit.from.clone()),
+            },
+        )
     }
 
     fn within(
@@ -136,7 +229,7 @@ impl CredentialSources {
         stored: &Stored,
         path: &Path,
         repository: &Repository,
-    ) -> Result<Option<Credential>, Failure> {
+    ) -> Result<Option<Held>, Failure> {
         let registry = repository.registry();
         let by_registry = stored
             .cred_helpers
@@ -149,8 +242,10 @@ impl CredentialSources {
         {
             let asked = helper::ask(self, name, server(registry))
                 .map_err(|failure| failure.detail(format!("`{}` names it", path.display())))?;
-            if asked.is_some() {
-                return Ok(asked);
+            if let Some(credential) = asked {
+                let program = helper::program(name);
+                let from = CredentialOrigin::Helper { program, file: path.to_owned() };
+                return Ok(Some(Held { credential, from }));
             }
         }
         let mut covering: Vec<_> = stored
@@ -161,7 +256,10 @@ impl CredentialSources {
             .collect();
         covering.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
         match covering.first() {
-            Some((_, entry)) => entry.credential(path).map(Some),
+            Some((_, entry)) => {
+                let from = CredentialOrigin::File(path.to_owned());
+                Ok(Some(Held { credential: entry.credential(path)?, from }))
+            }
             None => Ok(None),
         }
     }
@@ -235,6 +333,10 @@ impl Stored {
         let Some(bytes) = file::read(path)?.map(Zeroizing::new) else {
             return Ok(None);
         };
+        // An empty file holds nothing, as some tools leave it.
+        if bytes.trim_ascii().is_empty() {
+            return Ok(None);
+        }
         if bytes.trim_ascii_start().first() != Some(&b'{') {
             return Err(bad(path, "it is not a JSON object"));
         }

@@ -40,18 +40,17 @@ pub(super) fn ask(
     server: &str,
 ) -> Result<Option<Credential>, Failure> {
     let plain = (1..=64).contains(&name.len())
-        && name
-            .bytes()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, b'-' | b'_'));
+        && name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'))
+        && !name.starts_with('.');
     if !plain {
         return Err(Failure::new(
             Class::Secret,
             format!(
-                "`{name}` is not the name of a credential helper: expected 1 to 64 of `a-z`, `0-9`, `_` and `-`"
+                "`{name}` is not the name of a credential helper: expected 1 to 64 letters, digits, `_`, `-` and `.`"
             ),
         ));
     }
-    let program = format!("docker-credential-{name}");
+    let program = program(name);
     let path = find(&sources.helper_path, &program).ok_or_else(|| {
         broken(&program, "it is not on PATH")
             .hint("install it, or take it out of `credsStore` or `credHelpers`")
@@ -71,6 +70,11 @@ pub(super) fn ask(
         return Ok(None);
     }
     Ok(Some(Credential::from_pair(&printed.username, printed.secret)))
+}
+
+/// Returns the name of a helper's program.
+pub(super) fn program(name: &str) -> String {
+    format!("docker-credential-{name}")
 }
 
 fn broken(program: &str, why: &str) -> Failure {

@@ -41,7 +41,9 @@ mod upload;
 pub use answer::{Absence, Answer};
 pub use challenge::read_challenge;
 pub use config::{Config, Proxies, Times};
-pub use credentials::{Credential, CredentialScope, CredentialSources};
+pub use credentials::{
+    Credential, CredentialOrigin, CredentialScope, CredentialSources, Explicit, Held,
+};
 pub use manifest::{Descriptor, Manifest, ManifestKind};
 pub use mirrors::{Mirror, Mirrors, Route};
 pub use referrers::Listing;

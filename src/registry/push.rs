@@ -184,11 +184,70 @@ fn upload_url(at: &Url, location: Option<&str>, repository: &Repository) -> Resu
 
 fn refused(reply: &Reply, repository: &Repository, what: &str) -> Failure {
     let failure = refusal(reply, repository).within(format!("{what} was not taken"));
-    match reply.status {
-        StatusCode::NOT_FOUND => {
-            failure.hint("some registries want a repository to be created before the first push")
-        }
+    let sentence = reply.sentence().unwrap_or_default().to_ascii_lowercase();
+    let code = reply.code().unwrap_or_default().to_ascii_uppercase();
+    let says = |words: &[&str]| words.iter().any(|word| sentence.contains(word));
+    let Some(hint) = Refusal::of(reply.status.as_u16(), &code, says) else { return failure };
+    let failure = match hint {
+        // Nobody's rights are at fault.
+        Refusal::Immutable | Refusal::Full => failure.as_class(Class::Registry),
         _ => failure,
+    };
+    failure.hint(hint.hint())
+}
+
+/// Why a write was refused for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    Full,
+    Immutable,
+    NoRepository,
+    ReadOnly,
+    TooLarge,
+}
+
+impl Refusal {
+    /// Registries say it in their own words: ECR, Harbor, Quay, GitLab and Artifactory differ.
+    fn of(status: u16, code: &str, says: impl Fn(&[&str]) -> bool) -> Option<Self> {
+        let refused = (400..500).contains(&status) && status != 429;
+        match status {
+            _ if refused
+                && says(&["immutable", "cannot be overwritten", "can't be overwritten"]) =>
+            {
+                Some(Self::Immutable)
+            }
+            507 => Some(Self::Full),
+            _ if refused
+                && says(&["quota", "upper limit", "storage limit", "exceeds the limit"]) =>
+            {
+                Some(Self::Full)
+            }
+            413 => Some(Self::TooLarge),
+            404 => Some(Self::NoRepository),
+            405 => Some(Self::ReadOnly),
+            _ if refused && (code == "UNSUPPORTED" || says(&["read-only", "read only"])) => {
+                Some(Self::ReadOnly)
+            }
+            _ => None,
+        }
+    }
+
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::Immutable => {
+                "tags cannot be changed there, and signatures of one image share a tag: exempt the tags `sha256-*` from that rule, or name another repository for signatures in COSIGN_REPOSITORY"
+            }
+            Self::Full => "make room there, or have the quota raised",
+            Self::NoRepository => {
+                "some registries want a repository to be created before the first push"
+            }
+            Self::ReadOnly => {
+                "it takes no writes: a cache or mirror of another registry? push where that one takes its images from, or name another repository for signatures in COSIGN_REPOSITORY"
+            }
+            Self::TooLarge => {
+                "a proxy before the registry limits how large an upload may be: have that raised"
+            }
+        }
     }
 }
 

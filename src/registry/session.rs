@@ -175,6 +175,9 @@ impl Session {
             body::reply(response, cap, self.clock.deadline(), self.config.times.idle).await?;
         let own = self.known_base(call.repository)?.origin();
         reply.elsewhere = (answered.origin() != own).then(|| shown(&answered));
+        if matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            reply.asker = self.asker(call.repository).await;
+        }
         pass_on(reply, call.repository)
     }
 
@@ -309,12 +312,7 @@ impl Session {
                 self.renew(call.repository, call.access, &url, &headers, pass.as_ref()).await?;
             response = self.send(call, &url, Some(&renewed), own).await?;
             if response.status() == StatusCode::UNAUTHORIZED {
-                let repository = call.repository;
-                return Err(Failure::new(
-                    Class::Auth,
-                    format!("`{repository}`: the registry refused the pass that it gave us"),
-                )
-                .into());
+                return Err(self.refused_pass(call.repository).await.into());
             }
             pass = Some(renewed);
         }

@@ -9,8 +9,10 @@ use crate::class::{Class, Failure};
 use crate::config::{Environment, Trusted, read_file};
 use crate::limits;
 use crate::luet::{self, CommandLine};
-use crate::registry::{self, Credential, CredentialScope, CredentialSources, Proxies};
+use crate::name::{Reference, Registry};
+use crate::registry::{self, Credential, CredentialScope, CredentialSources, Explicit, Proxies};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 pub(super) fn client_config(
@@ -110,17 +112,26 @@ fn credentials(
         .or_else(|| home.as_ref().map(|home| home.join(".config")));
     let podman = [
         environment.path("REGISTRY_AUTH_FILE")?,
-        environment.path("XDG_RUNTIME_DIR")?.map(|folder| folder.join("containers/auth.json")),
+        Some(environment.path("XDG_RUNTIME_DIR")?.map_or_else(
+            // Where podman keeps it then.
+            || {
+                PathBuf::from(format!(
+                    "/run/containers/{}/auth.json",
+                    rustix::process::getuid().as_raw()
+                ))
+            },
+            |folder| folder.join("containers/auth.json"),
+        )),
         configuration.map(|folder| folder.join("containers/auth.json")),
     ];
     let helper = ["HOME", "USER", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "PATH"];
     Ok(CredentialSources {
         files: Vec::new(),
-        explicit: luet::Configuration::read(host, environment)
-            .repositories
-            .iter()
-            .flat_map(explicit)
-            .collect(),
+        explicit: {
+            let configuration = luet::Configuration::read(host, environment);
+            let stored = configuration.repositories.iter().flat_map(explicit);
+            given(host).into_iter().chain(stored).collect()
+        },
         docker_config: docker.map(|folder| folder.join("config.json")),
         podman_auth: podman.into_iter().flatten().collect(),
         helper_path: environment.raw("PATH").unwrap_or_default().to_os_string(),
@@ -131,12 +142,28 @@ fn credentials(
     })
 }
 
+/// Returns the credential of luet's own command line, for the image that it names.
+fn given(host: &CommandLine) -> Vec<Explicit> {
+    let Some((auth, names)) = host.auth() else { return Vec::new() };
+    let Some(credential) = credential(&auth) else { return Vec::new() };
+    let full = names.into_iter().filter(|name| name.contains('/'));
+    full.filter_map(|name| name.parse::<Reference>().ok())
+        .map(|image| Explicit {
+            scope: CredentialScope::Repository(image.repository().clone()),
+            credential: credential.clone(),
+            from: "luet's command line (`--auth-*`)".to_owned(),
+        })
+        .collect()
+}
+
 /// Returns the credentials of one of luet's repositories, for each of its addresses.
-fn explicit(repository: &luet::Repository) -> Vec<(CredentialScope, Credential)> {
+fn explicit(repository: &luet::Repository) -> Vec<Explicit> {
     let docker = repository.auth.as_ref().filter(|_| repository.kind == "docker");
     let Some(credential) = docker.and_then(credential) else { return Vec::new() };
     let scope = |url: &String| url.parse().ok().map(CredentialScope::Repository);
-    repository.urls.iter().filter_map(scope).map(|scope| (scope, credential.clone())).collect()
+    let from = format!("`auth` of the repository `{}` in luet's configuration", repository.name);
+    let explicit = |scope| Explicit { scope, credential: credential.clone(), from: from.clone() };
+    repository.urls.iter().filter_map(scope).map(explicit).collect()
 }
 
 /// Reads docker's `AuthConfig`; the first of token, identity token, `auth` and password counts.

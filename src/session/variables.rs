@@ -5,6 +5,7 @@ use super::machine::caller;
 use crate::class::{Class, Failure};
 use crate::config::{Environment, VARIABLES};
 use crate::luet;
+use crate::name::Registry;
 use crate::policy::{Document, EnvironmentFacts, KEY_VARIABLE, Signer, SignerSource, Wanted};
 
 /// Returns the facts that the environment's policy is made of: variables, and which repositories
@@ -42,8 +43,27 @@ pub(super) fn network_facts(environment: &Environment) -> Result<EnvironmentFact
     Ok(EnvironmentFacts {
         offline: environment.flag("LUET_COSIGN_OFFLINE")?,
         http_registries: environment.words("LUET_COSIGN_HTTP_REGISTRIES")?,
+        auth_hosts: auth_hosts(environment)?,
         ..EnvironmentFacts::default()
     })
+}
+
+/// Returns which hosts hand out tokens for which registries.
+///
+/// # Errors
+/// `usage`: a word is no pair of them.
+fn auth_hosts(environment: &Environment) -> Result<Vec<(String, String)>, Failure> {
+    const NAME: &str = "LUET_COSIGN_AUTH_HOSTS";
+    let pair = |word: String| {
+        let bad = || {
+            Failure::new(Class::Usage, format!("{NAME}: `{word}` is not `REGISTRY=HOST`"))
+                .hint(format!("write {NAME}=registry.example=gitlab.example"))
+        };
+        let (registry, host) = word.split_once('=').ok_or_else(bad)?;
+        registry.parse::<Registry>().and(host.parse::<Registry>()).map_err(|_| bad())?;
+        Ok((registry.to_owned(), host.to_owned()))
+    };
+    environment.words(NAME)?.into_iter().map(pair).collect()
 }
 
 /// Whose certificate is asked for, as far as it is said.

@@ -12,6 +12,7 @@ use crate::limits;
 use crate::name::Digest;
 use oci_distribution::manifest::{OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// The index under a fallback tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +62,25 @@ impl FallbackIndex {
         self.manifests
             .iter()
             .any(|entry| entry.get("digest").and_then(Value::as_str) == Some(&digest))
+    }
+
+    /// Takes out what is listed and not there, and returns whether anything was.
+    pub fn remove(&mut self, holes: &BTreeSet<Digest>) -> bool {
+        let before = self.manifests.len();
+        self.manifests.retain(|entry| {
+            let digest = entry.get("digest").and_then(Value::as_str);
+            !digest
+                .and_then(|digest| digest.parse().ok())
+                .is_some_and(|digest| holes.contains(&digest))
+        });
+        self.manifests.len() < before
+    }
+
+    /// Returns the digests that are listed, as far as they are such.
+    #[must_use]
+    pub fn digests(&self) -> Vec<Digest> {
+        let digest = |entry: &Value| entry.get("digest")?.as_str()?.parse().ok();
+        self.manifests.iter().filter_map(digest).collect()
     }
 
     /// Adds the manifest of a bundle.

@@ -490,3 +490,30 @@ fn a_bad_value_names_its_variable() {
         assert!(failure.message().starts_with(variable), "{failure}");
     }
 }
+
+#[test]
+fn what_two_variables_say_of_one_registry_is_one_entry() {
+    let facts = EnvironmentFacts {
+        http_registries: words("registry.lan:5000 other.lan:5000"),
+        auth_hosts: vec![
+            ("REGISTRY.lan:5000".to_owned(), "gitlab.lan:8443".to_owned()),
+            ("registry.lan:5000".to_owned(), "second.lan".to_owned()),
+            ("third.lan".to_owned(), "tokens.lan".to_owned()),
+        ],
+        ..key()
+    };
+    let policy = load(&facts);
+    let registries: Vec<_> = policy
+        .registries()
+        .iter()
+        .map(|entry| (entry.host.to_string(), entry.http, entry.auth_hosts.join(" ")))
+        .collect();
+    assert_eq!(
+        registries,
+        [
+            ("other.lan:5000".to_owned(), true, String::new()),
+            ("registry.lan:5000".to_owned(), true, "gitlab.lan:8443 second.lan".to_owned()),
+            ("third.lan".to_owned(), false, "tokens.lan".to_owned()),
+        ]
+    );
+}

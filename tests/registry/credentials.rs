@@ -34,7 +34,7 @@ fn helper_path(folder: &Path) -> std::ffi::OsString {
 }
 
 fn found(sources: &CredentialSources, name: &str) -> Option<String> {
-    sources.find(&repository(name)).unwrap().map(|credential| match credential {
+    sources.find(&repository(name)).unwrap().map(|held| match held.credential {
         Credential::Password { username, password } => format!("{username}:{}", *password),
         Credential::IdentityToken(token) => format!("identity {}", *token),
         Credential::RegistryToken(token) => format!("registry {}", *token),
@@ -134,7 +134,6 @@ fn every_form_of_entry_is_read() {
 #[test]
 fn a_file_that_is_broken_is_named_and_not_shown() {
     for text in [
-        "",
         "{",
         "[]",
         "null",
@@ -191,9 +190,9 @@ fn sources_are_asked_in_their_order() {
         write(&folder, "1.json", &entry("podman-1")),
         write(&folder, "2.json", &entry("podman-2")),
     ];
-    sources
-        .explicit
-        .push((CredentialScope::Registry("quay.io".parse().unwrap()), password("luet", "x")));
+    sources.explicit.push(
+        (CredentialScope::Registry("quay.io".parse().unwrap()), password("luet", "x")).into(),
+    );
     assert_eq!(found(&sources, "quay.io/a").as_deref(), Some("luet:x"));
     sources.explicit.clear();
     assert_eq!(found(&sources, "quay.io/a").as_deref(), Some("docker:x"));
@@ -206,10 +205,11 @@ fn sources_are_asked_in_their_order() {
 fn what_the_host_says_is_for_a_repository_and_below() {
     let sources = CredentialSources {
         explicit: vec![
-            (CredentialScope::Registry("quay.io".parse().unwrap()), password("all", "x")),
-            (CredentialScope::Repository(repository("quay.io/a")), password("a", "x")),
-            (CredentialScope::Repository(repository("quay.io/a/b")), password("first", "x")),
-            (CredentialScope::Repository(repository("quay.io/a/b")), password("second", "x")),
+            (CredentialScope::Registry("quay.io".parse().unwrap()), password("all", "x")).into(),
+            (CredentialScope::Repository(repository("quay.io/a")), password("a", "x")).into(),
+            (CredentialScope::Repository(repository("quay.io/a/b")), password("first", "x")).into(),
+            (CredentialScope::Repository(repository("quay.io/a/b")), password("second", "x"))
+                .into(),
         ],
         ..CredentialSources::default()
     };
@@ -284,7 +284,7 @@ fn a_helper_is_a_plain_name_found_on_the_path_that_was_given() {
         "../x",
         "x y",
         "x;id",
-        "X",
+        ".x",
         "x/../x",
         "/bin/sh",
         "x\n",
@@ -324,4 +324,84 @@ fn a_broken_file_matters_only_where_credentials_are_wanted() {
     });
     guarded.push_image("a/b", "1", &[b"layer"]);
     assert_eq!(class(run(client.resolve(&reference(&guarded.name("a/b:1"))))), Class::Secret);
+}
+
+#[test]
+fn a_file_that_is_empty_holds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for text in ["", " \n", "{}"] {
+        assert_eq!(found(&docker(&folder, text), "quay.io/a"), None, "{text:?}");
+    }
+}
+
+#[test]
+fn a_helper_may_have_dots_and_capitals_in_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "printf '{\"Username\":\"u\",\"Secret\":\"s\"}'";
+    for name in ["ecr-login", "gcloud.Beta", "ACR_env", "acr.2"] {
+        helper(&folder, name, script);
+        let config = json!({"credHelpers": {"quay.io": name}}).to_string();
+        let mut sources = docker(&folder, &config);
+        sources.helper_path = helper_path(folder.path());
+        assert_eq!(found(&sources, "quay.io/a").as_deref(), Some("u:s"), "{name}");
+    }
+    for name in ["../x", "a/b", ".hidden", "a b", "a;b", ""] {
+        let config = json!({"credHelpers": {"quay.io": name}}).to_string();
+        let mut sources = docker(&folder, &config);
+        sources.helper_path = helper_path(folder.path());
+        let asked = sources.find(&repository("quay.io/a"));
+        // An empty name is none.
+        assert_eq!(asked.is_ok(), name.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn where_a_credential_was_found_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let from = |sources: &CredentialSources| {
+        sources.find(&repository("quay.io/a")).unwrap().map(|held| held.from.to_string())
+    };
+    let entry = json!({"auths": {"quay.io": {"username": "bob", "password": "x"}}}).to_string();
+    let path = folder.path().join("config.json");
+    assert_eq!(from(&docker(&folder, &entry)), Some(format!("`{}`", path.display())));
+    helper(&folder, "x", "printf '{\"Username\":\"u\",\"Secret\":\"s\"}'");
+    let mut sources = docker(&folder, &json!({"credsStore": "x"}).to_string());
+    sources.helper_path = helper_path(folder.path());
+    let expected = format!("the helper `docker-credential-x`, which `{}` names", path.display());
+    assert_eq!(from(&sources), Some(expected));
+    sources.explicit.push(
+        (CredentialScope::Registry("quay.io".parse().unwrap()), password("luet", "x")).into(),
+    );
+    assert_eq!(from(&sources).as_deref(), Some("the host"));
+}
+
+#[test]
+fn a_credential_that_is_refused_is_named_by_user_and_file() {
+    use testkit::{Auth, Options, TestRegistry};
+    let folder = tempfile::tempdir().unwrap();
+    for auth in [Auth::basic("user", "right"), Auth::token("user", "right")] {
+        let registry = TestRegistry::with(Options { auth, ..Options::default() });
+        registry.push_image("a/b", "1", &[b"layer"]);
+        for (username, shown) in [("bob", "user `bob`"), ("ghp_0123456789canary", "a user")] {
+            let entry = json!({"username": username, "password": "password-canary"});
+            let text = json!({"auths": {registry.host(): entry}}).to_string();
+            let client = client_with(|config| config.credentials = docker(&folder, &text));
+            let failure = run(client.resolve(&reference(&registry.name("a/b:1")))).unwrap_err();
+            assert_eq!(failure.class(), Class::Auth);
+            let path = folder.path().join("config.json");
+            let whom = format!("{shown} from `{}`", path.display());
+            assert!(failure.message().contains(&whom), "{failure}");
+            let login = format!("`docker login {}`", registry.host());
+            assert!(failure.the_hint().contains(&login), "{}", failure.text());
+            assert!(!failure.text().contains("canary"), "{}", failure.text());
+        }
+    }
+    // Nobody is logged in: the files that were looked into are named.
+    let registry = TestRegistry::with(Options {
+        auth: testkit::Auth::basic("user", "right"),
+        ..Options::default()
+    });
+    let client = client_with(|config| config.credentials = docker(&folder, "{}"));
+    let failure = run(client.resolve(&reference(&registry.name("a/b:1")))).unwrap_err();
+    assert!(failure.text().contains("looked in `"), "{}", failure.text());
 }

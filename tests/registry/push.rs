@@ -381,3 +381,93 @@ fn a_token_that_ends_in_the_middle_of_a_push_is_got_anew() {
     });
     assert_eq!(registry.tags("a/b"), ["1"]);
 }
+
+/// What a registry says to a manifest: status, code and sentence as these registries answer.
+#[test]
+fn a_write_that_is_refused_for_good_shows_the_registry_s_own_sentence_and_a_hint_that_fits() {
+    let cases: [(&str, u16, &str, &str, Class, &str); 8] = [
+        (
+            "ECR",
+            400,
+            "TAG_INVALID",
+            "The image tag '1' already exists in the 'a' repository and cannot be overwritten because the repository is immutable.",
+            Class::Registry,
+            "exempt the tags `sha256-*`",
+        ),
+        (
+            "Harbor, immutable",
+            412,
+            "PRECONDITION",
+            "Failed to process request due to '1' configured as immutable.",
+            Class::Registry,
+            "exempt the tags `sha256-*`",
+        ),
+        (
+            "Harbor, quota",
+            403,
+            "DENIED",
+            "adding 2.2 MiB of storage resource, which when updated to current usage of 9 MiB will exceed the configured upper limit of 10.0 MiB.",
+            Class::Registry,
+            "have the quota raised",
+        ),
+        ("Quay", 405, "UNSUPPORTED", "registry is read-only", Class::Registry, "takes no writes"),
+        ("nginx", 413, "", "", Class::Registry, "limits how large"),
+        (
+            "rights",
+            403,
+            "DENIED",
+            "requested access is denied",
+            Class::Auth,
+            "have this user let in",
+        ),
+        (
+            "Hub",
+            429,
+            "TOOMANYREQUESTS",
+            "You have reached your limit",
+            Class::Registry,
+            "less often",
+        ),
+        ("evil", 400, "X", "\u{1b}[2Jeyj`0123456789", Class::Registry, "try again later"),
+    ];
+    for (name, status, code, sentence, class, hint) in cases {
+        let registry = TestRegistry::with(Options {
+            auth: Auth::basic("user", "password-canary"),
+            ..Options::default()
+        });
+        let body = serde_json::json!({"errors": [{"code": code, "message": sentence}]}).to_string();
+        registry.rule("PUT", "*", move |call| {
+            call.request
+                .header("authorization")
+                .map(|_| Answer::new(status).body(body.clone().into_bytes()))
+        });
+        let client = client_with(|config| config.credentials = logged_in(&registry.host()));
+        let target = repository(&registry.name("a/b"));
+        let (name_of_tag, bytes) = (tag("1"), manifest(None));
+        let written = client.put_manifest(&target, Some(&name_of_tag), MANIFEST, &bytes);
+        let failure = run(written).unwrap_err();
+        assert_eq!(failure.class(), class, "{name}: {}", failure.text());
+        assert!(failure.the_hint().contains(hint), "{name}: {}", failure.text());
+        let shown = failure.details().any(|line| line.starts_with("the registry says: `"));
+        assert_eq!(shown, !sentence.is_empty(), "{name}: {}", failure.text());
+        assert!(!failure.text().contains(['\u{1b}']), "{name}");
+        assert!(!failure.text().contains("canary"), "{name}: {}", failure.text());
+        if name == "rights" {
+            assert!(failure.message().contains("to user `user` from the host"), "{failure}");
+        }
+    }
+}
+
+#[test]
+fn a_sentence_is_cut_and_shows_no_token() {
+    let registry = TestRegistry::start();
+    let token = "e".repeat(81);
+    let message = format!("bad token {token} {}", "word ".repeat(200));
+    let body = serde_json::json!({"errors": [{"code": "X", "message": message}]}).to_string();
+    registry.always("PUT", "*", Answer::new(400).body(body.into_bytes()));
+    let target = repository(&registry.name("a/b"));
+    let failure = run(client().put_manifest(&target, None, MANIFEST, &manifest(None))).unwrap_err();
+    let said = failure.details().find(|line| line.starts_with("the registry says")).unwrap();
+    assert!(said.contains("bad token *** word") && said.ends_with("...`"), "{said}");
+    assert!(said.len() < 350, "{said}");
+}

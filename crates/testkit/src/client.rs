@@ -40,7 +40,7 @@ pub fn logged_in(host: &str) -> CredentialSources {
 
 pub fn with_credential(host: &str, credential: Credential) -> CredentialSources {
     CredentialSources {
-        explicit: vec![(CredentialScope::Registry(host.parse().unwrap()), credential)],
+        explicit: vec![(CredentialScope::Registry(host.parse().unwrap()), credential).into()],
         ..CredentialSources::default()
     }
 }

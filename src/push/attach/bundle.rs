@@ -41,18 +41,23 @@ impl Place<'_> {
         let mut opened = stream::iter(candidates)
             .map(|manifest| self.verified(manifest, &subject.digest, &checker))
             .buffered(limits::PARALLEL);
+        let mut holes = BTreeSet::new();
         while let Some(found) = opened.next().await {
-            // What cannot be read is not ours; that is for whoever verifies to complain about.
-            if let Ok(Some(signature)) = found
-                && signature.payload().annotations == *annotations
-            {
-                return Ok(Attached { signature, already: true });
+            match found {
+                Ok(Opened::Signature(signature))
+                    if signature.payload().annotations == *annotations =>
+                {
+                    return Ok(Attached { signature: *signature, already: true });
+                }
+                Ok(Opened::Hole(manifest)) => drop(holes.insert(manifest)),
+                // What cannot be read is not ours; that is for whoever verifies to complain about.
+                Ok(Opened::Signature(_) | Opened::Other) | Err(_) => {}
             }
         }
         if !listings.iter().all(Listing::has_room) {
             return Err(too_many(&subject.digest));
         }
-        let bundle = self.write(subject, annotations, signer).await?;
+        let bundle = self.write(subject, annotations, signer, &holes).await?;
         // Our own checker has the last word. The registry was asked for the manifest again; the
         // bundle has the digest of these bytes.
         let bundle = Bundle::parse(&bundle, BundleSource::Registry)?;
@@ -70,6 +75,7 @@ impl Place<'_> {
         subject: &SubjectDescriptor,
         annotations: &BTreeMap<String, String>,
         signer: &Signer,
+        holes: &BTreeSet<Digest>,
     ) -> Result<Vec<u8>, Failure> {
         let statement = wire::write_statement(&subject.digest, annotations);
         let signed =
@@ -89,7 +95,7 @@ impl Place<'_> {
                 if pushed.subject_acknowledged {
                     return Ok(());
                 }
-                self.list(&subject.digest, &manifest).await
+                self.list(&subject.digest, &manifest, holes).await
             };
             let read_back = async {
                 let cap = limits::REFERRER_BYTES;
@@ -111,8 +117,15 @@ impl Place<'_> {
         Ok(bundle)
     }
 
-    /// Adds a manifest to the fallback index, and reads it again until it is there.
-    async fn list(&self, subject: &Digest, manifest: &[u8]) -> Result<(), Failure> {
+    /// Adds a manifest to the fallback index, and reads it again until it is there. What is listed
+    /// there and is not there (`holes`) is taken out: some registries take no index that has such.
+    async fn list(
+        &self,
+        subject: &Digest,
+        manifest: &[u8],
+        holes: &BTreeSet<Digest>,
+    ) -> Result<(), Failure> {
+        let mut holes = self.confirmed(holes).await?;
         let tag = &Tag::of_referrers(subject);
         let mut written_over: Option<Option<Digest>> = None;
         let (mut rounds, mut late) = (0, Late::new(self.client()));
@@ -145,18 +158,74 @@ impl Place<'_> {
                 return Err(super::replaced(self.repository, tag));
             }
             rounds += 1;
-            written_over = Some(there);
+            index.remove(&holes);
             index.push(manifest)?;
-            self.client()
+            let written = self
+                .client()
                 .put_manifest(
                     self.repository,
                     Some(tag),
                     OCI_IMAGE_INDEX_MEDIA_TYPE,
                     &index.to_bytes(),
                 )
-                .await?;
-            late = Late::new(self.client());
+                .await;
+            match written {
+                Ok(_) => {
+                    written_over = Some(there);
+                    late = Late::new(self.client());
+                }
+                Err(failure) => {
+                    let known = holes.len();
+                    self.find_holes(&index, &mut holes).await?;
+                    if holes.len() == known {
+                        return Err(failure);
+                    }
+                }
+            }
         }
+    }
+
+    /// Asks once more, a while later: what somebody else published just now may not be visible yet,
+    /// and must not be taken out.
+    async fn confirmed(&self, holes: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>, Failure> {
+        let mut confirmed = BTreeSet::new();
+        if holes.is_empty() || !Late::new(self.client()).again().await {
+            return Ok(confirmed);
+        }
+        for manifest in holes {
+            let cap = limits::REFERRER_BYTES;
+            if let Answer::Absent(_) =
+                self.client().manifest(self.repository, manifest, cap).await?
+            {
+                confirmed.insert(*manifest);
+            }
+        }
+        Ok(confirmed)
+    }
+
+    /// Finds what an index lists that the registry says it has not.
+    async fn find_holes(
+        &self,
+        index: &FallbackIndex,
+        holes: &mut BTreeSet<Digest>,
+    ) -> Result<(), Failure> {
+        let listed = index.digests();
+        let mut asked = stream::iter(&listed)
+            .map(async |manifest| {
+                let cap = limits::REFERRER_BYTES;
+                (manifest, self.client().manifest(self.repository, manifest, cap).await)
+            })
+            .buffered(limits::PARALLEL);
+        while let Some((manifest, answer)) = asked.next().await {
+            match answer {
+                Ok(Answer::Absent(_)) => drop(holes.insert(*manifest)),
+                // One that is too large, or is no manifest, is there.
+                Ok(Answer::There(_)) => {}
+                Err(failure) if matches!(failure.class(), Class::Limit | Class::Malformed) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(())
     }
 
     /// Returns what the registry and the fallback index list.
@@ -179,25 +248,37 @@ impl Place<'_> {
         Ok(all)
     }
 
-    /// Opens one referrer; `None` where it is no bundle, or an attestation.
+    /// Opens one referrer.
     async fn verified(
         &self,
         manifest: &Digest,
         image: &Digest,
         checker: &Checker<'_>,
-    ) -> Result<Option<VerifiedSignature>, Failure> {
+    ) -> Result<Opened, Failure> {
         let Answer::There(manifest) =
             self.client().manifest(self.repository, manifest, limits::REFERRER_BYTES).await?
         else {
-            return Err(not_there(self.repository, manifest));
+            return Ok(Opened::Hole(*manifest));
         };
         let Referrer::Bundle { digest, bytes } = Referrer::parse(&manifest.bytes, image)? else {
-            return Ok(None);
+            return Ok(Opened::Other);
         };
         let bundle =
             self.client().blob(self.repository, &digest, bytes, limits::IMAGE_BUNDLE_BYTES).await?;
-        Ok(trust::check_bundle(&Bundle::parse(&bundle, BundleSource::Registry)?, image, checker)?)
+        let bundle = Bundle::parse(&bundle, BundleSource::Registry)?;
+        let signature = trust::check_bundle(&bundle, image, checker)?;
+        Ok(signature.map_or(Opened::Other, |signature| Opened::Signature(Box::new(signature))))
     }
+}
+
+/// What a referrer is.
+enum Opened {
+    /// A signature that holds.
+    Signature(Box<VerifiedSignature>),
+    /// It is listed, and the registry says that it is not there.
+    Hole(Digest),
+    /// No bundle, or an attestation.
+    Other,
 }
 
 fn not_there(repository: &Repository, manifest: &Digest) -> Failure {
