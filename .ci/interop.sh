@@ -821,7 +821,7 @@ derive() {
     code=0
     build_with_engine "$1/derived/$host-$engine:1" "$machine/context" \
         --build-arg "BASE=$1/base/$host:1" --build-arg "PLUGIN=$1/plugin/$host@$(crane digest "$1/plugin/$host:1")" \
-        --build-arg PACKAGES=toolchain/yip >"$machine/output" 2>&1 || code=$?
+        --build-arg "PACKAGES=${packages-toolchain/yip}" "${@:3}" >"$machine/output" 2>&1 || code=$?
     cat "$machine/output"
 }
 
@@ -830,6 +830,22 @@ derived_has_package() {
     exited 0
     push_with_engine "$1/derived/$host-$engine:1"
     [ "$(crane export "$1/derived/$host-$engine:1" - | tar -xO usr/bin/yip)" = toolchain/yip@1.0 ] || fail "the package is not in the image"
+}
+
+derived_bare_has_package_alone() {
+    derive "$1" "$1/ours/acme" --target bare
+    exited 0
+    push_with_engine "$1/derived/$host-$engine:1"
+    crane export "$1/derived/$host-$engine:1" - | tar -t >"$machine/files"
+    grep -q '^usr/bin/yip$' "$machine/files" || fail "the package is not in the image"
+    ! grep -E 'luet-cosign|acme.pub|^run/.' "$machine/files" || fail "something of ours is left"
+    ! crane config "$1/derived/$host-$engine:1" | grep -E 'LUET_PLUGIN|COSIGN' || fail "a variable of ours is left"
+}
+
+derived_wants_packages() {
+    packages= derive "$1" "$1/ours/acme"
+    [ "$code" != 0 ] || fail "the build went well"
+    said "name the packages to install"
 }
 
 derived_is_not_built() {
@@ -841,6 +857,8 @@ derived_is_not_built() {
 scenario_dockerfile() {
     check luet-cosign plugin "Dockerfile.example builds from what is signed" derived_has_package "$1"
     check nobody plugin "Dockerfile.example does not build from what is unsigned" derived_is_not_built "$1"
+    check nobody plugin "Dockerfile.example does not build without packages" derived_wants_packages "$1"
+    check luet-cosign plugin "Dockerfile.example, target bare, leaves nothing of ours" derived_bare_has_package_alone "$1"
 }
 
 # --- all of it -------------------------------------------------------------------------------------------------------

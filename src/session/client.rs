@@ -9,7 +9,7 @@ use crate::class::{Class, Failure};
 use crate::config::{Environment, Trusted, read_file};
 use crate::limits;
 use crate::luet::{self, CommandLine};
-use crate::name::{Reference, Registry};
+use crate::name::Reference;
 use crate::registry::{self, Credential, CredentialScope, CredentialSources, Explicit, Proxies};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use std::path::PathBuf;
@@ -56,12 +56,16 @@ pub(super) fn client_config(
     }
     for (registry, credential) in &options.credentials {
         // What was typed counts before what luet has for a part of the registry.
-        config.credentials.explicit.retain(|(scope, _)| match scope {
+        config.credentials.explicit.retain(|explicit| match &explicit.scope {
             CredentialScope::Registry(other) => other != registry,
             CredentialScope::Repository(repository) => repository.registry() != registry,
         });
         let scope = CredentialScope::Registry(registry.clone());
-        config.credentials.explicit.push((scope, credential.clone()));
+        config.credentials.explicit.push(Explicit {
+            scope,
+            credential: credential.clone(),
+            from: "the command line".to_owned(),
+        });
     }
     Ok(config)
 }
