@@ -20,8 +20,11 @@ impl CommandLine {
     }
 
     fn parse(bytes: &[u8]) -> Self {
+        // Each argument ends with a zero, the last one too.
         Self(
             bytes
+                .strip_suffix(b"\0")
+                .unwrap_or(bytes)
                 .split(|byte| *byte == 0)
                 .map(|argument| String::from_utf8_lossy(argument).into_owned())
                 .collect(),
