@@ -2,8 +2,6 @@
 //! somebody took them away.
 
 use super::*;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 impl World {
     fn sign(&self, arguments: &[&str]) -> Output {
@@ -110,25 +108,39 @@ fn what_lies_under_the_fallback_tag_and_is_no_index_is_not_overwritten() {
 
 #[test]
 fn an_index_that_somebody_replaces_is_written_again() {
+    // Another machine writes after us: our line is gone although the registry took it. It is read for
+    // the third time then; the first two were before we wrote.
+    let replaced = |world: &World, until: usize| {
+        world.registry.rule("GET", &format!("/v2/{REPO}/manifests/sha256-*"), move |call| {
+            let theirs = serde_json::json!({
+                "schemaVersion": 2,
+                "mediaType": testkit::registry::INDEX,
+                "manifests": [],
+                "annotations": {"written": call.nth.to_string()},
+            });
+            (3..until).contains(&call.nth).then(|| {
+                testkit::Answer::new(200)
+                    .header("Content-Type", testkit::registry::INDEX)
+                    .body(theirs.to_string())
+            })
+        });
+    };
+    let writes = |world: &World| {
+        let is_index =
+            |line: &&String| line.starts_with(&format!("PUT /v2/{REPO}/manifests/sha256-"));
+        world.registry.lines().iter().filter(is_index).count()
+    };
     let world = World::without_api();
-    let lost = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&lost);
-    // Another machine wrote after us, twice: our line is gone although the registry took it.
-    world.registry.rule("PUT", &format!("/v2/{REPO}/manifests/sha256-*"), move |_| {
-        (count.fetch_add(1, Ordering::SeqCst) < 2).then(|| testkit::Answer::new(201))
-    });
+    replaced(&world, 5);
     assert_good(&world.sign(&["--format", "bundle"]));
-    assert_eq!(lost.load(Ordering::SeqCst), 3);
+    assert_eq!(writes(&world), 3);
     world.install().assert_silent_success();
     // For ever: then it says so.
     let world = World::without_api();
-    world.registry.always(
-        "PUT",
-        &format!("/v2/{REPO}/manifests/sha256-*"),
-        testkit::Answer::new(201),
-    );
+    replaced(&world, usize::MAX);
     let output = world.sign(&["--format", "bundle"]);
     assert_eq!(output.status.code(), Some(20), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("replaced by others"), "{output:?}");
 }
 
 #[test]

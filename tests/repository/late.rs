@@ -1,6 +1,7 @@
 //! Registries that show late what was pushed.
 
 use super::support::{REPO, World, world};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use testkit::{Answer, LuetRepository, Reply, layer};
 
@@ -15,14 +16,18 @@ impl World {
 
     /// Answers `late` instead of what is there, so many times after each write of what matches.
     fn late(&self, pattern: &str, times: usize) {
-        let before: Arc<Mutex<(Option<Answer>, usize)>> = Arc::default();
-        let seen = Arc::clone(&before);
-        self.registry.rule("PUT", pattern, move |_| {
-            before.lock().unwrap().1 = times;
+        // Of each name what was read last, and how often that is still to be shown.
+        type Shown = BTreeMap<String, (Option<Answer>, usize)>;
+        let shown: Arc<Mutex<Shown>> = Arc::default();
+        let written = Arc::clone(&shown);
+        self.registry.rule("PUT", pattern, move |call| {
+            let name = call.request.target.clone();
+            written.lock().unwrap().entry(name).or_default().1 = times;
             None
         });
         self.registry.rule("GET", pattern, move |call| {
-            let mut seen = seen.lock().unwrap();
+            let mut shown = shown.lock().unwrap();
+            let seen = shown.entry(call.request.target.clone()).or_default();
             if seen.1 > 0 {
                 seen.1 -= 1;
                 return seen.0.clone();
