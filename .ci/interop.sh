@@ -843,7 +843,7 @@ derived_bare_has_package_alone() {
 }
 
 derived_wants_packages() {
-    packages= derive "$1" "$1/ours/acme"
+    packages='' derive "$1" "$1/ours/acme"
     [ "$code" != 0 ] || fail "the build went well"
     said "name the packages to install"
 }
