@@ -171,8 +171,9 @@ is_static() { ! readelf -lW "$BIN" | grep -q INTERP && ! readelf -dW "$BIN" | gr
 
 measure_file() {
     bar_true "the program is static" "" is_static
+    # 12 until keyless signing, whole repositories and containerd came; it was 12.1 with them.
     bar "size of the program, MB" "$(stat -c %s "$BIN")" "" \
-        "$(awk -v bytes="$(stat -c %s "$BIN")" 'BEGIN { printf "%.2f", bytes / 1e6 }')" 12
+        "$(awk -v bytes="$(stat -c %s "$BIN")" 'BEGIN { printf "%.2f", bytes / 1e6 }')" 12.5
 }
 
 # --- hostile answers -------------------------------------------------------------------------------------------------
