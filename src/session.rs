@@ -25,7 +25,7 @@ pub use child::run_to_end;
 pub use connections::{Connections, Options};
 pub use document::policy_file;
 pub use in_force::{Linted, Loaded, Session, lint};
-pub use machine::Machine;
+pub use machine::{Host, Machine};
 pub use process::harden;
 pub use roots::describe_root;
 pub use variables::{WantedIdentity, facts, set_in_vain, wanted_identity};

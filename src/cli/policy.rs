@@ -9,7 +9,7 @@ use crate::config::Environment;
 use crate::luet::{self, CommandLine, Configuration};
 use crate::name::{Reference, Repository};
 use crate::policy::{self, LintLine, Severity};
-use crate::session::{Linted, Options, Session, facts, lint};
+use crate::session::{Host, Linted, Options, Session, facts, lint};
 use serde_json::json;
 use std::path::Path;
 
@@ -113,7 +113,7 @@ fn init(as_json: bool, environment: &Environment, streams: &mut Streams) -> Outc
 }
 
 fn from_env(as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
-    let text = policy::from_env(&facts(environment)?);
+    let text = policy::from_env(&facts(environment, &Host::caller())?);
     if as_json {
         streams.json(json!({"policy": text}))?
     } else {

@@ -2,6 +2,7 @@
 
 use super::connections::Options;
 use super::document::Networks;
+use super::machine::Machine;
 use super::mirrors;
 use super::process::end_overdue;
 use super::watch::Watch;
@@ -16,15 +17,15 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 pub(super) fn client_config(
-    environment: &Environment,
-    host: &CommandLine,
+    machine: &Machine,
     networks: &Networks,
     options: &Options,
 ) -> Result<registry::Config, Failure> {
+    let environment = machine.environment();
     let mut config = registry::Config {
         http_registries: options.http.clone(),
         ca_file: environment.path("SSL_CERT_FILE")?,
-        credentials: credentials(environment, host)?,
+        credentials: credentials(machine)?,
         proxies: proxies(environment)?,
         deadline: environment.deadline()?,
         overdue: Some(end_overdue),
@@ -103,10 +104,8 @@ fn proxies(environment: &Environment) -> Result<Proxies, Failure> {
     Ok(Proxies { http, https, no_proxy, http_variable, https_variable })
 }
 
-fn credentials(
-    environment: &Environment,
-    host: &CommandLine,
-) -> Result<CredentialSources, Failure> {
+fn credentials(machine: &Machine) -> Result<CredentialSources, Failure> {
+    let environment = machine.environment();
     let home = environment.path("HOME")?;
     let docker = environment
         .path("DOCKER_CONFIG")?
@@ -132,9 +131,8 @@ fn credentials(
     Ok(CredentialSources {
         files: Vec::new(),
         explicit: {
-            let configuration = luet::Configuration::read(host, environment);
-            let stored = configuration.repositories.iter().flat_map(explicit);
-            given(host).into_iter().chain(stored).collect()
+            let stored = machine.luet().repositories.iter().flat_map(explicit);
+            given(machine.host()).into_iter().chain(stored).collect()
         },
         docker_config: docker.map(|folder| folder.join("config.json")),
         podman_auth: podman.into_iter().flatten().collect(),

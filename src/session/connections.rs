@@ -8,7 +8,7 @@
 
 use super::document::{Found, Networks};
 use super::keys::read_key;
-use super::machine::Machine;
+use super::machine::{Host, Machine};
 use super::watch::Watch;
 use super::{client, process, roots};
 use crate::class::Failure;
@@ -46,6 +46,12 @@ pub struct Options {
     pub keep_keys: bool,
     /// Set where containerd calls, and not luet: what holds the process to its deadline.
     pub watch: Option<Watch>,
+}
+
+impl Options {
+    pub(super) fn host(&self) -> Host {
+        if self.watch.is_some() { Host::default() } else { Host::caller() }
+    }
 }
 
 /// A machine, and how it reaches others. No request is made yet.
@@ -96,32 +102,25 @@ impl Connections {
     /// key or a rule is wrong about is none.
     pub fn open(environment: &Environment, options: &Options) -> Result<Self, Failure> {
         let networks = Networks::read(environment, options.policy.as_deref())?;
-        Self::new(environment, options, &networks, std::iter::empty())
+        let machine = Machine::of(environment, options.host())?;
+        Self::new(machine, options, &networks, std::iter::empty())
     }
 
     /// The same for a policy in force, whose signers may have trusted roots of their own.
-    pub(super) fn of(
-        environment: &Environment,
-        options: &Options,
-        found: &Found,
-    ) -> Result<Self, Failure> {
+    pub(super) fn of(machine: Machine, options: &Options, found: &Found) -> Result<Self, Failure> {
         let signers = found.document.signers().iter();
         let roots = signers.filter_map(|signer| signer.trusted_root.as_ref());
-        Self::new(environment, options, &found.networks(), roots)
+        Self::new(machine, options, &found.networks(), roots)
     }
 
     fn new<'a>(
-        environment: &Environment,
+        machine: Machine,
         options: &Options,
         networks: &'a Networks,
         roots_of_signers: impl Iterator<Item = &'a String>,
     ) -> Result<Self, Failure> {
-        let machine = match &options.watch {
-            // The command line of another host than luet would be misread.
-            Some(_) => Machine::without_host(environment)?,
-            None => Machine::open(environment)?,
-        };
-        let mut config = client::client_config(environment, machine.host(), networks, options)?;
+        let environment = machine.environment();
+        let mut config = client::client_config(&machine, networks, options)?;
         if let Some(watch) = &options.watch {
             client::for_containerd(&mut config, watch, environment, networks)?;
         }

@@ -1,5 +1,6 @@
 //! Which policy document there is: found and read, without its keys.
 
+use super::machine::Host;
 use super::variables::{facts, network_facts};
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Trusted, read_file};
@@ -44,8 +45,12 @@ pub(super) struct Networks {
 
 impl Found {
     /// Reads the policy that is in force.
-    pub(super) fn read(environment: &Environment, named: Option<&Path>) -> Result<Self, Failure> {
-        Text::read(environment, named)?.parse()
+    pub(super) fn read(
+        environment: &Environment,
+        named: Option<&Path>,
+        host: &Host,
+    ) -> Result<Self, Failure> {
+        Text::read(environment, named, host)?.parse()
     }
 
     pub(super) fn is_file(&self) -> bool {
@@ -95,10 +100,14 @@ pub(super) struct Text {
 impl Text {
     /// Returns the policy in force: the file that was named, the system's, the user's, the
     /// vendor's, or what the environment amounts to.
-    pub(super) fn read(environment: &Environment, named: Option<&Path>) -> Result<Self, Failure> {
+    pub(super) fn read(
+        environment: &Environment,
+        named: Option<&Path>,
+        host: &Host,
+    ) -> Result<Self, Failure> {
         match policy_file(environment, named)? {
             Some(file) => Self::of_file(&file),
-            None => Ok(Self::of_variables(&facts(environment)?)),
+            None => Ok(Self::of_variables(&facts(environment, host)?)),
         }
     }
 

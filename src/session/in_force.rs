@@ -4,14 +4,12 @@
 use super::connections::{Connections, Options};
 use super::document::{Found, Text};
 use super::keys::read_keys;
-use super::machine::Machine;
+use super::machine::{Host, Machine};
 use super::{client, process, variables};
 use crate::class::Failure;
 use crate::config::Environment;
-use crate::luet;
 use crate::policy::{self, Diagnostic, Origin, Policy};
 use crate::registry::Client;
-use jiff::Timestamp;
 use std::ops::Deref;
 use std::path::Path;
 
@@ -68,8 +66,9 @@ impl Session {
     }
 
     async fn open(environment: &Environment, options: &Options) -> Result<Self, Failure> {
-        let found = Found::read(environment, options.policy.as_deref())?;
-        let connections = Connections::of(environment, options, &found)?;
+        let host = options.host();
+        let found = Found::read(environment, options.policy.as_deref(), &host)?;
+        let connections = Connections::of(Machine::of(environment, host)?, options, &found)?;
         let keep_in = options.keep_keys.then(|| connections.locations());
         let keys = read_keys(&found, environment, connections.client(), keep_in).await;
         let inert = if found.is_file() {
@@ -112,25 +111,24 @@ pub struct Linted {
 /// # Errors
 /// `policy`: the file cannot be read at all; `usage`: a variable makes no sense.
 pub fn lint(environment: &Environment, named: Option<&Path>) -> Result<Linted, Failure> {
-    let source = Text::read(environment, named)?;
+    let host = Host::caller();
+    let source = Text::read(environment, named, &host)?;
     let (origin, text) = (source.origin.clone(), source.text.clone());
     let found = match source.document() {
         Ok(found) => found,
         Err(problems) => return Ok(Linted { problems, origin, text }),
     };
-    let machine = Machine::open(environment)?;
-    let config =
-        client::client_config(environment, machine.host(), &found.networks(), &Options::default())?;
+    let machine = Machine::of(environment, host)?;
+    let config = client::client_config(&machine, &found.networks(), &Options::default())?;
     for ca in config.extra_ca.values() {
         ca.as_ref().map_err(Failure::clone)?;
     }
     let client = Client::new(config);
     let keys = process::run(async || Ok(read_keys(&found, environment, &client, None).await))?;
-    let now = Timestamp::now();
+    let now = machine.now();
     let problems = match Policy::new(found.document, origin.clone(), keys, now) {
         Ok((policy, mut problems)) => {
-            let configuration = luet::Configuration::read(machine.host(), environment);
-            problems.extend(policy.missing_mirrors(&configuration.mirrors(), now));
+            problems.extend(policy.missing_mirrors(&machine.luet().mirrors(), now));
             problems
         }
         Err(problems) => problems,

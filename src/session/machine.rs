@@ -2,25 +2,42 @@
 
 use crate::class::Failure;
 use crate::config::Environment;
-use crate::luet::CommandLine;
+use crate::luet::{self, CommandLine};
 use crate::name::Repository;
 use crate::store::Locations;
 use jiff::Timestamp;
+use std::sync::OnceLock;
 
 /// What a flow knows without asking a policy or a network.
 #[derive(Debug)]
 pub struct Machine {
     environment: Environment,
-    host: CommandLine,
+    host: Host,
     locations: Locations,
     now: Timestamp,
 }
 
-/// Returns the command line of whoever called: luet's, in an event.
-pub(super) fn caller() -> CommandLine {
-    rustix::process::getppid()
-        .map(|host| CommandLine::of(host.as_raw_nonzero().get().unsigned_abs()))
-        .unwrap_or_default()
+/// Who called, and how luet is configured there, which is read once and only where it is asked for.
+/// Without a command line where another host than luet called: its own would be misread.
+#[derive(Debug, Default)]
+pub struct Host {
+    line: CommandLine,
+    luet: OnceLock<luet::Configuration>,
+}
+
+impl Host {
+    /// Takes whoever called: luet, in an event.
+    #[must_use]
+    pub fn caller() -> Self {
+        let line = rustix::process::getppid()
+            .map(|host| CommandLine::of(host.as_raw_nonzero().get().unsigned_abs()))
+            .unwrap_or_default();
+        Self { line, luet: OnceLock::new() }
+    }
+
+    pub(super) fn luet(&self, environment: &Environment) -> &luet::Configuration {
+        self.luet.get_or_init(|| luet::Configuration::read(&self.line, environment))
+    }
 }
 
 impl Machine {
@@ -29,17 +46,13 @@ impl Machine {
     /// # Errors
     /// `usage`: a variable that says where files lie makes no sense.
     pub fn open(environment: &Environment) -> Result<Self, Failure> {
-        Ok(Self { host: caller(), ..Self::without_host(environment)? })
+        Self::of(environment, Host::caller())
     }
 
-    /// The same where another host than luet called.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub fn without_host(environment: &Environment) -> Result<Self, Failure> {
+    pub(super) fn of(environment: &Environment, host: Host) -> Result<Self, Failure> {
         Ok(Self {
             environment: environment.clone(),
-            host: CommandLine::default(),
+            host,
             locations: environment.locations()?,
             now: Timestamp::now(),
         })
@@ -54,7 +67,12 @@ impl Machine {
     /// Returns the command line of the host that called.
     #[must_use]
     pub fn host(&self) -> &CommandLine {
-        &self.host
+        &self.host.line
+    }
+
+    /// Returns how luet is configured.
+    pub(super) fn luet(&self) -> &luet::Configuration {
+        self.host.luet(&self.environment)
     }
 
     /// Returns where files that we keep lie.

@@ -1,10 +1,9 @@
 //! What the variables say where they are the policy: read here, judged by `policy`.
 
 use super::document::{Found, policy_file};
-use super::machine::caller;
+use super::machine::Host;
 use crate::class::{Class, Failure};
 use crate::config::{Environment, VARIABLES};
-use crate::luet;
 use crate::name::Registry;
 use crate::policy::{Document, EnvironmentFacts, KEY_VARIABLE, Signer, SignerSource, Wanted};
 
@@ -13,7 +12,7 @@ use crate::policy::{Document, EnvironmentFacts, KEY_VARIABLE, Signer, SignerSour
 ///
 /// # Errors
 /// `usage`: a variable makes no sense.
-pub fn facts(environment: &Environment) -> Result<EnvironmentFacts, Failure> {
+pub fn facts(environment: &Environment, host: &Host) -> Result<EnvironmentFacts, Failure> {
     let text = |name: &str| Ok::<_, Failure>(environment.text(name)?.map(ToOwned::to_owned));
     let identity = wanted_identity(environment)?;
     Ok(EnvironmentFacts {
@@ -25,7 +24,8 @@ pub fn facts(environment: &Environment) -> Result<EnvironmentFacts, Failure> {
         repository: text("COSIGN_REPOSITORY")?,
         allow_unsigned: environment.words("LUET_COSIGN_ALLOW_UNSIGNED")?,
         skip: environment.words("COSIGN_SKIP")?,
-        mirrors: luet::Configuration::read(&caller(), environment)
+        mirrors: host
+            .luet(environment)
             .mirrors()
             .iter()
             .map(|names| names.iter().map(ToString::to_string).collect())
@@ -129,6 +129,6 @@ pub fn set_in_vain(environment: &Environment) -> Result<Vec<&'static str>, Failu
     if policy_file(environment, None)?.is_none() {
         return Ok(Vec::new());
     }
-    let found = Found::read(environment, None);
+    let found = Found::read(environment, None, &Host::default());
     Ok(found.map(|found| inert(environment, &found.document)).unwrap_or_default())
 }
