@@ -54,6 +54,11 @@ impl Reply {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// Returns for how many seconds it asks to be left alone (RFC 9110 section 10.2.3).
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        self.header(RETRY_AFTER)?.trim().parse().ok()
+    }
+
     /// Returns whether the answer is a web page, as proxies and login portals send.
     pub(super) fn is_html(&self) -> bool {
         let named = self.header(CONTENT_TYPE).is_some_and(|value| {
@@ -181,8 +186,7 @@ fn decides_nothing(reply: &Reply, repository: &Repository) -> Failure {
     match reply.status {
         StatusCode::TOO_MANY_REQUESTS => {
             let wait = reply
-                .header(RETRY_AFTER)
-                .and_then(|value| value.trim().parse::<u64>().ok())
+                .retry_after()
                 .map_or_else(|| "wait".to_owned(), |seconds| format!("wait {seconds} s"));
             failure.hint(format!(
                 "the registry wants to be asked less often: {wait} and run it again; whoever is logged in may often ask more"

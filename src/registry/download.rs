@@ -2,13 +2,13 @@
 //! redirects stay on https.
 
 use super::body::{self, Cap};
+use super::service;
 use super::session::{Session, location};
 use super::space::Space;
 use super::transport::{Peer, shown};
 use super::trouble::Trouble;
 use crate::class::{Class, Failure};
 use crate::limits;
-use crate::name::Registry;
 use reqwest::{Method, Request, Url};
 
 impl Session {
@@ -16,9 +16,7 @@ impl Session {
         let url = Url::parse(url).map_err(|error| {
             Failure::new(Class::Usage, format!("`{}` is no URL: {error}", harmless(url)))
         })?;
-        let host = url.host_str().unwrap_or_default();
-        let named: Registry =
-            url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")).parse()?;
+        let named = service::named(&url)?;
         self.persist(true, async || {
             let mut at = url.clone();
             for hop in 0..=limits::REDIRECTS {

@@ -4,6 +4,7 @@
 
 use super::body::{self, Cap};
 use super::proxy::literal;
+use super::service;
 use super::session::{Session, location};
 use super::space::Space;
 use super::transport::{Peer, shown};
@@ -97,9 +98,7 @@ pub(super) fn place(base: &str) -> Result<(Url, Registry), Failure> {
     {
         return Err(bad("has a user, a query or a fragment"));
     }
-    let host = url.host_str().unwrap_or_default();
-    let host: Registry =
-        url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")).parse()?;
+    let host = service::named(&url)?;
     match url.scheme() {
         "https" => {}
         "http" if is_this_machine(&url) => {}

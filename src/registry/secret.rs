@@ -6,12 +6,13 @@
 //! there.
 
 use super::body::{self, Cap};
+use super::service;
 use super::session::Session;
 use super::transport::{Peer, shown};
 use super::trouble::Trouble;
 use crate::class::{Class, Failure};
 use crate::name::Registry;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue};
 use reqwest::{Method, Request, Url};
 use std::fmt;
 use std::time::Duration;
@@ -95,10 +96,7 @@ impl Session {
                         Class::Net,
                         format!("`{}` answered {}", shown(&url), status.as_u16()),
                     ),
-                    after: reply
-                        .header(RETRY_AFTER)
-                        .and_then(|value| value.trim().parse().ok())
-                        .map(Duration::from_secs),
+                    after: reply.retry_after().map(Duration::from_secs),
                     not_http: false,
                 });
             }
@@ -126,17 +124,7 @@ fn place(call: &SecretCall<'_>) -> Result<(Url, Registry), Failure> {
     if !call.query.is_empty() {
         url.query_pairs_mut().extend_pairs(call.query);
     }
-    let host = url.host_str().unwrap_or_default();
-    let named: Registry =
-        url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")).parse()?;
-    match url.scheme() {
-        "https" => {}
-        "http" if named.is_loopback() => {}
-        _ => {
-            return Err(Failure::new(Class::Usage, format!("`{}` is not https", shown(&url)))
-                .hint("a secret is sent in plain http to this machine only"));
-        }
-    }
+    let named = service::host(&url, "a secret is sent in plain http to this machine only")?;
     Ok((url, named))
 }
 

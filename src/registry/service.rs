@@ -6,9 +6,8 @@ use super::session::Session;
 use super::transport::{Peer, shown};
 use super::trouble::Trouble;
 use crate::class::{Class, Failure};
-use crate::limits;
 use crate::name::Registry;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Method, Request, Url};
 use std::time::Duration;
 
@@ -55,17 +54,10 @@ impl Session {
         let url = Url::parse(call.url).map_err(|error| {
             Failure::new(Class::Usage, format!("the address of a service is no URL: {error}"))
         })?;
-        let host = url.host_str().unwrap_or_default();
-        let named: Registry =
-            url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")).parse()?;
-        match url.scheme() {
-            "https" => {}
-            "http" if named.is_loopback() => {}
-            _ => {
-                return Err(Failure::new(Class::Usage, format!("`{}` is not https", shown(&url)))
-                    .hint("plain http is spoken to this machine only, for whoever is on the way could change the answer"));
-            }
-        }
+        let named = host(
+            &url,
+            "plain http is spoken to this machine only, for whoever is on the way could change the answer",
+        )?;
         self.persist(call.again, async || {
             let method = if call.document.is_some() { Method::POST } else { Method::GET };
             let mut request = Request::new(method, url.clone());
@@ -77,21 +69,14 @@ impl Session {
             }
             let response =
                 self.transport.send(request, Peer::Own(&named), self.clock.deadline()).await?;
-            let cap = if response.status().is_success() {
-                Cap::of(call.cap)
-            } else {
-                Cap::of(limits::ERROR_BODY_BYTES)
-            };
+            let cap = if response.status().is_success() { Cap::of(call.cap) } else { body::ERROR };
             let reply =
                 body::reply(response, cap, self.clock.deadline(), self.config.times.idle).await?;
             let status = reply.status.as_u16();
             if matches!(status, 429 | 500 | 502 | 503 | 504) {
                 let failure =
                     Failure::new(Class::Net, format!("`{}` answered {status}", shown(&url)));
-                let after = reply
-                    .header(RETRY_AFTER)
-                    .and_then(|value| value.trim().parse().ok())
-                    .map(Duration::from_secs);
+                let after = reply.retry_after().map(Duration::from_secs);
                 return Err(Trouble::Passing { failure, after, not_http: false });
             }
             let location = reply.header(LOCATION).map(ToOwned::to_owned);
@@ -99,4 +84,21 @@ impl Session {
         })
         .await
     }
+}
+
+/// Returns the host of a service: of any that is spoken to by https, and of this machine's. `hint`
+/// says why no other.
+pub(super) fn host(url: &Url, hint: &str) -> Result<Registry, Failure> {
+    let named = named(url)?;
+    match url.scheme() {
+        "https" => Ok(named),
+        "http" if named.is_loopback() => Ok(named),
+        _ => Err(Failure::new(Class::Usage, format!("`{}` is not https", shown(url))).hint(hint)),
+    }
+}
+
+/// Returns the host of a URL, with its port where that is said.
+pub(super) fn named(url: &Url) -> Result<Registry, Failure> {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")).parse()
 }

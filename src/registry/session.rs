@@ -21,7 +21,7 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Registry, Repository};
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RANGE, RETRY_AFTER,
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RANGE,
 };
 use reqwest::{Method, Request, Response, StatusCode, Url};
 use std::collections::BTreeMap;
@@ -482,10 +482,7 @@ fn endpoint(registry: &Registry, https: bool) -> Result<Url, Failure> {
 /// Lets an answer pass, unless it says that another try may help.
 pub(super) fn pass_on(reply: Reply, repository: &Repository) -> Result<Reply, Trouble> {
     if matches!(reply.status.as_u16(), 429 | 500 | 502 | 503 | 504) {
-        let after = reply
-            .header(RETRY_AFTER)
-            .and_then(|value| value.trim().parse().ok())
-            .map(Duration::from_secs);
+        let after = reply.retry_after().map(Duration::from_secs);
         return Err(Trouble::Passing {
             failure: refusal(&reply, repository),
             after,
