@@ -213,43 +213,6 @@ impl Shown {
         Ok(())
     }
 
-    fn end_signed(
-        mut self,
-        repository: &Repository,
-        signed: &Signed,
-        streams: &mut Streams,
-    ) -> Result<(), Failure> {
-        self.counter.clear();
-        if self.as_json {
-            return streams.json(json!({
-                "repository": repository.to_string(),
-                "index": signed.listed.standing.word(),
-                "images": self.documents,
-                "counts": {
-                    "signed": signed.signed,
-                    "already": signed.already,
-                    "unvouched": signed.unvouched,
-                    "failed": signed.failed.values().sum::<usize>(),
-                },
-                "notes": self.notes,
-                "errors": signed.listed.incomplete.iter().map(Failure::json).collect::<Vec<_>>(),
-            }));
-        }
-        streams.say(format!("{repository}: {}", signed_counts(signed)))?;
-        for failure in &signed.listed.incomplete {
-            streams.note_lines(format!("error: {}", failure.text()));
-        }
-        for (class, hint) in &self.hints {
-            streams.note(format!("hint ({}): {hint}", class.word()));
-        }
-        if signed.unvouched > 0 {
-            streams.note(format!(
-                "hint: run it on the machine that pushed within a day, or name what luet built: luet-cosign sign-repo --from DIR {repository}; --trust-registry signs whatever the registry serves"
-            ));
-        }
-        Ok(())
-    }
-
     fn note(&mut self, note: String, streams: &mut Streams) {
         self.counter.clear();
         if self.as_json {
@@ -260,34 +223,66 @@ impl Shown {
     }
 
     fn end(
-        mut self,
+        self,
         repository: &Repository,
         summary: &Summary,
+        streams: &mut Streams,
+    ) -> Result<(), Failure> {
+        let numbers = json!({
+            "images": summary.images(),
+            "verified": summary.verified,
+            "allowed": summary.allowed,
+            "refused": summary.refused.values().sum::<usize>(),
+        });
+        self.close(repository, &summary.listed, (counts(summary), numbers), None, streams)
+    }
+
+    fn end_signed(
+        self,
+        repository: &Repository,
+        signed: &Signed,
+        streams: &mut Streams,
+    ) -> Result<(), Failure> {
+        let numbers = json!({
+            "signed": signed.signed,
+            "already": signed.already,
+            "unvouched": signed.unvouched,
+            "failed": signed.failed.values().sum::<usize>(),
+        });
+        let hint = (signed.unvouched > 0).then(|| format!(
+            "hint: run it on the machine that pushed within a day, or name what luet built: luet-cosign sign-repo --from DIR {repository}; --trust-registry signs whatever the registry serves"
+        ));
+        self.close(repository, &signed.listed, (signed_counts(signed), numbers), hint, streams)
+    }
+
+    /// Says what there was in all, for people and for programs, and what to do.
+    fn close(
+        mut self,
+        repository: &Repository,
+        listed: &Listed,
+        (counts, numbers): (String, Value),
+        hint: Option<String>,
         streams: &mut Streams,
     ) -> Result<(), Failure> {
         self.counter.clear();
         if self.as_json {
             return streams.json(json!({
                 "repository": repository.to_string(),
-                "index": summary.listed.standing.word(),
+                "index": listed.standing.word(),
                 "images": self.documents,
-                "counts": {
-                    "images": summary.images(),
-                    "verified": summary.verified,
-                    "allowed": summary.allowed,
-                    "refused": summary.refused.values().sum::<usize>(),
-                },
+                "counts": numbers,
                 "notes": self.notes,
-                "errors": summary.listed.incomplete.iter().map(Failure::json).collect::<Vec<_>>(),
+                "errors": listed.incomplete.iter().map(Failure::json).collect::<Vec<_>>(),
             }));
         }
-        streams.say(format!("{repository}: {}", counts(summary)))?;
-        for failure in &summary.listed.incomplete {
+        streams.say(format!("{repository}: {counts}"))?;
+        for failure in &listed.incomplete {
             streams.note_lines(format!("error: {}", failure.text()));
         }
         for (class, hint) in &self.hints {
             streams.note(format!("hint ({}): {hint}", class.word()));
         }
+        hint.iter().for_each(|hint| streams.note(hint));
         Ok(())
     }
 }
