@@ -33,6 +33,15 @@ impl World {
         self.registry.manifest(REPO, &tag).is_some()
     }
 
+    /// Everything of these is signed, by what `verify-repo` says.
+    #[track_caller]
+    fn verifies(&self, tags: &[String]) {
+        let ran = self.verify(&[]);
+        for tag in tags {
+            assert!(ran.line(tag).starts_with("verified "), "{}", ran.line(tag));
+        }
+    }
+
     fn writes(&self) -> usize {
         self.registry.requests().iter().filter(|request| request.method == "PUT").count()
     }
@@ -259,10 +268,7 @@ fn images_of_one_content_are_signed_at_once_for_each_of_their_tags() {
     for tag in &tags {
         assert!(ran.line_of(tag).starts_with("signed "), "{}", ran.line_of(tag));
     }
-    let ran = world.verify(&[]);
-    for tag in &tags {
-        assert!(ran.line(tag).starts_with("verified "), "{}", ran.line(tag));
-    }
+    world.verifies(&tags);
 }
 
 #[test]
@@ -300,10 +306,7 @@ fn a_run_that_was_killed_is_run_again() {
     let already = packages.iter().filter(|tag| ran.line_of(tag).starts_with("already ")).count();
     assert!((3..=4).contains(&already), "{already}: {}", ran.stdout());
     assert!(packages.iter().all(|tag| world.is_signed(tag)));
-    let ran = world.verify(&[]);
-    for tag in &packages {
-        assert!(ran.line(tag).starts_with("verified "), "{}", ran.line(tag));
-    }
+    world.verifies(&packages);
 }
 
 #[test]

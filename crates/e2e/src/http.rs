@@ -3,6 +3,7 @@
 use std::io::{Error, ErrorKind, Read as _, Result, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
+use testkit::{Answer, Request};
 
 /// What came back.
 pub struct Reply {
@@ -50,6 +51,40 @@ pub fn call(
     stream.read_to_end(&mut bytes)?;
     read(&bytes, method == "HEAD")
         .ok_or_else(|| Error::new(ErrorKind::InvalidData, "not an answer of HTTP, or half of one"))
+}
+
+/// Asks the server behind `upstream` what was asked here, under `target`: without the headers in
+/// `less`, with those in `more`. Returns its answer.
+pub fn forward(
+    upstream: &str,
+    request: &Request,
+    target: &str,
+    less: &[&str],
+    more: &[(&str, &str)],
+) -> Answer {
+    let own = ["connection", "content-length", "expect", "transfer-encoding"];
+    let mut headers: Vec<(&str, &str)> = request
+        .headers
+        .iter()
+        .filter(|(name, _)| !own.contains(&name.as_str()) && !less.contains(&name.as_str()))
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    headers.extend(more);
+    let reply = match call(upstream, &request.method, target, &headers, &request.body) {
+        Ok(reply) => reply,
+        Err(error) => return Answer::new(502).body(error.to_string()),
+    };
+    let head = request.method == "HEAD";
+    let dropped = ["connection", "date", "server", "transfer-encoding"];
+    let mut answer = Answer::new(reply.status);
+    for (name, value) in &reply.headers {
+        let lower = name.to_ascii_lowercase();
+        // The length of a body is what came of it; the answer to HEAD has none.
+        if !dropped.contains(&lower.as_str()) && (head || lower != "content-length") {
+            answer = answer.header(name, value);
+        }
+    }
+    answer.body(reply.body)
 }
 
 fn read(bytes: &[u8], head_only: bool) -> Option<Reply> {

@@ -126,40 +126,17 @@ impl Liar {
 impl State {
     fn answer(&self, upstream: &str, request: &Request) -> Answer {
         let lie = self.lies.lock().expect("no panic").iter().find(|lie| lie.fits(request)).cloned();
-        let Some(lie) = lie else { return forward(upstream, request, &request.target) };
+        let Some(lie) = lie else {
+            return http::forward(upstream, request, &request.target, &[], &[]);
+        };
         self.told.lock().expect("no panic").push(format!("{} {}", request.method, lie.path));
         let file =
             |bytes| Answer::new(200).header("Content-Type", "application/octet-stream").body(bytes);
         match lie.what {
-            What::As(path) => forward(upstream, request, &path),
+            What::As(path) => http::forward(upstream, request, &path, &[], &[]),
             What::Gone => Answer::error(404, "MANIFEST_UNKNOWN"),
             What::Body(bytes) => file(bytes),
             What::Cut(bytes, kept) => file(bytes).header("Connection", "close").cut(kept),
         }
     }
-}
-
-fn forward(upstream: &str, request: &Request, target: &str) -> Answer {
-    let own = ["connection", "content-length", "expect", "transfer-encoding"];
-    let headers: Vec<(&str, &str)> = request
-        .headers
-        .iter()
-        .filter(|(name, _)| !own.contains(&name.as_str()))
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    let reply = match http::call(upstream, &request.method, target, &headers, &request.body) {
-        Ok(reply) => reply,
-        Err(error) => return Answer::new(502).body(error.to_string()),
-    };
-    let head = request.method == "HEAD";
-    let dropped = ["connection", "date", "server", "transfer-encoding"];
-    let mut answer = Answer::new(reply.status);
-    for (name, value) in &reply.headers {
-        let lower = name.to_ascii_lowercase();
-        // The length of a body is what came of it; the answer to HEAD has none.
-        if !dropped.contains(&lower.as_str()) && (head || lower != "content-length") {
-            answer = answer.header(name, value);
-        }
-    }
-    answer.body(reply.body)
 }

@@ -70,7 +70,8 @@ impl Wan {
                 );
                 return Answer::error(401, "UNAUTHORIZED").header("WWW-Authenticate", &challenge);
             }
-            forward(&upstream, request)
+            let scheme = [("x-forwarded-proto", "https")];
+            http::forward(&upstream, request, &request.target, &["authorization"], &scheme)
         });
         Self { link: Link::before(server.address(), delay), server, _service: service }
     }
@@ -199,31 +200,4 @@ fn give(given: &Mutex<BTreeSet<String>>, request: &Request) -> Answer {
     given.insert(token.clone());
     let _ = request;
     Answer::new(200).json(&format!(r#"{{"token":"{token}","expires_in":300}}"#))
-}
-
-fn forward(upstream: &str, request: &Request) -> Answer {
-    let own = ["authorization", "connection", "content-length", "expect", "transfer-encoding"];
-    let mut headers: Vec<(&str, &str)> = request
-        .headers
-        .iter()
-        .filter(|(name, _)| !own.contains(&name.as_str()))
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    headers.push(("x-forwarded-proto", "https"));
-    let reply =
-        match http::call(upstream, &request.method, &request.target, &headers, &request.body) {
-            Ok(reply) => reply,
-            Err(error) => return Answer::new(502).body(error.to_string()),
-        };
-    let head = request.method == "HEAD";
-    let dropped = ["connection", "date", "server", "transfer-encoding"];
-    let mut answer = Answer::new(reply.status);
-    for (name, value) in &reply.headers {
-        let lower = name.to_ascii_lowercase();
-        // The length of a body is what came of it; the answer to HEAD has none.
-        if !dropped.contains(&lower.as_str()) && (head || lower != "content-length") {
-            answer = answer.header(name, value);
-        }
-    }
-    answer.body(reply.body)
 }

@@ -92,7 +92,7 @@ func main() {
 	}
 }
 
-// A panic of a library is no answer: whoever asks has to see it.
+// A panic of a library is not a verdict: the caller has to see it.
 func judge(q question, trusted root.TrustedMaterial) error {
 	switch q.Form {
 	case "bundle":

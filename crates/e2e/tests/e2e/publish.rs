@@ -601,7 +601,7 @@ fn redirected(case: &Case<'_>, status: u16) {
     }
 }
 
-/// What is signed in either form is accepted by whoever reads that form.
+/// What is signed in either format is accepted by every program that reads that format.
 fn judges(case: &Case<'_>, format: &str) {
     let image = case.image("judged");
     case.signs(&case.job(), &["--format", format], &image);

@@ -1,6 +1,6 @@
 //! Row S28 of docs/threats.md: parts of three good signatures of the same thing, put
-//! together in every way. Whoever accepts one of the mixtures lets somebody put his name, or an old
-//! time, on another's signature.
+//! together in every way. A verifier that accepts one of the mixtures lets somebody put their name,
+//! or an old time, on another's signature.
 
 use super::sign::Signature;
 
