@@ -25,6 +25,9 @@ use testkit::{PASSWORD, Plugin, Reply, TestRegistry, make_keys};
 const TAGS: [&str; 4] =
     ["repository.yaml", "tree.tar.gz", "repository.meta.yaml.tar", "yip-toolchain-1.0"];
 
+/// Whose signatures count, for whoever installs.
+const TRUSTED: &str = "COSIGN_PUBLIC_KEY_LOCATION";
+
 fn main() -> ExitCode {
     let mut tour = Tour::begin();
     tour.sign();
@@ -126,10 +129,14 @@ impl Tour {
         println!("   in the registry now: {}", self.registry.tags("acme/packages").join(", "));
     }
 
+    fn trust(&mut self, key: &str) {
+        let path = self.plugin.path(&format!("{key}.pub")).display().to_string();
+        self.plugin.set(TRUSTED, &path);
+    }
+
     fn verify(&mut self) {
         self.say("somebody installs from it and trusts acme's key (COSIGN_PUBLIC_KEY_LOCATION): silence is success");
-        let key = self.plugin.path("acme.pub").display().to_string();
-        self.plugin.set("COSIGN_PUBLIC_KEY_LOCATION", &key);
+        self.trust("acme");
         for tag in TAGS {
             self.unpack("acme/packages", tag, None);
         }
@@ -159,7 +166,10 @@ impl Tour {
 
     fn stranger(&mut self) {
         self.say("a stranger signs a package of acme's: a signature, but by nobody who is trusted");
+        // With acme's key in force, the plugin would refuse to make a signature that nobody accepts.
+        self.plugin.unset(TRUSTED);
         self.push("stranger", "acme/packages", "new-1.0");
+        self.trust("acme");
         self.unpack("acme/packages", "new-1.0", Some("identity"));
     }
 

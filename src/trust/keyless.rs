@@ -296,7 +296,8 @@ impl TrustedRoot {
     /// Checks the log entries of a bundle with the signature of a message by a key.
     ///
     /// # Errors
-    /// As [`Self::check_entries`].
+    /// `tlog`: there is no entry, or one does not hold. `malformed`: a bundle without a signature of
+    /// a message, or a message without its SHA-256.
     pub fn check_message_entries(
         &self,
         bundle: &Bundle,
