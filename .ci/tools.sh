@@ -147,6 +147,9 @@ install_debian_packages() {
     done
 }
 
+# A client of docker that came from elsewhere, without buildx, cannot use the builder of this engine (`RUN --mount`).
+link_docker() { ln -sf /usr/bin/docker "$bin/docker"; }
+
 # The package would add a user and a service; only its program is wanted.
 install_docker_registry() {
     [ ! -x "$bin/docker-registry" ] || return 0
@@ -386,6 +389,7 @@ done
 case ${1-} in
     "")
         install_debian_packages "${debian_packages[@]}"
+        link_docker
         install_docker_registry
         install_go_programs
         install_skopeo
