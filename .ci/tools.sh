@@ -26,6 +26,7 @@ policy_file=/usr/sbin/policy-rc.d
 policy_is_ours=
 
 actionlint_version=v1.7.7
+containerd_version=v2.4.2
 cosign2_version=v2.6.4
 cosign3_version=v3.1.2
 crane_version=v0.20.6
@@ -66,6 +67,7 @@ debian_packages=(
     "iproute2: ip"           # for a network namespace
     "musl-tools: musl-gcc"   # for the static release binary
     "openssl: openssl"       # keys that others made
+    "runc: runc"             # what containerd starts containers with
     "shellcheck: shellcheck" # the step `scripts`
     "umoci: umoci"           # another unpacker, for what may differ between two
 )
@@ -224,7 +226,7 @@ skopeo_signs() {
 
 # --- Go --------------------------------------------------------------------------------------------------------------
 
-# go_has NAME MODULE VERSION: bin/NAME is that module at that version, built the way we build.
+# go_has NAME MODULE VERSION: $bin/NAME is that module at that version, built the way we build.
 go_has() {
     [ -x "$bin/$1" ] &&
         go version -m "$bin/$1" | awk -v module="$2" -v version="$3" '
@@ -235,7 +237,7 @@ go_has() {
 
 go_build_flags=(-trimpath -buildvcs=false -ldflags "-s -w")
 
-# go_install NAME MODULE PACKAGE VERSION: the program of that package, as bin/NAME.
+# go_install NAME MODULE PACKAGE VERSION: the program of that package, as $bin/NAME.
 go_install() {
     local name=$1 module=$2 package=$3 version=$4
     ! go_has "$name" "$module" "$version" || return 0
@@ -252,6 +254,16 @@ install_olareg() {
     go_has olareg github.com/olareg/olareg "$olareg_version" || die ".ci/olareg/go.mod does not name olareg $olareg_version"
 }
 
+# In a folder that is on nobody's PATH: dockerd would start this containerd instead of its own.
+install_containerd() {
+    local bin=$tools/containerd command
+    mkdir -p "$bin"
+    for command in containerd containerd-shim-runc-v2 ctr; do
+        go_install "$command" github.com/containerd/containerd/v2 "github.com/containerd/containerd/v2/cmd/$command" \
+            "$containerd_version"
+    done
+}
+
 # The stand-in host is part of the project: built each time, Go's build cache makes that cheap.
 install_luet_host() {
     retry go build -C "$project/tests/host" "${go_build_flags[@]}" -o "$bin/luet-host" .
@@ -262,6 +274,7 @@ install_go_programs() {
     export CGO_ENABLED=0 GOTOOLCHAIN=local
     go_install actionlint github.com/rhysd/actionlint github.com/rhysd/actionlint/cmd/actionlint "$actionlint_version"
     go_install crane github.com/google/go-containerregistry github.com/google/go-containerregistry/cmd/crane "$crane_version"
+    install_containerd
     install_olareg
     install_luet_host
     go_install cosign2 github.com/sigstore/cosign/v2 github.com/sigstore/cosign/v2/cmd/cosign "$cosign2_version"
@@ -371,6 +384,7 @@ list_versions() {
     local package
     printf '%-16s %s\n' \
         go "$(go env GOVERSION)" \
+        containerd "$containerd_version" \
         cosign2 "$("$bin/cosign2" version --json | sed -n 's/.*"gitVersion": *"\([^"]*\)".*/\1/p')" \
         cosign3 "$("$bin/cosign3" version --json | sed -n 's/.*"gitVersion": *"\([^"]*\)".*/\1/p')" \
         crane "$("$bin/crane" version)" \

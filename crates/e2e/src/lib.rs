@@ -4,6 +4,7 @@
 //! Nothing here is skipped: a program that is missing is a failure that says what brings it
 //! ([`tools`]).
 
+pub mod containerd;
 pub mod go;
 pub mod host;
 pub mod http;
@@ -19,6 +20,7 @@ pub mod tools;
 pub mod wan;
 pub mod world;
 
+pub use containerd::Containerd;
 pub use host::Host;
 pub use liar::{Liar, Lie, Who};
 pub use machine::{Machine, Seen};

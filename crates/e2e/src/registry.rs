@@ -206,6 +206,11 @@ impl Image {
 
     /// Pushes an image of these layers, each with its bytes uncompressed.
     pub fn push(&self, layers: &[PackedLayer]) {
+        self.push_configured(layers, &json!({}));
+    }
+
+    /// The same, with what says how it is run.
+    pub fn push_configured(&self, layers: &[PackedLayer], run: &Value) {
         let described: Vec<Value> = layers
             .iter()
             .map(|layer| {
@@ -215,7 +220,7 @@ impl Image {
             .collect();
         let ids: Vec<&str> = layers.iter().map(|layer| layer.id.as_str()).collect();
         let config = json!({
-            "architecture": "amd64", "os": "linux", "config": {},
+            "architecture": "amd64", "os": "linux", "config": run,
             "rootfs": {"type": "layers", "diff_ids": ids},
         })
         .to_string();

@@ -6,6 +6,8 @@
 
 #[path = "e2e/blobs.rs"]
 mod blobs;
+#[path = "e2e/containerd.rs"]
+mod containerd;
 #[path = "e2e/harness.rs"]
 mod harness;
 #[path = "e2e/keys.rs"]
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
     trials.extend(trees::trials(&shared));
     trials.extend(keys::trials(&shared));
     trials.extend(publish::trials(&hosts, &shared));
+    trials.extend(containerd::trials(&shared));
     if !arguments.list && trials.iter().any(|trial| needs_sigstore(trial, &arguments)) {
         sigstore::enter_private_network();
     }
@@ -72,9 +75,8 @@ fn needs_sigstore(trial: &Trial, arguments: &Arguments) -> bool {
     let fits = |filter: &String| {
         if arguments.exact { name == filter } else { name.contains(filter.as_str()) }
     };
-    name.starts_with("publish::")
-        && arguments.filter.as_ref().is_none_or(fits)
-        && !arguments.skip.iter().any(fits)
+    let needs = name.starts_with("publish::") || name == containerd::KEYLESS;
+    needs && arguments.filter.as_ref().is_none_or(fits) && !arguments.skip.iter().any(fits)
 }
 
 /// Makes a trial of a function that panics where it fails.
