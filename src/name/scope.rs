@@ -107,6 +107,12 @@ impl Scope {
         hosts && paths_overlap(&self.segments, &other.segments)
     }
 
+    /// Returns whether `*` stands for one of its segments.
+    #[must_use]
+    pub fn has_open_segment(&self) -> bool {
+        self.segments.contains(&Segment::One)
+    }
+
     /// Returns whether the scope covers more than one repository.
     #[must_use]
     pub fn is_wide(&self) -> bool {

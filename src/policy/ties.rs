@@ -1,13 +1,13 @@
 //! Ties: two rules that are about one image and equally specific. Neither may win by the order in
 //! which they stand.
 //!
-//! Pairs inside one rule cannot tie, for they lead to the same
-//! rule.
+//! Pairs inside one rule cannot tie, for they lead to the same rule.
 
 use super::diagnostic::{Position, Problems, TOO_LARGE};
 use super::rules::{Rule, Target};
 use crate::limits;
 use crate::name::{Scope, ScopeRank, TagGlob, TagRank};
+use std::collections::{HashMap, HashSet};
 
 /// How specific a pair of scope and tag pattern is; the greater wins.
 pub(super) type Rank = (ScopeRank, Option<TagRank>);
@@ -95,11 +95,12 @@ fn pairs(index: usize, rule: &Rule) -> Vec<Pair<'_>> {
 fn check_pairs(rules: &[Rule], pairs: &[Pair<'_>], problems: &mut Problems) {
     let mut sorted: Vec<&Pair<'_>> = pairs.iter().collect();
     sorted.sort_by_key(|pair| pair.rank);
-    let mut told = std::collections::HashSet::new();
+    let mut told = HashSet::new();
     let mut steps = 0_usize;
     for equal in sorted.chunk_by(|a, b| a.rank == b.rank) {
-        for (at, pair) in equal.iter().enumerate() {
-            for other in equal.iter().skip(at + 1).filter(|other| other.rule != pair.rule) {
+        let neighbours = Neighbours::of(equal);
+        for (at, pair) in equal.iter().copied().enumerate() {
+            for other in neighbours.after(at, pair).filter(|other| other.rule != pair.rule) {
                 if problems.full() {
                     return;
                 }
@@ -124,6 +125,46 @@ fn check_pairs(rules: &[Rule], pairs: &[Pair<'_>], problems: &mut Problems) {
     }
 }
 
+/// Pairs of one rank, by what they may overlap with. Every event reads the policy, so a thousand
+/// rules must not be compared each with each.
+struct Neighbours<'p, 'a> {
+    all: &'p [&'p Pair<'a>],
+    /// Positions of pairs whose scope has no `*` for one segment. Of one rank, two such scopes are
+    /// equally long and end alike: they overlap where they are equal.
+    same: HashMap<&'a Scope, Vec<usize>>,
+    /// Positions of the others.
+    open: Vec<usize>,
+}
+
+impl<'p, 'a> Neighbours<'p, 'a> {
+    fn of(all: &'p [&'p Pair<'a>]) -> Self {
+        let (mut same, mut open) = (HashMap::<_, Vec<usize>>::new(), Vec::new());
+        for (at, pair) in all.iter().enumerate() {
+            if pair.scope.has_open_segment() {
+                open.push(at);
+            } else {
+                same.entry(pair.scope).or_default().push(at);
+            }
+        }
+        Self { all, same, open }
+    }
+
+    /// Returns the pairs that one may overlap with, each two of them once.
+    fn after(&self, at: usize, pair: &Pair<'a>) -> impl Iterator<Item = &'p Pair<'a>> {
+        let same = self.same.get(pair.scope).map_or(&[][..], Vec::as_slice);
+        let open = pair.scope.has_open_segment();
+        // One without `*` meets one with it when it is the latter's turn.
+        let closed = if open { self.all.len() } else { 0 };
+        let closed = (0..closed).filter(|other| {
+            self.all.get(*other).is_some_and(|other| !other.scope.has_open_segment())
+        });
+        let later = move |other: &usize| *other > at;
+        let opened = self.open.iter().copied().filter(move |_| open).filter(later);
+        let same = same.iter().copied().filter(later);
+        same.chain(opened).chain(closed).filter_map(|other| self.all.get(other).copied())
+    }
+}
+
 fn tell(rules: &[Rule], first: &Pair<'_>, second: &Pair<'_>, problems: &mut Problems) {
     let name = |pair: &Pair<'_>| rules.get(pair.rule).map_or("", |rule| rule.name.as_str());
     let message = format!(
@@ -143,17 +184,24 @@ fn tell(rules: &[Rule], first: &Pair<'_>, second: &Pair<'_>, problems: &mut Prob
 fn check_beaten(rules: &[Rule], pairs: &[Pair<'_>], problems: &mut Problems) {
     let takes_all =
         |pair: &&Pair<'_>| pair.tag.is_some_and(|tag| tag.to_string().bytes().all(|c| c == b'*'));
-    let winners: Vec<&Pair<'_>> = pairs.iter().filter(takes_all).collect();
-    for (index, rule) in rules.iter().enumerate() {
-        let mut own = pairs.iter().filter(|pair| pair.rule == index).peekable();
-        let beater = |pair: &Pair<'_>| {
-            winners.iter().find(|other| other.rule != index && other.scope == pair.scope)
+    let mut winners = HashMap::<&Scope, Vec<usize>>::new();
+    for pair in pairs.iter().filter(takes_all) {
+        winners.entry(pair.scope).or_default().push(pair.rule);
+    }
+    for own in pairs.chunk_by(|a, b| a.rule == b.rule) {
+        let Some((index, rule)) =
+            own.first().and_then(|pair| Some((pair.rule, rules.get(pair.rule)?)))
+        else {
+            continue;
         };
-        if !rule.tags.is_empty() || own.peek().is_none() {
+        if !rule.tags.is_empty() {
             continue;
         }
-        if let Some(Some(winner)) = own.map(beater).reduce(Option::and) {
-            let name = rules.get(winner.rule).map_or("", |rule| rule.name.as_str());
+        let beater = |pair: &Pair<'_>| {
+            winners.get(pair.scope)?.iter().copied().find(|winner| *winner != index)
+        };
+        if let Some(Some(winner)) = own.iter().map(beater).reduce(Option::and) {
+            let name = rules.get(winner).map_or("", |rule| rule.name.as_str());
             let message = format!("`{}` never matches a tag: `{name}` takes them all", rule.name);
             problems
                 .warning(rule.at, "never-matches", message)
@@ -173,5 +221,75 @@ fn check_local_files(rules: &[Rule], problems: &mut Problems) {
             );
             problems.error(*at, "tie", message);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every scope of up to three segments over two hosts.
+    fn scopes() -> Vec<Scope> {
+        let mut paths: Vec<String> = vec![String::new()];
+        let mut texts = vec!["*".to_owned()];
+        for _ in 0..3 {
+            paths = paths
+                .iter()
+                .flat_map(|path| ["a", "b", "*"].map(|segment| format!("{path}/{segment}")))
+                .collect();
+            for path in &paths {
+                for host in ["x.example", "*.example", "*.elpmaxe"] {
+                    texts.push(format!("{host}{path}"));
+                    texts.push(format!("{host}{path}/**"));
+                }
+            }
+        }
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn every_overlap_of_one_rank_is_among_the_neighbours() {
+        let scopes = scopes();
+        let mut pairs: Vec<Pair<'_>> = scopes
+            .iter()
+            .enumerate()
+            .map(|(rule, scope)| Pair {
+                rule,
+                at: Position { line: 1, column: 1 },
+                scope,
+                tag: None,
+                rank: (scope.rank(), None),
+                wild_bytes: 0,
+            })
+            .collect();
+        pairs.sort_by_key(|pair| pair.rank);
+        let sorted: Vec<&Pair<'_>> = pairs.iter().collect();
+        let mut compared = 0;
+        for equal in sorted.chunk_by(|a, b| a.rank == b.rank) {
+            let neighbours = Neighbours::of(equal);
+            let mut found = HashSet::new();
+            for (at, pair) in equal.iter().enumerate() {
+                for other in
+                    neighbours.after(at, pair).filter(|other| pair.scope.overlaps(other.scope))
+                {
+                    let both = (pair.rule.min(other.rule), pair.rule.max(other.rule));
+                    assert!(found.insert(both), "`{}` and `{}` twice", pair.scope, other.scope);
+                }
+            }
+            for (at, pair) in equal.iter().enumerate() {
+                for other in equal.iter().skip(at + 1) {
+                    let both = (pair.rule.min(other.rule), pair.rule.max(other.rule));
+                    assert_eq!(
+                        found.contains(&both),
+                        pair.scope.overlaps(other.scope),
+                        "`{}` and `{}`",
+                        pair.scope,
+                        other.scope
+                    );
+                    compared += 1;
+                }
+            }
+        }
+        assert!(compared > 1_000, "{compared}");
     }
 }
