@@ -6,7 +6,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -83,8 +83,8 @@ impl Folder {
         Ok(Self { path: path.to_owned(), durable: false })
     }
 
-    /// Returns the folder as one whose files survive a crash of the machine. Without, they survive
-    /// one of the program.
+    /// Returns the folder as one whose files, once replaced, survive a crash of the machine.
+    /// Without, they survive one of the program.
     #[must_use]
     pub fn durable(mut self) -> Self {
         self.durable = true;
@@ -205,12 +205,13 @@ impl Folder {
     }
 
     /// Adds one line to a file, so that whoever reads sees all of it or nothing, whenever the
-    /// program is killed. A line that an earlier kill left unfinished is dropped first. Callers
+    /// program is killed. A line that an earlier kill left unfinished is dropped first. `synced`:
+    /// it is on the disk when this returns, also where the machine loses its power next. Callers
     /// hold the lock on `name`.
     ///
     /// # Errors
     /// `state`: it could not be written.
-    pub fn append(&self, name: &str, line: &str) -> Result<(), Failure> {
+    pub fn append(&self, name: &str, line: &str, synced: bool) -> Result<(), Failure> {
         let path = self.path.join(name);
         let state = |error: &dyn std::fmt::Display| {
             Failure::new(
@@ -227,17 +228,11 @@ impl Folder {
         if !found.is_file() || found.uid() != rustix::process::geteuid().as_raw() {
             return Err(state(&"it is no file of this user"));
         }
-        let mut bytes = Vec::new();
-        (&mut file)
-            .take(limits::MEMORY_BYTES * 2)
-            .read_to_end(&mut bytes)
-            .map_err(|error| state(&error))?;
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let whole = u64::try_from(whole).map_err(|error| state(&error))?;
+        let whole = whole_lines(&file, found.len()).map_err(|error| state(&error))?;
         file.set_len(whole).map_err(|error| state(&error))?;
         file.seek(std::io::SeekFrom::Start(whole)).map_err(|error| state(&error))?;
         file.write_all(format!("{line}\n").as_bytes()).map_err(|error| state(&error))?;
-        if self.durable {
+        if synced {
             file.sync_data().map_err(|error| state(&error))?;
         }
         Ok(())
@@ -346,6 +341,23 @@ pub(super) fn bytes_of(text: &OsString) -> &[u8] {
     std::os::unix::ffi::OsStrExt::as_bytes(text.as_os_str())
 }
 
+/// Returns where the last whole line of a file of `size` bytes ends. It is looked for from the end.
+fn whole_lines(file: &File, size: u64) -> std::io::Result<u64> {
+    let mut block = [0; 512];
+    let mut end = size;
+    while end > 0 {
+        let start = end.saturating_sub(512);
+        let length = usize::try_from(end - start).unwrap_or_default();
+        let bytes = block.get_mut(..length).unwrap_or_default();
+        file.read_exact_at(bytes, start)?;
+        if let Some(at) = bytes.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(start + u64::try_from(at + 1).unwrap_or_default());
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -426,6 +438,28 @@ mod tests {
         )
         .unwrap();
         assert_eq!(class(folder.mark("z")), Some(Class::State));
+    }
+
+    #[test]
+    fn a_line_is_added_behind_the_last_whole_one() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = Folder::open(&top.path().join("f")).unwrap();
+        let long = "x".repeat(511);
+        for (before, kept) in [
+            ("", ""),
+            ("unfinished", ""),
+            ("a\n", "a\n"),
+            ("a\nunfinished", "a\n"),
+            ("\n", "\n"),
+            (&format!("a\n{long}{long}{long}"), "a\n"),
+            (&format!("{long}\n{long}{long}"), &format!("{long}\n")),
+            (&format!("{long}{long}"), ""),
+        ] {
+            folder.replace("x", before.as_bytes()).unwrap();
+            folder.append("x", "new", before.is_empty()).unwrap();
+            let found = folder.read("x").unwrap().unwrap();
+            assert_eq!(String::from_utf8(found).unwrap(), format!("{kept}new\n"));
+        }
     }
 
     #[test]

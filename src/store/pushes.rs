@@ -111,7 +111,7 @@ impl Pushes {
         let oldest = lines(&bytes).next();
         let stale = oldest.is_some_and(|push| !is_fresh(&push, now));
         if bytes.len() + line.len() < limit && !stale && !bytes.is_empty() {
-            return self.folder.append(&name, &line);
+            return self.folder.append(&name, &line, false);
         }
         let kept: Vec<String> = lines(&bytes)
             .filter(|push| is_fresh(push, now))
