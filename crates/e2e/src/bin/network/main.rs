@@ -3,23 +3,27 @@
 //!
 //! `bench/network.sh` runs it. Each program runs with a round trip of 50 ms and with one of 150 ms,
 //! several times; the difference of the fastest runs, divided by 100 ms, is how often it waited for
-//! an answer. What it computes, and what servers and a busy machine take, is in both. As root: /etc/hosts is another one in
-//! a mount namespace of its own. `--table FILE` also writes the table into a document, between two
+//! an answer. What it computes, and what servers and a busy machine take, is in both. As root:
+//! /etc/hosts is another one, and the network is one of its own. `--table FILE` also writes the table into a document, between two
 //! marks.
+
+mod report;
+mod whole;
 
 use e2e::machine::succeed;
 use e2e::registry::{Image, PackedLayer};
+use e2e::sigstore::enter_private_network;
 use e2e::wan::HOST;
-use e2e::{Delay, Machine, Registry, Tokens, Wan, World, scratch, tools};
+use e2e::{Delay, Machine, Registry, Sigstore, Tokens, Wan, World, scratch, tools};
+use report::{Measured, Report, write_table};
 use serde_json::json;
-use std::cell::Cell;
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::cell::{Cell, OnceCell};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use testkit::certificates::AUTHORITY;
 use testkit::envelope;
-use testkit::sigstore::Sigstore;
+use testkit::sigstore::Sigstore as Maker;
 
 /// The shorter and the longer round trip.
 const RTTS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(150)];
@@ -27,8 +31,6 @@ const RTTS: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(15
 const LONG_RTTS: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(350)];
 /// Set where /etc/hosts is ours.
 const INSIDE: &str = "LUET_COSIGN_BENCH_INSIDE";
-const BEGIN: &str = "<!-- begin: bench/network.sh -->";
-const END: &str = "<!-- end: bench/network.sh -->";
 const SUBJECT: &str = "dev@example.com";
 const ISSUER: &str = "https://issuer.example";
 /// What a token service adds, once a run: refused, its answer, and again; with an address of its
@@ -38,6 +40,7 @@ const TOKEN_ELSEWHERE: f64 = 4.0;
 
 fn main() -> ExitCode {
     if std::env::var_os(INSIDE).is_none() {
+        enter_private_network();
         return enter();
     }
     let mut table = None;
@@ -66,6 +69,11 @@ fn main() -> ExitCode {
             }
             if wanted("sign") && tokens == Tokens::None {
                 place.sign(&mut report);
+                place.sign_keyless(&mut report);
+            }
+            if wanted("whole") && tokens != Tokens::Elsewhere {
+                place.verify_repository(&mut report);
+                place.install(&mut report);
             }
         }
     }
@@ -116,7 +124,10 @@ struct Bench {
     olareg: Registry,
     /// How many runs of each.
     runs: usize,
-    sigstore: Sigstore,
+    /// What makes signatures in this process.
+    maker: Maker,
+    /// The real services, once somebody signs by them.
+    services: OnceCell<Sigstore>,
     count: Cell<usize>,
 }
 
@@ -124,17 +135,17 @@ impl Bench {
     fn begin() -> Self {
         let runs = std::env::var("RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(3);
         let world = World::default();
-        let sigstore = Sigstore::new();
+        let maker = Maker::new();
         std::fs::write(world.path("authority.pem"), AUTHORITY).expect("a file");
-        std::fs::write(world.path("root.json"), sigstore.trusted_root().to_string())
-            .expect("a file");
+        std::fs::write(world.path("root.json"), maker.trusted_root().to_string()).expect("a file");
         let bench = Self {
             world,
             delay: Delay::default(),
             docker: Registry::docker(),
             olareg: Registry::olareg(&[]),
             runs,
-            sigstore,
+            maker,
+            services: OnceCell::new(),
             count: Cell::new(0),
         };
         let machine = bench.machine();
@@ -188,20 +199,6 @@ struct Place<'a> {
     signs: Cell<bool>,
 }
 
-/// What one program took.
-#[derive(Clone, Copy)]
-struct Measured {
-    trips: f64,
-    connections: usize,
-    requests: usize,
-}
-
-impl fmt::Display for Measured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.1} ({}, {})", self.trips.max(0.0), self.connections, self.requests)
-    }
-}
-
 /// A program that does the same work, by its name.
 type Peer<'a> = (&'static str, Box<dyn FnMut() -> Command + 'a>);
 
@@ -209,9 +206,14 @@ impl Place<'_> {
     /// Pushes an image without the network, and returns its name and what it is behind it.
     fn push(&self) -> (String, Image) {
         let path = self.bench.fresh();
-        let plain = Image::new(&format!("{}/{path}:1", self.upstream));
-        plain.push(&[layer(&path)]);
+        let plain = self.push_as(&path, "1");
         (format!("{}/{path}:1", self.wan.address()), plain)
+    }
+
+    fn push_as(&self, path: &str, tag: &str) -> Image {
+        let plain = Image::new(&format!("{}/{path}:{tag}", self.upstream));
+        plain.push(&[layer(&format!("{path}:{tag}"))]);
+        plain
     }
 
     /// Runs a program until it succeeds, at once: the network is switched off.
@@ -259,12 +261,16 @@ impl Place<'_> {
         let ours = self.measure(self.bench.runs, make);
         let peers: Vec<(&str, Measured)> =
             peers.iter_mut().map(|(name, make)| (*name, self.measure(1, make))).collect();
+        report.row(&self.name(), what, budget, ours, &peers);
+    }
+
+    fn name(&self) -> String {
         let tokens = match self.tokens {
             Tokens::None => "",
             Tokens::Here => ", tokens",
             Tokens::Elsewhere => ", tokens elsewhere",
         };
-        report.row(&format!("{}{tokens}", self.kind.name()), what, budget, ours, &peers);
+        format!("{}{tokens}", self.kind.name())
     }
 
     fn with_token(&self, budget: f64) -> Option<f64> {
@@ -312,7 +318,7 @@ impl Place<'_> {
         let (own, _) = self.push();
         self.prepare(self.ours().args(["sign", "--key"]).arg(self.key("acme.key")).arg(&own));
         let (keyless, plain) = self.push();
-        self.sign_keyless(&plain);
+        self.hang_keyless(&plain);
 
         let by_key = |program: &str, image: &str| {
             let mut command = self.program(program);
@@ -365,9 +371,9 @@ impl Place<'_> {
     }
 
     /// A legacy signature by a certificate, as cosign writes it.
-    fn sign_keyless(&self, image: &Image) {
+    fn hang_keyless(&self, image: &Image) {
         let digest = image.digest();
-        let made = self.bench.sigstore.sign().identity(SUBJECT).issuer(ISSUER).legacy(&digest);
+        let made = self.bench.maker.sign().identity(SUBJECT).issuer(ISSUER).legacy(&digest);
         let tag = image.signature_tag();
         let annotations: serde_json::Map<String, serde_json::Value> =
             made.annotations().into_iter().map(|(name, value)| (name, json!(value))).collect();
@@ -420,7 +426,7 @@ impl Place<'_> {
             let what = format!("pre event, {name}, a later one of the run");
             self.row(report, &what, Some(later), later_event, &mut []);
             let dest = known.path("dest-0");
-            std::fs::write(dest.join("file"), path_of(image)).expect("a file");
+            std::fs::write(dest.join("file"), content_of(image)).expect("a file");
             let after = || event("image.post.unpack", known, image, "0");
             // Our signature says what the tree is; else its one layer is fetched once more.
             let budget = if name == "our own" { 0.3 } else { 4.3 };
@@ -486,69 +492,20 @@ fn event(name: &str, machine: &Machine, image: &str, dest: &str) -> Command {
 }
 
 /// A layer of one file, which holds the name of its image.
-fn layer(path: &str) -> PackedLayer {
+fn layer(name: &str) -> PackedLayer {
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
-    header.set_size(u64::try_from(path.len()).expect("a short name"));
+    header.set_size(u64::try_from(name.len()).expect("a short name"));
     header.set_mode(0o644);
     header.set_uid(0);
     header.set_gid(0);
-    archive.append_data(&mut header, "file", path.as_bytes()).expect("memory");
+    archive.append_data(&mut header, "file", name.as_bytes()).expect("memory");
     let blob = archive.into_inner().expect("memory");
     let id = testkit::digest(&blob);
     PackedLayer { blob, kind: "application/vnd.oci.image.layer.v1.tar", id }
 }
 
-fn path_of(image: &str) -> &str {
-    let (_, rest) = image.split_once('/').expect("an address");
-    rest.rsplit_once(':').expect("a tag").0
-}
-
-#[derive(Default)]
-struct Report {
-    passed: usize,
-    failed: usize,
-    lines: Vec<String>,
-}
-
-impl Report {
-    fn row(
-        &mut self,
-        place: &str,
-        what: &str,
-        budget: Option<f64>,
-        ours: Measured,
-        peers: &[(&str, Measured)],
-    ) {
-        let mut verdict = "";
-        let limit = budget.map_or_else(String::new, |limit| {
-            if ours.trips <= limit {
-                self.passed += 1;
-                verdict = "ok";
-            } else {
-                self.failed += 1;
-                verdict = "MISSED";
-            }
-            format!("<= {limit:.1}")
-        });
-        let beside: Vec<String> =
-            peers.iter().map(|(name, found)| format!("{name} {found}")).collect();
-        let beside = beside.join("; ");
-        println!(
-            "{place:<34} {what:<44} {ours:<16} {limit:<8} {verdict:<7} {beside}",
-            ours = ours.to_string()
-        );
-        self.lines.push(format!("| {what} | {place} | {ours} | {limit} | {beside} |"));
-    }
-}
-
-/// Puts the table between the marks of a document.
-fn write_table(path: &Path, report: &Report) {
-    let text = std::fs::read_to_string(path).expect("a document");
-    let (before, rest) = text.split_once(BEGIN).expect("the first mark");
-    let (_, after) = rest.split_once(END).expect("the second mark");
-    let table = report.lines.join("\n");
-    let head = "| what | registry | luet-cosign | bar | beside it |\n|---|---|---|---|---|";
-    let text = format!("{before}{BEGIN}\n\n{head}\n{table}\n\n{END}{after}");
-    std::fs::write(path, text).expect("a document");
+/// What the file of an image holds: its name in the registry.
+fn content_of(image: &str) -> &str {
+    image.split_once('/').expect("an address").1
 }
