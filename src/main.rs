@@ -5,7 +5,6 @@ use luet_cosign::config::Environment;
 use luet_cosign::{cli, event, limits, verifier};
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 /// An event lives for milliseconds, and musl's allocator spends many of them on mapping single
@@ -14,21 +13,21 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-fn main() -> ExitCode {
-    // A panic must stop the host and must not show memory: a fixed text, and an exit code that the
-    // host takes for a crash.
+/// A panic ends the process where it happens, in whatever thread, so nothing is unwound (`panic` in
+/// Cargo.toml). It must stop the host and must not show memory: a fixed text, and an exit code that
+/// the host takes for a crash.
+#[expect(clippy::exit, reason = "what panicked is not gone on with")]
+fn end_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let _ = writeln!(
-            std::io::stderr(),
-            "bug: luet-cosign panicked at {place}; {}",
-            Class::Bug.hint()
-        );
+        let hint = Class::Bug.hint();
+        let _ = writeln!(std::io::stderr(), "bug: luet-cosign panicked at {place}; {hint}");
+        std::process::exit(i32::from(Class::Bug.exit()));
     }));
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| ExitCode::from(Class::Bug.exit()))
 }
 
-fn run() -> ExitCode {
+fn main() -> ExitCode {
+    end_on_panic();
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default();
     let arguments: Vec<OsString> = arguments.collect();

@@ -130,7 +130,8 @@ const BANS: &[(&str, &[&str])] = &[
     ("std::io::stdout", &["main", "cli"]),
     ("println!", &[]),
     ("print!(", &[]),
-    ("process::exit", &["session"]),
+    // In `main`: what panicked is ended there.
+    ("process::exit", &["main", "session"]),
     // In `registry`: the provider of TLS.
     ("aws_lc_rs", &["trust", "registry"]),
     ("use sigstore::", &["trust", "sigstore"]),

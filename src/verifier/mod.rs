@@ -19,7 +19,6 @@ use request::Request;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 /// The exit code of every refusal.
@@ -43,11 +42,8 @@ pub fn answer(
         );
         let _ = write_line(&mut late, &Failure::new(Class::Net, what).line());
     });
-    let judged = catch_unwind(AssertUnwindSafe(|| {
-        let mut input = Input::new(input, limits::EVENT_WAIT);
-        judge(arguments, &environment(), &mut input, watch.clone())
-    }))
-    .unwrap_or_else(|_| Err(Failure::new(Class::Bug, "the program panicked")));
+    let mut input = Input::new(input, limits::EVENT_WAIT);
+    let judged = judge(arguments, &environment(), &mut input, watch.clone());
     if !watch.claim() {
         // The time is over, and the other thread is about to say so and to end the process.
         loop {
