@@ -30,6 +30,8 @@ mod kubernetes;
 mod lists;
 #[path = "files/log.rs"]
 mod log;
+#[path = "files/mistaken.rs"]
+mod mistaken;
 #[path = "files/mutation.rs"]
 mod mutation;
 #[path = "files/policies.rs"]

@@ -13,6 +13,8 @@
 
 #[path = "roots/attacks.rs"]
 mod attacks;
+#[path = "roots/causes.rs"]
+mod causes;
 #[path = "roots/fresh.rs"]
 mod fresh;
 #[path = "roots/pieces.rs"]

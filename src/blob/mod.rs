@@ -38,8 +38,6 @@ pub struct Request {
     pub wanted: Wanted,
     /// The log that is asked for missing entries; the public one where none is given.
     pub log: Option<String>,
-    /// Whether nothing may be asked for.
-    pub offline: bool,
 }
 
 /// Whose signature counts.

@@ -5,7 +5,7 @@ use crate::class::{self, Class, Failure};
 use crate::config::{Location, Trusted, read_file};
 use crate::limits;
 use crate::session::Connections;
-use crate::wire::{self, Detached, FileSignature};
+use crate::wire::{self, Detached, FileSignature, Kind};
 use std::path::Path;
 
 /// Where signature, certificate or bundle lie, as they were named.
@@ -69,10 +69,13 @@ impl Sources {
         }
         if let Some(place) = &self.timestamp {
             let bytes = fetch(connections, place, limits::SIGNATURE_BYTES).await?;
-            let text = String::from_utf8(bytes).map_err(|_| {
-                Failure::new(Class::Malformed, format!("{} is not UTF-8", shown(place)))
-            })?;
-            found.timestamp = Some(wire::read_timestamp(&text)?);
+            let failed = |failure: Failure| {
+                Kind::instead(&bytes, "a timestamp as cosign writes it", failure)
+                    .within(shown(place))
+            };
+            let text = std::str::from_utf8(&bytes)
+                .map_err(|_| failed(Failure::new(Class::Malformed, "not UTF-8")))?;
+            found.timestamp = Some(wire::read_timestamp(text).map_err(failed)?);
         }
         // cosign 2 writes an attestation where it writes signatures.
         match found.attestation() {
@@ -92,7 +95,14 @@ impl Sources {
             return wire::read_signature(place.as_bytes());
         }
         let bytes = fetch(connections, place, limits::SIGNATURE_BYTES).await?;
-        wire::read_signature(&bytes).map_err(|failure| failure.within(shown(place)))
+        let kind = Kind::of(&bytes);
+        let read = if kind.may_be_signature(bytes.len()) {
+            wire::read_signature(&bytes)
+        } else {
+            let failure = Failure::new(Class::Malformed, format!("{kind}; expected a signature"));
+            Err(Kind::instead(&bytes, "a signature", failure))
+        };
+        read.map_err(|failure| failure.within(shown(place)))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::limits;
 use crate::name::Digest;
 use crate::session::Connections;
 use crate::trust::Needs;
+use crate::wire::Kind;
 use std::num::NonZero;
 use std::path::{Component, Path, PathBuf};
 
@@ -29,6 +30,13 @@ impl Listed {
     /// `malformed`: a line that is none of such a list, a name that leads elsewhere, nothing at
     /// all. `unsupported`: digests of another kind. `limit`: more than [`limits::SUMS`] files.
     pub fn parse_all(list: &[u8]) -> Result<Vec<Self>, Failure> {
+        Self::parse_lines(list).map_err(|failure| match failure.class() {
+            Class::Malformed => Kind::instead(list, &Kind::Sums.to_string(), failure),
+            _ => failure,
+        })
+    }
+
+    fn parse_lines(list: &[u8]) -> Result<Vec<Self>, Failure> {
         let text = std::str::from_utf8(list)
             .map_err(|_| Failure::new(Class::Malformed, "the list is not UTF-8"))?;
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());

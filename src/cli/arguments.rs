@@ -351,6 +351,9 @@ pub struct Identity {
     /// The event that must have started it: `push`
     #[arg(long, value_name = "EVENT", help_heading = WORKFLOW)]
     pub certificate_github_workflow_trigger: Option<String>,
+    /// Ask nobody but registries: no log, no newer trusted root, no key behind a URL
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
+    pub offline: bool,
     /// Judge by this trusted root, and ask for no newer one (trusted_root.json)
     #[arg(long, value_name = "FILE")]
     pub trusted_root: Option<PathBuf>,
@@ -610,13 +613,9 @@ pub struct Sign {
     /// Put an annotation into the signature; repeatable
     #[arg(short = 'a', long = "annotations", value_name = "KEY=VALUE")]
     pub annotations: Vec<String>,
-    /// Which form of signature to write; `auto` is the one that the most verifiers read
-    /// (docs/keys.md)
-    #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
-    pub format: SignFormat,
-    /// Write a Sigstore bundle, or with `false` a legacy signature (cosign's flag; see --format)
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", conflicts_with = "format")]
-    pub new_bundle_format: Option<bool>,
+    /// Which form of signature to write
+    #[command(flatten)]
+    pub form: Form,
     /// Sign every image of an index as well
     #[arg(short, long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub recursive: bool,
@@ -629,6 +628,18 @@ pub struct Sign {
     /// How registries are reached
     #[command(flatten)]
     pub network: Network,
+}
+
+/// Which form of signature is written.
+#[derive(Debug, Args)]
+pub struct Form {
+    /// Which form of signature to write; `auto` is the one that the most verifiers read
+    /// (docs/keys.md)
+    #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
+    pub format: SignFormat,
+    /// Write a Sigstore bundle, or with `false` a legacy signature (cosign's flag; see --format)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", conflicts_with = "format")]
+    pub new_bundle_format: Option<bool>,
 }
 
 /// Signing by a certificate, and logs.
@@ -711,12 +722,6 @@ pub struct Verify {
     /// `json` or `text`: one payload a line
     #[arg(short, long, default_value = "json", value_parser = ["json", "text"], value_name = "FORMAT")]
     pub output: String,
-    /// Need no entry in a transparency log (cosign's flag; a key signature needs none here)
-    #[arg(long, alias = "private-infrastructure", num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
-    pub insecure_ignore_tlog: bool,
-    /// Ask nobody but the registry
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
-    pub offline: bool,
     /// Whose keyless signatures count
     #[command(flatten)]
     pub identity: Identity,

@@ -4,6 +4,7 @@
 //! stdout.
 
 use super::arguments::{Identity as IdentityArguments, Tlog, VerifyBlob, VerifyBundle, named};
+use super::images::severity;
 use super::progress::Bar;
 use super::{Outcome, Streams, attestation};
 use crate::blob::{
@@ -40,8 +41,7 @@ pub(super) fn verify(
     let (verified, files, warning) =
         Connections::run(environment, &options(&command.identity), async |connections| {
             let wanted = wanted(command, connections).await?;
-            let request =
-                Request { wanted, log: command.rekor_url.clone(), offline: command.offline };
+            let request = Request { wanted, log: command.rekor_url.clone() };
             let bar = Bar::new(size(&subject), !as_json);
             let answer =
                 blob::verify(connections, &subject, &sources(command), &request, &|bytes| {
@@ -64,7 +64,9 @@ pub(super) fn verify(
         })?;
     // Nothing of a policy concerns a file and a key.
     warning.iter().filter(|_| command.key.is_none()).for_each(|warning| streams.note(warning));
-    let worst = files.iter().find_map(|(_, result)| result.as_ref().err()).cloned();
+    let failures = files.iter().filter_map(|(_, result)| result.as_ref().err());
+    // Of equals the first.
+    let worst = failures.rev().max_by_key(|failure| severity(failure.class())).cloned();
     if as_json {
         let name = command
             .file
@@ -351,7 +353,7 @@ pub(super) fn conformance(
                 blob::verify_attestation(connections, &subject, &request, &|_| {}).await?;
             return Ok(attestation::document(&command.file, &attested.verified()?));
         }
-        let request = Request { wanted, log: None, offline: false };
+        let request = Request { wanted, log: None };
         let answer = blob::verify(connections, &subject, &sources, &request, &|_| {}).await?;
         Ok(document(&command.file, &answer.verified()?, &[]))
     })?;

@@ -57,9 +57,17 @@ const fn refusal(why: &'static str, instead: &'static str) -> Refusal {
     Refusal { why, instead }
 }
 
-const IMAGES: &[&str] = &["check", "sign", "triangulate", "verify"];
-const VERIFIED: &[&str] = &["verify", "verify-blob", "verify-blob-attestation"];
-const BLOBS: &[&str] = &["verify", "verify-blob"];
+const IMAGES: &[&str] =
+    &["check", "pull", "sign", "sign-repo", "triangulate", "verify", "verify-repo"];
+const SIGNED: &[&str] = &["sign", "sign-blob", "sign-repo"];
+/// What writes signatures into registries.
+const WRITTEN: &[&str] = &["sign", "sign-repo"];
+const VERIFIED: &[&str] =
+    &["check", "pull", "verify", "verify-blob", "verify-blob-attestation", "verify-repo"];
+/// What reads signatures from registries.
+const READ: &[&str] = &["check", "pull", "verify", "verify-repo"];
+const BOTH: &[&str] =
+    &["sign", "sign-blob", "sign-repo", "verify", "verify-blob", "verify-repo", "pull"];
 const HARDWARE: Answer = Answer::Never(refusal(
     "keys in hardware are not read",
     "export the public key into a file and name that with --key",
@@ -69,11 +77,24 @@ const CLIENT_CERTIFICATES: Answer = Answer::Never(refusal(
     "use credentials: `docker login`, or --registry-username and --registry-password",
 ));
 
+const IN_REGISTRY: Answer = Answer::Never(refusal(
+    "the signature of an image is read where it is published, with its certificate",
+    "leave it out; --certificate-identity says whose signature counts",
+));
+const OUT_OF_REGISTRY: Answer = Answer::Never(refusal(
+    "the signature is written to the registry only",
+    "`luet-cosign download signature IMAGE` prints it afterwards",
+));
+const OWN_CERTIFICATES: Answer = Answer::Never(refusal(
+    "signing certificates of your own are not supported",
+    "sign with --key alone, or without a key by --identity-token",
+));
+
 macro_rules! habit {
     ($name:literal, $takes:expr, $on:expr, $answer:expr $(,)?) => {
         Habit {
             name: $name,
-            id: concat!("cosign-", $name),
+            id: concat!("cosign-", $name, "-", stringify!($on)),
             takes: $takes,
             on: $on,
             answer: $answer,
@@ -85,7 +106,9 @@ macro_rules! habit {
 const HABITS: &[Habit] = &[
     habit!("new-bundle-format", Takes::Bool, VERIFIED, Answer::Taken),
     habit!("use-signed-timestamps", Takes::Bool, VERIFIED, Answer::Taken),
-    habit!("experimental-oci11", Takes::Bool, BLOBS, Answer::Taken),
+    habit!("experimental-oci11", Takes::Bool, VERIFIED, Answer::Taken),
+    habit!("insecure-ignore-tlog", Takes::Bool, VERIFIED, Answer::Taken),
+    habit!("private-infrastructure", Takes::Bool, VERIFIED, Answer::Taken),
     habit!("max-workers", Takes::Number, VERIFIED, Answer::Taken),
     habit!("enforce-sct", Takes::Bool, VERIFIED, Answer::Taken),
     habit!("rekor-url", Takes::Text, VERIFIED, Answer::Taken),
@@ -98,7 +121,7 @@ const HABITS: &[Habit] = &[
     habit!(
         "check-claims",
         Takes::Bool,
-        BLOBS,
+        VERIFIED,
         Answer::Only(
             "true",
             refusal(
@@ -107,15 +130,11 @@ const HABITS: &[Habit] = &[
             ),
         )
     ),
-    habit!(
-        "sct",
-        Takes::Text,
-        VERIFIED,
-        Answer::Never(refusal(
-            "a proof of logging beside the certificate is not read",
-            "leave the option out: the proof that is in the certificate is always checked",
-        ))
-    ),
+    // The proof in the certificate is checked, and a certificate without one is refused.
+    habit!("sct", Takes::Text, VERIFIED, Answer::Taken),
+    habit!("certificate", Takes::Text, READ, IN_REGISTRY),
+    habit!("certificate-chain", Takes::Text, READ, IN_REGISTRY),
+    habit!("signature", Takes::Text, READ, IN_REGISTRY),
     habit!(
         "local-image",
         Takes::Bool,
@@ -146,8 +165,8 @@ const HABITS: &[Habit] = &[
             "use sign-blob or verify-blob for a payload in a file",
         ))
     ),
-    habit!("sk", Takes::Bool, &["sign", "verify", "verify-blob"], HARDWARE),
-    habit!("slot", Takes::Text, &["sign", "verify", "verify-blob"], HARDWARE),
+    habit!("sk", Takes::Bool, BOTH, HARDWARE),
+    habit!("slot", Takes::Text, BOTH, HARDWARE),
     habit!(
         "k8s-keychain",
         Takes::Bool,
@@ -174,7 +193,7 @@ const HABITS: &[Habit] = &[
     habit!(
         "registry-referrers-mode",
         Takes::OneOf(&["legacy", "oci-1-1"]),
-        &["sign"],
+        WRITTEN,
         Answer::Only(
             "legacy",
             refusal(
@@ -183,12 +202,75 @@ const HABITS: &[Habit] = &[
             ),
         )
     ),
-    habit!("use-signing-config", Takes::Bool, &["sign"], Answer::Taken),
-    habit!("record-creation-timestamp", Takes::Bool, &["sign"], Answer::Taken),
+    habit!("use-signing-config", Takes::Bool, SIGNED, Answer::Taken),
+    habit!("record-creation-timestamp", Takes::Bool, WRITTEN, Answer::Taken),
+    // Nobody is sent to a browser: the token that is given says all of it.
+    habit!("oidc-issuer", Takes::Text, SIGNED, Answer::Taken),
+    habit!("oidc-client-id", Takes::Text, SIGNED, Answer::Taken),
+    habit!("oidc-redirect-url", Takes::Text, SIGNED, Answer::Taken),
+    habit!(
+        "oidc-disable-ambient-providers",
+        Takes::Bool,
+        SIGNED,
+        Answer::Only(
+            "false",
+            refusal(
+                "where no token is named, the one that a CI gives is taken",
+                "name the token with --identity-token, which comes before all others",
+            ),
+        )
+    ),
+    habit!(
+        "insecure-skip-verify",
+        Takes::Bool,
+        SIGNED,
+        Answer::Only(
+            "false",
+            refusal("what services answer is always checked before it is written", "leave it out"),
+        )
+    ),
+    habit!(
+        "issue-certificate",
+        Takes::Bool,
+        SIGNED,
+        Answer::Only(
+            "false",
+            refusal(
+                "a certificate is issued for a key of its own only",
+                "leave --key out, and name a token with --identity-token",
+            ),
+        )
+    ),
+    habit!(
+        "signing-algorithm",
+        Takes::Text,
+        SIGNED,
+        Answer::Only(
+            "ecdsa-sha2-256-nistp256",
+            refusal("the key decides; without one it is ECDSA P-256", "leave it out"),
+        )
+    ),
+    habit!("certificate", Takes::Text, SIGNED, OWN_CERTIFICATES),
+    habit!("certificate-chain", Takes::Text, SIGNED, OWN_CERTIFICATES),
+    habit!("timestamp-client-cert", Takes::Text, SIGNED, CLIENT_CERTIFICATES),
+    habit!("timestamp-client-key", Takes::Text, SIGNED, CLIENT_CERTIFICATES),
+    habit!("output-signature", Takes::Text, WRITTEN, OUT_OF_REGISTRY),
+    habit!("output-certificate", Takes::Text, WRITTEN, OUT_OF_REGISTRY),
+    habit!("output-payload", Takes::Text, WRITTEN, OUT_OF_REGISTRY),
+    habit!("bundle", Takes::Text, WRITTEN, OUT_OF_REGISTRY),
+    habit!(
+        "rfc3161-timestamp",
+        Takes::Text,
+        &["sign-blob"],
+        Answer::Never(refusal(
+            "a timestamp is written into the bundle only",
+            "use --bundle FILE, which holds it",
+        ))
+    ),
     habit!(
         "upload",
         Takes::Bool,
-        &["sign"],
+        WRITTEN,
         Answer::Only(
             "true",
             refusal(
@@ -399,13 +481,23 @@ mod tests {
             "verify --check-claims=true --rekor-url https://r.example --use-signed-timestamps a",
             "verify --sk=false --local-image=false --signature-digest-algorithm sha512 a",
             "verify-blob --max-workers=3 --check-claims --key k --signature s f",
+            "verify-blob --sct s.json --key k --signature s f",
+            "verify-repo --insecure-ignore-tlog --offline --max-workers 4 --new-bundle-format a",
+            "pull --private-infrastructure --experimental-oci11 a b.tar",
+            "check --insecure-ignore-tlog=true --offline a",
+            "sign-repo --use-signing-config --new-bundle-format --upload=true a",
+            "sign-blob --oidc-issuer https://i.example --issue-certificate=false f",
             "sign --registry-referrers-mode legacy --use-signing-config=false --upload a",
         ] {
             assert_eq!(outcome(words), Ok(()), "{words}");
         }
         for (words, why) in [
             ("verify --check-claims=false a", "may be one of any other image"),
-            ("verify --sct s.json a", "not read"),
+            ("verify --signature s a", "where it is published"),
+            ("sign-repo --output-signature s a", "download signature"),
+            ("sign-blob --certificate c f", "certificates of your own"),
+            ("verify-repo --check-claims=false a", "may be one of any other image"),
+            ("pull --sk a b", "hardware"),
             ("verify --sk a", "hardware"),
             ("sign --upload=false a", "verifies nothing"),
             ("sign --registry-referrers-mode oci-1-1 a", "--format bundle"),

@@ -44,6 +44,10 @@ fn remark(password: &[u8], streams: &mut Streams) {
     if password.is_empty() {
         streams.note(prompt::NO_PASSWORD);
     }
+    // A file with a password mostly ends so, and not every program takes it for a part of it.
+    if password.ends_with(b"\n") || password.ends_with(b"\r") {
+        streams.note("warning: the password ends with an end of line, which is a part of it from now on: `COSIGN_PASSWORD=\"$(cat FILE)\"` leaves it out");
+    }
 }
 
 /// The two files of a new pair.

@@ -3,7 +3,7 @@
 //! One line an image on standard output while it goes, and a closing count; `--json` is one
 //! document at the end.
 
-use super::arguments::{SignFormat, SignRepo, VerifyRepo, Walk};
+use super::arguments::{SignRepo, VerifyRepo, Walk};
 use super::images::{annotations, asked, severity};
 use super::progress::Counter;
 use super::sign::{by, format, open};
@@ -71,14 +71,15 @@ pub(super) fn sign(
     let mut shown = Shown::new(as_json, command.walk.progress);
     let signed = Connections::run(environment, &options, async |connections| {
         let signer = open(by, &command.keyless, connections).await?;
-        if matches!(command.format, SignFormat::Legacy | SignFormat::Both) {
+        let format = format(&command.form);
+        if matches!(format, push::SignFormat::Legacy | push::SignFormat::Both) {
             signer.check_legacy()?;
         }
         let signing = Signing {
             signer: &signer,
             wanted: push::Wanted {
                 annotations: &annotations,
-                format: format(command.format, None),
+                format,
                 recursive: false,
                 docker_reference: None,
             },

@@ -3,7 +3,7 @@
 //! The second makes name and image public, for ever, so it is done only with a token that was named and
 //! a yes: `-y`, or on a terminal. No variable says yes.
 
-use super::arguments::{Keyless, Sign, SignFormat};
+use super::arguments::{Form, Keyless, Sign, SignFormat};
 use super::images::{annotations, signature};
 use super::layers_read::LayersRead;
 use super::{Outcome, Streams, prompt, signing_key};
@@ -36,7 +36,7 @@ pub(super) fn sign(
     let by = by(key, &command.keyless, free, environment, streams)?;
     let wanted = push::Wanted {
         annotations: &annotations,
-        format: format(command.format, command.new_bundle_format),
+        format: format(&command.form),
         recursive: command.recursive,
         docker_reference: command.sign_container_identity.as_deref(),
     };
@@ -169,8 +169,8 @@ async fn agree(signer: &Signer, connections: &Connections) -> Result<(), Failure
         .hint("answer `y`, or sign with a key, which makes nothing public: --key KEY"))
 }
 
-pub(super) fn format(format: SignFormat, new_bundle: Option<bool>) -> push::SignFormat {
-    match (format, new_bundle) {
+pub(super) fn format(form: &Form) -> push::SignFormat {
+    match (form.format, form.new_bundle_format) {
         (_, Some(true)) | (SignFormat::Bundle, _) => push::SignFormat::Bundle,
         (_, Some(false)) | (SignFormat::Legacy, _) => push::SignFormat::Legacy,
         (SignFormat::Auto, None) => push::SignFormat::Auto,

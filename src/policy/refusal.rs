@@ -16,6 +16,7 @@ use super::signers::{self, Found, Weighed, Weight};
 use super::{Origin, Policy};
 use crate::class::{Class, Failure, counted};
 use crate::name::{Digest, Reference, Repository};
+use crate::trust::Signer;
 use jiff::Timestamp;
 
 /// How many lines of reasons a refusal has at most.
@@ -161,7 +162,9 @@ fn wants(effective: &Effective) -> String {
         effective.ended.map_or_else(String::new, |day| format!(", and was laxer only until {day}"));
     match &effective.authorities {
         // The option names the key already.
-        Trust::Signers { .. } if effective.place.is_empty() => "wants one by that key".to_owned(),
+        Trust::Signers { .. } if effective.place.is_empty() => {
+            format!("wants one by {}", by_option(effective))
+        }
         Trust::Signers { needed: 1, authorities } => {
             format!("wants one by {}{ended}", signers::names(authorities, "or"))
         }
@@ -177,6 +180,18 @@ fn wants(effective: &Effective) -> String {
         Trust::Nobody | Trust::Skip => {
             format!("lets pass only what is proven to be unsigned{ended}")
         }
+    }
+}
+
+/// Whom the option names: a key, or whoever a certificate names.
+fn by_option(effective: &Effective) -> &'static str {
+    match &effective.authorities {
+        Trust::Signers { authorities, .. }
+            if authorities.iter().any(|it| matches!(it.signer, Signer::Certificate(_))) =>
+        {
+            "that identity"
+        }
+        _ => "that key",
     }
 }
 
@@ -207,7 +222,7 @@ fn hint(
             format!("{check}; trust that signer in {rule} only if this image is theirs to sign")
         }
         (Class::Identity, _) => {
-            format!("{check}; trust that signer's key only if this image is theirs to sign")
+            format!("{check}; trust another signer only if this image is theirs to sign")
         }
         (Class::Binding, _) if let Some(misfit) = misfit(weighed) => {
             format!("{check}; {}", binding_hint(misfit, matched, effective))
@@ -264,7 +279,7 @@ fn unsigned_hint(matched: &Matched, effective: &Effective, evidence: &Evidence) 
         );
     }
     match (matched.asked, &effective.authorities) {
-        (Asked::ByOption, _) => "have it signed by that key".to_owned(),
+        (Asked::ByOption, _) => format!("have it signed by {}", by_option(effective)),
         (Asked::Key | Asked::Keyless | Asked::Nothing, _) => format!(
             "have it signed; where nobody signs this repository, LUET_COSIGN_ALLOW_UNSIGNED={} lets it pass",
             image.repository()

@@ -45,6 +45,8 @@ pub struct Config {
     /// Where else manifests and small blobs are asked for, before a registry or in its place. Never
     /// layers, and never what is written.
     pub mirrors: Mirrors,
+    /// Whether nobody but registries may be asked anything.
+    pub offline: bool,
     /// Ends the process, called [`limits::OVERDUE`] after the deadline by a thread that begins with
     /// the first request. A peer can keep the HTTP library busy within one poll, where no timer is
     /// looked at (a flood of 1xx answers). `None`: nobody watches.
@@ -66,6 +68,7 @@ impl Default for Config {
             hosts: BTreeMap::new(),
             run: None,
             mirrors: Mirrors::default(),
+            offline: false,
             overdue: None,
         }
     }

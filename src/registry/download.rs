@@ -17,6 +17,7 @@ impl Session {
             Failure::new(Class::Usage, format!("`{}` is no URL: {error}", harmless(url)))
         })?;
         let named = service::named(&url)?;
+        self.may_ask(&url)?;
         self.persist(true, async || {
             let mut at = url.clone();
             for hop in 0..=limits::REDIRECTS {

@@ -46,6 +46,7 @@ pub use credentials::{
 };
 pub use manifest::{Descriptor, Manifest, ManifestKind};
 pub use mirrors::{Mirror, Mirrors, Route};
+pub use published::Published;
 pub use referrers::Listing;
 pub use secret::{SecretAnswer, SecretCall};
 pub use service::{ServiceAnswer, ServiceCall};
@@ -273,15 +274,14 @@ impl Client {
     ///
     /// # Errors
     /// `usage` for an address that is none, `malformed` for a name that leads elsewhere, `limit`
-    /// for more than `cap` bytes, `net` for any answer but the file and "not there", which is
-    /// `None`.
+    /// for more than `cap` bytes, `net` for any answer but the file and "not there".
     pub async fn published(
         &self,
         base: &str,
         path: &str,
         cap: u64,
         until: Instant,
-    ) -> Result<Option<Vec<u8>>, Failure> {
+    ) -> Result<Published, Failure> {
         self.0.published(base, path, cap, until).await
     }
 

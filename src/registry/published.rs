@@ -15,6 +15,18 @@ use crate::name::Registry;
 use reqwest::{Method, Request, Url};
 use std::time::Instant;
 
+/// What came of asking for a file that is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// The file.
+    File(Vec<u8>),
+    /// It is not there, or not for us.
+    Absent {
+        /// What was answered: 403 or 404.
+        status: u16,
+    },
+}
+
 impl Session {
     /// Fetches `path` below `base`, trying once more where that may help.
     pub(super) async fn published(
@@ -23,9 +35,10 @@ impl Session {
         path: &str,
         cap: u64,
         until: Instant,
-    ) -> Result<Option<Vec<u8>>, Failure> {
+    ) -> Result<Published, Failure> {
         let (base, host) = place(base)?;
         let url = below(&base, path)?;
+        self.may_ask(&url)?;
         let until = until.min(self.clock.deadline());
         match self.published_once(&url, &host, cap, until).await {
             Err(Trouble::Passing { .. }) if Instant::now() + self.config.times.backoff < until => {
@@ -42,7 +55,7 @@ impl Session {
         host: &Registry,
         cap: u64,
         until: Instant,
-    ) -> Result<Option<Vec<u8>>, Trouble> {
+    ) -> Result<Published, Trouble> {
         let mut at = url.clone();
         for hop in 0..=limits::REDIRECTS {
             // The user named the first host, which may be in any network; where it sends us must be
@@ -67,9 +80,12 @@ impl Session {
             let answered =
                 || Failure::new(Class::Net, format!("`{}` answered {status}", shown(&at)));
             return match status {
-                200 => Ok(Some(reply.body)),
+                200 => Ok(Published::File(reply.body)),
                 // Object stores answer 403 for what is not there.
-                403 | 404 => Ok(None),
+                403 | 404 => Ok(Published::Absent { status }),
+                401 => Err(answered()
+                    .hint("a mirror must let everybody read: no credentials are sent to it")
+                    .into()),
                 429 | 500 | 502 | 503 | 504 => Err(Trouble::passing(answered())),
                 _ => Err(answered().into()),
             };

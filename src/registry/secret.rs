@@ -63,6 +63,7 @@ impl Session {
             Failure::new(Class::Auth, "the secret for a token service cannot stand in a header")
         })?;
         authorization.set_sensitive(true);
+        self.may_ask(&url)?;
         self.persist(true, async || {
             let method = if call.document.is_some() { Method::POST } else { Method::GET };
             let mut request = Request::new(method, url.clone());

@@ -49,6 +49,22 @@ pub struct ServiceAnswer {
 }
 
 impl Session {
+    /// Refuses to ask anybody who is no registry where only those may be asked: the one switch for
+    /// keys and signatures behind URLs, TUF repositories, logs and other services.
+    pub(super) fn may_ask(&self, url: &Url) -> Result<(), Failure> {
+        if !self.config.offline {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Class::Net,
+            format!(
+                "`{}` is not asked: offline, nobody but a registry is (--offline, LUET_COSIGN_OFFLINE or the policy)",
+                shown(url)
+            ),
+        )
+        .hint("download it where there is a network and name the file, or let it be asked"))
+    }
+
     /// Asks, and returns the answer whatever it is, but for one that says "later".
     pub(super) async fn call(&self, call: &ServiceCall<'_>) -> Result<ServiceAnswer, Failure> {
         let url = Url::parse(call.url).map_err(|error| {
@@ -58,6 +74,7 @@ impl Session {
             &url,
             "plain http is spoken to this machine only, for whoever is on the way could change the answer",
         )?;
+        self.may_ask(&url)?;
         self.persist(call.again, async || {
             let method = if call.document.is_some() { Method::POST } else { Method::GET };
             let mut request = Request::new(method, url.clone());

@@ -28,6 +28,7 @@ pub(super) fn client_config(
         credentials: credentials(machine)?,
         proxies: proxies(environment)?,
         deadline: environment.deadline()?,
+        offline: networks.is_offline(environment)?,
         overdue: Some(end_overdue),
         ..registry::Config::default()
     };

@@ -70,6 +70,14 @@ impl Found {
 }
 
 impl Networks {
+    /// Whether nobody but registries may be asked anything.
+    ///
+    /// # Errors
+    /// `usage`: the variable makes no sense.
+    pub(super) fn is_offline(&self, environment: &Environment) -> Result<bool, Failure> {
+        Ok(self.network.offline || environment.flag("LUET_COSIGN_OFFLINE")?)
+    }
+
     /// Reads what is said of networks, for a flow that does not ask the policy. A policy file that
     /// cannot be used stops nothing: the variables say then how registries are reached, and
     /// `unread` says why. No variable but those of networks is looked at.

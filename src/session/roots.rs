@@ -46,7 +46,7 @@ pub(super) fn settings<'a>(
             .chain(&networks.network.trusted_root)
             .map(|path| (path.clone(), document(&folder.join(path), *trusted)))
             .collect(),
-        offline: networks.network.offline || environment.flag("LUET_COSIGN_OFFLINE")?,
+        offline: networks.is_offline(environment)?,
         client: client.clone(),
         locations: machine.locations().clone(),
         now: machine.now(),

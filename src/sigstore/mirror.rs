@@ -5,14 +5,15 @@
 //! its caps, deadline, proxies and certificates. What a mirror gave is a map of names to bytes,
 //! never a path: no name in signed metadata can lead anywhere.
 
+use super::first_root;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, hex};
-use crate::registry::Client;
+use crate::registry::{Client, Published};
 use jiff::Timestamp;
+use sigstore::trust_root::SigstoreInstance;
 use sigstore_tuf::{
-    Error, Key, MetadataStore, Repository, Root, TrustedMetadataSet, Updater, UpdaterConfig,
-    transport::FetchFuture,
+    Error, Key, MetadataStore, Repository, Root, Updater, UpdaterConfig, transport::FetchFuture,
 };
 use spki::der::Decode as _;
 use spki::der::asn1::{AnyRef, BitStringRef};
@@ -56,14 +57,11 @@ impl Mirror {
         until: Instant,
         config: bool,
     ) -> Result<Files, Failure> {
-        let trouble = Arc::new(Mutex::new(None));
+        let pinned = first_root::read(&self.root)?.root().version;
+        let last = Arc::new(Mutex::new(Last::Found));
         let files = Shelf(Arc::new(Mutex::new(known)));
-        let web = Web {
-            client: client.clone(),
-            url: self.url.clone(),
-            until,
-            trouble: Arc::clone(&trouble),
-        };
+        let web =
+            Web { client: client.clone(), url: self.url.clone(), until, last: Arc::clone(&last) };
         let update = async {
             let mut updater =
                 Updater::new(web, &self.root)?.with_config(bounds()).with_store(files.clone());
@@ -81,8 +79,89 @@ impl Mirror {
         match update.await {
             Ok(_) => Ok(files.take().into_iter().filter(|(name, _)| is_needed(name)).collect()),
             // Why the network failed says more than that it did.
-            Err(error) => Err(lock(&trouble).take().unwrap_or_else(|| self.failure(&error, now))),
+            Err(error) => {
+                let came = std::mem::take(&mut *lock(&last));
+                Err(self.why(&error, came, client, (pinned, now, until)).await)
+            }
         }
+    }
+
+    /// Says why nothing newer could be had.
+    async fn why(
+        &self,
+        error: &Error,
+        last: Last,
+        client: &Client,
+        (pinned, now, until): (u64, Timestamp, Instant),
+    ) -> Failure {
+        match (last, error) {
+            (Last::Failed(failure), _) => self.unreachable(failure),
+            (Last::Absent { path, status }, Error::Transport { .. }) => self.absent(&path, status),
+            (_, Error::ThresholdNotMet { .. }) => {
+                let path = format!("{pinned}.root.json");
+                let served =
+                    client.published(&self.url, &path, limits::TUF_FILE_BYTES, until).await;
+                let failure = self.failure(error, now);
+                match served {
+                    Ok(Published::File(served)) if served != self.root => {
+                        self.another_root(&path, &served, failure)
+                    }
+                    _ => failure,
+                }
+            }
+            _ => self.failure(error, now),
+        }
+    }
+
+    /// Whether it is the repository of the public Sigstore, whose first root came with the program.
+    fn is_public(&self) -> bool {
+        self.url == SigstoreInstance::PublicGood.tuf_url()
+    }
+
+    /// Says what is in the way where a mirror cannot be reached.
+    fn unreachable(&self, failure: Failure) -> Failure {
+        if failure.class() != Class::Net || failure.own_hint().is_some() {
+            return failure;
+        }
+        let address =
+            if self.is_public() { "" } else { "check the address in TUF_MIRROR; if it is right, " };
+        failure.hint(format!(
+            "{address}a firewall, a proxy or DNS is in the way: allow this host, set HTTPS_PROXY, or LUET_COSIGN_OFFLINE=1 to stop asking"
+        ))
+    }
+
+    /// Says what a file means that the mirror does not give.
+    fn absent(&self, path: &str, status: u16) -> Failure {
+        let url = &self.url;
+        if path != "timestamp.json" {
+            let message = format!(
+                "the TUF repository `{url}` answered {status} for `{path}`, which its metadata names"
+            );
+            return Failure::new(Class::Trustroot, message)
+                .hint("the mirror is not complete: tell whoever runs it");
+        }
+        let message =
+            format!("there is no TUF repository at `{url}`: it answered {status} for `{path}`");
+        Failure::new(Class::Trustroot, message).hint(match status {
+            403 => "the mirror must let everybody read, for no credentials are sent to it; some also answer 403 for what is not there, so check the address in TUF_MIRROR",
+            _ => "check the address in TUF_MIRROR: `timestamp.json` is right below it",
+        })
+    }
+
+    /// Says that what is pinned is the first root of something else. Which of the two is right only
+    /// whoever runs the repository can say.
+    fn another_root(&self, path: &str, served: &[u8], failure: Failure) -> Failure {
+        let message = format!(
+            "the TUF repository `{}` has another first root than the pinned one: its `{path}` is `{}`, the pinned one `{}`",
+            self.url,
+            Digest::of(served),
+            Digest::of(&self.root)
+        );
+        let pinned =
+            if self.is_public() { "" } else { "TUF_ROOT_JSON may be of another repository: " };
+        Failure::new(Class::Trustroot, message).detail(failure.line()).hint(format!(
+            "{pinned}ask whoever runs it for the digest of their first root, by another way than this mirror; until then do not trust it"
+        ))
     }
 
     /// Proves the trusted root that `files` hold, as it was at the time `at`, and returns it. No
@@ -112,11 +191,12 @@ impl Mirror {
         at: Timestamp,
         name: &str,
     ) -> Result<Option<Vec<u8>>, Failure> {
+        let pinned = first_root::read(&self.root)?;
         let walk = || -> Result<Option<Vec<u8>>, Error> {
             let file = |name: &str| {
                 files.get(name).ok_or_else(|| Error::Malformed(format!("there is no {name}")))
             };
-            let mut trusted = TrustedMetadataSet::from_root(&self.root)?;
+            let mut trusted = pinned;
             check_keys(trusted.root())?;
             while let Some(next) = files.get(&history(trusted.root().version.saturating_add(1))) {
                 trusted.update_root(next)?;
@@ -150,6 +230,11 @@ impl Mirror {
         let failure =
             Failure::new(Class::Trustroot, format!("the TUF repository `{}`: {text}", self.url));
         match error {
+            Error::TargetNotFound(name) => Failure::new(
+                Class::Trustroot,
+                format!("the TUF repository `{}` publishes no `{name}`", self.url),
+            )
+            .hint("it is one of another kind, or not finished: ask whoever runs it, or name a document with COSIGN_TRUSTED_ROOT"),
             Error::Expired { .. } => failure.hint(format!(
                 "the clock of this machine says {}: set it where that is wrong; else the mirror is out of date, or somebody holds back what is newer",
                 day(now)
@@ -245,17 +330,35 @@ struct Web {
     client: Client,
     url: String,
     until: Instant,
-    /// What went wrong last: the crate's errors know no class.
-    trouble: Arc<Mutex<Option<Failure>>>,
+    /// What came of the last request.
+    last: Arc<Mutex<Last>>,
+}
+
+/// What came of a request: the crate's errors know no class, and no status.
+#[derive(Default)]
+enum Last {
+    #[default]
+    Found,
+    Absent {
+        path: String,
+        status: u16,
+    },
+    Failed(Failure),
 }
 
 impl Web {
     async fn get(&self, path: String, cap: u64) -> Result<Option<Vec<u8>>, Error> {
-        self.client.published(&self.url, &path, cap, self.until).await.map_err(|failure| {
-            let text = failure.message();
-            *lock(&self.trouble) = Some(unreachable(failure));
-            Error::transport(text)
-        })
+        let answer = self.client.published(&self.url, &path, cap, self.until).await;
+        let (last, outcome) = match answer {
+            Ok(Published::File(bytes)) => (Last::Found, Ok(Some(bytes))),
+            Ok(Published::Absent { status }) => (Last::Absent { path, status }, Ok(None)),
+            Err(failure) => {
+                let error = Error::transport(failure.message());
+                (Last::Failed(failure), Err(error))
+            }
+        };
+        *lock(&self.last) = last;
+        outcome
     }
 }
 
@@ -267,12 +370,6 @@ impl Repository for Web {
     fn fetch_target<'a>(&'a self, path: &'a str, max_length: u64) -> FetchFuture<'a> {
         Box::pin(self.get(format!("targets/{path}"), max_length))
     }
-}
-
-/// Says what is in the way where a mirror cannot be reached.
-fn unreachable(failure: Failure) -> Failure {
-    let hint = "a firewall, a proxy or DNS is in the way: allow this host, set HTTPS_PROXY, or LUET_COSIGN_OFFLINE=1 to stop asking";
-    if failure.class() == Class::Net { failure.hint(hint) } else { failure }
 }
 
 /// Where the crate keeps what it verified: in memory, until all of it is.

@@ -3,6 +3,7 @@
 //! one is missing an authority or a log, and for the entry of a file's signature that lies beside none.
 
 mod cache;
+mod first_root;
 mod fulcio;
 mod mirror;
 mod rekor;

@@ -13,12 +13,7 @@ use pkcs8::pkcs5::pbes2::Kdf;
 
 /// Reads a private key; `password` opens it where it is encrypted.
 pub(super) fn import(pem: &[u8], password: &[u8]) -> Result<PrivateKey, Failure> {
-    let blocks = pem::parse_many(pem).map_err(|_| secret("is not PEM".to_owned()))?;
-    // `openssl ecparam -genkey` puts the curve before the key, which names it again.
-    let mut keys = blocks.iter().filter(|block| block.tag() != "EC PARAMETERS");
-    let (Some(block), None) = (keys.next(), keys.next()) else {
-        return Err(secret(format!("is {} PEM blocks; expected one", blocks.len())));
-    };
+    let block = sealed::only_key(pem)?;
     if block.headers().iter().next().is_some() {
         return Err(Failure::new(
             Class::Unsupported,

@@ -5,6 +5,7 @@ use super::entry::MessageDigests;
 use super::message::{Message, Needs};
 use crate::class::{Class, Failure};
 use crate::name::Digest;
+use crate::wire::Kind;
 use aws_lc_rs::{digest, signature};
 use spki::ObjectIdentifier;
 use spki::der::asn1::{AnyRef, BitStringRef, UintRef};
@@ -45,16 +46,14 @@ impl PublicKey {
     /// `unsupported`: another type than ECDSA P-256, P-384 and P-521, Ed25519, and RSA of 2,048 to
     /// 4,096 bits.
     pub fn from_pem(bytes: &[u8]) -> Result<Self, Failure> {
+        Self::from_one_block(bytes)
+            .map_err(|failure| Kind::instead(bytes, &Kind::PublicKey.to_string(), failure))
+    }
+
+    fn from_one_block(bytes: &[u8]) -> Result<Self, Failure> {
         let blocks = pem::parse_many(bytes).map_err(|_| secret("not PEM"))?;
         match blocks.as_slice() {
             [block] if block.tag() == "PUBLIC KEY" => Self::from_spki(block.contents()),
-            [block] if block.tag().contains("PRIVATE KEY") => Err(secret(
-                "a private key where a public key is expected",
-            )
-            .hint("use the `.pub` file, or write one with `luet-cosign public-key --key FILE`")),
-            [block] if block.tag() == "CERTIFICATE" => {
-                Err(secret("a `CERTIFICATE`; expected a `PUBLIC KEY`"))
-            }
             [_] => Err(secret("another PEM block; expected `PUBLIC KEY`")),
             blocks => {
                 Err(secret(format!("{} PEM blocks; expected one `PUBLIC KEY`", blocks.len())))

@@ -80,12 +80,18 @@ impl TrustedRoot {
                 limits::ROOT_BYTES
             )));
         }
-        let value = wire::json::parse(bytes).map_err(|failure| error(&failure.message()))?;
+        let instead = |failure: Failure| {
+            let expected = wire::Kind::TrustedRoot.to_string();
+            wire::Kind::instead(bytes, &expected, failure)
+        };
+        let named = |failure: Failure| failure.within(format!("the trusted root {name}"));
+        let value = wire::json::parse(bytes)
+            .map_err(|failure| named(instead(failure.as_class(Class::Trustroot))))?;
         let media_type = value.get("mediaType").and_then(Value::as_str).unwrap_or_default();
         if !media_type.starts_with(MEDIA_TYPE) {
-            return Err(error(&format!(
-                "the media type `{media_type}`; expected `{MEDIA_TYPE}+json;version=0.1`"
-            )));
+            let why =
+                format!("the media type `{media_type}`; expected `{MEDIA_TYPE}+json;version=0.1`");
+            return Err(named(instead(Failure::new(Class::Trustroot, why))));
         }
         let mut root: sigstore::trust_root::TrustedRoot =
             serde_json::from_value(value).map_err(|problem| error(&problem))?;

@@ -5,7 +5,7 @@
 //! looked at here.
 
 use crate::class::{Class, Failure};
-use crate::wire::json;
+use crate::wire::{Kind, json};
 use aws_lc_rs::rand;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use crypto_secretbox::aead::Aead as _;
@@ -64,7 +64,7 @@ pub(super) fn is_sealed(tag: &str) -> bool {
 /// `secret`: not such a file, or not this password. `limit`: other costs of scrypt than cosign ever
 /// wrote.
 pub(super) fn open(pem: &[u8], password: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let block = pem::parse(pem).map_err(|_| secret("is not PEM".to_owned()))?;
+    let block = only_key(pem)?;
     if !is_sealed(block.tag()) {
         let failure = secret(format!("is another PEM block; expected `{HEADER}`"));
         let plain = block.tag().ends_with("PRIVATE KEY");
@@ -98,7 +98,11 @@ pub(super) fn open(pem: &[u8], password: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fa
         .map(Zeroizing::new)
         .map_err(|_| {
             secret("does not open with this password".to_owned())
-                .hint("set COSIGN_PASSWORD; an empty password is a password")
+                .hint(match password.last() {
+                    Some(b'\n' | b'\r') => "the password ends with an end of line: `COSIGN_PASSWORD=\"$(cat FILE)\"` leaves it out",
+                    Some(_) => "set COSIGN_PASSWORD; an empty password is a password",
+                    None => "the password that was given is empty: set COSIGN_PASSWORD",
+                })
         })
 }
 
@@ -121,6 +125,41 @@ pub(super) fn seal(pkcs8: &[u8], password: &[u8]) -> Result<Zeroizing<String>, F
     }));
     let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
     Ok(Zeroizing::new(pem::encode_config(&pem::Pem::new(HEADER, body), config)))
+}
+
+/// Returns the PEM block of a file that holds one private key.
+///
+/// # Errors
+/// `secret`: it holds none, or several, or is no PEM, and what it is instead.
+pub(super) fn only_key(pem: &[u8]) -> Result<pem::Pem, Failure> {
+    let blocks = match (pem::parse_many(pem), Kind::of(pem)) {
+        (_, kind @ (Kind::EscapedPem | Kind::EncodedPem)) => {
+            let hint = kind.hint().unwrap_or_default();
+            return Err(secret(format!("is {kind}")).hint(hint));
+        }
+        (Ok(blocks), _) if !blocks.is_empty() => blocks,
+        (_, kind) => {
+            let failure = secret(format!("is {kind}; expected PEM"));
+            return Err(match kind {
+                Kind::WebPage | Kind::Gzip | Kind::Utf16 | Kind::ByteOrderMark => {
+                    failure.hint(kind.hint().unwrap_or_default())
+                }
+                _ => failure,
+            });
+        }
+    };
+    let keys = blocks.iter().filter(|block| block.tag().ends_with("PRIVATE KEY")).count();
+    if keys > 1 {
+        return Err(secret(format!("file holds {keys} private keys; expected one"))
+            .hint("put each of them into a file of its own"));
+    }
+    // `openssl ecparam -genkey` puts the curve before the key, which names it again.
+    let mut others = blocks.into_iter().filter(|block| block.tag() != "EC PARAMETERS");
+    match (others.next(), others.count()) {
+        (Some(block), 0) => Ok(block),
+        (_, more) => Err(secret(format!("file holds {} PEM blocks; expected one", more + 1))
+            .hint("put the private key into a file of its own")),
+    }
 }
 
 fn secret(why: String) -> Failure {

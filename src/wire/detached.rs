@@ -8,7 +8,7 @@
 use super::attestations::read_attestations;
 use super::evidence::{LogEntry, read_certificates};
 use super::rekor::LoggedEntry;
-use super::{Bundle, BundleSource, Content, json};
+use super::{Bundle, BundleSource, Content, Kind, json};
 use crate::class::{Class, Failure};
 use crate::limits;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -70,9 +70,13 @@ pub fn read_bundle(bytes: &[u8]) -> Result<FileSignature, Failure> {
             None => Ok(FileSignature::Detached(detached)),
         };
     }
-    Bundle::parse(bytes, BundleSource::File)
-        .map(FileSignature::Bundle)
-        .map_err(|failure| if holds_attestations(bytes) { attested() } else { failure })
+    Bundle::parse(bytes, BundleSource::File).map(FileSignature::Bundle).map_err(|failure| {
+        if holds_attestations(bytes) {
+            attested()
+        } else {
+            Kind::instead(bytes, &Kind::Bundle.to_string(), failure)
+        }
+    })
 }
 
 /// Whether a document that is no bundle is a list of attestations, or one in another form.
@@ -150,7 +154,8 @@ pub fn read_signature(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
 /// # Errors
 /// `malformed`: neither. `limit`: more than [`limits::CHAIN`].
 pub fn read_certificate_file(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
-    let certificates = read_verifier(bytes)?;
+    let certificates = read_verifier(bytes)
+        .map_err(|failure| Kind::instead(bytes, &Kind::Certificate.to_string(), failure))?;
     if certificates.is_empty() {
         Err(malformed("a public key where a certificate is expected").hint("use --key for it"))
     } else {
@@ -168,7 +173,9 @@ fn read_verifier(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
         (None, Some(inner)) => match plain(&inner) {
             Some(text) => text,
             // `sign --bundle` of cosign 2 leaves out the PEM.
-            None if inner.first() == Some(&0x30) => return Ok(vec![inner]),
+            None if inner.first() == Some(&0x30) && !is_signature(&inner) => {
+                return Ok(vec![inner]);
+            }
             None => return Err(malformed("a certificate that is neither PEM nor base64 of it")),
         },
         (None, None) => {
@@ -179,6 +186,16 @@ fn read_verifier(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
         return Ok(Vec::new());
     }
     read_certificates(&text)
+}
+
+/// Whether DER is a signature of ECDSA, a sequence that begins with a number (RFC 3279 section
+/// 2.2.3): a certificate begins with another sequence.
+fn is_signature(der: &[u8]) -> bool {
+    match der {
+        [0x30, 0x81, _, 2, ..] => true,
+        [0x30, length, 2, ..] => *length < 0x80,
+        _ => false,
+    }
 }
 
 /// Standard base64 with padding; ends of lines do not count, and nothing else is passed over.

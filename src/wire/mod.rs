@@ -13,6 +13,7 @@ mod fallback;
 mod file_bundle;
 mod file_image;
 pub mod json;
+mod kind;
 mod payload;
 mod proposed;
 mod referrer;
@@ -32,6 +33,7 @@ pub use evidence::{LegacyEvidence, LogEntry, read_certificates, read_timestamp};
 pub use fallback::FallbackIndex;
 pub use file_bundle::{write_certificate, write_old_bundle, write_signature};
 pub use file_image::{FileLayer, FilePlatform, write_file_index};
+pub use kind::Kind;
 pub use payload::{Claims, Payload};
 pub use proposed::{Verifier, propose_dsse, propose_hashedrekord, propose_v2, read_tlog_entry};
 pub use referrer::{

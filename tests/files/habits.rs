@@ -86,10 +86,11 @@ fn what_is_so_already_is_taken_and_what_would_loosen_is_refused() {
         "--max-workers 4 --experimental-oci11 --check-claims=true",
         "--signature-digest-algorithm sha256 -d --timeout 1m30s",
         "-t 90s",
+        "--sct f.sct --private-infrastructure",
     ] {
         world.verify_dev(&format!("{taken} {files}")).assert_ok();
     }
-    for refused in ["--check-claims=false", "--sct f.sct", "--sk"] {
+    for refused in ["--check-claims=false", "--sk"] {
         world.verify_dev(&format!("{refused} {files}")).assert_refused("usage");
     }
     for (wrong, why) in [("--timeout 2h", "from 1s to 1h"), ("--max-workers x", "invalid")] {

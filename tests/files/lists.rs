@@ -127,3 +127,15 @@ fn a_pipe_may_be_slow_but_not_silent() {
     let said = world.verify_dev(&format!("{options} /dev/zero"));
     said.assert_refused("not-found");
 }
+
+#[test]
+fn a_changed_file_counts_before_a_missing_one() {
+    for files in [[("gone", &b"A"[..]), ("b", b"other")], [("b", b"other"), ("gone", b"A")]] {
+        let world = world(&list(&files));
+        let said = world.verify_dev(SUMS);
+        said.assert_refused("digest");
+        assert_eq!(said.code, 14, "{said:?}");
+        assert!(said.stderr.contains("gone: FAILED (not-found"), "{said:?}");
+        assert_eq!(world.verify_dev(&format!("--json {SUMS}")).code, 14);
+    }
+}

@@ -85,15 +85,9 @@ pub struct VerifyBlob {
     /// the public one)
     #[arg(long, value_name = "URL")]
     pub rekor_url: Option<String>,
-    /// Ask nobody
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
-    pub offline: bool,
     /// Whose keyless signatures count
     #[command(flatten)]
     pub identity: Identity,
-    /// What cosign takes and means nothing here
-    #[command(flatten)]
-    pub ignored: Ignored,
 }
 
 pub(super) const VERIFY_BLOB_ATTESTATION: &str = "Examples:
@@ -140,20 +134,6 @@ pub struct VerifyBlobAttestation {
     /// Whether the attestation must be about the file (cosign's flag; it must)
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = true, action = clap::ArgAction::Set, hide = true)]
     pub check_claims: bool,
-    /// Do not ask the log (cosign's flag; it is never asked)
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL", hide = true)]
-    pub offline: bool,
-    /// What cosign takes and means nothing here
-    #[command(flatten)]
-    pub ignored: Ignored,
-}
-
-/// Options of cosign that say what is done here in any case.
-#[derive(Clone, Debug, Default, Args)]
-pub struct Ignored {
-    /// cosign 2 and 3: need no log, which a key does not here
-    #[arg(long, alias = "private-infrastructure", num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, hide = true)]
-    pub insecure_ignore_tlog: bool,
 }
 
 /// `verify-bundle`: the protocol of sigstore-conformance (`docs/cli_protocol.md` there).

@@ -1,6 +1,6 @@
 //! `verify-repo` and `sign-repo`.
 
-use super::{Identity, Keyless, Network, SignFormat};
+use super::{Form, Identity, Keyless, Network};
 use clap::Args;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -62,8 +62,8 @@ pub struct SignRepo {
     #[arg(short = 'a', long = "annotations", value_name = "KEY=VALUE")]
     pub annotations: Vec<String>,
     /// Which form of signature to write
-    #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
-    pub format: SignFormat,
+    #[command(flatten)]
+    pub form: Form,
     /// Where the signatures become public, and who signs where no key does
     #[command(flatten)]
     pub keyless: Keyless,

@@ -46,6 +46,8 @@ pub struct Tuf {
     pub target: Vec<u8>,
     /// The bytes of `signing_config.v0.2.json`, where it is published.
     pub config: Option<Vec<u8>>,
+    /// The name under which the metadata lists the target.
+    pub name: String,
     /// What the signed metadata says of the target, where that is not the truth.
     pub claimed: Option<Value>,
     pub files: Shared,
@@ -68,6 +70,7 @@ impl Tuf {
             targets: Role::new(1, 1),
             target: target.to_string().into_bytes(),
             config: None,
+            name: "trusted_root.json".to_owned(),
             claimed: None,
             files: Shared::default(),
             first: Vec::new(),
@@ -111,7 +114,7 @@ impl Tuf {
         let truth =
             json!({"length": self.target.len(), "hashes": {"sha256": hex(&sha256(&self.target))}});
         let wanted = self.claimed.clone().unwrap_or(truth);
-        let mut all = json!({"trusted_root.json": wanted});
+        let mut all = json!({(self.name.as_str()): wanted});
         if let Some(config) = &self.config {
             let hash = hex(&sha256(config));
             let name = "signing_config.v0.2.json";
