@@ -267,7 +267,7 @@ prepare() {
     cosign3 signing-config create >"$work/signing.json"
     cosign3 trusted-root create >"$work/root.json"
     referrers=$(start_olareg olareg)
-    server_run late python3 "$project/.ci/faulty_proxy.py" "$plain" --delay "$rtt"
+    server_run late python3 "$project/.ci/slow_proxy.py" "$plain" --delay "$rtt"
     late=$(server_address late)
     "$BIN" generate-key-pair --output-key-prefix "$work/stranger"
     image "$referrers/bars/image:1"

@@ -5,6 +5,7 @@
 //! ([`tools`]).
 
 pub mod containerd;
+pub mod engine;
 pub mod go;
 pub mod host;
 pub mod http;
@@ -21,6 +22,7 @@ pub mod wan;
 pub mod world;
 
 pub use containerd::Containerd;
+pub use engine::{Dockerd, Engine};
 pub use host::Host;
 pub use liar::{Liar, Lie, Who};
 pub use machine::{Machine, Seen};

@@ -1,12 +1,14 @@
 //! A machine that never saw any of these images: an empty root, and state of its own.
 
 use crate::{Host, scratch, tools};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use regex_lite::Regex;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// The folders and the environment of one trial. All vanishes with the value.
@@ -18,6 +20,8 @@ pub struct Machine {
     temporary: PathBuf,
     /// How many packages it downloads at the same time.
     pub concurrency: usize,
+    /// The name and the password in the configuration of each repository.
+    pub login: Option<(String, String)>,
 }
 
 /// The password of all keys.
@@ -36,6 +40,7 @@ impl Machine {
             plugin: plugin.to_owned(),
             temporary: folder.path().join("tmp/tmpluet"),
             concurrency: 2,
+            login: None,
             folder,
         };
         for (name, path) in testkit::folders(machine.folder.path()) {
@@ -51,6 +56,23 @@ impl Machine {
 
     pub fn set(&mut self, name: &str, value: impl AsRef<OsStr>) {
         self.environment.insert(name.into(), value.as_ref().to_owned());
+    }
+
+    pub fn unset(&mut self, name: &str) {
+        self.environment.remove(OsStr::new(name));
+    }
+
+    /// Logs in at a registry as `USER:PASSWORD`, for everything that reads docker's configuration.
+    pub fn log_in(&self, address: &str, login: &str) {
+        let folder = self.path("home/.docker");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("config.json");
+        let mut config: Value = std::fs::read(&path)
+            .map_or_else(|_| json!({}), |bytes| serde_json::from_slice(&bytes).expect("JSON"));
+        config["auths"][address] = json!({"auth": STANDARD.encode(login)});
+        std::fs::write(&path, config.to_string()).expect("a file");
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .expect("a mode");
     }
 
     /// Everything of the program and of the host lies below another folder from now on, and belongs
@@ -133,15 +155,22 @@ impl Machine {
 
     /// Writes the host's configuration: one repository, at these addresses in turn, or none.
     pub fn configure(&self, repository: &str, addresses: &[&str]) {
-        let repositories: Vec<_> = (!addresses.is_empty())
-            .then(|| {
-                json!({
-                    "name": repository, "type": "docker", "enable": true, "priority": 1,
-                    "urls": addresses,
-                })
-            })
-            .into_iter()
-            .collect();
+        let one = [(repository, addresses)];
+        self.repositories(if addresses.is_empty() { &[] } else { &one });
+    }
+
+    /// Writes the host's configuration: repositories by priority, each at its addresses in turn.
+    pub fn repositories(&self, repositories: &[(&str, &[&str])]) {
+        let described = |(priority, (name, addresses)): (usize, &(&str, &[&str]))| {
+            let mut repository = json!({
+                "name": name, "type": "docker", "enable": true, "priority": priority + 1,
+                "urls": addresses,
+            });
+            if let Some((user, password)) = &self.login {
+                repository["auth"] = json!({"username": user, "password": password});
+            }
+            repository
+        };
         let configuration = json!({
             "logging": {"enable_emoji": false, "color": false},
             "general": {"concurrency": self.concurrency},
@@ -149,7 +178,7 @@ impl Machine {
                 "rootfs": self.root(), "database_path": "/var/cache/luet",
                 "tmpdir_base": self.temporary,
             },
-            "repositories": repositories,
+            "repositories": repositories.iter().enumerate().map(described).collect::<Vec<_>>(),
         });
         // JSON is YAML.
         std::fs::write(self.path("luet.yaml"), configuration.to_string()).expect("a file");
@@ -159,7 +188,7 @@ impl Machine {
     pub fn host(&self, host: &Host, words: &[&str]) -> Seen {
         let mut command = self.command(host.program());
         command.args(words).arg("--config").arg(self.path("luet.yaml"));
-        Seen::of(&command.output().expect("the host runs"), &words.join(" "))
+        Seen::run(&mut command, &words.join(" "))
     }
 
     /// Installs packages of a repository, with the plugin.
@@ -241,21 +270,23 @@ pub fn succeed(command: &mut Command) -> Vec<u8> {
 pub struct Seen {
     pub code: Option<i32>,
     pub output: String,
-    words: String,
+    title: String,
 }
 
 impl Seen {
-    fn of(output: &Output, words: &str) -> Self {
+    /// Runs a command, and keeps what it said under this title.
+    pub fn run(command: &mut Command, title: &str) -> Self {
+        let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
         Self {
             code: output.status.code(),
             output: String::from_utf8_lossy(&text).into_owned(),
-            words: words.to_owned(),
+            title: title.to_owned(),
         }
     }
 
     fn evidence(&self) -> String {
-        format!("\n--- {}: exit {:?}\n{}", self.words, self.code, self.output)
+        format!("\n--- {}: exit {:?}\n{}", self.title, self.code, self.output)
     }
 
     #[track_caller]

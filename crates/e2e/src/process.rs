@@ -1,6 +1,6 @@
 //! Programs that run beside a trial, and end with the value.
 
-use crate::tools;
+use crate::{http, tools};
 use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -72,15 +72,22 @@ impl Running {
     /// Waits until `ready` has something to return; panics with the log when the program ends
     /// before, or after half a minute.
     #[track_caller]
-    pub fn until<T>(&mut self, mut ready: impl FnMut(&Child) -> Option<T>) -> T {
+    pub fn until<T>(&mut self, ready: impl FnMut(&Child) -> Option<T>) -> T {
+        match self.wait(ready) {
+            Ok(found) => found,
+            Err(ended) => panic!("{} did not start ({ended}):\n{}", self.name, self.log()),
+        }
+    }
+
+    fn wait<T>(&mut self, mut ready: impl FnMut(&Child) -> Option<T>) -> Result<T, String> {
         let end = Instant::now() + READY;
         loop {
             if let Some(found) = ready(&self.child) {
-                return found;
+                return Ok(found);
             }
             let ended = self.child.try_wait().expect("a child of ours");
             if ended.is_some() || Instant::now() > end {
-                panic!("{} did not start ({ended:?}):\n{}", self.name, self.log());
+                return Err(format!("{ended:?}"));
             }
             std::thread::sleep(LOOK);
         }
@@ -90,11 +97,12 @@ impl Running {
     /// so no two can collide.
     #[track_caller]
     pub fn address(&mut self) -> String {
-        self.until(|child| {
-            let port = port(child.id())?;
-            let address = format!("127.0.0.1:{port}");
-            crate::http::call(&address, "GET", "/v2/", &[], b"").ok().map(|_| address)
-        })
+        self.until(listening)
+    }
+
+    /// The same for a program that was given a port, which another one may have taken.
+    pub fn address_unless_it_ends(&mut self) -> Option<String> {
+        self.wait(listening).ok()
     }
 }
 
@@ -115,6 +123,12 @@ impl Drop for Running {
             std::thread::sleep(LOOK);
         }
     }
+}
+
+/// Its address, once it answers HTTP.
+fn listening(child: &Child) -> Option<String> {
+    let address = format!("127.0.0.1:{}", port(child.id())?);
+    http::call(&address, "GET", "/v2/", &[], b"").ok().map(|_| address)
 }
 
 /// The port of 127.0.0.1 that a process listens on.

@@ -1,6 +1,7 @@
 //! Registries that others wrote, and what trials put there.
 
 use crate::http::{self, Reply};
+use crate::machine::succeed;
 use crate::process::Running;
 use crate::{scratch, tools};
 use serde_json::{Value, json};
@@ -22,15 +23,32 @@ pub struct Registry {
 impl Registry {
     /// Debian's docker-registry: no referrers API.
     pub fn docker() -> Self {
+        Self::docker_with(|_| Value::Null)
+    }
+
+    /// The same, for one who logs in as `USER:PASSWORD`.
+    pub fn docker_for(login: &str) -> Self {
+        Self::docker_with(|folder| {
+            let path = folder.join("htpasswd");
+            std::fs::write(&path, htpasswd(login)).expect("a file");
+            json!({"htpasswd": {"realm": "test", "path": path}})
+        })
+    }
+
+    fn docker_with(auth: impl FnOnce(&Path) -> Value) -> Self {
         let folder = scratch::in_memory();
         let data = folder.path().join("data");
         std::fs::create_dir(&data).expect("a folder");
-        let config = json!({
+        let mut config = json!({
             "version": "0.1",
             "log": {"level": "info", "accesslog": {"disabled": false}},
             "storage": {"filesystem": {"rootdirectory": data}, "delete": {"enabled": true}},
             "http": {"addr": "127.0.0.1:0"},
         });
+        let auth = auth(folder.path());
+        if !auth.is_null() {
+            config["auth"] = auth;
+        }
         // JSON is YAML.
         std::fs::write(folder.path().join("config.yml"), config.to_string()).expect("a file");
         let program = tools::program("docker-registry");
@@ -44,13 +62,60 @@ impl Registry {
     /// olareg: with a referrers API, unless one of its own options says otherwise.
     pub fn olareg(options: &[&str]) -> Self {
         let folder = scratch::in_memory();
+        Self::started(Self::run_olareg(&folder, "0", options), folder)
+    }
+
+    /// The same, for users who log in with Basic: their `USER:PASSWORD`, and who may do what.
+    pub fn olareg_for(users: &[&str], rules: &Value) -> Self {
+        let folder = scratch::in_memory();
+        Self::write_users(&folder, users, rules);
+        let options = ["--auth-basic", "users.yml"];
+        Self::started(Self::run_olareg(&folder, "0", &options), folder)
+    }
+
+    /// The same, for one user, who logs in at its token service.
+    ///
+    /// The service's address is part of the challenge, so the port has to be known before: one that
+    /// the system just gave, and took back. Should somebody else be quicker, another one is tried.
+    pub fn olareg_with_tokens(login: &str) -> Self {
+        let user = login.split(':').next().unwrap_or_default();
+        for _ in 0..5 {
+            let folder = scratch::in_memory();
+            Self::write_users(&folder, &[login], &all_for(user));
+            let options = ["--auth-token-opaque", "users.yml"];
+            let address = Self::run_olareg(&folder, "0", &options).address();
+            let port = address.rsplit(':').next().expect("a port");
+            let url = format!("http://{address}");
+            let options = [&options[..], &["--external-url", &url]].concat();
+            let mut process = Self::run_olareg(&folder, port, &options);
+            if let Some(address) = process.address_unless_it_ends() {
+                return Self { process, folder, address };
+            }
+        }
+        panic!("no port stayed free");
+    }
+
+    fn write_users(folder: &TempDir, users: &[&str], rules: &Value) {
+        let hashes: serde_json::Map<String, Value> = users
+            .iter()
+            .map(|login| {
+                let line = htpasswd(login);
+                let (user, hash) = line.trim().split_once(':').expect("a hash");
+                (user.to_owned(), json!({"cred": hash}))
+            })
+            .collect();
+        let users = json!({"users": hashes, "acls": rules}).to_string();
+        std::fs::write(folder.path().join("users.yml"), users).expect("a file");
+    }
+
+    fn run_olareg(folder: &TempDir, port: &str, options: &[&str]) -> Running {
         let program = tools::program("olareg");
         let mut arguments =
-            vec!["serve", "--addr", "127.0.0.1", "--port", "0", "--store-type", "mem"];
+            vec!["serve", "--addr", "127.0.0.1", "--port", port, "--store-type", "mem"];
         arguments.extend(["--api-delete", "--api-blob-delete", "--api-sparse-image"]);
         arguments.extend(["--verbosity", "info"]);
         arguments.extend(options);
-        Self::started(Running::start("olareg", folder.path(), &program, &arguments), folder)
+        Running::start("olareg", folder.path(), &program, &arguments)
     }
 
     fn started(mut process: Running, folder: TempDir) -> Self {
@@ -88,6 +153,22 @@ impl Registry {
             .join(hex)
             .join("data")
     }
+}
+
+/// The rules of olareg by which one user may do everything.
+pub fn all_for(user: &str) -> Value {
+    json!([
+        {"repo": "*", "members": [user], "access": ["read", "write", "delete"]},
+        {"repo": "", "members": [user], "access": ["read"]},
+    ])
+}
+
+/// A line of a file of passwords, for `USER:PASSWORD`.
+fn htpasswd(login: &str) -> String {
+    let (user, password) = login.split_once(':').expect("USER:PASSWORD");
+    let mut command = std::process::Command::new(tools::program("htpasswd"));
+    let line = succeed(command.args(["-nbB", "-C", "5", user, password]));
+    String::from_utf8(line).expect("UTF-8")
 }
 
 /// An image by its name: `ADDRESS/PATH:TAG` or `ADDRESS/PATH@DIGEST`.

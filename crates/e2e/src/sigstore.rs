@@ -5,10 +5,11 @@
 //! in a network of its own ([`enter_private_network`]).
 
 use crate::http;
+use crate::machine::succeed;
 use crate::tools;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use testkit::{Answer, Request, Server};
@@ -22,6 +23,7 @@ pub const FULCIO: &str = "127.0.0.1:5555";
 pub const REKOR1: &str = "127.0.0.1:3000";
 pub const REKOR2: &str = "127.0.0.1:3003";
 pub const TSA: &str = "127.0.0.1:3004";
+pub const TUF: &str = "127.0.0.1:8080";
 /// The path of the timestamp authority.
 pub const TSA_PATH: &str = "/api/v1/timestamp";
 /// Who vouches for workflows.
@@ -91,6 +93,19 @@ impl Sigstore {
     /// (`.ci/services.sh`).
     pub fn trust(&self, name: &str) -> PathBuf {
         self.trust.join(name)
+    }
+
+    /// Makes the trust of a Sigstore of the same names with other keys, in a folder. Returns its
+    /// trusted root; what lies beside it is as in [`trust`](Self::trust).
+    #[track_caller]
+    pub fn other_trust(&self, folder: &Path) -> PathBuf {
+        let script = "set -eu; cd \"$1\"; . .ci/servers.sh; . .ci/services.sh
+            sigstore_keys=$2/keys sigstore_trust=$2/trust; mkdir -p \"$2/keys\" \"$2/trust\"
+            make_service_keys; make_trust";
+        let mut command = Command::new("bash");
+        command.args(["-c", script, "bash"]).arg(tools::project()).arg(folder);
+        succeed(command.env("LUET_COSIGN_TOOLS", tools::folder()));
+        folder.join("trust/trusted_root.json")
     }
 
     /// A token of a person: `email=A@B`, and what is wrong with it (`.ci/issuer.py`).

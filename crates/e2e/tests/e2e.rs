@@ -1,8 +1,8 @@
 //! Everything with real parts: `cargo test -p e2e -- NAME` runs the trials with NAME in their name.
 //!
 //! A trial is called `unpack::HOST::MAKER::WHAT` or `keys::REGISTRY::FORMAT::KEY::MAKER`. ROWS.md
-//! says which checks of the former scripts it is. `publish::HOST::WHAT` needs all of Sigstore, and so
-//! root: with one of them among those that run, all run in a network of their own.
+//! says which checks of the former scripts it is. `publish::HOST::WHAT` and `keyless::...` need all of
+//! Sigstore, and so root: with one of them among those that run, all run in a network of their own.
 
 #[path = "e2e/blobs.rs"]
 mod blobs;
@@ -10,6 +10,10 @@ mod blobs;
 mod containerd;
 #[path = "e2e/harness.rs"]
 mod harness;
+#[path = "e2e/interop/mod.rs"]
+mod interop;
+#[path = "e2e/keyless/mod.rs"]
+mod keyless;
 #[path = "e2e/keys.rs"]
 mod keys;
 #[path = "e2e/publish.rs"]
@@ -34,6 +38,8 @@ use std::sync::{Arc, OnceLock};
 #[derive(Default)]
 pub struct Shared {
     pub world: World,
+    pub interop: interop::Shared,
+    pub keyless: keyless::Shared,
     pub keys: keys::Shared,
     pub release: release::Shared,
     pub trees: trees::Shared,
@@ -49,8 +55,10 @@ fn main() -> ExitCode {
     trials.extend(repository::trials(&hosts, &shared));
     trials.extend(trees::trials(&shared));
     trials.extend(keys::trials(&shared));
+    trials.extend(interop::trials(&hosts, &shared));
     trials.extend(publish::trials(&hosts, &shared));
     trials.extend(containerd::trials(&shared));
+    trials.extend(keyless::trials(&shared));
     if !arguments.list && trials.iter().any(|trial| needs_sigstore(trial, &arguments)) {
         sigstore::enter_private_network();
     }
@@ -75,7 +83,9 @@ fn needs_sigstore(trial: &Trial, arguments: &Arguments) -> bool {
     let fits = |filter: &String| {
         if arguments.exact { name == filter } else { name.contains(filter.as_str()) }
     };
-    let needs = name.starts_with("publish::") || name == containerd::KEYLESS;
+    let needs = name.starts_with("publish::")
+        || name.starts_with("keyless::")
+        || name == containerd::KEYLESS;
     needs && arguments.filter.as_ref().is_none_or(fits) && !arguments.skip.iter().any(fits)
 }
 
