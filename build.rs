@@ -1,4 +1,4 @@
-//! Says whether the shared vectors lie beside the checkout: tests that read them are ignored, with
+//! Says whether the shared vectors are beside the checkout: tests that read them are ignored, with
 //! that reason, where not.
 
 use std::path::Path;

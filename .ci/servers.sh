@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 #
-# Real servers and build engines for the tests, all on 127.0.0.1, all below one scratch folder. To be sourced by bash;
+# Real servers and build engines for the tests, all on 127.0.0.1, all below one scratch directory. To be sourced by bash;
 # .ci/tools.sh must have run. Every function can be called in $(...) as well.
 #
 #   source .ci/servers.sh
-#   servers_begin                            # makes the scratch folder, and ends everything when the shell ends
+#   servers_begin                            # makes the scratch directory, and ends everything when the shell ends
 #   address=$(start_docker_registry NAME)    # -> 127.0.0.1:PORT, answering
 #   use_buildah "$address"                   # buildah, for this shell and its children
 #   buildah push "$address/x:1"
@@ -18,7 +18,7 @@
 # start_dockerd NAME [ADDRESS...]                a docker engine -> its socket; use_docker SOCKET exports DOCKER_HOST
 # stop_server NAME, stop_all_servers
 #
-# A folder SERVERS_DIR/NAME holds each server's pid, address, log and data.
+# A directory SERVERS_DIR/NAME holds each server's pid, address, log and data.
 
 servers_tools=$(cd -- "${LUET_COSIGN_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/luet-cosign-tools}/bin" && pwd) || return
 PATH=$servers_tools:$PATH:/usr/sbin
@@ -161,7 +161,7 @@ olareg_run() {
 }
 
 # The token service's address is part of the challenge, so the port has to be known before: one that the system just
-# gave, and took back. Should somebody else be quicker, the next one is tried.
+# gave, and took back. Should someone else be quicker, the next one is tried.
 olareg_with_token() {
     local name=$1 port try
     shift
@@ -187,7 +187,7 @@ acls:
 EOT
 }
 
-# use_buildah ADDRESS...: no daemon, no mounts; a folder of images of its own.
+# use_buildah ADDRESS...: no daemon, no mounts; a directory of images of its own.
 use_buildah() {
     local dir=$SERVERS_DIR/buildah address
     mkdir -p "$dir"
@@ -236,7 +236,7 @@ server_running() { [[ $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) == [!Z]* ]];
 
 stop_server() {
     server_kill "$1"
-    # What dockerd may have left mounted would keep its folder alive.
+    # What dockerd may have left mounted would keep its directory alive.
     awk -v dir="$SERVERS_DIR/$1/" 'index($2, dir) == 1 { print $2 }' /proc/self/mounts | sort -r | while read -r path; do
         umount -l "$path" || true
     done

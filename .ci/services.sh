@@ -11,7 +11,7 @@
 #   cosign3 sign --signing-config "$sigstore_trust/rekor1.json" --trusted-root "$sigstore_trust/trusted_root.json" \
 #       --identity-token "$(token email=dev@example.com)" ...
 #
-# Every run has keys of its own; they and the state lie in SERVERS_DIR. What others have to know is in $sigstore_trust:
+# Every run has keys of its own; they and the state are in SERVERS_DIR. What others have to know is in $sigstore_trust:
 #   trusted_root.json                                    all of it
 #   rekor1.json, rekor1-tsa.json, rekor2-tsa.json        signing configurations: which log, and whether a timestamp
 #   none.json                                            the one without services
@@ -62,7 +62,7 @@ in_private_network() {
 start_sigstore() {
     sigstore_keys=$SERVERS_DIR/sigstore/keys sigstore_trust=$SERVERS_DIR/sigstore/trust
     mkdir -p "$sigstore_keys" "$sigstore_trust"
-    chmod 711 "$SERVERS_DIR" # PostgreSQL does not run as root, and its data lies below
+    chmod 711 "$SERVERS_DIR" # PostgreSQL does not run as root, and its data is below
     start_postgres || return
     make_service_keys >"$SERVERS_DIR/sigstore/log" 2>&1 || { cat "$SERVERS_DIR/sigstore/log"; return 1; }
     # Which of them wait for which: trees for Trillian, Fulcio for issuer and CT log. The others start meanwhile.

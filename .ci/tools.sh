@@ -5,7 +5,7 @@
 # about a second. Nothing is skipped: when a tool can't be had, this script fails.
 #
 #   .ci/tools.sh            installs into ~/.cache/luet-cosign-tools, which every clone on this machine shares;
-#                           LUET_COSIGN_TOOLS=DIR chooses another folder
+#                           LUET_COSIGN_TOOLS=DIR chooses another directory
 #   .ci/tools.sh needed     prints the Debian packages that have to be there before; installs nothing
 #   .ci/tools.sh release    what `cargo xtask dist` needs beside those: zig, nfpm, cargo-cyclonedx, and package managers
 #   .ci/tools.sh sigstore   what .ci/services.sh needs beside those: Sigstore's services, their database, sigstore-python
@@ -32,6 +32,7 @@ cosign3_version=v3.1.2
 crane_version=v0.20.6
 olareg_version=v0.2.1
 skopeo_at_least=1.22
+typos_version=1.52.0
 
 # Sigstore's services: the newest versions that this Go builds.
 ct_server_version=v1.3.3
@@ -67,6 +68,7 @@ debian_packages=(
     "iproute2: ip"           # for a network namespace
     "musl-tools: musl-gcc"   # for the static release binary
     "openssl: openssl"       # keys that others made
+    "python3-venv:"          # for what PyPI has: typos, zig, sigstore-python
     "runc: runc"             # what containerd starts containers with
     "shellcheck: shellcheck" # the step `scripts`
     "umoci: umoci"           # another unpacker, for what may differ between two
@@ -74,7 +76,6 @@ debian_packages=(
 # Only for `.ci/tools.sh release`:
 release_packages=(
     "pacman-package-manager: pacman"
-    "python3-venv:"
     "qemu-user-static: qemu-aarch64-static"
     "rpm: rpm"
 )
@@ -82,7 +83,6 @@ release_packages=(
 service_packages=(
     "curl: curl"
     "postgresql: pg_ctlcluster"
-    "python3-venv:"
 )
 
 say() { printf '%s\n' "== $*" >&2; }
@@ -254,7 +254,7 @@ install_olareg() {
     go_has olareg github.com/olareg/olareg "$olareg_version" || die ".ci/olareg/go.mod does not name olareg $olareg_version"
 }
 
-# In a folder that is on nobody's PATH: dockerd would start this containerd instead of its own.
+# In a directory that is on nobody's PATH: dockerd would start this containerd instead of its own.
 install_containerd() {
     local bin=$tools/containerd command
     mkdir -p "$bin"
@@ -279,6 +279,17 @@ install_go_programs() {
     install_luet_host
     go_install cosign2 github.com/sigstore/cosign/v2 github.com/sigstore/cosign/v2/cmd/cosign "$cosign2_version"
     go_install cosign3 github.com/sigstore/cosign/v3 github.com/sigstore/cosign/v3/cmd/cosign "$cosign3_version"
+}
+
+# --- Python ----------------------------------------------------------------------------------------------------------
+
+# PyPI has the program built; nothing of Python is needed to run it.
+install_typos() {
+    [ "$("$bin/typos" --version 2>/dev/null)" != "typos-cli $typos_version" ] || return 0
+    say "typos $typos_version (pip)"
+    python3 -m venv "$scratch/typos"
+    retry "$scratch/typos/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: "typos==$typos_version"
+    install -m 755 "$scratch/typos/bin/typos" "$bin/typos"
 }
 
 # --- Sigstore's services ---------------------------------------------------------------------------------------------
@@ -391,6 +402,7 @@ list_versions() {
         olareg "$olareg_version" \
         docker-registry "$(cat "$tools/docker-registry.version")" \
         skopeo "$skopeo_version" \
+        typos "$typos_version" \
         luet-host "$("$bin/luet-host" --version | awk '{print $NF}')"
     for package in "${debian_packages[@]%%:*}"; do
         printf '%-16s %s\n' "$package" "$(dpkg-query -W -f '${Version}' "$package")"
@@ -407,6 +419,7 @@ case ${1-} in
         install_docker_registry
         install_go_programs
         install_skopeo
+        install_typos
         list_versions >"$tools/versions.txt"
         cat "$tools/versions.txt"
         ;;

@@ -210,7 +210,7 @@ measure_attacks() {
     export LUET_COSIGN_TIMEOUT=$deadline
     echo "hostile answers, the last ones a byte a second; each within LUET_COSIGN_TIMEOUT=$deadline and one second more:"
     while read -r name; do attack "$name"; done < <(python3 "$here/hostile.py" --list)
-    # What lies beside a signature is read where an identity counts.
+    # What comes with a signature is read where an identity counts.
     for name in annotation-sig small-annotation-sig large-referrers; do
         attack "keyless-$name" "$BIN" verify "${nobody[@]}" "$hostile/$name/bars/image:1"
     done
@@ -249,7 +249,7 @@ slow_event() {
 
 # --- all of it -------------------------------------------------------------------------------------------------------
 
-# What hostile answers stand in front of: a registry with one image that is signed.
+# What hostile answers are in front of: a registry with one image that is signed.
 prepare_hostile() {
     mkdir -p "$work/content" "$work/home"
     install -d -m 700 "$work/state"
@@ -303,7 +303,7 @@ sign_bundle() {
 
 # --- a large file ----------------------------------------------------------------------------------------------------
 
-# It lies in memory for both, so what is measured is reading and hashing; ours checks a signature beside.
+# It is in memory for both, so what is measured is reading and hashing; ours checks a signature beside.
 measure_large() {
     head -c 1073741824 /dev/urandom >"$work/large"
     cosign2 sign-blob --key "$work/bars.key" --tlog-upload=false -y --output-signature "$work/large.sig" "$work/large" >"$work/large.log" 2>&1

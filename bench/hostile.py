@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A registry that wants to hurt: it stands in front of a good one and replaces one kind of answer.
+"""A registry that wants to hurt: it is in front of a good one and replaces one kind of answer.
 
     hostile.py UPSTREAM
     hostile.py --list          the attacks, one a line

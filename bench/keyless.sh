@@ -122,7 +122,7 @@ measure_built_in() {
         "$BIN" verify-blob --bundle "$here/public-good/bundle.sigstore.json" \
         --certificate-identity "$beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main" \
         --certificate-oidc-issuer https://token.actions.githubusercontent.com "$here/public-good/a.txt"
-    bar_true "the public root, built in, off line, empty home: accepted" "exit ${codes[0]}" [ "${codes[0]}" = 0 ]
+    bar_true "the public root, built in, offline, empty home: accepted" "exit ${codes[0]}" [ "${codes[0]}" = 0 ]
 }
 
 # --- all of it -------------------------------------------------------------------------------------------------------

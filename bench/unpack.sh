@@ -14,7 +14,7 @@
 # install   100 small packages from loopback, with the plugin and without it
 #
 # Times are medians of interleaved runs (of the install: of the ratio of neighbouring runs), with all files in the page cache. Ratios are held, not times. Everything
-# lies on the disk of TMPDIR, the run's folder of the plugin too, which is in memory elsewhere (/run).
+# is on the disk of TMPDIR, the run's directory of the plugin too, which is in memory elsewhere (/run).
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)

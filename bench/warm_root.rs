@@ -1,5 +1,5 @@
 //! How long the first keyless signature of a process waits for its trusted root: embedded, and
-//! fetched before, proven anew.
+//! fetched before, proven again.
 //!
 //! `cargo bench --bench warm_root` prints 5th, 50th and 95th percentiles over many runs, in one
 //! process, files in the page cache. The repository has the shape of the public one: five keys of

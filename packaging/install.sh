@@ -13,7 +13,7 @@
 #
 # The signature is checked with a luet-cosign that is installed already, else with cosign, else with
 # openssl. A script that comes from the same server as the files proves that they arrived whole, and
-# no more: whoever controls the server can change both. So compare the fingerprint that it prints with
+# no more: anyone who controls the server can change both. So compare the fingerprint that it prints with
 # the one in the README or in docs/install.md, and get that over another way.
 
 set -eu
@@ -102,7 +102,7 @@ check_signature() {
 refused() {
     cat check.log >&2
     fail "the signature of SHA256SUMS does not hold ($by)" \
-        "The files are not what was released. Do not use them; tell whoever runs $url."
+        "The files are not what was released. Do not use them; tell the operator of $url."
 }
 
 main() {

@@ -1,6 +1,6 @@
 //! What can go wrong, in one table: the class word, its exit code and its hint.
 //!
-//! Every error of the program is a [`Failure`] of one [`Class`]. The word stands in the `error`
+//! Every error of the program is a [`Failure`] of one [`Class`]. The word is in the `error`
 //! that the host prints, in `--json`, and as a heading in `docs/errors.md`, which a test holds
 //! against this table. Design: section 2.
 
@@ -45,7 +45,7 @@ classes! {
     /// A fault of the program that it noticed itself.
     Internal "internal" 1 "please report this with the command and its output";
     /// Files that the program keeps could not be used.
-    State "state" 1 "make the state folder writable by this user only, or free some space";
+    State "state" 1 "make the state directory writable by this user only, or free some space";
     /// The command line or the environment makes no sense.
     Usage "usage" 2 "see `luet-cosign --help`";
     /// The host sent an event that cannot be understood.
@@ -59,13 +59,13 @@ classes! {
     /// The trusted root of Sigstore cannot be used.
     Trustroot "trustroot" 3 "check COSIGN_TRUSTED_ROOT and the clock of this machine";
     /// Every place where a signature could be answered that there is none.
-    Unsigned "unsigned" 10 "have the publisher sign it; see what there is with `luet-cosign check`";
+    Unsigned "unsigned" 10 "have the publisher sign it; see what is there with `luet-cosign check`";
     /// The image itself does not exist.
     NotFound "not-found" 11 "check the name, and that it was pushed";
     /// There are signatures, none by a trusted signer.
     Identity "identity" 12 "see who signed it with `luet-cosign check`, then trust that signer or refuse the image";
     /// Something does not have the shape that its format demands.
-    Malformed "malformed" 14 "check that this is what was meant, and that it came whole; if it stays, tell whoever publishes it";
+    Malformed "malformed" 14 "check that this is the right file or image and that it is complete; if it is, tell its publisher";
     /// Bytes do not have the digest under which they were asked for.
     Digest "digest" 14 "run it again, the answer may have been cut on its way; if it stays, try another mirror";
     /// A signature does not hold.
@@ -75,7 +75,7 @@ classes! {
     /// The evidence of the transparency log does not hold.
     Tlog "tlog" 14 "check that the log entry belongs to this signature, and that the trusted root knows its log";
     /// A valid signature of something else.
-    Binding "binding" 14 "the signature was made for something else: check the name, and see what there is with `luet-cosign check`";
+    Binding "binding" 14 "the signature is for a different image or tag: check the name, and see what is there with `luet-cosign check`";
     /// What was unpacked is not what was verified.
     Tree "tree" 14 "run it again, while nothing else writes there";
     /// A form of signature that this version does not read.
@@ -87,7 +87,7 @@ classes! {
     /// The registry wants credentials that are not there, or refused them.
     Auth "auth" 20 "log in with `docker login` or `podman login`, or set `auth` in luet's repository";
     /// The registry answered with something that decides nothing.
-    Registry "registry" 20 "try again later; when it stays, ask whoever runs the registry";
+    Registry "registry" 20 "try again later; if it persists, ask the operator of the registry";
     /// An answer is larger than it may be.
     Limit "limit" 20 "see docs/limits.md";
     /// A bug: the program panicked.
@@ -371,7 +371,7 @@ pub fn without_users(text: &str) -> String {
 }
 
 /// Splits a text behind the slashes of the first URL in it. One slash is enough where the scheme
-/// cannot be anything else: `https:/user:password@host` is a URL that somebody mistyped.
+/// cannot be anything else: `https:/user:password@host` is a URL that someone mistyped.
 fn split_url(text: &str) -> Option<(&str, &str)> {
     text.match_indices(":/").find_map(|(at, _)| {
         let (scheme, rest) = text.split_at(at + 1);
@@ -391,7 +391,7 @@ fn split_url(text: &str) -> Option<(&str, &str)> {
 fn user_end(rest: &str) -> usize {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // A password may have a slash in it that should have been encoded: then what seems to be the
-    // port is no number.
+    // port is not a number.
     let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
     let odd = !authority.starts_with('[') && !port.bytes().all(|c| c.is_ascii_digit());
     authority.rfind('@').or_else(|| rest.rfind('@').filter(|_| odd)).unwrap_or(0)
@@ -463,7 +463,7 @@ mod tests {
     #[test]
     fn a_key_that_an_error_quotes_is_not_shown() {
         for key in ["-----BEGIN PRIVATE KEY-----\nc2Vj", "LS0tLS1CRUdJTiBQc2Vj"] {
-            assert_eq!(printable(&format!("`{key}` is no file")), "`[a key, not shown]");
+            assert_eq!(printable(&format!("`{key}` is not a file")), "`[a key, not shown]");
         }
     }
 

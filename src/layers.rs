@@ -1,7 +1,7 @@
 //! The layers of an image, streamed once from the registry and read while they arrive.
 //!
-//! Both flows need them: pushing, to know that what lies there is what the engine made, and to
-//! claim its tree; unpacking, to know what should lie in `Dest`. Each layer is checked to its last
+//! Both flows need them: pushing, to know that what is there is what the engine made, and to
+//! claim its tree; unpacking, to know what should be in `Dest`. Each layer is checked to its last
 //! byte by the registry adapter; nothing is stored.
 
 use crate::class::{Class, Failure};
@@ -17,7 +17,7 @@ use std::io::Read;
 use tokio::sync::mpsc;
 
 /// Media types of layers that are read. What a layer really is, its first bytes say; these only
-/// keep out what is no layer.
+/// keep out what is not a layer.
 const LAYER_TYPES: &[&str] = &[
     "application/vnd.oci.image.layer.v1.tar",
     "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -101,7 +101,7 @@ fn described(descriptor: &OciDescriptor) -> Result<(Digest, u64), Failure> {
     {
         return Err(Failure::new(
             Class::Unsupported,
-            format!("`{}` is no layer that this program reads", descriptor.media_type),
+            format!("`{}` is not a supported layer type", descriptor.media_type),
         ));
     }
     let size = u64::try_from(descriptor.size)

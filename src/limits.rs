@@ -29,7 +29,7 @@ pub const ARCHIVE_FILES: usize = 4_096;
 pub const ARCHIVE_END_BYTES: u64 = 64 << 10;
 /// A list of images to pull, in bytes.
 pub const PULL_LIST_BYTES: u64 = 1 << 20;
-/// Folders of registries for which mirrors are read.
+/// Directories of registries for which mirrors are read.
 pub const MIRROR_FOLDERS: usize = 256;
 /// A policy file, in bytes.
 pub const POLICY_BYTES: u64 = 256 << 10;
@@ -135,7 +135,7 @@ pub const PROOF_HASHES: usize = 64;
 /// A certificate, or a timestamp of RFC 3161, beside a signature, as text, in bytes (usual: 1 to
 /// 8 KiB).
 pub const TOKEN_BYTES: usize = 64 << 10;
-/// Signature checks that what lies beside one signature may ask for (usual: under 20). Counted
+/// Signature checks that what comes with one signature may ask for (usual: under 20). Counted
 /// before any is made.
 pub const SIGNATURE_CHECKS: usize = 256;
 /// Signature checks that all signatures of one image may ask for, at about 0.1 ms each: those of

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
     let environment = || Environment::from_pairs(std::env::vars_os());
     match arguments.first() {
-        // kairos-agent and elemental: `cosign [-key K] IMAGE`. A name such as `os:15.3` is no event.
+        // kairos-agent and elemental: `cosign [-key K] IMAGE`. A name such as `os:15.3` is not an event.
         Some(_) if cli::is_cosign(&program) && !verifier::is_call(&arguments) => {
             cli::run_as_cosign(&arguments, &environment(), &mut cli::Streams::standard())
         }

@@ -158,7 +158,7 @@ fn check_layers(image: &Manifest) -> Result<(), Failure> {
     let ManifestKind::Image(parsed) = &image.kind else { return Ok(()) };
     match parsed.layers.iter().find(|layer| !crate::layers::is_layer(&layer.media_type)) {
         Some(layer) => {
-            let what = format!("`{}` is no layer of files", layer.media_type);
+            let what = format!("`{}` is not a layer of files", layer.media_type);
             Err(Failure::new(Class::Unsupported, what).hint("write it into oci:DIR"))
         }
         None => Ok(()),

@@ -5,7 +5,7 @@
 //! 3. [`Session`]: the policy in force, with its keys and rules.
 //!
 //! A flow that is given [`Connections`] cannot ask the policy, so a policy that is broken does not
-//! break it: signing, and whatever is verified for somebody who was named. Made after the event or
+//! break it: signing, and whatever is verified for someone who was named. Made after the event or
 //! command is known, for this is where everything expensive begins.
 
 mod child;

@@ -117,7 +117,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Rooms without async, clock, environment, files or sockets.
 const PURE: &[&str] = &["class", "limits", "name", "wire", "trust", "policy", "tree"];
 
-/// What may stand in which rooms only.
+/// What may be in which rooms only.
 const BANS: &[(&str, &[&str])] = &[
     ("env::var", &["main"]),
     ("env::args", &["main"]),
@@ -284,7 +284,7 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Paths in a folder of the project, relative to its top.
+/// Paths in a directory of the project, relative to its top.
 fn listed(folder: &str) -> Vec<String> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     std::fs::read_dir(&top)

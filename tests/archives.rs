@@ -126,7 +126,7 @@ impl World {
         self.run(&[&["verify"], arguments].concat())
     }
 
-    /// What lies beside the archives: parts that were left.
+    /// What comes with the archives: parts that were left.
     fn parts(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.path("")).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -224,7 +224,7 @@ fn breaks(world: &World, image: &Image) {
 }
 
 /// Gives the layer again, the rest of it where that is asked for. Returns how often.
-fn mends(world: &World, image: &Image) {
+fn fixes(world: &World, image: &Image) {
     let good = world.registry.blob(REPO, &image.layers[2]).unwrap();
     let pattern = format!("*blobs/{}*", image.layers[2]);
     world.registry.rule("GET", &pattern, move |call| {
@@ -249,7 +249,7 @@ fn what_broke_off_is_gone_on_with() {
         breaks(&world, &image);
         assert_eq!(world.pull("v1", to).exit, Some(20));
         assert_eq!(world.parts(), [name], "what came is kept");
-        mends(&world, &image);
+        fixes(&world, &image);
         let before = world.registry.requests().len();
         world.pull("v1", to).succeeded();
         let requests = world.registry.requests();
@@ -266,27 +266,27 @@ fn what_broke_off_is_gone_on_with() {
     }
     let read = |name: &str| std::fs::read(world.path(name)).unwrap();
     assert_eq!(read("os.tar"), read("whole.tar"));
-    // Nothing that lies there is believed.
+    // Nothing that is there is believed.
     breaks(&world, &image);
     assert_eq!(world.pull("v1", "again.tar").exit, Some(20));
     let mut part = read("again.tar.part");
     let end = part.len() - 1_000;
     part[end] ^= 1;
     std::fs::write(world.path("again.tar.part"), part).unwrap();
-    mends(&world, &image);
+    fixes(&world, &image);
     world.pull("v1", "again.tar").succeeded();
     assert_eq!(read("again.tar"), read("whole.tar"));
 }
 
 #[test]
-fn a_part_of_another_image_or_of_somebody_else_is_not_used() {
+fn a_part_of_another_image_or_of_someone_else_is_not_used() {
     let world = world();
     let image = world.signed("v1");
     world.pull("v1", "whole.tar").succeeded();
     world.signed("v2");
     breaks(&world, &image);
     assert_eq!(world.pull("v2", "os.tar").exit, Some(20), "the large layer is the same");
-    mends(&world, &image);
+    fixes(&world, &image);
     world.pull("v1", "os.tar").succeeded();
     let read = |name: &str| std::fs::read(world.path(name)).unwrap();
     assert_eq!(read("os.tar"), read("whole.tar"));
@@ -297,7 +297,7 @@ fn a_part_of_another_image_or_of_somebody_else_is_not_used() {
     world.pull("unsigned", "other.tar").refused("unsigned");
     assert_eq!(world.parts(), Vec::<String>::new());
     // Nor is a link followed.
-    mends(&world, &image);
+    fixes(&world, &image);
     std::fs::write(world.path("precious"), "precious").unwrap();
     std::os::unix::fs::symlink("precious", world.path("link.tar.part")).unwrap();
     world.pull("v1", "link.tar").refused("state");
@@ -363,7 +363,7 @@ fn an_archive_verifies_without_a_network_as_its_image_does() {
     world.verify(&["--as", "x/y:z", &world.name("v1")]).refused("usage");
     world.verify(&["oci:nowhere"]).refused("not-found");
     assert!(before < pulled);
-    assert_eq!(world.registry.requests().len(), pulled, "only `pull` asked anybody");
+    assert_eq!(world.registry.requests().len(), pulled, "only `pull` asked anyone");
 }
 
 #[test]
@@ -383,7 +383,7 @@ fn the_name_in_an_archive_chooses_only_rules_that_demand_a_signature() {
     world.verify(&["oci:os"]).refused("policy");
 }
 
-/// Changes the file of an archive in a folder.
+/// Changes the file of an archive in a directory.
 fn change(path: &Path, change: impl FnOnce(&mut Value)) {
     let mut value: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     change(&mut value);
@@ -497,7 +497,7 @@ fn a_folder_that_another_reader_could_read_otherwise_is_refused() {
     }
 }
 
-/// Makes an archive anew, of files that were changed.
+/// Makes an archive again, of files that were changed.
 fn rewritten(from: &Path, to: &Path, change: impl FnOnce(&mut Vec<(tar::Header, Vec<u8>)>)) {
     let mut archive = tar::Archive::new(std::fs::File::open(from).unwrap());
     let mut entries: Vec<(tar::Header, Vec<u8>)> = archive

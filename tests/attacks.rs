@@ -186,7 +186,7 @@ fn leftovers_of_a_strict_mirror_do_not_pass_under_an_allowed_one() {
     let dest = plugin.dest("d");
     assert_eq!(plugin.pre_unpack(&registry.name(&format!("{REPO}:t")), &dest).error, "");
     // Its layer bytes are evil, and end too early: luet goes on to the next URL, into the same
-    // folder.
+    // directory.
     std::fs::create_dir_all(dest.join("etc/cron.d")).unwrap();
     std::fs::write(dest.join("etc/cron.d/evil"), "* * * * * root sh").unwrap();
     let pre = plugin.pre_unpack(&registry.name("mirror/packages:t"), &dest);
@@ -306,7 +306,7 @@ fn an_unsigned_index_does_not_loosen_bind_tag_required() {
         .assert_refused("binding");
 }
 
-/// A state folder that exists and cannot be used is passed over, and with it the memory of
+/// A state directory that exists and cannot be used is passed over, and with it the memory of
 /// downgrades.
 #[test]
 fn a_memory_that_cannot_be_used_is_not_forgotten() {
@@ -315,7 +315,7 @@ fn a_memory_that_cannot_be_used_is_not_forgotten() {
     registry.push_image(REPO, "t", &[&evil()]);
     let name = registry.name(&format!("{REPO}:t"));
     plugin.pre_unpack(&name, &plugin.dest("d2")).assert_refused("rollback");
-    // An administrator opens the folder to look at it.
+    // An administrator opens the directory to look at it.
     std::fs::set_permissions(
         plugin.path("state/luet-cosign"),
         std::fs::Permissions::from_mode(0o755),
@@ -341,7 +341,7 @@ fn keys_of_a_policy_are_held_to_what_the_policy_is_held_to() {
     assert!(!reply.error.is_empty(), "group `users` can write the key: {reply:?}");
 }
 
-/// The password of a URL stands in what is printed.
+/// The password of a URL is in what is printed.
 #[test]
 fn the_password_of_a_key_url_is_not_shown() {
     let (registry, plugin) = env_world();
@@ -444,7 +444,7 @@ fn hides_canary(plugin: &Plugin, command: &[&str]) {
     }
 }
 
-/// A refusal leaves the handoff of an earlier yes for the same image and folder.
+/// A refusal leaves the handoff of an earlier yes for the same image and directory.
 #[test]
 fn a_refusal_takes_back_an_earlier_yes() {
     let (registry, mut plugin) = env_world();
@@ -467,7 +467,7 @@ fn lax(r: &TestRegistry) -> String {
     policy(r, "trust: [a], unsigned: allow, reason: x")
 }
 
-/// What lies under `.sig` and cannot be read at all is no "absence".
+/// What is under `.sig` and cannot be read at all is no "absence".
 #[test]
 fn a_sig_tag_of_unknown_layers_is_not_unsigned() {
     let (registry, plugin) = world(&|r| lax(r));
@@ -617,7 +617,7 @@ fn host(plugin: &Plugin) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Puts the plugin itself on PATH, so that `run` needs no folder for that.
+/// Puts the plugin itself on PATH, so that `run` needs no directory for that.
 fn first_on_path(plugin: &mut Plugin) {
     let bin = plugin.dest("bin");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_luet-cosign"), bin.join("luet-cosign")).unwrap();
@@ -654,7 +654,7 @@ fn run_starts_luet_itself_and_nothing_that_could_drop_the_plugin() {
     }
 }
 
-/// No event is no failure: a second install, an idle upgrade and a search fire none. What a host
+/// No event is not a failure: a second install, an idle upgrade and a search fire none. What a host
 /// prints is passed through and means nothing.
 #[test]
 fn a_run_without_events_ends_well_and_says_that_nothing_was_unpacked() {
@@ -720,10 +720,10 @@ fn run_says_what_was_verified_and_names_what_came_from_a_cache() {
     plugin.send("package.install", "not JSON at all").assert_silent_success();
 }
 
-/// Whoever can rename what lies in TMPDIR puts another program into the place of the first one on
+/// Whoever can rename what is in TMPDIR puts another program into the place of the first one on
 /// PATH. `sudo` may keep TMPDIR.
 #[test]
-fn run_puts_no_folder_on_path_that_somebody_else_can_replace() {
+fn run_puts_no_folder_on_path_that_someone_else_can_replace() {
     let (_registry, mut plugin) = env_world();
     host(&plugin);
     plugin.write("events", "show x");

@@ -89,7 +89,7 @@ fn code(cell: &str) -> Option<&str> {
     cell.strip_prefix('`')?.strip_suffix('`').filter(|inner| !inner.contains('`'))
 }
 
-/// Runs the program with nothing else in its environment, in a scratch folder of its own.
+/// Runs the program with nothing else in its environment, in a scratch directory of its own.
 fn run(arguments: &[&str], variables: &[(&str, &str)], input: &[u8]) -> (i32, String, String) {
     let scratch = tempfile::tempdir().unwrap();
     let mut command = Command::new(PROGRAM);
@@ -103,7 +103,7 @@ fn run(arguments: &[&str], variables: &[(&str, &str)], input: &[u8]) -> (i32, St
     command.envs(testkit::folders(scratch.path()));
     command.envs(variables.iter().copied());
     let mut child = command.spawn().unwrap();
-    // A program that answers without reading closes the pipe: that is no error.
+    // A program that answers without reading closes the pipe: that is not an error.
     let _ = child.stdin.take().unwrap().write_all(input);
     let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -160,7 +160,7 @@ fn every_class_has_a_section_with_its_exit_code_and_hint() {
 
 // ---- docs/limits.md
 
-/// Evaluates what stands behind `=` in src/limits.rs: a number, a shift, or a duration. In bytes,
+/// Evaluates what is behind `=` in src/limits.rs: a number, a shift, or a duration. In bytes,
 /// pieces or milliseconds.
 fn evaluate(expression: &str) -> u64 {
     let number = |text: &str| {
@@ -536,7 +536,7 @@ fn nothing_names_a_folder_or_port_of_the_machine_that_it_was_written_on() {
     let machine = concat!("/wo", "rk/");
     let address = Regex::new(r"(127\.0\.0\.1|localhost):[0-9]{4,5}").unwrap();
     for path in files() {
-        // What is no text has no leftovers of this kind.
+        // What is not text has no leftovers of this kind.
         let Ok(content) = fs::read_to_string(top().join(&path)) else { continue };
         assert!(!content.contains(machine), "{} names {machine}", path.display());
         let document = path.extension().is_some_and(|extension| extension == "md");

@@ -167,7 +167,7 @@ fn too_much_on_standard_input_is_refused_and_not_kept() {
     plugin.send_on_input("image.pre.unpack", b"").assert_refused("event");
 }
 
-/// The payload's file, as go-pluggable makes it: private, called `pluggable*`, in the folder for
+/// The payload's file, as go-pluggable makes it: private, called `pluggable*`, in the directory for
 /// temporary files.
 fn payload_file(plugin: &Plugin, name: &str, content: &[u8]) -> PathBuf {
     let path = plugin.path("tmp").join(name);
@@ -326,7 +326,7 @@ fn replay(call: &Value) {
     }
     let mut dest = None;
     if event == "image.pre.unpack" || event == "image.post.unpack" {
-        // Dest is a folder that was there then.
+        // Dest is a directory that was there then.
         let mut envelope: Value = serde_json::from_str(&payload).unwrap();
         let mut data: Value = serde_json::from_str(envelope["data"].as_str().unwrap()).unwrap();
         dest = Some((data["Image"].as_str().unwrap().to_owned(), plugin.dest("dest")));

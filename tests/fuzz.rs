@@ -183,7 +183,7 @@ impl Corpus {
     }
 }
 
-/// The files below a folder, in order; none where it is not there.
+/// The files below a directory, in order; none where it is not there.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries =
         std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());

@@ -131,7 +131,7 @@ impl World {
         );
     }
 
-    /// Both events of unpacking, with the unpacking of what `tag` holds between them, into a folder
+    /// Both events of unpacking, with the unpacking of what `tag` holds between them, into a directory
     /// of its own.
     fn install(&self, repository: &str, tag: &str) -> Reply {
         self.install_content(repository, tag, &content(tag))

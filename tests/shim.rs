@@ -37,7 +37,7 @@ impl World {
         name
     }
 
-    /// As the agent calls it: by its name, with a folder for TUF that is thrown away.
+    /// As the agent calls it: by its name, with a directory for TUF that is thrown away.
     fn call(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let output: Output = self
             .plugin
@@ -119,7 +119,7 @@ fn a_program_that_is_there_is_replaced_only_by_force() {
     assert_eq!(install(&[]), Some(2));
     assert_eq!(std::fs::read(&other).unwrap(), b"#!/bin/sh\n");
     assert_eq!(install(&["--force"]), Some(0));
-    assert_eq!(install(&[]), Some(0), "ours may be made anew");
+    assert_eq!(install(&[]), Some(0), "ours may be recreated");
     assert!(other.symlink_metadata().unwrap().is_symlink());
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
 }

@@ -54,7 +54,7 @@ fn rows() -> Vec<Row> {
     page.lines().filter_map(cells).collect()
 }
 
-/// The files below a folder whose names end so, without what is built.
+/// The files below a directory whose names end so, without what is built.
 fn files(folder: &str, ends: &[&str]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![top().join(folder)];
@@ -158,7 +158,7 @@ fn every_row_that_is_cited_is_there() {
     let mut cited = 0;
     for path in paths {
         let source = fs::read_to_string(&path).unwrap();
-        // What stands behind the page's name, to the end of the bracket or sentence.
+        // What is behind the page's name, to the end of the bracket or sentence.
         for after in source.split(PAGE).skip(1) {
             let end = after.find([')', ';', '.']).unwrap_or(after.len().min(60));
             let words = after[..end].split(|c: char| !c.is_ascii_alphanumeric());

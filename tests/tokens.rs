@@ -272,7 +272,7 @@ fn circleci_s_program_is_asked_for_another_audience_and_given_no_secret_of_ours(
 }
 
 #[test]
-fn a_token_for_somebody_else_is_refused_before_anybody_sees_it() {
+fn a_token_for_someone_else_is_refused_before_anyone_sees_it() {
     let part = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
     let foreign = format!(
         "{}.{}.c2ln",

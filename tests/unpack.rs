@@ -249,7 +249,7 @@ fn the_hint_about_a_token_service_elsewhere_works_word_for_word() {
     let policy = world.plugin.write("policy.yaml", format!("{printed}{line}\n"));
     world.plugin.set("LUET_COSIGN_POLICY", policy.to_str().unwrap());
     assert!(check(&world).contains("unsigned: "), "{}", check(&world));
-    // What is no pair is said at once.
+    // What is not a pair is said at once.
     world.plugin.set("LUET_COSIGN_POLICY", "");
     world.plugin.set("LUET_COSIGN_AUTH_HOSTS", "registry.lan");
     let output = world.plugin.run(["check", "x"]);
@@ -257,7 +257,7 @@ fn the_hint_about_a_token_service_elsewhere_works_word_for_word() {
 }
 
 #[test]
-fn a_hole_in_a_fallback_index_does_not_stop_the_next_signature_and_is_mended() {
+fn a_hole_in_a_fallback_index_does_not_stop_the_next_signature_and_is_fixed() {
     for strict in [false, true] {
         let mut world = world();
         world.registry = TestRegistry::with(testkit::Options {
@@ -327,7 +327,7 @@ const CHANGES: &[Change] = &[
         "usr/bin/extra",
     ),
     ("an extra hidden file", |dest| std::fs::write(dest.join(".x"), "x").unwrap(), ".x"),
-    ("an extra folder", |dest| std::fs::create_dir(dest.join("new")).unwrap(), "new"),
+    ("an extra directory", |dest| std::fs::create_dir(dest.join("new")).unwrap(), "new"),
     (
         "a changed file",
         |dest| std::fs::write(dest.join("usr/bin/tool"), "a t00l").unwrap(),
@@ -350,10 +350,10 @@ const CHANGES: &[Change] = &[
     ),
     ("another mode", |dest| mode(&dest.join("usr/bin/tool"), 0o755), "usr/bin/tool"),
     ("setuid", |dest| mode(&dest.join("usr/bin/tool"), 0o4644), "usr/bin/tool"),
-    ("another mode of a folder", |dest| mode(&dest.join("etc"), 0o777), "etc"),
+    ("another mode of a directory", |dest| mode(&dest.join("etc"), 0o777), "etc"),
     ("a link for a file", |dest| link(&dest.join("usr/bin/tool"), "/bin/sh"), "usr/bin/tool"),
     (
-        "a link for a folder",
+        "a link for a directory",
         |dest| {
             std::fs::remove_dir_all(dest.join("etc")).unwrap();
             symlink("/etc", dest.join("etc")).unwrap();
@@ -418,7 +418,7 @@ fn what_was_there_before_is_left_out_and_left_alone() {
     world.before("a", &dest);
     unpack(&files(), &dest);
     world.after("a", &dest).assert_silent_success();
-    // A second image into the same folder: what is there now was there before.
+    // A second image into the same directory: what is there now was there before.
     world.signed("b", &[&layer(&[("opt/b", b"b")])]);
     world.before("b", &dest);
     unpack(&layer(&[("opt/b", b"b")]), &dest);
@@ -493,7 +493,7 @@ fn what_a_failed_mirror_left_is_not_what_was_there_before() {
     world.signed("a", &[&files()]);
     let dest = world.dest();
     // The first mirror writes an evil file and breaks off; the host asks again for the second, in
-    // the same folder.
+    // the same directory.
     world.before("a", &dest);
     std::fs::write(dest.join("evil"), "x").unwrap();
     world.before("a", &dest);
@@ -549,7 +549,7 @@ fn a_layer_without_its_directories_fits_among_directories_that_are_there() {
     }
 }
 
-/// V24: luet takes a folder in /tmp that is there, whoever made it.
+/// V24: luet takes a directory in /tmp that is there, whoever made it.
 #[test]
 fn a_directory_that_another_user_can_replace_is_refused_before_anything_is_unpacked() {
     if !rustix::process::geteuid().is_root() {
@@ -567,7 +567,7 @@ fn a_directory_that_another_user_can_replace_is_refused_before_anything_is_unpac
     world.plugin.pre_unpack(&world.name("a"), &dest).assert_refused("state");
 }
 
-/// V07: until its last byte a layer may be anybody's, so it gets little room; one that was signed
+/// V07: until its last byte a layer may be anyone's, so it gets little room; one that was signed
 /// gets what it needs.
 #[test]
 fn a_layer_of_very_many_entries_is_streamed_once_more() {

@@ -362,14 +362,14 @@ fn the_answer_of_a_hostile_registry_stays_one_line() {
     assert_eq!(seen.exit, Some(1));
 }
 
-/// A folder of `hosts.toml` files, with one for `registry`.
+/// A directory of `hosts.toml` files, with one for `registry`.
 fn hosts(world: &World, registry: &str, text: &str) {
     let folder = world.plugin.path("certs.d").join(registry);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("hosts.toml"), text).unwrap();
 }
 
-/// A world whose images lie at a mirror, and a registry that nobody can reach.
+/// A world whose images are at a mirror, and a registry that nobody can reach.
 fn mirrored(more: &str) -> (World, String, Image) {
     let world = world(Options::default());
     let origin = "127.0.0.1:1".to_owned();
@@ -461,7 +461,7 @@ fn doctor_finds_what_makes_containerd_pull_unasked() {
     let world = world(Options::default());
     let table = "[plugins.'io.containerd.image-verifier.v1.bindir']\nbin_dir = 'BIN'\n";
     let (code, text) = doctor(&world, table);
-    assert!(code == Some(1) && text.contains("PROBLEM  no verifier lies in"), "{text}");
+    assert!(code == Some(1) && text.contains("PROBLEM  there is no verifier in"), "{text}");
     let bin = world.plugin.path("bin");
     std::fs::create_dir(&bin).unwrap();
     std::fs::copy(env!("CARGO_BIN_EXE_luet-cosign"), bin.join("luet-cosign")).unwrap();

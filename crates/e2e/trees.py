@@ -112,7 +112,7 @@ def base(rng, layer, own, features):
     return directories
 
 def upper(rng, layer, number, features, lower):
-    """A layer above: changes what lies below, and has something of its own."""
+    """A layer above: changes what is below, and has something of its own."""
     layer.directory(f"up{number}", 0o755)
     layer.file(f"up{number}/own", content(rng))
     files = [name for name, kind in lower.items() if kind == "f" and not name.startswith("up")]

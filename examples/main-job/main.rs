@@ -25,7 +25,7 @@ use testkit::{PASSWORD, Plugin, Reply, TestRegistry, make_keys};
 const TAGS: [&str; 4] =
     ["repository.yaml", "tree.tar.gz", "repository.meta.yaml.tar", "yip-toolchain-1.0"];
 
-/// Whose signatures count, for whoever installs.
+/// Whose signatures count, for those who install.
 const TRUSTED: &str = "COSIGN_PUBLIC_KEY_LOCATION";
 
 fn main() -> ExitCode {
@@ -135,7 +135,7 @@ impl Tour {
     }
 
     fn verify(&mut self) {
-        self.say("somebody installs from it and trusts acme's key (COSIGN_PUBLIC_KEY_LOCATION): silence is success");
+        self.say("someone installs from it and trusts acme's key (COSIGN_PUBLIC_KEY_LOCATION): silence is success");
         self.trust("acme");
         for tag in TAGS {
             self.unpack("acme/packages", tag, None);
@@ -174,7 +174,9 @@ impl Tour {
     }
 
     fn tamper(&mut self) {
-        self.say("somebody replaces a package under its tag and hangs the old signature on the new image");
+        self.say(
+            "someone replaces a package under its tag and hangs the old signature on the new image",
+        );
         let old = self.registry.push_image(
             "acme/packages",
             "yip-toolchain-1.0",

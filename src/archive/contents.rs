@@ -161,7 +161,7 @@ impl Contents {
         Ok(())
     }
 
-    /// Nothing lies in it that belongs to nothing.
+    /// Nothing is in it that belongs to nothing.
     fn check_known(&self, layout: &Layout) -> Result<(), Failure> {
         let mut known = BTreeSet::new();
         for manifest in

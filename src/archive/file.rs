@@ -17,7 +17,7 @@ pub(super) async fn write(
     progress: &dyn Fn(u64),
 ) -> Result<(), Failure> {
     if path.is_dir() {
-        return Err(state(path, "is a folder").hint("write oci:DIR for a folder"));
+        return Err(state(path, "is a directory").hint("write oci:DIR for a directory"));
     }
     let beside = part::path(path);
     let mut file = part::open(&beside)?;

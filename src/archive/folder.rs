@@ -1,4 +1,4 @@
-//! A folder in OCI's layout. Each blob is a file that has its name only when it is whole.
+//! A directory in OCI's layout. Each blob is a file that has its name only when it is whole.
 
 use super::part::{self, Piece, state, unwritten};
 use super::plan::{BLOBS, Entry, INDEX, LAYOUT, Plan};
@@ -35,7 +35,7 @@ pub(super) async fn write(
     exchange(&beside, path)
 }
 
-/// Only a layout, or nothing, may be replaced: a folder with anything else in it is somebody's.
+/// Only a layout, or nothing, may be replaced: a directory with anything else in it is someone's.
 fn check_replaceable(path: &Path) -> Result<(), Failure> {
     let entries = match std::fs::read_dir(path) {
         Ok(entries) => entries,
@@ -44,7 +44,7 @@ fn check_replaceable(path: &Path) -> Result<(), Failure> {
     };
     let mut names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     match names.find(|name| ![LAYOUT, INDEX, "blobs"].contains(&name.as_str())) {
-        Some(name) => Err(state(path, format!("is no layout of OCI alone: it has `{name}`"))),
+        Some(name) => Err(state(path, format!("is not an OCI layout only: it has `{name}`"))),
         None => Ok(()),
     }
 }
@@ -58,7 +58,7 @@ fn open(path: &Path) -> Result<File, Failure> {
     }
     let found = path.symlink_metadata().map_err(unwritten(path))?;
     if !found.is_dir() || found.uid() != part::own() || found.mode() & 0o022 != 0 {
-        return Err(state(path, "is no folder of this user alone"));
+        return Err(state(path, "is not a directory that only this user can write"));
     }
     let folder = File::open(path).map_err(unwritten(path))?;
     part::lock(path, &folder)?;
@@ -116,7 +116,7 @@ fn remove_strays(folder: &Path, keep: impl Fn(&str) -> bool) -> Result<(), Failu
     Ok(())
 }
 
-/// Gives the new folder its name; an old one of that name is gone then.
+/// Gives the new directory its name; an old one of that name is gone then.
 fn exchange(beside: &Path, path: &Path) -> Result<(), Failure> {
     if path.symlink_metadata().is_err() {
         return std::fs::rename(beside, path).map_err(unwritten(path));

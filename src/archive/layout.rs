@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Layout {
     place: Place,
-    /// Of one file: where each file in it lies, and its length. Of a folder: its length.
+    /// Of one file: where each file in it lies, and its length. Of a directory: its length.
     files: BTreeMap<String, Span>,
 }
 
@@ -57,7 +57,7 @@ impl Layout {
         let strange = layout.files.keys().find(|name| !is_known(name));
         match strange {
             Some(name) => {
-                Err(within(malformed(format!("has `{name}`, which is no part of an image"))))
+                Err(within(malformed(format!("has `{name}`, which is not part of an image"))))
             }
             None => Ok(layout),
         }
@@ -143,14 +143,14 @@ impl Layout {
         };
         let mut file = open(&path)?;
         file.seek(SeekFrom::Start(span.start)).map_err(|error| unread(name, &error))?;
-        // One byte more of a folder's file shows that it grew.
+        // One byte more of a directory's file shows that it grew.
         let more = u64::from(!self.is_file());
         Ok(file.take(span.length.saturating_add(more)))
     }
 }
 
 fn other(digest: &Digest) -> Failure {
-    Failure::new(Class::Digest, format!("what lies under `{digest}` is something else"))
+    Failure::new(Class::Digest, format!("the content of `{digest}` has another digest"))
         .hint("the archive was changed: fetch it again")
 }
 
@@ -177,11 +177,11 @@ fn open(path: &Path) -> Result<File, Failure> {
     };
     match file.metadata() {
         Ok(found) if found.is_file() => Ok(file),
-        _ => Err(failed(Class::Malformed, "is no plain file".to_owned())),
+        _ => Err(failed(Class::Malformed, "is not a plain file".to_owned())),
     }
 }
 
-/// Lists the files of a folder. A link may lead anywhere tomorrow, so there is none.
+/// Lists the files of a directory. A link may lead anywhere tomorrow, so there is none.
 fn listed(top: &Path) -> Result<BTreeMap<String, Span>, Failure> {
     let mut files = BTreeMap::new();
     let mut folders = vec![PathBuf::new()];
@@ -189,12 +189,13 @@ fn listed(top: &Path) -> Result<BTreeMap<String, Span>, Failure> {
         let entries = match std::fs::read_dir(top.join(&folder)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Failure::new(Class::NotFound, "there is no such folder"));
+                return Err(Failure::new(Class::NotFound, "there is no such directory"));
             }
             Err(error) => return Err(unread(&folder.display().to_string(), &error)),
         };
         for entry in entries {
-            let name = folder.join(entry.map_err(|error| unread("a folder", &error))?.file_name());
+            let name =
+                folder.join(entry.map_err(|error| unread("a directory", &error))?.file_name());
             let text =
                 name.to_str().ok_or_else(|| malformed("a name in it is not UTF-8"))?.to_owned();
             let found =
@@ -207,7 +208,7 @@ fn listed(top: &Path) -> Result<BTreeMap<String, Span>, Failure> {
             } else if found.is_file() {
                 files.insert(text, Span { start: 0, length: found.size() });
             } else {
-                return Err(malformed(format!("`{text}` is no plain file")));
+                return Err(malformed(format!("`{text}` is not a plain file")));
             }
         }
     }
@@ -255,7 +256,7 @@ fn members(path: &Path) -> Result<BTreeMap<String, Span>, Failure> {
     let most = limits::ARCHIVE_END_BYTES;
     reader.take(most + 1).read_to_end(&mut rest).map_err(|error| unread("the end", &error))?;
     if rest.iter().any(|byte| *byte != 0) || u64::try_from(rest.len()).unwrap_or(u64::MAX) > most {
-        return Err(malformed("something stands behind the end of the archive"));
+        return Err(malformed("there is data after the end of the archive"));
     }
     Ok(files)
 }
@@ -280,7 +281,7 @@ fn member(header: &tar::Header) -> Result<(String, u64), Failure> {
     })?;
     if header.entry_type() != tar::EntryType::Regular || ustar.prefix.iter().any(|byte| *byte != 0)
     {
-        return Err(malformed(format!("`{name}` is no plain file with a short name")));
+        return Err(malformed(format!("`{name}` is not a plain file with a short name")));
     }
     Ok((name.to_owned(), header.entry_size().map_err(bad)?))
 }

@@ -1,4 +1,4 @@
-//! Images in files: one archive that docker, containerd, skopeo and luet take, or a folder in OCI's
+//! Images in files: one archive that docker, containerd, skopeo and luet take, or a directory in OCI's
 //! layout.
 //!
 //! Written whole or not at all, and never other bytes than those of the digests that were asked
@@ -28,7 +28,7 @@ use std::str::FromStr;
 pub enum Place {
     /// One file, as `docker save` and `crane pull` write it.
     File(PathBuf),
-    /// A folder.
+    /// A directory.
     Folder(PathBuf),
 }
 
@@ -58,16 +58,16 @@ impl FromStr for Place {
     /// Reads where to write: `oci:DIR`, or a file.
     ///
     /// # Errors
-    /// `usage`: no path, or the form of somebody else.
+    /// `usage`: no path, or the form of someone else.
     fn from_str(text: &str) -> Result<Self, Failure> {
         let place = Self::to_read(text).unwrap_or_else(|| Self::File(text.into()));
         let usage = |what: &str| {
             Failure::new(Class::Usage, format!("`{text}` {what}"))
-                .hint("write FILE.tar, or oci:DIR for a folder")
+                .hint("write FILE.tar, or oci:DIR for a directory")
         };
         let path = place.path();
         if path.file_name().is_none() {
-            return Err(usage("is no file or folder that can be written"));
+            return Err(usage("is not a file or directory that can be written"));
         }
         let scheme = text.split_once(':').map(|(scheme, _)| scheme);
         let foreign = ["dir", "docker", "docker-daemon", "containers-storage", "oci-archive"];
@@ -94,7 +94,7 @@ impl fmt::Display for Place {
 ///
 /// # Errors
 /// `digest`: other bytes came than were asked for. `net` and others: they could not be had. `state`:
-/// the archive could not be written. `usage`: something else lies there.
+/// the archive could not be written. `usage`: something else is there.
 pub async fn write(
     client: &Client,
     plan: &Plan,

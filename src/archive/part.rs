@@ -1,5 +1,5 @@
 //! What is not whole yet: `NAME.part` beside the archive. It is nobody's but ours, only one process
-//! writes it, and nothing in it is believed: all of it is hashed anew.
+//! writes it, and nothing in it is believed: all of it is hashed again.
 
 use super::plan::{Body, Entry};
 use crate::class::{Class, Failure};
@@ -22,7 +22,7 @@ pub(super) fn path(of: &Path) -> PathBuf {
 
 pub(super) fn state(path: &Path, what: impl std::fmt::Display) -> Failure {
     Failure::new(Class::State, format!("`{}` {what}", path.display()))
-        .hint("choose another place, or remove what lies there")
+        .hint("choose another path, or remove what is there")
 }
 
 pub(super) fn unwritten(path: &Path) -> impl Fn(std::io::Error) -> Failure {
@@ -42,7 +42,7 @@ pub(super) fn open(path: &Path) -> Result<File, Failure> {
             .map_err(|error| unwritten(path)(error.into()))?;
         let found = file.metadata().map_err(unwritten(path))?;
         if !found.is_file() || found.uid() != own() || found.nlink() != 1 {
-            return Err(state(path, "is no file of this user alone"));
+            return Err(state(path, "is not a file that only this user can write"));
         }
         lock(path, &file)?;
         // Whoever held the lock before may have given the file its name.

@@ -60,10 +60,10 @@ impl Plan {
     /// Plans an archive of one image.
     ///
     /// # Errors
-    /// `unsupported`: it is no image with layers, or a layer has to be fetched from elsewhere.
+    /// `unsupported`: it is not an image with layers, or a layer has to be fetched from elsewhere.
     pub fn new(image: &Image, with_signatures: bool) -> Result<Self, Failure> {
         let ManifestKind::Image(parsed) = &image.manifest.kind else {
-            return Err(Failure::new(Class::Unsupported, "an index is no image"));
+            return Err(Failure::new(Class::Unsupported, "an index is not an image"));
         };
         let mut plan = Self {
             blobs: Vec::new(),
@@ -108,7 +108,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Adds a manifest of signatures, with what it lists. `tag` is the one that it lies under.
+    /// Adds a manifest of signatures, with what it lists. `tag` is the one that it is under.
     ///
     /// # Errors
     /// `malformed`: a blob of negative size.

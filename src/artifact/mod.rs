@@ -1,4 +1,4 @@
-//! What lies in a registry and is no image to unpack: a file that is uploaded as one, and the
+//! What is in a registry and is not an image to unpack: a file that is uploaded as one, and the
 //! signatures of an image as they are. Nothing here is verified, and nothing is trusted for it.
 
 mod signatures;

@@ -1,4 +1,4 @@
-//! `download signature`: the signatures of an image as they lie there, for programs that read what
+//! `download signature`: the signatures of an image as they are there, for programs that read what
 //! cosign prints. Nobody's word is checked.
 
 use crate::class::{Class, Failure};

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// A file, with the platform that it is for where several lie under one name.
+/// A file, with the platform that it is for where several are under one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileToUpload {
     /// Where it lies.
@@ -142,7 +142,7 @@ struct Opened {
 impl Opened {
     fn open(file: &FileToUpload) -> Result<Self, Failure> {
         let path = file.path.clone();
-        // O_NONBLOCK: opening a pipe must not wait for whoever writes.
+        // O_NONBLOCK: opening a pipe must not wait for those who write.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = rustix::fs::open(&path, flags, Mode::empty())
             .map(File::from)

@@ -38,7 +38,7 @@ pub struct Attested {
 pub enum AttestationAnswer {
     /// Who was asked for attests it.
     Verified(Attested),
-    /// Nobody was asked for. The owner of this certificate attests it, which is no success.
+    /// Nobody was asked for. The owner of this certificate attests it, which is not a success.
     Unasked(Box<Certificate>),
 }
 
@@ -83,7 +83,7 @@ pub async fn verify_attestation(
     request: &AttestationRequest,
     progress: &Progress<'_>,
 ) -> Result<AttestationAnswer, Failure> {
-    // (1) What lies beside the file; it says what of the file has to be known.
+    // (1) What comes with the file; it says what of the file has to be known.
     let place = &request.bundle;
     let bytes = sources::fetch(connections, place, limits::ATTESTATIONS_BYTES).await?;
     let found =
@@ -147,7 +147,7 @@ async fn check(
         Wanted::Identity(identity) => {
             signed.by(identity).map(|file| Held::Attested(Box::new(file)))
         }
-        Wanted::Key(_) | Wanted::Anybody | Wanted::Nobody => {
+        Wanted::Key(_) | Wanted::Anyone | Wanted::Nobody => {
             Ok(Held::Unasked(Box::new(signed.certificate().clone())))
         }
     }
@@ -171,6 +171,6 @@ fn too_many(others: Vec<Failure>) -> Failure {
         Class::Limit,
         format!("more than {} attestations, and none of those holds", limits::ATTESTATIONS),
     )
-    .hint("put the one that counts into a file of its own");
+    .hint("put the right one into a file of its own");
     others.iter().fold(failure, |failure, other| failure.detail(other.full_line()))
 }

@@ -69,7 +69,7 @@ impl Subject {
     /// `patience`.
     ///
     /// # Errors
-    /// `not-found`: there is none, or it is no file. `state`: it cannot be read.
+    /// `not-found`: there is none, or it is not a file. `state`: it cannot be read.
     pub(super) fn read(
         &self,
         needs: Needs,
@@ -178,7 +178,7 @@ struct Source {
     file: File,
     /// How long nothing may come; none where the end is known.
     patience: Option<Duration>,
-    /// Standard input, which is at whatever place somebody left it.
+    /// Standard input, which is at whatever place someone left it.
     given: bool,
 }
 
@@ -232,7 +232,7 @@ impl Read for Source {
             }
         }
         match self.file.read(buffer) {
-            // Somebody else read what was there: it is waited for again.
+            // Someone else read what was there: it is waited for again.
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                 Err(std::io::ErrorKind::Interrupted.into())
             }
@@ -242,7 +242,7 @@ impl Read for Source {
 }
 
 fn open(path: &Path) -> Result<(File, Metadata), Failure> {
-    // O_NONBLOCK: opening a pipe must not wait for whoever writes.
+    // O_NONBLOCK: opening a pipe must not wait for those who write.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let opened = if path == Path::new("-") {
         rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 0)
@@ -252,14 +252,14 @@ fn open(path: &Path) -> Result<(File, Metadata), Failure> {
     let file = opened.map(File::from).map_err(|error| unread(path, &error.into()))?;
     let found = file.metadata().map_err(|error| unread(path, &error))?;
     if found.is_dir() {
-        return Err(Failure::new(Class::NotFound, format!("{} is a folder", shown(path)))
+        return Err(Failure::new(Class::NotFound, format!("{} is a directory", shown(path)))
             .hint("name the file in it"));
     }
     let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
     Ok((file, found))
 }
 
-/// Somebody may name a URL where a file is wanted.
+/// Someone may name a URL where a file is wanted.
 fn shown(path: &Path) -> String {
     super::sources::shown(&path.display().to_string())
 }

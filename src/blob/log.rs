@@ -3,7 +3,7 @@
 //!
 //! The body of the entry is rebuilt from what is here, so the log can only confirm it: promise and
 //! proof are checked by the trusted root as if they had lain beside the file. An entry that held is
-//! kept, and checked anew whenever it is used.
+//! kept, and checked again whenever it is used.
 
 use super::{Request, certify};
 use crate::class::{Class, Failure};
@@ -56,10 +56,9 @@ impl<'a> Log<'a> {
             .as_deref()
             .or(self.connections.environment().text("COSIGN_REKOR_URL")?);
         let rekor = Rekor::new(self.connections.client(), url);
-        let answer = rekor
-            .find(&body)
-            .await
-            .map_err(|failure| failure.within("the log could not be asked when it was signed"))?;
+        let answer = rekor.find(&body).await.map_err(|failure| {
+            failure.within("the log could not be asked for the time of signing")
+        })?;
         let answer = answer.ok_or_else(|| {
             Failure::new(Class::Tlog, format!("the log `{}` has no entry of this signature", rekor.url()))
                 .hint("it was signed without a log, or logged elsewhere: see --rekor-url, or ask the publisher for a bundle")

@@ -1,7 +1,7 @@
-//! Files: is this what somebody released, and who was it? (`verify-blob`) And the other side: `sign-blob`
+//! Files: is this what someone released, and who was it? (`verify-blob`) And the other side: `sign-blob`
 //! ([`sign`]).
 //!
-//! Read from top to bottom: what lies beside the file is fetched, the file is read once, its
+//! Read from top to bottom: what comes with the file is fetched, the file is read once, its
 //! signature is checked; only then, and only where nothing beside it says when it was made, the log
 //! is asked for its entry. Policies are about images and say nothing here. The files that lie
 //! beside another: docs/files.md.
@@ -45,10 +45,10 @@ pub struct Request {
 pub enum Wanted {
     /// A key's.
     Key(PublicKey),
-    /// Somebody's, by a certificate.
+    /// Someone's, by a certificate.
     Identity(Identity),
-    /// Anybody's who has a certificate: cosign 1, with `COSIGN_EXPERIMENTAL=1`.
-    Anybody,
+    /// Anyone's who has a certificate: cosign 1, with `COSIGN_EXPERIMENTAL=1`.
+    Anyone,
     /// Nobody said whose: it is found out who signed, and refused.
     Nobody,
 }
@@ -58,7 +58,7 @@ pub enum Wanted {
 pub enum Answer {
     /// Who was asked for signed it.
     Verified(VerifiedFile),
-    /// Nobody was asked for. It is signed by the owner of this certificate, which is no success.
+    /// Nobody was asked for. It is signed by the owner of this certificate, which is not a success.
     Unasked(Certificate),
 }
 
@@ -78,9 +78,9 @@ impl Answer {
 /// Checks the signature of a file.
 ///
 /// # Errors
-/// `signature`: the file is not what was signed. `identity`: somebody else signed it. `time`,
+/// `signature`: the file is not what was signed. `identity`: someone else signed it. `time`,
 /// `tlog`, `malformed`, `binding`, `unsupported`: the signature does not hold. `not-found`: there
-/// is no such file. `net`: the log, or what lies behind a URL, could not be had. `secret`,
+/// is no such file. `net`: the log, or what is behind a URL, could not be had. `secret`,
 /// `trustroot`, `limit`, `usage`.
 pub async fn verify(
     connections: &Connections,
@@ -90,7 +90,7 @@ pub async fn verify(
     progress: &Progress<'_>,
 ) -> Result<Answer, Failure> {
     connections.client().watch();
-    // (1) What lies beside the file; it says what of the file has to be known.
+    // (1) What comes with the file; it says what of the file has to be known.
     let signature = sources.load(connections).await?;
     let needs = match &request.wanted {
         Wanted::Key(key) => trust::needs(&signature, Some(key)),
@@ -105,7 +105,7 @@ pub async fn verify(
     if let Wanted::Key(key) = &request.wanted {
         return key.check_file(&signature, &message).map(Answer::Verified);
     }
-    // (4) By a certificate: the signature first. Nobody learns what lies here before it holds.
+    // (4) By a certificate: the signature first. Nobody learns what is here before it holds.
     check_made(&signature, &message)?;
     let signed = match &signature {
         FileSignature::Detached(detached) if detached.entry.is_none() => {
@@ -119,7 +119,7 @@ pub async fn verify(
     // (5) Who it was, now that it is proven.
     match &request.wanted {
         Wanted::Identity(identity) => signed.by(identity).map(Answer::Verified),
-        Wanted::Anybody => Ok(Answer::Verified(signed.by_anybody())),
+        Wanted::Anyone => Ok(Answer::Verified(signed.by_anyone())),
         Wanted::Key(_) | Wanted::Nobody => Ok(Answer::Unasked(signed.certificate().clone())),
     }
 }
@@ -144,8 +144,6 @@ pub fn unasked(certificate: &Certificate) -> Failure {
     let (subject, issuer) = (certificate.subject(), certificate.issuer());
     Failure::new(
         Class::Identity,
-        format!(
-            "signed by `{subject}` (issuer `{issuer}`), and nobody said whose signature counts"
-        ),
+        format!("signed by `{subject}` (issuer `{issuer}`), but no expected signer was given"),
     )
 }

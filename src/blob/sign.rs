@@ -1,4 +1,4 @@
-//! Signing a file: it is read in flat memory and signed, what will lie beside it is written as bytes,
+//! Signing a file: it is read in flat memory and signed, what will be beside it is written as bytes,
 //! and those bytes are read back and verified by our own checker. Only then is there anything to hand
 //! out.
 
@@ -73,7 +73,7 @@ pub async fn sign(
         };
         signer.sign_file(connections, &read).await?
     };
-    // (2) What lies beside it, as bytes.
+    // (2) What comes with it, as bytes.
     let bundle = match bundle {
         None => None,
         Some(BundleForm::Sigstore) => Some(wire::write_message_bundle(&made.digest, &made.signed)),
@@ -95,7 +95,7 @@ fn check_form(signer: &Signer, bundle: Option<BundleForm>) -> Result<(), Failure
     }
     Err(Failure::new(
         Class::Usage,
-        "what a log of Rekor v2 says lies in a Sigstore bundle, and none is asked for",
+        "a Rekor v2 log entry needs a Sigstore bundle, and none was requested",
     )
     .hint("add --bundle FILE, or use a log of Rekor v1: --rekor-url"))
 }
@@ -130,7 +130,7 @@ async fn check(
         // Whose certificate it has to be, the signer held its services to.
         None => certify(connections, |root, sct| root.certify_file(signature, &made.message, sct))
             .await
-            .map(crate::trust::SignedFile::by_anybody),
+            .map(crate::trust::SignedFile::by_anyone),
     };
     verified.map_err(|failure| {
         failure.within("our own checker does not take what was signed, so nothing was written")

@@ -1,4 +1,4 @@
-//! What lies beside a file, wherever the user says that it does: a path, an https URL, a variable,
+//! What comes with a file, wherever the user says that it does: a path, an https URL, a variable,
 //! or the signature itself.
 
 use crate::class::{self, Class, Failure};
@@ -131,7 +131,7 @@ pub(super) async fn fetch(
 ) -> Result<Vec<u8>, Failure> {
     match place.split_once("://") {
         Some(("env", _)) => {
-            let place = Location::parse("what lies beside the file", place)?;
+            let place = Location::parse("what comes with the file", place)?;
             let name = place.variable().unwrap_or_default();
             match connections.environment().content(name)? {
                 Some(text) => Ok(text.as_bytes().to_vec()),
@@ -141,7 +141,7 @@ pub(super) async fn fetch(
         Some(_) => connections.client().download(place, cap).await,
         None if !Path::new(place).exists() => {
             Err(Failure::new(Class::NotFound, format!("there is no file {}", shown(place)))
-                .hint("download it from where the file came from; it lies beside it there"))
+                .hint("download it from the same place as the file"))
         }
         None if Path::new(place).metadata().is_ok_and(|found| found.len() > cap) => {
             Err(Failure::new(Class::Limit, format!("{} is larger than {cap} bytes", shown(place))))

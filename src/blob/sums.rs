@@ -82,7 +82,7 @@ impl Listed {
         if name.is_empty() || !inside {
             return Err(Failure::new(
                 Class::Malformed,
-                format!("the name `{name}`, which leads out of the list's folder"),
+                format!("the name `{name}`, which leads out of the list's directory"),
             ));
         }
         Ok(Self { name: name.to_owned(), digest })

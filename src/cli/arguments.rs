@@ -32,8 +32,8 @@ const EXAMPLES: &str = "Examples:
   luet-cosign verify-blob --bundle FILE.sigstore.json --certificate-identity NAME --certificate-oidc-issuer URL FILE
 
 Exit codes: 0 verified or allowed, 1 this machine's files, 2 usage, 3 policy or key, 10 unsigned,
-11 no such image, 12 signed by nobody who is trusted, 14 broken or about something else,
-15 a form that is not supported, 16 went back, 20 could not find out, 70 a defect.
+11 no such image, 12 no signature by a trusted signer, 14 broken or for something else,
+15 unsupported format, 16 rollback, 20 could not find out, 70 a bug.
 `luet-cosign metadata` prints them all.";
 
 /// Sign images when a package manager pushes them, verify them when it unpacks them
@@ -62,7 +62,8 @@ pub struct Arguments {
 
 /// Reads a time as Go does, which cosign's scripts write: `90s`, `1m30s`, `2m`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let refused = || format!("`{text}` is no time from 1s to 1h, such as `90s` or `2m`");
+    let refused =
+        || format!("`{text}` is not a valid time: expected 1s to 1h, such as `90s` or `2m`");
     let (mut rest, mut all) = (text, Duration::ZERO);
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(refused)?;
@@ -98,12 +99,12 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Find what keeps images from being verified on this machine, and say how to mend it
+    /// List what prevents verification on this machine, and how to fix each item
     #[command(
         after_help = "Examples:\n  luet cosign doctor        (luet runs any luet-X on PATH)\n  luet-cosign doctor --sign registry.example/acme/packages"
     )]
     Doctor(Doctor),
-    /// Fetch what lies beside an image, as it is
+    /// Fetch what comes with an image, as it is
     Download {
         /// What to fetch
         #[command(subcommand)]
@@ -137,7 +138,7 @@ pub enum Command {
     Man {
         /// The command: `verify`, `policy lint`
         command: Vec<String>,
-        /// Write the pages of all commands into this folder
+        /// Write the pages of all commands into this directory
         #[arg(long, value_name = "DIR", conflicts_with = "command")]
         dir: Option<PathBuf>,
     },
@@ -184,7 +185,7 @@ pub enum Command {
     SignBlob(SignBlob),
     /// Sign what a luet repository names and this signer has not signed
     ///
-    /// Only what somebody vouches for: what was pushed from this machine by this user within a day,
+    /// Only what someone vouches for: what was pushed from this machine by this user within a day,
     /// packages that hold what --from names, or with --trust-registry everything that the registry
     /// serves. What is signed already is left as it is, so it can be run again at any time.
     #[command(
@@ -219,7 +220,7 @@ pub enum Command {
     /// beside the file says when it was signed, the log is asked, once.
     #[command(after_help = files::VERIFY_BLOB)]
     VerifyBlob(VerifyBlob),
-    /// Verify what somebody attests of a file: how it was built, what is in it
+    /// Verify what someone attests of a file: how it was built, what is in it
     ///
     /// An attestation is not a signature: it says something about the file, and --type says what
     /// has to be said. The identity rules are those of verify-blob.
@@ -283,7 +284,7 @@ impl Network {
         {
             return Err(Failure::new(
                 Class::Usage,
-                "--allow-insecure-registry: whoever stands between could answer for the registry",
+                "--allow-insecure-registry: anyone on the network path could answer instead of the registry",
             )
             .hint("name its certificate authority with --registry-cacert FILE; for a registry without TLS, --allow-http-registry"));
         }
@@ -357,7 +358,7 @@ pub struct Identity {
     /// Judge by this trusted root, and ask for no newer one (trusted_root.json)
     #[arg(long, value_name = "FILE")]
     pub trusted_root: Option<PathBuf>,
-    /// Need no proof that the certificate was logged: for certificate authorities of one's own
+    /// Do not require proof that the certificate was logged: for your own certificate authority
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub insecure_ignore_sct: bool,
     /// Certificates of the authorities of signers, PEM, in place of the trusted root's
@@ -435,7 +436,7 @@ impl Identity {
     }
 }
 
-/// Returns who is asked for, where somebody is; `name` and `issuer` are what asks.
+/// Returns who is asked for, where someone is; `name` and `issuer` are what asks.
 ///
 /// # Errors
 /// `usage`: a name without an issuer, or the reverse. `policy`: an expression that is none.
@@ -716,7 +717,7 @@ pub struct Verify {
     /// The public key: a path, https://... or env://VAR (default: what the policy says)
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Demand an annotation of the signature; repeatable
+    /// Require an annotation of the signature; repeatable
     #[arg(short = 'a', long = "annotations", value_name = "KEY=VALUE")]
     pub annotations: Vec<String>,
     /// `json` or `text`: one payload a line

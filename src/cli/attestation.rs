@@ -1,4 +1,4 @@
-//! `verify-blob-attestation`: what somebody attests of a file.
+//! `verify-blob-attestation`: what someone attests of a file.
 //!
 //! The answer says what was attested, of what and by whom: with "Verified OK" alone an SBOM would
 //! look like a signature. That line comes last, on standard error, where cosign prints it.
@@ -52,7 +52,7 @@ pub(super) fn verify(
         streams.say_lines(shown(found))?;
     }
     for other in &attested.others {
-        streams.note(format!("another one does not count: {}", other.line()));
+        streams.note(format!("another one is not accepted: {}", other.line()));
     }
     streams.note("Verified OK");
     Ok(0)

@@ -83,7 +83,7 @@ pub(super) fn verify(
         ));
     }
     if !is_asked(command, environment)? {
-        streams.note_lines(anybody(&verified));
+        streams.note_lines(anyone(&verified));
     }
     for (listed, result) in &files {
         match result {
@@ -137,7 +137,7 @@ async fn wanted(command: &VerifyBlob, connections: &Connections) -> Result<Wante
     // verified by it.
     let old = command.bundle.is_none() && command.certificate.is_some();
     Ok(if old && connections.environment().flag("COSIGN_EXPERIMENTAL")? {
-        Wanted::Anybody
+        Wanted::Anyone
     } else {
         Wanted::Nobody
     })
@@ -177,13 +177,13 @@ fn is_asked(command: &VerifyBlob, environment: &Environment) -> Result<bool, Fai
     Ok(command.key.is_some() || identity(&command.identity, environment)?.is_some())
 }
 
-fn anybody(verified: &VerifiedFile) -> String {
+fn anyone(verified: &VerifiedFile) -> String {
     let who = verified.certificate().map_or_else(String::new, |certificate| {
         format!("`{}` (issuer `{}`)", certificate.subject(), certificate.issuer())
     });
     let who = crate::class::printable(&who);
     format!(
-        "WARNING: signed by {who}. Nobody was asked for, so ANYBODY's signature would do: is it theirs? Then say so, for next time:\n  \
+        "WARNING: signed by {who}. No signer was named, so ANYONE's signature is accepted. If this is the expected signer, name it next time:\n  \
              --certificate-identity NAME --certificate-oidc-issuer URL"
     )
 }
@@ -253,7 +253,7 @@ fn check_list(
                 Class::NotFound,
                 format!("none of the files in `{}` is here", path.display()),
             )
-            .hint("download one of them into the same folder"));
+            .hint("download one of them into the same directory"));
         }
     }
     let total = list
@@ -305,7 +305,7 @@ pub(super) fn tlog(
         (Some(uuid), _) => {
             return Err(Failure::new(
                 Class::Usage,
-                format!("`{uuid}` is no name of an entry; expected 64 or 80 hexadecimal digits"),
+                format!("`{uuid}` is not a valid entry UUID; expected 64 or 80 hexadecimal digits"),
             ));
         }
         (None, index) => EntryName::Index(index.unwrap_or_default()),

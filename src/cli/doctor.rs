@@ -1,9 +1,9 @@
-//! `doctor`: what keeps images from being verified on this machine. Asks no registry, changes
+//! `doctor`: what prevents verification on this machine. Asks no registry, changes
 //! nothing; of the network only a key that the policy names by URL. `doctor --sign` asks what a
 //! push would ask before it.
 //!
-//! Everything that it names was seen on the real luet to end in an unverified install without a
-//! word.
+//! Everything that it names was seen on the real luet to silently end in an unverified
+//! install.
 
 mod containerd;
 
@@ -36,25 +36,25 @@ enum Weight {
     Problem,
 }
 
-/// One finding, with the command or edit that mends it.
+/// One finding, with the command or edit that fixes it.
 #[derive(Debug)]
 struct Finding {
     weight: Weight,
     text: String,
-    mend: Option<String>,
+    fix: Option<String>,
 }
 
 impl Finding {
     fn fine(text: impl Into<String>) -> Self {
-        Self { weight: Weight::Fine, text: text.into(), mend: None }
+        Self { weight: Weight::Fine, text: text.into(), fix: None }
     }
 
-    fn note(text: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { weight: Weight::Note, text: text.into(), mend: Some(mend.into()) }
+    fn note(text: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { weight: Weight::Note, text: text.into(), fix: Some(fix.into()) }
     }
 
-    fn problem(text: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { weight: Weight::Problem, text: text.into(), mend: Some(mend.into()) }
+    fn problem(text: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { weight: Weight::Problem, text: text.into(), fix: Some(fix.into()) }
     }
 }
 
@@ -92,8 +92,8 @@ pub(super) fn doctor(
                 Weight::Problem => "PROBLEM",
             };
             streams.say(format!("{sign}  {}", finding.text))?;
-            if let Some(mend) = &finding.mend {
-                streams.say(format!("         -> {mend}"))?;
+            if let Some(fix) = &finding.fix {
+                streams.say(format!("         -> {fix}"))?;
             }
         }
     }
@@ -106,7 +106,7 @@ fn document(finding: &Finding) -> Value {
         Weight::Note => "note",
         Weight::Problem => "problem",
     };
-    json!({"weight": weight, "text": finding.text, "mend": finding.mend})
+    json!({"weight": weight, "text": finding.text, "fix": finding.fix})
 }
 
 /// What it takes to sign what is pushed to a repository.
@@ -128,7 +128,7 @@ fn of_checked(checked: push::Checked) -> Vec<Finding> {
         return vec![Finding::problem(failure.full_line(), failure.the_hint())];
     }
     let notes =
-        checked.notes.into_iter().map(|text| Finding { weight: Weight::Note, text, mend: None });
+        checked.notes.into_iter().map(|text| Finding { weight: Weight::Note, text, fix: None });
     std::iter::once(Finding::fine(checked.fine)).chain(notes).collect()
 }
 
@@ -137,13 +137,13 @@ fn plugin_on_path(environment: &Environment) -> Vec<Finding> {
     let path = environment.raw("PATH").unwrap_or_default();
     if path.is_empty() {
         return vec![Finding::problem(
-            "PATH is not set: luet finds no plugin then, installs without it, and says nothing",
+            "PATH is not set: luet finds no plugin and silently installs unverified packages",
             "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         )];
     }
     let Some(first) = first_on_path(path) else {
         return vec![Finding::problem(
-            "no `luet-cosign` is on PATH: luet then installs without it, and says nothing",
+            "no `luet-cosign` is on PATH: luet silently installs unverified packages",
             "install it into /usr/bin, or start luet by `luet-cosign run -- luet ...`",
         )];
     };
@@ -180,7 +180,7 @@ fn plugin_on_path(environment: &Environment) -> Vec<Finding> {
     findings
 }
 
-/// Who can write a folder can put another program into it, whoever the one that is there belongs
+/// Who can write a directory can put another program into it, whoever the one that is there belongs
 /// to.
 fn plugin_s_folder(first: &Path) -> Option<Finding> {
     let folder = first.parent()?;
@@ -188,7 +188,7 @@ fn plugin_s_folder(first: &Path) -> Option<Finding> {
     (found.uid() != 0 || found.mode() & 0o022 != 0).then(|| {
         Finding::problem(
             format!(
-                "the folder `{}` belongs to user {} and has mode {:o}: others than root can put another `luet-cosign` there",
+                "the directory `{}` belongs to user {} and has mode {:o}: others than root can put another `luet-cosign` there",
                 folder.display(),
                 found.uid(),
                 found.mode() & 0o7777
@@ -198,7 +198,7 @@ fn plugin_s_folder(first: &Path) -> Option<Finding> {
     })
 }
 
-/// Flag before LUET_PLUGIN before configuration; the variable is parted at blanks, the flag at
+/// Flag before LUET_PLUGIN before configuration; the variable is split at spaces, the flag at
 /// commas.
 fn plugin_loaded(
     environment: &Environment,
@@ -271,11 +271,11 @@ fn policy(environment: &Environment) -> Vec<Finding> {
                     .is_none_or(|value| value.is_empty())
             {
                 vec![Finding::note(
-                    "nobody is trusted: there is no policy file, and COSIGN_PUBLIC_KEY_LOCATION is not set, so every image is refused",
+                    "no trust configured: there is no policy file and COSIGN_PUBLIC_KEY_LOCATION is not set, so every image is refused",
                     "set COSIGN_PUBLIC_KEY_LOCATION, or write /etc/luet/luet-cosign/policy.yaml",
                 )]
             } else {
-                vec![Finding::fine(format!("the policy ({place}) is in order"))]
+                vec![Finding::fine(format!("policy is valid: {place}"))]
             }
         }
     }
@@ -301,7 +301,7 @@ fn trusted_root(environment: &Environment) -> Vec<Finding> {
 /// makes inert.
 fn variables(environment: &Environment) -> Result<Vec<Finding>, Failure> {
     let known = |name: &str| VARIABLES.iter().any(|variable| variable.name == name);
-    // A key may lie in a variable of any name.
+    // A key may be in a variable of any name.
     let holds_key = |name: &str| {
         VARIABLES.iter().filter_map(|variable| environment.raw(variable.name)).any(|value| {
             value.to_str().and_then(|value| value.strip_prefix("env://")) == Some(name)

@@ -22,7 +22,7 @@ struct Habit {
     answer: Answer,
 }
 
-/// What stands behind an option.
+/// What is behind an option.
 #[derive(Clone, Copy)]
 enum Takes {
     /// Nothing, `=true` or `=false`.
@@ -125,7 +125,7 @@ const HABITS: &[Habit] = &[
         Answer::Only(
             "true",
             refusal(
-                "a signature whose claims are not checked may be one of any other image",
+                "without checking claims, a signature may belong to any other image",
                 "leave the option out",
             ),
         )
@@ -142,7 +142,7 @@ const HABITS: &[Habit] = &[
         Answer::Only(
             "false",
             refusal(
-                "the folders that `cosign save` writes are not read",
+                "the directories that `cosign save` writes are not read",
                 "verify the image in its registry",
             ),
         )
@@ -311,7 +311,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
     (
         "logout",
-        "use `docker logout`, `podman logout` or `crane auth logout`: whose credentials they are",
+        "use the tool that stored the credentials: `docker logout`, `podman logout` or `crane auth logout`",
     ),
     ("manifest", "name the images themselves: `luet-cosign verify IMAGE...`"),
     ("piv-tool", "use cosign: keys in hardware are not read here"),
@@ -492,11 +492,11 @@ mod tests {
             assert_eq!(outcome(words), Ok(()), "{words}");
         }
         for (words, why) in [
-            ("verify --check-claims=false a", "may be one of any other image"),
+            ("verify --check-claims=false a", "any other image"),
             ("verify --signature s a", "where it is published"),
             ("sign-repo --output-signature s a", "download signature"),
             ("sign-blob --certificate c f", "certificates of your own"),
-            ("verify-repo --check-claims=false a", "may be one of any other image"),
+            ("verify-repo --check-claims=false a", "any other image"),
             ("pull --sk a b", "hardware"),
             ("verify --sk a", "hardware"),
             ("sign --upload=false a", "verifies nothing"),

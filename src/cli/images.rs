@@ -130,7 +130,7 @@ fn no_option(image: &str) -> Result<(), Failure> {
     }
     let options = ["bundle", "certificate", "identity", "issuer", "key", "policy", "signature"];
     if options.contains(&image) {
-        return Err(Failure::new(Class::Usage, format!("`{image}` is no image but the name of an option"))
+        return Err(Failure::new(Class::Usage, format!("`{image}` is the name of an option, not an image"))
             .hint("write options with two dashes: --key KEY, or --certificate-identity NAME --certificate-oidc-issuer URL"));
     }
     if Path::new(image).is_file() {

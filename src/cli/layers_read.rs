@@ -63,7 +63,7 @@ mod tests {
         let mut quick = Vec::new();
         drop(end);
         show(&mut quick, &AtomicU64::new(5 << 20), &ended, AFTER);
-        assert!(quick.is_empty(), "what is done at once is no line");
+        assert!(quick.is_empty(), "what is done at once is not a line");
         for (read, line) in [(0, ""), (5 << 20, "\rreading the layers: 5 MiB ")] {
             let (end, ended) = channel::<()>();
             let read = AtomicU64::new(read);

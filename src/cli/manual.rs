@@ -22,7 +22,10 @@ const FILES: &[(&str, &str)] = &[
         "/var/lib/luet-cosign",
         "what was verified before, and trusted roots; without root ~/.local/state/luet-cosign",
     ),
-    ("/run/luet-cosign", "what one event leaves for the next; without root a folder below TMPDIR"),
+    (
+        "/run/luet-cosign",
+        "what one event leaves for the next; without root a directory below TMPDIR",
+    ),
     (
         "~/.docker/config.json, containers/auth.json",
         "credentials for registries, as docker and podman keep them",
@@ -84,7 +87,7 @@ fn script(shell: Shell) -> String {
     }
 }
 
-/// Prints the page of the program, or of a command; or writes all of them into a folder.
+/// Prints the page of the program, or of a command; or writes all of them into a directory.
 pub(super) fn man(command: &[String], dir: Option<&Path>, streams: &mut Streams) -> Outcome {
     let mut program = Arguments::command().name(NAME).bin_name(NAME);
     program.build();

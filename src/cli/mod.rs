@@ -160,7 +160,7 @@ fn mistaken(error: &clap::Error, json: bool, streams: &mut Streams) -> ExitCode 
     ExitCode::from(Class::Usage.exit())
 }
 
-/// Whether a command line that cannot be understood asks for JSON. What stands behind `run` is
+/// Whether a command line that cannot be understood asks for JSON. What is behind `run` is
 /// luet's.
 fn wants_json(arguments: &[OsString]) -> bool {
     arguments
@@ -175,7 +175,7 @@ fn key_among(arguments: &[OsString]) -> Option<Failure> {
     Some(
         Failure::new(
             Class::Secret,
-            format!("argument {} holds a key itself, not where it lies; it is not shown here", at + 1),
+            format!("argument {} holds a key itself instead of its location; it is not shown here", at + 1),
         )
         .hint("every user of this machine can read a command line: write the path of the file, or put the key into a variable and name that: `KEY=\"$(cat cosign.key)\"`, and `--key env://KEY`"),
     )

@@ -2,7 +2,7 @@
 //! it is escaped.
 //!
 //! Names, payloads and errors come from strangers. None of it may steer a terminal, reorder what is
-//! read, begin a line of its own, or be there without being seen, whichever message it stands in.
+//! read, begin a line of its own, or be there without being seen, whichever message it is in.
 
 use crate::class::{Class, Failure, escaped, hides};
 use crate::config::Environment;
@@ -184,7 +184,7 @@ fn written(result: Result<(), Error>) -> Result<(), Failure> {
 }
 
 /// Returns a value as JSON whose text can be shown. It reads back as the same value: such
-/// characters can only stand in strings, where JSON has an escape for each (RFC 8259 section 7).
+/// characters can only are in strings, where JSON has an escape for each (RFC 8259 section 7).
 fn json_text(value: &Value) -> String {
     let plain = value.to_string();
     let mut text = String::with_capacity(plain.len());

@@ -78,7 +78,7 @@ pub(super) struct Counter {
 
 impl Counter {
     /// On a terminal it is written unless lines of the answer come there anyway; elsewhere where
-    /// somebody `wants` it.
+    /// someone `wants` it.
     pub(super) fn new(quiet_answer: bool, wants: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let free = quiet_answer || !std::io::stdout().is_terminal();

@@ -33,7 +33,7 @@ enum Typed {
 
 /// What is said of a key that opens without a password.
 pub(super) const NO_PASSWORD: &str =
-    "warning: the password of this key is empty: whoever can read the file can sign with it";
+    "warning: the password of this key is empty: anyone who can read the file can sign with it";
 
 /// Whether standard input may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub(super) fn password(
     Ok(password)
 }
 
-/// Whether somebody is here who can be asked.
+/// Whether someone is here who can be asked.
 pub(super) fn is_possible() -> bool {
     std::io::stdin().is_terminal()
         && OpenOptions::new().read(true).write(true).open("/dev/tty").is_ok()
@@ -147,7 +147,7 @@ fn failed(error: &dyn std::fmt::Display) -> Failure {
 }
 
 /// Asks on a terminal, without echo. Ctrl-C is a character meanwhile and no signal, for a signal
-/// would end the process before anybody could turn the echo on again.
+/// would end the process before anyone could turn the echo on again.
 fn ask_on(mut terminal: &File, question: &str) -> Result<Typed, Failure> {
     let before = tcgetattr(terminal).map_err(|error| failed(&error))?;
     let mut silent = before.clone();
@@ -165,7 +165,7 @@ fn ask_on(mut terminal: &File, question: &str) -> Result<Typed, Failure> {
     typed
 }
 
-/// Reads a line as a terminal would: with the keys that end, interrupt, erase and start anew.
+/// Reads a line as a terminal would: with the keys that end, interrupt, erase and start again.
 fn read_line(from: &mut impl Read, codes: &SpecialCodes) -> Result<Typed, Failure> {
     // Never grown, which would leave copies behind.
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_PASSWORD_BYTES));
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-    /// What comes of a question on a terminal where somebody types this, and whether the terminal
+    /// What comes of a question on a terminal where someone types this, and whether the terminal
     /// is as it was.
     fn typed(keys: &[u8]) -> (Option<Vec<u8>>, bool) {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();

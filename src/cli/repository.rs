@@ -62,7 +62,7 @@ pub(super) fn sign(
 ) -> Outcome {
     let request = request(&command.walk)?;
     let annotations = annotations(&command.annotations)?;
-    // What lies here is read before a password is asked for.
+    // What is here is read before a password is asked for.
     let artifacts = command.from.as_deref().map(repository::read_artifacts).transpose()?;
     let key = command.key.as_deref();
     let by = by(key, &command.keyless, prompt::Input::Free, environment, streams)?;

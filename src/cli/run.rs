@@ -95,7 +95,7 @@ pub(super) fn run(
 
 /// Finds the program to execute: luet, as a program and by its name.
 ///
-/// What stands in front of luet could drop `--plugin`, PATH or the environment, as `sudo` does, and
+/// What is in front of luet could drop `--plugin`, PATH or the environment, as `sudo` does, and
 /// a script may be anything.
 fn find_luet(program: &OsStr, path: &OsStr) -> Result<PathBuf, Failure> {
     let refused = |why: String| {
@@ -112,7 +112,7 @@ fn find_luet(program: &OsStr, path: &OsStr) -> Result<PathBuf, Failure> {
     let found = if program.as_bytes().contains(&b'/') {
         PathBuf::from(program)
     } else {
-        // Absolute folders only, as for every program that is executed here.
+        // Absolute directories only, as for every program that is executed here.
         std::env::split_paths(path)
             .filter(|folder| folder.is_absolute())
             .map(|folder| folder.join(program))
@@ -169,7 +169,7 @@ pub(super) fn first_on_path(path: &OsStr) -> Option<PathBuf> {
         .find(|found| found.symlink_metadata().is_ok())
 }
 
-/// A folder with a link to this program, removed when dropped.
+/// A directory with a link to this program, removed when dropped.
 struct Link(Folder);
 
 impl Link {
@@ -179,7 +179,7 @@ impl Link {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::new(
                 Class::State,
-                format!("a folder for this program could not be made: {error}"),
+                format!("a directory for this program could not be made: {error}"),
             )
         };
         let name = Run::of(std::process::id())?.name().to_owned();
@@ -200,7 +200,7 @@ impl Link {
             }
         }
         Err(last.unwrap_or_else(|| failed(&"there is no place for it")).hint(
-            "let this program be the first `luet-cosign` on PATH, or name a folder of this user's own in LUET_COSIGN_STATE",
+            "let this program be the first `luet-cosign` on PATH, or name a directory of this user's own in LUET_COSIGN_STATE",
         ))
     }
 }
@@ -211,7 +211,7 @@ impl Drop for Link {
     }
 }
 
-/// Returns a PATH on which the first `luet-cosign` is this program, and the folder that was made
+/// Returns a PATH on which the first `luet-cosign` is this program, and the directory that was made
 /// for that where one was needed.
 fn find_us_first(
     path: &OsStr,

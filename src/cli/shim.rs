@@ -64,14 +64,14 @@ pub(super) fn read(arguments: &[OsString], commands: &[&str]) -> Result<Call, Fa
             };
             let value = value.filter(|value| !value.is_empty());
             if key.replace(value.ok_or_else(|| usage("-key without a key".to_owned()))?).is_some() {
-                return Err(usage("-key stands there twice".to_owned()));
+                return Err(usage("-key is given twice".to_owned()));
             }
         } else if ["-d", "--verbose"].contains(&name)
             && value.as_deref().is_none_or(|value| ["true", "false"].contains(&value))
         {
-            // More output is none of anybody's wishes here.
+            // More output is none of anyone's wishes here.
         } else if text.starts_with('-') {
-            return Err(usage(format!("`{}` is no option of those hosts", printable(name))));
+            return Err(usage(format!("`{}` is not an option of those hosts", printable(name))));
         } else {
             images.push(text.to_owned());
         }
@@ -108,15 +108,15 @@ pub(super) fn install(command: &InstallShim, streams: &mut Streams) -> Outcome {
     let link = command.folder.join(NAME);
     let failed = |error: std::io::Error| {
         Failure::new(Class::State, format!("`{}` could not be made: {error}", link.display()))
-            .hint("run it as root, or choose a folder of your own")
+            .hint("run it as root, or choose a directory of your own")
     };
     let own = std::env::current_exe().and_then(|own| own.canonicalize()).map_err(failed)?;
     if link.symlink_metadata().is_ok() && !command.force {
-        // What is ours may be made anew.
+        // What is ours may be recreated.
         if link.canonicalize().ok().as_ref() != Some(&own) {
             let what = format!("`{}` is another program", link.display());
             return Err(Failure::new(Class::Usage, what)
-                .hint("choose another folder, or replace it with --force"));
+                .hint("choose another directory, or replace it with --force"));
         }
     }
     let new = command.folder.join(format!(".{NAME}-{}", std::process::id()));

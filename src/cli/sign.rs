@@ -96,11 +96,8 @@ pub(super) fn by(
         return signing_key::opening(location, input, environment, streams).map(By::Key);
     }
     if keyless.tlog_upload == Some(false) {
-        return Err(Failure::new(
-            Class::Usage,
-            "no key, and a signature without one counts only where a log has it",
-        )
-        .hint("give --key, or leave --tlog-upload=false away"));
+        return Err(Failure::new(Class::Usage, "no key, and a keyless signature must be in a log")
+            .hint("give --key, or leave --tlog-upload=false away"));
     }
     let asked = oidc::Asked {
         token: keyless.identity_token.clone().map(Zeroizing::new),
@@ -120,7 +117,7 @@ pub(super) fn by(
     if !keyless.yes && !prompt::is_possible() {
         return Err(Failure::new(
             Class::Usage,
-            format!("signing with the identity token from {} makes name and image public, for ever, and nobody is here to ask", source.origin().name),
+            format!("signing with the identity token from {} publishes name and image permanently, and there is no terminal to confirm that on", source.origin().name),
         )
         .hint("add `-y` where that is meant, or sign with a key: --key KEY"));
     }

@@ -7,10 +7,10 @@ use crate::signer::Signer;
 use crate::trust::PrivateKey;
 use std::io::IsTerminal as _;
 
-/// Begins to open the key that lies there. Asks for the password where it may.
+/// Begins to open the key that is there. Asks for the password where it may.
 ///
 /// # Errors
-/// `secret`: it is no file that holds a key, or there is no password. Whether it opens shows when it
+/// `secret`: it is not a file that holds a key, or there is no password. Whether it opens shows when it
 /// is needed.
 pub(super) fn opening(
     location: Location,

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 /// Options of cosign 1 that are options here.
 const OLD: &[&str] = &["bundle", "cert", "key", "signature"];
 
-/// Returns the arguments as they are spelled today. What stands behind `run` is luet's, and behind
+/// Returns the arguments as they are spelled today. What is behind `run` is luet's, and behind
 /// `--` nobody's options.
 pub(super) fn modern(arguments: &[OsString]) -> Vec<OsString> {
     let mut own = true;

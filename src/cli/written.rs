@@ -1,6 +1,6 @@
 //! Files that a command writes because the user named them: each is replaced whole or not at all.
 //!
-//! Everything that can go wrong is tried before the work begins: a folder that is not there, two
+//! Everything that can go wrong is tried before the work begins: a directory that is not there, two
 //! options with one file, an output that is the input.
 
 use crate::class::{Class, Failure};
@@ -21,8 +21,8 @@ pub(super) struct Output {
 
 #[derive(Debug)]
 enum Ready {
-    /// To be written beside its place, in this folder and with this mode, and then put there. Nothing
-    /// lies there yet: whoever is asked for a password may end the program with Ctrl-C.
+    /// To be written beside its place, in this directory and with this mode, and then put there. Nothing
+    /// is there yet: whoever is asked for a password may end the program with Ctrl-C.
     Beside(PathBuf, u32),
     /// A pipe or a terminal, which is written to as it is.
     Stream(File),
@@ -41,7 +41,7 @@ impl Output {
         let failed = |why: &dyn std::fmt::Display| {
             let message = format!("{option} `{}` cannot be written: {why}", named.display());
             Failure::new(Class::Usage, message)
-                .hint("name a file in a folder that you can write to")
+                .hint("name a file in a directory that you can write to")
         };
         // What a link names is replaced, not the link. (What /dev/stdout names has no path.)
         let is_file = named.metadata().is_ok_and(|found| found.is_file());
@@ -51,7 +51,7 @@ impl Output {
             named.to_owned()
         };
         let ready = match place.metadata() {
-            Ok(found) if found.is_dir() => return Err(failed(&"it is a folder")),
+            Ok(found) if found.is_dir() => return Err(failed(&"it is a directory")),
             Ok(found) if !found.is_file() => {
                 let file = OpenOptions::new().write(true).open(&place);
                 Ready::Stream(file.map_err(|error| failed(&error))?)
@@ -126,7 +126,7 @@ impl Output {
                 Class::Usage,
                 format!("`{}` could not be written: {error}", named.display()),
             )
-            .hint("free some space there, or name another folder")
+            .hint("free some space there, or name another directory")
         };
         let mut ready = Vec::new();
         for (output, bytes) in outputs {
@@ -155,7 +155,7 @@ impl Output {
     }
 }
 
-/// Makes an empty file in a folder, which is gone when it is dropped.
+/// Makes an empty file in a directory, which is gone when it is dropped.
 fn beside(folder: &Path, mode: u32) -> std::io::Result<NamedTempFile> {
     let file = tempfile::Builder::new().prefix(".luet-cosign-").tempfile_in(folder)?;
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
@@ -186,7 +186,7 @@ mod tests {
         let outputs = [open(&old).unwrap(), open(&new).unwrap()];
         assert_eq!(std::fs::read_to_string(&old).unwrap(), "before");
         assert!(!new.exists());
-        assert_eq!(std::fs::read_dir(top.path()).unwrap().count(), 1, "nothing lies there yet");
+        assert_eq!(std::fs::read_dir(top.path()).unwrap().count(), 1, "nothing is there yet");
         drop(outputs);
         let outputs = vec![(open(&old).unwrap(), &b"1"[..]), (open(&new).unwrap(), b"2")];
         Output::write_all(outputs).unwrap();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// What the variables for signing and verifying begin with, and those that hold a CI's tokens.
 const OURS: [&str; 4] = ["COSIGN_", "LUET_COSIGN_", "SIGSTORE_", "ACTIONS_ID_TOKEN_"];
 
-/// The variables of the environment. An empty variable is an unset one, passwords excepted.
+/// The variables of the environment. An empty variable counts as unset, except passwords.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
@@ -52,7 +52,7 @@ impl Environment {
                 format!("{name} holds a key itself, which is not shown here"),
             )
             .hint(format!(
-                "write where the key lies: a path, or `env://KEY` with the key in the variable KEY; unset {name} otherwise"
+                "give the location of the key: a path, or `env://KEY` with the key in the variable KEY; unset {name} otherwise"
             ))),
             text => Ok(text),
         }
@@ -80,7 +80,7 @@ impl Environment {
         Ok(self.text(name)?.map(PathBuf::from))
     }
 
-    /// Returns a variable's words, parted by blanks; empty words are dropped.
+    /// Returns a variable's words, separated by spaces; empty words are dropped.
     ///
     /// # Errors
     /// `usage`: it is not UTF-8.
@@ -105,7 +105,7 @@ impl Environment {
         }
     }
 
-    /// Returns the environment for a program of somebody else: without passwords, keys and tokens
+    /// Returns the environment for a program of someone else: without passwords, keys and tokens
     /// for signing, which are none of its business.
     ///
     /// A key can be in any variable, for `env://` names one, so what holds one is left out by its

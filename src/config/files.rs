@@ -11,9 +11,9 @@ use std::path::Path;
 /// Who must have been the only one able to write a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trusted {
-    /// Anybody: the content is checked, or the user vouches for the path.
+    /// Anyone: the content is checked, or the user vouches for the path.
     Anyone,
-    /// This user and root: the file, and every folder and link on the way to it, are not writable
+    /// This user and root: the file, and every directory and link on the way to it, are not writable
     /// by others, nor by another group than this user's own.
     NotOthers,
     /// Root alone, the way to it included.
@@ -24,7 +24,7 @@ pub enum Trusted {
 /// is read.
 ///
 /// # Errors
-/// `class`: it cannot be read, is no plain file, is larger, or somebody else could write it.
+/// `class`: it cannot be read, is not a plain file, is larger, or someone else could write it.
 pub fn read_file(
     path: &Path,
     limit: u64,
@@ -40,7 +40,7 @@ pub fn read_file(
         .map_err(|error| failed(format!("could not be opened: {error}")))?;
     let found = file.metadata().map_err(|error| failed(format!("could not be read: {error}")))?;
     if !found.is_file() {
-        return Err(failed("is no plain file".to_owned()));
+        return Err(failed("is not a plain file".to_owned()));
     }
     // Who moves a file that an unmapped user owns has no better place for it.
     let hint = |why: String, hint: String| match class {
@@ -62,7 +62,7 @@ pub fn read_file(
         Trusted::RootAlone => Some(Owners::Root),
     };
     if let Some(owners) = owners {
-        let folder = "move it to a folder that nobody else can write, such as /etc/luet";
+        let folder = "move it to a directory that only you can write, such as /etc/luet";
         check_way(path, owners).map_err(|why| hint(why, folder.to_owned()))?;
     }
     let mut bytes = Vec::new();

@@ -30,7 +30,7 @@ impl Location {
     pub fn parse(setting: &str, text: &str) -> Result<Self, Failure> {
         let refused = |why: &str| Failure::new(Class::Secret, format!("{setting} {why}"));
         if holds_key(text) || is_body(text) || text.contains(char::is_control) {
-            return Err(refused("holds a key itself, not where it lies; it is not shown here")
+            return Err(refused("holds a key itself instead of its location; it is not shown here")
                 .hint(format!("write the path of the file, or put the key into a variable and name that: `KEY=\"$(cat cosign.key)\"`, and `env://KEY` for {setting}")));
         }
         if text.is_empty() || text.len() > limits::LOCATION_BYTES {
@@ -60,7 +60,7 @@ impl Location {
         }
     }
 
-    /// Returns a file that a policy names, relative to the folder of the policy.
+    /// Returns a file that a policy names, relative to the directory of the policy.
     ///
     /// # Errors
     /// As [`Self::parse`].

@@ -19,9 +19,9 @@ use crate::store::{Locations, Owners, UNMAPPED, check_way};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The name under which files of ours lie in shared folders.
+/// The name under which files of ours are in shared directories.
 const OWN: &str = "luet-cosign";
-/// What is kept for one run, in a folder for what is kept for longer.
+/// What is kept for one run, in a directory for what is kept for longer.
 const RUNS: &str = "runs";
 const STATE: &str = "LUET_COSIGN_STATE";
 
@@ -47,15 +47,15 @@ impl Environment {
         })
     }
 
-    /// Returns where files that we keep may lie: in the folder that `LUET_COSIGN_STATE` names, and
+    /// Returns where files that we keep may lie: in the directory that `LUET_COSIGN_STATE` names, and
     /// nowhere else, or in the usual ones.
     ///
     /// Root has no use for XDG folders: `sudo` may keep those of the user who called it, and a
-    /// folder that somebody else can make or replace is a memory that somebody else can switch off.
+    /// directory that someone else can make or replace is a memory that someone else can switch off.
     ///
     /// # Errors
-    /// `usage`: a variable is not UTF-8, or `LUET_COSIGN_STATE` is not absolute. `state`: somebody
-    /// else can choose what lies there.
+    /// `usage`: a variable is not UTF-8, or `LUET_COSIGN_STATE` is not absolute. `state`: someone
+    /// else can choose what is there.
     pub fn locations(&self) -> Result<Locations, Failure> {
         if let Some(folder) = self.path(STATE)? {
             return named(folder);
@@ -74,7 +74,7 @@ impl Environment {
         }
         let own = |folders: Vec<PathBuf>| folders.into_iter().map(|folder| folder.join(OWN));
         let state: Vec<PathBuf> = own(state).collect();
-        // In a folder that everybody shares somebody else may have taken the name, so that one
+        // In a directory that everybody shares someone else may have taken the name, so that one
         // comes last.
         let safe = |path: &PathBuf| check_way(&path.join(OWN), Owners::RootAndUser).is_ok();
         let temporary = absolute("TMPDIR")?.filter(safe).unwrap_or_else(|| PathBuf::from("/tmp"));
@@ -86,7 +86,7 @@ impl Environment {
     }
 }
 
-/// The places in a folder that the user named.
+/// The places in a directory that the user named.
 fn named(folder: PathBuf) -> Result<Locations, Failure> {
     let shown = folder.display();
     if !folder.is_absolute() {
@@ -95,12 +95,12 @@ fn named(folder: PathBuf) -> Result<Locations, Failure> {
             format!("{STATE} is `{shown}`; expected an absolute path"),
         ));
     }
-    // What lies in it is looked at when it is opened.
+    // What is in it is looked at when it is opened.
     check_way(&folder.join(RUNS), Owners::RootAndUser).map_err(|why| {
         let hint = if why.contains(UNMAPPED) {
             "run it outside of this user namespace, or in one that maps root"
         } else {
-            "name a folder of this user's own, and in folders that nobody else can write"
+            "choose a directory that belongs to this user, below directories that only this user or root can write"
         };
         Failure::new(Class::State, format!("{STATE}: `{shown}` {why}")).hint(hint)
     })?;
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn root_reads_no_folder_that_sudo_may_have_kept_of_somebody() {
+    fn root_reads_no_folder_that_sudo_may_have_kept_of_someone() {
         if !rustix::process::geteuid().is_root() {
             return;
         }

@@ -30,11 +30,11 @@ pub const VARIABLES: &[Variable] = &[
     ),
     verifies(
         "COSIGN_EXPERIMENTAL",
-        "`1`: keyless signatures count; with a key beside, only those of an identity that is named; pushes are signed keyless where no key is set",
+        "`1`: accept keyless signatures (with a key as well: only by a named identity); without a key, sign pushes keyless",
     ),
     verifies(
         "COSIGN_CERTIFICATE_IDENTITY",
-        "the name that must stand in the certificate of a keyless signer, exactly",
+        "the exact identity expected in the signer's certificate",
     ),
     verifies(
         "COSIGN_CERTIFICATE_IDENTITY_REGEXP",
@@ -47,7 +47,7 @@ pub const VARIABLES: &[Variable] = &[
     ),
     verifies(
         "LUET_COSIGN_ANY_IDENTITY",
-        "`1`: whoever signs a repository first may sign it, and nobody else later",
+        "`1`: the first signer of a repository may sign it, and no one else later",
     ),
     verifies(
         "COSIGN_TRUSTED_ROOT",
@@ -80,13 +80,13 @@ pub const VARIABLES: &[Variable] = &[
     verifies("TUF_ROOT_JSON", "the path of the first root.json of that repository"),
     works(
         "LUET_COSIGN_OFFLINE",
-        "`1`: nothing but registries is asked; the trusted root is what this machine has",
+        "`1`: contact registries only; use the trusted root that is on this machine",
     ),
     Variable {
         verification: true,
         ..works(
             "COSIGN_REPOSITORY",
-            "the repository where signatures lie, in place of the image's own; for signing too",
+            "the repository that holds the signatures, instead of the image's own; also for signing",
         )
     },
     works("COSIGN_KEY_LOCATION", "the private key to sign with: a path or `env://VAR`"),
@@ -107,20 +107,20 @@ pub const VARIABLES: &[Variable] = &[
     },
     verifies(
         "COSIGN_SKIP",
-        "images that are not looked at: blank-separated regular expressions over the whole name",
+        "images that are not looked at: space-separated regular expressions over the whole name",
     ),
     works("COSIGN_DEBUG", "`1`: say in the answer what was found, also when all is well"),
     verifies(
         "LUET_COSIGN_ALLOW_UNSIGNED",
-        "scopes whose images may be unsigned, blank-separated; `file://**` for local files",
+        "scopes whose images may be unsigned, space-separated; `file://**` for local files",
     ),
     verifies(
         "LUET_COSIGN_AUTH_HOSTS",
-        "`REGISTRY=HOST`, blank-separated: HOST hands out tokens for REGISTRY, and may see its credentials",
+        "`REGISTRY=HOST`, space-separated: HOST hands out tokens for REGISTRY, and may see its credentials",
     ),
     verifies(
         "LUET_COSIGN_HTTP_REGISTRIES",
-        "`host:port` of registries that are spoken to in plain http, blank-separated",
+        "`host:port` of registries that are spoken to in plain http, space-separated",
     ),
     verifies(
         "LUET_COSIGN_POST_UNPACK",
@@ -128,7 +128,7 @@ pub const VARIABLES: &[Variable] = &[
     ),
     works(
         "COSIGN_REKOR_URL",
-        "the transparency log: it gets entries of what is signed, and is asked for entries of files",
+        "the transparency log: records what is signed, and is queried for entries about files",
     ),
     works("COSIGN_FULCIO_URL", "who makes the certificates of keyless signatures"),
     works("COSIGN_TIMESTAMP_SERVER_URL", "who says when a keyless signature was made"),
@@ -141,15 +141,15 @@ pub const VARIABLES: &[Variable] = &[
     works("LUET_COSIGN_POLICY", "the policy file, in place of /etc/luet/luet-cosign/policy.yaml"),
     works(
         "LUET_COSIGN_STATE",
-        "the folder for what is kept, in place of /var/lib/luet-cosign and /run/luet-cosign",
+        "the directory for what is kept, in place of /var/lib/luet-cosign and /run/luet-cosign",
     ),
     works("LUET_COSIGN_TIMEOUT", "seconds for everything but layers (default 60)"),
     works(
         "LUET_COSIGN_RUN",
         "set by `luet-cosign run` for luet: events leave marks, from which it reports",
     ),
-    works("SSL_CERT_FILE", "certificates of authorities to trust for https, PEM"),
-    works("DOCKER_CONFIG", "the folder of docker's `config.json` with credentials"),
+    works("SSL_CERT_FILE", "PEM file with the CA certificates to trust for https"),
+    works("DOCKER_CONFIG", "the directory of docker's `config.json` with credentials"),
     works("REGISTRY_AUTH_FILE", "podman's file of credentials"),
     works("DOCKER_HOST", "docker's socket, `unix://...`"),
     works("HTTPS_PROXY", "the proxy for https; `HTTP_PROXY` and `NO_PROXY` likewise"),

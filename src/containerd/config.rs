@@ -1,7 +1,7 @@
 //! `config.toml`: whether containerd asks an image verifier before it pulls, and which ones.
 //!
-//! containerd has several ways to pull without asking anybody, and says so in a debug line at most.
-//! They are named here as they stand in its source (2.1 to 2.4: `pkg/imageverifier/bindir`,
+//! containerd has several ways to pull without asking anyone, and says so in a debug line at most.
+//! They are named here as they are in its source (2.1 to 2.4: `pkg/imageverifier/bindir`,
 //! `internal/cri/config`).
 
 use crate::class::{Class, Failure};
@@ -93,7 +93,7 @@ impl Config {
             timeout: text("per_verifier_timeout")
                 .and_then(duration)
                 .unwrap_or(Duration::from_secs(10)),
-            // Several folders are one path, as in PATH; the first is looked at.
+            // Several directories are one path, as in PATH; the first is looked at.
             hosts: hosts.and_then(|path| path.split(':').next()).map(PathBuf::from),
             holes,
         }
@@ -153,7 +153,7 @@ fn old_registry(registry: &Table) -> Vec<Hole> {
         .filter(|key| is_set(key))
         .map(|key| Hole {
             setting: format!("registry.{key} of CRI"),
-            instead: "write hosts.toml files, and name their folder by `config_path`".to_owned(),
+            instead: "write hosts.toml files, and name their directory by `config_path`".to_owned(),
         })
         .collect()
 }

@@ -11,14 +11,14 @@ use crate::name::Registry;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// The folder for registries that have none of their own.
+/// The directory for registries that have none of their own.
 const OTHERS: &str = "_default";
 const FILE: &str = "hosts.toml";
 
-/// Every route, by the folder that it stands in. What cannot be read refuses what needs it.
+/// Every route, by the directory that it is in. What cannot be read refuses what needs it.
 #[derive(Clone, Debug, Default)]
 pub struct HostRoutes {
-    /// The routes to registries with a folder of their own.
+    /// The routes to registries with a directory of their own.
     pub of: Vec<(Registry, Result<Hosts, Failure>)>,
     /// The route to all others.
     pub others: Option<Result<Hosts, Failure>>,
@@ -82,10 +82,10 @@ impl<'de> Deserialize<'de> for OneOrMany {
     }
 }
 
-/// Reads every `hosts.toml` below `folder`. Nothing is there where there is no such folder.
+/// Reads every `hosts.toml` below `folder`. Nothing is there where there is no such directory.
 ///
 /// # Errors
-/// `policy`: the folder cannot be read.
+/// `policy`: the directory cannot be read.
 pub fn read_hosts(folder: &Path, trusted: Trusted) -> Result<HostRoutes, Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(Class::Policy, format!("`{}` could not be read: {error}", folder.display()))
@@ -125,7 +125,7 @@ pub fn read_hosts(folder: &Path, trusted: Trusted) -> Result<HostRoutes, Failure
     Ok(routes)
 }
 
-/// Reads the name of a folder: `HOST`, `HOST:PORT` or `HOST_PORT_`.
+/// Reads the name of a directory: `HOST`, `HOST:PORT` or `HOST_PORT_`.
 fn registry_of(name: &str) -> Option<Registry> {
     let port = name.strip_suffix('_').and_then(|name| name.rsplit_once('_'));
     match port {
@@ -135,7 +135,7 @@ fn registry_of(name: &str) -> Option<Registry> {
 }
 
 impl Hosts {
-    /// Reads a file that lies in `folder`.
+    /// Reads a file that is in `folder`.
     ///
     /// # Errors
     /// `policy`: it is no such file. `unsupported`: a path that is not read.

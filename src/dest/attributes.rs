@@ -1,4 +1,4 @@
-//! Extended attributes of what lies in a directory, and the labels that a new file gets there.
+//! Extended attributes of what is in a directory, and the labels that a new file gets there.
 
 use crate::limits;
 use crate::tree::{Xattr, is_label, same_attribute, xattr_counts};
@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
-/// Room that is filled anew each time, and not touched beyond what was read.
+/// Room that is filled again each time, and not touched beyond what was read.
 pub(super) struct Buffers {
     names: Vec<u8>,
     value: Vec<u8>,
@@ -95,7 +95,7 @@ impl Inherited {
         Ok(Self { file, own })
     }
 
-    /// Drops those labels that the directory itself gives, so that only what somebody else chose
+    /// Drops those labels that the directory itself gives, so that only what someone else chose
     /// is left.
     ///
     /// There is no fresh directory without a name, so one may also have the labels of that above.

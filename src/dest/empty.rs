@@ -25,7 +25,7 @@ pub fn empty(dest: &Dest) -> Result<(), Failure> {
         }
         let name = || directory.as_ref().map_or_else(|| dest.to_string(), ToString::to_string);
         let fd = match open_directory(dest.fd.as_fd(), directory.as_ref()) {
-            // Somebody else was faster.
+            // Someone else was faster.
             Err(Errno::NOENT) if directory.is_some() => {
                 directories.pop();
                 continue;

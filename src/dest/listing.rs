@@ -81,7 +81,7 @@ impl Mark {
     }
 
     /// Whether it is the same object. A number is given to a new file as soon as it is free, so it
-    /// has to be as old too, or untouched. A directory that was made anew is as good as the old
+    /// has to be as old too, or untouched. A directory that was recreated is as good as the old
     /// one: what was in it is listed.
     fn is_same(&self, now: &Self) -> bool {
         let as_old = now.made.is_some() && self.made == now.made;
@@ -319,7 +319,7 @@ impl Listing {
         TreePath::new(self.path_at(at).to_vec())
     }
 
-    /// Returns what lies at `path` now, compared with what lay there.
+    /// Returns what is at `path` now, compared with what lay there.
     pub(super) fn relation(&self, path: &TreePath, status: &Status) -> Before {
         let found = self.index.binary_search_by(|at| self.path_at(*at).cmp(path.bytes()));
         let Ok(number) = found else { return Before::Absent };

@@ -1,6 +1,6 @@
 //! The unpacked directory: walked, listed and emptied by descriptors.
 //!
-//! What lies in it is hostile: no symbolic link is followed, nothing but files and directories is
+//! What is in it is hostile: no symbolic link is followed, nothing but files and directories is
 //! ever opened, names are bytes, another file system mounted inside is refused, and a change while
 //! it is read is noticed. The directory itself is not part of its tree.
 
@@ -37,7 +37,7 @@ pub struct Dest {
     name: String,
 }
 
-/// Which directory it is, whatever its name. A directory that was made anew is another, although it
+/// Which directory it is, whatever its name. A directory that was recreated is another, although it
 /// may get the same inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
@@ -46,7 +46,7 @@ pub struct Identity {
     /// The inode on it.
     pub inode: u64,
     /// When it was made: seconds since 1970 and nanoseconds. `None` where the file system does not
-    /// say, and on overlayfs, where a directory of a lower layer is made anew, by the first write
+    /// say, and on overlayfs, where a directory of a lower layer is recreated, by the first write
     /// into it, and is the same for everybody.
     pub made: Option<(i64, u32)>,
 }
@@ -72,7 +72,9 @@ impl Dest {
         if !path.is_absolute() || path.parent().is_none() {
             return Err(Failure::new(
                 Class::Event,
-                format!("`{name}` is no place to unpack to: expected an absolute path below `/`"),
+                format!(
+                    "`{name}` is not a valid directory to unpack to: expected an absolute path below `/`"
+                ),
             ));
         }
         let fd = rustix::fs::open(
@@ -87,7 +89,7 @@ impl Dest {
             Failure::new(Class::Tree, format!("`{name}` cannot be read: {error}"))
         })?;
         if status.kind != FileType::Directory {
-            return Err(Failure::new(Class::Tree, format!("`{name}` is no directory")));
+            return Err(Failure::new(Class::Tree, format!("`{name}` is not a directory")));
         }
         Ok(Self { fd, status, name })
     }
@@ -95,7 +97,7 @@ impl Dest {
     /// Opens a file that lies directly in the directory; `None` where there is none of that name.
     ///
     /// # Errors
-    /// `tree`: it is no plain file, or cannot be opened.
+    /// `tree`: it is not a plain file, or cannot be opened.
     pub fn file(&self, name: &str) -> Result<Option<File>, Failure> {
         let bad = |what: String| {
             Failure::new(Class::Tree, format!("`{}` in `{self}` {what}", shown(name.as_bytes())))
@@ -110,7 +112,7 @@ impl Dest {
         if status.kind == FileType::RegularFile {
             Ok(Some(File::from(fd)))
         } else {
-            Err(bad("is no plain file".to_owned()))
+            Err(bad("is not a plain file".to_owned()))
         }
     }
 

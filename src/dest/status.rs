@@ -105,7 +105,7 @@ pub(super) fn open_at(directory: impl AsFd, name: &[u8], flags: OFlags) -> Resul
 }
 
 /// Opens a directory below `root`, no name on the way being a link; `None` is `root` itself, opened
-/// anew.
+/// again.
 pub(super) fn open_directory(
     root: BorrowedFd<'_>,
     path: Option<&TreePath>,
@@ -173,7 +173,7 @@ pub(super) fn unreadable(path: &dyn std::fmt::Display, error: Errno) -> Failure 
         | Errno::RANGE => changed(path),
         error => Failure::new(
             Class::Tree,
-            format!("`{path}` cannot be read, so nobody can vouch for it: {error}"),
+            format!("`{path}` cannot be read, so it cannot be compared: {error}"),
         ),
     }
 }

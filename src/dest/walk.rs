@@ -238,7 +238,7 @@ struct Walk<'a> {
     seen: Vec<AtomicBool>,
 }
 
-/// What one thread works with: room that is filled anew each time, and not touched beyond what was
+/// What one thread works with: room that is filled again each time, and not touched beyond what was
 /// read.
 struct Buffers {
     chunk: Vec<u8>,
@@ -344,7 +344,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Lists a directory: what is no file becomes an entry at once, files and directories become
+    /// Lists a directory: what is not a file becomes an entry at once, files and directories become
     /// work.
     fn directory(
         &self,
@@ -396,7 +396,7 @@ impl Walk<'_> {
         let fail = |error| unreadable(path, error);
         let mark = match origin {
             Origin::Dest => return Ok(None),
-            // Not part of the tree, and there for an image that lists what lies in it alone.
+            // Not part of the tree, and there for an image that lists what is in it alone.
             Origin::Untouched => {
                 let was = Was { attributes: Vec::new(), now: Now::There(Vec::new()) };
                 found.before.insert(path.clone(), was);
@@ -411,7 +411,7 @@ impl Walk<'_> {
         };
         let (now, then) = (buffers.of(fd).map_err(fail)?, mark.attributes());
         let change = mark.change(status, &now);
-        // A label that it had before was not given to it by anybody.
+        // A label that it had before was not given to it by anyone.
         let other = |these: &[Xattr], those: &[Xattr]| -> Vec<Xattr> {
             let had = |xattr: &Xattr| those.iter().any(|that| same_attribute(that, xattr));
             these.iter().filter(|xattr| !(is_label(&xattr.name) && had(xattr))).cloned().collect()
@@ -421,7 +421,7 @@ impl Walk<'_> {
         Ok(Some(other(&now, then)))
     }
 
-    /// Opens the directory that `path` lies in.
+    /// Opens the directory that `path` is in.
     fn above(&self, path: &TreePath) -> Result<OwnedFd, Errno> {
         let above = path.parent();
         open_directory(self.dest.fd.as_fd(), above.as_ref())
@@ -508,7 +508,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Returns whether an object that was there before, and is no directory, is as it was, and
+    /// Returns whether an object that was there before, and is not a directory, is as it was, and
     /// notes what is not. Another name of it may have been replaced, and another process may have
     /// written to it: the host does not write to what is there.
     fn is_as_before(

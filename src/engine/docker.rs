@@ -21,7 +21,7 @@ struct InspectWire {
 /// Returns what docker knows of `name`, or `None` where it does not hold it.
 ///
 /// # Errors
-/// `net`: no answer. `registry`: an unexpected one. `usage`: `DOCKER_HOST` is no local socket.
+/// `net`: no answer. `registry`: an unexpected one. `usage`: `DOCKER_HOST` is not a local socket.
 pub(super) async fn ask(
     repository: &Repository,
     name: &str,

@@ -1,6 +1,6 @@
 //! Build engines: what did docker or buildah push under this name?
 //!
-//! The host pushes by running its engine and tells us only the tag, which may be somebody else's by
+//! The host pushes by running its engine and tells us only the tag, which may be someone else's by
 //! now. The engine still knows the image at `image.post.push`: docker the digest that it pushed,
 //! buildah only the digest of the configuration.
 
@@ -113,7 +113,7 @@ pub async fn ask(
 ///
 /// # Errors
 /// `net`: docker's socket does not answer. `not-found`: there is no buildah. `usage`: `DOCKER_HOST`
-/// is no local socket.
+/// is not a local socket.
 pub fn check(engine: Engine, environment: &Environment) -> Result<(), Failure> {
     match engine {
         Engine::Registry => Ok(()),

@@ -189,7 +189,7 @@ fn read_file(path: &Path, environment: &Environment) -> Result<Vec<u8>, Failure>
 }
 
 /// Opens the file that holds a large payload. Only what the host itself can have made is: a private
-/// file of this user called `pluggable*`, directly in the folder for temporary files. Its content
+/// file of this user called `pluggable*`, directly in the directory for temporary files. Its content
 /// is never shown.
 pub(super) fn open_file(path: &Path, environment: &Environment) -> Result<File, Failure> {
     let refused =
@@ -205,7 +205,7 @@ pub(super) fn open_file(path: &Path, environment: &Environment) -> Result<File, 
         .map_err(|error| refused(format!("could not be opened: {error}")))?;
     let found = file.metadata().map_err(|error| refused(format!("could not be read: {error}")))?;
     if !found.is_file() || found.nlink() != 1 {
-        return Err(refused("is no plain file with one name".to_owned()));
+        return Err(refused("is not a plain file with one name".to_owned()));
     }
     if found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o077 != 0 {
         return Err(refused("is open to other users".to_owned()));

@@ -31,7 +31,7 @@ impl<R: AsFd> Read for Input<R> {
                 ErrorKind::TimedOut,
                 format!("the host wrote nothing for {} s", self.wait.as_secs()),
             )),
-            // Not by way of a buffer: what lies in one is nothing to wait for.
+            // Not by way of a buffer: what is in one is nothing to wait for.
             _ => Ok(rustix::io::read(&self.inner, buffer)?),
         }
     }

@@ -62,7 +62,7 @@ impl MatchWire {
     }
 }
 
-/// Leaves a mark, where somebody asked for it.
+/// Leaves a mark, where someone asked for it.
 ///
 /// # Errors
 /// `state`: it could not be left, and `run --strict` relies on it.

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// How many entries of a folder are looked at.
+/// How many entries of a directory are looked at.
 const MAX_ENTRIES: usize = 10_000;
 
 /// What luet keeps.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Cached {
-    /// The folder of package archives.
+    /// The directory of package archives.
     pub packages: PathBuf,
     /// How many archives were kept before `since`.
     pub old_packages: usize,
@@ -28,11 +28,11 @@ pub fn cached(configuration: &Configuration, since: Option<i64>) -> Cached {
         since.is_none_or(|since| modified(path).is_none_or(|modified| modified < since))
     };
     let count = |folder: &Path| -> usize {
-        // Two levels: luet spreads its archives over folders.
+        // Two levels: luet spreads its archives over directories.
         let files = entries(folder)
             .into_iter()
             .flat_map(|path| if path.is_dir() { entries(&path) } else { vec![path] });
-        // Beside archives there is luet's README. One archive can lie there under two names.
+        // Beside archives there is luet's README. One archive can be there under two names.
         let archive = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             name.contains(".package.tar") && !name.ends_with(".metadata.yaml")

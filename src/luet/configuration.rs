@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Where repositories are described when the configuration names no other folder.
+/// Where repositories are described when the configuration names no other directory.
 const REPOSITORIES: &str = "/etc/luet/repos.conf.d";
 /// The configuration of the system.
 const SYSTEM: &str = "/etc/luet/luet.yaml";
@@ -23,7 +23,7 @@ const DATABASE: &str = "/var/cache/luet";
 /// addresses.
 const MAX_MIRRORED: usize = 100;
 const MAX_URLS: usize = 20;
-/// How many files of one folder are read.
+/// How many files of one directory are read.
 const MAX_FILES: usize = 1_000;
 
 /// luet's configuration, read as luet reads it.
@@ -33,7 +33,7 @@ pub struct Configuration {
     pub file: Option<PathBuf>,
     /// Plugins that it loads.
     pub plugins: Vec<String>,
-    /// The folder of luet's database, which holds its caches.
+    /// The directory of luet's database, which holds its caches.
     pub database: PathBuf,
     /// The repositories, of every type.
     pub repositories: Vec<Repository>,
@@ -56,7 +56,7 @@ pub struct Repository {
     pub cached: bool,
     /// Whether `verify` is on, which luet ignores since its #387.
     pub verify: bool,
-    /// What stands under `auth`, where anything does.
+    /// What is under `auth`, where anything does.
     pub auth: Option<Auth>,
     /// Whether nobody but this user and root can write the file that describes it. Such a file may
     /// say which repositories serve the same.
@@ -167,7 +167,7 @@ struct RepositoryWire {
 }
 
 impl Configuration {
-    /// Reads the configuration that a luet with this command line, in this folder, reads.
+    /// Reads the configuration that a luet with this command line, in this directory, reads.
     #[must_use]
     pub fn read(line: &CommandLine, environment: &Environment) -> Self {
         let file = file(line, environment);
@@ -176,7 +176,7 @@ impl Configuration {
             None => (BTreeMap::new(), false),
             Some((_, Some(read))) => read,
             Some((path, None)) => {
-                unread.push(format!("`{}` is no YAML that can be read", path.display()));
+                unread.push(format!("`{}` is not YAML that can be read", path.display()));
                 (BTreeMap::new(), false)
             }
         };
@@ -253,7 +253,7 @@ impl From<(RepositoryWire, bool)> for Repository {
     }
 }
 
-/// Joins as Go's `filepath.Join` does: an absolute path lies below the root all the same.
+/// Joins as Go's `filepath.Join` does: an absolute path is below the root all the same.
 fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }

@@ -172,7 +172,7 @@ pub fn read_index(
             // `index: null` is an empty one, and a list is told when it begins.
             return match (rest, value) {
                 ([], None | Some("" | "~" | "null")) => Ok(()),
-                _ => Err(malformed("the index is no list")),
+                _ => Err(malformed("the index is not a list")),
             };
         };
         if current.as_ref().is_none_or(|(current, _)| current != at) {
@@ -242,7 +242,7 @@ fn is(key: &str, name: &str) -> Result<bool, Failure> {
     // Go folds two letters beyond ASCII as well; this makes `s` and `k` of them.
     let folded = key.to_uppercase().to_lowercase();
     if folded == name {
-        return Err(malformed(&format!("the key `{}` stands for `{name}` too", shown(key))));
+        return Err(malformed(&format!("the key `{}` is also written for `{name}`", shown(key))));
     }
     Ok(false)
 }
@@ -370,7 +370,7 @@ fn begin(frames: &mut [Frame], path: &mut Vec<Step>) -> Result<(), Failure> {
             *next += 1;
             Ok(())
         }
-        Some(Frame::Mapping { has_key: false }) => Err(malformed("a key that is no text")),
+        Some(Frame::Mapping { has_key: false }) => Err(malformed("a key that is not text")),
         Some(Frame::Mapping { .. }) | None => Ok(()),
     }
 }

@@ -58,7 +58,7 @@ impl CommandLine {
 
 impl CommandLine {
     /// Returns what `--auth-*` says, as `luet util unpack` reads it, and what the command line
-    /// names beside its flags: the credential is for an image that stands there, and no other.
+    /// names beside its flags: the credential is for an image that is there, and no other.
     #[must_use]
     pub fn auth(&self) -> Option<(Auth, Vec<&str>)> {
         let text = |name: &str| self.flag(name).unwrap_or_default().to_owned();
@@ -73,7 +73,7 @@ impl CommandLine {
         let mut arguments = self.0.iter().skip(1).take_while(|argument| *argument != "--");
         while let Some(argument) = arguments.next() {
             match argument.strip_prefix("--") {
-                // Its value stands behind it.
+                // Its value is behind it.
                 Some(flag) if !flag.contains('=') && takes_value(flag) => {
                     arguments.next();
                 }
@@ -86,7 +86,7 @@ impl CommandLine {
     }
 }
 
-/// Whether a flag of luet has a value, of those that stand before or behind an image.
+/// Whether a flag of luet has a value, of those that are before or behind an image.
 fn takes_value(flag: &str) -> bool {
     flag.starts_with("auth-")
         || flag.starts_with("system-")

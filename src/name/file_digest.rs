@@ -1,6 +1,6 @@
 //! The digest of a file, by one of the algorithms that signatures and statements are made over.
 //!
-//! Images have SHA-256 alone ([`Digest`]); what lies beside files names others too. SHA-1 and its
+//! Images have SHA-256 alone ([`Digest`]); what is beside files names others too. SHA-1 and its
 //! like are known by name only, so that they are refused for what they are.
 
 use super::Digest;
@@ -25,7 +25,7 @@ pub enum FileDigest {
 }
 
 impl FileDigest {
-    /// Parses what stands behind the name of an algorithm. `None`: an algorithm that is not read.
+    /// Parses what is behind the name of an algorithm. `None`: an algorithm that is not read.
     ///
     /// # Errors
     /// `malformed`: another length or case than the algorithm has.

@@ -167,7 +167,7 @@ impl FromStr for Repository {
     type Err = Failure;
 
     /// Parses `[registry/]path`; a name without a registry is Docker Hub's, one without a slash
-    /// lies in its `library/`.
+    /// is in its `library/`.
     ///
     /// # Errors
     /// `reference`: a tag or digest, an empty or dotted segment, upper case, anything outside
@@ -180,7 +180,7 @@ impl FromStr for Repository {
             )
         };
         let (registry, path) = match text.split_once('/') {
-            // What has neither dot nor colon is no registry, `localhost` included: so does
+            // What has neither dot nor colon is not a registry, `localhost` included: so does
             // go-containerregistry read it, and with it the host that fetches the image.
             Some((first, rest)) if first.contains(['.', ':']) => {
                 (first.parse::<Registry>()?, rest.to_owned())

@@ -188,7 +188,7 @@ impl FromStr for Scope {
             }
             None if !host.contains(['.', ':']) => {
                 return Err(bad(format!(
-                    "`{host}` is no registry; write `docker.io/{text}` for Docker Hub"
+                    "`{host}` is not a registry; write `docker.io/{text}` for Docker Hub"
                 )));
             }
             None => Host::Literal(host.parse()?),

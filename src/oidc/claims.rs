@@ -80,7 +80,7 @@ fn object(part: &str) -> Result<Map<String, Value>, &'static str> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| "is not base64url")?;
     match json::parse(&bytes) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) | Err(_) => Err("is no JSON object"),
+        Ok(_) | Err(_) => Err("is not a JSON object"),
     }
 }
 
@@ -101,7 +101,7 @@ fn instant(value: Option<&Value>) -> Option<Timestamp> {
     Timestamp::from_second(whole.parse().ok()?).ok()
 }
 
-/// Returns whether a text can be nothing but a token, or a piece of one: where it stands in place
+/// Returns whether a text can be nothing but a token, or a piece of one: where it is in place
 /// of a path it must not be shown.
 #[must_use]
 pub fn is_clearly_a_token(text: &str) -> bool {
@@ -163,8 +163,8 @@ mod tests {
             (unsigned.as_str(), "not signed"),
             (&sealed(&json!({}), &claims), "names no algorithm"),
             (&sealed(&head, &json!({})), "names no issuer"),
-            (&sealed(&head, &json!(["canary"])), "second part is no JSON object"),
-            (&twice, "second part is no JSON object"),
+            (&sealed(&head, &json!(["canary"])), "second part is not a JSON object"),
+            (&twice, "second part is not a JSON object"),
             (&format!("{whole}="), "signature is not base64url"),
             (whole.rsplit_once('.').unwrap().0, "2 parts"),
         ] {

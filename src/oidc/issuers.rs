@@ -53,6 +53,6 @@ impl Issuers {
         if self.0.len() > LISTED {
             shown.push(format!("{} more", self.0.len() - LISTED));
         }
-        if shown.is_empty() { "nobody".to_owned() } else { shown.join(", ") }
+        if shown.is_empty() { "no issuer".to_owned() } else { shown.join(", ") }
     }
 }

@@ -176,7 +176,7 @@ impl TokenSource {
     }
 
     /// Gets a token: a fresh one each time, where it is a service that makes it. It was checked
-    /// that it is for Sigstore and names somebody.
+    /// that it is for Sigstore and names someone.
     ///
     /// # Errors
     /// `auth`: there is none, or one that Fulcio would not take. `net`: the service did not answer.

@@ -45,7 +45,7 @@ impl IdentityToken {
     /// Reads a token; blanks and ends of lines around it are forgiven.
     ///
     /// # Errors
-    /// `auth`: it is no JWT, or larger than one is. Nothing of it is shown.
+    /// `auth`: it is not a JWT, or larger than one is. Nothing of it is shown.
     pub(super) fn parse(text: &str, origin: Origin) -> Result<Self, Failure> {
         let text = text.trim();
         if text.is_empty() {
@@ -95,8 +95,8 @@ impl IdentityToken {
         Some(Duration::try_from(left).unwrap_or_default())
     }
 
-    /// Refuses, before anybody is sent the token, what Fulcio would not take whatever the time is:
-    /// one that was made for somebody else must not be shown to Fulcio either.
+    /// Refuses, before anyone is sent the token, what Fulcio would not take whatever the time is:
+    /// one that was made for someone else must not be shown to Fulcio either.
     ///
     /// # Errors
     /// `auth`: made for another audience, no name in it, or an e-mail address that nobody verified.

@@ -49,7 +49,7 @@ impl Prefix {
     }
 }
 
-/// Returns how many components of a scope stand before its first wildcard, the host among them;
+/// Returns how many components of a scope are before its first wildcard, the host among them;
 /// `None` where the host is one.
 pub(super) fn literals(scope: &Scope) -> Option<usize> {
     let count =
@@ -70,7 +70,7 @@ impl FromStr for Prefix {
         let registry: Registry = host.parse()?;
         if text.ends_with('/') || (host != "localhost" && !host.contains(['.', ':'])) {
             let why = format!(
-                "`{text}` is no prefix of repositories: expected `registry` or `registry/path`"
+                "`{text}` is not a valid repository prefix: expected `registry` or `registry/path`"
             );
             return Err(Failure::new(Class::Reference, why));
         }
@@ -118,7 +118,7 @@ impl Expected<'_> {
     }
 
     /// Whether a signature of `subject` as an image of `index` is for what is asked for: for that
-    /// index, or for the image itself, where somebody asks for it by its digest. Under a tag the
+    /// index, or for the image itself, where someone asks for it by its digest. Under a tag the
     /// image alone is not what was signed: whoever serves the tag would choose which of the images.
     fn is_index(&self, index: &Digest, subject: &Digest) -> bool {
         index == self.image || self.reference.digest() == Some(subject)
@@ -146,7 +146,7 @@ pub(super) enum Bound {
     ToRepository,
 }
 
-/// In which way a signature was made for something else, for whoever has to be told what to do.
+/// In which way a signature was made for something else, for those who have to be told what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Misfit {
     /// It is of another image.
@@ -168,7 +168,7 @@ pub(super) enum Misfit {
 /// One that names its index is for that one.
 ///
 /// # Errors
-/// Why not, as what stands behind "the signature".
+/// Why not, as what is behind "the signature".
 pub(super) fn check(
     named: Named<'_>,
     bind_tag: BindTag,

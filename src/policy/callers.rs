@@ -10,9 +10,9 @@ const HOME: &str = "https://github.com/";
 /// Workflows that are there to be called by everybody.
 const SHARED: &[&str] = &["slsa-framework/slsa-github-generator/"];
 
-/// Warns about workflows of somebody else that are trusted without saying who calls them.
+/// Warns about workflows of someone else that are trusted without saying who calls them.
 ///
-/// Only GitHub knows which workflows can be called. Somebody else's is one in an account that none
+/// Only GitHub knows which workflows can be called. Someone else's is one in an account that none
 /// of the signer's images is named after.
 pub(super) fn check(document: &Document, problems: &mut Problems) {
     for signer in &document.signers {
@@ -42,7 +42,7 @@ pub(super) fn check(document: &Document, problems: &mut Problems) {
     }
 }
 
-/// Whether the images of a rule are named after somebody, and nobody of this name.
+/// Whether the images of a rule are named after someone, and nobody of this name.
 fn is_of_others(rule: &Rule, owner: &str) -> bool {
     let scopes = rule.targets.iter().filter_map(|(target, _)| match target {
         Target::Scope(scope) => Some(scope.to_string()),

@@ -166,7 +166,7 @@ fn check_local_files(rule: &Rule, problems: &mut Problems) {
         problems.error(
             *at,
             "conflict",
-            format!("`{}` is about local files, of which no revision is remembered", rule.name),
+            format!("`{}` is about local files, whose revisions are not remembered", rule.name),
         );
     }
 }
@@ -204,7 +204,7 @@ fn check_binding(rule: &Rule, problems: &mut Problems) {
                 problems.warning(
                     at,
                     "no-effect",
-                    format!("`{}` trusts nobody; `{key}` changes nothing", rule.name),
+                    format!("`{}` trusts no signer, so `{key}` has no effect", rule.name),
                 );
             }
         }
@@ -251,7 +251,7 @@ fn check_reach(rule: &Rule, default: Mode, problems: &mut Problems) {
     if !rule.is_lax(default) {
         if rule.trust == TrustNames::Nobody {
             let message = format!(
-                "`{}` trusts nobody and denies what is unsigned: it refuses every image",
+                "`{}` trusts no signer and denies unsigned images: it refuses every image",
                 rule.name
             );
             problems.warning(rule.at, "refuses-all", message).help("name signers under `trust`");

@@ -3,7 +3,7 @@
 //! The steps of [`decide`]:
 //! 1. the evidence is about this image, else `internal`;
 //! 2. good signatures by so many keys as the rule wants, mostly one, are enough, wherever they lie,
-//!    whatever else is broken. Good is one that holds, is by somebody whom the rule trusts, and was
+//!    whatever else is broken. Good is one that holds, is by someone whom the rule trusts, and was
 //!    made for this name;
 //! 3. otherwise everything that speaks against the image is collected, and the most telling reason
 //!    is shown first: could not be asked (the good signature may be there), binding, other invalid
@@ -32,7 +32,7 @@ pub enum Decision {
     Allowed(Provisional),
     /// It must not be used.
     Refused(Failure),
-    /// Somebody whom the rule trusts signed it.
+    /// Someone whom the rule trusts signed it.
     Verified(Provisional),
 }
 
@@ -155,7 +155,7 @@ impl Provisional {
     }
 }
 
-/// Somebody whose signatures count.
+/// Someone whose signatures count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignedBy<'a> {
     /// Who it is, as the policy names it.
@@ -359,8 +359,8 @@ fn pinned(signature: &VerifiedSignature) -> Option<Pin> {
     Some(Pin { signer: signature.signer().clone(), name })
 }
 
-/// Names who signed first, each time: somebody may see that it is nobody whom they know. Says as
-/// well what is learned about somebody who was remembered by less.
+/// Names who signed first, each time: someone may see that it is nobody whom they know. Says as
+/// well what is learned about someone who was remembered by less.
 fn named(signature: &VerifiedSignature, effective: &Effective, evidence: &Evidence) -> Vec<Notice> {
     let Some(certificate) = signature.certificate() else { return Vec::new() };
     let (name, issuer) = (certificate.lasting_name(), certificate.issuer());
@@ -371,7 +371,7 @@ fn named(signature: &VerifiedSignature, effective: &Effective, evidence: &Eviden
         "who signed this repository first"
     };
     let text = format!(
-        "`{}` is signed by `{name}` (issuer `{issuer}`), {when}; {} trusts whoever that is",
+        "`{}` is signed by `{name}` (issuer `{issuer}`), {when}; {} accepts any signer",
         evidence.reference,
         effective.title()
     );

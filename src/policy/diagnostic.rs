@@ -14,7 +14,7 @@ pub(super) const TOO_LARGE: &str = "too-large";
 /// What is warned of because something else is missing, which may be what is misspelt.
 const CONSEQUENCES: &[&str] = &["no-effect", "refuses-all", "unused-signer", "useless-until"];
 
-/// Where something stands in a policy, counted from 1.
+/// Where something is in a policy, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position {
     /// The line.
@@ -219,12 +219,12 @@ pub fn failure(problems: &[Diagnostic], origin: &Origin) -> Failure {
     errors.fold(failure, |failure, problem| failure.detail(problem.text(origin)))
 }
 
-/// A line of what `policy lint` prints, for whoever colours it.
+/// A line of what `policy lint` prints, for those who colour it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LintLine {
     /// How bad a problem is, and the problem.
     Problem(Severity, String),
-    /// The line of the policy that it stands in.
+    /// The line of the policy that it is in.
     Source(String),
     /// The mark under the place.
     Mark(Severity, String),
@@ -245,7 +245,7 @@ impl fmt::Display for LintLine {
 }
 
 /// Returns what `policy lint` prints: every problem with its line of `source` and its help, and a
-/// last line that counts. What the variables amount to has no lines that anybody wrote.
+/// last line that counts. What the variables amount to has no lines that anyone wrote.
 #[must_use]
 pub fn lint_lines(problems: &[Diagnostic], origin: &Origin, source: &str) -> Vec<LintLine> {
     let mut lines = Vec::new();

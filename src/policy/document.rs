@@ -39,7 +39,7 @@ pub enum SignerSource {
     Certificate(Identity),
     /// The environment variable `COSIGN_PUBLIC_KEY_LOCATION` says where.
     Environment,
-    /// A file; a relative path starts at the folder of the policy file.
+    /// A file; a relative path starts at the directory of the policy file.
     File(String),
 }
 
@@ -84,7 +84,7 @@ pub struct Network {
     /// The trusted root of every signer that names none; the public one where it is not given. A
     /// relative path starts as a key's does.
     pub trusted_root: Option<String>,
-    /// The folder in which containerd's `hosts.toml` files name the mirrors of registries, for its
+    /// The directory in which containerd's `hosts.toml` files name the mirrors of registries, for its
     /// image verifier. A relative path starts as a key's does.
     pub mirrors: Option<String>,
 }
@@ -275,7 +275,7 @@ fn read_signers(
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         if name == "skip" || name.is_empty() || name.len() > 128 || !name.chars().all(plain) {
             problems
-                .error(entry.at, "name", format!("`{name}` is no name of a signer"))
+                .error(entry.at, "name", format!("`{name}` is not a valid signer name"))
                 .help("a name has 1 to 128 letters, digits, `_`, `.` and `-`, and is not `skip`");
         }
         match read_signer(name, entry, allowance, problems) {

@@ -82,7 +82,7 @@ pub struct EnvironmentFacts {
     pub identity: Option<Wanted>,
     /// `COSIGN_CERTIFICATE_OIDC_ISSUER`, or with `_REGEXP` behind.
     pub issuer: Option<Wanted>,
-    /// `LUET_COSIGN_ANY_IDENTITY`: whoever signs first.
+    /// `LUET_COSIGN_ANY_IDENTITY`: the first signer.
     pub any_identity: bool,
     /// `LUET_COSIGN_OFFLINE`: nothing but registries is asked.
     pub offline: bool,
@@ -175,7 +175,7 @@ fn registries(facts: &EnvironmentFacts) -> Vec<String> {
         .collect()
 }
 
-/// Returns what stands behind `keyless:`, where a keyless signature can count.
+/// Returns what is behind `keyless:`, where a keyless signature can count.
 fn keyless(facts: &EnvironmentFacts) -> Option<String> {
     let named: Vec<String> = [("issuer", &facts.issuer), ("subject", &facts.identity)]
         .into_iter()
@@ -195,19 +195,19 @@ fn push_rules(text: &mut String, facts: &EnvironmentFacts, keyless: bool) {
     let signers = [(facts.key_location.is_some(), CATCH_ALL), (keyless, KEYLESS)];
     let signers: Vec<&str> =
         signers.into_iter().filter(|(given, _)| *given).map(|(_, name)| name).collect();
-    let trusts_somebody = !signers.is_empty();
+    let trusts_someone = !signers.is_empty();
     let from = facts.repository.as_ref().map_or_else(String::new, |repository| {
         format!("    signatures_from: [{}]\n", yaml(repository))
     });
     let (local, scopes): (Vec<&String>, Vec<&String>) =
         facts.allow_unsigned.iter().partition(|scope| *scope == LOCAL_FILES);
     let (everything, scopes): (Vec<&String>, Vec<&String>) =
-        scopes.into_iter().partition(|scope| trusts_somebody && *scope == EVERYTHING);
-    if !trusts_somebody && facts.allow_unsigned.is_empty() {
+        scopes.into_iter().partition(|scope| trusts_someone && *scope == EVERYTHING);
+    if !trusts_someone && facts.allow_unsigned.is_empty() {
         return;
     }
     text.push_str("repositories:\n");
-    if trusts_somebody {
+    if trusts_someone {
         let unsigned = if everything.is_empty() { "deny" } else { "warn" };
         let trust = signers.join(", ");
         let _ = write!(

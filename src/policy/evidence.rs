@@ -91,7 +91,7 @@ impl Memory {
         }
     }
 
-    /// Whether a signature is by somebody whose signatures named repository and tag, or may be:
+    /// Whether a signature is by someone whose signatures named repository and tag, or may be:
     /// who leaves out which repository a workflow ran for does not get around that.
     pub(super) fn is_by_a_binder(&self, signature: &VerifiedSignature) -> bool {
         self.binders.iter().any(|binder| binder.may_be(signature.signer()))
@@ -118,7 +118,7 @@ pub struct SeenFact {
     pub seconds: i64,
 }
 
-/// The places where signatures of one subject can lie in one repository.
+/// The places where signatures of one subject can be in one repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PlaceKind {
     /// The tag `sha256-HEX.sig`.

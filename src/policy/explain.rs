@@ -73,7 +73,7 @@ pub struct Outcome {
     pub outcome: String,
 }
 
-/// Explains what the policy says about an image, without asking anybody.
+/// Explains what the policy says about an image, without asking anyone.
 #[must_use]
 pub fn explain(policy: &Policy, reference: &Reference, now: Timestamp) -> Explanation {
     let matched = policy.matching(reference, now);
@@ -265,7 +265,7 @@ fn outcomes(matched: &Matched) -> Vec<Outcome> {
         ),
         ("a signature that does not hold", example(matched, signature(Class::Malformed), None)),
         ("a signature of something else", example(matched, signature(Class::Binding), None)),
-        ("a place that could not be asked", example(matched, None, Some(net))),
+        ("a place that could not be queried", example(matched, None, Some(net))),
     ];
     outcomes.extend(rows.into_iter().map(|(name, evidence)| Outcome {
         evidence: name.to_owned(),

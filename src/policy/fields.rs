@@ -91,7 +91,7 @@ const NOT_YET: &str = "not in this version; see docs/policy.md for what is";
 pub(super) struct Fields<'a> {
     pub(super) at: Position,
     entries: &'a [Entry],
-    /// Keys that are misspelt, as they are probably meant: what stands there is read, so that
+    /// Keys that are misspelt, as they are probably meant: what is there is read, so that
     /// nothing is said to be missing. Each is an error already.
     misspelt: Vec<(&'static str, &'a Node)>,
 }
@@ -118,7 +118,7 @@ impl<'a> Fields<'a> {
             let problem = problems.error(
                 entry.at,
                 "unknown-key",
-                format!("`{}` is no key of {what}", entry.key),
+                format!("unknown key `{}` in {what}", entry.key),
             );
             if LATER.contains(&entry.key.as_str()) {
                 problem.help(NOT_YET);
@@ -269,7 +269,7 @@ where
     }
 }
 
-/// Returns which of `words` stands there.
+/// Returns which of `words` is there.
 pub(super) fn word<T: Copy>(
     node: &Node,
     what: &str,

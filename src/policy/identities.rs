@@ -9,7 +9,7 @@ use crate::trust::{Allowance, Expected, GithubWorkflow, Identity, Name};
 /// The code of an expression that goes on inside a part of a name.
 pub const OPEN_EXPRESSION: &str = "open-expression";
 
-/// The words that stand in place of an identity.
+/// The words that are in place of an identity.
 const WORDS: &[(&str, Identity)] =
     &[("any", Identity::Any), ("registry-owner", Identity::RegistryOwner)];
 
@@ -68,7 +68,7 @@ pub(super) fn keyless(
             problems.warning(
                 node.at,
                 "wide-identity",
-                format!("`keyless` counts signatures by anybody, such as `{}`", hostile.as_str()),
+                format!("`keyless` accepts signatures by anyone, such as `{}`", hostile.as_str()),
             );
             break;
         }

@@ -42,7 +42,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Returns the name that stands before positions: the path, what the environment amounts to, or
+    /// Returns the name that is before positions: the path, what the environment amounts to, or
     /// an option.
     #[must_use]
     pub fn name(&self) -> Cow<'_, str> {
@@ -91,7 +91,7 @@ impl Policy {
     /// Makes the policy of an option of the command line: it trusts this authority for every image,
     /// and denies what is unsigned.
     ///
-    /// `option` is what was typed, as it is to be shown: without a password. Signatures lie in
+    /// `option` is what was typed, as it is to be shown: without a password. Signatures are in
     /// `signatures_from`, else in each image's own repository.
     #[must_use]
     pub fn of_authority(
@@ -295,7 +295,7 @@ fn take_keys(
                         "`{}` and `{}` on line {} are the same key",
                         signer.name, first.name, first.at.line
                     );
-                    problems.warning(signer.at, "same-key", message).help("it counts once");
+                    problems.warning(signer.at, "same-key", message).help("it is counted once");
                 }
                 let made = trust::Signer::Key { key, logged: signer.logged };
                 taken.insert(
@@ -331,7 +331,7 @@ fn check_thresholds(
                 rule.name,
                 distinct.len()
             );
-            problems.error(at, "threshold", message).help("a key under two names counts once");
+            problems.error(at, "threshold", message).help("a key under two names is counted once");
         }
     }
 }
@@ -343,7 +343,7 @@ fn check_days(document: &Document, today: Date, problems: &mut Problems) {
         if rule.has_ended(today) {
             let what = if rule.trust == TrustNames::Skip { "trust: skip" } else { "`unsigned`" };
             let message = format!(
-                "`{}` was laxer only until {until}: {what} counts no more, it denies",
+                "`{}` was relaxed only until {until}: {what} has expired, so it denies",
                 rule.name
             );
             problems

@@ -238,7 +238,7 @@ impl Matched {
         }
     }
 
-    /// Returns whether the rule trusts whoever signs first, so that this must be remembered.
+    /// Returns whether the rule trusts the first signer, so that this must be remembered.
     #[must_use]
     pub fn pins(&self) -> bool {
         self.authorities().iter().any(|authority| authority.identity() == Some(&Identity::Any))

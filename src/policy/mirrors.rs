@@ -100,7 +100,7 @@ impl Policy {
             let names: Vec<String> = set.iter().map(|name| format!("`{name}`")).collect();
             let at = self.place_about(set);
             let message = format!(
-                "luet takes {} for one repository, and no `mirrors` or `mirror_of` says so: what our signatures name is one of them, and refused as `binding` from the others",
+                "luet treats {} as one repository, but no `mirrors` or `mirror_of` says so: our signatures name one of them, so from the others they are refused as `binding`",
                 names.join(" and ")
             );
             let set: Vec<String> = set.iter().map(|name| format!("\"{name}\"")).collect();

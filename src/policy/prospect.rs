@@ -46,8 +46,8 @@ impl Matched {
         Err(self.not_accepted(effective, &named, prospect))
     }
 
-    /// Whether somebody said who the signer is. In the environment, whoever the registry says that
-    /// the name belongs to was not said by anybody.
+    /// Whether someone said who the signer is. In the environment, whoever the registry says that
+    /// the name belongs to was not said by anyone.
     fn is_named(&self, authority: &Authority) -> bool {
         match authority.identity() {
             None | Some(Identity::Named { .. } | Identity::Github(_) | Identity::Narrowed(..)) => {
@@ -71,14 +71,14 @@ impl Matched {
             format!("accepted: `{}`, {signer}", authority.name)
         });
         let message = format!(
-            "`{}` would be signed by {prospect}, whose signature {} does not accept",
+            "`{}` would be signed by {prospect}, which {} does not accept",
             self.reference,
             effective.title()
         );
         let hint = if self.asked == Asked::ByFile {
-            "sign as somebody whom the rule trusts, or add this signer to the policy"
+            "sign with an identity or key that the rule trusts, or add this signer to the policy"
         } else {
-            "sign as somebody whom the variables for verification name, or change them"
+            "sign with the identity or key that the verification variables name, or change them"
         };
         listed.fold(Failure::new(Class::Policy, message), Failure::detail).hint(hint)
     }

@@ -105,10 +105,7 @@ fn check_answer(report: &PlaceReport, evidence: &Evidence) -> Result<(), Failure
             };
             let judged = evidence.signatures.iter().filter(judged).count();
             if judged < *count {
-                fault(format!(
-                    "has {}, of which {judged} were judged",
-                    counted(*count, "signature")
-                ))
+                fault(format!("has {}, but {judged} were judged", counted(*count, "signature")))
             } else {
                 Ok(())
             }

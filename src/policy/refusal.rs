@@ -144,7 +144,7 @@ fn no_signature(evidence: &Evidence) -> String {
 fn by_strangers(evidence: &Evidence) -> String {
     match evidence.signatures.len() {
         1 => "1 signature found, by a stranger".to_owned(),
-        count => format!("{} found, all by strangers", counted(count, "signature")),
+        count => format!("{} found, none by a trusted signer", counted(count, "signature")),
     }
 }
 
@@ -158,8 +158,9 @@ fn answered(evidence: &Evidence) -> String {
 }
 
 fn wants(effective: &Effective) -> String {
-    let ended =
-        effective.ended.map_or_else(String::new, |day| format!(", and was laxer only until {day}"));
+    let ended = effective
+        .ended
+        .map_or_else(String::new, |day| format!(", and was relaxed only until {day}"));
     match &effective.authorities {
         // The option names the key already.
         Trust::Signers { .. } if effective.place.is_empty() => {
@@ -175,7 +176,7 @@ fn wants(effective: &Effective) -> String {
             format!("wants {needed}, by keys of {}{ended}", signers::names(authorities, "or"))
         }
         Trust::Nobody | Trust::Skip if effective.unsigned == Mode::Deny => {
-            format!("trusts nobody and denies what is unsigned{ended}")
+            format!("trusts no signer and denies unsigned images{ended}")
         }
         Trust::Nobody | Trust::Skip => {
             format!("lets pass only what is proven to be unsigned{ended}")
@@ -203,7 +204,7 @@ fn hint(
     evidence: &Evidence,
 ) -> String {
     let image = matched.reference();
-    let check = format!("see what there is with `luet-cosign check {image}`");
+    let check = format!("see what is there with `luet-cosign check {image}`");
     let rule = effective.title();
     // Who signed without a key can be told, and so can what to write to trust them.
     let strangers = weighed.found().filter_map(|(_, found)| match found {
@@ -257,7 +258,7 @@ fn unsigned_hint(matched: &Matched, effective: &Effective, evidence: &Evidence) 
             None => "another image of this repository",
         };
         return format!(
-            "{what} {}: do not let it pass, but ask whoever publishes it where its signature is",
+            "{what} {}: do not accept it; ask its publisher for the signature",
             verified(seen)
         );
     }
@@ -275,13 +276,13 @@ fn unsigned_hint(matched: &Matched, effective: &Effective, evidence: &Evidence) 
     if let Some(why) = super::may_hide(matched, evidence) {
         return format!(
             "{why}; look at the image where it comes from, and name that place in `signatures_from` of a policy; \
-             where it is published here, have it signed"
+             if it is published here, have it signed"
         );
     }
     match (matched.asked, &effective.authorities) {
         (Asked::ByOption, _) => format!("have it signed by {}", by_option(effective)),
         (Asked::Key | Asked::Keyless | Asked::Nothing, _) => format!(
-            "have it signed; where nobody signs this repository, LUET_COSIGN_ALLOW_UNSIGNED={} lets it pass",
+            "have it signed; if this repository is not signed at all, LUET_COSIGN_ALLOW_UNSIGNED={} accepts it",
             image.repository()
         ),
         (Asked::ByFile, _) if effective.ended.is_some() => {
@@ -291,7 +292,7 @@ fn unsigned_hint(matched: &Matched, effective: &Effective, evidence: &Evidence) 
             format!("have it signed by {}", signers::names(authorities, "or"))
         }
         (Asked::ByFile, Trust::Nobody | Trust::Skip) => format!(
-            "name its signer under `trust` in {rule}; where nobody signs it, add `unsigned: allow`, a `reason` and the `tags` that this is about"
+            "name its signer under `trust` in {rule}; if it has no signer, add `unsigned: allow`, a `reason` and the `tags` concerned"
         ),
     }
 }
@@ -321,7 +322,7 @@ fn binding_hint(misfit: &Misfit, matched: &Matched, effective: &Effective) -> St
             "where the repository is a mirror of `{origin}`, name both under `urls` of one repository of luet, or write a policy file (`luet-cosign policy from-env`) with `mirrors: [[\"{origin}\", \"{own}\"]]` or `mirror_of`; else do not install this"
         ),
         (Misfit::Image | Misfit::Index, _) => {
-            "it is of another image: ask whoever publishes it; do not install this".to_owned()
+            "it is for another image: ask its publisher; do not install this".to_owned()
         }
     }
 }
@@ -392,9 +393,9 @@ pub(super) fn unmatched(matched: &Matched, place: &str) -> Failure {
         // The old words: people search for them.
         Asked::Nothing => Failure::new(
             Class::Policy,
-            format!("`{reference}`: missing cosign env vars {KEY_VARIABLE}, and no policy file, so nobody is trusted"),
+            format!("`{reference}`: no trust configured: missing cosign env vars {KEY_VARIABLE}, and no policy file"),
         )
-        .hint(format!("set {KEY_VARIABLE}, or write /etc/luet/luet-cosign/policy.yaml; the README says what can be done about repositories that nobody signs")),
+        .hint(format!("set {KEY_VARIABLE}, or write /etc/luet/luet-cosign/policy.yaml; docs/unsigned.md is about repositories that are not signed")),
         Asked::ByFile | Asked::ByOption | Asked::Key | Asked::Keyless => {
             let failure = Failure::new(
                 Class::Policy,
@@ -451,8 +452,9 @@ pub(super) fn local_files(policy: &Policy, rule: Option<&Rule>) -> Failure {
                 policy.place_of(rule)
             )
         }
-        None => "an image from a local file, which nobody can vouch for, and no rule lets it pass"
-            .to_owned(),
+        None => {
+            "an image from a local file, which nothing verifies, and no rule accepts it".to_owned()
+        }
     };
     Failure::new(Class::Policy, message).hint(hint)
 }

@@ -22,7 +22,7 @@ pub fn judge_revision(
 ) -> Result<Option<Notice>, Failure> {
     let Some(known) = known.filter(|known| found < *known) else { return Ok(None) };
     let text = format!(
-        "`{reference}` is revision {found}, but revision {known} was seen here before: the repository went back"
+        "`{reference}` is revision {found}, but revision {known} was seen here before: the repository was rolled back"
     );
     let rule = effective.title();
     match effective.rollback {
@@ -39,7 +39,7 @@ pub fn judge_revision(
 }
 
 /// What to do where going back is meant, for an image that is named by a tag: what is remembered of
-/// a mirror can lie under either name.
+/// a mirror can be under either name.
 pub(super) fn forget(effective: &Effective, reference: &Reference) -> String {
     let Some(tag) = reference.tag() else { return forget_all(effective, reference) };
     let names = names(effective, reference).map(|name| format!(" {name}:{tag}"));

@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use std::fmt;
 use std::str::FromStr;
 
-/// The scope that is no scope: images that the host unpacks from its own disk.
+/// The scope that is not a scope: images that the host unpacks from its own disk.
 pub(super) const LOCAL_FILES: &str = "file://**";
 
 /// What a rule is about.
@@ -50,7 +50,7 @@ pub enum TrustNames {
     Signers {
         /// How many: one of a list, every one of `all_of`.
         needed: usize,
-        /// Whose, as they stand there: a name may stand there twice.
+        /// Whose, as they are there: a name may be there twice.
         names: Vec<String>,
     },
     /// `trust: skip`: signatures are not even looked for.
@@ -58,7 +58,7 @@ pub enum TrustNames {
 }
 
 impl TrustNames {
-    /// Returns the names of the signers, as they stand there.
+    /// Returns the names of the signers, as they are there.
     #[must_use]
     pub fn names(&self) -> &[String] {
         match self {
@@ -68,7 +68,7 @@ impl TrustNames {
     }
 }
 
-/// One rule, as it stands in the policy.
+/// One rule, as it is in the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// Its name, unique in the policy.
@@ -89,7 +89,7 @@ pub struct Rule {
     pub unsigned_at: Option<Position>,
     /// Why it is as it is.
     pub reason: Option<String>,
-    /// The last day, in UTC, on which it may be laxer than deny.
+    /// The last day, in UTC, on which it may be less strict than deny.
     pub until: Option<Date>,
     /// Where `until` stands.
     pub until_at: Option<Position>,

@@ -3,7 +3,7 @@
 //!
 //! A signature is weighed once, against everything that was found beside it and is remembered;
 //! counting, claimed trees, the first signer, the memory and the words of a refusal read that
-//! value. One counts where it is of this image, by somebody whom the rule trusts, and made for
+//! value. One counts where it is of this image, by someone whom the rule trusts, and made for
 //! this name. Enough parties must vouch for one and the same manifest: who signed an index vouches
 //! for each image in it, who signed an image in it for that one alone.
 
@@ -22,12 +22,12 @@ use std::collections::BTreeSet;
 pub(super) enum Weight {
     /// It counts.
     Counts(Counts),
-    /// It is of another image, or was made for another name: why, as what stands behind "the
+    /// It is of another image, or was made for another name: why, as what is behind "the
     /// signature".
     Elsewhere(Misfit, String),
     /// Whoever signed this repository first is trusted, and this is not by that one.
     NotFirst(Failure),
-    /// It is by somebody whom the rule does not trust.
+    /// It is not by a signer that the rule trusts.
     Stranger,
 }
 
@@ -37,21 +37,21 @@ pub(super) struct Counts {
     /// The authorities that the signer can stand for, by their place in the rule; of several that
     /// are one key or identity only the first.
     fits: Vec<usize>,
-    /// Whether it counts for nothing else than that anybody's does who is the first.
+    /// Whether it counts for nothing else than that anyone's does who is the first.
     pub(super) by_the_first: bool,
     /// How well it is bound to what is asked for.
     pub(super) bound: Bound,
 }
 
 impl Weight {
-    /// Returns why it does not count. The message is what stands behind "the signature".
+    /// Returns why it does not count. The message is what is behind "the signature".
     pub(super) fn refusal(&self) -> Option<Failure> {
         match self {
             Self::Counts(_) => None,
             Self::Elsewhere(_, why) => Some(Failure::new(Class::Binding, why)),
             Self::NotFirst(failure) => Some(failure.clone()),
             Self::Stranger => {
-                let why = "is by somebody whom the rule does not trust";
+                let why = "is not by a signer that the rule trusts";
                 Some(Failure::new(Class::Identity, why))
             }
         }
@@ -133,7 +133,7 @@ impl<'a> Weighed<'a> {
         })
     }
 
-    /// Whether they verify the image. Never where nobody is trusted: "all of none" is no yes.
+    /// Whether they verify the image. Never where nobody is trusted: "all of none" is not a yes.
     pub(super) fn is_enough(&self) -> bool {
         !self.satisfied.is_empty() && self.satisfied.len() >= self.needed
     }
@@ -148,8 +148,8 @@ impl<'a> Weighed<'a> {
             .collect()
     }
 
-    /// Returns the signature of whoever signed first, where it takes that one to have enough.
-    /// Others that are there by themselves must not make somebody the first who only signed beside
+    /// Returns the signature of the first signer, where it takes that one to have enough.
+    /// Others that are there by themselves must not make someone the first who only signed beside
     /// them.
     pub(super) fn first_signer(&self) -> Option<&'a VerifiedSignature> {
         let others = self.vouching(self.signed).filter(|(_, counts)| !counts.by_the_first);
@@ -233,7 +233,7 @@ enum Fits {
     /// These, which the rule names by key or identity. Whom it names is not also whoever signed
     /// first: a second workflow of theirs would stand for another party.
     Named(Vec<usize>),
-    /// Nothing else than that anybody's signature counts who is the first.
+    /// Nothing else than that anyone's signature counts who is the first.
     First(usize),
     /// None.
     Nobody,
@@ -297,7 +297,7 @@ impl<'a> Scales<'a> {
         }
     }
 
-    /// Where whoever signs first is trusted, and nobody whom the rule names: whether this is the
+    /// Where the first signer is trusted, and nobody whom the rule names: whether this is the
     /// first signer of the repository.
     ///
     /// # Errors
@@ -308,7 +308,7 @@ impl<'a> Scales<'a> {
         if !memory.durable {
             return Err(Failure::new(
                 Class::State,
-                "is by whoever signed first, and this machine cannot remember who that was",
+                "needs the first signer, which this machine cannot remember",
             ));
         }
         match memory.recognize(signature) {
@@ -325,7 +325,7 @@ impl<'a> Scales<'a> {
             }
             Recognition::Learned if self.newcomers.len() > 1 => Err(Failure::new(
                 Class::Identity,
-                "is one of several by different signers, so nobody is the first",
+                "is one of several by different signers; first-signer trust needs exactly one",
             )),
             Recognition::Learned | Recognition::Same => Ok(()),
         }

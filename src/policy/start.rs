@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 pub fn start(repositories: &[(String, Vec<Repository>)]) -> String {
     let named: Vec<_> = repositories.iter().filter(|(_, urls)| !urls.is_empty()).collect();
     let mut text = String::from(
-        "# Whose signatures count, and what happens to images without one.\n\
+        "# Trusted signers, and what happens to unsigned images.\n\
          # Put the public key of each publisher beside this file, then: luet-cosign policy lint\n\
          version: 1\n\
          defaults:\n\

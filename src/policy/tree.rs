@@ -3,7 +3,7 @@
 //!
 //! It is built from the events of serde-saphyr's parser and not through serde, because serde stops
 //! at the first problem and guesses types: here `no`, `1e3` and `2027-01-01` are the characters
-//! that stand there. What makes documents ambiguous or large is refused: anchors, aliases, merge
+//! that are there. What makes documents ambiguous or large is refused: anchors, aliases, merge
 //! keys, tags, directives, a byte order mark, a second document, duplicate keys.
 
 use super::diagnostic::{Position, Problems, TOO_LARGE};
@@ -20,7 +20,7 @@ pub(super) struct Node {
 
 #[derive(Debug)]
 pub(super) enum Value {
-    /// Text, and whether it stands there without quotes.
+    /// Text, and whether it is there without quotes.
     Scalar(String, bool),
     Sequence(Vec<Node>),
     Mapping(Vec<Entry>),

@@ -20,7 +20,7 @@ use crate::wire::{LegacyCandidate, Payload, Signatures, Signed};
 use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
 use std::time::{Duration, Instant};
 
-/// How often ours is added again when somebody else's write took it away.
+/// How often ours is added again when someone else's write took it away.
 const ROUNDS: usize = 5;
 /// How long to wait for the other processes of this machine that sign the same image.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -95,7 +95,7 @@ impl Place<'_> {
         let mut rounds = 0;
         loop {
             let (there, mut signatures) = self.read(&tag).await?;
-            // Each time anew: signing may have needed a newer trusted root.
+            // Each time again: signing may have needed a newer trusted root.
             let own = signer.own(self.connections).await?;
             let checker = own.checker();
             // (read back) It comes from the registry, and our own checker has the last word. The
@@ -103,7 +103,7 @@ impl Place<'_> {
             if let Some(signature) = ours(&signatures, &checker, &bytes, &subject.digest) {
                 return Ok(Attached { signature, already: signed.is_none() });
             }
-            // What was there before is no answer to what was written since.
+            // What was there before is not an answer to what was written since.
             if written_over == Some(there) {
                 if late.again().await {
                     continue;
@@ -138,7 +138,7 @@ impl Place<'_> {
         }
     }
 
-    /// Returns what lies under the tag, and its digest.
+    /// Returns what is under the tag, and its digest.
     async fn read(&self, tag: &Tag) -> Result<(Option<Digest>, Signatures), Failure> {
         match self.client().by_tag(self.repository, tag, Role::Image).await? {
             Answer::There(manifest) => {
@@ -149,7 +149,7 @@ impl Place<'_> {
         }
     }
 
-    /// Waits for whoever signs the same image, in another process or in this one.
+    /// Waits for those who sign the same image, in another process or in this one.
     async fn lock(&self, tag: &Tag) -> Result<Lock, Failure> {
         // Waiting for others is not the registry's fault.
         let _pause = self.client().pause();

@@ -1,6 +1,6 @@
 //! What was pushed: the engine's word, held against what the registry serves under the tag.
 //!
-//! The tag may have been moved since, by anybody who can push. So the digest under it is signed
+//! The tag may have been moved since, by anyone who can push. So the digest under it is signed
 //! only where the engine says that this is what it pushed: docker knows the digest; buildah only
 //! the configuration's, so the layers are held against the `diff_ids` in it.
 //! The layers are streamed once, for that and for the claim of the tree.
@@ -98,11 +98,11 @@ fn check(manifest: &Manifest, known: &[Known], reference: &Reference) -> Result<
     })
 }
 
-/// Returns the digest of the tree of what lies at the registry, for whoever signs without an
+/// Returns the digest of the tree of what is at the registry, for those who sign without an
 /// engine.
 ///
 /// # Errors
-/// Those of the network. What is no image of layers has no tree, which is no error.
+/// Those of the network. What is not an image of layers has no tree, which is not an error.
 pub async fn tree_of(
     connections: &Connections,
     reference: &Reference,
@@ -165,7 +165,7 @@ async fn read(
         check_diff_ids(&layers, &diff_ids).map_err(|failure| {
             failure
                 .within(format!("`{reference}`"))
-                .hint("somebody else pushed other layers to this tag: find out who, and push again")
+                .hint("someone else pushed other layers to this tag: find out who, and push again")
         })?;
     }
     Ok(Expected::of(&layers).digest())
@@ -190,7 +190,7 @@ fn moved(reference: &Reference, engine: &str, expected: &str, found: &Digest) ->
         Class::Digest,
         format!("`{reference}` is `{found}` at the registry, but {engine} pushed {expected}"),
     )
-    .hint("the registry shows pushes late: wait, then run `luet-cosign sign-repo`; or somebody else pushed to this tag: find out who, and push again")
+    .hint("the registry shows pushes late: wait, then run `luet-cosign sign-repo`; or someone else pushed to this tag: find out who, and push again")
 }
 
 fn check_docker(

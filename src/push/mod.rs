@@ -181,17 +181,17 @@ fn note(connections: &Connections, reference: &Reference, words: Vec<Word>) -> R
 #[must_use]
 pub fn left_unsigned(image: &str, keyless: bool, failure: Failure) -> Failure {
     let failure = failure.within(format!("`{image}` is pushed and NOT signed"));
-    // What is no reference is not put into a command.
+    // What is not a reference is not put into a command.
     match image.parse::<Reference>() {
         Ok(reference) => {
-            // All of it: what is pasted without its variable must not sign as somebody else.
+            // All of it: what is pasted without its variable must not sign as someone else.
             let by = if keyless {
                 r#"--identity-token "$SIGSTORE_ID_TOKEN" -y"#
             } else {
                 r#"--key "$COSIGN_KEY_LOCATION""#
             };
             failure.detail(format!(
-                "when the cause is fixed, sign all that is left of the repository: luet-cosign sign-repo {by} {} (for 24 hours it is known what was pushed); or this image: luet-cosign sign {by} {reference}",
+                "after fixing this, sign the rest of the repository with: luet-cosign sign-repo {by} {} (for 24 hours it is known what was pushed); or this image: luet-cosign sign {by} {reference}",
                 reference.repository()
             ))
         }
@@ -244,7 +244,7 @@ pub async fn sign(
 ) -> Result<Vec<Attached>, Failure> {
     let reference: Reference = image.parse()?;
     if matches!(wanted.format, SignFormat::Legacy | SignFormat::Both) {
-        // Before anybody is asked anything.
+        // Before anyone is asked anything.
         signer.check_legacy()?;
     }
     open_ahead(connections, &reference)?;
@@ -258,7 +258,7 @@ pub async fn sign(
         for entry in &index.manifests {
             let Descriptor { digest, size, media_type, .. } = Descriptor::try_from(entry)?;
             // The tag names a child only as part of this index. A signature that did not say so
-            // would vouch for whatever index somebody puts the child into, under any tag.
+            // would vouch for whatever index someone puts the child into, under any tag.
             let part = Part { tree: None, index: Some(manifest.digest) };
             let child = SubjectDescriptor { media_type, bytes: size, digest };
             all.extend(task(part).sign(&child, format).await?);

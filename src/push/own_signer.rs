@@ -1,5 +1,5 @@
 //! Who signs in an event: the key that the environment names, else the identity of the job where
-//! keyless signing was asked for. An event never asks anybody anything.
+//! keyless signing was asked for. An event never asks anyone anything.
 
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Location, Trusted};

@@ -1,8 +1,8 @@
 //! The preflight: before the first image is pushed, prove that it will be possible to sign.
 //!
 //! Opening the key costs 120 ms and 66 MiB, so what was proved is not proved again in the same run
-//! of the host: a mark in the run's folder says for which key and which repositories. Without a
-//! folder for the mark it is simply done each time.
+//! of the host: a mark in the run's directory says for which key and which repositories. Without a
+//! directory for the mark it is simply done each time.
 
 use super::identify::engine_of;
 use super::own_signer::{RUN_CERTIFICATE, is_keyless, open_key, own_signer};
@@ -16,7 +16,7 @@ use crate::store::{Folder, Handoffs};
 use crate::trust::{Prospect, PublicKey};
 use std::os::unix::ffi::OsStrExt as _;
 
-/// Refuses where nobody can sign, or somebody whom the policy would not accept. Returns what the
+/// Refuses where nobody can sign, or someone whom the policy would not accept. Returns what the
 /// user should read: who will sign, the first time in a run.
 pub(super) async fn would_accept(
     connections: &Connections,
@@ -61,7 +61,7 @@ async fn foreseen(connections: &Connections, signer: &Signer) -> Result<Foreseen
     );
     if connections.environment().flag(RUN_CERTIFICATE)? && !signer.shares() {
         found.notices.push(format!(
-            "{RUN_CERTIFICATE}=1 has no effect: no folder for this run is on a file system in memory"
+            "{RUN_CERTIFICATE}=1 has no effect: no directory for this run is on a file system in memory"
         ));
     }
     Ok(found)
@@ -93,7 +93,7 @@ pub(super) fn signer(connections: &Connections) -> Result<PublicKey, Failure> {
 pub(super) fn engine(connections: &Connections) -> Result<(), Failure> {
     match engine_of(connections)? {
         Some(engine) => engine::check(engine, connections.environment()).map_err(|failure| {
-            failure.within(format!("the engine `{engine}`, which will be asked what was pushed"))
+            failure.within(format!("the engine `{engine}`, which has to say what was pushed"))
         }),
         None => Ok(()),
     }
@@ -124,7 +124,7 @@ pub(super) async fn may_push(
     Ok(())
 }
 
-/// Returns the folder of this run, for marks.
+/// Returns the directory of this run, for marks.
 pub(super) fn folder(connections: &Connections) -> Option<Folder> {
     Handoffs::open(connections.locations()).ok().map(|handoffs| handoffs.folder().clone())
 }

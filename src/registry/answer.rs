@@ -132,7 +132,7 @@ pub(super) fn absence(
         return Err(Failure::new(
             Class::Registry,
             format!(
-                "`{repository}`: `{host}`, where the registry sent us, answered {said} without a code of a registry, which decides nothing"
+                "`{repository}`: `{host}`, where the registry sent us, answered {said} without a registry's error code, so it is unknown whether there are signatures"
             ),
         ));
     }
@@ -180,7 +180,10 @@ fn refused(reply: &Reply, repository: &Repository) -> Failure {
 fn decides_nothing(reply: &Reply, repository: &Repository) -> Failure {
     let failure = Failure::new(
         Class::Registry,
-        format!("`{repository}`: the registry answered {}, which decides nothing", said(reply)),
+        format!(
+            "`{repository}`: the registry answered {}, so it is unknown whether there are signatures",
+            said(reply)
+        ),
     );
     let failure = with_sentence(failure, reply);
     match reply.status {
@@ -189,7 +192,7 @@ fn decides_nothing(reply: &Reply, repository: &Repository) -> Failure {
                 .retry_after()
                 .map_or_else(|| "wait".to_owned(), |seconds| format!("wait {seconds} s"));
             failure.hint(format!(
-                "the registry wants to be asked less often: {wait} and run it again; whoever is logged in may often ask more"
+                "the registry limits requests: {wait} and run it again; logging in often raises the limit"
             ))
         }
         StatusCode::BAD_REQUEST if wants_certificate(reply) => failure

@@ -342,7 +342,7 @@ impl Session {
             None => Asker {
                 whom: None,
                 way_out: format!(
-                    "nobody is logged in at `{0}`: `docker login {0}`, or `auth` in luet's repository",
+                    "not logged in at `{0}`: `docker login {0}`, or `auth` in luet's repository",
                     repository.registry()
                 ),
             },

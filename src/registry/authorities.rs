@@ -74,7 +74,7 @@ impl ServerCertVerifier for Authorities {
     }
 }
 
-/// Judges a certificate that was named byte for byte: one that somebody made for himself, for this
+/// Judges a certificate that was named byte for byte: one that someone made for himself, for this
 /// name, now, and for servers where it says what it is for.
 fn check_own(
     certificate: &CertificateDer<'_>,
@@ -113,7 +113,7 @@ fn check_own(
     verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
 }
 
-/// Has no certificate to show, and keeps in mind that somebody asked for one.
+/// Has no certificate to show, and keeps in mind that someone asked for one.
 #[derive(Debug, Default)]
 pub(super) struct NoCertificate(pub(super) Arc<AtomicBool>);
 

@@ -36,7 +36,7 @@ impl Cap {
     }
 }
 
-/// What is no success is an error document, whatever was asked for.
+/// What is not a success is an error document, whatever was asked for.
 pub(super) const ERROR: Cap = Cap::of(limits::ERROR_BODY_BYTES);
 
 /// Reads a whole answer, and stops as soon as it is known to be too long.

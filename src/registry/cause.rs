@@ -20,7 +20,7 @@ pub(super) enum Cause {
     NotYet(UnixTime, UnixTime),
     /// The certificate is for these names.
     Name(Vec<String>),
-    /// By somebody whom nothing here names.
+    /// By someone whom nothing here names.
     Authority,
     /// The other side wants a certificate of ours.
     ClientCertificate,
@@ -104,13 +104,13 @@ impl Cause {
                 day(*end),
                 day(*now)
             ))
-            .hint("where that clock is right, whoever runs the registry has to renew the certificate; else set the clock"),
+            .hint("if that clock is right, the operator of the registry has to renew the certificate; otherwise set the clock"),
             Self::NotYet(start, now) => failure(format!(
                 " has a certificate that begins on {}; the clock of this machine says {}",
                 day(*start),
                 day(*now)
             ))
-            .hint("set the clock of this machine; where it is right, whoever runs the registry has to see to the certificate"),
+            .hint("set the clock of this machine; if it is right, the operator of the registry has to check the certificate"),
             Self::Name(names) => {
                 let more = names.len().saturating_sub(MAX_NAMES);
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -55,7 +55,7 @@ impl Clock {
         });
     }
 
-    /// Starts anew: what follows has the whole time again.
+    /// Starts again: what follows has the whole time again.
     pub(super) fn renew(&self, limit: Duration) {
         let mut state = self.lock();
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! What the adapter has to be told: it never reads the environment, a home folder or a clock of day
+//! What the adapter has to be told: it never reads the environment, a home directory or a clock of day
 //! by itself.
 
 use super::credentials::CredentialSources;

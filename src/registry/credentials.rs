@@ -30,7 +30,7 @@ pub struct CredentialSources {
     /// `$REGISTRY_AUTH_FILE`, `$XDG_RUNTIME_DIR/containers/auth.json` (without that variable
     /// `/run/containers/UID/auth.json`), `$XDG_CONFIG_HOME/containers/auth.json`.
     pub podman_auth: Vec<PathBuf>,
-    /// The folders, as in `PATH`, where `docker-credential-*` are looked for.
+    /// The directories, as in `PATH`, where `docker-credential-*` are looked for.
     pub helper_path: OsString,
     /// The whole environment that a helper gets; `PATH` is added. The caller leaves its secrets
     /// out.
@@ -118,7 +118,7 @@ impl Held {
     }
 }
 
-/// Whether what stands in the place of a user is a token: some registries take one there.
+/// Whether what is in the place of a user is a token: some registries take one there.
 fn is_secret(username: &str) -> bool {
     const TOKENS: [&str; 7] = ["ghp_", "gho_", "ghs_", "github_pat_", "glpat-", "dckr_pat_", "eyJ"];
     username.len() > 64 || TOKENS.iter().any(|start| username.starts_with(start))

@@ -14,7 +14,7 @@ use reqwest::{Method, Request, Url};
 impl Session {
     pub(super) async fn download(&self, url: &str, cap: u64) -> Result<Vec<u8>, Failure> {
         let url = Url::parse(url).map_err(|error| {
-            Failure::new(Class::Usage, format!("`{}` is no URL: {error}", harmless(url)))
+            Failure::new(Class::Usage, format!("`{}` is not a URL: {error}", harmless(url)))
         })?;
         let named = service::named(&url)?;
         self.may_ask(&url)?;
@@ -61,7 +61,7 @@ impl Session {
     }
 }
 
-/// Returns text that is no URL as it may be shown: what may hold a password or a token is left out,
+/// Returns text that is not a URL as it may be shown: what may hold a password or a token is left out,
 /// its end unknown.
 fn harmless(text: &str) -> String {
     if !text.contains(['@', '?', '#']) {

@@ -1,4 +1,4 @@
-//! Reads a small regular file, whole, under a cap. Never waits: what is no regular file is refused
+//! Reads a small regular file, whole, under a cap. Never waits: what is not a regular file is refused
 //! before it is read.
 
 use crate::class::{Class, Failure};

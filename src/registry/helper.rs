@@ -82,7 +82,7 @@ fn broken(program: &str, why: &str) -> Failure {
         .hint(format!("run `echo HOST | {program} get` to see why"))
 }
 
-/// Looks in absolute folders only: a program from the current folder is never run.
+/// Looks in absolute directories only: a program from the current directory is never run.
 fn find(path: &OsStr, program: &str) -> Option<PathBuf> {
     std::env::split_paths(path)
         .filter(|folder| folder.is_absolute())

@@ -1,4 +1,4 @@
-//! Anonymous tokens, kept in the run's folder: a host that installs a hundred packages starts us a
+//! Anonymous tokens, kept in the run's directory: a host that installs a hundred packages starts us a
 //! hundred times, and each time would be refused, ask the token service, and ask again.
 //!
 //! A kept token is shown to the origin that it was got for, for the one repository, to pull, until
@@ -49,7 +49,7 @@ struct KeptWire {
     service: Option<String>,
     scope: String,
     token: Zeroizing<String>,
-    /// Seconds since boot; the folder is of one boot.
+    /// Seconds since boot; the directory is of one boot.
     until: u64,
 }
 
@@ -62,7 +62,7 @@ impl Keeper {
     pub(super) fn find(&self, endpoint: &Url, repository: &Repository) -> Option<KeptToken> {
         let origin = shown(endpoint);
         let name = name(&origin, repository);
-        // Most registries give no tokens; then the folder is not even opened.
+        // Most registries give no tokens; then the directory is not even opened.
         let run = Run::current().ok()?;
         let looks = |top: &PathBuf| top.join(run.name()).join(&name).symlink_metadata().is_ok();
         if !self.locations.as_ref()?.runs.iter().any(looks) {

@@ -55,7 +55,7 @@ impl Manifest {
     ///
     /// # Errors
     /// `malformed` for what is none, is schema 1, or can be read in two ways; `limit` for too many
-    /// entries or levels; `registry` for a `Content-Type` that is no manifest's.
+    /// entries or levels; `registry` for a `Content-Type` that is not a manifest's.
     pub fn parse(bytes: Vec<u8>, content_type: Option<&str>) -> Result<Self, Failure> {
         let claimed = content_type.map(essence);
         if let Some(claimed) = claimed.as_deref() {

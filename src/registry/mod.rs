@@ -263,7 +263,7 @@ impl Client {
     /// Fetches a small file from an https URL that the user named; no credentials go along.
     ///
     /// # Errors
-    /// `usage` for what is no URL, `net` for any answer but the file, `limit` for more than `cap`
+    /// `usage` for what is not a URL, `net` for any answer but the file, `limit` for more than `cap`
     /// bytes.
     pub async fn download(&self, url: &str, cap: u64) -> Result<Vec<u8>, Failure> {
         self.0.download(url, cap).await
@@ -293,7 +293,7 @@ impl Client {
         published::place(base).map(|_| ())
     }
 
-    /// Asks a service that is no registry, https or on this machine: a JSON document where there is
+    /// Asks a service that is not a registry, https or on this machine: a JSON document where there is
     /// one, else a plain request. Returns the status and the body of the answer, whatever the
     /// status is.
     ///
@@ -310,7 +310,7 @@ impl Client {
         self.0.call(&call).await.map(|answer| (answer.status, answer.body))
     }
 
-    /// Asks a service that is no registry, https or on this machine, and returns what it answered,
+    /// Asks a service that is not a registry, https or on this machine, and returns what it answered,
     /// whatever the status is. Redirects are answers.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ impl Through {
             // tinyproxy says 401 where they are wrong.
             401 | 407 if self.url.password().is_some() || !self.url.username().is_empty() => {
                 Trouble::Final(
-                    failure("refused the user and password that stand there")
+                    failure("refused the user and password given there")
                         .hint(format!("correct them in {variable}")),
                 )
             }
@@ -68,7 +68,7 @@ impl Through {
 /// Returns the proxy for `url`, or nothing where it is reached directly.
 ///
 /// # Errors
-/// `usage`: the variable names something that is no proxy for this program.
+/// `usage`: the variable names something that is not a proxy for this program.
 pub(super) fn proxy_for(proxies: &Proxies, url: &Url) -> Result<Option<Through>, Failure> {
     let (proxy, variable) = match url.scheme() {
         "http" => (proxies.http.as_deref(), proxies.http_variable),
@@ -85,9 +85,9 @@ fn read(text: &str, variable: &str) -> Result<Url, Failure> {
         Failure::new(Class::Usage, format!("{variable} {what}; expected `http://HOST:PORT`"))
     };
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    // What stands there may hold a password.
+    // What is there may hold a password.
     let url = Url::parse(with_scheme.trim())
-        .map_err(|error| bad(format!("is no URL of a proxy ({error})")))?;
+        .map_err(|error| bad(format!("is not a proxy URL ({error})")))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
         "http" | "https" => Err(bad("names no host".to_owned())),
@@ -155,7 +155,7 @@ pub(super) async fn explain(
                 Failure::new(
                     Class::Net,
                     format!(
-                        "`{}`: {} answers something that is no HTTP",
+                        "`{}`: {} answers something that is not HTTP",
                         shown(target),
                         through.name()
                     ),
@@ -339,10 +339,10 @@ mod tests {
             ("socks5://p.example:1080", "`socks5`"),
             ("socks5h://user:canary@p.example:1080", "`socks5h`"),
             ("ftp://p.example", "`ftp`"),
-            ("http://", "is no URL"),
-            ("http://user:canary@:3128", "is no URL"),
-            ("p.example:port", "is no URL"),
-            ("http://p.example:99999", "is no URL"),
+            ("http://", "is not a proxy URL"),
+            ("http://user:canary@:3128", "is not a proxy URL"),
+            ("p.example:port", "is not a proxy URL"),
+            ("http://p.example:99999", "is not a proxy URL"),
         ] {
             let proxies = Proxies {
                 https: Some(text.into()),

@@ -1,4 +1,4 @@
-//! Files that somebody publishes for everybody, below an address that the user named or that came
+//! Files that someone publishes for everybody, below an address that the user named or that came
 //! with this program: a TUF mirror. No credentials go along. What is not there is an answer, for a
 //! TUF client finds the newest root by asking for the next.
 
@@ -106,7 +106,7 @@ pub(super) fn place(base: &str) -> Result<(Url, Registry), Failure> {
             format!("the address of a mirror {why}; expected `https://host/path`"),
         )
     };
-    let mut url = Url::parse(base).map_err(|error| bad(&format!("is no URL: {error}")))?;
+    let mut url = Url::parse(base).map_err(|error| bad(&format!("is not a URL: {error}")))?;
     if !url.username().is_empty()
         || url.password().is_some()
         || url.query().is_some()
@@ -118,7 +118,7 @@ pub(super) fn place(base: &str) -> Result<(Url, Registry), Failure> {
     match url.scheme() {
         "https" => {}
         "http" if is_this_machine(&url) => {}
-        "http" => return Err(bad("is plain http, which counts on loopback only")),
+        "http" => return Err(bad("is plain http, which is accepted on loopback only")),
         _ => return Err(bad("is not https")),
     }
     if !url.path().ends_with('/') {

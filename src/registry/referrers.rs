@@ -1,6 +1,6 @@
 //! Lists of referrers: of all that refers to an image, what may be a signature.
 //!
-//! OCI distribution-spec 1.1, "Listing Referrers". Anybody who may push can add referrers, and
+//! OCI distribution-spec 1.1, "Listing Referrers". Anyone who may push can add referrers, and
 //! daily scans add one a day, so a long list must neither hide a signature nor refuse the image.
 //! The whole list is asked for first; where it does not end within its caps, it is asked for again
 //! by type, which counts only where the registry says that it filtered. That finds more, and never
@@ -229,7 +229,7 @@ impl Session {
         Ok(Page::There(PageRead { entries: entries(reply, repository)?, filtered, next }))
     }
 
-    /// Resolves the URL of a further page, which must lie at the registry itself: our pass goes
+    /// Resolves the URL of a further page, which must be at the registry itself: our pass goes
     /// there.
     pub(super) fn page_url(
         &self,

@@ -1,4 +1,4 @@
-//! One request with a secret in its header, to a service that is no registry: an endpoint that
+//! One request with a secret in its header, to a service that is not a registry: an endpoint that
 //! hands out tokens. https, or plain http on this machine; no redirects, so that the secret reaches
 //! one host.
 //!
@@ -60,7 +60,7 @@ impl Session {
     pub(super) async fn secretly(&self, call: &SecretCall<'_>) -> Result<SecretAnswer, Failure> {
         let (url, named) = place(call)?;
         let mut authorization = HeaderValue::from_str(&call.authorization).map_err(|_| {
-            Failure::new(Class::Auth, "the secret for a token service cannot stand in a header")
+            Failure::new(Class::Auth, "the secret for a token service cannot be sent in a header")
         })?;
         authorization.set_sensitive(true);
         self.may_ask(&url)?;
@@ -114,7 +114,7 @@ impl Session {
 /// Returns the URL that is asked, and its host.
 fn place(call: &SecretCall<'_>) -> Result<(Url, Registry), Failure> {
     let mut url = Url::parse(call.url).map_err(|error| {
-        Failure::new(Class::Usage, format!("the address of a token service is no URL: {error}"))
+        Failure::new(Class::Usage, format!("the address of a token service is not a URL: {error}"))
     })?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Failure::new(

@@ -1,4 +1,4 @@
-//! One request to a service that is no registry: a transparency log, a timestamp authority. https, or
+//! One request to a service that is not a registry: a transparency log, a timestamp authority. https, or
 //! plain http on this machine; no credentials, no redirects.
 
 use super::body::{self, Cap};
@@ -49,7 +49,7 @@ pub struct ServiceAnswer {
 }
 
 impl Session {
-    /// Refuses to ask anybody who is no registry where only those may be asked: the one switch for
+    /// Refuses to ask anyone who is not a registry where only those may be asked: the one switch for
     /// keys and signatures behind URLs, TUF repositories, logs and other services.
     pub(super) fn may_ask(&self, url: &Url) -> Result<(), Failure> {
         if !self.config.offline {
@@ -68,11 +68,11 @@ impl Session {
     /// Asks, and returns the answer whatever it is, but for one that says "later".
     pub(super) async fn call(&self, call: &ServiceCall<'_>) -> Result<ServiceAnswer, Failure> {
         let url = Url::parse(call.url).map_err(|error| {
-            Failure::new(Class::Usage, format!("the address of a service is no URL: {error}"))
+            Failure::new(Class::Usage, format!("the address of a service is not a URL: {error}"))
         })?;
         let named = host(
             &url,
-            "plain http is spoken to this machine only, for whoever is on the way could change the answer",
+            "plain http is allowed on this machine only: anyone on the network path could change the answer",
         )?;
         self.may_ask(&url)?;
         self.persist(call.again, async || {

@@ -1,4 +1,4 @@
-//! Which part of the network an address lies in, and whether a registry may send us there.
+//! Which part of the network an address is in, and whether a registry may send us there.
 //!
 //! A registry that is somewhere in the world must not make us speak to this machine, its cloud's
 //! metadata service or the network behind it (docs/threats.md N04; CVE-2026-48978,
@@ -20,7 +20,7 @@ pub(super) enum Space {
 }
 
 impl Space {
-    /// Returns where `address` lies; addresses that carry another one inside lie where that one
+    /// Returns where `address` lies; addresses that carry another one inside are where that one
     /// does.
     pub(super) fn of(address: IpAddr) -> Self {
         match address {
@@ -29,7 +29,7 @@ impl Space {
         }
     }
 
-    /// Returns whether a registry that lies in `self` may send us to `target`.
+    /// Returns whether a registry that is in `self` may send us to `target`.
     pub(super) fn may_send_to(self, target: Self) -> bool {
         target == Self::Public || target == self
     }

@@ -22,7 +22,7 @@ struct TagsWire {
 }
 
 impl Session {
-    /// Hands out the tags of a repository; what is no tag is passed over.
+    /// Hands out the tags of a repository; what is not a tag is passed over.
     pub(super) async fn tags(
         &self,
         repository: &Repository,

@@ -32,7 +32,7 @@ use std::time::Instant;
 pub(super) enum Peer<'a> {
     /// The registry itself, or the token service that belongs to it.
     Own(&'a Registry),
-    /// Somebody that a registry in the given space sent us to.
+    /// Someone that a registry in the given space sent us to.
     Foreign(Space),
 }
 
@@ -75,7 +75,7 @@ pub(super) struct Transport {
     clients: Mutex<BTreeMap<Kind, Sender>>,
     tls: Mutex<BTreeMap<Option<Registry>, ClientConfig>>,
     requests: AtomicU64,
-    /// Whether somebody asked for a certificate of ours.
+    /// Whether someone asked for a certificate of ours.
     asked: Arc<AtomicBool>,
     watched: Once,
 }
@@ -164,7 +164,7 @@ impl Transport {
 
     /// Returns whether a request for `url` leaves through a proxy.
     pub(super) fn is_proxied(&self, url: &Url) -> bool {
-        // What is no proxy is refused before anything is sent.
+        // What is not a proxy is refused before anything is sent.
         !matches!(proxy_for(&self.config.proxies, url), Ok(None))
     }
 
@@ -175,7 +175,7 @@ impl Transport {
         peer: Peer<'_>,
         connections: usize,
     ) -> Result<(), Failure> {
-        // What is no proxy is refused before anything is opened.
+        // What is not a proxy is refused before anything is opened.
         proxy_for(&self.config.proxies, url)?;
         let stash = self.sender(url, peer)?.stash;
         let missing = stash.missing(&shown(url), connections);
@@ -342,7 +342,7 @@ fn forbidden(host: &str) -> Failure {
         Class::Net,
         format!("the registry sends us to `{host}`, which is inside this machine or its network"),
     )
-    .hint("a registry that is elsewhere has no business there: ask whoever runs it")
+    .hint("a remote registry must not redirect there: ask its operator")
 }
 
 /// Resolves names, and refuses those that lead where a registry must not send us. What was checked

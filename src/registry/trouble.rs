@@ -40,7 +40,7 @@ impl Trouble {
     }
 
     /// Reads an error of the HTTP library; the URL in it is left out, for it may hold a secret.
-    /// `asked` says whether somebody asked for a certificate of ours.
+    /// `asked` says whether someone asked for a certificate of ours.
     pub(super) fn from_http(host: &str, error: reqwest::Error, asked: bool) -> Self {
         let connecting = error.is_connect();
         let error = error.without_url();

@@ -1,8 +1,8 @@
-//! What `luet build` left in a folder: packages and their metadata, found by the tags that luet
+//! What `luet build` left in a directory: packages and their metadata, found by the tags that luet
 //! gives their images.
 //!
-//! The folder is the user's own, and its word is taken for what it holds; an image has to hold the
-//! same, under its own name. A package under another's name is not in the folder.
+//! The directory is the user's own, and its word is taken for what it holds; an image has to hold the
+//! same, under its own name. A package under another's name is not in the directory.
 
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// How the files end that describe packages.
 const METADATA: &str = ".metadata.yaml";
 
-/// One file of the folder.
+/// One file of the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Artifact {
     /// The archive of a package.
@@ -50,10 +50,10 @@ impl Artifacts {
     }
 }
 
-/// Finds what lies in a folder and below.
+/// Finds what is in a directory and below.
 ///
 /// # Errors
-/// `usage`: no folder, nothing in it that luet built, or one package twice. `limit`: too much.
+/// `usage`: no directory, nothing in it that luet built, or one package twice. `limit`: too much.
 /// `malformed`: a description that cannot be read.
 pub fn read_artifacts(folder: &Path) -> Result<Artifacts, Failure> {
     let usage = |what: String| Failure::new(Class::Usage, what);
@@ -84,7 +84,7 @@ pub fn read_artifacts(folder: &Path) -> Result<Artifacts, Failure> {
     }
     if found.is_empty() {
         return Err(usage(format!("`{}` holds no *{METADATA}", folder.display()))
-            .hint("name the folder that `luet build --destination` wrote to"));
+            .hint("name the directory that `luet build --destination` wrote to"));
     }
     Ok(found)
 }
@@ -111,10 +111,10 @@ fn open(path: &Path) -> Result<File, Failure> {
 }
 
 impl Artifact {
-    /// Checks that the layers of an image hold what lies here. Reads a whole archive.
+    /// Checks that the layers of an image hold what is here. Reads a whole archive.
     ///
     /// # Errors
-    /// `tree`: they hold something else. `usage`, `malformed`, `limit`: what lies here cannot be
+    /// `tree`: they hold something else. `usage`, `malformed`, `limit`: what is here cannot be
     /// read.
     pub(super) fn check(&self, layers: &[Layer]) -> Result<(), Failure> {
         match self {
@@ -127,7 +127,7 @@ impl Artifact {
 fn check_archive(path: &Path, layers: &[Layer]) -> Result<(), Failure> {
     let within = |failure: Failure| failure.within(format!("`{}`", path.display()));
     let local = open(path).and_then(|file| read_layer(file, Limits::default())).map_err(within)?;
-    // The very archive, as luet puts it into the image; where it was packed anew since, the same
+    // The very archive, as luet puts it into the image; where it was packed again since, the same
     // tree in either meaning.
     if let [layer] = layers
         && layer.diff_id() == local.diff_id()
@@ -177,5 +177,5 @@ fn digest_of(file: &mut File) -> Result<(Digest, u64), Failure> {
 
 fn differs(path: &Path) -> Failure {
     Failure::new(Class::Tree, format!("it holds something else than `{}`", path.display()))
-        .hint("somebody else pushed under this name, or the package was built anew since")
+        .hint("someone else pushed under this name, or the package was rebuilt since")
 }

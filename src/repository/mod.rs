@@ -5,7 +5,7 @@
 //! index in one of them, two images for each package (`walk`, `contents`). A name proves nothing:
 //! each image is looked at by itself, and what was read from an index that nobody vouches for is
 //! called so. Signing is no oracle: what is signed was pushed from here (`store::Pushes`), or holds
-//! what lies here (`local`), or somebody said that the registry is to be trusted.
+//! what is here (`local`), or someone said that the registry is to be trusted.
 
 mod contents;
 mod local;
@@ -36,7 +36,7 @@ pub struct Request {
     pub jobs: NonZero<usize>,
 }
 
-/// How far somebody vouches for the list of images.
+/// How far someone vouches for the list of images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// Nobody does.
@@ -44,7 +44,7 @@ pub enum Standing {
     Unverified,
     /// Nobody does, and a rule allows that.
     Allowed,
-    /// Somebody vouches for description and index.
+    /// Someone vouches for description and index.
     Verified,
 }
 
@@ -63,7 +63,7 @@ impl Standing {
 /// What the list of images is worth.
 #[derive(Clone, Debug, Default)]
 pub struct Listed {
-    /// How far somebody vouches for it.
+    /// How far someone vouches for it.
     pub standing: Standing,
     /// Why it may not be all of it.
     pub incomplete: Vec<Failure>,
@@ -84,7 +84,7 @@ pub enum Told<'a, T> {
         description: &'a Reference,
         /// The image of the index.
         index: &'a Reference,
-        /// How far somebody vouches for both.
+        /// How far someone vouches for both.
         standing: Standing,
     },
 }

@@ -1,7 +1,7 @@
 //! Signing a repository: what it names and this signer has not signed yet.
 //!
 //! It is no oracle. An image is signed where the push record knows that this very digest was pushed
-//! to this very tag from here, or where it holds what lies in the folder that luet built into;
+//! to this very tag from here, or where it holds what is in the directory that luet built into;
 //! everything else is left, or with `trust` listed first and then signed as it was listed. What is
 //! signed already is left as it is, so that whatever was killed can be run again.
 
@@ -45,7 +45,7 @@ pub enum Source {
     Engine,
     /// The registry served this right after a push from here, and its word was to be taken.
     Served,
-    /// It holds what lies in the folder.
+    /// It holds what is in the directory.
     Folder,
     /// Nothing: the registry is trusted.
     Nothing,
@@ -156,7 +156,7 @@ pub async fn sign(
     Ok(signed)
 }
 
-/// Returns what was pushed from here. A user without a folder to keep it in pushed nothing.
+/// Returns what was pushed from here. A user without a directory to keep it in pushed nothing.
 fn record(connections: &Connections, request: &Request) -> Result<Vec<Push>, Failure> {
     let Ok(pushes) = Pushes::open(connections.locations()) else { return Ok(Vec::new()) };
     pushes.of(&request.repository, connections.now().as_second())
@@ -248,7 +248,7 @@ impl Worker<'_> {
         };
         let Some(artifacts) = &self.signing.artifacts else { return Ok(Err(why)) };
         let (Some(artifact), ManifestKind::Image(oci)) = (artifacts.of(tag), &manifest.kind) else {
-            return Ok(Err(why.detail("and the folder has no package of this name")));
+            return Ok(Err(why.detail("and the directory has no package of this name")));
         };
         let layers = match layers::read(self.connections.client(), image.repository(), oci).await {
             Ok(layers) => layers,

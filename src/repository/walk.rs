@@ -32,7 +32,7 @@ pub(super) struct Done<T> {
     pub(super) image: Reference,
     /// What the tag meant; or why that is not known, where it was asked.
     pub(super) digest: Result<Option<Digest>, Class>,
-    /// Whether somebody vouches for what is read from it.
+    /// Whether someone vouches for what is read from it.
     pub(super) standing: Standing,
     pub(super) value: T,
 }

@@ -2,7 +2,7 @@
 //! authorities, trusted roots.
 //!
 //! It takes what a policy document says of networks, and nothing of its signers, keys and rules:
-//! whoever signs, or verifies for somebody who is named, must not fail for a policy that decides
+//! whoever signs, or verifies for someone who is named, must not fail for a policy that decides
 //! nothing there. So a policy file that cannot be used is a warning here; the variables say then
 //! how registries are reached, which gives no signature more weight (docs/policy.md).
 
@@ -197,7 +197,7 @@ impl Connections {
     /// Reads a key, from wherever it lies.
     ///
     /// # Errors
-    /// `secret`: it cannot be read; `net` and others where it lies behind a URL.
+    /// `secret`: it cannot be read; `net` and others where it is behind a URL.
     pub async fn read_key(&self, location: &Location) -> Result<Zeroizing<Vec<u8>>, Failure> {
         read_key(location, Trusted::NotOthers, self.environment(), &self.client, None).await
     }

@@ -178,7 +178,7 @@ pub fn policy_file(
         );
     }
     candidates.push((PathBuf::from(VENDOR_POLICY), Trusted::RootAlone));
-    // Whatever is not plainly "not there" is there: a folder that cannot be entered must not loosen
+    // Whatever is not plainly "not there" is there: a directory that cannot be entered must not loosen
     // anything.
     let there = |path: &Path| !matches!(path.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound);
     Ok(candidates.into_iter().find(|(path, _)| there(path)))

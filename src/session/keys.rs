@@ -62,12 +62,12 @@ fn hint(path: &str, folder: &Path) -> String {
     } else {
         let folder = folder.display();
         format!(
-            "`{path}` is relative to the folder of the policy, `{folder}`: put the public key there, or write its whole path"
+            "`{path}` is relative to the directory of the policy, `{folder}`: put the public key there, or write its whole path"
         )
     }
 }
 
-/// Reads one key; where it lies behind a URL, the one that was fetched in this run of the host does.
+/// Reads one key; where it is behind a URL, the one that was fetched in this run of the host does.
 pub(super) async fn read_key(
     location: &Location,
     trusted: Trusted,

@@ -14,7 +14,7 @@ const FOLDER: &str = "/etc/containerd/certs.d";
 /// Adds the mirrors to what the client has to know.
 ///
 /// # Errors
-/// `policy`: the folder that the policy names cannot be read.
+/// `policy`: the directory that the policy names cannot be read.
 pub(super) fn add(config: &mut Config, networks: &Networks) -> Result<(), Failure> {
     let folder = match &networks.network.mirrors {
         Some(folder) => networks.base.folder.join(folder),

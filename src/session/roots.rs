@@ -78,7 +78,7 @@ fn mirror(environment: &Environment) -> Result<Option<Mirror>, Failure> {
 
 fn two_roots() -> Failure {
     let message =
-        "COSIGN_TRUSTED_ROOT is set, and options name parts of a root as well: which one counts?";
+        "COSIGN_TRUSTED_ROOT is set, but options name parts of a root as well: use one of the two";
     Failure::new(Class::Usage, message)
         .hint("unset the variable, or leave out --ca-roots and --timestamp-certificate-chain")
 }

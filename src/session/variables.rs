@@ -51,7 +51,7 @@ pub(super) fn network_facts(environment: &Environment) -> Result<EnvironmentFact
 /// Returns which hosts hand out tokens for which registries.
 ///
 /// # Errors
-/// `usage`: a word is no pair of them.
+/// `usage`: a word is not a pair of them.
 fn auth_hosts(environment: &Environment) -> Result<Vec<(String, String)>, Failure> {
     const NAME: &str = "LUET_COSIGN_AUTH_HOSTS";
     let pair = |word: String| {

@@ -74,7 +74,7 @@ impl Watch {
 }
 
 impl Shared {
-    /// Waits until the time is over, and takes the right to answer. Nothing where somebody else did.
+    /// Waits until the time is over, and takes the right to answer. Nothing where someone else did.
     fn wait(&self) -> Option<Duration> {
         let mut state = self.lock();
         loop {

@@ -2,8 +2,8 @@
 //! event of a run made, for those that follow. Off unless asked for: whoever can read it can sign
 //! as this job until it ends, ten minutes at most.
 //!
-//! In memory alone, in the run's folder ([`RunSecret`]); never the token. It is read back as
-//! something that anybody may have written: what it says of itself is taken from the certificate,
+//! In memory alone, in the run's directory ([`RunSecret`]); never the token. It is read back as
+//! something that anyone may have written: what it says of itself is taken from the certificate,
 //! and what is signed by it goes through our own checker like everything else.
 
 use super::keyless::Credential;
@@ -35,7 +35,7 @@ struct KeptWire {
 
 impl Kept {
     /// Finds the place for certificates that this source of tokens and this Fulcio give; `None` where
-    /// no folder of the run is in memory.
+    /// no directory of the run is in memory.
     pub(super) fn of(connections: &Connections, parts: &[&str]) -> Option<Self> {
         let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
         let name = format!("certificate-{}", Digest::of(&parts.join(&0_u8)).hex());

@@ -208,7 +208,7 @@ impl Keyless {
                         Class::Tlog,
                         format!("`{}` made a certificate without the proof in it that a log has it, which no verifier would take", self.fulcio),
                     )
-                    .hint("whoever runs that Fulcio has to give it a log of certificates; with none of your own: COSIGN_INSECURE_IGNORE_SCT=1, here and for whoever verifies"));
+                    .hint("the operator of that Fulcio has to add a certificate log; for your own Sigstore without one: COSIGN_INSECURE_IGNORE_SCT=1, here and when verifying"));
                 }
                 Issued::Certificate { leaf, above, .. } => {
                     return self.accept(connections, key, (leaf, above), &token, asked).await;

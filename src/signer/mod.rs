@@ -37,7 +37,7 @@ use std::cell::RefCell;
 /// The name of our own signer when our own checker is asked.
 const SELF: &str = "this signer";
 /// What to do about answers that do not hold.
-const AGAIN: &str = "run it again; when it stays, ask whoever runs these services, and check that the trusted root is theirs (--trusted-root)";
+const AGAIN: &str = "run it again; if it persists, ask the operator of these services, and check that the trusted root is theirs (--trusted-root)";
 
 /// Whoever signs.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ enum Way {
     Keyless(Box<Keyless>),
 }
 
-/// What is to be signed, and in which form it will lie there.
+/// What is to be signed, and in which form it will be there.
 #[derive(Clone, Copy, Debug)]
 pub enum ToSign<'a> {
     /// The payload of a legacy signature, as it is, and the image that it is about.
@@ -144,9 +144,9 @@ impl Signer {
         if logs.log.version == LogVersion::V2 && logs.tsa.is_none() {
             return Err(Failure::new(
                 Class::Usage,
-                format!("the log {} says no time, and there is no timestamp authority", logs.log),
+                format!("the log {} records no time, and there is no timestamp authority", logs.log),
             )
-            .hint("a certificate counts for minutes: give a signing configuration with a timestamp authority"));
+            .hint("a certificate is valid for minutes: use a signing configuration with a timestamp authority"));
         }
         Ok(Self {
             way: Way::Keyless(Box::new(keyless)),
@@ -233,7 +233,7 @@ impl Signer {
                 Class::Unsupported,
                 "a log takes a legacy signature by its digest, and an Ed25519 key signs none",
             )
-            .hint("use `--format bundle`, or leave --tlog-upload away")),
+            .hint("use `--format bundle`, or drop --tlog-upload")),
             _ => Ok(()),
         }
     }
@@ -294,7 +294,7 @@ impl Signer {
         })
     }
 
-    /// Signs. What comes back was accepted by our own checker, where anybody else had a hand in it.
+    /// Signs. What comes back was accepted by our own checker, where anyone else had a hand in it.
     ///
     /// # Errors
     /// `auth`, `net`: a service that could not be asked, or refused. `identity`, `time`, `tlog`,
@@ -374,7 +374,7 @@ impl Signer {
                         let mut signatures = Signatures::default();
                         signatures.push(payload, signed)?;
                         let candidate = signatures.candidates().next().unwrap_or_else(|| {
-                            Err(Failure::new(Class::Internal, "what was made is no signature"))
+                            Err(Failure::new(Class::Internal, "what was made is not a signature"))
                         })?;
                         Held::check(&candidate, &checker)?
                             .check_claims(payload, image, &checker)?;
@@ -383,7 +383,7 @@ impl Signer {
                         let bundle = wire::write_bundle(statement, signed);
                         let bundle = Bundle::parse(&bundle, BundleSource::Registry)?;
                         trust::check_bundle(&bundle, image, &checker)?.ok_or_else(|| {
-                            Failure::new(Class::Internal, "what was made is no signature")
+                            Failure::new(Class::Internal, "what was made is not a signature")
                         })?;
                     }
                     ToSign::File(digests) => self.check_file(&own, root, signed, digests)?,

@@ -48,9 +48,9 @@ pub(super) async fn find(
     if connections.is_offline() {
         return Err(Failure::new(
             Class::Usage,
-            "a log cannot be told anything off line (LUET_COSIGN_OFFLINE, or the policy)",
+            "a log cannot be reached offline (LUET_COSIGN_OFFLINE, or the policy)",
         )
-        .hint("sign with a key and without --tlog-upload, or go on line"));
+        .hint("sign with a key and without --tlog-upload, or go online"));
     }
     match (options.has_address(), &options.signing_config) {
         (true, Some(_)) => {

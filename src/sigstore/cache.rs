@@ -1,6 +1,6 @@
 //! What was fetched of a TUF repository, kept for every process of this user: one file, replaced
 //! whole, so that a reader sees one fetch and never parts of two. Nothing in it is believed:
-//! whoever reads it proves it anew from the pinned root.
+//! whoever reads it proves it again from the pinned root.
 //!
 //! Beside it lies a note of when a mirror was asked last and what came of it. Sixty-four processes
 //! that meet the same unknown key ask once: one holds the lock, and the others find its note.
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The folder within the state.
+/// The directory within the state.
 const FOLDER: &str = "roots";
 /// Which form of the file this program writes.
 const VERSION: u32 = 1;
@@ -153,7 +153,7 @@ impl Cache {
 
     fn folder(&self) -> Result<Folder, Failure> {
         let state = self.state.as_ref().ok_or_else(|| {
-            Failure::new(Class::State, "this user has no folder to keep state in")
+            Failure::new(Class::State, "this user has no directory to keep state in")
         })?;
         Folder::open(state)?.within(FOLDER)
     }

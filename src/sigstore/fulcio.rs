@@ -93,7 +93,7 @@ fn read(bytes: &[u8]) -> Result<Issued, Failure> {
         .ok_or_else(|| malformed("without a certificate"))?;
     let mut certificates = Vec::new();
     for pem in chain {
-        let pem = pem.as_str().ok_or_else(|| malformed("with a certificate that is no text"))?;
+        let pem = pem.as_str().ok_or_else(|| malformed("with a certificate that is not text"))?;
         certificates.extend(read_certificates(pem)?);
     }
     if certificates.len() > limits::CHAIN {

@@ -138,7 +138,7 @@ impl Mirror {
                 "the TUF repository `{url}` answered {status} for `{path}`, which its metadata names"
             );
             return Failure::new(Class::Trustroot, message)
-                .hint("the mirror is not complete: tell whoever runs it");
+                .hint("the mirror is not complete: tell its operator");
         }
         let message =
             format!("there is no TUF repository at `{url}`: it answered {status} for `{path}`");
@@ -160,7 +160,7 @@ impl Mirror {
         let pinned =
             if self.is_public() { "" } else { "TUF_ROOT_JSON may be of another repository: " };
         Failure::new(Class::Trustroot, message).detail(failure.line()).hint(format!(
-            "{pinned}ask whoever runs it for the digest of their first root, by another way than this mirror; until then do not trust it"
+            "{pinned}ask its operator for the digest of their first root, by another way than this mirror; until then do not trust it"
         ))
     }
 
@@ -234,23 +234,23 @@ impl Mirror {
                 Class::Trustroot,
                 format!("the TUF repository `{}` publishes no `{name}`", self.url),
             )
-            .hint("it is one of another kind, or not finished: ask whoever runs it, or name a document with COSIGN_TRUSTED_ROOT"),
+            .hint("it is one of another kind, or not finished: ask its operator, or name a document with COSIGN_TRUSTED_ROOT"),
             Error::Expired { .. } => failure.hint(format!(
-                "the clock of this machine says {}: set it where that is wrong; else the mirror is out of date, or somebody holds back what is newer",
+                "the clock of this machine says {}: set it if that is wrong; otherwise the mirror is out of date, or newer files are being withheld",
                 day(now)
             )),
             Error::Json(_) | Error::Malformed(_) => {
-                failure.hint("that is no TUF metadata: a firewall or portal may answer in the mirror's place, or TUF_MIRROR is wrong")
+                failure.hint("that is not TUF metadata: a firewall or portal may be answering instead of the mirror, or TUF_MIRROR is wrong")
             }
             Error::Rollback { .. }
             | Error::IntegrityMismatch(_)
             | Error::DuplicateSignature { .. } => {
-                failure.hint("do not trust this mirror until whoever runs it explains that")
+                failure.hint("do not trust this mirror until its operator explains that")
             }
             // The keys may be those of another repository.
             _ => failure.hint(
                 "check that TUF_MIRROR and TUF_ROOT_JSON belong together; where they do, do not \
-                 trust this mirror until whoever runs it explains that",
+                 trust this mirror until its operator explains that",
             ),
         }
     }

@@ -1,6 +1,6 @@
 //! What Sigstore's services give: certificates, timestamps, entries of logs, and by TUF the trusted root
 //! and the signing configuration. No request is made to verify a signature, but for a newer root where
-//! one is missing an authority or a log, and for the entry of a file's signature that lies beside none.
+//! one is missing an authority or a log, and for the entry of a file's signature that is beside none.
 
 mod cache;
 mod first_root;

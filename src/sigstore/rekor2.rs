@@ -14,7 +14,7 @@ use serde_json::Value;
 /// What came of adding an entry.
 #[derive(Clone, Debug)]
 pub enum Added {
-    /// The entry, as it stands in a bundle; unchecked.
+    /// The entry, as it is in a bundle; unchecked.
     Entry(Value),
     /// It may be in the log or not, and nobody gets it any more: another signature has to be made.
     Lost(Failure),
@@ -33,7 +33,7 @@ pub async fn add(client: &Client, url: &str, document: &[u8]) -> Result<Added, F
             200 | 201 => Ok(Added::Entry(read_tlog_entry(&answer.body)?)),
             409 => Ok(Added::Lost(Failure::new(
                 Class::Tlog,
-                format!("{what} has this entry already, and gives it to nobody"),
+                format!("{what} already has this entry, but does not return it"),
             )
             .hint("an RSA key makes the same signature each time: sign something else with it, as with `-a run=2`, or into a log of Rekor v1"))),
             status => Err(refused(&what, status, &answer.body)

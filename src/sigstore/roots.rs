@@ -43,7 +43,7 @@ pub enum Source {
     Document {
         /// Where it lies, for people.
         name: String,
-        /// What lies there, or why it cannot be read.
+        /// What is there, or why it cannot be read.
         bytes: Result<Vec<u8>, Failure>,
     },
 }
@@ -165,8 +165,9 @@ impl Roots {
         let root = self.base.borrow().as_ref().map(|base| base.name.clone()).unwrap_or_default();
         match refreshed {
             Refreshed::Fixed => failure,
-            Refreshed::Newer | Refreshed::Same => failure
-                .detail(format!("the trusted root {root} does not know it; there is no newer one")),
+            Refreshed::Newer | Refreshed::Same => failure.detail(format!(
+                "the trusted root {root} does not list it, and there is no newer one"
+            )),
             Refreshed::Failed(why) => {
                 let detail = format!(
                     "the trusted root {root} does not know it, and could not be made newer: {}",
@@ -304,10 +305,10 @@ impl Roots {
         let root = self.assemble(&pieces, Some(&base))?;
         let url = public_or(mirror).url;
         Ok(if self.settings.offline {
-            format!("the trusted root is the one {}; off line, nothing makes it newer", root.name())
+            format!("trusted root: {} (offline: never updated)", root.name())
         } else {
             format!(
-                "the trusted root is the one {}; `{url}` is asked for a newer one where a signature needs it",
+                "trusted root: {} (updated from `{url}` when a signature needs it)",
                 root.name()
             )
         })
@@ -316,8 +317,8 @@ impl Roots {
     async fn read_one(&self, name: Option<&String>) -> Result<Arc<TrustedRoot>, Failure> {
         let source =
             name.map_or(Some(&self.settings.default), |name| self.settings.named.get(name));
-        let source = source
-            .ok_or_else(|| Failure::new(Class::Internal, "a trusted root that nobody named"))?;
+        let source =
+            source.ok_or_else(|| Failure::new(Class::Internal, "a trusted root without a name"))?;
         let Source::Repository { mirror, pieces } = source else {
             return self.read_fixed(source).map(Arc::new);
         };
@@ -336,7 +337,7 @@ impl Roots {
         match source {
             Source::Document { name, bytes } => self.parse(&bytes.clone()?, &format!("`{name}`")),
             Source::Repository { .. } => {
-                Err(Failure::new(Class::Internal, "a repository is no document"))
+                Err(Failure::new(Class::Internal, "a repository is not a document"))
             }
         }
     }
@@ -407,7 +408,7 @@ impl Roots {
             return Refreshed::Failed(
                 Failure::new(
                     Class::Trustroot,
-                    "LUET_COSIGN_OFFLINE, or the policy, says that nothing is asked",
+                    "LUET_COSIGN_OFFLINE, or the policy, forbids queries",
                 )
                 .hint("let it ask once, or name a newer trusted root"),
             );

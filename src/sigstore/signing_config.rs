@@ -92,7 +92,7 @@ impl Services {
     /// Checks that the addresses can be used.
     ///
     /// # Errors
-    /// `usage`: one is no address, or neither https nor on this machine.
+    /// `usage`: one is not an address, or neither https nor on this machine.
     pub fn checked(self) -> Result<Self, Failure> {
         let log = self.log.as_ref().map(|log| &log.url);
         for url in [self.fulcio.as_ref(), log, self.tsa.as_ref()].into_iter().flatten() {

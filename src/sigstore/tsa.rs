@@ -10,7 +10,7 @@ use crate::registry::{Client, ServiceCall};
 pub enum Stamped {
     /// An answer, unchecked.
     Answer(Vec<u8>),
-    /// None, or one that says "later": where somebody else says the time, it is done without.
+    /// None, or one that says "later": where someone else says the time, it is done without.
     Silent(Failure),
 }
 

@@ -1,4 +1,4 @@
-//! A private folder, and the one kind of file in it.
+//! A private directory, and the one kind of file in it.
 
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 /// How long to wait between two tries to get a lock.
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
-/// A folder of ours: a real directory that belongs to this user and that nobody else can enter.
+/// A directory of ours: a real directory that belongs to this user and that nobody else can enter.
 #[derive(Clone, Debug)]
 pub struct Folder {
     path: PathBuf,
     durable: bool,
 }
 
-/// A lock on one name of a folder, held until dropped; the kernel drops it with the process.
+/// A lock on one name of a directory, held until dropped; the kernel drops it with the process.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -39,11 +39,11 @@ impl Folder {
                 Err(failure) => reasons.push(failure.message()),
             }
         }
-        let failure = Failure::new(Class::State, "no folder to keep files in");
+        let failure = Failure::new(Class::State, "no directory to keep files in");
         Err(reasons.into_iter().fold(failure, Failure::detail))
     }
 
-    /// Opens a folder, making it where it is missing (its parents too).
+    /// Opens a directory, making it where it is missing (its parents too).
     ///
     /// # Errors
     /// `state`: a link, no directory, another owner, or open to others.
@@ -72,18 +72,18 @@ impl Folder {
         }
         if let Some(parent) = path.parent() {
             let above = parent.metadata().map_err(|error| {
-                state(&format!("lies in a folder that could not be read: {error}"))
+                state(&format!("is in a directory that could not be read: {error}"))
             })?;
-            // Whoever owns the folder above could put another in this one's place.
+            // Whoever owns the directory above could put another in this one's place.
             let theirs = above.uid() != 0 && above.uid() != found.uid();
             if theirs || (above.mode() & 0o022 != 0 && above.mode() & 0o1000 == 0) {
-                return Err(state("lies in a folder that others can change"));
+                return Err(state("is in a directory that others can change"));
             }
         }
         Ok(Self { path: path.to_owned(), durable: false })
     }
 
-    /// Returns the folder as one whose files, once replaced, survive a crash of the machine.
+    /// Returns the directory as one whose files, once replaced, survive a crash of the machine.
     /// Without, they survive one of the program.
     #[must_use]
     pub fn durable(mut self) -> Self {
@@ -91,7 +91,7 @@ impl Folder {
         self
     }
 
-    /// Opens a folder within this one.
+    /// Opens a directory within this one.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -99,7 +99,7 @@ impl Folder {
         Self::open(&self.path.join(name))
     }
 
-    /// Returns where the folder is.
+    /// Returns where the directory is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -108,7 +108,7 @@ impl Folder {
     /// Reads a file, at most [`limits::STORE_BYTES`] of it.
     ///
     /// # Errors
-    /// `state`: it cannot be read, is no plain file of ours, or is larger.
+    /// `state`: it cannot be read, is not a plain file of ours, or is larger.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
         self.read_up_to(name, limits::STORE_BYTES)
     }
@@ -144,7 +144,7 @@ impl Folder {
         let found =
             file.metadata().map_err(|error| state(format!("could not be read: {error}")))?;
         if !found.is_file() || found.uid() != rustix::process::geteuid().as_raw() || !fine(&found) {
-            return Err(state("is no file that only this user can write".to_owned()));
+            return Err(state("is not a file that only this user can write".to_owned()));
         }
         let mut bytes =
             Vec::with_capacity(usize::try_from(found.len().min(limit)).unwrap_or_default() + 1);
@@ -190,7 +190,7 @@ impl Folder {
     /// Leaves an empty file, which says something by being there; [`Self::read`] finds it.
     ///
     /// # Errors
-    /// `state`: it could not be made, or something else lies there.
+    /// `state`: it could not be made, or something else is there.
     pub fn mark(&self, name: &str) -> Result<(), Failure> {
         let path = self.path.join(name);
         let flags =
@@ -226,7 +226,7 @@ impl Folder {
             .map_err(|error| state(&error))?;
         let found = file.metadata().map_err(|error| state(&error))?;
         if !found.is_file() || found.uid() != rustix::process::geteuid().as_raw() {
-            return Err(state(&"it is no file of this user"));
+            return Err(state(&"it is not a file of this user"));
         }
         let whole = whole_lines(&file, found.len()).map_err(|error| state(&error))?;
         file.set_len(whole).map_err(|error| state(&error))?;
@@ -253,7 +253,7 @@ impl Folder {
         }
     }
 
-    /// Returns the names in the folder, at most `most` of them; names that are not UTF-8 are none
+    /// Returns the names in the directory, at most `most` of them; names that are not UTF-8 are none
     /// of ours.
     ///
     /// # Errors
@@ -293,7 +293,7 @@ impl Folder {
     /// Takes the lock on `name`, waiting at most `patience`.
     ///
     /// # Errors
-    /// `state`: somebody else held it all the time, or it could not be made.
+    /// `state`: someone else held it all the time, or it could not be made.
     pub fn lock(&self, name: &str, patience: Duration) -> Result<Lock, Failure> {
         let since = Instant::now();
         loop {
@@ -315,7 +315,7 @@ impl Folder {
         }
     }
 
-    /// Removes the folder and what is in it; only plain files and empty folders of ours are.
+    /// Removes the directory and what is in it; only plain files and empty directories of ours are.
     pub fn discard(&self) {
         for name in self.names(usize::MAX).unwrap_or_default() {
             let _ = std::fs::remove_file(self.path.join(name));

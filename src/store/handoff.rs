@@ -1,7 +1,7 @@
 //! What the pre event of an image leaves for its post event.
 //!
 //! A handoff counts only for the same run of the host, the same image and the same `Dest` (the same
-//! directory, not one that took its place). Whatever is not exactly that is no handoff, and the
+//! directory, not one that took its place). Whatever is not exactly that is not a handoff, and the
 //! post event then has nothing to say yes with.
 
 use super::Locations;
@@ -81,12 +81,12 @@ impl Handoffs {
     /// Opens the handoffs of the current run, and clears away those of runs that are over.
     ///
     /// # Errors
-    /// `state`: no folder can be used.
+    /// `state`: no directory can be used.
     pub fn open(locations: &Locations) -> Result<Self, Failure> {
         Self::of(locations, Run::current()?)
     }
 
-    /// Opens the folder of a run, as the events of that run do.
+    /// Opens the directory of a run, as the events of that run do.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -104,7 +104,7 @@ impl Handoffs {
         Ok(Self { folder: top.within(run.name())?, run })
     }
 
-    /// Returns the folder of the run, for other marks that live no longer.
+    /// Returns the directory of the run, for other marks that live no longer.
     #[must_use]
     pub fn folder(&self) -> &Folder {
         &self.folder
@@ -119,7 +119,7 @@ impl Handoffs {
     /// Leaves a handoff for the post event of `image` into `dest`.
     ///
     /// # Errors
-    /// `state`: it could not be written. `tree`, `event`: `dest` is no directory.
+    /// `state`: it could not be written. `tree`, `event`: `dest` is not a directory.
     pub fn leave(&self, image: &str, dest: &Path, grounds: Grounds) -> Result<(), Failure> {
         if let Grounds::Verified(_) = grounds {
             self.folder.mark(&compared_name(dest))?;
@@ -208,7 +208,7 @@ impl Handoffs {
         if !same {
             return Err(Failure::new(
                 Class::State,
-                "a handoff of another run or image lies in the place of this one",
+                "a handoff of another run or image is in the place of this one",
             ));
         }
         if Identity::of(dest)? != handoff.identity {
@@ -220,7 +220,7 @@ impl Handoffs {
         Ok(Some(handoff))
     }
 
-    /// Notes that what lies in `dest` was found right: the next image into it starts anew.
+    /// Notes that what is in `dest` was found right: the next image into it starts again.
     ///
     /// The handoff stays until the run is over, for old hosts call a plugin twice for one event
     /// where PATH finds it twice.

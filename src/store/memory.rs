@@ -110,7 +110,7 @@ impl Signers {
     }
 }
 
-/// Somebody whose signature counted.
+/// Someone whose signature counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signer {
     /// Who it is, as the policy named it.
@@ -238,10 +238,10 @@ impl Memory {
     /// Opens the memory.
     ///
     /// # Errors
-    /// `state`: no folder can be used.
+    /// `state`: no directory can be used.
     pub fn open(locations: &Locations) -> Result<Self, Failure> {
         let place = place(locations).ok_or_else(|| {
-            Failure::new(Class::State, "this user has no folder to keep state in")
+            Failure::new(Class::State, "this user has no directory to keep state in")
         })?;
         Ok(Self { folder: Folder::open(place)?.within("seen")?.durable() })
     }
@@ -368,7 +368,7 @@ impl Memory {
         Ok(count)
     }
 
-    /// Appends a line to a file of `size` bytes; where it would grow too large, writes it anew: what
+    /// Appends a line to a file of `size` bytes; where it would grow too large, rewrites it: what
     /// is known with the line, without the oldest.
     fn write(
         &self,
@@ -413,13 +413,14 @@ impl Memory {
                 .hint("see what is remembered with `luet-cosign seen list`; remove the file to forget all of it")
         };
         let bytes = self.folder.read_up_to(name, limits::MEMORY_BYTES)?.unwrap_or_default();
-        // What stands behind the last line end was never finished.
+        // What is behind the last line end was never finished.
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let text = std::str::from_utf8(bytes.get(..whole).unwrap_or_default())
             .map_err(|_| broken("is not UTF-8"))?;
         let parse = |line| {
-            serde_json::from_str(line)
-                .map_err(|error| broken(&format!("has a line that is none of ours: {error}")))
+            serde_json::from_str(line).map_err(|error| {
+                broken(&format!("has a line that this program did not write: {error}"))
+            })
         };
         let lines = text.lines().map(parse).collect::<Result<_, _>>()?;
         Ok((Known::of(lines), bytes.len()))
@@ -555,7 +556,7 @@ mod tests {
         memory.remember(&repository, &by("alice", "a"), same).unwrap();
         memory.remember(&repository, &seen("a", "by a key"), same).unwrap();
         memory.forget(&repository, Some(&"a".parse().unwrap())).unwrap();
-        // So many that the file is written anew.
+        // So many that the file is rewritten.
         let room = usize::try_from(limits::MEMORY_BYTES).unwrap();
         for round in ["1", "2"] {
             let mut text = memory
@@ -575,7 +576,7 @@ mod tests {
             memory.remember(&repository, &seen("newest", round), same).unwrap();
             assert!(
                 !memory.of(&repository).unwrap().seen.contains(&seen("t0", round)),
-                "it was written anew"
+                "it was rewritten"
             );
         }
         assert_eq!(memory.of(&repository).unwrap().first, Some(signer("alice")));
@@ -588,7 +589,7 @@ mod tests {
         memory.remember(&repository, &by("eve", "b"), same).unwrap();
     }
 
-    /// What 1.0.0-alpha.1 wrote, also where the file is written anew.
+    /// What 1.0.0-alpha.1 wrote, also where the file is rewritten.
     #[test]
     fn who_binds_is_known_from_every_line_until_all_is_forgotten() {
         let (_top, memory, repository) = setup();
@@ -613,7 +614,7 @@ mod tests {
         assert_eq!(known.binders.len(), 4);
         fill(&memory, &name);
         memory.remember(&repository, &seen("newest", "1"), same).unwrap();
-        assert!(!memory.of(&repository).unwrap().seen.contains(&seen("t0", "1")), "written anew");
+        assert!(!memory.of(&repository).unwrap().seen.contains(&seen("t0", "1")), "rewritten");
         assert_eq!(memory.of(&repository).unwrap().binders, known.binders);
         memory.forget(&repository, None).unwrap();
         assert_eq!(memory.of(&repository).unwrap(), Known::default());
@@ -646,7 +647,7 @@ mod tests {
         assert_eq!(memory.of(&repository).unwrap().binders, all);
     }
 
-    /// Fills the file, so that the next line makes it be written anew.
+    /// Fills the file, so that the next line makes it be rewritten.
     fn fill(memory: &Memory, name: &str) {
         let room = usize::try_from(limits::MEMORY_BYTES).unwrap();
         let mut text = memory.folder.read_up_to(name, limits::MEMORY_BYTES).unwrap().unwrap();

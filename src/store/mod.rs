@@ -23,7 +23,7 @@ pub use way::{Owners, UNMAPPED, check_shared, check_way, is_unmapped};
 
 use std::path::{Path, PathBuf};
 
-/// Where files may lie: the first folder that can be used is.
+/// Where files may lie: the first directory that can be used is.
 #[derive(Clone, Debug)]
 pub struct Locations {
     /// What is kept for longer than a run: locks, pins, memory.

@@ -1,5 +1,5 @@
 //! The push record: what this user's build engines pushed within a day, so that it can be signed
-//! later by somebody who did not see it happen.
+//! later by someone who did not see it happen.
 //!
 //! It says what the engine said, about one tag of one repository, and nothing else vouches for
 //! that. What it does not have, or cannot be read of it, was not pushed: a record that is lost only
@@ -80,10 +80,10 @@ impl Pushes {
     /// Opens the record.
     ///
     /// # Errors
-    /// `state`: no folder can be used.
+    /// `state`: no directory can be used.
     pub fn open(locations: &Locations) -> Result<Self, Failure> {
         let place = place(locations).ok_or_else(|| {
-            Failure::new(Class::State, "this user has no folder to keep state in")
+            Failure::new(Class::State, "this user has no directory to keep state in")
         })?;
         Ok(Self { folder: Folder::open(place)?.within("pushes")? })
     }
@@ -104,7 +104,7 @@ impl Pushes {
         let line = to_json(&push)?;
         let name = file_name(repository);
         let _lock = self.folder.lock(&lock_name(&name), limits::LOCK)?;
-        // One that cannot be read is begun anew.
+        // One that cannot be read is begun again.
         let bytes = self.folder.read_up_to(&name, limits::PUSHES_BYTES).ok().flatten();
         let bytes = bytes.unwrap_or_default();
         let limit = usize::try_from(limits::PUSHES_BYTES).unwrap_or(usize::MAX);

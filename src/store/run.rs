@@ -1,7 +1,7 @@
 //! The run of the host: which luet is it that called us?
 //!
 //! One run of luet calls the plugin many times; what one call leaves for another counts only within
-//! that run. A process number comes back, and containers that share a folder have the same ones, so
+//! that run. A process number comes back, and containers that share a directory have the same ones, so
 //! the run is the parent's number, the moment it started, the boot that it started in, and the
 //! namespace that the number is of (pid_namespaces(7)).
 
@@ -60,7 +60,7 @@ impl Run {
         Ok(Self { name: format!("run-{process}-{started}-{boot}-{}", namespace()?), process })
     }
 
-    /// Returns a name for the run, fit for a folder.
+    /// Returns a name for the run, fit for a directory.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

@@ -1,7 +1,7 @@
 //! A secret of one run of the host: kept in memory alone, for no longer than it is worth something.
 //!
-//! It lies in the run's folder, in a file that only this user can read, and nowhere but on a file
-//! system without a disk. Where there is none nothing is kept. What lies there and is not as it was
+//! It is in the run's directory, in a file that only this user can read, and nowhere but on a file
+//! system without a disk. Where there is none nothing is kept. What is there and is not as it was
 //! left (another mode, a link, another owner) is not used. Never decides what the secret is.
 
 use super::folder::{Folder, Lock};
@@ -26,10 +26,10 @@ pub struct RunSecret {
 }
 
 impl RunSecret {
-    /// Finds the place for a secret of this name; `None` where no folder of the run is in memory.
+    /// Finds the place for a secret of this name; `None` where no directory of the run is in memory.
     ///
     /// # Errors
-    /// `state`: there is no folder for the run.
+    /// `state`: there is no directory for the run.
     pub fn open(locations: &Locations, name: &str) -> Result<Option<Self>, Failure> {
         for place in &locations.runs {
             let one = Locations { state: Vec::new(), runs: vec![place.clone()] };
@@ -45,7 +45,7 @@ impl RunSecret {
     /// Takes the lock on the secret: whoever makes a new one is alone.
     ///
     /// # Errors
-    /// `state`: somebody else makes one and does not get done.
+    /// `state`: someone else makes one and does not get done.
     pub fn lock(&self, patience: Duration) -> Result<Lock, Failure> {
         self.folder.lock(&self.name, patience)
     }
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(text(secret.read(MINUTE)), None);
         assert!(!path(&secret).exists());
         secret.write(b"key", LONG).unwrap();
-        // As if the machine had run for an hour since, or had been started anew.
+        // As if the machine had run for an hour since, or had been started again.
         for since in [0_u64, u64::MAX] {
             let mut bytes = std::fs::read(path(&secret)).unwrap();
             bytes[..8].copy_from_slice(&since.to_be_bytes());

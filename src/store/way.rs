@@ -1,8 +1,8 @@
 //! Who could make a path lead elsewhere.
 //!
-//! A file that only this user can write is still another's to choose where somebody else can rename
-//! a folder on the way to it, or replace a link. So the path is walked as the kernel walks it, and
-//! every folder and link on the way is looked at.
+//! A file that only this user can write is still another's to choose where someone else can rename
+//! a directory on the way to it, or replace a link. So the path is walked as the kernel walks it, and
+//! every directory and link on the way is looked at.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -17,10 +17,10 @@ pub const UNMAPPED: &str = "a user that is not mapped: this user namespace does 
 /// Parts of a path, those of links included.
 const MAX_PARTS: usize = 4096;
 
-/// Checks that no name on the way to a directory was taken by another user in a folder that
-/// everybody shares, such as /tmp: who did that can replace what lies there at any time.
+/// Checks that no name on the way to a directory was taken by another user in a directory that
+/// everybody shares, such as /tmp: who did that can replace what is there at any time.
 ///
-/// A directory that lies with another user in a place of theirs was named by whoever runs this.
+/// A directory that is with another user in a place of theirs was named by whoever runs this.
 ///
 /// # Errors
 /// Who did, to be put behind the name of the directory.
@@ -33,7 +33,7 @@ pub fn check_shared(path: &Path) -> Result<(), String> {
         let is_ours = Owners::RootAndUser.contain(own.uid());
         if folder.mode() & SHARED == SHARED && !is_ours {
             let (name, user) = (here.display(), own.uid());
-            return Err(format!("lies in `{name}` of user {user}, who can replace it at any time"));
+            return Err(format!("is in `{name}` of user {user}, who can replace it at any time"));
         }
     }
     Ok(())
@@ -55,7 +55,7 @@ impl Owners {
         user == 0 || (own && !is_unmapped(user))
     }
 
-    /// Whether anybody else can rename and replace what lies in a folder.
+    /// Whether anyone else can rename and replace what is in a directory.
     fn share(self, folder: &Metadata) -> bool {
         let mode = folder.mode();
         // Debian gives each user a group of that user alone; any other is others.
@@ -64,8 +64,8 @@ impl Owners {
     }
 }
 
-/// Checks that nobody but `owners` can make `path` lead elsewhere: who owns every folder on the
-/// way, links followed, and who can write to it. In a sticky folder nobody can replace what is
+/// Checks that nobody but `owners` can make `path` lead elsewhere: who owns every directory on the
+/// way, links followed, and who can write to it. In a sticky directory nobody can replace what is
 /// another's, so there it is enough that what is followed belongs to `owners`.
 ///
 /// What the path leads to is for the caller to check. Where it leads to nothing yet, the way is
@@ -128,22 +128,19 @@ pub fn check_way(path: &Path, owners: Owners) -> Result<(), String> {
 fn check_folder(path: &Path, folder: &Metadata, owners: Owners) -> Result<(), String> {
     if !owners.contain(folder.uid()) {
         if is_unmapped(folder.uid()) {
-            return Err(format!("lies in `{}` of {UNMAPPED}", path.display()));
+            return Err(format!("is in `{}` of {UNMAPPED}", path.display()));
         }
-        return Err(format!("lies in `{}` of user {}", path.display(), folder.uid()));
+        return Err(format!("is in `{}` of user {}", path.display(), folder.uid()));
     }
     if owners.share(folder) && folder.mode() & 0o1000 == 0 {
         let mode = folder.mode() & 0o7777;
-        return Err(format!(
-            "lies in `{}`, which others can write (mode {mode:o})",
-            path.display()
-        ));
+        return Err(format!("is in `{}`, which others can write (mode {mode:o})", path.display()));
     }
     Ok(())
 }
 
 /// Whether an owner is nobody in particular: in a user namespace the kernel shows each user that
-/// is not mapped, root or anybody, as one and the same (user_namespaces(7)).
+/// is not mapped, root or anyone, as one and the same (user_namespaces(7)).
 #[must_use]
 pub fn is_unmapped(user: u32) -> bool {
     let read = |path: &str| std::fs::read_to_string(path).ok();
@@ -257,9 +254,9 @@ mod tests {
         symlink(at("mine/policy.yaml"), at("link")).unwrap();
         assert!(good(&at("link")));
         lchown(at("link"), Some(4242), None).unwrap();
-        assert!(good(&at("link")), "only root can replace it in a folder of root");
+        assert!(good(&at("link")), "only root can replace it in a directory of root");
         mode(top.path(), 0o1777);
-        assert!(!good(&at("link")), "its owner can replace it in a sticky folder");
+        assert!(!good(&at("link")), "its owner can replace it in a sticky directory");
         lchown(at("mine"), Some(4242), None).unwrap();
         assert!(!good(&at("mine/policy.yaml")));
     }

@@ -27,8 +27,8 @@ pub(super) fn kept(name: &[u8], value: &[u8], mode: u16) -> Option<Box<[u8]>> {
         _ => return Some(value.into()),
     };
     let tag = |entry: &[u8; 8]| u16::from_le_bytes([entry[0], entry[1]]);
-    let names_somebody = entries.iter().any(|entry| matches!(tag(entry), USER | GROUP | MASK));
-    if entries.is_empty() || name == ACCESS && !names_somebody {
+    let names_someone = entries.iter().any(|entry| matches!(tag(entry), USER | GROUP | MASK));
+    if entries.is_empty() || name == ACCESS && !names_someone {
         return None;
     }
     let mut kept = VERSION.to_vec();

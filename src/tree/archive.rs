@@ -128,7 +128,10 @@ impl<R: Read> Archive<R> {
         } else if stored != 0 || sparse.is_some() {
             // The host ends the whole unpacking here, without an error; other readers skip the
             // data, or read it as headers.
-            return Err(malformed(&format!("`{}` is no file and has data", shown(&header.name))));
+            return Err(malformed(&format!(
+                "`{}` is not a file but has data",
+                shown(&header.name)
+            )));
         }
         header.member(kind, extensions)
     }

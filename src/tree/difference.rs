@@ -102,7 +102,7 @@ pub enum Differs {
         /// What it is.
         found: u16,
     },
-    /// A directory that no layer lists, which belongs to somebody.
+    /// A directory that no layer lists, which belongs to someone.
     ImpliedOwner {
         /// Who it is.
         found: u32,
@@ -257,7 +257,7 @@ fn unexpected(path: &TreePath, terms: &Terms) -> Vec<Differs> {
 }
 
 /// Returns whether a tree has something else than a directory above a path: whoever makes that
-/// removes what lies there.
+/// removes what is there.
 fn below_other(path: &TreePath, tree: &Tree) -> bool {
     let mut above = split(path.bytes()).0;
     while !above.is_empty() {

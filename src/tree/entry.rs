@@ -54,7 +54,7 @@ impl TreePath {
         Self::new(bytes)
     }
 
-    /// Returns the path of the directory that this one lies in; `None` at the top.
+    /// Returns the path of the directory that this one is in; `None` at the top.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         let slash = self.0.iter().rposition(|byte| *byte == b'/')?;

@@ -127,7 +127,7 @@ impl Files {
         }
         match self.get(path).map(|inode| inode.kind == Kind::Directory) {
             Some(true) => Ok(()),
-            Some(false) => Err(malformed(path, "is no directory, yet an entry lies below it")),
+            Some(false) => Err(malformed(path, "is not a directory, but an entry is below it")),
             None => {
                 self.implied = self.implied.saturating_add(path.len());
                 if self.implied > limits::TREE_METADATA_BYTES {
@@ -176,7 +176,7 @@ impl Files {
         self.names.remove(path);
     }
 
-    /// Removes what lies below a directory and was not made by `layer`, and the directory itself
+    /// Removes what is below a directory and was not made by `layer`, and the directory itself
     /// where `whole` and not either.
     pub(super) fn remove_lower(&mut self, path: &[u8], layer: usize, whole: bool) {
         self.remove_below(path, |name| name.layer != layer);

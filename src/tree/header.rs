@@ -315,7 +315,7 @@ fn number(field: &[u8]) -> Result<u64, Failure> {
     digits.iter().try_fold(0, octal).ok_or_else(bad)
 }
 
-/// Refuses a field that is no number, though nothing depends on it: the host stops there. Negative
+/// Refuses a field that is not a number, though nothing depends on it: the host stops there. Negative
 /// times are numbers.
 fn check_number(field: &[u8]) -> Result<(), Failure> {
     let base_256 = field.first().is_some_and(|first| first & 0x80 != 0);

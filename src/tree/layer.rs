@@ -179,7 +179,7 @@ fn record<R: Read>(archive: &mut Archive<R>, member: Member) -> Result<Option<Re
         return if root {
             Ok(None)
         } else {
-            Err(refuse(&member.name, "stands for the root and is no directory"))
+            Err(refuse(&member.name, "is the root but not a directory"))
         };
     }
     check_length(&path)?;

@@ -2,7 +2,7 @@
 //! reader keeps.
 //!
 //! The host unpacks an image and then opens this file. So that nobody can mean two things by it, it
-//! may occur once, as a plain file, and no whiteout may stand beside it.
+//! may occur once, as a plain file, and no whiteout may be beside it.
 
 use super::archive::Archive;
 use super::entry::shown;
@@ -27,7 +27,7 @@ pub struct Single<T> {
 /// where the archive has no such file.
 ///
 /// # Errors
-/// `malformed`: no archive, or the name occurs twice or is no plain file. `limit`: more than
+/// `malformed`: no archive, or the name occurs twice or is not a plain file. `limit`: more than
 /// `limits` allow. Those of `read`, and of the reader.
 pub fn read_single<T>(
     reader: impl Read,
@@ -55,7 +55,7 @@ pub fn read_single<T>(
             return Err(malformed(&format!("`{name}` occurs twice")));
         };
         if member.kind != MemberKind::File || archive.is_sparse() {
-            return Err(malformed(&format!("`{name}` is no plain file")));
+            return Err(malformed(&format!("`{name}` is not a plain file")));
         }
         let mut content = Content { archive: &mut archive, hasher: Sha256::new() };
         let value = read(&mut content)?;

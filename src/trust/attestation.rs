@@ -174,7 +174,7 @@ impl Attestation {
     }
 
     /// Checks that the key of the certificate signed a statement of this type about the file.
-    /// Proves nothing yet: anybody can write a certificate.
+    /// Proves nothing yet: anyone can write a certificate.
     ///
     /// # Errors
     /// `signature`: it did not sign it. `identity`: there is no certificate. `binding`: it is about
@@ -288,7 +288,7 @@ struct Stated {
     predicate: Value,
 }
 
-/// An attestation by a certificate which holds. Whether that is anybody who was asked for,
+/// An attestation by a certificate which holds. Whether that is anyone who was asked for,
 /// [`Self::by`] says.
 #[derive(Clone, Debug)]
 pub struct SignedAttestation {
@@ -307,7 +307,7 @@ impl SignedAttestation {
     /// Checks that it is of this identity.
     ///
     /// # Errors
-    /// `identity`: it is somebody else's.
+    /// `identity`: it is someone else's.
     pub fn by(self, identity: &Identity) -> Result<AttestedFile, Failure> {
         file::check_identity(&self.certified.certificate, identity)?;
         let Certified { certificate, times, .. } = self.certified;
@@ -316,7 +316,7 @@ impl SignedAttestation {
     }
 }
 
-/// Proof: somebody who was asked for attests something of a file with this digest. That is no
+/// Proof: someone who was asked for attests something of a file with this digest. That is no
 /// signature of the file. Only the checker makes one.
 ///
 /// ```compile_fail

@@ -1,4 +1,4 @@
-//! Somebody whose signatures count.
+//! Someone whose signatures count.
 
 use super::certificate::Certificate;
 use super::identity::Identity;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Somebody whose signatures count, under the name that the policy gave.
+/// Someone whose signatures count, under the name that the policy gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     /// The name in the policy; `COSIGN_PUBLIC_KEY_LOCATION` for the environment's key.
@@ -23,7 +23,7 @@ pub struct Authority {
     pub root: Option<String>,
 }
 
-/// What shows that a signature is somebody's.
+/// What shows that a signature is someone's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Signer {
     /// A key.
@@ -83,7 +83,7 @@ impl Authority {
         matches!(self.signer, Signer::Key { logged: true, .. } | Signer::Certificate(_))
     }
 
-    /// Whether a signature by somebody, who did not sign yet, would be theirs.
+    /// Whether a signature by someone, who did not sign yet, would be theirs.
     #[must_use]
     pub fn would_accept(&self, prospect: &Prospect<'_>) -> bool {
         match (&self.signer, prospect) {
@@ -111,7 +111,7 @@ impl Authority {
     }
 }
 
-/// Somebody who is going to sign: what a policy can be asked about before there is a signature. It
+/// Someone who is going to sign: what a policy can be asked about before there is a signature. It
 /// proves nothing.
 #[derive(Clone, Copy, Debug)]
 pub enum Prospect<'a> {

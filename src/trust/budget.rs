@@ -1,6 +1,6 @@
 //! What looking at the signatures of one image may still cost.
 //!
-//! Anybody may add signatures, and choose what lies beside them, so both what one of them may ask
+//! Anyone may add signatures, and choose what comes with them, so both what one of them may ask
 //! for (`wire` refuses more) and what all of them may is bounded. Counted in signature checks and
 //! bytes before the work is done, never in seconds: the same image comes to the same on every
 //! machine.

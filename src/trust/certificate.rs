@@ -132,7 +132,7 @@ impl Certificate {
     }
 
     /// Returns the signer's name without what changes from one run of a workflow to the next: a
-    /// workflow's URI without `@ref`. What stands behind another `@` is part of a name:
+    /// workflow's URI without `@ref`. What is behind another `@` is part of a name:
     /// `https://social.example/@alice`.
     #[must_use]
     pub fn lasting_name(&self) -> &str {
@@ -179,7 +179,7 @@ impl Certificate {
 }
 
 /// Splits the URI of a workflow at the `@` in front of the ref or the commit that it ran from. The
-/// first `@refs/` it is: a branch may have that in its name, a file in a folder of GitHub's cannot.
+/// first `@refs/` it is: a branch may have that in its name, a file in a directory of GitHub's cannot.
 pub(super) fn split_ref(uri: &str) -> Option<(&str, &str)> {
     let commit = |text: &str| {
         matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -249,7 +249,7 @@ fn subject(tbs: &x509_cert::TbsCertificate) -> Result<SubjectName, Failure> {
         (Some(name), _)
             if name.as_str().is_empty() || name.as_str().chars().any(char::is_control) =>
         {
-            Err(identity("has a name that is none"))
+            Err(identity("has an invalid name"))
         }
         (Some(name), true) => Ok(name),
         (Some(_), false) => Err(identity("has several names")),

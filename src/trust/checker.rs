@@ -1,4 +1,4 @@
-//! The checker: from a candidate, which anybody may claim, to a [`VerifiedSignature`], which
+//! The checker: from a candidate, which anyone may claim, to a [`VerifiedSignature`], which
 //! nothing else can make.
 //!
 //! One authority must have signed exactly the payload, by its key or by a certificate of its
@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// In which form a signature lies at the registry.
+/// In which form a signature is at the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A Sigstore bundle in a referrer.
@@ -148,7 +148,7 @@ impl Made {
 
 impl<'a> Held<'a> {
     /// Checks a legacy signature: against the keys of the authorities, one after another, and where
-    /// a certificate lies beside it against their identities.
+    /// a certificate is beside it against their identities.
     ///
     /// # Errors
     /// `identity`: no key opens it, and no identity fits; a legacy key signature names no key, so
@@ -190,7 +190,7 @@ impl<'a> Held<'a> {
                     return Err(rejected
                         .map(|failure| named(failure, candidate.evidence.certificate.as_deref())));
                 }
-                // Whatever somebody put beside a key's signature, it may be the key's.
+                // Whatever someone put beside a key's signature, it may be the key's.
                 Err(_) => {}
             }
         }
@@ -201,7 +201,7 @@ impl<'a> Held<'a> {
     }
 
     /// Whether the signature holds already; where not, only [`Self::check_claims`] shows that
-    /// somebody trusted made it.
+    /// someone trusted made it.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         matches!(self.signers, Signers::Proven(..))
@@ -376,7 +376,7 @@ fn by_certificate<'a, T: AsRef<Certified> + Clone>(
     }
 }
 
-/// The failure for a keyless signature that holds, by somebody else: who, and what would have to be
+/// The failure for a keyless signature that holds, by someone else: who, and what would have to be
 /// written to trust them.
 fn another(certificate: &Certificate, authorities: &[Authority]) -> Failure {
     let (subject, issuer) = (certificate.subject(), certificate.issuer());
@@ -390,7 +390,7 @@ fn another(certificate: &Certificate, authorities: &[Authority]) -> Failure {
     if let Some((workflow, source)) = certificate.reused_workflow() {
         let (repository, file) = (workflow.repository, workflow.file);
         return Failure::new(Class::Identity, message)
-            .detail(format!("`{source}` called that workflow, which anybody can call"))
+            .detail(format!("`{source}` called that workflow, which anyone can call"))
             .hint(format!(
                 "to trust that signer, write a policy with `github: {{repo: {}, workflow_repo: {}, \
                  workflow: {}}}`",
@@ -456,7 +456,7 @@ fn claimed(failure: Failure, certificate: Option<&[u8]>) -> Failure {
 ///
 /// # Errors
 /// `identity`: none of the authorities signed it. `unsupported`: the signature of a message.
-/// `malformed`: an authority signed something that is no statement. `binding`: it is about another
+/// `malformed`: an authority signed something that is not a statement. `binding`: it is about another
 /// image, or lacks an annotation that is required. `limit`: the budget is used up. Every class of a
 /// keyless signature that does not hold.
 pub fn check_bundle(

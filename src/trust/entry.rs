@@ -1,6 +1,6 @@
 //! What an entry of a transparency log is about. One function for every form of entry and of
 //! signature: the entry must name this digest, this signature and this certificate or key. An entry
-//! that agrees on two of the three is somebody else's (cosign CVE-2022-23649, CVE-2022-36056,
+//! that agrees on two of the three is someone else's (cosign CVE-2022-23649, CVE-2022-36056,
 //! CVE-2026-22703; docs/threats.md S04, S05, S28).
 //!
 //! Formats: rekor `pkg/types/*`, rekor-tiles `hashedrekord 0.0.2`.

@@ -1,4 +1,4 @@
-//! What lies beside a signature by a certificate, for keys with which sigstore-verify cannot check
+//! What comes with a signature by a certificate, for keys with which sigstore-verify cannot check
 //! it: ECDSA P-384 and P-521. It knows no P-521, and holds log entries against SHA-256 alone, while
 //! such keys sign by SHA-384 and SHA-512, and the logs name these.
 //!
@@ -77,7 +77,7 @@ pub(super) fn is_ours(certificate: &[u8]) -> bool {
 }
 
 impl TrustedRoot {
-    /// Checks all that lies beside a signature. `undated` is the failure where nothing says when.
+    /// Checks all that is beside a signature. `undated` is the failure where nothing says when.
     pub(super) fn check_evidence(
         &self,
         bundle: &SigstoreBundle,

@@ -280,7 +280,7 @@ impl Expected {
                     if text.contains('|') { format!("(?:{text})") } else { text.to_owned() }
                 };
                 format!(
-                    "if that is who you mean, write what stands before it too: `^{}{}`",
+                    "if that is who you mean, write what precedes it too: `^{}{}`",
                     regex_lite::escape(before),
                     group(expression)
                 )
@@ -410,11 +410,11 @@ impl Uri {
         let authority_end = start + length(uri.get(start..)?, &['/', '?', '#']);
         let authority = uri.get(start..authority_end)?;
         let host = start + authority.rfind('@').map_or(0, |at| at + 1);
-        // What stands behind a `?` is no path, and may say whom the rest is about.
+        // What is behind a `?` is not a path, and may say whom the rest is about.
         let path_end = authority_end + length(uri.get(authority_end..)?, &['?', '#']);
         let path = uri.get(authority_end..path_end)?;
         let reference = last_ref(uri.get(..path_end)?);
-        // A slash ends one part, and what stands behind it begins another. The host ends where the
+        // A slash ends one part, and what is behind it begins another. The host ends where the
         // path begins, and the last part of the path in front of the ref.
         let slashes = path.match_indices('/').map(|(at, _)| authority_end + at);
         let ends = slashes.flat_map(|at| [at, at + 1]).chain(reference).chain([uri.len()]);

@@ -1,4 +1,4 @@
-//! Signatures of files: from what lies beside a file to a [`VerifiedFile`], which nothing else can
+//! Signatures of files: from what comes with a file to a [`VerifiedFile`], which nothing else can
 //! make.
 //!
 //! The order is fixed: the signature first, for a file that was tampered with is to be called that;
@@ -24,7 +24,7 @@ use sigstore::types::bundle::Rfc3161Timestamp;
 use spki::der::Encode as _;
 
 /// Returns what of the file has to be known to check a signature: by `key`, else by the certificate
-/// that lies beside it.
+/// that is beside it.
 #[must_use]
 pub fn needs(signature: &FileSignature, key: Option<&PublicKey>) -> Needs {
     let certified = || key_of(&leaf(signature).ok()??).ok();
@@ -33,7 +33,7 @@ pub fn needs(signature: &FileSignature, key: Option<&PublicKey>) -> Needs {
 }
 
 /// Checks that the key of the certificate made the signature, and returns by which digests of the
-/// file. Proves nothing yet: anybody can write a certificate.
+/// file. Proves nothing yet: anyone can write a certificate.
 ///
 /// # Errors
 /// `signature`: it did not. `identity`: there is no certificate. `binding`: an envelope about
@@ -80,7 +80,7 @@ impl TrustedRoot {
     /// Checks a signature of a file by a certificate, whoever's it is.
     ///
     /// # Errors
-    /// Every class of a signature that does not hold; `time` where nothing lies beside it that says
+    /// Every class of a signature that does not hold; `time` where nothing is beside it that says
     /// when it was made.
     pub fn certify_file(
         &self,
@@ -144,7 +144,7 @@ fn untimed(detached: &Detached) -> Failure {
         );
     }
     Failure::new(Class::Time, "nothing beside the signature says when it was made, and its certificate was good for minutes")
-        .hint("the log knows: let it be asked (without LUET_COSIGN_OFFLINE and --offline), or take the publisher's bundle with --bundle")
+        .hint("the log knows: query it (without LUET_COSIGN_OFFLINE and --offline), or use the publisher's bundle with --bundle")
 }
 
 /// Checks the signature over the file, or over an envelope about the file. Returns the digests by
@@ -223,13 +223,13 @@ fn claimed(signature: &FileSignature) -> Option<Certificate> {
 
 /// The failure for a signature by a key, where no key was named.
 pub(super) fn unnamed_key() -> Failure {
-    Failure::new(Class::Identity, "a signature by a key, which names nobody")
+    Failure::new(Class::Identity, "a signature by a key, which does not name a signer")
         .hint("say which key made it: --key FILE")
 }
 
 pub(super) fn keyless_where_a_key_is_trusted() -> Failure {
     Failure::new(Class::Identity, "a keyless signature, where a key is trusted").hint(
-        "leave out --key, and say whose certificate counts: --certificate-identity, \
+        "leave out --key, and name the expected signer: --certificate-identity, \
          --certificate-oidc-issuer",
     )
 }
@@ -246,7 +246,7 @@ pub(super) fn key_of(certificate: &[u8]) -> Result<PublicKey, Failure> {
     })
 }
 
-/// What to do about a file that is somebody else's. The name in a certificate is no reason to trust
+/// What to do about a file that is someone else's. The name in a certificate is no reason to trust
 /// it.
 const ANOTHER: &str = "compare that name with the one that the project publishes; only where it is the project's, ask for it with --certificate-identity and --certificate-oidc-issuer";
 
@@ -254,7 +254,7 @@ const ANOTHER: &str = "compare that name with the one that the project publishes
 /// nothing more has to be asked.
 ///
 /// # Errors
-/// `identity`: it calls itself somebody else's.
+/// `identity`: it calls itself someone else's.
 pub fn check_claimed(signature: &FileSignature, identity: &Identity) -> Result<(), Failure> {
     match claimed(signature) {
         Some(certificate) if !identity.fits(&certificate) => {
@@ -264,7 +264,7 @@ pub fn check_claimed(signature: &FileSignature, identity: &Identity) -> Result<(
     }
 }
 
-/// The failure for a file that is somebody else's, `how` it is known.
+/// The failure for a file that is someone else's, `how` it is known.
 fn another(how: &str, certificate: &Certificate, identity: &Identity) -> Failure {
     let (subject, issuer) = (certificate.subject(), certificate.issuer());
     let message = format!("{how} `{subject}` (issuer `{issuer}`); expected {identity}");
@@ -301,7 +301,7 @@ pub(super) fn check_identity(
     Err(another("signed by", certificate, identity))
 }
 
-/// A file that is signed by a certificate which holds. Whether that is anybody who was asked for,
+/// A file that is signed by a certificate which holds. Whether that is anyone who was asked for,
 /// [`Self::by`] says.
 #[derive(Clone, Debug)]
 pub struct SignedFile {
@@ -320,16 +320,16 @@ impl SignedFile {
     /// Checks that it is of this identity.
     ///
     /// # Errors
-    /// `identity`: it is somebody else's.
+    /// `identity`: it is someone else's.
     pub fn by(self, identity: &Identity) -> Result<VerifiedFile, Failure> {
         check_identity(&self.certified.certificate, identity)?;
-        Ok(self.by_anybody())
+        Ok(self.by_anyone())
     }
 
-    /// Takes it whoever signed: what cosign 1 did. Proves that the file was signed by somebody,
+    /// Takes it whoever signed: what cosign 1 did. Proves that the file was signed by someone,
     /// which says little.
     #[must_use]
-    pub fn by_anybody(self) -> VerifiedFile {
+    pub fn by_anyone(self) -> VerifiedFile {
         let Certified { certificate, times, .. } = self.certified;
         VerifiedFile {
             digest: self.digest,

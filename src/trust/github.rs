@@ -1,7 +1,7 @@
 //! Workflows of GitHub: where the file of a workflow lies, and for which repository it ran.
 //!
-//! The name in a certificate is the file's. A reusable workflow lies in one repository and is
-//! called by others, anybody's among them, so its name says nothing about who built: only the
+//! The name in a certificate is the file's. A reusable workflow is in one repository and is
+//! called by others, anyone's among them, so its name says nothing about who built: only the
 //! extensions do, which name the repository that the run was for. Both are always compared.
 //! Source: fulcio `docs/oid-info.md`.
 
@@ -22,7 +22,7 @@ pub struct GithubWorkflow {
     pub source: String,
     /// The ref of that repository; any, where it is not given.
     pub source_ref: Option<Expected>,
-    /// The repository that the file of the workflow lies in: another one, where that is reusable.
+    /// The repository that the file of the workflow is in: another one, where that is reusable.
     pub repository: String,
     /// The file; any, where it is not given.
     pub file: Option<String>,
@@ -75,7 +75,7 @@ impl fmt::Display for GithubWorkflow {
 /// `https://github.com/REPOSITORY/.github/workflows/FILE@REF`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkflowName<'a> {
-    /// The repository that the file lies in, `owner/name`.
+    /// The repository that the file is in, `owner/name`.
     pub repository: &'a str,
     /// The file.
     pub file: &'a str,
@@ -96,7 +96,7 @@ impl<'a> WorkflowName<'a> {
 }
 
 impl Certificate {
-    /// Returns the workflow and the repository that it ran for, where they lie in different ones:
+    /// Returns the workflow and the repository that it ran for, where they are in different ones:
     /// whoever else calls that workflow has a certificate with the same name.
     #[must_use]
     pub fn reused_workflow(&self) -> Option<(WorkflowName<'_>, String)> {

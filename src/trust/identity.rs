@@ -19,7 +19,7 @@ const GITLAB: &str = "https://gitlab.com";
 /// Whose certificates count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// Anybody's: the first one of a repository is remembered, and alone counts from then on. The
+    /// Anyone's: the first one of a repository is remembered, and alone counts from then on. The
     /// policy sees to that.
     Any,
     /// A name, by the word of an issuer.
@@ -206,13 +206,13 @@ impl Identity {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Any => f.write_str("whoever signed first"),
+            Self::Any => f.write_str("the first signer"),
             Self::Named { issuer, subject } => write!(f, "{subject} (issuer {issuer})"),
             Self::Github(workflow) => workflow.fmt(f),
             Self::Narrowed(identity, claims) => write!(f, "{identity}, {claims}"),
             Self::RegistryOwner => f.write_str("the owner of the name"),
             Self::Owner { forge, owner } => write!(f, "a workflow of `{}{owner}`", forge.home()),
-            Self::Unnamed => f.write_str("nobody: no identity is given"),
+            Self::Unnamed => f.write_str("no signer: no identity is given"),
         }
     }
 }

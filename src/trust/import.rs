@@ -19,7 +19,7 @@ pub(super) fn import(pem: &[u8], password: &[u8]) -> Result<PrivateKey, Failure>
             Class::Unsupported,
             "the private key is encrypted in the old form of openssl",
         )
-        .hint("turn it with `openssl pkcs8 -topk8 -in OLD -out NEW`, and import that"));
+        .hint("convert it with `openssl pkcs8 -topk8 -in OLD -out NEW`, and import that"));
     }
     match block.tag() {
         "PRIVATE KEY" => PrivateKey::from_pkcs8(block.contents()),
@@ -27,8 +27,7 @@ pub(super) fn import(pem: &[u8], password: &[u8]) -> Result<PrivateKey, Failure>
         "EC PRIVATE KEY" => PrivateKey::from_sec1(block.contents()),
         "ENCRYPTED PRIVATE KEY" => encrypted(block.contents(), password),
         tag if sealed::is_sealed(tag) => {
-            Err(secret("is one of cosign's already".to_owned())
-                .hint("use it as it is, with `--key`"))
+            Err(secret("is already a cosign key".to_owned()).hint("use it as it is, with `--key`"))
         }
         "CERTIFICATE" => Err(secret(
             "is a `CERTIFICATE`; expected a private key of PKCS#8, PKCS#1 or SEC1".to_owned(),
@@ -42,7 +41,7 @@ pub(super) fn import(pem: &[u8], password: &[u8]) -> Result<PrivateKey, Failure>
 fn encrypted(der: &[u8], password: &[u8]) -> Result<PrivateKey, Failure> {
     let unsupported = |what: &str| {
         Failure::new(Class::Unsupported, format!("the private key is encrypted with {what}"))
-            .hint("encrypt it anew with `openssl pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA256 -in OLD -out NEW`")
+            .hint("re-encrypt it with `openssl pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA256 -in OLD -out NEW`")
     };
     let info = pkcs8::EncryptedPrivateKeyInfo::try_from(der)
         .map_err(|_| unsupported("something that this program does not read"))?;
@@ -61,7 +60,7 @@ fn encrypted(der: &[u8], password: &[u8]) -> Result<PrivateKey, Failure> {
 fn check_cost(kdf: &Kdf<'_>) -> Result<(), Failure> {
     let over = |what: String| {
         Failure::new(Class::Limit, format!("the private key asks for {what}"))
-            .hint("encrypt it anew with openssl")
+            .hint("re-encrypt it with openssl")
     };
     match (kdf.pbkdf2(), kdf.scrypt()) {
         (Some(parameters), _) if parameters.iteration_count > limits::PBKDF2_ITERATIONS => {

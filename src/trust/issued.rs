@@ -1,7 +1,7 @@
 //! A certificate that Fulcio just made, held against what was asked for, before anything is signed by
 //! it: for our key, of an authority that the trusted root knows, logged, and for whom the token names.
 //!
-//! What is signed by it later is checked anew, with the time that a log or timestamp authority says;
+//! What is signed by it later is checked again, with the time that a log or timestamp authority says;
 //! the certificate's own beginning stands in for that here, for the clock of this machine counts
 //! nothing.
 
@@ -43,7 +43,7 @@ impl TrustedRoot {
     /// Checks a certificate that was just made: `above` came with it.
     ///
     /// # Errors
-    /// `identity`: for another key or somebody else, or by an authority that is not known. `tlog`: no
+    /// `identity`: for another key or someone else, or by an authority that is not known. `tlog`: no
     /// log that is known promised to make it public. `time`: its authority does not count.
     /// `malformed`: it cannot be read.
     pub fn check_issued(
@@ -105,7 +105,7 @@ fn check_names(certificate: &Certificate, asked: &Asked<'_>) -> Result<(), Failu
         return Ok(());
     }
     let expected = asked.name.map_or_else(|| asked.names.join("`, or `"), ToOwned::to_owned);
-    Err(identity(format!("it is for `{found}`; expected `{expected}`, whom the token names")))
+    Err(identity(format!("it is for `{found}`; expected `{expected}`, which the token names")))
 }
 
 /// Fulcio's names of users: `USER!DOMAIN`.

@@ -304,7 +304,7 @@ fn check_modulus(modulus: &[u8]) -> Result<usize, Failure> {
         return Ok(bits);
     }
     Err(unsupported(format!("RSA with {bits} bits"))
-        .hint("RSA keys of 2,048 to 4,096 bits are read: shorter ones can be broken, longer ones are made by nobody"))
+        .hint("RSA keys of 2,048 to 4,096 bits are read: shorter ones can be broken, longer ones are not in use"))
 }
 
 /// Checks the size of an `RSAPrivateKey` (RFC 8017 appendix A.1.2), for the library only says that

@@ -265,7 +265,7 @@ impl TrustedRoot {
             self.name()
         );
         let hint = format!(
-            "`{first}` counts where a trusted root names it: take that from whoever runs it, not from where the \
+            "`{first}` is accepted if a trusted root names it: get that root from its operator, not from where the \
              signature came from"
         );
         Rejected { failure: Failure::new(Class::Time, why).hint(hint), unknown: true }
@@ -359,7 +359,7 @@ pub(super) fn leaf(bundle: &Bundle) -> Option<Vec<u8>> {
 }
 
 /// # Errors
-/// `malformed`: there is none, or what lies beside it cannot be read.
+/// `malformed`: there is none, or what comes with it cannot be read.
 pub(super) fn read_leaf(bundle: &Bundle) -> Result<Vec<u8>, Failure> {
     let certificate =
         read(bundle)?.signing_certificate().map(|certificate| certificate.as_bytes().to_vec());
@@ -454,7 +454,7 @@ fn check_named(bundle: &SigstoreBundle, artifact: &Artifact<'_>) -> Result<(), R
     }
 }
 
-/// Turns what lies beside a legacy signature into a bundle. Version 0.1 is the one in which a log's
+/// Turns what comes with a legacy signature into a bundle. Version 0.1 is the one in which a log's
 /// promise is enough.
 fn legacy_bundle(candidate: &LegacyCandidate) -> Result<SigstoreBundle, Failure> {
     let evidence = &candidate.evidence;
@@ -474,7 +474,7 @@ fn legacy_bundle(candidate: &LegacyCandidate) -> Result<SigstoreBundle, Failure>
     }
     let entry = evidence.bundle.as_deref().ok_or_else(|| {
         tlog("there is no log entry beside the signature")
-            .hint("signatures without one, or looked up on line, prove no time: it has to be signed with a cosign that attaches the entry")
+            .hint("signatures without one, or looked up online, prove no time: it has to be signed with a cosign that attaches the entry")
     })?;
     let entry = log_entry(&LogEntry::parse(entry)?)?;
     let timestamps = match &evidence.timestamp {
@@ -576,9 +576,9 @@ pub(super) fn judge(error: Error) -> Rejected {
         Error::Crypto(_) => sure(class(Class::Signature)),
         Error::ArtifactMismatch(_) => sure(class(Class::Binding)),
         Error::Certificate(CertificateError::ChainInvalid(why)) if expired(why) => {
-            sure(class(Class::Time).hint("an authority of the signer's certificate did not count when it was made"))
+            sure(class(Class::Time).hint("an authority of the signer's certificate was not valid when the certificate was made"))
         }
-        // No authority that the trusted root knows issued it: anybody can write such a certificate.
+        // No authority that the trusted root knows issued it: anyone can write such a certificate.
         Error::Certificate(CertificateError::ChainInvalid(_)) => unknown(class(Class::Identity)),
         Error::Certificate(CertificateError::NoValidAuthority { .. }) => unknown(class(Class::Time)),
         Error::Certificate(CertificateError::NotYetValid { .. } | CertificateError::Expired { .. }) => sure(class(Class::Time)),
@@ -601,7 +601,7 @@ pub(super) fn judge(error: Error) -> Rejected {
         Error::TransparencyLog(_) => sure(class(Class::Tlog)),
         Error::Timestamp(TimestampError::Invalid(_)) => unknown(class(Class::Time).hint(STAMP)),
         Error::Timestamp(TimestampError::NoVerifiedTimestamp(_)) => sure(class(Class::Time).hint(
-            "whoever signs it has to add a timestamp, or use a log that says when",
+            "the signer has to add a timestamp, or use a log that records the time",
         )),
         Error::Timestamp(_) => sure(class(Class::Time).hint(STAMP)),
         Error::UnsupportedBundle(_) | Error::UnsupportedArtifact(_) => sure(class(Class::Unsupported)),

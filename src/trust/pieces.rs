@@ -54,7 +54,7 @@ impl Pieces {
     /// Returns `base` with the parts that are given in place of its own, as a document.
     ///
     /// # Errors
-    /// `trustroot`: a file that is no PEM of the kind that is wanted; each names its variable.
+    /// `trustroot`: a file that is not PEM of the kind that is wanted; each names its variable.
     pub fn replace(&self, base: Option<&[u8]>) -> Result<Vec<u8>, Failure> {
         let base = base
             .map(wire::json::parse)
@@ -63,7 +63,7 @@ impl Pieces {
         let mut root = match base {
             Some(Value::Object(root)) => root,
             Some(_) => {
-                return Err(Failure::new(Class::Trustroot, "a trusted root that is no object"));
+                return Err(Failure::new(Class::Trustroot, "a trusted root that is not an object"));
             }
             None => Map::from_iter([("mediaType".to_owned(), json!(MEDIA_TYPE))]),
         };

@@ -11,16 +11,16 @@ pub(super) const SIGNATURE: &str =
 /// A promise or proof of a log that does not hold.
 pub(super) const LOG: &str =
     "what the log is said to have signed was checked and is wrong: have it signed again";
-/// A signature that holds, by somebody who is trusted, for another image.
+/// A signature that holds, by someone who is trusted, for another image.
 pub(super) const ANOTHER_IMAGE: &str =
-    "the registry offers a signature that was made for something else: do not install this";
+    "the signature is for a different image or tag: do not install it";
 
 #[cfg(test)]
 mod tests {
     use crate::class::Class;
 
     #[test]
-    fn the_hint_of_no_class_accuses_anybody() {
+    fn the_hint_of_no_class_accuses_anyone() {
         for class in Class::ALL {
             for word in ["do not", "broken", "signed again", "serves", "offers"] {
                 assert!(!class.hint().contains(word), "{class}: {}", class.hint());

@@ -110,7 +110,7 @@ impl TrustedRoot {
             .chain(root.ctlogs.iter().map(|log| &log.public_key))
             .any(|key| key.valid_for.is_none())
         {
-            return Err(error(&"a key of a log without `validFor`, the time in which it counts"));
+            return Err(error(&"a log key without `validFor`, its validity period"));
         }
         for authority in &mut root.certificate_authorities {
             let chain =
@@ -267,7 +267,7 @@ impl TrustedRoot {
         if signers.any(counted) {
             Ok(())
         } else {
-            Err(tlog("a checkpoint by a key that did not count when the signature was made"))
+            Err(tlog("a checkpoint by a key that was not valid when the signature was made"))
         }
     }
 

@@ -1,7 +1,7 @@
 //! cosign's encrypted key files: PEM around JSON, scrypt for the password, NaCl's secretbox around
 //! PKCS#8.
 //!
-//! Source: sigstore `pkg/cryptoutils`, go-securesystemslib `encrypted`. What lies inside is not
+//! Source: sigstore `pkg/cryptoutils`, go-securesystemslib `encrypted`. What is inside is not
 //! looked at here.
 
 use crate::class::{Class, Failure};
@@ -130,7 +130,7 @@ pub(super) fn seal(pkcs8: &[u8], password: &[u8]) -> Result<Zeroizing<String>, F
 /// Returns the PEM block of a file that holds one private key.
 ///
 /// # Errors
-/// `secret`: it holds none, or several, or is no PEM, and what it is instead.
+/// `secret`: it holds none, or several, or is not PEM, and what it is instead.
 pub(super) fn only_key(pem: &[u8]) -> Result<pem::Pem, Failure> {
     let blocks = match (pem::parse_many(pem), Kind::of(pem)) {
         (_, kind @ (Kind::EscapedPem | Kind::EncodedPem)) => {

@@ -2,9 +2,9 @@
 //! of a workflow to the next.
 //!
 //! Issuer and name are not enough. The certificate of a reusable workflow names the workflow, so
-//! everybody who calls it has the same name, and anybody may call it. What tells its callers apart
+//! everybody who calls it has the same name, and anyone may call it. What tells its callers apart
 //! is the repository that a run was for. Fulcio gives that as a name, which can be given up and
-//! taken by somebody else, and as numbers, which a forge gives out once. The numbers are compared;
+//! taken by someone else, and as numbers, which a forge gives out once. The numbers are compared;
 //! names are for people. Only between certificates that have no numbers, as those that GitHub's
 //! workflows got before Fulcio knew them, the name stands in.
 
@@ -51,7 +51,7 @@ pub struct SignerId {
     source: Source,
 }
 
-/// What somebody who is remembered and the signer of a signature have to do with each other.
+/// What someone who is remembered and the signer of a signature have to do with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recognition {
     /// They are the same.
@@ -185,7 +185,7 @@ mod tests {
             (signer("https://forge.example/acme/os", "1", "7"), Recognition::Same),
             // It was renamed.
             (signer("https://forge.example/acme/linux", "1", "7"), Recognition::Same),
-            // Somebody took the name, or the owner's name, or got the repository.
+            // Someone took the name, or the owner's name, or got the repository.
             (signer("https://forge.example/acme/os", "2", "7"), Recognition::Another),
             (signer("https://forge.example/acme/os", "1", "8"), Recognition::Another),
             (signer("https://forge.example/evil/x", "3", "9"), Recognition::Another),

@@ -26,7 +26,7 @@ pub type Reading<'a> = dyn Fn(&mut dyn FnMut(&[u8])) -> Result<(), Failure> + 'a
 /// checks is over a hash of it. This is what cosign 2.6 and 3 do with files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To lie beside the file: Ed25519 as it is, which the most verifiers read.
+    /// To go beside the file: Ed25519 as it is, which the most verifiers read.
     Beside,
     /// Into a log: Ed25519ph.
     Log,

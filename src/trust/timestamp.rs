@@ -2,9 +2,9 @@
 //!
 //! A timestamp of an authority that the trusted root knows must hold. One of an authority that it
 //! does not know can be checked by nobody here, so it counts as nothing: no time is taken from it,
-//! and it speaks against nothing. Who signed stands in a part of the token that is not signed
-//! (RFC 5652 5.3, `sid`), so anybody can call a known authority's bad timestamp a stranger's. That
-//! gains what taking the timestamp away gains, which anybody can do as well: nothing, for what is
+//! and it speaks against nothing. Who signed is in a part of the token that is not signed
+//! (RFC 5652 5.3, `sid`), so anyone can call a known authority's bad timestamp a stranger's. That
+//! gains what taking the timestamp away gains, which anyone can do as well: nothing, for what is
 //! left must prove the time by itself.
 
 use crate::class::printable;
@@ -32,7 +32,7 @@ impl Stampers {
 
     /// Returns the name that the authority of a timestamp gives itself, where it is none of these;
     /// `None` where it is one of these, or where the timestamp cannot be read and so is not
-    /// anybody's.
+    /// anyone's.
     pub(super) fn stranger(&self, timestamp: &[u8]) -> Option<String> {
         let signed = read(timestamp)?;
         let signers = signed.signer_infos.0.as_slice();
@@ -53,7 +53,7 @@ pub(super) fn repeats(timestamp: &[u8], nonce: &[u8]) -> bool {
         let content = read(timestamp)?.encap_content_info.econtent?;
         let info = content.decode_as::<OctetString>().ok()?;
         let parts = Vec::<Any>::from_der(info.as_bytes()).ok()?;
-        // What stands behind the time, and is a number, is the nonce.
+        // What is behind the time, and is a number, is the nonce.
         parts.into_iter().skip(5).find(|part| part.tag() == Tag::Integer)?.decode_as::<Uint>().ok()
     };
     let expected = Uint::new(nonce).ok();

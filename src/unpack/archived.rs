@@ -61,7 +61,7 @@ fn check_signed(reference: &Reference, provisional: &Provisional) -> Result<(), 
         Grounds::Unmatched => (Class::Policy, "`unmatched`"),
     };
     let what = format!(
-        "{rule} lets `{reference}` pass without a signature, but that name stands in the archive: whoever wrote the archive chose it"
+        "{rule} lets `{reference}` pass without a signature, but that name is only claimed by the archive"
     );
     Err(Failure::new(class, what).hint("say what it has to be: `--as IMAGE`"))
 }

@@ -1,4 +1,4 @@
-//! What lies in `Dest`, held against what was verified.
+//! What is in `Dest`, held against what was verified.
 //!
 //! luet's extractor does not check layer bytes, so the yes is said here,
 //! about bytes on disk: first by the digest of the tree that our signer claimed, without a request;
@@ -45,7 +45,7 @@ impl Proof {
     }
 }
 
-/// Compares what lies in `dest` with what was verified. Returns how, and which files that were
+/// Compares what is in `dest` with what was verified. Returns how, and which files that were
 /// there before were written to meanwhile.
 pub(super) async fn compare(
     session: &Session,
@@ -106,10 +106,10 @@ async fn by_layers(
     }
     Err(refusal
         .unwrap_or_else(|| Failure::new(Class::Tree, "the index has no image that this host can have chosen"))
-        .hint("run it again: the tag may have moved meanwhile; when it happens twice, do not use this registry"))
+        .hint("run it again: the tag may have moved meanwhile; if it happens again, do not use this registry"))
 }
 
-/// Returns the images that may lie in `Dest`: what was signed, or where that is an index those for
+/// Returns the images that may be in `Dest`: what was signed, or where that is an index those for
 /// the host's platform.
 async fn images(
     session: &Session,

@@ -185,7 +185,7 @@ impl Look<'_> {
         }
     }
 
-    /// Checks what lies under the `.sig` tag.
+    /// Checks what is under the `.sig` tag.
     async fn signatures(
         &self,
         spot: Spot<'_>,
@@ -248,7 +248,7 @@ impl Look<'_> {
         put_place(evidence, spot, answer);
     }
 
-    /// Opens one referrer. Nothing is found where it is no signature.
+    /// Opens one referrer. Nothing is found where it is not a signature.
     async fn open(
         &self,
         spot: Spot<'_>,
@@ -332,7 +332,7 @@ fn tagged(
         Err(failure) => return Err(PlaceAnswer::Failed(failure)),
     };
     let ManifestKind::Index(index) = &manifest.kind else {
-        let message = format!("what lies under the fallback tag of `{subject}` is no index");
+        let message = format!("the fallback tag of `{subject}` is not an index");
         return Err(PlaceAnswer::Failed(Failure::new(Class::Malformed, message)));
     };
     Listing::of_fallback(index).map_err(PlaceAnswer::Failed)

@@ -24,7 +24,7 @@ pub(super) fn recall(
     matched: &Matched,
 ) -> Result<policy::Memory, Failure> {
     let reference = matched.reference();
-    // Only whoever must be remembered makes it matter whether anybody can be.
+    // Only whoever must be remembered makes it matter whether anyone can be.
     let durable = matched.pins() && Memory::open(connections.locations()).is_ok();
     let Some(memory) = Memory::open_existing(connections.locations())? else {
         return Ok(policy::Memory { durable, ..policy::Memory::default() });
@@ -83,7 +83,7 @@ fn under_all_names(memory: &Memory, matched: &Matched) -> Result<Vec<Known>, Fai
 /// # Errors
 /// `rollback`: the revision went back, and the policy denies that. `malformed`, `limit`: a
 /// description whose revision cannot be read. `state`: the memory cannot be read, or not written
-/// where the first signer must be remembered. `identity`: somebody else was the first meanwhile.
+/// where the first signer must be remembered. `identity`: someone else was the first meanwhile.
 pub(super) fn remember(
     session: &Session,
     image: &str,
@@ -129,7 +129,7 @@ pub(super) fn remember(
 /// runs also where nothing can be kept.
 ///
 /// # Errors
-/// `state`: the first signer must be remembered and cannot be. `identity`: somebody else was the
+/// `state`: the first signer must be remembered and cannot be. `identity`: someone else was the
 /// first meanwhile.
 pub(super) fn remember_admitted(
     session: &Session,

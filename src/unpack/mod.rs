@@ -151,7 +151,7 @@ pub async fn by_platform(
 /// Returns the image of an index for a platform; this machine's where none is named.
 ///
 /// # Errors
-/// `malformed`: it has two. `usage`: that is no platform.
+/// `malformed`: it has two. `usage`: that is not a platform.
 pub fn child(index: &OciImageIndex, platform: Option<&str>) -> Result<Option<Digest>, Failure> {
     platform::chosen(index, platform)
 }
@@ -159,7 +159,7 @@ pub fn child(index: &OciImageIndex, platform: Option<&str>) -> Result<Option<Dig
 /// Remembers what was verified, where there is a place for it.
 ///
 /// # Errors
-/// `state`: the first signer must be remembered and cannot be. `identity`: somebody else was the
+/// `state`: the first signer must be remembered and cannot be. `identity`: someone else was the
 /// first meanwhile.
 pub fn remember(
     session: &Session,
@@ -250,7 +250,7 @@ pub async fn before(session: &Session, image: &str, dest: &Path) -> Result<Provi
     };
     let grounds = match verified(&provisional) {
         Some(verified) => {
-            // luet makes its own folder in /tmp, and takes the one that is there. Whoever made that
+            // luet makes its own directory in /tmp, and takes the one that is there. Whoever made that
             // could put other files in the place of those that were compared.
             store::check_shared(dest).map_err(|why| {
                 Failure::new(Class::State, format!("`{}` {why}", dest.display()))
@@ -260,7 +260,7 @@ pub async fn before(session: &Session, image: &str, dest: &Path) -> Result<Provi
             store::Grounds::Verified(Box::new(verified))
         }
         None => {
-            // Nothing can be verified in `/`, so nothing that failed to be can lie there either.
+            // Nothing can be verified in `/`, so nothing that failed to be can be there either.
             if dest.parent().is_some() {
                 clear_leftovers(&handoffs, dest)?;
             }
@@ -297,10 +297,10 @@ fn keep_listing(handoffs: &Handoffs, path: &Path) -> Result<(), Failure> {
     let dest = Dest::open(path)?;
     held_before(handoffs, path, &dest, || list(&dest))?
         .map(|_| ())
-        .ok_or_else(|| leftovers(&dest, "what an image left whose files nobody compares"))
+        .ok_or_else(|| leftovers(&dest, "left by an image whose files are not compared"))
 }
 
-/// Before an image whose files nobody compares: makes sure that nothing lies in `dest` that a
+/// Before an image whose files nobody compares: makes sure that nothing is in `dest` that a
 /// mirror left which broke off. That one may have had to be signed, and what it left would pass
 /// with this image's files.
 fn clear_leftovers(handoffs: &Handoffs, path: &Path) -> Result<(), Failure> {
@@ -342,7 +342,7 @@ fn verified(provisional: &Provisional) -> Option<Verified> {
     })
 }
 
-/// `image.post.unpack`: what lies in `dest` is what a pre event of this run verified, or a rule let
+/// `image.post.unpack`: what is in `dest` is what a pre event of this run verified, or a rule let
 /// the image pass.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use crate::class::{Class, Failure};
 use crate::name::Digest;
 use oci_distribution::manifest::OciImageIndex;
 
-/// The architectures as Go calls them, which is what stands in an index.
+/// The architectures as Go calls them, which is what is in an index.
 const ARCHITECTURE: &str = match std::env::consts::ARCH.as_bytes() {
     b"x86_64" => "amd64",
     b"aarch64" => "arm64",

@@ -2,7 +2,7 @@
 //! what was verified.
 //!
 //! It decides nothing: hostile code that ran as root by then could have written any of it. Events
-//! leave marks only where `run` asked for them, and it says in which folder, so that both mean the
+//! leave marks only where `run` asked for them, and it says in which directory, so that both mean the
 //! same one. No marks would look like nothing to report: where that would be believed, as with
 //! `--strict`, an event that cannot leave its mark fails.
 
@@ -18,9 +18,9 @@ use std::path::Path;
 
 /// The variable by which `run` asks for marks.
 pub const RUN_VARIABLE: &str = "LUET_COSIGN_RUN";
-/// What stands before the folder where an event without a mark must fail.
+/// What is before the directory where an event without a mark must fail.
 const STRICT: &[u8] = b"strict:";
-/// What lies in the folder from the beginning. Without it, marks that are missing would look like
+/// What is in the directory from the beginning. Without it, marks that are missing would look like
 /// none that were left.
 const BEGUN: &str = "begun";
 /// What the names of marks begin with.
@@ -51,14 +51,14 @@ pub struct Report {
     pub unsigned: BTreeSet<String>,
 }
 
-/// The folder for the marks of one `run`, which was proved to take them; removed when dropped.
+/// The directory for the marks of one `run`, which was proved to take them; removed when dropped.
 #[derive(Debug)]
 pub struct Marks {
     folder: Folder,
 }
 
 impl Marks {
-    /// Makes the folder as events make theirs, and among theirs, for the run that is this very
+    /// Makes the directory as events make theirs, and among theirs, for the run that is this very
     /// process: so it is proved that they can leave marks, whichever process calls them.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Marks {
         Ok(marks)
     }
 
-    /// Returns the value of [`RUN_VARIABLE`] that asks for marks in this folder.
+    /// Returns the value of [`RUN_VARIABLE`] that asks for marks in this directory.
     #[must_use]
     pub fn value(&self, strict: bool) -> OsString {
         let mut value = OsString::new();
@@ -145,12 +145,12 @@ impl<'a> Wanted<'a> {
         self.outcome(self.try_leave(handoffs, mark))
     }
 
-    /// The variable may come from elsewhere, so the folder must be one that a `run` began among the
-    /// folders of this very event.
+    /// The variable may come from elsewhere, so the directory must be one that a `run` began among the
+    /// directories of this very event.
     fn try_leave(&self, handoffs: &Handoffs, mark: &Mark) -> Result<(), Failure> {
         let state = |what: String| {
             Failure::new(Class::State, what)
-                .hint("leave LUET_COSIGN_RUN to `luet-cosign run`; luet and its plugins must see the same folders as `run`")
+                .hint("leave LUET_COSIGN_RUN to `luet-cosign run`; luet and its plugins must see the same directories as `run`")
         };
         let own = handoffs.folder().path();
         if self.folder.parent() != own.parent() || !self.folder.join(BEGUN).exists() {
@@ -175,7 +175,7 @@ impl Report {
     /// Reads what the events of a run left.
     ///
     /// # Errors
-    /// `state`: the folder of the run is gone or another, or something in it cannot be read.
+    /// `state`: the directory of the run is gone or another, or something in it cannot be read.
     pub fn read(marks: &Marks) -> Result<Self, Failure> {
         let folder = &marks.folder;
         let names = folder.names(MAX_MARKS)?;
@@ -185,7 +185,7 @@ impl Report {
         if !names.iter().any(|name| name == BEGUN) {
             return Err(Failure::new(
                 Class::State,
-                format!("`{}` is not the folder that it was", folder.path().display()),
+                format!("`{}` is not the directory that it was", folder.path().display()),
             ));
         }
         let marks = names.iter().filter(|name| name.starts_with(PREFIX)).map(|name| {

@@ -1,10 +1,10 @@
 //! containerd's front: `ANYNAME -name REF -digest D -stdin-media-type T`, a descriptor on standard
 //! input.
 //!
-//! Exit 0 lets the pull go on, anything else stops it; containerd puts what stands on standard
+//! Exit 0 lets the pull go on, anything else stops it; containerd puts what is on standard
 //! output into the error that a Pod shows. So a refusal is exit 1 and exactly one line there, class
 //! first, and it is said within the deadline, whatever this process is doing. Success says nothing,
-//! or one line of warning. There is neither a home folder nor a terminal, and nobody to ask.
+//! or one line of warning. There is neither a home directory nor a terminal, and nobody to ask.
 //! Contract: containerd's page "Image Verification". It decides nothing by itself.
 
 mod request;
@@ -37,7 +37,7 @@ pub fn answer(
     let mut late = output.clone();
     let watch = Watch::begin(limits::HOST_DEADLINE, REFUSED, move |limit| {
         let what = format!(
-            "no answer within {} s (`deadline` of the policy): what was asked last did not answer",
+            "no answer within {} s (`deadline` of the policy): the last request got no answer",
             limit.as_secs()
         );
         let _ = write_line(&mut late, &Failure::new(Class::Net, what).line());

@@ -1,7 +1,7 @@
 //! What containerd asks: options as Go's `flag` package reads them, and an OCI descriptor.
 //!
 //! Options and fields that are not known are passed over, for later versions have more of them
-//! (`-operation`). What is known must be there once and say one thing: an option that stands there
+//! (`-operation`). What is known must be there once and say one thing: an option that is there
 //! twice, and a descriptor that is not the one of the options, are refused.
 
 use crate::class::{Class, Failure};
@@ -46,7 +46,7 @@ pub fn is_call(arguments: &[OsString]) -> bool {
             .any(|name| arguments.iter().any(|argument| option(argument, name).is_some()))
 }
 
-/// Returns what stands behind `=` where the argument is this option, with one dash or two.
+/// Returns what is behind `=` where the argument is this option, with one dash or two.
 fn option<'a>(argument: &'a OsStr, name: &str) -> Option<Option<&'a str>> {
     let text = argument.to_str()?.strip_prefix('-')?;
     let rest = text.strip_prefix('-').unwrap_or(text).strip_prefix(name)?;
@@ -69,7 +69,7 @@ impl Request {
                     None => text(rest.next(), name)?,
                 };
                 if found.replace(value).is_some() {
-                    return Err(event(format!("the option -{name} stands there twice")));
+                    return Err(event(format!("the option -{name} is given twice")));
                 }
                 break;
             }

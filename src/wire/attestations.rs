@@ -4,7 +4,7 @@
 //! Sources: cosign 2 `cmd/cosign/cli/attest/attest_blob.go` (an envelope in the bundle of cosign 1
 //! and 2); PEP 740 "Attestation objects" and "Provenance objects"; npm's and GitHub's APIs, which
 //! list bundles under `attestations`; JSON lines, as `gh attestation download` writes them. What
-//! lies around an attestation is not signed and says nothing; the attestation itself is read as
+//! is around an attestation is not signed and says nothing; the attestation itself is read as
 //! strictly as a bundle.
 
 use super::bundle::{BUNDLE_TYPE, Bundle, BundleSource, OLD_BUNDLE_TYPE, STATEMENT_TYPE};
@@ -193,7 +193,7 @@ impl Detached {
         }
         if let Some(logged) = &self.entry {
             let entry = &logged.entry;
-            // Which kind it is stands in the body alone here.
+            // Only the body says which kind it is.
             let body = json::parse(&entry.body).unwrap_or_default();
             let text = |key: &str| body.get(key).cloned().unwrap_or_default();
             material.insert(

@@ -67,7 +67,7 @@ pub enum Material {
 pub enum Content {
     /// A statement in an envelope.
     Envelope(Envelope),
-    /// A signature over a message that lies elsewhere: what blobs have.
+    /// A signature over a message that is elsewhere: what blobs have.
     Message {
         /// The raw signature.
         signature: Vec<u8>,
@@ -190,7 +190,7 @@ impl Bundle {
         self.text.len()
     }
 
-    /// Returns the document, for the reader of what lies in it beside the signature: certificates,
+    /// Returns the document, for the reader of what is in it beside the signature: certificates,
     /// log entries and timestamps. Their shape and size are checked only now, for beside a key they
     /// decide nothing.
     ///
@@ -270,7 +270,7 @@ fn read_material(value: &Value, old: bool) -> Result<Material, Failure> {
         (Some(key), None, None) => {
             let hint = object(key, "`publicKey`", &["hint"])?.get("hint");
             if hint.is_some_and(|hint| !hint.is_string()) {
-                Err(malformed("has a `hint` that is no text"))
+                Err(malformed("has a `hint` that is not text"))
             } else {
                 Ok(Material::PublicKey)
             }
@@ -395,7 +395,7 @@ fn read_envelope(value: &Value) -> Result<Envelope, Failure> {
     };
     let signature = object(signature, "the signature", &["sig", "keyid"])?;
     if signature.get("keyid").is_some_and(|keyid| !keyid.is_string()) {
-        return Err(malformed("has a `keyid` that is no text"));
+        return Err(malformed("has a `keyid` that is not text"));
     }
     Ok(Envelope {
         payload_type: payload_type.to_owned(),
@@ -421,8 +421,9 @@ fn object<'a>(
     what: &str,
     keys: &[&str],
 ) -> Result<&'a Map<String, Value>, Failure> {
-    let object =
-        value.as_object().ok_or_else(|| malformed(format!("is broken: {what} is no object")))?;
+    let object = value
+        .as_object()
+        .ok_or_else(|| malformed(format!("is broken: {what} is not an object")))?;
     match object.keys().find(|key| !keys.contains(&key.as_str())) {
         Some(key) => {
             Err(malformed(format!("has `{key}` in {what}, which its version does not know")))

@@ -1,4 +1,4 @@
-//! The signature of a file, as it lies beside the file: `.sig` and `.pem` or `.cert`, or the bundle
+//! The signature of a file, as it is beside the file: `.sig` and `.pem` or `.cert`, or the bundle
 //! of cosign 1 and 2.
 //!
 //! Sources: cosign `cmd/cosign/cli/verify/verify_blob.go`,
@@ -15,7 +15,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The signature of a file with what lies beside it. Nothing of it is trusted yet.
+/// The signature of a file with what comes with it. Nothing of it is trusted yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Detached {
     /// The raw signature.
@@ -28,7 +28,7 @@ pub struct Detached {
     pub timestamp: Option<Vec<u8>>,
 }
 
-/// What can lie beside a file.
+/// What can be beside a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileSignature {
     /// Signature and certificate by themselves, or the bundle of cosign 1 and 2.
@@ -79,7 +79,7 @@ pub fn read_bundle(bytes: &[u8]) -> Result<FileSignature, Failure> {
     })
 }
 
-/// Whether a document that is no bundle is a list of attestations, or one in another form.
+/// Whether a document that is not a bundle is a list of attestations, or one in another form.
 fn holds_attestations(bytes: &[u8]) -> bool {
     read_attestations(bytes).is_ok_and(|found| found.bundles.iter().any(Result::is_ok))
 }

@@ -1,4 +1,4 @@
-//! What lies beside a legacy signature: certificates, the entry of the transparency log, a
+//! What comes with a legacy signature: certificates, the entry of the transparency log, a
 //! timestamp.
 //!
 //! Sources: cosign `specs/SIGNATURE_SPEC.md`, `pkg/cosign/bundle`.
@@ -11,7 +11,7 @@ use crate::limits;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::Deserialize;
 
-/// What lies beside a legacy signature, as it stands there. Texts that are empty are absent.
+/// What comes with a legacy signature, as it is there. Texts that are empty are absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LegacyEvidence {
     /// The signer's certificate, PEM.
@@ -25,7 +25,7 @@ pub struct LegacyEvidence {
 }
 
 impl LegacyEvidence {
-    /// Returns how many signature checks it can ask for at most, by what lies there.
+    /// Returns how many signature checks it can ask for at most, by what is there.
     #[must_use]
     pub fn checks(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);

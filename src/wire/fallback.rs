@@ -39,10 +39,9 @@ impl FallbackIndex {
     /// Parses an index. Fields that are not known here stay.
     ///
     /// # Errors
-    /// `malformed`: something else than an index lies under the tag, which is then not overwritten.
+    /// `malformed`: something else than an index is under the tag, which is then not overwritten.
     pub fn parse(bytes: &[u8]) -> Result<Self, Failure> {
-        let failure =
-            || Failure::new(Class::Malformed, "what lies under the fallback tag is no index");
+        let failure = || Failure::new(Class::Malformed, "the fallback tag is not an index");
         let value = json::parse(bytes)
             .map_err(|failure| failure.within("the index under the fallback tag"))?;
         let Value::Object(mut document) = value else { return Err(failure()) };

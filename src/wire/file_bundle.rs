@@ -1,4 +1,4 @@
-//! Writing what lies beside a file that was signed: the bundle of cosign 1 and 2, signature and
+//! Writing what comes with a file that was signed: the bundle of cosign 1 and 2, signature and
 //! certificate by themselves. (A Sigstore bundle: [`super::write_message_bundle`].)
 //!
 //! In the order in which cosign writes them; read by `detached`.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 
-/// A file that lies in a registry, or will.
+/// A file that is in a registry, or will.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileLayer {
     /// The media type of its bytes.
@@ -20,7 +20,7 @@ pub struct FileLayer {
     pub bytes: u64,
 }
 
-/// The platform that a file is for, where several lie under one name.
+/// The platform that a file is for, where several are under one name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilePlatform {
     /// The operating system.

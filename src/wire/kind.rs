@@ -73,7 +73,7 @@ impl Kind {
         if matches!(media_type(bytes), "text/html" | "text/xml") || text.starts_with("<!") {
             return Self::WebPage;
         }
-        // Before PEM, which stands in JSON too.
+        // Before PEM, which is in JSON too.
         json(text).or_else(|| pem(text)).or_else(|| encoded(text)).unwrap_or(if is_sums(text) {
             Self::Sums
         } else {
@@ -100,7 +100,7 @@ impl Kind {
             Self::EncodedPem => "decode it first: `base64 -d FILE > NEW`",
             Self::Certificate => "name it with --certificate",
             Self::PublicKey => "name it with --key",
-            Self::PrivateKey => "a private key signs, and is no part of verifying: use its `.pub`",
+            Self::PrivateKey => "a private key signs, and is not part of verifying: use its `.pub`",
             Self::Bundle | Self::OldBundle => "name it with --bundle",
             Self::Envelope | Self::JsonLines => {
                 "name it with --bundle of `luet-cosign verify-blob-attestation`"

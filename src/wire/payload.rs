@@ -99,7 +99,7 @@ pub struct Payload {
     pub docker_reference: String,
     /// The digest of the image that was signed.
     pub manifest_digest: Digest,
-    /// What stands in `optional` as text: annotations, ours among them. Other values are kept as
+    /// What is in `optional` as text: annotations, ours among them. Other values are kept as
     /// their JSON.
     pub annotations: BTreeMap<String, String>,
 }
@@ -144,7 +144,7 @@ impl Payload {
             Some(Value::Object(optional)) => {
                 optional.iter().map(|(key, value)| (key.clone(), as_text(value))).collect()
             }
-            Some(_) => return Err(malformed("has an `optional` that is no object")),
+            Some(_) => return Err(malformed("has an `optional` that is not an object")),
         };
         Ok(Self {
             docker_reference: text("identity", "docker-reference")

@@ -105,7 +105,7 @@ pub fn propose_v2(
     .into_bytes()
 }
 
-/// Reads what v2 answers with: an entry as it stands in a bundle. What has its default value is left
+/// Reads what v2 answers with: an entry as it is in a bundle. What has its default value is left
 /// away, as protobuf writes it.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use oci_distribution::manifest::OCI_IMAGE_MEDIA_TYPE;
 use serde_json::{Value, json};
 
-/// The configuration of what is no image: two bytes (OCI image-spec 1.1, "Guidance for an Empty
+/// The configuration of what is not an image: two bytes (OCI image-spec 1.1, "Guidance for an Empty
 /// Descriptor").
 pub const EMPTY_CONFIG: &[u8] = b"{}";
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
@@ -73,7 +73,7 @@ pub enum Referrer {
     },
     /// Legacy signatures in the form of a referrer: the manifest is made like that of a `.sig` tag.
     Legacy,
-    /// Something that is no signature: an attestation, an SBOM, anything.
+    /// Something that is not a signature: an attestation, an SBOM, anything.
     Other,
 }
 

@@ -194,7 +194,7 @@ fn hash_of(hex: &str) -> Result<[u8; 32], Failure> {
     format!("sha256:{hex}")
         .parse::<Digest>()
         .map(|digest| *digest.bytes())
-        .map_err(|_| broken(format!("`{hex}` is no hash")))
+        .map_err(|_| broken(format!("`{hex}` is not a hash")))
 }
 
 /// Returns the leaf hash of an entry (RFC 6962 section 2.1): the second half of its name.

@@ -2,7 +2,7 @@
 //!
 //! Source: cosign `specs/SIGNATURE_SPEC.md`. Layers
 //! of other signers are kept as they are, with fields that this program does not know; the
-//! configuration is made anew, as cosign does.
+//! configuration is recreated, as cosign does.
 
 use super::evidence::LegacyEvidence;
 use super::json;
@@ -22,7 +22,7 @@ pub(super) const CHAIN: &str = "dev.sigstore.cosign/chain";
 pub(super) const BUNDLE: &str = "dev.sigstore.cosign/bundle";
 pub(super) const TIMESTAMP: &str = "dev.sigstore.cosign/rfc3161timestamp";
 
-/// A signature that somebody claims, unchecked: the layer is the signed payload.
+/// A signature that someone claims, unchecked: the layer is the signed payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LegacyCandidate {
     /// The digest of the payload.
@@ -34,13 +34,13 @@ pub struct LegacyCandidate {
     pub embedded: Option<Vec<u8>>,
     /// The raw signature.
     pub signature: Vec<u8>,
-    /// What lies beside it, unread.
+    /// What comes with it, unread.
     pub evidence: LegacyEvidence,
 }
 
 impl LegacyCandidate {
     /// Returns it as `cosign download signature` prints it, with the payload that it is over. What
-    /// lies beside it is passed on unread; of a certificate only `Raw`, the DER, for the rest is
+    /// is beside it is passed on unread; of a certificate only `Raw`, the DER, for the rest is
     /// Go's own view of it.
     #[must_use]
     pub fn as_cosign_prints(&self, payload: &[u8]) -> Value {
@@ -128,7 +128,7 @@ impl Signatures {
             "size": payload.len(),
             "digest": Digest::of(payload).to_string(),
             // Whoever reads the manifest need not ask for the payload, which is a round trip. It
-            // lies in the registry all the same.
+            // is in the registry all the same.
             "data": BASE64_STANDARD.encode(payload),
             "annotations": signed.annotations(),
         }));
@@ -200,11 +200,11 @@ fn candidate(layer: &Value) -> Result<LegacyCandidate, Failure> {
     let embedded = match layer.get("data") {
         None | Some(Value::Null) => None,
         Some(data) => Some(base64(
-            data.as_str().ok_or_else(|| malformed("has `data` that is no text".to_owned()))?,
+            data.as_str().ok_or_else(|| malformed("has `data` that is not text".to_owned()))?,
         )?),
     };
     // Of two readers one may take the embedded bytes and one those of the registry, so they are the
-    // same or it is no signature.
+    // same or it is not a signature.
     if embedded.as_ref().is_some_and(|bytes| {
         u64::try_from(bytes.len()) != Ok(payload_bytes) || Digest::of(bytes) != payload
     }) {

@@ -43,7 +43,7 @@ pub enum SignedBy {
 pub enum SignedEntry {
     /// Of Rekor v1: with its promise, which says when.
     V1(LogAnswer),
-    /// Of Rekor v2: the `TransparencyLogEntry` that it answered with, as it stands in a bundle.
+    /// Of Rekor v2: the `TransparencyLogEntry` that it answered with, as it is in a bundle.
     V2(Value),
 }
 

@@ -3,7 +3,7 @@
 //! Sources: in-toto attestation v1 and v0.1, `statement.md`, `resource_descriptor.md`,
 //! `digest_set.md`. It is read from the bytes that were signed. A
 //! statement with cosign's predicate for signatures signs its subjects; one with any other is an
-//! attestation: true or not, it is no signature. The two are read by functions of their own.
+//! attestation: true or not, it is not a signature. The two are read by functions of their own.
 
 use super::json;
 use crate::class::{Class, Failure};
@@ -267,7 +267,7 @@ fn subject(value: &Value) -> Result<StatementSubject, Failure> {
 fn digests(found: &Map<String, Value>) -> Result<(Vec<FileDigest>, Vec<String>), Failure> {
     let (mut digests, mut others) = (Vec::new(), Vec::new());
     for (algorithm, digits) in found {
-        let digits = digits.as_str().ok_or_else(|| malformed("has a digest that is no text"))?;
+        let digits = digits.as_str().ok_or_else(|| malformed("has a digest that is not text"))?;
         match FileDigest::parse(algorithm, digits)
             .map_err(|failure| failure.within("the signed statement"))?
         {

@@ -1,4 +1,4 @@
-//! The conformance suite of Sigstore, as far as it lies in `../shared/vectors`: every case by the
+//! The conformance suite of Sigstore, as far as it is in `../shared/vectors`: every case by the
 //! file and by its digest, at the command that the suite calls, and what is refused is refused for
 //! its own reason.
 

@@ -40,7 +40,7 @@ fn what_a_run_of_a_workflow_was_narrows_who_is_asked_for() {
     }
     let alone = world.verify(&format!("--certificate-github-workflow-name release {files}"));
     alone.assert_refused("usage");
-    // A certificate that does not say it is no match for whoever asks.
+    // A certificate that does not say it is no match for those who ask.
     world.signed();
     world
         .verify_dev(&format!("--certificate-github-workflow-repository acme/os {files}"))
@@ -70,7 +70,7 @@ fn authorities_that_are_named_stand_in_place_of_the_root_s() {
     world.verify_dev(words).assert_ok();
     let said =
         world.verify_dev(&words.replace("--ca-roots ca.pem --ca-intermediates", "--ca-roots"));
-    assert_ne!(said.code, 0, "an intermediate is no root: {said:?}");
+    assert_ne!(said.code, 0, "an intermediate is not a root: {said:?}");
     let said = world.verify_dev("--ca-roots other.pem --bundle b.json f");
     assert!(said.code != 0 && !said.stderr.contains("Verified OK"), "{said:?}");
     world.verify_dev("--ca-roots gone.pem --bundle b.json f").assert_refused("trustroot");
@@ -93,7 +93,7 @@ fn what_is_so_already_is_taken_and_what_would_loosen_is_refused() {
     for refused in ["--check-claims=false", "--sk"] {
         world.verify_dev(&format!("{refused} {files}")).assert_refused("usage");
     }
-    for (wrong, why) in [("--timeout 2h", "from 1s to 1h"), ("--max-workers x", "invalid")] {
+    for (wrong, why) in [("--timeout 2h", "expected 1s to 1h"), ("--max-workers x", "invalid")] {
         let said = world.verify_dev(&format!("{wrong} {files}"));
         assert!(said.code == 2 && said.stderr.contains(why), "{said:?}");
     }
@@ -167,7 +167,7 @@ fn a_mistake_is_json_where_json_is_asked_for() {
 fn what_was_meant_as_an_option_or_a_file_is_no_image() {
     let world = World::new();
     for (words, expected) in [
-        ("verify identity f", "is no image but the name of an option"),
+        ("verify identity f", "is the name of an option, not an image"),
         ("verify --key k.pub f", "luet-cosign verify-blob f"),
         ("verify --key k.pub --identity f", "unexpected argument '--identity'"),
     ] {

@@ -100,7 +100,7 @@ fn what_was_mixed_up_or_cut_blames_nobody() {
         let said = world.run(&words.split_whitespace().collect::<Vec<_>>());
         assert!(said.code != 0 && !accuses(&said), "{words}: {said:?}");
     }
-    // Somebody else's name is no proof against the file either.
+    // Someone else's name is no proof against the file either.
     world.write("f", &world.sigstore.sign().identity("eve@example.com").blob(FILE));
     let said = world.verify_dev("--certificate f.pem --signature f.sig f");
     assert!(said.class() == "identity" && !accuses(&said), "{said:?}");

@@ -82,7 +82,7 @@ fn what_is_no_list_is_malformed() {
     );
 }
 
-/// A list is somebody else's, and what it names may be anything that lies here.
+/// A list is someone else's, and what it names may be anything that is here.
 #[test]
 fn what_a_list_names_is_a_plain_file_or_nothing() {
     for make in [
@@ -111,7 +111,7 @@ fn a_pipe_may_be_slow_but_not_silent() {
     let fifo = world.plugin.path("pipe");
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-    // Nobody writes; then somebody does, in pieces, who opened it before or later.
+    // Nobody writes; then someone does, in pieces, who opened it before or later.
     let silent = World { plugin: world.plugin.env("LUET_COSIGN_TIMEOUT", "1"), ..world };
     let said = silent.verify_dev(&format!("{options} pipe"));
     said.assert_refused("state");

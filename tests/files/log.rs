@@ -52,7 +52,7 @@ fn the_log_is_asked_once_and_what_it_said_is_kept_and_checked_again() {
     world.verify_dev(FILES).assert_ok();
     world.verify_dev(&format!("--offline {FILES}")).assert_ok();
     assert_eq!(world.asked(), 1, "it is kept");
-    // What is kept is not trusted: spoilt, it is asked for again, and off line it is nothing.
+    // What is kept is not trusted: spoilt, it is asked for again, and offline it is nothing.
     let kept = world.plugin.path("state/luet-cosign/log").join(&logged.uuid()[16..]);
     let good = std::fs::read_to_string(&kept).unwrap();
     assert!(good.contains("\"logIndex\":1"), "{good}");
@@ -151,7 +151,7 @@ fn the_log_is_believed_in_nothing() {
         let said = lying(change).verify_dev(FILES);
         assert_eq!(said.class(), class, "{what}: {said:?}");
     }
-    // An entry of somebody else in front of the right one is passed over; a promise is enough where
+    // An entry of someone else in front of the right one is passed over; a promise is enough where
     // there is no proof.
     let stranger = Mutex::new(None);
     let world = lying(move |document| {

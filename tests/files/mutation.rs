@@ -1,4 +1,4 @@
-//! One bit at a time: no change of what lies beside a file is accepted, but in bytes that nobody
+//! One bit at a time: no change of what comes with a file is accepted, but in bytes that nobody
 //! signed, and these are listed here.
 //!
 //! `LUET_COSIGN_MUTANTS=all` changes two bits of every byte, as `.ci/run` does; without it, one bit
@@ -75,7 +75,7 @@ fn accepted(bytes: &[u8], accepts: impl Fn(&[u8]) -> bool) -> Vec<usize> {
     found
 }
 
-/// Where the values of these keys lie in a text of JSON, each time that they do.
+/// Where the values of these keys are in a text of JSON, each time that they do.
 fn values(text: &str, keys: &[&str]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for key in keys {

@@ -22,7 +22,7 @@ fn a_tampered_file_has_an_invalid_signature_and_nobody_is_asked() {
         assert_eq!(said.code, 14);
         assert!(said.stderr.contains("invalid signature"), "{said:?}");
     }
-    assert_eq!(world.asked(), 0, "what lies here is nobody's business before the signature holds");
+    assert_eq!(world.asked(), 0, "what is here is nobody's business before the signature holds");
 }
 
 #[test]
@@ -45,13 +45,13 @@ fn without_an_identity_the_signer_is_named_with_the_whole_command() {
 }
 
 #[test]
-fn cosign_1_s_anybody_is_not_for_what_cosign_1_never_wrote() {
+fn cosign_1_s_anyone_is_not_for_what_cosign_1_never_wrote() {
     let mut world = World::new();
     let signature = world.signed();
     world.plugin.write("b.json", signature.bundle().to_string());
     world.plugin.set("COSIGN_EXPERIMENTAL", "1");
     world.verify("--bundle b.json f").assert_refused("identity");
-    // And anybody has still to be somebody: an authority, a log.
+    // And anyone has still to be someone: an authority, a log.
     let other = Sigstore::new();
     world.write("f", &other.sign().blob(FILE));
     world.verify("--cert f.pem --signature f.sig f").assert_refused("tlog");

@@ -1,4 +1,4 @@
-//! Every spelling that release pages print, each as it stands there.
+//! Every spelling that release pages print, each as it is there.
 
 use super::*;
 use base64::Engine as _;
@@ -25,7 +25,7 @@ fn kairos_prints_cosign_1() {
             .unwrap_or_else(|| panic!("{said:?}"));
         assert!(
             warning.contains("`dev@example.com` (issuer `https://issuer.example`)")
-                && warning.contains("ANYBODY"),
+                && warning.contains("ANYONE"),
             "{warning}"
         );
         world.plugin.unset("COSIGN_EXPERIMENTAL");

@@ -24,7 +24,7 @@ pub(crate) struct Case {
     run: Run,
 }
 
-/// The cases, as the files of this folder add them.
+/// The cases, as the files of this directory add them.
 #[derive(Default)]
 pub(crate) struct Cases(Vec<Case>);
 

@@ -250,7 +250,7 @@ fn polyglots(cases: &mut Cases) {
             twice(image().to_string(), "\\u006cayers", "[]"),
         ),
         ("another schema", MANIFEST, with(image(), "schemaVersion", json!("2"))),
-        ("a media type that is no text", MANIFEST, with(image(), "mediaType", json!([MANIFEST]))),
+        ("a media type that is not text", MANIFEST, with(image(), "mediaType", json!([MANIFEST]))),
         ("two documents", MANIFEST, format!("{}{}", image(), image())),
         ("a byte order mark", MANIFEST, format!("\u{feff}{}", image())),
         (
@@ -334,7 +334,7 @@ fn indexes(cases: &mut Cases) {
     });
 }
 
-/// R09: what is no digest, in each place that has one.
+/// R09: what is not a digest, in each place that has one.
 fn digests(cases: &mut Cases) {
     for (what, text) in NO_DIGESTS {
         cases.add("R09", format!("the payload of a signature: {what}"), "malformed", move || {

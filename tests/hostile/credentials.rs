@@ -26,9 +26,9 @@ struct Lure {
     answer: fn(&str) -> Answer,
     /// What the other origin says.
     other: fn(&Request) -> Answer,
-    /// Whether the other origin is asked at all, as for a blob that lies in a store.
+    /// Whether the other origin is asked at all, as for a blob that is in a store.
     followed: bool,
-    /// Whether it comes before anybody was let in.
+    /// Whether it comes before anyone was let in.
     early: bool,
     /// The origin that it does not lead to.
     not_to: &'static str,
@@ -304,7 +304,7 @@ fn no_credential_reaches_another_origin() {
     assert!(cases >= 80);
 }
 
-/// What stands in a URL of the user's goes to that URL's host, and not to where it sends us.
+/// What is in a URL of the user's goes to that URL's host, and not to where it sends us.
 #[test]
 fn credentials_in_the_url_of_a_key_stay_with_its_host() {
     let canary = Canary::new("kEycanary42");

@@ -154,7 +154,7 @@ pub(crate) fn answered(output: &Output) -> String {
     answer["error"].as_str().unwrap().split(':').next().unwrap().to_owned()
 }
 
-/// A payload's file as go-pluggable makes it: private, called `pluggable*`, in the folder for
+/// A payload's file as go-pluggable makes it: private, called `pluggable*`, in the directory for
 /// temporary files.
 fn payload_file(plugin: &Plugin, name: &str, content: &[u8]) -> PathBuf {
     let path = plugin.path("tmp").join(name);
@@ -206,12 +206,12 @@ fn payload_files(cases: &mut Cases) {
             drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
             path
         }),
-        ("a folder", |plugin| {
+        ("a directory", |plugin| {
             let path = plugin.path("tmp/pluggable7");
             std::fs::create_dir(&path).unwrap();
             path
         }),
-        ("another folder", |plugin| plugin.write("pluggable8", CONTENT)),
+        ("another directory", |plugin| plugin.write("pluggable8", CONTENT)),
         ("a way round", |plugin| {
             payload_file(plugin, "pluggable9", CONTENT);
             plugin.path("tmp/../tmp/pluggable9")
@@ -291,7 +291,7 @@ fn names(cases: &mut Cases) {
             class_of(&reply)
         });
     }
-    // Luet asks nobody before it unpacks a file of its own, so an event before that is no event of
+    // Luet asks nobody before it unpacks a file of its own, so an event before that is not an event of
     // luet's.
     cases.add("E06", "a file of luet's own, before it is unpacked", "reference", || {
         World::lax().install_named("file:///etc/passwd")
@@ -305,7 +305,7 @@ fn directories(cases: &mut Cases) {
         ("relative", "event", |_| "relative/dest".to_owned()),
         ("empty", "event", |_| String::new()),
         ("missing", "tree", |world| world.plugin.path("missing").display().to_string()),
-        ("a link to a folder", "tree", |world| {
+        ("a link to a directory", "tree", |world| {
             let path = world.plugin.path("link");
             symlink(world.dest(), &path).unwrap();
             path.display().to_string()
@@ -472,8 +472,8 @@ fn surroundings(cases: &mut Cases) {
         });
     }
     for (what, name, expected) in [
-        ("a name that is no text", None, ""),
-        ("a value that is no text", Some("XDG_CONFIG_HOME"), "usage"),
+        ("a name that is not text", None, ""),
+        ("a value that is not text", Some("XDG_CONFIG_HOME"), "usage"),
     ] {
         cases.add("E11", what, expected, move || {
             let odd = std::ffi::OsStr::from_bytes(b"\xff\xfe");
@@ -515,7 +515,7 @@ fn orders(cases: &mut Cases) {
         assert_eq!(class_of(&world.plugin.pre_unpack(&world.name(), &dest)), "");
         class_of(&world.plugin.post_unpack(&world.registry.name("acme/packages:2"), &dest))
     });
-    cases.add("E14", "asked for one folder, unpacked into another", "policy", || {
+    cases.add("E14", "asked for one directory, unpacked into another", "policy", || {
         let world = World::signed();
         assert_eq!(world.install(), "");
         class_of(&world.plugin.post_unpack(&world.name(), &world.dest()))

@@ -21,7 +21,7 @@ pub(crate) fn cases(cases: &mut Cases) {
     rollback(cases);
 }
 
-/// R13: more than anybody would sign.
+/// R13: more than anyone would sign.
 fn many(cases: &mut Cases) {
     fn strangers(count: usize) -> Vec<Signature> {
         let one = signed("stranger", b"{}".to_vec());
@@ -87,7 +87,7 @@ fn many(cases: &mut Cases) {
     }
 }
 
-/// R14: what refers to the image and is no signature of it.
+/// R14: what refers to the image and is not a signature of it.
 fn others(cases: &mut Cases) {
     fn referring(kind: &'static str, content: &'static [u8]) -> World {
         let world = World::strict();
@@ -100,7 +100,7 @@ fn others(cases: &mut Cases) {
         ("cosign's SBOM", "application/vnd.dev.cosign.artifact.sbom.v1+json"),
         ("a picture", "image/png"),
     ] {
-        cases.add("R14", format!("{what} is no signature"), "unsigned", move || {
+        cases.add("R14", format!("{what} is not a signature"), "unsigned", move || {
             referring(kind, b"{}").install()
         });
     }

@@ -1,4 +1,4 @@
-//! L01 to L11: the files that the program keeps, as somebody else left them.
+//! L01 to L11: the files that the program keeps, as someone else left them.
 
 use crate::cases::Cases;
 use crate::events::shell;
@@ -20,7 +20,7 @@ pub(crate) fn cases(cases: &mut Cases) {
     logs(cases);
 }
 
-/// A world that installed its signed image once, so that every folder and file of ours is there.
+/// A world that installed its signed image once, so that every directory and file of ours is there.
 fn used() -> World {
     let world = World::signed();
     assert_eq!(world.install_and_unpack(|dest| world.unpack(dest)), "");
@@ -56,7 +56,7 @@ fn mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// L01: folders. What is there and cannot be used refuses: going on without would forget what is in
+/// L01: directories. What is there and cannot be used refuses: going on without would forget what is in
 /// it.
 fn folders(cases: &mut Cases) {
     type Spoil = fn(&Path);
@@ -74,12 +74,12 @@ fn folders(cases: &mut Cases) {
         }),
     ];
     for (what, spoil) in spoils {
-        cases.add("L01", format!("the memory's folder is {what}"), "state", move || {
+        cases.add("L01", format!("the memory's directory is {what}"), "state", move || {
             let world = used();
             spoil(&state(&world));
             world.install()
         });
-        cases.add("L01", format!("the run's own folder is {what}"), "state", move || {
+        cases.add("L01", format!("the run's own directory is {what}"), "state", move || {
             let world = World::signed();
             let dest = world.dest();
             assert_eq!(class_of(&world.plugin.pre_unpack(&world.name(), &dest)), "");
@@ -88,7 +88,7 @@ fn folders(cases: &mut Cases) {
             class_of(&world.plugin.post_unpack(&world.name(), &dest))
         });
     }
-    cases.add("L01", "the folder above can be written by all", "state", || {
+    cases.add("L01", "the directory above can be written by all", "state", || {
         let world = used();
         mode(&world.plugin.path("state"), 0o777);
         world.install()
@@ -216,7 +216,7 @@ fn poisoned(cases: &mut Cases) {
 
 /// L04: there is no cache of verdicts, so a change of anything counts at once.
 fn stale(cases: &mut Cases) {
-    cases.add("L04", "the policy trusts somebody else now", "identity", || {
+    cases.add("L04", "the policy trusts someone else now", "identity", || {
         let world = used();
         world.plugin.write("acme.pub", &crate::world::pair("stranger").public_pem);
         world.install()
@@ -304,7 +304,7 @@ fn full(cases: &mut Cases) {
     });
 }
 
-/// L07: a lock that somebody holds.
+/// L07: a lock that someone holds.
 fn locks(cases: &mut Cases) {
     cases.add("L07", "a lock whose holder is gone", "", || {
         let world = used();

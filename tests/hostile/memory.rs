@@ -42,7 +42,7 @@ fn check(what: &str, plugin: &Plugin, words: &[&str]) {
 }
 
 impl World {
-    /// Verifies by a key, and by an identity: what lies beside a signature is read for that alone.
+    /// Verifies by a key, and by an identity: what comes with a signature is read for that alone.
     #[track_caller]
     fn check_memory(&self, what: &str) {
         let name = self.name();

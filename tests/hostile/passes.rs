@@ -261,7 +261,7 @@ fn uploads(cases: &mut Cases) {
             );
         }
     }
-    cases.add("N13", "the upload is sent where a user stands in the URL", "auth", || {
+    cases.add("N13", "the upload is sent where a user is in the URL", "auth", || {
         let world = pushing(guarded());
         let location =
             format!("http://user:password@{}/v2/{REPO}/blobs/uploads/1", world.registry.host());

@@ -45,7 +45,7 @@ impl Role {
     }
 }
 
-/// What lies in the repository of a run, what that comes to where everything can be asked, and what
+/// What is in the repository of a run, what that comes to where everything can be asked, and what
 /// decides it.
 struct Kind {
     name: &'static str,

@@ -1,6 +1,6 @@
 //! No secret in any output: every command and every event, where all goes well and where it does
 //! not, as text and as JSON, with COSIGN_DEBUG. Keys, passwords, tokens and URLs are canaries; what
-//! the program writes to its own folders is looked at as well.
+//! the program writes to its own directories is looked at as well.
 
 use crate::world::{World, pair};
 use base64::Engine as _;
@@ -224,7 +224,7 @@ fn files(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 fn no_secret_is_in_any_output() {
     let canaries = canaries();
     let outputs = std::sync::atomic::AtomicUsize::new(0);
-    // Each world twice: by a policy file and by the environment alone, where the key lies behind a
+    // Each world twice: by a policy file and by the environment alone, where the key is behind a
     // URL with a password.
     crate::in_parallel(WORLDS.len() * 4, WORLDS.len() * 4, |number| {
         let (name, make) = WORLDS[number % WORLDS.len()];
@@ -533,7 +533,7 @@ fn an_engine_that_is_asked_inherits_no_secret() {
 }
 
 /// Another process of the same user reads no memory and no environment of a command that holds a
-/// key: the kernel gives its folder in /proc to root.
+/// key: the kernel gives its directory in /proc to root.
 #[test]
 fn a_command_that_waits_for_a_password_cannot_be_looked_into() {
     use std::io::Write as _;
@@ -560,7 +560,7 @@ fn a_command_that_waits_for_a_password_cannot_be_looked_into() {
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::null())
             .spawn();
-        // Another user cannot start it where the build lies in a private folder.
+        // Another user cannot start it where the build is in a private directory.
         let Ok(mut child) = child else { return };
         let folder = format!("/proc/{}/environ", child.id());
         // It is hardened before it reads the password, and that is what it waits for.

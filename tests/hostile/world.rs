@@ -36,7 +36,7 @@ pub(crate) fn pair(name: &str) -> &'static Pair {
     &pairs[usize::from(name != "acme")]
 }
 
-/// A place that a registry is asked about an image, and what lies behind it.
+/// A place that a registry is asked about an image, and what is behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// The tag of the image itself.
@@ -154,7 +154,7 @@ impl World {
         self
     }
 
-    /// Returns a fresh folder to unpack into.
+    /// Returns a fresh directory to unpack into.
     pub(crate) fn dest(&self) -> std::path::PathBuf {
         self.plugin.dest(&format!("dest{}", self.dests.fetch_add(1, Ordering::Relaxed)))
     }
@@ -186,7 +186,7 @@ impl World {
 
 pub(crate) const LAX: &str = "trust: [acme], unsigned: allow, reason: a test";
 
-/// A plugin with the keys of both signers in its folder.
+/// A plugin with the keys of both signers in its directory.
 pub(crate) fn plugin() -> Plugin {
     let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"));
     for name in ["acme", "stranger"] {
@@ -255,6 +255,6 @@ pub(crate) fn bundle(signer: &str, digest: &str) -> Vec<u8> {
 
 /// A sink that must stay silent: returns `class` once nobody ever connected to it.
 pub(crate) fn untouched(sink: &Sink, class: String) -> String {
-    assert_eq!(sink.0.connections(), 0, "somebody came: {:?}", sink.0.requests());
+    assert_eq!(sink.0.connections(), 0, "someone came: {:?}", sink.0.requests());
     class
 }

@@ -116,7 +116,7 @@ fn log_entries_and_the_hint_beside_a_key_decide_nothing() {
             "/verificationMaterial/timestampVerificationData",
             json!({"rfc3161Timestamps": [{"signedTimestamp": "AAAA"}]}),
         ),
-        ("/verificationMaterial/publicKey", json!({"hint": "of somebody else"})),
+        ("/verificationMaterial/publicKey", json!({"hint": "of someone else"})),
         ("/verificationMaterial/publicKey", json!({})),
     ] {
         let world = World::new();

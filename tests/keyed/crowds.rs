@@ -1,4 +1,4 @@
-//! More referrers than anybody looks at: by accident, for scans add one a day, or because somebody
+//! More referrers than anyone looks at: by accident, for scans add one a day, or because someone
 //! wants that no signature is found.
 
 use super::*;
@@ -107,7 +107,7 @@ fn two_hundred_sboms_do_not_make_an_unsigned_image_undecidable() {
 }
 
 #[test]
-fn two_hundred_sboms_do_not_keep_anybody_from_signing() {
+fn two_hundred_sboms_do_not_keep_anyone_from_signing() {
     for world in [World::in_one_page(), World::without_api()] {
         let sboms = world.crowd(SBOM, MANY);
         if world.registry.manifest(REPO, &sboms[0]).is_some() {

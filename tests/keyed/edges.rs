@@ -30,7 +30,7 @@ fn a_file_that_is_no_key_is_called_what_it_is() {
         |pem: &str| refused(PrivateKey::import(pem.as_bytes(), PASSWORD.as_bytes()).map(|_| ()));
     assert!(import(&block("CERTIFICATE")).contains("`CERTIFICATE`"));
     for tag in ["ENCRYPTED SIGSTORE PRIVATE KEY", "ENCRYPTED COSIGN PRIVATE KEY"] {
-        assert!(import(&block(tag)).contains("one of cosign's already"));
+        assert!(import(&block(tag)).contains("already a cosign key"));
     }
 }
 

@@ -10,7 +10,7 @@ fn authorities() -> [Authority; 1] {
     [Authority::of_key("acme", pair("acme").key.public().clone())]
 }
 
-/// Where `part` lies in `text`.
+/// Where `part` is in `text`.
 fn span(text: &str, part: &str) -> Range<usize> {
     let start = text.find(part).unwrap_or_else(|| panic!("{part} in {text}"));
     start..start + part.len()

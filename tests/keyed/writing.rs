@@ -1,5 +1,5 @@
 //! Bundles as this program writes them: once, beside what others wrote, and back again where
-//! somebody took them away.
+//! someone took them away.
 
 use super::*;
 
@@ -107,7 +107,7 @@ fn what_lies_under_the_fallback_tag_and_is_no_index_is_not_overwritten() {
 }
 
 #[test]
-fn an_index_that_somebody_replaces_is_written_again() {
+fn an_index_that_someone_replaces_is_written_again() {
     // Another machine writes after us: our line is gone although the registry took it. It is read for
     // the third time then; the first two were before we wrote.
     let replaced = |world: &World, until: usize| {
@@ -144,7 +144,7 @@ fn an_index_that_somebody_replaces_is_written_again() {
 }
 
 #[test]
-fn what_a_kill_left_behind_is_signed_anew() {
+fn what_a_kill_left_behind_is_signed_again() {
     // The manifest was written, the line in the index was not.
     let world = World::without_api();
     world.attach(world.bundle("acme").to_string().as_bytes());

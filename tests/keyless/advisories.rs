@@ -137,7 +137,7 @@ fn cve_2026_39395_a_signature_over_something_unreadable() {
 
 /// sigstore-go: no bound on entries, timestamps and subjects.
 #[test]
-fn cve_2024_45395_more_evidence_than_anybody_needs() {
+fn cve_2024_45395_more_evidence_than_anyone_needs() {
     let good = sigstore().sign().tsa(true).image(IMAGE).bundle();
     for pointer in [
         "/verificationMaterial/tlogEntries",

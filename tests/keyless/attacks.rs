@@ -516,7 +516,7 @@ fn parts_of_three_good_signatures_make_no_fourth() {
     }
 }
 
-/// R17, S18: an attestation by the right signer is no signature, and a statement of another image
+/// R17, S18: an attestation by the right signer is not a signature, and a statement of another image
 /// is of another image.
 #[test]
 fn statements_of_something_else_are_no_signatures_of_this() {

@@ -84,7 +84,7 @@ fn rule(trust: &str) -> (Matched, Judge) {
     (matched, judge)
 }
 
-/// What these signatures come to, each by somebody and with the tree that it claims, on a machine
+/// What these signatures come to, each by someone and with the tree that it claims, on a machine
 /// that remembers this first signer.
 fn decision(trust: &str, signatures: &[(&str, Option<&str>)], first: Option<&str>) -> Decision {
     let (matched, judge) = rule(trust);
@@ -227,7 +227,7 @@ fn each_party_takes_one_signer_and_each_signer_stands_for_one_party() {
     }
 }
 
-/// Whom the rule names is not also whoever signed first: a second workflow of theirs does not stand
+/// Whom the rule names is not also the first signer: a second workflow of theirs does not stand
 /// for the first signer.
 #[test]
 fn whoever_signed_first_is_nobody_whom_the_rule_names() {

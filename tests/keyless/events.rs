@@ -249,7 +249,7 @@ fn verifying_asks_nobody_but_the_registry() {
         DEV.1,
         &name,
     ]);
-    // The root of the environment is no option's: the public one knows nobody here.
+    // The root of the environment is not an option's: the public one knows nobody here.
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     let signature = &document["images"][0]["signatures"][0];

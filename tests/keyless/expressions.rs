@@ -75,7 +75,7 @@ fn a_match_begins_and_ends_on_a_border_of_a_uri() {
             true,
         ),
         ("^https://social.example/@al", "https://social.example/@alice", false),
-        // What names the host is not what stands in front of it, or a part of it.
+        // What names the host is not what is in front of it, or a part of it.
         ("^https://github.com", "https://github.com@evil.example/x", false),
         ("^https://github.com/", "https://github.com@evil.example/x", false),
         ("evil.example/", "https://github.com@evil.example/x", true),
@@ -114,13 +114,13 @@ fn a_match_of_another_name_is_from_its_own_borders() {
         ("a@x.example", Name::Email(email), false),
         ("@x.exam", Name::Email(email), false),
         ("", Name::Email(email), false),
-        // What somebody could write in front of an `@` is no URI.
+        // What someone could write in front of an `@` is not a URI.
         ("^https://github.com/acme/", Name::Email("https://github.com/acme/@evil.example"), false),
         ("evil", Name::Other("evil!acme"), false),
         ("evil!acme", Name::Other("evil!acme"), true),
         ("acme", Name::Uri("acme"), true),
         ("acme", Name::Uri("acme:x"), false),
-        // Borders lie between characters, of whatever length.
+        // Borders are between characters, of whatever length.
         ("ü/ß", Name::Uri("https://x.example/ü/ß"), false),
         ("x.example/ü", Name::Uri("https://x.example/ü/ß"), true),
         ("ü.example/ß", Name::Uri("https://ü.example/ß/é"), true),

@@ -56,7 +56,7 @@ fn expressions_fit_the_whole_name() {
         &start,
         "https://github.com/acme-evil/pkgs/.github/workflows/r.yml@refs/heads/main"
     ));
-    assert!(!counts(&start, "https://github.com/acme/"), "a prefix is no name");
+    assert!(!counts(&start, "https://github.com/acme/"), "a prefix is not a name");
     let pattern = subject(glob("https://ci.example/*/release@v*").unwrap());
     assert!(counts(&pattern, "https://ci.example/acme/release@v1"));
     assert!(
@@ -129,7 +129,7 @@ fn a_workflow_of_github_lies_in_and_ran_for_the_repository() {
     assert!(!counts(&identity(Some("other.yml"), None), uri, GITHUB, &claims));
     assert!(!counts(&identity(None, Some("refs/heads/*")), uri, GITHUB, &claims));
     let strict = identity(Some("release.yml"), Some("refs/tags/v*"));
-    // A reusable workflow of acme's, called by somebody else; and somebody else's, called by acme.
+    // A reusable workflow of acme's, called by someone else; and someone else's, called by acme.
     assert!(!counts(
         &strict,
         uri,
@@ -228,7 +228,7 @@ fn to_trust_who_called_a_reusable_workflow_is_to_name_them() {
 #[test]
 fn the_owner_of_a_name_is_who_the_registry_says() {
     let owner = |name: &str| Identity::RegistryOwner.of_image(&name.parse().unwrap());
-    let uri = "https://github.com/somebody/shared/.github/workflows/build.yml@refs/heads/main";
+    let uri = "https://github.com/someone/shared/.github/workflows/build.yml@refs/heads/main";
     let acme = owner("ghcr.io/acme/packages");
     for claims in
         [[(16, "https://github.com/ACME")], [(16, "https://github.com/acme")], [(5, "Acme/pkgs")]]
@@ -299,7 +299,7 @@ fn a_signer_counts_only_under_the_root_that_it_names() {
     }
 }
 
-/// People copy the lines that would trust a stranger, and the stranger chose what stands in them.
+/// People copy the lines that would trust a stranger, and the stranger chose what is in them.
 #[test]
 fn what_a_stranger_is_called_is_nothing_that_a_shell_runs() {
     for (part, quoted) in [

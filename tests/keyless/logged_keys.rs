@@ -77,7 +77,7 @@ fn a_root_is_needed_for_logs_and_certificates_alone() {
     );
 }
 
-/// S17: a certificate is no key, and a key no certificate.
+/// S17: a certificate is not a key, and a key no certificate.
 #[test]
 fn keys_and_certificates_do_not_stand_for_each_other() {
     let key = Key::p256();

@@ -4,7 +4,7 @@
 use super::*;
 use std::ops::Range;
 
-/// Where `part` lies in `text`, every time.
+/// Where `part` is in `text`, every time.
 fn spans(text: &str, part: &str) -> Vec<Range<usize>> {
     assert!(!part.is_empty() && text.contains(part), "{part}");
     text.match_indices(part).map(|(at, _)| at..at + part.len()).collect()

@@ -12,7 +12,7 @@ fn files(tag: &str) -> Vec<u8> {
     testkit::layer(&[("file", tag.as_bytes())])
 }
 
-/// A registry, a plugin that trusts whoever signed first, and a key that its policy may trust
+/// A registry, a plugin that trusts the first signer, and a key that its policy may trust
 /// beside.
 struct World {
     registry: TestRegistry,
@@ -99,14 +99,14 @@ impl World {
 const EVE: &str = "eve@example.com";
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
-/// A workflow that anybody can call.
+/// A workflow that anyone can call.
 const SHARED: &str = "https://github.com/shared/builder/.github/workflows/b.yml@refs/tags/v1";
 const ACME: &[(u32, &str)] = &[(12, "https://github.com/acme/os"), (15, "1"), (17, "7")];
 const CALLER: &[(u32, &str)] = &[(12, "https://github.com/evil/x"), (15, "3"), (17, "9")];
 
 /// The name in the certificate of a reusable workflow is the same for everybody who calls it.
 #[test]
-fn whoever_calls_the_workflow_of_the_first_signer_is_somebody_else() {
+fn whoever_calls_the_workflow_of_the_first_signer_is_someone_else() {
     let world = World::new(None);
     world.push_by("1", &[ACME]);
     let renamed: &[(u32, &str)] = &[(12, "https://github.com/acme/linux"), (15, "1"), (17, "7")];
@@ -210,7 +210,7 @@ fn nobody_is_the_first_while_another_signed_elsewhere() {
     assert_eq!(world.install("1", "1").error, "", "the first one's signature counts from then on");
 }
 
-/// Somebody who signs beside a key that is enough does not become the first signer by that.
+/// Someone who signs beside a key that is enough does not become the first signer by that.
 #[test]
 fn whoever_signs_beside_a_key_that_is_enough_is_nobody() {
     let world = World::new(Some("[acme, first]"));
@@ -264,7 +264,7 @@ fn forgetting_an_image_by_its_digest_is_not_forgetting_all() {
 }
 
 #[test]
-fn a_memory_that_is_written_anew_forgets_nothing_of_the_first_signer() {
+fn a_memory_that_is_rewritten_forgets_nothing_of_the_first_signer() {
     let world = World::new(Some("[acme, first]"));
     let file = || {
         std::fs::read_dir(world.plugin.path("state/luet-cosign/seen"))
@@ -324,7 +324,7 @@ fn a_memory_that_is_written_anew_forgets_nothing_of_the_first_signer() {
     summary("after");
     let reply = world.install("evil", "evil");
     println!(
-        "written anew: evil is {:?} {}",
+        "rewritten: evil is {:?} {}",
         reply.class(),
         reply.error.lines().next().unwrap_or_default()
     );

@@ -133,7 +133,7 @@ fn every_signer_who_counted_is_known_to_bind() {
     }
 }
 
-/// A later image by somebody else, also under the same tag, takes nothing of that back; nor does
+/// A later image by someone else, also under the same tag, takes nothing of that back; nor does
 /// forgetting one tag.
 #[test]
 fn who_binds_is_known_until_all_of_the_repository_is_forgotten() {

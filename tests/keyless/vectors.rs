@@ -12,7 +12,7 @@ const WORKFLOW: (&str, &str) = (
     "http://127.0.0.1:8888/gha",
 );
 
-/// Asks the event about an image, as somebody who wants this identity.
+/// Asks the event about an image, as someone who wants this identity.
 fn install(name: &str, shape: &str, (subject, issuer): (&str, &str)) -> Reply {
     let registry =
         TestRegistry::with(Options { referrers: shape == "referrers", ..Options::default() });

@@ -1,5 +1,5 @@
 //! What signatures may ask for: evidence that takes long to check is refused before any of it is
-//! checked, and does not keep anybody from finding the good signature beside it.
+//! checked, and does not keep anyone from finding the good signature beside it.
 
 use super::*;
 use luet_cosign::limits;

@@ -488,7 +488,7 @@ fn a_refusal_says_what_was_found_who_wants_what_and_what_to_do() {
     );
     assert_eq!(
         failure.the_hint(),
-        format!("see what there is with `luet-cosign check {IMAGE}`; have it signed by `acme`")
+        format!("see what is there with `luet-cosign check {IMAGE}`; have it signed by `acme`")
     );
 }
 

@@ -188,10 +188,9 @@ fn a_suggestion_is_near_and_costs_little() {
 
 #[test]
 fn a_rule_that_has_ended_says_what_counts_no_more() {
-    for (lax, what) in [
-        ("trust: skip", "trust: skip counts no more"),
-        ("unsigned: warn", "`unsigned` counts no more"),
-    ] {
+    for (lax, what) in
+        [("trust: skip", "trust: skip has expired"), ("unsigned: warn", "`unsigned` has expired")]
+    {
         let text = with_rules(&format!(
             "  - {{name: r, scope: quay.io/a/b, tags: [x], {lax}, reason: x, until: 2026-11-19}}\n"
         ));
@@ -467,7 +466,7 @@ fn an_identity_that_lets_in_nearly_everybody_is_a_warning() {
 }
 
 #[test]
-fn a_reusable_workflow_of_somebody_else_without_who_calls_it_is_a_warning() {
+fn a_reusable_workflow_of_someone_else_without_who_calls_it_is_a_warning() {
     let found = |identity: &str, scope: &str| {
         let text = format!(
             "{HEAD}signers: {{a: {{{identity}}}}}\nrepositories: [{{name: r, scope: {scope}, trust: [a]}}]\n"

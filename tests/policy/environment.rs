@@ -89,10 +89,13 @@ fn keyless_without_an_identity_is_the_owner_of_the_name_or_nobody() {
         identities(&keyless, "registry.gitlab.com/acme/b/c:d"),
         ["a workflow of `https://gitlab.com/acme`"]
     );
-    assert_eq!(identities(&keyless, "quay.io/a/b:c"), ["nobody: no identity is given"]);
-    assert_eq!(identities(&keyless, "ghcr.io.example/acme/b:c"), ["nobody: no identity is given"]);
+    assert_eq!(identities(&keyless, "quay.io/a/b:c"), ["no signer: no identity is given"]);
+    assert_eq!(
+        identities(&keyless, "ghcr.io.example/acme/b:c"),
+        ["no signer: no identity is given"]
+    );
     let any = EnvironmentFacts { any_identity: true, ..keyless.clone() };
-    assert_eq!(identities(&any, "quay.io/a/b:c"), ["whoever signed first"]);
+    assert_eq!(identities(&any, "quay.io/a/b:c"), ["the first signer"]);
     let allowed = EnvironmentFacts { allow_unsigned: words("quay.io/a/b"), ..keyless };
     assert!(load(&allowed).matching(&reference("quay.io/a/b:c"), now()).looks());
 }

@@ -120,10 +120,10 @@ fn registries(policy: &Policy) -> String {
     policy.registries().iter().map(one).collect()
 }
 
-/// The key; what stands there once without and once with it; what it changes.
+/// The key; what is there once without and once with it; what it changes.
 struct Case(&'static str, &'static str, &'static str, Probe, &'static str, &'static str);
 
-/// The key of `acme`, as it stands in the policy.
+/// The key of `acme`, as it is in the policy.
 const KEY: &str = "{key: acme.pub}";
 
 const RULE: &str = "  - {name: r, scope: quay.io/a/b, trust: [acme]}\n";
@@ -268,14 +268,7 @@ const CASES: &[Case] = &[
         "true false",
         "true false true",
     ),
-    Case(
-        "signers.NAME.keyless",
-        KEY,
-        "{keyless: any}",
-        signers,
-        "key K -",
-        "whoever signed first -",
-    ),
+    Case("signers.NAME.keyless", KEY, "{keyless: any}", signers, "key K -", "the first signer -"),
     Case(
         "signers.NAME.keyless.issuer",
         KEY,

@@ -232,7 +232,7 @@ fn a_repository_that_goes_back_is_told_of_or_refused() {
     let failure = judge_revision(&effective(", rollback: deny"), &image, Some(7), 3).unwrap_err();
     assert_eq!(
         failure.message(),
-        "`quay.io/acme/packages:repository.yaml` is revision 3, but revision 7 was seen here before: the repository went back; rule `r` \
+        "`quay.io/acme/packages:repository.yaml` is revision 3, but revision 7 was seen here before: the repository was rolled back; rule `r` \
          [policy.yaml line 7] says `rollback: deny`"
     );
     assert!(

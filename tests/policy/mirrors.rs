@@ -55,7 +55,7 @@ fn a_mirror_takes_what_was_signed_for_another_under_the_same_tag() {
             assert_eq!(outcome(&matched, repository, tag), expected, "{repository} {tag:?} {keys}");
         }
     }
-    // One that stands in two lists has the mirrors of both.
+    // One that is in two lists has the mirrors of both.
     let matched = policy(MIRRORS, "").matching(&reference("quay.io/acme/os:1"), now());
     for repository in ["lan:5000/os", "other.example/os"] {
         assert_eq!(outcome(&matched, repository, Some("1")), "verified", "{repository}");

@@ -35,7 +35,7 @@ fn unsigned() {
   .sig tag in `quay.io/acme/packages`: not there (404 MANIFEST_UNKNOWN)
   referrers API in `quay.io/acme/packages`: not there (404 MANIFEST_UNKNOWN)
   fallback tag in `quay.io/acme/packages`: not there (404 MANIFEST_UNKNOWN)
-hint: see what there is with `luet-cosign check quay.io/acme/packages:yip-1.0`; have it signed by `acme`"
+hint: see what is there with `luet-cosign check quay.io/acme/packages:yip-1.0`; have it signed by `acme`"
     );
 }
 
@@ -51,11 +51,11 @@ fn by_strangers() {
         "identity: `quay.io/acme/packages:yip-1.0`: 2 signatures found, all by strangers (3 of 3 places answered); rule `r` [policy.yaml line 7] wants one by `acme`
   image: DIGEST
   legacy signature, .sig tag in `quay.io/acme/packages`: identity: a signature that the trusted key did not make
-  legacy signature, .sig tag in `quay.io/acme/packages`: holds, by `other` (key OTHER), but identity: it is by somebody whom the rule does not trust
+  legacy signature, .sig tag in `quay.io/acme/packages`: holds, by `other` (key OTHER), but identity: it is not by a signer that the rule trusts
   .sig tag in `quay.io/acme/packages`: there, with 2 signatures
   referrers API in `quay.io/acme/packages`: not there (404 MANIFEST_UNKNOWN)
   fallback tag in `quay.io/acme/packages`: not there (404 MANIFEST_UNKNOWN)
-hint: see what there is with `luet-cosign check quay.io/acme/packages:yip-1.0`; trust that signer in rule `r` [policy.yaml line 7] only if this image is theirs to sign"
+hint: see what is there with `luet-cosign check quay.io/acme/packages:yip-1.0`; trust that signer in rule `r` [policy.yaml line 7] only if this image is theirs to sign"
     );
 }
 

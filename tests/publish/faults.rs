@@ -161,7 +161,7 @@ fn a_log_of_v2_that_does_not_answer_gets_another_signature() {
 fn an_rsa_key_that_a_log_of_v2_knows_is_told_so() {
     let world = World::new(LogKind::V2, true);
     world.services.rekor2.always(|_, _| Answer::new(409).json(r#"{"code":6,"message":"exists"}"#));
-    assert_failed(&world.sign(&[]), "tlog", "has this entry already");
+    assert_failed(&world.sign(&[]), "tlog", "already has this entry");
     world.assert_untouched();
 }
 
@@ -215,7 +215,7 @@ fn a_registry_that_says_later_gets_the_signature_that_was_made() {
     assert_eq!((adds(&world), world.layers().len()), (1, 1));
 }
 
-/// Our signature is taken away by somebody else's write: the one that was made is added again.
+/// Our signature is taken away by someone else's write: the one that was made is added again.
 #[test]
 fn a_signature_that_is_replaced_is_written_again_and_not_made_again() {
     let world = World::new(LogKind::V1, false);
@@ -284,7 +284,7 @@ fn a_token_that_is_refused_is_explained() {
         world.assert_untouched();
         assert_eq!(adds(&world), 0);
     }
-    // Of somebody who calls himself the issuer.
+    // Of someone who calls himself the issuer.
     let world = World::new(LogKind::V1, false);
     let forger = testkit::sigstore::Issuer::new(testkit::sigstore::services::ISSUER);
     let token = forger.token(WHO, Timestamp::now(), &json!({}));

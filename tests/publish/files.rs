@@ -35,7 +35,7 @@ fn a_file_is_signed_by_a_certificate_into_either_log() {
         assert_good(&output);
         assert!(output.stdout.is_empty() && said(&output).contains("tlog entry created"));
         assert_good(&world.verify_file(&["--bundle", "b.json"], WHO));
-        let other = world.verify_file(&["--bundle", "b.json"], "somebody@example.com");
+        let other = world.verify_file(&["--bundle", "b.json"], "someone@example.com");
         assert_failed(&other, "identity", WHO);
         world.plugin.write("f", "something else");
         let mut command = world.plugin.raw();
@@ -70,7 +70,7 @@ fn the_forms_of_cosign_2_hold_with_a_log_that_promises() {
 }
 
 #[test]
-fn a_form_that_cannot_carry_what_the_log_says_is_refused_before_anybody_is_asked() {
+fn a_form_that_cannot_carry_what_the_log_says_is_refused_before_anyone_is_asked() {
     let world = World::new(LogKind::V2, true);
     for form in [
         &["--bundle", "b.json", "--new-bundle-format=false"][..],
@@ -109,7 +109,7 @@ fn a_key_tells_a_log_where_it_is_asked_to() {
     }
 }
 
-/// Without a yes, or without somebody to ask, nothing is public.
+/// Without a yes, or without someone to ask, nothing is public.
 #[test]
 fn nothing_is_public_without_a_yes() {
     let world = World::new(LogKind::V1, false);

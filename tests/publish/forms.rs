@@ -89,7 +89,7 @@ fn bundles_are_written_with_either_log_and_both_forms_with_v1() {
 }
 
 #[test]
-fn legacy_with_a_log_of_v2_is_refused_before_anybody_is_asked() {
+fn legacy_with_a_log_of_v2_is_refused_before_anyone_is_asked() {
     for form in ["legacy", "both"] {
         let world = World::new(LogKind::V2, true);
         assert_failed(&world.sign(&["--format", form]), "usage", "cannot carry");
@@ -102,7 +102,7 @@ fn legacy_with_a_log_of_v2_is_refused_before_anybody_is_asked() {
 }
 
 #[test]
-fn a_log_of_v2_without_a_timestamp_authority_is_refused_before_anybody_is_asked() {
+fn a_log_of_v2_without_a_timestamp_authority_is_refused_before_anyone_is_asked() {
     let world = World::new(LogKind::V2, false);
     assert_failed(&world.sign(&[]), "usage", "no timestamp authority");
     assert!(world.services.all().iter().all(|service| service.requests().is_empty()));
@@ -221,7 +221,7 @@ fn what_a_log_of_v1_has_already_is_taken_from_there() {
             assert_eq!(world.services.sigstore.rekor1.entries().len(), 6, "five are others'");
         }
     }
-    // What no log takes is refused before anybody is asked.
+    // What no log takes is refused before anyone is asked.
     let world = World::new(LogKind::V1, false);
     let path = format!("{}/src/trust/testdata/keys/ed25519.pem", env!("CARGO_MANIFEST_DIR"));
     let pem = std::fs::read(path).unwrap();

@@ -4,7 +4,7 @@
 use super::*;
 use testkit::{Answer, Canary, Sink};
 
-/// Everything that lies in the folders of the program.
+/// Everything that is in the directories of the program.
 fn files(world: &World) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     fn walk(folder: &std::path::Path, found: &mut Vec<(std::path::PathBuf, Vec<u8>)>) {
         for entry in std::fs::read_dir(folder).unwrap().flatten() {

@@ -158,7 +158,7 @@ fn the_root_of_the_policy_judges_what_is_signed() {
     assert_eq!(world.layers().len(), 1);
 }
 
-/// A Fulcio without a log of certificates, for whoever says so here and to those who verify.
+/// A Fulcio without a log of certificates, for those who say so here and to those who verify.
 #[test]
 fn a_fulcio_without_a_log_signs_only_where_that_is_said() {
     let world = World::new(LogKind::V1, false);

@@ -1,5 +1,5 @@
 //! Answers that are wrong, one by one: each is found before the registry is written, and named by the
-//! class that it has in a signature that somebody verifies.
+//! class that it has in a signature that someone verifies.
 
 use super::*;
 use jiff::{SignedDuration, Timestamp};
@@ -65,8 +65,8 @@ fn a_certificate_for_another_name() {
 
 #[test]
 fn a_certificate_for_another_subject() {
-    let world = with_certificate(|leaf| leaf.claim(24, "somebody else"));
-    certificate_refused(&world, "identity", "`somebody else`");
+    let world = with_certificate(|leaf| leaf.claim(24, "someone else"));
+    certificate_refused(&world, "identity", "`someone else`");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// `sign` in an environment that somebody forgot something in.
+/// `sign` in an environment that someone forgot something in.
 fn sign(world: &World, variables: &[(&str, &str)], words: &[&str]) -> Output {
     let mut command = world.plugin.raw();
     command.envs(variables.iter().copied());

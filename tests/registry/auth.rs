@@ -144,7 +144,7 @@ fn a_token_of_the_registry_is_shown_as_it_is() {
 }
 
 #[test]
-fn a_token_is_used_until_it_ends_and_then_got_anew() {
+fn a_token_is_used_until_it_ends_and_then_renewed() {
     let registry = guarded(Auth::anonymous());
     let client = client();
     run(async {

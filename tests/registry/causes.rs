@@ -73,7 +73,7 @@ fn each_cause_of_tls_has_its_own_sentence_and_way_out() {
         https(certificates::wants_client()),
     ];
     let [expired, not_yet, misnamed, wants_client] = &servers;
-    // As Go's servers answer what is no HTTP.
+    // As Go's servers answer what is not HTTP.
     let plain = answers(b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n");
     let foreign = https(certificates::good());
     // Alerts of a server that speaks no more than TLS 1.1: `protocol_version`.
@@ -198,7 +198,7 @@ fn of_two_tries_on_loopback_the_more_telling_one_is_shown() {
 
 #[test]
 fn loopback_that_sends_plain_http_on_to_tls_at_the_same_port_is_followed_with_its_pass() {
-    // As Harbor's and GitLab's nginx answer what is no TLS: 301 to https at the same port. The
+    // As Harbor's and GitLab's nginx answer what is not TLS: 301 to https at the same port. The
     // scripted server speaks one or the other, so this one says where to go and stays plain.
     let registry = TestRegistry::start();
     let host = registry.host();
@@ -208,7 +208,7 @@ fn loopback_that_sends_plain_http_on_to_tls_at_the_same_port_is_followed_with_it
         Answer::redirect(301, &format!("https://{host}/v2/a/b/manifests/1")),
     );
     let (found, requests) = ask(registry.server().address(), "127.0.0.1", AUTHORITY, |_| {});
-    // It was asked in TLS, as a registry and not as somebody else it sent us to.
+    // It was asked in TLS, as a registry and not as someone else it sent us to.
     let failure = found.unwrap_err();
     assert!(failure.message().contains("sends us to"), "{failure}");
     assert!(requests > 1, "{requests}");
@@ -256,7 +256,7 @@ fn what_fails_at_a_proxy_is_told_of_the_proxy_and_its_variable() {
         assert_eq!(requests, tries, "{status}");
         assert!(proxy.requests().iter().all(|request| request.method == "CONNECT"));
     }
-    // Nobody is there, and somebody who is no proxy.
+    // Nobody is there, and someone who is not a proxy.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (failure, _) = through(&format!("http://{nobody}"));
     assert!(
@@ -264,7 +264,7 @@ fn what_fails_at_a_proxy_is_told_of_the_proxy_and_its_variable() {
         "{failure}"
     );
     let (failure, requests) = through(&format!("http://{}", answers(b"SSH-2.0-x\r\n")));
-    assert!(failure.message().contains("(https_proxy) answers something that is no HTTP"));
+    assert!(failure.message().contains("(https_proxy) answers something that is not HTTP"));
     assert_eq!(requests, 1);
 }
 
@@ -272,8 +272,8 @@ fn what_fails_at_a_proxy_is_told_of_the_proxy_and_its_variable() {
 fn a_variable_that_names_no_proxy_is_an_error_before_anything_is_sent() {
     for (proxy, says) in [
         ("socks5://user:canary@127.0.0.1:1080", "names a proxy of the kind `socks5`"),
-        ("ht tp://user:canary@x", "is no URL of a proxy"),
-        ("http://user:canary@:3128", "is no URL of a proxy"),
+        ("ht tp://user:canary@x", "is not a proxy URL"),
+        ("http://user:canary@:3128", "is not a proxy URL"),
     ] {
         let (failure, requests) = through(proxy);
         assert_eq!((failure.class(), requests), (Class::Usage, 0), "{failure}");

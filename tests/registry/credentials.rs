@@ -299,7 +299,7 @@ fn a_helper_is_a_plain_name_found_on_the_path_that_was_given() {
         assert_eq!(failure.class(), Class::Secret, "{name}");
         assert!(failure.message().contains("is not the name of a credential helper"), "{failure}");
     }
-    // The folder of the helper, from where this test runs.
+    // The directory of the helper, from where this test runs.
     let up = "../".repeat(std::env::current_dir().unwrap().components().count() - 1);
     let relative = format!("{up}{}", folder.path().strip_prefix("/").unwrap().display());
     assert!(Path::new(&relative).join("docker-credential-x").is_file());

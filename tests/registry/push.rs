@@ -177,7 +177,7 @@ fn answers_to_an_upload_that_make_no_sense_are_registry() {
         ("no Location", Answer::new(202), Class::Registry),
         ("200", Answer::new(200), Class::Registry),
         ("201", Answer::new(201).header("Location", "/x"), Class::Registry),
-        ("Location is no URL", Answer::new(202).header("Location", "http://["), Class::Registry),
+        ("Location is not a URL", Answer::new(202).header("Location", "http://["), Class::Registry),
         ("401", Answer::new(401), Class::Auth),
         ("403", Answer::error(403, "DENIED"), Class::Auth),
         ("404", Answer::error(404, "NAME_UNKNOWN"), Class::Registry),
@@ -350,7 +350,7 @@ fn a_manifest_that_is_not_taken_is_registry_and_names_the_reason() {
 }
 
 #[test]
-fn an_upload_that_broke_is_begun_anew_and_not_made_twice() {
+fn an_upload_that_broke_is_begun_again_and_not_made_twice() {
     let registry = TestRegistry::start();
     registry.in_turn("PUT", "/v2/a/b/blobs/*", vec![Answer::reset()]);
     assert_eq!(put_blob(&client(), &registry), Ok(()));
@@ -367,7 +367,7 @@ fn an_upload_that_broke_is_begun_anew_and_not_made_twice() {
 }
 
 #[test]
-fn a_token_that_ends_in_the_middle_of_a_push_is_got_anew() {
+fn a_token_that_ends_in_the_middle_of_a_push_is_renewed() {
     let registry = TestRegistry::with(Options {
         auth: Auth::token("user", "password-canary"),
         ..Options::default()
@@ -426,7 +426,7 @@ fn a_write_that_is_refused_for_good_shows_the_registry_s_own_sentence_and_a_hint
             "TOOMANYREQUESTS",
             "You have reached your limit",
             Class::Registry,
-            "less often",
+            "limits requests",
         ),
         ("evil", 400, "X", "\u{1b}[2Jeyj`0123456789", Class::Registry, "try again later"),
     ];

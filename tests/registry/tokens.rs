@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use testkit::client::*;
 use testkit::{Answer, Auth, Options, TestRegistry};
 
-/// The folder of a run, in a folder that vanishes.
+/// The directory of a run, in a directory that vanishes.
 struct Run {
     _top: tempfile::TempDir,
     locations: Locations,
@@ -157,7 +157,7 @@ fn a_token_that_others_can_write_is_none() {
 }
 
 #[test]
-fn a_kept_token_that_has_ended_is_got_anew_once() {
+fn a_kept_token_that_has_ended_is_renewed_once() {
     let (registry, run) = (open_to_all(), Run::begin());
     resolved(&run.process(), &registry, "a/b:1");
     registry.expire_tokens();
@@ -172,7 +172,7 @@ fn a_kept_token_that_has_ended_is_got_anew_once() {
 }
 
 #[test]
-fn a_kept_token_that_is_answered_with_403_is_got_anew() {
+fn a_kept_token_that_is_answered_with_403_is_renewed() {
     let (registry, run) = (open_to_all(), Run::begin());
     resolved(&run.process(), &registry, "a/b:1");
     registry.expire_tokens();

@@ -166,7 +166,7 @@ fn what_was_pushed_last_counts_and_nothing_that_was_pushed_before() {
     world.push_unsigned(&["p0-test-1.0"]);
     world.registry.push_image(REPO, "p0-test-1.0", &[&package("p0", "newer")]);
     world.push_unsigned(&["p0-test-1.0"]);
-    // Somebody moves the tag back to what was once pushed from here.
+    // Someone moves the tag back to what was once pushed from here.
     let new = world.digest("p0-test-1.0");
     world.registry.tag(REPO, "p0-test-1.0", &old);
     let ran = world.sign_repo(&[]);

@@ -361,7 +361,7 @@ fn another_first_root_is_another_repository() {
     let sigstore = Sigstore::new();
     let mut world = World::new(&sigstore);
     assert!(knows(&world.roots(), &sigstore));
-    // The same address with a root of somebody else: what is kept of the first does not count, nor
+    // The same address with a root of someone else: what is kept of the first does not count, nor
     // what the mirror serves.
     world.tuf.first = Tuf::new(&sigstore.trusted_root()).first;
     world.offline = true;

@@ -69,7 +69,7 @@ fn nothing_is_asked_off_line() {
     world.offline = true;
     let roots = world.roots();
     assert!(knows(&roots, &old));
-    let Refreshed::Failed(failure) = refresh(&roots) else { panic!("off line") };
+    let Refreshed::Failed(failure) = refresh(&roots) else { panic!("offline") };
     assert!(failure.message().contains("LUET_COSIGN_OFFLINE"), "{}", failure.text());
     assert_eq!(world.asked(), before);
 }
@@ -208,7 +208,7 @@ fn a_spoilt_cache_is_never_believed() {
 }
 
 /// What is kept of the public repository is held against the root that came with the program:
-/// nobody here can sign for that, so whatever lies there is passed over, and the embedded root is
+/// nobody here can sign for that, so whatever is there is passed over, and the embedded root is
 /// in force.
 #[test]
 fn a_spoilt_cache_of_the_public_repository_leaves_the_embedded_root() {

@@ -66,7 +66,7 @@ impl Machine {
         self.world.asked()
     }
 
-    /// How often somebody began to ask: everybody begins with the next root, and asks for the
+    /// How often someone began to ask: everybody begins with the next root, and asks for the
     /// timestamp once.
     fn times_asked(&self) -> usize {
         self.world
@@ -268,7 +268,11 @@ fn half_of_the_two_variables_is_an_error() {
     machine.plugin.set("TUF_MIRROR", "http://mirror.example/");
     let reply = machine.check();
     reply.assert_refused("trustroot");
-    assert!(reply.error.contains("plain http, which counts on loopback only"), "{}", reply.error);
+    assert!(
+        reply.error.contains("plain http, which is accepted on loopback only"),
+        "{}",
+        reply.error
+    );
 }
 
 #[test]
@@ -304,7 +308,7 @@ fn doctor_says_which_root_is_in_force_and_asks_nothing() {
     let asked = machine.asked();
     assert!(doctor(&machine).contains("` today; `http://"), "{}", doctor(&machine));
     machine.plugin.set("LUET_COSIGN_OFFLINE", "1");
-    assert!(doctor(&machine).contains("off line, nothing makes it newer"));
+    assert!(doctor(&machine).contains("offline: never updated"));
     assert_eq!(machine.asked(), asked);
     machine.plugin.unset("TUF_MIRROR");
     machine.plugin.unset("TUF_ROOT_JSON");

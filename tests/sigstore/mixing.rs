@@ -41,7 +41,7 @@ fn a_certificate_for_the_same_key_cannot_be_put_in_place_of_another() {
     for (name, form, sign) in FORMS {
         let wrong =
             misjudged(&three([&key; 3], sign), |signature| signed(&verifier, form, signature));
-        // Known, wrong, and for our own checker to mend: of an `intoto` entry the crate compares
+        // Known, wrong, and for our own checker to fix: of an `intoto` entry the crate compares
         // the key alone.
         let expected = if name.ends_with("intoto") { 6 } else { 0 };
         assert_eq!(wrong.len(), expected, "{name}: {wrong:?}");

@@ -298,7 +298,7 @@ fn either_meaning_is_accepted_and_a_refusal_is_about_the_nearer_one() {
     }
 }
 
-/// Makes `a/b/c`, of which layers list `c` only, and returns how what lies there differs.
+/// Makes `a/b/c`, of which layers list `c` only, and returns how what is there differs.
 fn implied(a: Item, b: Item) -> Vec<String> {
     let (_keeper, dir) = fresh();
     make(&dir, &[a, b, file("a/b/c", "")]);
@@ -629,7 +629,7 @@ fn unreadable(dir: &Path) {
     let failure = dest::walk(&open(dir), &dest::Options::default()).unwrap_err();
     assert_eq!(failure.class(), Class::Tree);
     assert!(
-        failure.message().contains("`secret` cannot be read, so nobody can vouch for it"),
+        failure.message().contains("`secret` cannot be read, so it cannot be compared"),
         "{failure}"
     );
 }

@@ -34,9 +34,9 @@ fn u02_names_that_lead_out_of_the_root_are_malformed() {
             &format!("`{name}` leads out of the root"),
         );
     }
-    refused(&archive(&[file("", "x")]), Class::Malformed, "stands for the root");
-    refused(&archive(&[directory("")]), Class::Malformed, "stands for the root");
-    refused(&archive(&[file(".", "x")]), Class::Malformed, "`.` stands for the root");
+    refused(&archive(&[file("", "x")]), Class::Malformed, "is the root but not a directory");
+    refused(&archive(&[directory("")]), Class::Malformed, "is the root but not a directory");
+    refused(&archive(&[file(".", "x")]), Class::Malformed, "`.` is the root but not a directory");
     refused(&archive(&[symlink("a", "")]), Class::Malformed, "`a` is a link to nothing");
     refused(&archive(&[hard_link("a", "")]), Class::Malformed, "`a` is a hard link to nothing");
     refused(&archive(&[hard_link("a", "./")]), Class::Malformed, "`a` is a hard link to nothing");
@@ -165,7 +165,11 @@ fn u06_data_where_none_belongs_is_malformed() {
         crate::support::fifo("d"),
     ] {
         let item = Item { data: b"hello".to_vec(), ..item };
-        refused(&archive(&[file("x", ""), item]), Class::Malformed, "`d` is no file and has data");
+        refused(
+            &archive(&[file("x", ""), item]),
+            Class::Malformed,
+            "`d` is not a file but has data",
+        );
     }
 }
 
@@ -446,7 +450,7 @@ fn u09_sizes_allocate_nothing() {
         (b"GNU.sparse.map", b""),
     ];
     let bytes = raw(&[pax(b'x', &holes[..2]), file("a", "").bytes()]);
-    // Without a map it is no sparse file; with one of no parts it is a hole of 1 TiB.
+    // Without a map it is not a sparse file; with one of no parts it is a hole of 1 TiB.
     assert!(read(&bytes).is_ok());
     let version =
         [(&b"GNU.sparse.major"[..], &b"0"[..]), (b"GNU.sparse.minor", b"1"), holes[0], holes[1]];

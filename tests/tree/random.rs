@@ -34,7 +34,7 @@ fn item(numbers: &mut Numbers, name: &str, files: &[String]) -> Item {
     }
 }
 
-/// A layer as tools write it: parents first, each name once, nothing below what is no directory.
+/// A layer as tools write it: parents first, each name once, nothing below what is not a directory.
 fn orderly(numbers: &mut Numbers) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
     let mut files = Vec::new();

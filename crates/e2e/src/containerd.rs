@@ -21,7 +21,7 @@ const START: &str = "mount -t tmpfs tmpfs /run && mkdir /run/lock && exec env -i
 
 /// One that was started.
 pub struct Containerd {
-    // Dropped in this order: the process, then its folder.
+    // Dropped in this order: the process, then its directory.
     process: Running,
     folder: TempDir,
 }
@@ -55,7 +55,7 @@ impl Pulled {
         assert!(self.ok, "{self:?}");
     }
 
-    /// Asserts that the verifier refused it, and that its line stands in the error.
+    /// Asserts that the verifier refused it, and that its line is in the error.
     #[track_caller]
     pub fn refused(&self, class: &str, text: &str) {
         assert!(!self.ok, "{self:?}");
@@ -66,20 +66,20 @@ impl Pulled {
 }
 
 impl Containerd {
-    /// Starts one that asks this program. `policy` is the folder with `policy.yaml`; `more` is added
+    /// Starts one that asks this program. `policy` is the directory with `policy.yaml`; `more` is added
     /// to its configuration.
     pub fn start(verifier: Option<&Path>, policy: &Path, more: &str) -> Self {
         let folder = scratch::folder();
         let path = |name: &str| folder.path().join(name);
         let bin = path("bin");
-        std::fs::create_dir(&bin).expect("a folder");
+        std::fs::create_dir(&bin).expect("a directory");
         if let Some(verifier) = verifier {
             std::fs::copy(verifier, bin.join("luet-cosign")).expect("the program");
         }
         std::fs::write(path("config.toml"), configuration(folder.path(), more)).expect("a file");
         let own = containerd("containerd");
         let search =
-            format!("PATH={}:{}", own.parent().expect("a folder").display(), tools::path());
+            format!("PATH={}:{}", own.parent().expect("a directory").display(), tools::path());
         let policy = format!("LUET_COSIGN_POLICY={}", policy.join("policy.yaml").display());
         let state = format!("LUET_COSIGN_STATE={}", path("memory").display());
         let own = own.to_str().expect("UTF-8");
@@ -137,7 +137,7 @@ impl Containerd {
     #[track_caller]
     pub fn run(&self, image: &str) -> Pulled {
         let folder = self.folder.path().join("pod");
-        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::create_dir_all(&folder).expect("a directory");
         let folder = folder.display().to_string();
         self.cri("run", &[image, &folder, &self.cgroup()]).pop().expect("an answer")
     }
@@ -205,7 +205,7 @@ impl Drop for Containerd {
     }
 }
 
-/// The programs lie in a folder of their own: dockerd starts whatever is called containerd on PATH.
+/// The programs are in a directory of their own: dockerd starts whatever is called containerd on PATH.
 fn containerd(name: &str) -> PathBuf {
     let path = tools::folder().join("containerd").join(name);
     assert!(path.is_file(), "`{}` is missing: run `.ci/tools.sh`", path.display());

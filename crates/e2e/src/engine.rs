@@ -31,7 +31,7 @@ impl Engine {
         tools::program(self.name())
     }
 
-    /// Builds a Dockerfile's folder, in the network of the machine: registries are on loopback.
+    /// Builds a Dockerfile's directory, in the network of the machine: registries are on loopback.
     pub fn build(self, machine: &Machine, tag: &str, folder: &Path, options: &[&str]) -> Seen {
         let mut command = machine.command(self.program());
         // The older builder has no `RUN --mount`.
@@ -46,7 +46,7 @@ impl Engine {
     }
 }
 
-/// A docker engine in a folder of its own. It touches no firewall and makes no bridge. All ends
+/// A docker engine in a directory of its own. It touches no firewall and makes no bridge. All ends
 /// with the value.
 pub struct Dockerd {
     process: Option<Running>,
@@ -83,7 +83,7 @@ impl Dockerd {
 impl Drop for Dockerd {
     fn drop(&mut self) {
         drop(self.process.take());
-        // What it may have left mounted would keep its folder alive.
+        // What it may have left mounted would keep its directory alive.
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
         let mut own: Vec<&str> =

@@ -13,7 +13,7 @@ pub enum Who {
     Host,
     /// The program under test.
     Plugin,
-    Anybody,
+    Anyone,
 }
 
 /// What one path is answered with instead of what lies there.
@@ -64,7 +64,7 @@ impl Lie {
         let who = match self.who {
             Who::Host => agent.contains("go-containerregistry"),
             Who::Plugin => agent.contains("luet-cosign"),
-            Who::Anybody => true,
+            Who::Anyone => true,
         };
         who && self.path == request.path() && self.after.as_ref().is_none_or(|file| file.exists())
     }
@@ -116,7 +116,7 @@ impl Liar {
         *self.state.lies.lock().expect("no panic") = lies.into_iter().collect();
     }
 
-    /// Panics unless somebody was lied to: without that a refusal proves nothing.
+    /// Panics unless someone was lied to: without that a refusal proves nothing.
     #[track_caller]
     pub fn assert_lied(&self) {
         assert!(!self.state.told.lock().expect("no panic").is_empty(), "nobody was lied to");

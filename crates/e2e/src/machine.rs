@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// The folders and the environment of one trial. All vanishes with the value.
+/// The directories and the environment of one trial. All vanishes with the value.
 pub struct Machine {
     folder: TempDir,
     environment: BTreeMap<OsString, OsString>,
@@ -28,12 +28,12 @@ pub struct Machine {
 pub const PASSWORD: &str = "pw";
 
 impl Machine {
-    /// A machine on which `plugin` is the luet-cosign on `PATH`. It lies in a folder of that name
+    /// A machine on which `plugin` is the luet-cosign on `PATH`. It is in a directory of that name
     /// with nothing else.
     pub fn new(plugin: &Path) -> Self {
         let folder = scratch::folder();
         for name in ["root", "bin"] {
-            std::fs::create_dir(folder.path().join(name)).expect("a folder");
+            std::fs::create_dir(folder.path().join(name)).expect("a directory");
         }
         let mut machine = Self {
             environment: BTreeMap::new(),
@@ -47,7 +47,7 @@ impl Machine {
             machine.set(name, path);
         }
         machine.set("COSIGN_PASSWORD", PASSWORD);
-        let plugins = plugin.parent().expect("a folder").display();
+        let plugins = plugin.parent().expect("a directory").display();
         // What a trial puts into `bin` comes first.
         let path = format!("{}:{plugins}:{}", machine.path("bin").display(), tools::path());
         machine.set("PATH", path);
@@ -65,7 +65,7 @@ impl Machine {
     /// Logs in at a registry as `USER:PASSWORD`, for everything that reads docker's configuration.
     pub fn log_in(&self, address: &str, login: &str) {
         let folder = self.path("home/.docker");
-        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::create_dir_all(&folder).expect("a directory");
         let path = folder.join("config.json");
         let mut config: Value = std::fs::read(&path)
             .map_or_else(|_| json!({}), |bytes| serde_json::from_slice(&bytes).expect("JSON"));
@@ -75,15 +75,15 @@ impl Machine {
             .expect("a mode");
     }
 
-    /// Everything of the program and of the host lies below another folder from now on, and belongs
+    /// Everything of the program and of the host is below another directory from now on, and belongs
     /// to a user that is not root.
     pub fn give_away(&mut self, user: u32) {
         let top = self.path("user");
-        std::fs::create_dir(&top).expect("a folder");
+        std::fs::create_dir(&top).expect("a directory");
         for (name, path) in testkit::folders(&top) {
             self.set(name, &path);
-            // The program makes its own folder itself.
-            let made = path.ancestors().find(|path| path.exists()).expect("a folder");
+            // The program makes its own directory itself.
+            let made = path.ancestors().find(|path| path.exists()).expect("a directory");
             std::os::unix::fs::chown(made, Some(user), Some(user)).expect("root");
         }
         std::os::unix::fs::chown(&top, Some(user), Some(user)).expect("root");
@@ -95,7 +95,7 @@ impl Machine {
         self.temporary = folder.to_owned();
     }
 
-    /// A path in the machine's own folder.
+    /// A path in the machine's own directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -128,11 +128,11 @@ impl Machine {
         command
     }
 
-    /// Lets buildah work without a daemon or mounts, with a folder of images of its own; these
+    /// Lets buildah work without a daemon or mounts, with a directory of images of its own; these
     /// registries are asked over http.
     pub fn use_buildah(&mut self, addresses: &[&str]) {
         let folder = self.path("buildah");
-        std::fs::create_dir(&folder).expect("a folder");
+        std::fs::create_dir(&folder).expect("a directory");
         let storage = folder.join("storage.conf");
         std::fs::write(
             &storage,
@@ -198,7 +198,7 @@ impl Machine {
         self.host(host, &[&words, packages].concat())
     }
 
-    /// Unpacks one image into a folder, with the plugin.
+    /// Unpacks one image into a directory, with the plugin.
     pub fn unpack(&self, host: &Host, image: &str, target: &Path) -> Seen {
         self.configure("acme", &[]);
         let target = target.to_str().expect("UTF-8");
@@ -231,14 +231,14 @@ impl Machine {
     }
 }
 
-/// What stands in files of attacks only.
+/// What is in files of attacks only.
 pub const EVIL: &[u8] = b"EVIL";
 
-/// Returns everything below a folder that is not a directory.
+/// Returns everything below a directory that is not a directory.
 pub fn walk(folder: &Path) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
+        for entry in std::fs::read_dir(folder).expect("a directory") {
             let entry = entry.expect("an entry");
             if entry.file_type().expect("a type").is_dir() {
                 folders.push(entry.path());

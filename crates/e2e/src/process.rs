@@ -36,7 +36,7 @@ static STARTER: LazyLock<Sender<Order>> = LazyLock::new(|| {
 });
 
 impl Running {
-    /// Starts a program in a folder, with its output in the file `log` there.
+    /// Starts a program in a directory, with its output in the file `log` there.
     pub fn start(name: &str, folder: &Path, program: &Path, arguments: &[&str]) -> Self {
         let log = folder.join("log");
         let output = File::create(&log).expect("a log");

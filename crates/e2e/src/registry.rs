@@ -12,9 +12,9 @@ use testkit::digest;
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
-/// A registry on a free port of 127.0.0.1, with a folder of its own. Both end with the value.
+/// A registry on a free port of 127.0.0.1, with a directory of its own. Both end with the value.
 pub struct Registry {
-    // Dropped in this order: the process, then its folder.
+    // Dropped in this order: the process, then its directory.
     process: Running,
     folder: TempDir,
     address: String,
@@ -38,7 +38,7 @@ impl Registry {
     fn docker_with(auth: impl FnOnce(&Path) -> Value) -> Self {
         let folder = scratch::in_memory();
         let data = folder.path().join("data");
-        std::fs::create_dir(&data).expect("a folder");
+        std::fs::create_dir(&data).expect("a directory");
         let mut config = json!({
             "version": "0.1",
             "log": {"level": "info", "accesslog": {"disabled": false}},
@@ -76,7 +76,7 @@ impl Registry {
     /// The same, for one user, who logs in at its token service.
     ///
     /// The service's address is part of the challenge, so the port has to be known before: one that
-    /// the system just gave, and took back. Should somebody else be quicker, another one is tried.
+    /// the system just gave, and took back. Should someone else be quicker, another one is tried.
     pub fn olareg_with_tokens(login: &str) -> Self {
         let user = login.split(':').next().unwrap_or_default();
         for _ in 0..5 {
@@ -133,7 +133,7 @@ impl Registry {
         self.process.id()
     }
 
-    /// Returns the folder that it keeps everything in.
+    /// Returns the directory that it keeps everything in.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -206,7 +206,7 @@ impl Image {
         (reply.body, kind)
     }
 
-    /// Whether anything lies there.
+    /// Whether anything is there.
     pub fn exists(&self) -> bool {
         let accept = format!("{MANIFEST}, {DOCKER_MANIFEST}");
         self.call("GET", &format!("manifests/{}", self.reference), &[("Accept", &accept)], b"")
@@ -274,7 +274,7 @@ impl Image {
         other.push_manifest(&kind, manifest.to_string().as_bytes());
     }
 
-    /// Pushes what this is somewhere else, without what lies beside it.
+    /// Pushes what this is somewhere else, without what comes with it.
     pub fn copy(&self, to: &Self) {
         let (bytes, kind) = self.manifest();
         let manifest: Value = serde_json::from_slice(&bytes).expect("JSON");

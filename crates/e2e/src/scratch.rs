@@ -1,7 +1,7 @@
-//! Folders for what trials make, in memory where a machine has that: registries wait for the disk
+//! Directories for what trials make, in memory where a machine has that: registries wait for the disk
 //! at each write.
 //!
-//! A folder vanishes with its value. What a process left that was killed, the next one removes.
+//! A directory vanishes with its value. What a process left that was killed, the next one removes.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use tempfile::TempDir;
 
 const PREFIX: &str = "luet-cosign-e2e.";
 
-/// Makes a folder that other users may enter, on the disk. Its path is short, for sockets.
+/// Makes a directory that other users may enter, on the disk. Its path is short, for sockets.
 pub fn folder() -> TempDir {
     folder_in(&std::env::temp_dir())
 }
 
-/// Makes a folder in memory, or on the disk where that cannot be had.
+/// Makes a directory in memory, or on the disk where that cannot be had.
 pub fn in_memory() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { folder_in(memory) } else { folder() }
@@ -29,7 +29,7 @@ fn folder_in(parent: &Path) -> TempDir {
     let folder = tempfile::Builder::new()
         .prefix(&format!("{PREFIX}{}.", std::process::id()))
         .tempdir_in(parent)
-        .expect("a temporary folder");
+        .expect("a temporary directory");
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))
         .expect("a mode");
     folder

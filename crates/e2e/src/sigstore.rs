@@ -31,7 +31,7 @@ pub const WORKLOAD_ISSUER: &str = "http://127.0.0.1:8888/gha";
 /// Who vouches for persons.
 pub const PERSON_ISSUER: &str = "http://127.0.0.1:8888";
 
-/// Goes on in a network where nothing but loopback is: this process starts anew there.
+/// Goes on in a network where nothing but loopback is: this process starts again there.
 ///
 /// # Panics
 /// Without root, or `unshare` and `ip`.
@@ -95,8 +95,8 @@ impl Sigstore {
         self.trust.join(name)
     }
 
-    /// Makes the trust of a Sigstore of the same names with other keys, in a folder. Returns its
-    /// trusted root; what lies beside it is as in [`trust`](Self::trust).
+    /// Makes the trust of a Sigstore of the same names with other keys, in a directory. Returns its
+    /// trusted root; what comes with it is as in [`trust`](Self::trust).
     #[track_caller]
     pub fn other_trust(&self, folder: &Path) -> PathBuf {
         let script = "set -eu; cd \"$1\"; . .ci/servers.sh; . .ci/services.sh

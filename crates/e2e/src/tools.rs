@@ -7,13 +7,10 @@ const TOOLS: &str = ".ci/tools.sh";
 
 /// Returns the top of the repository.
 pub fn project() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .expect("crates/e2e lies in the project")
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/e2e is in the project")
 }
 
-/// Returns the folder of the tools that .ci/tools.sh installed.
+/// Returns the directory of the tools that .ci/tools.sh installed.
 pub fn folder() -> PathBuf {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(folder) = set("LUET_COSIGN_TOOLS") {
@@ -59,7 +56,7 @@ pub fn under_test() -> PathBuf {
         || project().join(format!("target/{target}/release/luet-cosign")),
         PathBuf::from,
     );
-    // Cargo runs tests in the folder of their package; BIN is relative to the project.
+    // Cargo runs tests in the directory of their package; BIN is relative to the project.
     let path = project().join(path);
     assert!(
         path.is_file(),

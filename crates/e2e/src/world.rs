@@ -30,7 +30,7 @@ impl Default for World {
 }
 
 impl World {
-    /// A path in the shared folder.
+    /// A path in the shared directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -39,7 +39,7 @@ impl World {
     pub fn plugin(&self) -> &Path {
         self.plugin.get_or_init(|| {
             let folder = self.path("plugins");
-            std::fs::create_dir(&folder).expect("a folder");
+            std::fs::create_dir(&folder).expect("a directory");
             let path = folder.join("luet-cosign");
             std::fs::copy(tools::under_test(), &path).expect("the program");
             path
@@ -57,7 +57,7 @@ impl World {
     pub fn key(&self, file: &str) -> PathBuf {
         let folder = self.path("keys");
         self.keys.get_or_init(|| {
-            std::fs::create_dir(&folder).expect("a folder");
+            std::fs::create_dir(&folder).expect("a directory");
             let machine = Machine::new(self.plugin());
             let mut command = machine.command(self.plugin());
             command.args(["generate-key-pair", "--output-key-prefix"]).arg(folder.join("acme"));
@@ -81,7 +81,7 @@ impl World {
         self.packages.get_or_init(|| {
             let beer = self.path("beer");
             let write = |path: PathBuf, bytes: &[u8], mode| {
-                std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+                std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
                 std::fs::write(&path, bytes).expect("a file");
                 std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))
                     .expect("a mode");
@@ -113,7 +113,7 @@ impl World {
     }
 }
 
-/// Packs a folder as the host does.
+/// Packs a directory as the host does.
 pub fn pack(world: &World, package: &str, content: &Path, packages: &Path) {
     let machine = Machine::new(world.plugin());
     let mut command = machine.command(tools::program("luet-host"));

@@ -7,7 +7,7 @@
 //! and the body of a log entry, checkpoints, the order and number of things, the windows of the
 //! trusted root.
 //!
-//! What we accept and they refuse is a fault until it stands in [`EXPLAINED`]. What we refuse and
+//! What we accept and they refuse is a fault until it is in [`EXPLAINED`]. What we refuse and
 //! they accept is counted, by change and class. Each case follows from its seed:
 //!
 //! ```sh
@@ -54,7 +54,7 @@ const EXPLAINED: &[(&str, &str, &str)] = &[
     (
         "entry: of another kind",
         "calculated root",
-        "sigstore-go writes a body of an old kind anew before it hashes it; the log signed these bytes",
+        "sigstore-go writes a body of an old kind again before it hashes it; the log signed these bytes",
     ),
     (
         "entry: called otherwise",
@@ -69,7 +69,7 @@ const EXPLAINED: &[(&str, &str, &str)] = &[
     (
         "entry: called otherwise",
         "calculated root",
-        "sigstore-go writes a body of an old kind anew before it hashes it; the log signed these bytes",
+        "sigstore-go writes a body of an old kind again before it hashes it; the log signed these bytes",
     ),
     (
         "certificate: a key of type",
@@ -191,7 +191,7 @@ type OnSignature = fn(&mut Signature, &World, &mut Chance);
 type OnServed = fn(&mut Served, &World, &mut Chance);
 
 /// What is changed, and when: before anything is signed, in what was signed and logged (which is
-/// then logged anew where that says so), or in what is served.
+/// then logged again where that says so), or in what is served.
 enum Change {
     Signing(OnSigning),
     Signature(OnSignature),
@@ -473,7 +473,7 @@ const CHANGES: &[(&str, Change)] = &[
         }),
     ),
     (
-        "checkpoint: anew",
+        "checkpoint: again",
         After(|signature, world, _| {
             on_proof(signature, |entry| {
                 let log = if entry.promise.is_some() {

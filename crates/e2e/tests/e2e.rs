@@ -77,7 +77,7 @@ fn main() -> ExitCode {
 }
 
 /// Whether a trial runs, and needs all of Sigstore. Of the filters of libtest, these are the ones
-/// that anybody uses here.
+/// that anyone uses here.
 fn needs_sigstore(trial: &Trial, arguments: &Arguments) -> bool {
     let name = trial.name();
     let fits = |filter: &String| {

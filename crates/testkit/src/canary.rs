@@ -43,7 +43,7 @@ impl Canary {
         ] {
             forms.push((name, text.into_bytes()));
         }
-        // Where it stands behind other bytes (`user:SECRET`), its base64 depends on how many they
+        // Where it is behind other bytes (`user:SECRET`), its base64 depends on how many they
         // are, modulo three.
         for before in 0..3 {
             let bytes = [vec![0; before], secret.as_bytes().to_vec()].concat();
@@ -60,7 +60,7 @@ impl Canary {
         &self.secret
     }
 
-    /// Returns in which form it stands in `bytes`, if it does.
+    /// Returns in which form it is in `bytes`, if it does.
     pub fn found_in(&self, bytes: &[u8]) -> Option<&'static str> {
         let hit = |form: &[u8]| bytes.windows(form.len()).any(|window| window == form);
         self.forms.iter().find(|(_, form)| hit(form)).map(|(name, _)| *name)

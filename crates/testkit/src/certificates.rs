@@ -1,5 +1,5 @@
 //! TLS for the scripted servers. The certificates in `tls/` protect nothing; `tls/make.sh` makes
-//! them anew.
+//! them again.
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -46,7 +46,7 @@ pub fn wants_client() -> Arc<ServerConfig> {
     Arc::new(builder.with_single_cert(chain, key).unwrap())
 }
 
-/// A certificate that somebody made for himself, marked as an authority's.
+/// A certificate that someone made for himself, marked as an authority's.
 pub struct Own {
     pub pem: &'static [u8],
     key: &'static [u8],

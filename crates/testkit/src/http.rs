@@ -475,7 +475,7 @@ fn read_line(reader: &mut impl BufRead) -> std::io::Result<Option<String>> {
 fn read_request<S: Read + Write>(
     reader: &mut BufReader<Tee<'_, S>>,
 ) -> std::io::Result<Option<Request>> {
-    // A TLS greeting is no request, and has no line end to wait for.
+    // A TLS greeting is not a request, and has no line end to wait for.
     if reader.fill_buf()?.first() == Some(&0x16) {
         return Ok(None);
     }

@@ -35,9 +35,9 @@ impl LuetRepository {
         }
     }
 
-    /// Leaves in a folder what `luet build` does: an archive and its description for each package.
+    /// Leaves in a directory what `luet build` does: an archive and its description for each package.
     pub fn build(&self, folder: &std::path::Path) {
-        std::fs::create_dir_all(folder).expect("a folder");
+        std::fs::create_dir_all(folder).expect("a directory");
         for (name, category, version) in &self.packages {
             let fingerprint = format!("{name}-{category}-{version}");
             let write = |file: String, bytes: &[u8]| {

@@ -9,7 +9,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// The program with its environment and its own folders, all of which vanish with it.
+/// The program with its environment and its own directories, all of which vanish with it.
 pub struct Plugin {
     program: PathBuf,
     folder: tempfile::TempDir,
@@ -55,12 +55,12 @@ impl Reply {
     }
 }
 
-/// Makes the folders of one machine in `top`: what it remembers and what a run keeps, what is
+/// Makes the directories of one machine in `top`: what it remembers and what a run keeps, what is
 /// temporary, and a home. Returns the variables by which the program finds them.
 pub fn folders(top: &Path) -> Vec<(&'static str, PathBuf)> {
     let folder = |(variable, name)| {
         let path = top.join(name);
-        std::fs::DirBuilder::new().mode(0o700).create(&path).expect("a folder");
+        std::fs::DirBuilder::new().mode(0o700).create(&path).expect("a directory");
         (variable, path)
     };
     let mut folders: Vec<_> = [("TMPDIR", "tmp"), ("HOME", "home")].map(folder).into();
@@ -71,7 +71,7 @@ pub fn folders(top: &Path) -> Vec<(&'static str, PathBuf)> {
 
 impl Plugin {
     pub fn new(program: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = tempfile::tempdir().expect("a temporary directory");
         let environment = folders(folder.path())
             .into_iter()
             .map(|(name, path)| (name.into(), path.into_os_string()))
@@ -96,22 +96,22 @@ impl Plugin {
         self.environment.remove(&OsString::from(name));
     }
 
-    /// A path in the plugin's own folder.
+    /// A path in the plugin's own directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Writes a file in the plugin's own folder.
+    /// Writes a file in the plugin's own directory.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, bytes).expect("a file");
         path
     }
 
-    /// Makes an empty folder for an image to be unpacked into.
+    /// Makes an empty directory for an image to be unpacked into.
     pub fn dest(&self, name: &str) -> PathBuf {
         let path = self.path(name);
-        std::fs::create_dir(&path).expect("a folder");
+        std::fs::create_dir(&path).expect("a directory");
         path
     }
 
@@ -200,7 +200,7 @@ fn reply(output: Output) -> Reply {
     }
 }
 
-/// A key pair as the program makes it, in files of a plugin's folder.
+/// A key pair as the program makes it, in files of a plugin's directory.
 pub struct Keys {
     pub private: PathBuf,
     pub public: PathBuf,

@@ -15,7 +15,7 @@ pub fn build(options: &Options, architecture: Architecture) -> Result<PathBuf> {
         (cargo_home()?, "/cargo"),
         (sysroot(&options.project)?, "/rust"),
     ];
-    // What is named later wins, and the project may lie below another.
+    // What is named later wins, and the project may be below another.
     let remap = |flag: &str| -> Vec<String> {
         places.iter().map(|(from, to)| format!("{flag}={}={to}", from.display())).collect()
     };

@@ -130,7 +130,7 @@ fn start(arguments: &[String]) -> Result<()> {
     }
 }
 
-/// Does something that needs the working folder.
+/// Does something that needs the working directory.
 fn in_work(options: &Options, does: impl FnOnce(&Options) -> Result<()>) -> Result<()> {
     std::fs::create_dir_all(&options.work)?;
     let result = does(options);
@@ -215,7 +215,7 @@ fn dist(options: &Options) -> Result<()> {
         };
         programs.push((*architecture, path));
     }
-    // (2) What lies beside them: made by the program that runs here.
+    // (2) What comes with them: made by the program that runs here.
     let host = programs.iter().find(|(of, _)| of.target().starts_with(std::env::consts::ARCH));
     let (_, host) = host.ok_or_else(|| {
         Failed("one of the programs has to run here: it makes the manual page".into())

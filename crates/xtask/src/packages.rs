@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 /// The formats of packages, as nfpm calls them.
 const FORMATS: [&str; 4] = ["deb", "rpm", "apk", "archlinux"];
-/// Shells that completions are made for, with where the file lies in the stage.
+/// Shells that completions are made for, with where the file is in the stage.
 const SHELLS: [(&str, &str); 3] =
     [("bash", "luet-cosign.bash"), ("zsh", "_luet-cosign"), ("fish", "luet-cosign.fish")];
 
-/// Collects what lies beside every program: manual page, completions, an example of a policy,
+/// Collects what is beside every program: manual page, completions, an example of a policy,
 /// licences.
 pub fn stage(options: &Options, program: &Path) -> Result<PathBuf> {
     let stage = options.work.join("stage");

@@ -11,7 +11,7 @@ pub(super) const VERIFY_BLOB: &str = "Examples:
   luet-cosign verify-blob --bundle FILE.sigstore.json --certificate-identity NAME --certificate-oidc-issuer URL FILE
   luet-cosign verify-blob --key cosign.pub --signature FILE.sig FILE
   luet-cosign verify-blob --key cosign.pub --signature SHA256SUMS.sig --all SHA256SUMS
-  COSIGN_EXPERIMENTAL=1 luet-cosign verify-blob --cert FILE.pem --signature FILE.sig FILE   (anybody's: see docs/files.md)";
+  COSIGN_EXPERIMENTAL=1 luet-cosign verify-blob --cert FILE.pem --signature FILE.sig FILE   (anyone's: see docs/files.md)";
 
 pub(super) const SIGN_BLOB: &str = "Examples:
   luet-cosign sign-blob --key cosign.key --bundle SHA256SUMS.sigstore.json SHA256SUMS

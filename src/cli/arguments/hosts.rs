@@ -16,7 +16,7 @@ pub struct Pull {
     /// The image
     #[arg(required_unless_present = "from_file", conflicts_with = "from_file")]
     pub image: Option<String>,
-    /// Where to write it: FILE.tar, or oci:DIR for a folder in OCI's layout
+    /// Where to write it: FILE.tar, or oci:DIR for a directory in OCI's layout
     #[arg(required_unless_present = "from_file", conflicts_with = "from_file")]
     pub to: Option<String>,
     /// Pull every image of a list: a line for each, with the image and where to write it
@@ -32,7 +32,7 @@ pub struct Pull {
     /// The public key: a path, https://... or env://VAR (default: what the policy says)
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Demand an annotation of the signature; repeatable
+    /// Require an annotation of the signature; repeatable
     #[arg(short = 'a', long = "annotations", value_name = "KEY=VALUE")]
     pub annotations: Vec<String>,
     /// Whose keyless signatures count
@@ -49,7 +49,7 @@ pub struct Pull {
 /// `install-shim`
 #[derive(Debug, Args)]
 pub struct InstallShim {
-    /// A folder on PATH
+    /// A directory on PATH
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
     /// Replace another program of that name

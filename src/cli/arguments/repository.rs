@@ -18,7 +18,7 @@ pub struct Walk {
     /// Look at so many images at the same time
     #[arg(long, default_value = "8", value_name = "N")]
     pub jobs: NonZero<u8>,
-    /// Say how far it is, also where standard error is no terminal
+    /// Say how far it is, also where standard error is not a terminal
     #[arg(long)]
     pub progress: bool,
     /// How registries are reached
@@ -52,7 +52,7 @@ pub struct SignRepo {
     /// The private key: a path or env://VAR (default: COSIGN_KEY_LOCATION)
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Sign packages that hold what lies in this folder, which `luet build` wrote to
+    /// Sign packages that hold what is in this directory, which `luet build` wrote to
     #[arg(long, value_name = "DIR", conflicts_with = "trust_registry")]
     pub from: Option<PathBuf>,
     /// Sign whatever the registry serves, after it was listed; nothing vouches for that

@@ -54,7 +54,7 @@ fn usual() -> PathBuf {
     PathBuf::from(there.unwrap_or(&CONFIGURATIONS[0]))
 }
 
-/// containerd runs every entry of the folder, by name; with none, it asks nobody.
+/// containerd runs every entry of the directory, by name; with none, it asks nobody.
 fn verifiers(config: &Config) -> Vec<Finding> {
     let folder = &config.bin_dir;
     let own = std::env::current_exe().unwrap_or_default();
@@ -70,7 +70,7 @@ fn verifiers(config: &Config) -> Vec<Finding> {
     if names.is_empty() {
         return vec![Finding::problem(
             format!(
-                "no verifier lies in {}: containerd pulls everything, and says so in a debug line only",
+                "there is no verifier in {}: containerd pulls everything, and says so at debug level only",
                 folder.display()
             ),
             install(),
@@ -135,7 +135,7 @@ fn is_this(path: &Path, own: &Path) -> bool {
 fn policy(config: &Config, environment: &Environment) -> Result<Vec<Finding>, Failure> {
     let Some((path, _)) = policy_file(environment, None)? else {
         return Ok(vec![Finding::problem(
-            "there is no policy file: containerd passes its own environment on, so every image is refused, pause too",
+            "there is no policy file, and containerd passes on its own environment only: every image is refused, including pause",
             "write /etc/luet/luet-cosign/policy.yaml; see docs/containerd.md",
         )]);
     };
@@ -162,7 +162,7 @@ fn policy(config: &Config, environment: &Environment) -> Result<Vec<Finding>, Fa
         let (deadline, timeout) = (deadline.as_secs(), config.timeout.as_secs_f32());
         findings.push(Finding::problem(
             format!(
-                "containerd kills a verifier after {timeout} s (`per_verifier_timeout`), and this one may take {deadline} s: nobody would learn why a pull failed"
+                "containerd kills a verifier after {timeout} s (`per_verifier_timeout`), but this one may take {deadline} s: the reason for a failed pull would be lost"
             ),
             "lower `deadline` in the policy, or raise `per_verifier_timeout`",
         ));

@@ -50,7 +50,7 @@ impl Place<'_> {
                     return Ok(Attached { signature: *signature, already: true });
                 }
                 Ok(Opened::Hole(manifest)) => drop(holes.insert(manifest)),
-                // What cannot be read is not ours; that is for whoever verifies to complain about.
+                // What cannot be read is not ours; that is for those who verify to complain about.
                 Ok(Opened::Signature(_) | Opened::Other) | Err(_) => {}
             }
         }
@@ -64,7 +64,7 @@ impl Place<'_> {
         // Signing may have needed a newer trusted root.
         let own = signer.own(self.connections).await?;
         let signature = trust::check_bundle(&bundle, &subject.digest, &own.checker())?
-            .ok_or_else(|| Failure::new(Class::Internal, "what was written is no signature"))?;
+            .ok_or_else(|| Failure::new(Class::Internal, "what was written is not a signature"))?;
         Ok(Attached { signature, already: false })
     }
 
@@ -147,7 +147,7 @@ impl Place<'_> {
             if index.lists(&Digest::of(manifest)) {
                 return Ok(());
             }
-            // What was there before is no answer to what was written since.
+            // What was there before is not an answer to what was written since.
             if written_over == Some(there) {
                 if late.again().await {
                     continue;
@@ -185,7 +185,7 @@ impl Place<'_> {
         }
     }
 
-    /// Asks once more, a while later: what somebody else published just now may not be visible yet,
+    /// Asks once more, a while later: what someone else published just now may not be visible yet,
     /// and must not be taken out.
     async fn confirmed(&self, holes: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>, Failure> {
         let mut confirmed = BTreeSet::new();
@@ -219,7 +219,7 @@ impl Place<'_> {
         while let Some((manifest, answer)) = asked.next().await {
             match answer {
                 Ok(Answer::Absent(_)) => drop(holes.insert(*manifest)),
-                // One that is too large, or is no manifest, is there.
+                // One that is too large, or is not a manifest, is there.
                 Ok(Answer::There(_)) => {}
                 Err(failure) if matches!(failure.class(), Class::Limit | Class::Malformed) => {}
                 Err(failure) => return Err(failure),

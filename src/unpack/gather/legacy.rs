@@ -162,5 +162,5 @@ impl Look<'_> {
 
 fn too_many() -> Failure {
     Failure::new(Class::Limit, format!("more than {} payloads would have to be read to know who signed them", limits::PAYLOADS))
-        .hint("trust a key of type ECDSA P-256 or RSA beside, whose signatures need no payload to be recognised")
+        .hint("also trust an ECDSA P-256 or RSA key: its signatures can be recognised without the payload")
 }

@@ -5,7 +5,7 @@
 //	{"accepted": true} or {"accepted": false, "why": "..."}
 //
 // A bundle goes to sigstore-go, with the thresholds that cosign 3 sets; a legacy signature to cosign's own package. Neither asks
-// anybody anything. A root that is left out is the one of the line before.
+// anyone anything. A root that is left out is the one of the line before.
 package main
 
 import (

@@ -38,7 +38,7 @@ fn main() {
         let payload: Value =
             serde_json::from_str(envelope["data"].as_str().expect("data")).expect("JSON");
         if payload["Image"].as_str().expect("an image").ends_with(image.expect("an image")) {
-            let dest = payload["Dest"].as_str().expect("a folder");
+            let dest = payload["Dest"].as_str().expect("a directory");
             change(Path::new(dest), what.expect("what"));
         }
     }
@@ -81,8 +81,8 @@ fn change(dest: &Path, what: &str) {
         }
         "moved" => {
             let old = format!("{}.old", dest.display());
-            fs::rename(dest, old).expect("a folder");
-            fs::create_dir(dest).expect("a folder");
+            fs::rename(dest, old).expect("a directory");
+            fs::create_dir(dest).expect("a directory");
             fs::set_permissions(dest, fs::Permissions::from_mode(0o700)).expect("a mode");
         }
         "label" => label(dest),
@@ -114,7 +114,7 @@ fn label(path: &Path) {
     rustix::fs::lsetxattr(path, "security.selinux", value, rustix::fs::XattrFlags::empty())
         .expect("root, and a file system with labels");
     if path.symlink_metadata().expect("an entry").is_dir() {
-        for entry in fs::read_dir(path).expect("a folder") {
+        for entry in fs::read_dir(path).expect("a directory") {
             label(&entry.expect("an entry").path());
         }
     }

@@ -66,7 +66,7 @@ fn documented() -> BTreeMap<(String, String, String), Vec<String>> {
                 for form in cells[2].split(", ") {
                     let key = (of.to_owned(), by.to_owned(), form.to_owned());
                     let verdicts = cells[3..].iter().map(|it| (*it).to_owned()).collect();
-                    assert_eq!(found.insert(key, verdicts), None, "stands there twice: {row}");
+                    assert_eq!(found.insert(key, verdicts), None, "is given twice: {row}");
                 }
             }
         }
@@ -111,7 +111,7 @@ fn signed(shared: &crate::Shared, of: &str, by: &str) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Signs `f`, so that the signature lies in `s`.
+/// Signs `f`, so that the signature is in `s`.
 fn sign(machine: &Machine, by: &str, form: Form) -> Result<(), String> {
     let _ = fs::remove_file(machine.path("s"));
     let mut command = program(machine, by);

@@ -79,7 +79,7 @@ impl<'w> Case<'w> {
     /// itself from a server that answers a TLS handshake with words.
     fn without_tls(&self, address: &str) -> String {
         let folder = self.policy.path().join("certs.d").join(address.replace(':', "_") + "_");
-        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::create_dir_all(&folder).expect("a directory");
         std::fs::write(folder.join("hosts.toml"), format!("server = 'http://{address}'\n"))
             .expect("a file");
         let folder = self.policy.path().join("certs.d");
@@ -108,7 +108,7 @@ impl<'w> Case<'w> {
         image
     }
 
-    /// Pushes an image that somebody else signed.
+    /// Pushes an image that someone else signed.
     fn strangers(&self, name: &str) -> String {
         let image = self.push(name);
         let machine = self.shared.world.machine();
@@ -168,7 +168,7 @@ fn example(case: &Case<'_>) {
     let policy = POLICY.replace(host, case.registry.address());
     std::fs::write(folder.join("policy.yaml"), policy).expect("a file");
     std::fs::write(folder.join("registry-login.json"), "{\"auths\": {}}").expect("a file");
-    std::fs::create_dir(folder.join("keys")).expect("a folder");
+    std::fs::create_dir(folder.join("keys")).expect("a directory");
     std::fs::copy(folder.join("acme.pub"), folder.join("keys/acme.pub")).expect("a key");
     let node = case.containerd("");
     pull(&node, &case.signed(Maker::Cosign3, "acme/app:v1")).admitted();
@@ -342,8 +342,8 @@ fn without_a_verifier(case: &Case<'_>) {
     let node = Containerd::start(None, case.policy.path(), "");
     let image = case.push("acme/app:v1");
     pull(&node, &image).admitted();
-    doctor(case, &node, Some("no verifier lies in"));
-    // It looks into the folder for each pull: no restart.
+    doctor(case, &node, Some("there is no verifier in"));
+    // It looks into the directory for each pull: no restart.
     std::fs::copy(case.shared.world.plugin(), node.verifiers().join("luet-cosign"))
         .expect("the program");
     pull(&node, &image).refused("unsigned", &image);

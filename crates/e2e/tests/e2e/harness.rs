@@ -31,7 +31,7 @@ fn ends_with_its_value() {
     assert!(outcome.is_err_and(|why| why.is::<&str>()), "it did not panic as it should");
     let (process, folder) = seen.expect("it ran");
     assert!(!process.exists(), "the server runs on");
-    assert!(!Path::new(&folder).exists(), "its folder is left");
+    assert!(!Path::new(&folder).exists(), "its directory is left");
 }
 
 fn missing_program() {

@@ -227,7 +227,7 @@ fn documented(table: &str) -> Cells {
                     [*first, *second].iter().take(labels).map(|it| (*it).to_owned()).collect();
                 for (reader, verdict) in header[labels..].iter().zip(&row[labels..]) {
                     let before = found.insert((key.clone(), reader.clone()), verdict.clone());
-                    assert_eq!(before, None, "{key:?}, {reader}: stands there twice");
+                    assert_eq!(before, None, "{key:?}, {reader}: is given twice");
                 }
             }
         }
@@ -357,7 +357,7 @@ impl Keys {
         write("predicate.json", br#"{"x": 1}"#);
         write("passphrase", e2e::machine::PASSWORD.as_bytes());
         write("anything.json", br#"{"default": [{"type": "insecureAcceptAnything"}]}"#);
-        fs::create_dir(keys.path("registries.d")).expect("a folder");
+        fs::create_dir(keys.path("registries.d")).expect("a directory");
         let attachments = b"default-docker:\n  use-sigstore-attachments: true\n";
         write("registries.d/default.yaml", attachments);
         keys

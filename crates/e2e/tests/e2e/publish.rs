@@ -328,7 +328,7 @@ impl<'w> Case<'w> {
         if !packages.exists() {
             for number in 0..count {
                 let content = self.world.path(&format!("published-content-{number}"));
-                std::fs::create_dir_all(content.join("usr/bin")).expect("a folder");
+                std::fs::create_dir_all(content.join("usr/bin")).expect("a directory");
                 let text = format!("package {number}\n");
                 std::fs::write(content.join(format!("usr/bin/p{number}")), text).expect("a file");
                 pack(self.world, &format!("acme/p{number}@1.0"), &content, &packages);
@@ -346,7 +346,7 @@ impl<'w> Case<'w> {
         machine.host(self.host, &[&all[..], &rest, words].concat())
     }
 
-    /// Every tag that is no signature.
+    /// Every tag that is not a signature.
     fn tags(&self) -> Vec<String> {
         let path = "/v2/acme/packages/tags/list";
         let reply = http::call(self.registry.address(), "GET", path, &[], b"").expect("an answer");
@@ -634,7 +634,7 @@ fn python_wants_a_name(case: &Case<'_>, image: &str) {
     assert!(!output.status.success() && said.contains("subject.0.name"), "{said}");
 }
 
-/// Folders of a run are in memory on a machine; here the trial has to see to that.
+/// Directories of a run are in memory on a machine; here the trial has to see to that.
 fn in_memory(machine: &mut Machine) -> tempfile::TempDir {
     let folder = scratch::in_memory();
     machine.set("LUET_COSIGN_STATE", folder.path().join("state"));
@@ -708,7 +708,7 @@ fn killed(case: &Case<'_>) {
 /// Without memory to keep it in each event makes a certificate of its own, and the first says so.
 fn on_a_disk(case: &Case<'_>) {
     let mut machine = case.job();
-    let disk = tempfile::tempdir_in(tools::project().join("target")).expect("a folder");
+    let disk = tempfile::tempdir_in(tools::project().join("target")).expect("a directory");
     machine.set("LUET_COSIGN_STATE", disk.path().join("state"));
     machine.set("LUET_COSIGN_RUN_CERTIFICATE", "1");
     let seen = case.create(&machine, 1, &["--backend", "none"]);
@@ -738,12 +738,12 @@ fn ci(case: &Case<'_>, machine: &mut Machine, file: &str) -> (Value, Vec<String>
             config.display()
         ),
     );
-    std::fs::create_dir(machine.path("build")).expect("a folder");
+    std::fs::create_dir(machine.path("build")).expect("a directory");
     for package in walk(&case.packages(3)) {
         let name = package.file_name().expect("a name");
         std::fs::copy(&package, machine.path("build").join(name)).expect("a file");
     }
-    std::fs::create_dir(machine.path("packages")).expect("a folder");
+    std::fs::create_dir(machine.path("packages")).expect("a directory");
     (serde_yaml::from_str(&text).expect("YAML"), replaced)
 }
 

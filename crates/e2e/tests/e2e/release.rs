@@ -47,10 +47,10 @@ impl Release {
         release
     }
 
-    /// Makes a release in a folder of this name, without some parts.
+    /// Makes a release in a directory of this name, without some parts.
     fn dist(&self, plugin: &Path, name: &str, without: &[&str]) {
         let cargo = PathBuf::from(env!("CARGO"));
-        let path = format!("{}:{}", cargo.parent().expect("a folder").display(), tools::path());
+        let path = format!("{}:{}", cargo.parent().expect("a directory").display(), tools::path());
         let mut command = Command::new(&cargo);
         command
             .args(["xtask", "dist"])
@@ -79,7 +79,7 @@ impl Release {
         format!("luet-cosign-{}-linux-amd64.tar.gz", self.version)
     }
 
-    /// Serves it, with some files as somebody changed them; an empty one is not there.
+    /// Serves it, with some files as someone changed them; an empty one is not there.
     fn serve(&self, changed: Vec<(String, Vec<u8>)>) -> Server {
         let out = self.path("out");
         Server::start(move |request| {
@@ -96,7 +96,7 @@ impl Release {
 
 type Change = fn(&Release, &Machine) -> Vec<(String, Vec<u8>)>;
 
-/// What somebody with the server did, and what the script says of it.
+/// What someone with the server did, and what the script says of it.
 const REFUSED: [(&str, Change, &str); 7] = [
     (
         "a-changed-archive",
@@ -186,7 +186,7 @@ fn dist(shared: &crate::Shared) {
     let machine = Machine::new(plugin);
     let out = release.path("out");
     let names = |folder: &Path| {
-        let entries = fs::read_dir(folder).expect("a folder");
+        let entries = fs::read_dir(folder).expect("a directory");
         let mut names: Vec<String> = entries
             .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
             .collect();
@@ -233,7 +233,7 @@ fn dist(shared: &crate::Shared) {
     assert!(has("aws-lc-rs") && has("rustls") && !has("testkit"));
     let here = tools::project().to_str().expect("UTF-8");
     assert!(!sbom.to_string().contains(here), "{here}");
-    // The specs for luet name the program that lies in them.
+    // The specs for luet name the program that is in them.
     let specs = format!("luet-specs-{}-amd64.tar.gz", release.version);
     succeed(machine.command("tar").arg("-xzf").arg(out.join(specs)));
     let definition = fs::read_to_string(machine.path("luet-cosign/definition.yaml"));
@@ -249,7 +249,7 @@ fn dist(shared: &crate::Shared) {
 fn machine(shared: &crate::Shared, by: &str) -> Machine {
     let mut machine = Machine::new(shared.world.plugin());
     let bin = machine.path("only");
-    fs::create_dir(&bin).expect("a folder");
+    fs::create_dir(&bin).expect("a directory");
     let link = |name: &str, path: &Path| {
         std::os::unix::fs::symlink(path, bin.join(name)).expect("a link");
     };
@@ -263,7 +263,7 @@ fn machine(shared: &crate::Shared, by: &str) -> Machine {
         by => link("cosign", &tools::program(by)),
     }
     machine.set("PATH", &bin);
-    fs::create_dir(machine.path("to")).expect("a folder");
+    fs::create_dir(machine.path("to")).expect("a directory");
     machine
 }
 
@@ -280,7 +280,7 @@ fn install(machine: &Machine, script: &Path, server: &Server) -> (Output, String
 #[track_caller]
 fn nothing_came(machine: &Machine) {
     for folder in ["to", "tmp"] {
-        let left = fs::read_dir(machine.path(folder)).expect("a folder").count();
+        let left = fs::read_dir(machine.path(folder)).expect("a directory").count();
         assert_eq!(left, 0, "in {folder}");
     }
 }
@@ -305,7 +305,7 @@ fn installs(shared: &crate::Shared, by: &str) {
     assert!(said.contains(&format!("release key: {key}")), "{said}");
     let installed = fs::read(machine.path("to/luet-cosign")).expect("the program");
     assert!(installed == fs::read(machine.plugin()).expect("the program"));
-    assert_eq!(fs::read_dir(machine.path("tmp")).expect("a folder").count(), 0);
+    assert_eq!(fs::read_dir(machine.path("tmp")).expect("a directory").count(), 0);
 }
 
 fn refuses(shared: &crate::Shared, by: &str, change: Change, says: &str) {
@@ -348,7 +348,7 @@ fn a_cut_script(shared: &crate::Shared) {
     }
 }
 
-/// The script as it lies in the repository belongs to no release.
+/// The script as it is in the repository belongs to no release.
 fn unfilled(shared: &crate::Shared) {
     let release = shared.release.get(shared.world.plugin());
     let machine = machine(shared, "openssl");
@@ -369,7 +369,7 @@ fn clean_root(shared: &crate::Shared, kind: &str) {
     let root = machine.root();
     let suffix = if kind == "archlinux" { ".pkg.tar.zst" } else { &format!(".{kind}") };
     let package = fs::read_dir(release.path("out"))
-        .expect("a folder")
+        .expect("a directory")
         .map(|entry| entry.expect("an entry").path())
         .find(|path| path.to_str().is_some_and(|path| path.ends_with(suffix)))
         .expect("a package");
@@ -377,7 +377,7 @@ fn clean_root(shared: &crate::Shared, kind: &str) {
         "deb" => {
             let admin = root.join("var/lib/dpkg");
             for folder in ["info", "updates", "triggers"] {
-                fs::create_dir_all(admin.join(folder)).expect("a folder");
+                fs::create_dir_all(admin.join(folder)).expect("a directory");
             }
             fs::write(admin.join("status"), "").expect("a file");
             let mut command = machine.command(tools::program("dpkg"));
@@ -390,7 +390,7 @@ fn clean_root(shared: &crate::Shared, kind: &str) {
             succeed(command.arg(&package));
         }
         "archlinux" => {
-            fs::create_dir_all(root.join("var/lib/pacman")).expect("a folder");
+            fs::create_dir_all(root.join("var/lib/pacman")).expect("a directory");
             let configuration = machine.path("pacman.conf");
             let text =
                 "[options]\nArchitecture = auto\nSigLevel = Never\nLocalFileSigLevel = Never\n";
@@ -490,7 +490,7 @@ fn workflow(shared: &crate::Shared) {
     let path = format!(
         "{}:{}:{}",
         machine.path("bin").display(),
-        cargo.parent().expect("a folder").display(),
+        cargo.parent().expect("a directory").display(),
         tools::path()
     );
     // The forge's own client: it writes down what it was asked for.

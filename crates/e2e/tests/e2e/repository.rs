@@ -68,7 +68,7 @@ impl<'w> Case<'w> {
             Self { world, host, machine, folder: scratch::folder(), address, _registry: registry };
         for number in 0..PACKAGES {
             let content = case.folder.path().join(format!("p{number}"));
-            std::fs::create_dir_all(content.join("usr/bin")).expect("a folder");
+            std::fs::create_dir_all(content.join("usr/bin")).expect("a directory");
             let text = format!("package {number}\n");
             std::fs::write(content.join(format!("usr/bin/p{number}")), text).expect("a file");
             pack(world, &format!("test/p{number}@1.0+{number}"), &content, &case.build());
@@ -88,7 +88,7 @@ impl<'w> Case<'w> {
     fn publish(&self, plugin: bool) -> Seen {
         self.machine.configure("acme", &[]);
         let (build, tree) = (self.build(), self.folder.path().join("tree"));
-        std::fs::create_dir_all(&tree).expect("a folder");
+        std::fs::create_dir_all(&tree).expect("a directory");
         let backend = if matches!(self.host, Host::StandIn) { "none" } else { "buildah" };
         let mut words = vec!["create-repo", "--type", "docker", "--push-images", "--backend"];
         words.extend([backend, "--from-metadata", "--name", "acme", "--output", &self.address]);

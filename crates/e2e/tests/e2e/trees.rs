@@ -166,7 +166,7 @@ impl Trees {
     }
 
     fn unpack_one(&self, machine: &Machine, by: By, image: &str, tag: &str, dest: &Path) -> String {
-        fs::DirBuilder::new().mode(0o700).create(dest).expect("a folder");
+        fs::DirBuilder::new().mode(0o700).create(dest).expect("a directory");
         let host = || {
             let mut words = vec![Host::StandIn.program().display().to_string()];
             words.extend(["util", "unpack", "--plugin", "luet-cosign", "--config"].map(Into::into));
@@ -244,7 +244,7 @@ fn two_at_a_time<T: Sync>(list: &[T], work: impl Fn(&T) + Sync) {
     });
 }
 
-/// Removes a folder, and what nobody but root may enter.
+/// Removes a directory, and what nobody but root may enter.
 fn remove(folder: &Path) {
     fs::remove_dir_all(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
 }
@@ -264,7 +264,7 @@ fn built(world: &World) {
     for number in 1..=31 {
         let content = machine.path(&format!("content{number}"));
         let own = content.join(format!("opt/{number}"));
-        fs::create_dir_all(own.join("empty")).expect("a folder");
+        fs::create_dir_all(own.join("empty")).expect("a directory");
         fs::write(own.join("file"), noise(number as u64, 3000)).expect("a file");
         fs::hard_link(own.join("file"), own.join("hard")).expect("a link");
         fs::set_permissions(own.join("hard"), fs::Permissions::from_mode(0o4711)).expect("a mode");

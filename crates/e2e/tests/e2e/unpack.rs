@@ -299,7 +299,7 @@ fn other_bytes_for_host(case: &mut Case<'_>) {
 
 /// Where the plugin is not told the right bytes either, it cannot know which file differs.
 fn other_bytes_for_all(case: &mut Case<'_>) {
-    let seen = other_bytes(case, Who::Anybody);
+    let seen = other_bytes(case, Who::Anyone);
     case.assert_refused(&seen, "digest", "beer-toolchain-1.0|layer");
 }
 
@@ -378,8 +378,7 @@ fn rolled_back(case: &mut Case<'_>, rule: &str) -> Seen {
     case.machine.install(case.host, &[&case.acme()], &["toolchain/yip"]).exited(0);
     fs::remove_dir_all(case.machine.root().join("usr")).expect("the package");
     case.liar.tell(
-        old.iter()
-            .map(|(path, digest)| Lie::other(Who::Anybody, path, &case.manifest_path(digest))),
+        old.iter().map(|(path, digest)| Lie::other(Who::Anyone, path, &case.manifest_path(digest))),
     );
     let seen = case.install(&[&case.acme()]);
     case.liar.assert_lied();
@@ -409,14 +408,14 @@ fn other_repository(case: &mut Case<'_>) {
     from.copy(&to);
     from.signature_tag().copy(&to.signature_tag());
     let path = |tag| format!("/v2/binding/repository/manifests/{tag}");
-    case.liar.tell([Lie::other(Who::Anybody, &path("repository.yaml"), &path("other"))]);
+    case.liar.tell([Lie::other(Who::Anyone, &path("repository.yaml"), &path("other"))]);
     let seen = case.install(&[&address]);
     case.liar.assert_lied();
     case.assert_refused(&seen, "binding", "ours/acme");
 }
 
 fn other_package(case: &mut Case<'_>) {
-    let lie = Lie::other(Who::Anybody, &case.manifest_path(BEER), &case.manifest_path(YIP));
+    let lie = Lie::other(Who::Anyone, &case.manifest_path(BEER), &case.manifest_path(YIP));
     case.liar.tell([lie]);
     let seen = case.install(&[&case.acme()]);
     case.liar.assert_lied();
@@ -432,7 +431,7 @@ fn other_package_required(case: &mut Case<'_>) {
     Maker::Cosign2.sign(&case.world.machine(), &case.world.key("acme.key"), &[yip]);
     case.policy(&address, json!({"bind_tag": "required"}));
     let path = |tag| format!("/v2/required/acme/manifests/{tag}");
-    case.liar.tell([Lie::other(Who::Anybody, &path(BEER), &path(YIP))]);
+    case.liar.tell([Lie::other(Who::Anyone, &path(BEER), &path(YIP))]);
     let seen = case.install(&[&address]);
     case.liar.assert_lied();
     case.assert_refused(&seen, "binding", BEER);
@@ -443,7 +442,7 @@ fn other_package_required(case: &mut Case<'_>) {
 fn other_package_remembered(case: &mut Case<'_>) {
     case.machine.install(case.host, &[&case.acme()], &["toolchain/yip"]).exited(0);
     fs::remove_dir_all(case.machine.root()).expect("the root");
-    fs::create_dir(case.machine.root()).expect("a folder");
+    fs::create_dir(case.machine.root()).expect("a directory");
     let plain = Image::new(&format!("{}/binding/plain:{BEER}", case.liar.address()));
     case.image(BEER).copy(&plain);
     let key = case.world.key("acme.key");
@@ -451,7 +450,7 @@ fn other_package_remembered(case: &mut Case<'_>) {
     let signature = plain.signature_tag();
     let other = |kind: &str, reference: &str| {
         let here = format!("/v2/ours/acme/{kind}/{reference}");
-        Lie::other(Who::Anybody, &here, &format!("/v2/binding/plain/{kind}/{reference}"))
+        Lie::other(Who::Anyone, &here, &format!("/v2/binding/plain/{kind}/{reference}"))
     };
     case.liar.tell([other("manifests", &signature.reference), other("blobs", &signature.layer())]);
     let seen = case.install(&[&case.acme()]);
@@ -461,7 +460,7 @@ fn other_package_remembered(case: &mut Case<'_>) {
 
 // ---- Other layers after the push.
 
-/// After buildah pushed an image somebody puts a manifest with the same configuration and other
+/// After buildah pushed an image someone puts a manifest with the same configuration and other
 /// layers there.
 fn swapped_after_push(case: &mut Case<'_>) {
     let liar = case.liar.address();
@@ -484,7 +483,7 @@ fn swapped_after_push(case: &mut Case<'_>) {
     case.machine.set("COSIGN_KEY_LOCATION", case.world.key("acme.key"));
     case.machine.configure("acme", &[]);
     let tree = case.machine.path("tree").display().to_string();
-    fs::create_dir(&tree).expect("a folder");
+    fs::create_dir(&tree).expect("a directory");
     let packages = case.world.packages().display().to_string();
     let seen = case.machine.host(
         case.host,
@@ -520,7 +519,7 @@ fn swapped_after_push(case: &mut Case<'_>) {
 /// compared.
 fn moving_tag(case: &mut Case<'_>) {
     case.push_evil();
-    let lie = Lie::other(Who::Anybody, &case.manifest_path(BEER), &case.manifest_path("evil"));
+    let lie = Lie::other(Who::Anyone, &case.manifest_path(BEER), &case.manifest_path("evil"));
     case.liar.tell([lie.after(case.meddled())]);
     case.silent_install(Some("image.pre.unpack|then"));
     // From now on the tag is another image, for everybody.
@@ -540,7 +539,7 @@ fn on_tmpfs(case: &mut Case<'_>) {
 fn filled_target(case: &mut Case<'_>) {
     let target = case.machine.path("target");
     for folder in ["usr/bin", "home/me"] {
-        fs::create_dir_all(target.join(folder)).expect("a folder");
+        fs::create_dir_all(target.join(folder)).expect("a directory");
         fs::write(target.join(folder).join("mine"), "mine").expect("a file");
     }
     lost_and_found(&target);
@@ -559,7 +558,7 @@ fn filled_target(case: &mut Case<'_>) {
 
 fn lost_and_found(target: &Path) {
     let folder = target.join("lost+found");
-    fs::create_dir_all(&folder).expect("a folder");
+    fs::create_dir_all(&folder).expect("a directory");
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("a mode");
 }
 
@@ -583,7 +582,7 @@ fn attacked(case: &Case<'_>, target: &Path) -> Seen {
 /// A filled target is no loophole either, and it is left as it is.
 fn filled_target_attacked(case: &mut Case<'_>) {
     let target = case.machine.path("target");
-    fs::create_dir(&target).expect("a folder");
+    fs::create_dir(&target).expect("a directory");
     fs::write(target.join("mine"), "mine").expect("a file");
     attacked(case, &target).was_refused("tree", "usr/bin/beer.*content");
     assert_eq!(fs::read(target.join("mine")).ok().as_deref(), Some(&b"mine"[..]));
@@ -591,9 +590,9 @@ fn filled_target_attacked(case: &mut Case<'_>) {
 
 fn empty_target_attacked(case: &mut Case<'_>) {
     let target = case.machine.path("target");
-    fs::create_dir(&target).expect("a folder");
+    fs::create_dir(&target).expect("a directory");
     attacked(case, &target).was_refused("tree", "");
-    assert_eq!(fs::read_dir(&target).expect("a folder").count(), 0, "it was not emptied");
+    assert_eq!(fs::read_dir(&target).expect("a directory").count(), 0, "it was not emptied");
 }
 
 /// 16 packages at once through one link: each download takes far longer than an answer may, and all
@@ -606,7 +605,7 @@ fn slow_link(case: &mut Case<'_>) {
     let names: Vec<String> = (0..COUNT).map(|number| format!("slow/p{number}")).collect();
     for number in 0..COUNT {
         let folder = case.machine.path(&format!("content{number}"));
-        fs::create_dir_all(folder.join("usr/share")).expect("a folder");
+        fs::create_dir_all(folder.join("usr/share")).expect("a directory");
         fs::write(folder.join(format!("usr/share/p{number}")), content(number)).expect("a file");
         pack(case.world, &format!("slow/p{number}@1.0"), &folder, &packages);
     }

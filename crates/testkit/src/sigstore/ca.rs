@@ -134,7 +134,7 @@ pub struct Leaf<'a> {
     /// Who signs it: usually the intermediate.
     pub issuer: &'a Authority,
     pub names: Vec<San>,
-    /// Fulcio's extensions: the last number of the OID, and the value as it stands in the
+    /// Fulcio's extensions: the last number of the OID, and the value as it is in the
     /// extension; see [`claim`].
     pub claims: BTreeMap<u32, Vec<u8>>,
     /// The extended key usages; the extension is left out where there are none.

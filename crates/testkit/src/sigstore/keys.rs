@@ -1,4 +1,4 @@
-//! Key pairs of the types that matter to Sigstore, made anew for each run.
+//! Key pairs of the types that matter to Sigstore, recreated for each run.
 
 use super::{b64, sha256};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};

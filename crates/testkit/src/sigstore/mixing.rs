@@ -1,5 +1,5 @@
 //! Row S28 of docs/threats.md: parts of three good signatures of the same thing, put
-//! together in every way. A verifier that accepts one of the mixtures lets somebody put their name,
+//! together in every way. A verifier that accepts one of the mixtures lets someone put their name,
 //! or an old time, on another's signature.
 
 use super::sign::Signature;

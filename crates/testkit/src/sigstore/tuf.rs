@@ -89,7 +89,7 @@ impl Tuf {
         self.files.lock().unwrap().get(name).cloned()
     }
 
-    /// Publishes another target, and all metadata anew.
+    /// Publishes another target, and all metadata again.
     pub fn update(&mut self, target: &Value) {
         self.target = target.to_string().into_bytes();
         for role in [&mut self.targets, &mut self.snapshot, &mut self.timestamp] {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the certificates in this folder anew. They protect nothing: the keys are public.
+# Makes the certificates in this directory again. They protect nothing: the keys are public.
 set -eu
 cd "$(dirname "$0")"
 T=$(mktemp -d)
@@ -34,7 +34,7 @@ leaf good "$NAMES" 20250101000000Z 21200101000000Z
 leaf expired "$NAMES" 20200101000000Z 20210101000000Z
 leaf misnamed "DNS:elsewhere.example" 20250101000000Z 21200101000000Z
 leaf not-yet "$NAMES" 21000101000000Z 21200101000000Z
-# One that somebody made for himself, marked as an authority's: what one command of openssl makes.
+# One that someone made for himself, marked as an authority's: what one command of openssl makes.
 own() { # name, subject alternative names, start, end, further extensions
   key "$1.key.pem"
   openssl req -new -key "$1.key.pem" -subj "/CN=$1" -out "$T/$1.csr"

@@ -101,7 +101,7 @@ fn enter() -> ExitCode {
     ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1))
 }
 
-/// Which registry lies behind the network.
+/// Which registry is behind the network.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Docker,
@@ -126,7 +126,7 @@ struct Bench {
     runs: usize,
     /// What makes signatures in this process.
     maker: Maker,
-    /// The real services, once somebody signs by them.
+    /// The real services, once someone signs by them.
     services: OnceCell<Sigstore>,
     count: Cell<usize>,
 }
@@ -481,7 +481,7 @@ impl Place<'_> {
     }
 }
 
-/// An event as the host sends it, with a folder of its own to unpack into.
+/// An event as the host sends it, with a directory of its own to unpack into.
 fn event(name: &str, machine: &Machine, image: &str, dest: &str) -> Command {
     let dest = machine.path(&format!("dest-{dest}"));
     let _ = std::fs::create_dir(&dest);

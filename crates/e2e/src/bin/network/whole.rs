@@ -83,7 +83,7 @@ impl Place<'_> {
         let names: Vec<String> = (0..PACKAGES).map(|number| format!("bench/p{number}")).collect();
         for name in &names {
             let content = self.bench.world.path(&format!("content-{}", name.replace('/', "-")));
-            std::fs::create_dir_all(content.join("usr/share")).expect("a folder");
+            std::fs::create_dir_all(content.join("usr/share")).expect("a directory");
             let file = content.join("usr/share").join(name.replace('/', "-"));
             std::fs::write(file, name).expect("a file");
             pack(&self.bench.world, &format!("{name}@1.0"), &content, &packages);

@@ -75,7 +75,7 @@ fn files(case: &Case<'_>, image: &str) -> BTreeMap<String, Vec<u8>> {
 fn derive(case: &mut Case<'_>, tag: &str, from: &str, packages: &str, more: &[&str]) -> Seen {
     let (base, plugin) = make_bases(case, from);
     let context = case.machine.path("context");
-    std::fs::create_dir(&context).expect("a folder");
+    std::fs::create_dir(&context).expect("a directory");
     std::fs::copy(case.goods().public("acme"), context.join("acme.pub")).expect("the key");
     let example = tools::project().join("Dockerfile.example");
     std::fs::copy(example, context.join("Dockerfile")).expect("the example");
@@ -92,7 +92,7 @@ fn derive(case: &mut Case<'_>, tag: &str, from: &str, packages: &str, more: &[&s
 fn make_bases(case: &Case<'_>, from: &str) -> (String, String) {
     let made = |name: &str, tag: &str, files: &[(&str, &Path)], dockerfile: &str| {
         let folder = case.machine.path(name);
-        std::fs::create_dir(&folder).expect("a folder");
+        std::fs::create_dir(&folder).expect("a directory");
         for (name, path) in files {
             std::fs::copy(path, folder.join(name)).expect("a file");
         }

@@ -12,7 +12,7 @@ use testkit::{Answer, Request, Server};
 const PLACES: [&str; 3] = ["sig", "referrers", "fallback"];
 const ANSWERS: [&str; 3] = ["401", "500", "garbage"];
 
-/// Whether a request is for what lies at this place.
+/// Whether a request is for what is at this place.
 fn asks_for(request: &Request, place: &str) -> bool {
     let is_digest = |text: &str| text.len() == 64 && text.bytes().all(|it| it.is_ascii_hexdigit());
     let Some((rest, last)) = request.path().rsplit_once('/') else { return false };

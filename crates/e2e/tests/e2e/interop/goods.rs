@@ -50,14 +50,14 @@ impl Goods {
     fn pack(&self, machine: &Machine, folder: &str, package: &str, more: &[&str]) {
         let name = package.split(['/', '@']).nth(1).expect("CATEGORY/NAME@VERSION");
         let content = self.folder.path().join(format!("content/{folder}/{package}"));
-        std::fs::create_dir_all(content.join("usr/bin")).expect("a folder");
+        std::fs::create_dir_all(content.join("usr/bin")).expect("a directory");
         std::fs::write(content.join("usr/bin").join(name), package).expect("a file");
         let mut command = machine.command(tools::program("luet-host"));
         command.args(["pack", package]).arg(content).arg("--packages").arg(self.packages(folder));
         succeed(command.args(more));
     }
 
-    /// A folder of packages, by its name.
+    /// A directory of packages, by its name.
     pub fn packages(&self, name: &str) -> PathBuf {
         self.folder.path().join("packages").join(name)
     }

@@ -61,7 +61,7 @@ fn payloads(output: &str) -> usize {
 /// skopeo copies an image by a policy that trusts one key.
 fn skopeo(machine: &Machine, key: &str, images: &[&str]) -> Seen {
     let folder = machine.path("skopeo");
-    std::fs::create_dir_all(folder.join("registries.d")).expect("a folder");
+    std::fs::create_dir_all(folder.join("registries.d")).expect("a directory");
     let file = |name: &str, content: String| {
         let path = folder.join(name);
         std::fs::write(&path, content).expect("a file");

@@ -73,7 +73,7 @@ struct Place {
     registry: Registry,
     /// Before it, where it limits.
     limiter: Option<Server>,
-    /// How often somebody was told to wait.
+    /// How often someone was told to wait.
     told: Arc<AtomicUsize>,
     repositories: OnceLock<()>,
 }
@@ -339,7 +339,7 @@ impl<'s> Case<'s> {
     /// Publishes packages as a repository, with the engine.
     fn publish(&self, machine: &Machine, packages: &Path, address: &str) -> Seen {
         let tree = machine.path("tree");
-        std::fs::create_dir_all(&tree).expect("a folder");
+        std::fs::create_dir_all(&tree).expect("a directory");
         machine.repositories(&[]);
         let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
         let words = ["create-repo", "--plugin", "luet-cosign", "--type", "docker", "--push-images"];

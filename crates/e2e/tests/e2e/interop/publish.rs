@@ -129,7 +129,7 @@ fn separate(case: &mut Case<'_>) {
     case.has_key("acme");
     case.publishes_signed(&case.machine, &case.goods().packages("v1"), &address);
     let beside = case.tags(&address).into_iter().find(|tag| tag.starts_with("sha256-"));
-    assert_eq!(beside, None, "a signature lies beside the image");
+    assert_eq!(beside, None, "a signature is beside the image");
     let is_signature = |tag: &&String| tag.starts_with("sha256-") && tag.ends_with(".sig");
     let images = case.images(&address);
     assert_eq!(case.tags(&signatures).iter().filter(is_signature).count(), images.len());

@@ -27,7 +27,7 @@ pub const PUSH: &[Named] = &[
         case.machine.set("COSIGN_REPOSITORY", format!("{}/signatures", shared.address()));
         case.not_pushed_to(shared.address(), "images", Some("writer:secret"), "writer:secret");
     }),
-    ("somebody-else-moved-the-tag-refused-nothing-is-signed", moved),
+    ("someone-else-moved-the-tag-refused-nothing-is-signed", moved),
     ("the-registry-as-engine-trusts-the-tag-and-says-so", trusts_the_tag),
 ];
 
@@ -64,7 +64,7 @@ impl Case<'_> {
             self.machine.log_in(registry, login);
         }
         if self.engine() == e2e::Engine::Buildah {
-            std::fs::remove_dir_all(self.machine.path("buildah")).expect("buildah's folder");
+            std::fs::remove_dir_all(self.machine.path("buildah")).expect("buildah's directory");
             self.machine.use_buildah(&[registry]);
         }
         let address = format!("{registry}/{path}/pushed");
@@ -85,7 +85,7 @@ impl Case<'_> {
     }
 }
 
-/// After each push of the engine somebody else moves the tag.
+/// After each push of the engine someone else moves the tag.
 fn moved(case: &mut Case<'_>) {
     let (address, evil) = (case.own("moved"), case.made("unsigned/acme") + ":beer-toolchain-1.0");
     let (engine, crane) = (case.engine().program(), tools::program("crane"));

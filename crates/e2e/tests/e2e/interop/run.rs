@@ -56,7 +56,7 @@ fn run(case: &mut Case<'_>, path: &str, more: &[&str]) -> Seen {
     run_program(case, path, &case.host.program(), &words)
 }
 
-/// What stands in front of the host could drop the flag, and everything would be installed
+/// What is in front of the host could drop the flag, and everything would be installed
 /// unverified: it is not started.
 fn deaf_host(case: &mut Case<'_>) {
     let script = format!(

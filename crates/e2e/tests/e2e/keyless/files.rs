@@ -116,14 +116,14 @@ pub fn trials(shared: &Arc<All>) -> Vec<Trial> {
 }
 
 impl Case<'_> {
-    /// The folder of a signed file, made once: `blob`; `changed`, which is another; and what was
+    /// The directory of a signed file, made once: `blob`; `changed`, which is another; and what was
     /// written beside it.
     fn signed(&self, name: &str) -> PathBuf {
         let (_, maker, form, config, signer, _) =
             *FILES.iter().find(|row| row.0 == name).expect("such a file");
         let folder = self.once(&format!("file {name}"), || {
             let folder = self.path(&format!("files/{name}"));
-            std::fs::create_dir_all(&folder).expect("a folder");
+            std::fs::create_dir_all(&folder).expect("a directory");
             let mut blob = e2e::world::noise(name.len() as u64, 100_000);
             blob.extend_from_slice(name.as_bytes());
             std::fs::write(folder.join("blob"), &blob).expect("a file");

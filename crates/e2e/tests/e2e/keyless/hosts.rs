@@ -109,7 +109,7 @@ impl Case<'_> {
         let packages = self.path("packages");
         self.once("packages", || {
             let content = self.path("content");
-            std::fs::create_dir_all(content.join("usr/bin")).expect("a folder");
+            std::fs::create_dir_all(content.join("usr/bin")).expect("a directory");
             std::fs::write(content.join("usr/bin/yip"), "toolchain/yip@1.0\n").expect("a file");
             e2e::world::pack(&self.all.world, "toolchain/yip@1.0", &content, &packages);
             String::new()
@@ -205,7 +205,7 @@ impl Case<'_> {
 /// signature.
 fn skopeo_accepts(case: &Case<'_>, image: &str) {
     let folder = case.machine.path("skopeo");
-    std::fs::create_dir_all(folder.join("registries.d")).expect("a folder");
+    std::fs::create_dir_all(folder.join("registries.d")).expect("a directory");
     let policy = json!({"default": [{
         "type": "sigstoreSigned",
         "rekorPublicKeyPath": case.sigstore.trust("rekor1.pub"),

@@ -135,7 +135,7 @@ impl<'s> Case<'s> {
         registry.address().to_owned()
     }
 
-    /// A path in the folder that these trials share.
+    /// A path in the directory that these trials share.
     fn path(&self, name: &str) -> PathBuf {
         self.all.keyless.folder.get_or_init(scratch::folder).path().join(name)
     }
@@ -214,7 +214,7 @@ impl<'s> Case<'s> {
         our_verdict(&mut command).0
     }
 
-    /// Sets what somebody sets who trusts this one.
+    /// Sets what someone sets who trusts this one.
     fn trusts(&mut self, who: &Who) {
         let root = self.trusted_root();
         self.machine.set("COSIGN_EXPERIMENTAL", "1");
@@ -226,7 +226,7 @@ impl<'s> Case<'s> {
     /// The event before an image is unpacked: the class of the error, or `ok`; and all that is said.
     fn event(&self, image: &str) -> (String, String) {
         let destination = self.machine.path("destination");
-        std::fs::create_dir_all(&destination).expect("a folder");
+        std::fs::create_dir_all(&destination).expect("a directory");
         let data = serde_json::json!({"Image": image, "Dest": destination});
         let mut command = self.ours(&["image.pre.unpack"]);
         command.arg(testkit::envelope("image.pre.unpack", &data));
