@@ -15,12 +15,13 @@ use luet_cosign::class::Class;
 use luet_cosign::config::VARIABLES;
 use luet_cosign::policy::KEYS;
 use regex_lite::Regex;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use testkit::schema;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_luet-cosign");
 /// A public key that nobody has the private half of.
@@ -547,7 +548,7 @@ fn nothing_names_a_folder_or_port_of_the_machine_that_it_was_written_on() {
     }
 }
 
-// ---- JSON Schema, as much of it as the schemas here use
+// ---- schemas
 
 fn assert_valid(schema: &str, value: &Value) {
     let problems = problems_of(schema, value);
@@ -555,10 +556,7 @@ fn assert_valid(schema: &str, value: &Value) {
 }
 
 fn problems_of(schema: &str, value: &Value) -> Vec<String> {
-    let schema = json_file(&format!("plugin-manifest/schema/{schema}"));
-    let mut problems = Vec::new();
-    check(&schema, &schema, value, "$", &mut problems);
-    problems
+    schema::problems(&top().join("plugin-manifest/schema").join(schema), value)
 }
 
 #[test]
@@ -576,165 +574,14 @@ fn every_schema_uses_only_what_is_checked_here() {
             path.display()
         );
         // An unknown keyword panics, wherever the value would have led.
-        walk(&schema, &mut |schema| {
+        schema::walk(&schema, &mut |schema| {
             schema.keys().for_each(|keyword| {
-                assert!(KEYWORDS.contains(&keyword.as_str()), "{}: {keyword}", path.display())
+                assert!(
+                    schema::KEYWORDS.contains(&keyword.as_str()),
+                    "{}: {keyword}",
+                    path.display()
+                )
             });
         });
-    }
-}
-
-const KEYWORDS: &[&str] = &[
-    "$defs",
-    "$id",
-    "$ref",
-    "$schema",
-    "additionalProperties",
-    "anyOf",
-    "const",
-    "description",
-    "enum",
-    "items",
-    "maxLength",
-    "maxProperties",
-    "minItems",
-    "minLength",
-    "minProperties",
-    "pattern",
-    "properties",
-    "propertyNames",
-    "required",
-    "title",
-    "type",
-];
-
-/// Visits every schema within a schema.
-fn walk(schema: &Value, visit: &mut dyn FnMut(&Map<String, Value>)) {
-    let Some(object) = schema.as_object() else { return };
-    visit(object);
-    for key in ["additionalProperties", "items", "propertyNames"] {
-        object.get(key).into_iter().for_each(|inner| walk(inner, visit));
-    }
-    for key in ["$defs", "properties"] {
-        object
-            .get(key)
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-            .for_each(|(_, inner)| walk(inner, visit));
-    }
-    object
-        .get("anyOf")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .for_each(|inner| walk(inner, visit));
-}
-
-fn check(root: &Value, schema: &Value, value: &Value, at: &str, problems: &mut Vec<String>) {
-    if let Some(name) = schema["$ref"].as_str() {
-        return check(
-            root,
-            root.pointer(name.strip_prefix('#').unwrap()).unwrap(),
-            value,
-            at,
-            problems,
-        );
-    }
-    if let Some(choices) = schema["anyOf"].as_array() {
-        let mut all = Vec::new();
-        let fits = choices.iter().any(|choice| {
-            let mut found = Vec::new();
-            check(root, choice, value, at, &mut found);
-            let fits = found.is_empty();
-            all.extend(found);
-            fits
-        });
-        if !fits {
-            problems.push(format!("{at}: no choice fits: {all:?}"));
-        }
-    }
-    let kinds = match &schema["type"] {
-        Value::String(kind) => vec![kind.clone()],
-        Value::Array(_) => strings(&schema["type"]),
-        _ => Vec::new(),
-    };
-    if !kinds.is_empty() && !kinds.iter().any(|kind| kind == kind_of(value)) {
-        return problems.push(format!(
-            "{at}: is {}; expected {}",
-            kind_of(value),
-            kinds.join(" or ")
-        ));
-    }
-    if schema.get("const").is_some_and(|expected| expected != value) {
-        problems.push(format!("{at}: is {value}; expected {}", schema["const"]));
-    }
-    if schema["enum"].as_array().is_some_and(|list| !list.contains(value)) {
-        problems.push(format!("{at}: is {value}; expected one of {}", schema["enum"]));
-    }
-    match value {
-        Value::String(text) => check_text(schema, text, at, problems),
-        Value::Array(items) => {
-            check_count(schema, "minItems", "maxItems", items.len(), at, problems);
-            for (index, item) in items.iter().enumerate() {
-                check(root, &schema["items"], item, &format!("{at}[{index}]"), problems);
-            }
-        }
-        Value::Object(object) => {
-            check_count(schema, "minProperties", "maxProperties", object.len(), at, problems);
-            for key in schema["required"].as_array().into_iter().flatten() {
-                if !object.contains_key(key.as_str().unwrap()) {
-                    problems.push(format!("{at}: no {key}"));
-                }
-            }
-            for (key, inner) in object {
-                let inner_at = format!("{at}.{key}");
-                check_text(&schema["propertyNames"], key, &inner_at, problems);
-                match (schema["properties"].get(key), &schema["additionalProperties"]) {
-                    (Some(known), _) => check(root, known, inner, &inner_at, problems),
-                    (None, Value::Bool(false)) => problems.push(format!("{inner_at}: unknown")),
-                    (None, other) => check(root, other, inner, &inner_at, problems),
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-fn check_text(schema: &Value, text: &str, at: &str, problems: &mut Vec<String>) {
-    check_count(schema, "minLength", "maxLength", text.chars().count(), at, problems);
-    if schema["pattern"]
-        .as_str()
-        .is_some_and(|pattern| !Regex::new(pattern).unwrap().is_match(text))
-    {
-        problems.push(format!("{at}: `{text}` does not match {}", schema["pattern"]));
-    }
-}
-
-fn check_count(
-    schema: &Value,
-    least: &str,
-    most: &str,
-    count: usize,
-    at: &str,
-    problems: &mut Vec<String>,
-) {
-    let count = u64::try_from(count).unwrap();
-    if schema[least].as_u64().is_some_and(|least| count < least)
-        || schema[most].as_u64().is_some_and(|most| count > most)
-    {
-        problems.push(format!("{at}: has {count}"));
-    }
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_f64() => "number",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
     }
 }

@@ -565,8 +565,10 @@ fn doctor_says_at_once_all_that_keeps_a_push_from_being_signed() {
     let problems = |found: &Value| -> Vec<String> {
         let findings = found["findings"].as_array().unwrap().iter();
         findings
-            .filter(|finding| finding["weight"] == "problem")
-            .map(|finding| finding["text"].as_str().unwrap().split(':').next().unwrap().to_owned())
+            .filter(|finding| finding["severity"] == "problem")
+            .map(|finding| {
+                finding["message"].as_str().unwrap().split(':').next().unwrap().to_owned()
+            })
             .collect()
     };
     world.plugin.set("LUET_COSIGN_ENGINE", "podman");

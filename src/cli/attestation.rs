@@ -5,6 +5,7 @@
 
 use super::arguments::VerifyBlobAttestation;
 use super::blob::{identity, options, quoted, read_key, size, warn};
+use super::images::certificate;
 use super::progress::Bar;
 use super::{Outcome, Streams};
 use crate::blob::{self, AttestationAnswer, AttestationRequest, Attested, Subject, Wanted};
@@ -129,14 +130,12 @@ pub(super) fn document(file: &str, attested: &Attested) -> Value {
         .files
         .iter()
         .map(|found| {
-            let certificate = found.certificate();
             json!({
                 "type": found.predicate_type(),
                 "digest": found.digest().to_string(),
                 "subjects": found.names(),
                 "key": found.key().map(ToString::to_string),
-                "signer": certificate.map(|certificate| certificate.subject().as_str()),
-                "issuer": certificate.map(Certificate::issuer),
+                "certificate": found.certificate().map(certificate),
                 "times": found.times().iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "log_index": found.logged().map(|logged| logged.index),
                 "log_uuid": found.logged().map(|logged| logged.leaf.hex()),

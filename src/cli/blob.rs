@@ -4,7 +4,7 @@
 //! stdout.
 
 use super::arguments::{Identity as IdentityArguments, Tlog, VerifyBlob, VerifyBundle, named};
-use super::images::severity;
+use super::images::{certificate, severity};
 use super::progress::Bar;
 use super::{Outcome, Streams, attestation};
 use crate::blob::{
@@ -266,7 +266,6 @@ fn check_list(
 }
 
 fn document(name: &str, verified: &VerifiedFile, files: &[(Listed, Result<(), Failure>)]) -> Value {
-    let certificate = verified.certificate();
     let files: Vec<Value> = files
         .iter()
         .map(|(listed, result)| {
@@ -279,8 +278,7 @@ fn document(name: &str, verified: &VerifiedFile, files: &[(Listed, Result<(), Fa
         "verified": files.iter().all(|file| file["verified"] == true),
         "digest": verified.digest().to_string(),
         "key": verified.key().map(ToString::to_string),
-        "signer": certificate.map(|certificate| certificate.subject().as_str()),
-        "issuer": certificate.map(|certificate| certificate.issuer()),
+        "certificate": verified.certificate().map(certificate),
         "times": verified.times().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "log_index": verified.logged().map(|logged| logged.index),
         "log_uuid": verified.logged().map(|logged| logged.leaf.hex()),

@@ -169,6 +169,20 @@ fn rule(checked: &Checked) -> String {
     }
 }
 
+fn applies(checked: &Checked) -> Value {
+    match checked.matched.applies() {
+        Applies::Rule(rule) => {
+            json!({"kind": "rule", "rule": rule.rule, "unsigned": rule.unsigned.word()})
+        }
+        Applies::Skipped { pattern, place } => {
+            json!({"kind": "skipped", "pattern": pattern, "from": place})
+        }
+        Applies::Unmatched { mode, place } => {
+            json!({"kind": "unmatched", "unsigned": mode.word(), "from": place})
+        }
+    }
+}
+
 fn place(report: &PlaceReport) -> String {
     let found = match &report.answer {
         PlaceAnswer::There { count } => format!("there, {}", counted(*count, "signature")),
@@ -212,7 +226,7 @@ fn document(image: &str, result: &Result<Checked, Failure>) -> Value {
         }
     };
     if let Ok(checked) = result {
-        add("rule", json!(rule(checked)));
+        add("applies", applies(checked));
         if let Some(evidence) = &checked.evidence {
             add("digest", json!(evidence.image.digest.to_string()));
             add("places", evidence_places(evidence));
@@ -243,13 +257,13 @@ fn document(image: &str, result: &Result<Checked, Failure>) -> Value {
 
 fn evidence_places(evidence: &Evidence) -> Value {
     let one = |report: &PlaceReport| {
-        let (answer, detail) = match &report.answer {
-            PlaceAnswer::There { count } => ("there", json!(count)),
-            PlaceAnswer::Absent { detail } => ("absent", json!(detail)),
-            PlaceAnswer::NoApi { detail } => ("no-api", json!(detail)),
-            PlaceAnswer::Failed(failure) => ("failed", failure.json()),
+        let (answer, key, value) = match &report.answer {
+            PlaceAnswer::There { count } => ("there", "signatures", json!(count)),
+            PlaceAnswer::Absent { detail } => ("absent", "detail", json!(detail)),
+            PlaceAnswer::NoApi { detail } => ("no-api", "detail", json!(detail)),
+            PlaceAnswer::Failed(failure) => ("failed", "error", failure.json()),
         };
-        json!({"place": report.kind.to_string(), "repository": report.repository.to_string(), "subject": report.subject.to_string(), "answer": answer, "detail": detail})
+        json!({"place": report.kind.to_string(), "repository": report.repository.to_string(), "image": report.subject.to_string(), "answer": answer, key: value})
     };
     evidence.places.iter().map(one).collect()
 }
@@ -258,10 +272,10 @@ fn evidence_signatures(evidence: &Evidence) -> Value {
     let image = &evidence.reference.to_string();
     let one = |report: &SignatureReport| match &report.outcome {
         Ok(good) => {
-            json!({"place": report.place.to_string(), "good": true, "signature": signature(good, image)})
+            json!({"place": report.place.to_string(), "verified": true, "signature": signature(good, image)})
         }
         Err(failure) => {
-            json!({"place": report.place.to_string(), "good": false, "error": failure.json()})
+            json!({"place": report.place.to_string(), "verified": false, "error": failure.json()})
         }
     };
     evidence.signatures.iter().map(one).collect()

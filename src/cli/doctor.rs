@@ -101,12 +101,12 @@ pub(super) fn doctor(
 }
 
 fn document(finding: &Finding) -> Value {
-    let weight = match finding.weight {
+    let severity = match finding.weight {
         Weight::Fine => "ok",
         Weight::Note => "note",
         Weight::Problem => "problem",
     };
-    json!({"weight": weight, "text": finding.text, "fix": finding.fix})
+    json!({"severity": severity, "message": finding.text, "fix": finding.fix})
 }
 
 /// What it takes to sign what is pushed to a repository.

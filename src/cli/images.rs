@@ -10,7 +10,7 @@ use crate::config::{Environment, Location};
 use crate::name::{Reference, Tag};
 use crate::policy::Policy;
 use crate::session::{Connections, Machine, Options, Session};
-use crate::trust::{Authority, Identity, PublicKey, Requirements, VerifiedSignature};
+use crate::trust::{Authority, Certificate, Identity, PublicKey, Requirements, VerifiedSignature};
 use crate::unpack::{self, Provisional};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -204,18 +204,25 @@ fn document(image: &str, result: &Result<Provisional, Failure>) -> Value {
 
 /// Returns what `--json` says of a signature of `image` that holds.
 pub(super) fn signature(signature: &VerifiedSignature, image: &str) -> Value {
-    let certificate = signature.certificate();
+    let found = signature.certificate();
     json!({
         "signer": signature.authority(),
-        "key": certificate.is_none().then(|| signature.fingerprint().to_string()),
-        "subject": certificate.map(|certificate| certificate.subject().as_str()),
-        "issuer": certificate.map(|certificate| certificate.issuer()),
-        "source": certificate.and_then(|certificate| certificate.source().uri),
+        "key": found.is_none().then(|| signature.fingerprint().to_string()),
+        "certificate": found.map(certificate),
         "times": signature.times().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "log_index": signature.log_index(),
         "digest": signature.image().to_string(),
         "format": signature.format().to_string(),
         "payload": signature.document(image),
+    })
+}
+
+/// Returns what `--json` says of the certificate of a signature that holds.
+pub(super) fn certificate(certificate: &Certificate) -> Value {
+    json!({
+        "subject": certificate.subject().as_str(),
+        "issuer": certificate.issuer(),
+        "source": certificate.source().uri,
     })
 }
 
@@ -242,7 +249,7 @@ pub(super) fn triangulate(
         format!("{}:{}", repository.cosign_name(), Tag::of_signatures(&digest))
     };
     if as_json {
-        streams.json(json!({"image": command.image, command.kind.as_str(): place}))?
+        streams.json(json!({"image": command.image, "type": command.kind, "reference": place}))?
     } else {
         streams.say(place)?
     }

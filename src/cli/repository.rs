@@ -340,7 +340,7 @@ fn worked_document(worked: &Worked) -> Value {
             json!(match source {
                 Source::Engine => Some("engine"),
                 Source::Served => Some("served"),
-                Source::Folder => Some("folder"),
+                Source::Folder => Some("directory"),
                 Source::Nothing => None,
             }),
         ),
@@ -397,7 +397,10 @@ fn document(verdict: &Verdict) -> Value {
     let (word, key, value) = match &verdict.outcome {
         Judged::Verified { signers } => ("verified", "signers", json!(signers)),
         Judged::Allowed { notices } => ("allowed", "notices", json!(notices)),
-        Judged::Refused(failure) => ("refused", "error", failure.json()),
+        Judged::Refused(failure) if failure.class().is_inconclusive() => {
+            ("unknown", "error", failure.json())
+        }
+        Judged::Refused(failure) => ("denied", "error", failure.json()),
     };
     if let Some(object) = document.as_object_mut() {
         object.insert("verdict".to_owned(), json!(word));

@@ -6,7 +6,7 @@ use crate::class::{Class, Failure};
 use crate::config::Environment;
 use crate::name::Reference;
 use crate::store::{self, Memory};
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(super) fn seen(
     command: &Seen,
@@ -24,7 +24,7 @@ pub(super) fn seen(
 fn list(memory: &Memory, as_json: bool, streams: &mut Streams) -> Outcome {
     let all = memory.all()?;
     if as_json {
-        streams.json(json!({"seen": all}))?;
+        streams.json(json!({"seen": all.iter().map(document).collect::<Vec<_>>()}))?;
         return Ok(0);
     }
     for seen in &all {
@@ -34,6 +34,26 @@ fn list(memory: &Memory, as_json: bool, streams: &mut Streams) -> Outcome {
         streams.note("nothing was verified here yet");
     }
     Ok(0)
+}
+
+/// Returns what `--json` says of one: not the store's own form, which may change.
+fn document(seen: &store::Seen) -> Value {
+    let signer = |name: &str, key: &store::SignerKey| {
+        json!({
+            "signer": name,
+            "fingerprint": key.fingerprint.to_string(),
+            "source": key.source.as_ref().and_then(|source| source.uri.as_deref()),
+        })
+    };
+    json!({
+        "repository": seen.repository,
+        "tag": seen.tag,
+        "digest": seen.digest.to_string(),
+        "signers": seen.signers.iter().map(|one| signer(&one.name, &one.key)).collect::<Vec<_>>(),
+        "first_signer": seen.pinned.as_ref().map(|first| signer(&first.name, &first.key)),
+        "revision": seen.revision,
+        "time": jiff::Timestamp::from_second(seen.seconds).ok().map(|time| time.to_string()),
+    })
 }
 
 fn line(seen: &store::Seen) -> String {

@@ -2,6 +2,7 @@
 //! the name public, so it needs the same yes as `sign`.
 
 use super::arguments::SignBlob;
+use super::images::certificate;
 use super::progress::Bar;
 use super::sign::{by, open};
 use super::written::Output;
@@ -149,13 +150,11 @@ impl Outputs {
 
 fn document(name: &str, signed: &SignedBlob, command: &SignBlob) -> Value {
     let signature = wire::write_signature(&signed.signed.signature, true);
-    let certificate = signed.verified.certificate();
     json!({
         "file": name,
         "digest": signed.verified.digest().to_string(),
         "key": signed.verified.key().map(ToString::to_string),
-        "signer": certificate.map(|certificate| certificate.subject().as_str()),
-        "issuer": certificate.map(|certificate| certificate.issuer()),
+        "certificate": signed.verified.certificate().map(certificate),
         "log_index": signed.signed.log_index(),
         "signature": String::from_utf8_lossy(&signature),
         "bundle": command.bundle,

@@ -91,7 +91,7 @@ impl Diagnostic {
             "message": printable(&self.message),
             "line": self.line,
             "column": self.column,
-            "help": self.help.as_deref().map(printable),
+            "fix": self.help.as_deref().map(printable),
         })
     }
 }

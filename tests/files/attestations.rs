@@ -93,7 +93,7 @@ fn what_was_attested_of_what_and_by_whom_is_said() {
     let found = &document["attestations"][0];
     assert_eq!(found["type"], PROVENANCE);
     assert_eq!(found["subjects"], json!(["f"]));
-    assert_eq!(found["signer"], "dev@example.com");
+    assert_eq!(found["certificate"]["subject"], "dev@example.com");
     assert_eq!(found["predicate"], json!({"buildDefinition": {}}));
     assert_eq!(world.asked(), 0, "the log is never asked");
 }

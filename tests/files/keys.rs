@@ -38,7 +38,7 @@ fn a_key_needs_no_log_in_any_form() {
         Some(PublicKey::from_pem(key.pem().as_bytes()).unwrap().fingerprint().to_string().as_str())
     );
     assert_eq!(
-        (document["signer"].clone(), document["times"].clone()),
+        (document["certificate"].clone(), document["times"].clone()),
         (Value::Null, Value::Array(Vec::new()))
     );
     world.plugin.write("other.pub", Key::p256().pem());

@@ -253,6 +253,7 @@ fn verifying_asks_nobody_but_the_registry() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     let signature = &document["images"][0]["signatures"][0];
-    assert_eq!((&signature["subject"], &signature["issuer"]), (&json!(DEV.0), &json!(DEV.1)));
+    let certificate = &signature["certificate"];
+    assert_eq!((&certificate["subject"], &certificate["issuer"]), (&json!(DEV.0), &json!(DEV.1)));
     assert_eq!(signature["payload"]["optional"]["Subject"], json!(DEV.0));
 }

@@ -20,6 +20,7 @@ pub mod layer;
 pub mod luet;
 pub mod plugin;
 pub mod registry;
+pub mod schema;
 pub mod sigstore;
 pub mod sink;
 pub mod vectors;
