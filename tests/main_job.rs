@@ -855,3 +855,28 @@ fn an_unsigned_answer_is_kept_nowhere() {
     assert_eq!(world.sign("acme", REPO, "yip-1.0").error, "");
     world.install(REPO, "yip-1.0").assert_silent_success();
 }
+
+#[test]
+fn a_trace_names_each_request_and_each_decision_and_leaves_the_answer_as_it_is() {
+    let world = world();
+    world.registry.push_image(REPO, "1", &[&content("1")]);
+    let image = world.registry.name(&format!("{REPO}:1"));
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let plain = world.plugin.run(["check", &image]);
+    let requests = world.registry.requests().len();
+    let traced = world.plugin.run(["check", "--trace", &image]);
+    assert_eq!((plain.status.code(), text(&plain.stdout)), (Some(10), text(&traced.stdout)));
+    assert!(!text(&plain.stderr).contains("trace: "));
+    let errors = text(&traced.stderr);
+    let lines: Vec<&str> = errors.lines().filter_map(|line| line.strip_prefix("trace: ")).collect();
+    let sent = lines.iter().filter(|line| line.starts_with("GET ") || line.starts_with("HEAD "));
+    assert_eq!(sent.count(), world.registry.requests().len() - requests, "{errors}");
+    for part in [
+        format!("GET http://{}/v2/{REPO}/manifests/1: 200", world.registry.host()),
+        format!("`{image}`: applies: rule `environment`"),
+        ".sig tag of ".to_owned(),
+        format!("`{image}`: refused: unsigned: "),
+    ] {
+        assert!(lines.iter().any(|line| line.contains(&part)), "{part}: {errors}");
+    }
+}

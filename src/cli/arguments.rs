@@ -52,6 +52,9 @@ pub struct Arguments {
     /// Write the answer into this file instead of standard output
     #[arg(long, global = true, value_name = "FILE")]
     pub output_file: Option<PathBuf>,
+    /// Print each request and each decision on standard error, without secrets
+    #[arg(long, global = true)]
+    pub trace: bool,
     /// Say more (cosign's flag; what there is to say is said by `check`)
     #[arg(long, short = 'd', global = true, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, hide = true, value_name = "BOOL")]
     pub verbose: bool,

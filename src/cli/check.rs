@@ -3,7 +3,7 @@
 use super::arguments::Check;
 use super::images::{asked, severity, signature};
 use super::{Outcome, Streams};
-use crate::class::{Failure, counted, shown};
+use crate::class::{Failure, shown};
 use crate::config::Environment;
 use crate::policy::{
     Applies, Decision, Evidence, PlaceAnswer, PlaceReport, SignatureReport, may_hide,
@@ -111,14 +111,9 @@ fn refusal(result: &Result<Checked, Failure>) -> Option<&Failure> {
 fn explain(image: &str, result: &Result<Checked, Failure>) -> Vec<String> {
     let mut lines = vec![format!("{}  {}", word(result), shown(image))];
     if let Ok(checked) = result {
-        lines.push(format!("  applies: {}", rule(checked)));
+        lines.push(format!("  applies: {}", checked.matched.applies()));
         if let Some(evidence) = &checked.evidence {
-            lines.push(format!("  image: {}", evidence.image));
-            lines.extend(
-                evidence.child.iter().map(|child| format!("  image of this platform: {child}")),
-            );
-            lines.extend(evidence.places.iter().map(place));
-            lines.extend(evidence.signatures.iter().map(report));
+            lines.extend(evidence.lines().iter().map(|line| format!("  {line}")));
         }
         lines.extend(hidden(checked).map(|why| format!("  note: {why}")));
         if let Decision::Verified(provisional) | Decision::Allowed(provisional) = &checked.decision
@@ -159,16 +154,6 @@ fn hidden(checked: &Checked) -> Option<String> {
     })
 }
 
-fn rule(checked: &Checked) -> String {
-    match checked.matched.applies() {
-        Applies::Rule(rule) => format!("{}, unsigned: {}", rule.title(), rule.unsigned.word()),
-        Applies::Skipped { pattern, place } => {
-            format!("the pattern `{pattern}` [{place}] skips it")
-        }
-        Applies::Unmatched { mode, place } => format!("none; unmatched: {} [{place}]", mode.word()),
-    }
-}
-
 fn applies(checked: &Checked) -> Value {
     match checked.matched.applies() {
         Applies::Rule(rule) => {
@@ -181,41 +166,6 @@ fn applies(checked: &Checked) -> Value {
             json!({"kind": "unmatched", "unsigned": mode.word(), "from": place})
         }
     }
-}
-
-fn place(report: &PlaceReport) -> String {
-    let found = match &report.answer {
-        PlaceAnswer::There { count } => format!("there, {}", counted(*count, "signature")),
-        PlaceAnswer::Absent { detail } => format!("not there ({detail})"),
-        PlaceAnswer::NoApi { detail } => format!("the registry has none ({detail})"),
-        PlaceAnswer::Failed(failure) => failure.line(),
-    };
-    format!(
-        "  place: {} of `{}` for {}: {found}",
-        report.kind,
-        report.repository,
-        report.subject.short()
-    )
-}
-
-fn report(report: &SignatureReport) -> String {
-    let outcome = match &report.outcome {
-        Ok(signature) => {
-            let name = &signature.payload().docker_reference;
-            let name =
-                if name.is_empty() { String::new() } else { format!(", signed as `{name}`") };
-            // The key of a certificate is used once and says nothing.
-            let by = match signature.certificate() {
-                Some(certificate) => {
-                    format!("{} (issuer {})", certificate.subject(), certificate.issuer())
-                }
-                None => format!("key {}", signature.fingerprint().short()),
-            };
-            format!("valid, by `{}` ({by}){name}", signature.authority())
-        }
-        Err(failure) => failure.full_line(),
-    };
-    format!("  signature: {}, {}: {outcome}", report.format, report.place)
 }
 
 fn document(image: &str, result: &Result<Checked, Failure>) -> Value {

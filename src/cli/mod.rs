@@ -125,6 +125,9 @@ fn environment_of(
     matches: &ArgMatches,
 ) -> Environment {
     let mut environment = environment.clone();
+    if arguments.trace {
+        environment = environment.with_trace();
+    }
     if let Some(timeout) = arguments.timeout {
         environment = environment.with("LUET_COSIGN_TIMEOUT", timeout.as_secs().to_string());
     }

@@ -10,12 +10,15 @@ const OURS: [&str; 4] = ["COSIGN_", "LUET_COSIGN_", "SIGSTORE_", "ACTIONS_ID_TOK
 
 /// The variables of the environment. An empty variable counts as unset, except passwords.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<OsString, OsString>);
+pub struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+    traced: bool,
+}
 
 impl std::fmt::Debug for Environment {
     /// Values may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Environment({} variables)", self.0.len())
+        write!(f, "Environment({} variables)", self.variables.len())
     }
 }
 
@@ -24,20 +27,36 @@ impl Environment {
     pub fn from_pairs<K: Into<OsString>, V: Into<OsString>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let variables =
+            pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { variables, traced: false }
     }
 
     /// Returns the environment with one variable set, as an option of the command line sets it.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<OsString>) -> Self {
-        self.0.insert(name.into(), value.into());
+        self.variables.insert(name.into(), value.into());
         self
+    }
+
+    /// Returns the environment of a command that says what it requests and decides (`--trace`). No
+    /// variable does this: an event has one answer, and nothing beside it.
+    #[must_use]
+    pub fn with_trace(mut self) -> Self {
+        self.traced = true;
+        self
+    }
+
+    /// Returns whether requests and decisions are to be said.
+    #[must_use]
+    pub fn is_traced(&self) -> bool {
+        self.traced
     }
 
     /// Returns the bytes of a variable also where it is empty: for passwords.
     #[must_use]
     pub fn raw(&self, name: &str) -> Option<&OsStr> {
-        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
     /// Returns a setting: a variable as text.
@@ -115,7 +134,7 @@ impl Environment {
             .into_iter()
             .filter_map(|name| self.raw(name)?.to_str()?.strip_prefix("env://"))
             .collect();
-        self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())).filter(
+        self.variables.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())).filter(
             move |(name, value)| {
                 let text = name.to_string_lossy();
                 !OURS.iter().any(|prefix| text.starts_with(prefix))
@@ -127,7 +146,10 @@ impl Environment {
 
     /// Returns the names of all variables that are set to something, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| name.to_str())
+        self.variables
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .filter_map(|(name, _)| name.to_str())
     }
 }
 

@@ -29,6 +29,7 @@ mod registries;
 mod revision;
 mod rules;
 mod settings;
+mod shown;
 mod signers;
 mod skip;
 mod start;

@@ -51,6 +51,8 @@ pub struct Config {
     /// the first request. A peer can keep the HTTP library busy within one poll, where no timer is
     /// looked at (a flood of 1xx answers). `None`: nobody watches.
     pub overdue: Option<fn()>,
+    /// Gets a line for each request, without headers, query or anything else that may be a secret.
+    pub trace: Option<fn(&str)>,
 }
 
 impl Default for Config {
@@ -70,6 +72,7 @@ impl Default for Config {
             mirrors: Mirrors::default(),
             offline: false,
             overdue: None,
+            trace: None,
         }
     }
 }

@@ -129,8 +129,17 @@ impl Transport {
         };
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.watch();
+        let traced = self.config.trace.map(|trace| (trace, traced(&request, peer)));
         let sent = stash.using(host.clone(), client.execute(request));
-        match tokio::time::timeout_at(limit.into(), sent).await {
+        let sent = tokio::time::timeout_at(limit.into(), sent).await;
+        if let Some((trace, request)) = traced {
+            trace(&match &sent {
+                Ok(Ok(response)) => format!("{request}: {}", response.status().as_u16()),
+                Ok(Err(_)) => format!("{request}: failed"),
+                Err(_) => format!("{request}: no answer in time"),
+            });
+        }
+        match sent {
             Ok(Ok(response)) => match &through {
                 Some(through) if response.status().as_u16() == 407 => {
                     Err(through.refusal(&host, 407))
@@ -324,6 +333,16 @@ fn tls_with(
 /// that is a secret.
 pub(super) fn shown(url: &Url) -> String {
     url.origin().ascii_serialization()
+}
+
+/// Returns a request as a trace shows it: never a query or user, and of hosts that a registry sent
+/// us to no path either.
+fn traced(request: &Request, peer: Peer<'_>) -> String {
+    let (method, url) = (request.method(), request.url());
+    match peer {
+        Peer::Own(_) => format!("{method} {}{}", shown(url), url.path()),
+        Peer::Foreign(_) => format!("{method} {}/...", shown(url)),
+    }
 }
 
 fn check_literal(url: &Url, own: Space) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use super::connections::Options;
 use super::document::Networks;
 use super::machine::Machine;
 use super::mirrors;
-use super::process::end_overdue;
+use super::process::{end_overdue, trace};
 use super::watch::Watch;
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Trusted, read_file};
@@ -30,6 +30,7 @@ pub(super) fn client_config(
         deadline: environment.deadline()?,
         offline: networks.is_offline(environment)?,
         overdue: Some(end_overdue),
+        trace: environment.is_traced().then_some(trace),
         ..registry::Config::default()
     };
     // A person waits for a command; a host for an event, as long as it may take.

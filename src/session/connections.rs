@@ -76,6 +76,13 @@ impl Deref for Connections {
 }
 
 impl Connections {
+    /// Says what was found and decided, where a command was told to (`--trace`).
+    pub fn trace(&self, lines: impl FnOnce() -> Vec<String>) {
+        if self.machine.environment().is_traced() {
+            lines().iter().for_each(|line| process::trace(line));
+        }
+    }
+
     /// Runs a flow that asks no policy, on a runtime of its own.
     ///
     /// # Errors

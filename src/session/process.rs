@@ -1,6 +1,6 @@
 //! This process: closed to others, with a runtime of its own, and an end where it is stuck.
 
-use crate::class::{Class, Failure};
+use crate::class::{Class, Failure, escaped};
 use std::io::Write as _;
 
 /// Makes this process unreadable to others of the same user, before any secret is read
@@ -26,6 +26,11 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_time()
         .build()
         .map_err(|error| Failure::new(Class::Internal, format!("no runtime: {error}")))
+}
+
+/// Writes one line of a trace, whatever is in it.
+pub(super) fn trace(line: &str) {
+    let _ = writeln!(std::io::stderr(), "trace: {}", escaped(line));
 }
 
 /// Ends the process: a peer keeps it busy beyond the deadline, and the host waits for ever. The

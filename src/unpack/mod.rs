@@ -207,8 +207,10 @@ impl Judged<'_> {
     async fn judge(&self, connections: &Connections, policy: &Policy) -> Result<Checked, Failure> {
         let Self { reference, source, given, platform, requirements, thorough } = *self;
         let matched = policy.matching(reference, connections.now());
+        connections.trace(|| vec![format!("`{reference}`: applies: {}", matched.applies())]);
         if !matched.looks() {
             let decision = policy::decide_without_looking(&matched);
+            connections.trace(|| vec![format!("`{reference}`: {decision}")]);
             return Ok(Checked { matched, evidence: None, decision });
         }
         let memory = memory::recall(connections, &matched)?;
@@ -225,6 +227,11 @@ impl Judged<'_> {
         };
         let evidence = look.gather(reference, given).await?;
         let decision = policy::decide(&matched, &evidence);
+        connections.trace(|| {
+            let mut lines = evidence.lines();
+            lines.push(format!("`{reference}`: {decision}"));
+            lines
+        });
         Ok(Checked { matched, evidence: Some(evidence), decision })
     }
 }

@@ -180,9 +180,11 @@ fn look(world: &World, what: &str, canaries: &[Canary]) -> usize {
                 "new" | "imported" => format!("{word}{json}{}", unused(world)),
                 word => word.to_owned(),
             };
-            let arguments: Vec<String> = json
-                .then(|| "--json".to_owned())
-                .into_iter()
+            // What is traced is all that is said to others: as text, and beside JSON.
+            let form: &[&str] = if json { &["--json", "--trace"] } else { &["--trace"] };
+            let arguments: Vec<String> = form
+                .iter()
+                .map(|word| (*word).to_owned())
                 .chain(command.iter().map(named))
                 .collect();
             check(&arguments.join(" "), &world.plugin.run(&arguments));
