@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Runs a command and prints its seconds, and in KiB the largest resident set of all of it and of what came after the
-first line of its output: by then a key is open, which takes 66 MiB for a moment whoever does it.
+first line of its output: by then a key is open, which takes 66 MiB for a moment in any program.
 
     measured.py COMMAND...      prints SECONDS PEAK PEAK_AFTER EXIT_CODE
 """

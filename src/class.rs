@@ -285,7 +285,7 @@ const KEY_MARKS: [&str; 3] = ["-----BEGIN", "LS0tLS1CRUdJTi", "eyJrZGYi"];
 /// Returns whether a text that should say where a key lies holds one instead. Such a text must not
 /// be shown.
 ///
-/// Whoever writes `--key "$(cat cosign.key)"` must not find the key in a log.
+/// Those who write `--key "$(cat cosign.key)"` must not find the key in a log.
 #[must_use]
 pub fn holds_key(text: &str) -> bool {
     KEY_MARKS.iter().any(|mark| text.contains(mark))

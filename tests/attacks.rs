@@ -629,7 +629,7 @@ fn shown(output: &std::process::Output) -> String {
 }
 
 /// `sudo` drops PATH; a script in front of luet drops whatever it likes, and a package that prints
-/// what luet prints is believed by whoever reads that.
+/// what luet prints is believed by its readers.
 #[test]
 fn run_starts_luet_itself_and_nothing_that_could_drop_the_plugin() {
     let (_registry, plugin) = env_world();
@@ -720,7 +720,7 @@ fn run_says_what_was_verified_and_names_what_came_from_a_cache() {
     plugin.send("package.install", "not JSON at all").assert_silent_success();
 }
 
-/// Whoever can rename what is in TMPDIR puts another program into the place of the first one on
+/// Anyone who can rename what is in TMPDIR puts another program into the place of the first one on
 /// PATH. `sudo` may keep TMPDIR.
 #[test]
 fn run_puts_no_folder_on_path_that_someone_else_can_replace() {

@@ -1,6 +1,6 @@
 //! Holds the documents to the program: what they list, quote and link is what the code has.
 //!
-//! Covers README.md, docs/, plugin-manifest/ and examples/. Whoever changes a table of the program
+//! Covers README.md, docs/, plugin-manifest/ and examples/. A change of a table of the program
 //! changes these with it.
 
 #![allow(

@@ -114,7 +114,7 @@ impl World {
         serde_json::from_slice::<Value>(&bytes).unwrap()["layers"][0].clone()
     }
 
-    /// Changes that layer, as whoever may push can.
+    /// Changes that layer, as anyone who may push can.
     fn change_signature(
         &self,
         image: &Image,
@@ -732,7 +732,7 @@ fn checked(world: &World, words: &[&str], tag: &str) -> (i32, String) {
     (output.status.code().unwrap(), text)
 }
 
-/// Whoever writes the first policy has to see what there is. Nothing of it decides.
+/// The author of the first policy has to see what is there. Nothing of it decides.
 #[test]
 fn check_shows_what_is_there_also_without_a_policy() {
     let mut world = world();

@@ -143,7 +143,7 @@ fn the_addresses_of_one_repository_of_luet_are_mirrors_and_no_others() {
     unpack(&files(), &dest);
     world.plugin.post_unpack(&mirrored_name, &dest).assert_silent_success();
 
-    // Whoever can write the file must not say for which names a signature is good.
+    // A writer of the file must not say for which names a signature is good.
     let path = world.plugin.path(".luet.yaml");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
     assert_eq!(all(), ["binding", "binding", "binding"], "others can write the configuration");
@@ -549,7 +549,7 @@ fn a_layer_without_its_directories_fits_among_directories_that_are_there() {
     }
 }
 
-/// V24: luet takes a directory in /tmp that is there, whoever made it.
+/// V24: luet takes a directory in /tmp that is there, regardless of its owner.
 #[test]
 fn a_directory_that_another_user_can_replace_is_refused_before_anything_is_unpacked() {
     if !rustix::process::geteuid().is_root() {

@@ -22,7 +22,7 @@ pub struct Contents {
     pub image: Manifest,
     /// The index that it was taken from.
     pub index: Option<Manifest>,
-    /// The name that the archive records: whoever wrote the archive chose it.
+    /// The name that the archive records: its author chose it.
     pub name: Option<Reference>,
     /// Manifests of signatures.
     pub signatures: Vec<Signature>,

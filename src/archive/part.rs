@@ -45,7 +45,7 @@ pub(super) fn open(path: &Path) -> Result<File, Failure> {
             return Err(state(path, "is not a file that only this user can write"));
         }
         lock(path, &file)?;
-        // Whoever held the lock before may have given the file its name.
+        // The one that held the lock before may have given the file its name.
         match path.symlink_metadata() {
             Ok(now) if (now.dev(), now.ino()) == (found.dev(), found.ino()) => return Ok(file),
             _ => continue,

@@ -34,13 +34,13 @@ use log::Log;
 /// What is asked of the signature of a file.
 #[derive(Debug)]
 pub struct Request {
-    /// Whose signature counts.
+    /// The expected signer.
     pub wanted: Wanted,
     /// The log that is asked for missing entries; the public one where none is given.
     pub log: Option<String>,
 }
 
-/// Whose signature counts.
+/// The expected signer.
 #[derive(Clone, Debug)]
 pub enum Wanted {
     /// A key's.

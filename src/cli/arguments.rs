@@ -315,7 +315,7 @@ impl Network {
 /// What narrows an identity.
 const WORKFLOW: &str = "Of workflows of GitHub";
 
-/// Whose keyless signatures count, and by what they are judged. The names are cosign's.
+/// Which keyless signers are expected, and what they are judged by. The names are cosign's.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Identity {
     /// The name that the signer's certificate must have
@@ -355,7 +355,7 @@ pub struct Identity {
     /// The event that must have started it: `push`
     #[arg(long, value_name = "EVENT", help_heading = WORKFLOW)]
     pub certificate_github_workflow_trigger: Option<String>,
-    /// Ask nobody but registries: no log, no newer trusted root, no key behind a URL
+    /// Work offline but registries: no log, no newer trusted root, no key behind a URL
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub offline: bool,
     /// Judge by this trusted root, and ask for no newer one (trusted_root.json)
@@ -649,7 +649,7 @@ pub struct Form {
 /// Signing by a certificate, and logs.
 #[derive(Debug, Args)]
 pub struct Keyless {
-    /// Sign as whoever this token names: a JWT, or a file with one (default: SIGSTORE_ID_TOKEN, else
+    /// Sign with the identity in this token: a JWT, or a file with one (default: SIGSTORE_ID_TOKEN, else
     /// what the CI gives)
     #[arg(long, value_name = "TOKEN", conflicts_with = "key")]
     pub identity_token: Option<String>,
@@ -726,7 +726,7 @@ pub struct Verify {
     /// `json` or `text`: one payload a line
     #[arg(short, long, default_value = "json", value_parser = ["json", "text"], value_name = "FORMAT")]
     pub output: String,
-    /// Whose keyless signatures count
+    /// The expected keyless signers
     #[command(flatten)]
     pub identity: Identity,
     /// Use this policy file, where no key is given

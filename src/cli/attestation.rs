@@ -151,7 +151,7 @@ pub(super) fn document(file: &str, attested: &Attested) -> Value {
     })
 }
 
-/// Returns the complete command that asks for whoever attests it, where nobody was asked for.
+/// Returns the complete command that names who attests it, if no one was named.
 fn advice(certificate: &Certificate, command: &VerifyBlobAttestation, file: &str) -> String {
     let mut words = vec!["luet-cosign verify-blob-attestation".to_owned()];
     words.extend(command.predicate_type.iter().map(|kind| format!("--type {}", quoted(kind))));

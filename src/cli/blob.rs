@@ -188,7 +188,7 @@ fn anyone(verified: &VerifiedFile) -> String {
     )
 }
 
-/// Returns the complete command that asks for whoever signed, where nobody was asked for.
+/// Returns the complete command that names the signer, if no one was named.
 fn advice(certificate: &Certificate, command: &VerifyBlob) -> String {
     let (subject, issuer) = (certificate.subject().as_str(), certificate.issuer());
     let file = command.file.clone().or_else(|| {

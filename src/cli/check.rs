@@ -82,7 +82,7 @@ pub(super) fn check(
     Ok(code)
 }
 
-/// Looks at an image that no rule is about, so that whoever writes one sees what there is. What is
+/// Looks at an image that no rule is about, so that the author of one sees what is there. What is
 /// found decides nothing.
 async fn with_what_is_there(
     session: &Session,

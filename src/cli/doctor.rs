@@ -180,7 +180,7 @@ fn plugin_on_path(environment: &Environment) -> Vec<Finding> {
     findings
 }
 
-/// Who can write a directory can put another program into it, whoever the one that is there belongs
+/// Anyone who can write a directory can put another program into it, whatever the owner of the one there
 /// to.
 fn plugin_s_folder(first: &Path) -> Option<Finding> {
     let folder = first.parent()?;

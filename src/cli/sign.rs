@@ -1,4 +1,4 @@
-//! `sign`: by a key, or by a certificate for whoever an identity token names.
+//! `sign`: by a key, or by a certificate for the identity in a token.
 //!
 //! The second makes name and image public, for ever, so it is done only with a token that was named and
 //! a yes: `-y`, or on a terminal. No variable says yes.

@@ -1,4 +1,4 @@
-//! `sign-blob`: by a key, or by a certificate for whoever an identity token names. The second makes
+//! `sign-blob`: by a key, or by a certificate for the identity in a token. The second makes
 //! the name public, so it needs the same yes as `sign`.
 
 use super::arguments::SignBlob;

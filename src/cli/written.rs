@@ -22,7 +22,7 @@ pub(super) struct Output {
 #[derive(Debug)]
 enum Ready {
     /// To be written beside its place, in this directory and with this mode, and then put there. Nothing
-    /// is there yet: whoever is asked for a password may end the program with Ctrl-C.
+    /// is there yet: a person who is asked for a password may end the program with Ctrl-C.
     Beside(PathBuf, u32),
     /// A pipe or a terminal, which is written to as it is.
     Stream(File),

@@ -269,7 +269,7 @@ fn file(line: &CommandLine, environment: &Environment) -> Option<PathBuf> {
     candidates.into_iter().flatten().find(|path| path.is_file())
 }
 
-/// Reads a file as luet does, whoever can write it, and says whether nobody else can.
+/// Reads a file as luet does, whatever its owner and mode, and says whether no one else can write it.
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<(T, bool)> {
     let read = |trusted| read_file(path, limits::CONFIG_BYTES, trusted, Class::Secret).ok();
     let (bytes, private) = match read(Trusted::NotOthers) {
@@ -356,7 +356,7 @@ mod tests {
         };
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(mirrors(), [["quay.io/a/b", "lan:5000/a/b"]]);
-        // Whoever can write the file would say for which names a signature is good.
+        // Anyone who can write the file could say for which names a signature is valid.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
         assert_eq!(mirrors(), [[""; 0]; 0]);
     }

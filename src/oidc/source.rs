@@ -287,7 +287,7 @@ impl Finder<'_> {
         Ok(None)
     }
 
-    /// A service account's token is for the cluster's own API, whoever holds it can do there what
+    /// A service account's token is for the cluster's own API, its holder can do there what
     /// the pod can. It is taken only where it says that it is for Sigstore.
     fn service_account(&self) -> Result<Option<TokenSource>, Failure> {
         let path = &self.files.service_account;

@@ -119,7 +119,7 @@ impl Expected<'_> {
 
     /// Whether a signature of `subject` as an image of `index` is for what is asked for: for that
     /// index, or for the image itself, where someone asks for it by its digest. Under a tag the
-    /// image alone is not what was signed: whoever serves the tag would choose which of the images.
+    /// image alone is not what was signed: the server of the tag would choose which of the images.
     fn is_index(&self, index: &Digest, subject: &Digest) -> bool {
         index == self.image || self.reference.digest() == Some(subject)
     }
@@ -142,7 +142,7 @@ pub(super) enum Bound {
     /// To all that is asked for, or nobody knows better.
     Bound,
     /// To the repository alone, by a key that is known to name tags: it was made for a digest, and
-    /// whoever serves the tag chose to serve this one.
+    /// the server of the tag chose to serve this one.
     ToRepository,
 }
 
@@ -164,7 +164,7 @@ pub(super) enum Misfit {
 /// Holds what a signature names against what is expected. `by_a_binder` says that its key is known
 /// to name repository and tag.
 ///
-/// There is no exception for an image in an index: whoever serves the index decides what is in it.
+/// There is no exception for an image in an index: the server of the index decides what is in it.
 /// One that names its index is for that one.
 ///
 /// # Errors
@@ -258,7 +258,7 @@ pub(super) fn warnings(signatures: &[Counting<'_, '_>], evidence: &Evidence) -> 
             true,
             format!(
                 "the signature of `{}` by `{}` is for its digest and names no tag, and this signer named tags before: \
-                 whoever serves the tag chose this image, which can be an older one",
+                 the server of the tag chose this image, which can be an older one",
                 evidence.reference,
                 signature.authority()
             ),

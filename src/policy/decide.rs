@@ -64,7 +64,7 @@ pub struct Provisional {
     subject: Option<Subject>,
     grounds: Grounds,
     notices: Vec<Notice>,
-    /// Whose signature counts because nobody else signed before.
+    /// The expected signer because nobody else signed before.
     pin: Option<Pin>,
 }
 

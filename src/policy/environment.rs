@@ -70,7 +70,7 @@ impl Wanted {
     }
 }
 
-/// What the environment says. Whoever reads it splits lists at blanks, and drops empty words and
+/// What the environment says. Its reader splits lists at spaces, and drops empty words and
 /// variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnvironmentFacts {

@@ -1,7 +1,7 @@
 //! Evidence: what was found when signatures of an image were looked for. Facts only; nothing here
 //! decides.
 //!
-//! Whoever gathers it fills it in; [`super::decide`] distrusts it where it is incomplete: a place
+//! The gatherer fills it in; [`super::decide`] distrusts it where it is incomplete: a place
 //! that is not listed was not asked, and what was not asked is never "not there".
 
 use super::settings::Downgrade;
@@ -60,7 +60,7 @@ pub struct Memory {
     pub repository_verified: Option<SeenFact>,
     /// Those whose signatures named repository and tag in this repository.
     pub binders: Vec<SignerId>,
-    /// Who signed this repository first, where whoever did that alone counts: under each of its
+    /// Who signed this repository first, where the first signer alone is accepted: under each of its
     /// names, all of whom a signature has to be by.
     pub pins: Vec<Pin>,
     /// Whether something can be remembered: without that nobody is the first.
@@ -77,7 +77,7 @@ pub struct Pin {
 }
 
 impl Memory {
-    /// Returns what the first signer and whoever made a signature have to do with each other. Where
+    /// Returns what the first signer and the author of a signature have to do with each other. Where
     /// nobody is remembered, everything about them is new.
     pub(super) fn recognize(&self, signature: &VerifiedSignature) -> Recognition {
         let recognized = |pin: &Pin| pin.signer.recognize(signature.signer());

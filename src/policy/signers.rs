@@ -25,7 +25,7 @@ pub(super) enum Weight {
     /// It is of another image, or was made for another name: why, as what is behind "the
     /// signature".
     Elsewhere(Misfit, String),
-    /// Whoever signed this repository first is trusted, and this is not by that one.
+    /// The first signer of this repository is trusted, and this is not by that one.
     NotFirst(Failure),
     /// It is not by a signer that the rule trusts.
     Stranger,
@@ -139,7 +139,7 @@ impl<'a> Weighed<'a> {
     }
 
     /// Returns the grounds for a yes. Those of another image in the index than the one that counts
-    /// are none, and where it does not take the first signer to have enough, whoever is it by
+    /// are none, and where it does not take the first signer to have enough, who it is by
     /// having signed beside the others is none either.
     pub(super) fn grounds(&self) -> Vec<Counting<'_, 'a>> {
         let takes_the_first = self.first_signer().is_some();
@@ -230,7 +230,7 @@ pub(super) fn names<'a>(
 
 /// Which authorities of a rule a signer can stand for, by their place.
 enum Fits {
-    /// These, which the rule names by key or identity. Whom it names is not also whoever signed
+    /// These, which the rule names by key or identity. A signer that it names is not also the one who signed
     /// first: a second workflow of theirs would stand for another party.
     Named(Vec<usize>),
     /// Nothing else than that anyone's signature counts who is the first.

@@ -123,7 +123,7 @@ pub async fn before(session: &Session, image: &str) -> Result<Pushed, Failure> {
 ///
 /// # Errors
 /// `digest`: the registry serves another image under the tag. `registry`, `net`, `auth`, `secret`,
-/// `state`: it could not be signed. The image is public by then, so whoever calls adds
+/// `state`: it could not be signed. The image is public by then, so the caller adds
 /// [`left_unsigned`], also where it does not come to this call.
 pub async fn after(connections: &Connections, image: &str) -> Result<Pushed, Failure> {
     let reference: Reference = image.parse()?;

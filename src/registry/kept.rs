@@ -80,7 +80,7 @@ impl Keeper {
         (same && fresh).then_some(KeptToken { token: found.token, realm })
     }
 
-    /// Keeps a token that `realm` gave for `lifetime` to whoever asked.
+    /// Keeps a token that `realm` gave for `lifetime` to anyone who asked.
     pub(super) fn keep(
         &self,
         endpoint: &Url,

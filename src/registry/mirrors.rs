@@ -78,7 +78,7 @@ impl Session {
         for place in self.places(repository, what)? {
             match self.resolve(&reference.at(place)).await {
                 Ok(manifest) => return Ok(manifest),
-                // Whoever could not be asked may have it.
+                // One that could not be asked may have it.
                 Err(failure)
                     if worst.as_ref().is_none_or(|worst| worst.class() == Class::NotFound) =>
                 {

@@ -1,6 +1,6 @@
 //! What a repository consists of, read from the images that say so.
 //!
-//! Each is read at a digest that was resolved before, and judged by whoever called.
+//! Each is read at a digest that was resolved before, and judged by the caller.
 
 use crate::class::{Class, Failure};
 use crate::layers;

@@ -2,7 +2,7 @@
 //! authorities, trusted roots.
 //!
 //! It takes what a policy document says of networks, and nothing of its signers, keys and rules:
-//! whoever signs, or verifies for someone who is named, must not fail for a policy that decides
+//! signing, or verifying for a named signer, must not fail for a policy that decides
 //! nothing there. So a policy file that cannot be used is a warning here; the variables say then
 //! how registries are reached, which gives no signature more weight (docs/policy.md).
 

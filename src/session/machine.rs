@@ -26,7 +26,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Takes whoever called: luet, in an event.
+    /// Takes the caller: luet, in an event.
     #[must_use]
     pub fn caller() -> Self {
         let line = rustix::process::getppid()

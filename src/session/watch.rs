@@ -2,7 +2,7 @@
 //! a file system that hangs, a key behind a URL, a credential helper.
 //!
 //! containerd kills an image verifier that takes too long, and then nobody learns why. So a thread
-//! waits beside the work, says the reason and ends the process. Whoever finishes first answers;
+//! waits beside the work, says the reason and ends the process. The first to finish answers;
 //! there is exactly one answer.
 
 use crate::limits;

@@ -1,5 +1,5 @@
 //! The certificate of a run (`LUET_COSIGN_RUN_CERTIFICATE=1`): key and certificate that the first
-//! event of a run made, for those that follow. Off unless asked for: whoever can read it can sign
+//! event of a run made, for those that follow. Off unless asked for: anyone who can read it can sign
 //! as this job until it ends, ten minutes at most.
 //!
 //! In memory alone, in the run's directory ([`RunSecret`]); never the token. It is read back as

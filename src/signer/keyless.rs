@@ -148,7 +148,7 @@ impl Keyless {
             return Ok(credential.who());
         }
         drop(state);
-        // One that is shared costs the run one token, whoever makes it.
+        // One that is shared costs the run one token, whichever process makes it.
         if self.kept.is_some() {
             return Ok(self.credential(connections).await?.who());
         }

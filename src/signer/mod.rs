@@ -1,4 +1,4 @@
-//! Whoever signs, as a value: has something by which our own checker knows it, and signs what it is
+//! The signer, as a value: has something by which our own checker knows it, and signs what it is
 //! given, with everything that belongs beside the signature.
 //!
 //! The flows (`push`, `blob`) know nothing else of keys, certificates and logs. The order is fixed: a
@@ -39,7 +39,7 @@ const SELF: &str = "this signer";
 /// What to do about answers that do not hold.
 const AGAIN: &str = "run it again; if it persists, ask the operator of these services, and check that the trusted root is theirs (--trusted-root)";
 
-/// Whoever signs.
+/// The signer.
 #[derive(Debug)]
 pub struct Signer {
     way: Way,

@@ -1,6 +1,6 @@
 //! What was fetched of a TUF repository, kept for every process of this user: one file, replaced
 //! whole, so that a reader sees one fetch and never parts of two. Nothing in it is believed:
-//! whoever reads it proves it again from the pinned root.
+//! each reader proves it again from the pinned root.
 //!
 //! Beside it lies a note of when a mirror was asked last and what came of it. Sixty-four processes
 //! that meet the same unknown key ask once: one holds the lock, and the others find its note.

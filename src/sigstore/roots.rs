@@ -143,7 +143,7 @@ impl Roots {
         }
     }
 
-    /// Asks for a newer default root than the one that was loaded, once: whoever comes later gets
+    /// Asks for a newer default root than the one that was loaded, once: later callers get
     /// the first one's answer.
     pub async fn refresh(&self) -> Refreshed {
         let loaded = self.read.borrow().has(None);
@@ -305,10 +305,10 @@ impl Roots {
         let root = self.assemble(&pieces, Some(&base))?;
         let url = public_or(mirror).url;
         Ok(if self.settings.offline {
-            format!("trusted root: {} (offline: never updated)", root.name())
+            format!("trusted root: the one {} (offline: never updated)", root.name())
         } else {
             format!(
-                "trusted root: {} (updated from `{url}` when a signature needs it)",
+                "trusted root: the one {} (updated from `{url}` when a signature needs it)",
                 root.name()
             )
         })

@@ -74,7 +74,7 @@ impl Folder {
             let above = parent.metadata().map_err(|error| {
                 state(&format!("is in a directory that could not be read: {error}"))
             })?;
-            // Whoever owns the directory above could put another in this one's place.
+            // The owner of the directory above could put another in this one's place.
             let theirs = above.uid() != 0 && above.uid() != found.uid();
             if theirs || (above.mode() & 0o022 != 0 && above.mode() & 0o1000 == 0) {
                 return Err(state("is in a directory that others can change"));
@@ -157,7 +157,7 @@ impl Folder {
         Ok(Some(bytes))
     }
 
-    /// Replaces a file whole: whoever reads sees the old bytes or the new, whenever the program is
+    /// Replaces a file whole: a reader sees the old bytes or the new, whenever the program is
     /// killed.
     ///
     /// # Errors
@@ -204,7 +204,7 @@ impl Folder {
         })
     }
 
-    /// Adds one line to a file, so that whoever reads sees all of it or nothing, whenever the
+    /// Adds one line to a file, so that a reader sees all of it or nothing, whenever the
     /// program is killed. A line that an earlier kill left unfinished is dropped first. `synced`:
     /// it is on the disk when this returns, also where the machine loses its power next. Callers
     /// hold the lock on `name`.

@@ -42,7 +42,7 @@ impl RunSecret {
         Ok(None)
     }
 
-    /// Takes the lock on the secret: whoever makes a new one is alone.
+    /// Takes the lock on the secret: only one process makes a new one.
     ///
     /// # Errors
     /// `state`: someone else makes one and does not get done.

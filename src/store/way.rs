@@ -20,7 +20,7 @@ const MAX_PARTS: usize = 4096;
 /// Checks that no name on the way to a directory was taken by another user in a directory that
 /// everybody shares, such as /tmp: who did that can replace what is there at any time.
 ///
-/// A directory that is with another user in a place of theirs was named by whoever runs this.
+/// A directory that is that belongs to another user was named by the user who runs this.
 ///
 /// # Errors
 /// Who did, to be put behind the name of the directory.

@@ -97,7 +97,7 @@ pub enum Differs {
         /// What it is.
         found: u16,
     },
-    /// A directory that no layer lists, with a mode that whoever unpacks does not give it.
+    /// A directory that no layer lists, with a mode that the unpacker does not give it.
     Implied {
         /// What it is.
         found: u16,

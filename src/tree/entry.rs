@@ -238,7 +238,7 @@ pub struct Entry {
     pub path: TreePath,
     /// What it is.
     pub kind: Kind,
-    /// Its mode and owner. `None`: a directory that no layer lists, which has what whoever unpacks
+    /// Its mode and owner. `None`: a directory that no layer lists, which has what the unpacker
     /// gives it.
     pub metadata: Option<Metadata>,
     /// Those attributes that [`xattr_counts`], and labels ([`is_label`]), sorted by name.

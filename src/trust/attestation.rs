@@ -259,7 +259,7 @@ pub(super) fn check_enveloped(
 }
 
 impl TrustedRoot {
-    /// Checks an attestation by a certificate, whoever's it is.
+    /// Checks an attestation by a certificate, regardless of its subject.
     ///
     /// # Errors
     /// As [`Attestation::check_made`], and every class of a signature that does not hold.

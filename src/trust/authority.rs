@@ -187,7 +187,7 @@ impl Roots {
 pub(super) enum Proven {
     Key(Digest),
     /// A certificate, and the trusted roots under which it holds: another one can know another
-    /// authority, whose word is nothing to whoever names this one.
+    /// authority, which says nothing to those who name this one.
     Certificate(Box<Certificate>, Vec<Option<String>>),
 }
 

@@ -77,7 +77,7 @@ impl PublicKey {
 }
 
 impl TrustedRoot {
-    /// Checks a signature of a file by a certificate, whoever's it is.
+    /// Checks a signature of a file by a certificate, regardless of its subject.
     ///
     /// # Errors
     /// Every class of a signature that does not hold; `time` where nothing is beside it that says
@@ -326,7 +326,7 @@ impl SignedFile {
         Ok(self.by_anyone())
     }
 
-    /// Takes it whoever signed: what cosign 1 did. Proves that the file was signed by someone,
+    /// Takes it regardless of the signer: what cosign 1 did. Proves that the file was signed by someone,
     /// which says little.
     #[must_use]
     pub fn by_anyone(self) -> VerifiedFile {

@@ -97,7 +97,7 @@ impl<'a> WorkflowName<'a> {
 
 impl Certificate {
     /// Returns the workflow and the repository that it ran for, where they are in different ones:
-    /// whoever else calls that workflow has a certificate with the same name.
+    /// everyone else who calls that workflow has a certificate with the same name.
     #[must_use]
     pub fn reused_workflow(&self) -> Option<(WorkflowName<'_>, String)> {
         let SubjectName::Uri(uri) = self.subject() else { return None };

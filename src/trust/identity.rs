@@ -31,7 +31,7 @@ pub enum Identity {
     },
     /// A workflow of GitHub.
     Github(Box<GithubWorkflow>),
-    /// Whoever the registry says that the image's name belongs to. [`Identity::of_image`] makes it
+    /// The owner of the image's name, by the word of the registry. [`Identity::of_image`] makes it
     /// one of the next.
     RegistryOwner,
     /// Everything that an owner builds at GitHub or GitLab.

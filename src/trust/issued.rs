@@ -53,7 +53,7 @@ impl TrustedRoot {
         asked: &Asked<'_>,
         log: CertificateLog,
     ) -> Result<IssuedCertificate, Rejected> {
-        // (1) For our key: or whoever has the other one could sign as us.
+        // (1) For our key: or the holder of the other one could sign as us.
         if key_of(leaf)?.fingerprint() != asked.key.fingerprint() {
             return Err(identity("it is for another key than the one that was asked for").into());
         }

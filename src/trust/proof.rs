@@ -2,7 +2,7 @@
 //! that is otherwise whole, and is wrong.
 //!
 //! The hints of classes do not accuse: a file that was mixed up, another key, a page of a portal or
-//! half a download look broken too, and nobody is to blame for them. Whoever adds one of these must
+//! half a download look broken too, and no one is to blame for them. A change that adds one of these must
 //! know that nothing the user could have mixed up explains what was found.
 
 /// A signature that does not hold, where all that it depends on came in one piece.

@@ -172,7 +172,7 @@ mod tests {
         }
     }
 
-    /// Ed25519 as it is gives the same signature every time, whoever makes it.
+    /// Ed25519 as it is gives the same signature every time, in every program.
     #[test]
     fn ed25519_in_pieces_is_ed25519() {
         let key = ed25519();

@@ -1,6 +1,6 @@
 //! An archive that is there already: the same decision, without asking a registry.
 //!
-//! Whoever wrote the archive chose the name that it records. So that name may choose a rule, but
+//! The author of the archive chose the name that it records. So that name may choose a rule, but
 //! only one that demands a signature; what lets an image pass unsigned counts for a name that came
 //! from outside.
 

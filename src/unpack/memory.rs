@@ -24,7 +24,7 @@ pub(super) fn recall(
     matched: &Matched,
 ) -> Result<policy::Memory, Failure> {
     let reference = matched.reference();
-    // Only whoever must be remembered makes it matter whether anyone can be.
+    // Only a signer that must be remembered makes it matter whether one can be.
     let durable = matched.pins() && Memory::open(connections.locations()).is_ok();
     let Some(memory) = Memory::open_existing(connections.locations())? else {
         return Ok(policy::Memory { durable, ..policy::Memory::default() });

@@ -257,7 +257,7 @@ pub async fn before(session: &Session, image: &str, dest: &Path) -> Result<Provi
     };
     let grounds = match verified(&provisional) {
         Some(verified) => {
-            // luet makes its own directory in /tmp, and takes the one that is there. Whoever made that
+            // luet makes its own directory in /tmp, and takes the one that is there. The one who made that
             // could put other files in the place of those that were compared.
             store::check_shared(dest).map_err(|why| {
                 Failure::new(Class::State, format!("`{}` {why}", dest.display()))

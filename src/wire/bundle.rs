@@ -409,7 +409,7 @@ fn read_message(value: &Value) -> Result<Content, Failure> {
     if let Some(digest) = message.get("messageDigest").filter(|digest| !digest.is_null()) {
         object(digest, "`messageDigest`", &["algorithm", "digest"])?;
     }
-    // The digest is a hint, and cosign writes an empty one with some keys: whoever checks has the
+    // The digest is a hint, and cosign writes an empty one with some keys: the checker has the
     // message.
     Ok(Content::Message { signature: base64(message.get("signature"), "signature")? })
 }

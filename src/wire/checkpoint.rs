@@ -1,6 +1,6 @@
 //! The proof that a log has an entry, bounded: its hashes, and the signed head of the log's tree.
 //!
-//! Each line of a checkpoint can be a signature that has to be checked, and whoever made a bundle
+//! Each line of a checkpoint can be a signature that has to be checked, and the author of a bundle
 //! chose how many there are: a bundle of 4 MiB with 170,000 of them took 20 s.
 
 use crate::class::{Class, Failure};

@@ -1,7 +1,7 @@
 //! What signatures look like: the signed payload, the manifests that carry signatures, and our own
 //! claims.
 //!
-//! Pure: bytes in, values out, and back. Nothing here is trusted yet; whoever decides that is
+//! Pure: bytes in, values out, and back. Nothing here is trusted yet; what decides that is
 //! `trust`. Formats: cosign `specs/SIGNATURE_SPEC.md`.
 
 mod attestations;

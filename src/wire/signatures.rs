@@ -127,7 +127,7 @@ impl Signatures {
             "mediaType": LAYER_TYPE,
             "size": payload.len(),
             "digest": Digest::of(payload).to_string(),
-            // Whoever reads the manifest need not ask for the payload, which is a round trip. It
+            // Readers of the manifest need not ask for the payload, which is a round trip. It
             // is in the registry all the same.
             "data": BASE64_STANDARD.encode(payload),
             "annotations": signed.annotations(),

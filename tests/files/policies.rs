@@ -61,7 +61,7 @@ fn a_policy_that_cannot_be_used_is_a_warning_to_a_file_and_a_certificate() {
     }
 }
 
-/// What a policy file makes inert stays so where the file cannot be read: else whoever can take it
+/// What a policy file makes inert stays so where the file cannot be read: else anyone who can take it
 /// away could choose who is trusted.
 #[test]
 fn a_policy_file_that_cannot_be_read_gives_no_variable_back_its_say() {

@@ -76,7 +76,7 @@ fn an_image_of_an_index_is_not_served_under_a_tag_itself() {
     }
 }
 
-/// Whoever serves an index decides what is in it: here the image for another machine.
+/// The server of an index decides what is in it: here the image for another machine.
 #[test]
 fn an_image_of_an_index_does_not_hold_in_another_index() {
     for format in ["legacy", "bundle", "both"] {

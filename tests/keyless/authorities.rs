@@ -115,7 +115,7 @@ fn decision(trust: &str, signatures: &[(&str, Option<&str>)], first: Option<&str
     });
     evidence.memory = Memory { pins: pins.collect(), durable: true, ..Memory::default() };
     let decision = decide(&matched, &evidence);
-    // Whoever is not remembered yet has to be looked for everywhere.
+    // A signer who is not remembered yet has to be looked for everywhere.
     let enough = matched.enough(&evidence) || matched.pins() && evidence.memory.pins.is_empty();
     assert!(enough || word(&decision) != "verified", "enough and decide agree");
     decision
@@ -197,7 +197,7 @@ fn a_tree_counts_only_where_as_many_parties_claim_it_as_the_rule_wants() {
             vec![(BUILD, Some("evil")), (EXTRA, Some("evil")), ("security", None)],
             None,
         ),
-        // Whoever signs beside a party that is enough claims nothing.
+        // A signer beside a party that is enough claims nothing.
         ("[security, first]", vec![(EVE, Some("evil")), ("security", None)], None),
         ("[security, first]", vec![(EVE, Some("t"))], Some("t")),
     ] {

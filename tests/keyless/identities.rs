@@ -176,7 +176,7 @@ fn github(workflow: GithubWorkflow) -> Identity {
     Identity::Github(Box::new(workflow))
 }
 
-/// The name in the certificate is the called workflow's, whoever calls it.
+/// The name in the certificate is the called workflow's, regardless of the caller.
 #[test]
 fn a_reusable_workflow_counts_for_the_repository_that_called_it() {
     let some = |text: &str| Some(glob(text).unwrap());

@@ -1,4 +1,4 @@
-//! Whoever signed first, at the real binary: what is remembered of them, and what does not make it
+//! The first signer, at the real binary: what is remembered of them, and what does not make it
 //! forgotten.
 
 use super::*;

@@ -194,7 +194,7 @@ fn the_manifest_of_a_platform_is_bound_as_the_image_is() {
         word(&decide(&matched, &evidence))
     };
     for (repository, tag, if_present, required) in [
-        // Whoever serves the index decides under which tag it is. The images of an index that were
+        // The server of the index decides under which tag it is. The images of an index that were
         // signed before there was a claim of the index, and those that are signed by digest:
         (HERE, "-", "verified", "binding"),
         (HERE, "yip-1.0", "verified", "verified"),

@@ -35,7 +35,7 @@ fn an_image_is_signed_as_the_job_that_pushed_it() {
     let again = world.plugin.post_push(&world.name);
     assert!(again.state.contains("was signed already"), "{again:?}");
     assert_eq!(world.layers().len(), 1);
-    // Whoever trusts that job installs it; nobody else does.
+    // Those who trust that job install it; no one else does.
     world.plugin.set("COSIGN_CERTIFICATE_IDENTITY", WHO);
     world.plugin.set("COSIGN_CERTIFICATE_OIDC_ISSUER", testkit::sigstore::services::ISSUER);
     world.plugin.pre_unpack(&world.name, &world.plugin.dest("a")).assert_silent_success();

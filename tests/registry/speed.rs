@@ -209,7 +209,7 @@ fn a_connection_that_cannot_be_opened_ahead_changes_nothing() {
 
 #[test]
 fn a_connection_that_was_opened_ahead_and_closed_is_made_again() {
-    // Whoever accepts connections may end them before anything is sent.
+    // A server that accepts connections may end them before anything is sent.
     let registry =
         TestRegistry::with(Options { tls: Some(certificates::good()), ..Options::default() });
     registry.push_image("a/b", "1", &[b"layer"]);

@@ -168,7 +168,7 @@ fn a_rekord_names_signature_key_and_digest() {
     assert_eq!(body["spec"]["signature"]["publicKey"]["content"], b64(key.pem().as_bytes()));
 }
 
-/// What Rekor v1 answers to whoever has a signature without evidence can be turned into that
+/// What Rekor v1 answers about a signature without evidence can be turned into that
 /// evidence.
 #[test]
 fn the_log_answers_for_its_entries() {

@@ -85,7 +85,7 @@ pub struct VerifyBlob {
     /// the public one)
     #[arg(long, value_name = "URL")]
     pub rekor_url: Option<String>,
-    /// Whose keyless signatures count
+    /// The expected keyless signers
     #[command(flatten)]
     pub identity: Identity,
 }
@@ -128,7 +128,7 @@ pub struct VerifyBlobAttestation {
     /// The public key: a path, https://... or env://VAR
     #[arg(long, value_name = "KEY", conflicts_with_all = ["certificate_identity", "certificate_identity_regexp"])]
     pub key: Option<String>,
-    /// Whose keyless attestations count
+    /// The expected keyless signers of attestations
     #[command(flatten)]
     pub identity: Identity,
     /// Whether the attestation must be about the file (cosign's flag; it must)
@@ -147,7 +147,7 @@ pub struct VerifyBundle {
     /// The public key
     #[arg(long)]
     pub key: Option<String>,
-    /// Whose signature counts
+    /// The expected signer
     #[command(flatten)]
     pub identity: Identity,
     /// The staging instance, which is not known here: give its --trusted-root

@@ -35,7 +35,7 @@ pub struct Pull {
     /// Require an annotation of the signature; repeatable
     #[arg(short = 'a', long = "annotations", value_name = "KEY=VALUE")]
     pub annotations: Vec<String>,
-    /// Whose keyless signatures count
+    /// The expected keyless signers
     #[command(flatten)]
     pub identity: Identity,
     /// Use this policy file, where no key is given

@@ -35,7 +35,7 @@ pub struct VerifyRepo {
     /// The public key: a path, https://... or env://VAR (default: what the policy says)
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Whose keyless signatures count
+    /// The expected keyless signers
     #[command(flatten)]
     pub identity: Identity,
     /// Use this policy file, where no key is given

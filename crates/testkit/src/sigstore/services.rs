@@ -401,7 +401,7 @@ pub fn stamp_request(request: &[u8]) -> Option<([u8; 32], Vec<u8>)> {
     Some((digest.as_bytes().try_into().ok()?, nonce.as_bytes().to_vec()))
 }
 
-/// What a signature by this key over a file would be in a log of v1: for whoever answers with an entry
+/// What a signature by this key over a file would be in a log of v1: for a server that answers with an entry
 /// of something else.
 pub fn another_entry(log: &Log) -> Entry {
     let (key, content) = (Key::p256(), Content::Message(b"something else".to_vec()));
