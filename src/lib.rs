@@ -5,6 +5,9 @@
 //! stable API. Rooms and who may call whom: ARCHITECTURE.md; a test (`tests/architecture.rs`) holds
 //! them to it.
 
+#[cfg(test)]
+extern crate self as luet_cosign;
+
 pub mod archive;
 pub mod artifact;
 pub mod blob;

@@ -319,9 +319,13 @@ impl SignedAttestation {
 /// Proof: someone who was asked for attests something of a file with this digest. That is no
 /// signature of the file. Only the checker makes one.
 ///
-/// ```compile_fail
-/// // There is no way to write one down:
-/// let forged = luet_cosign::trust::AttestedFile { times: Vec::new() };
+/// There is no way to write one down: `tests/forged/attested_file.rs` compiles beside this type,
+/// and a doctest holds that the same text does not compile outside.
+///
+/// ```
+/// fn itself(attested: luet_cosign::trust::AttestedFile) -> luet_cosign::trust::AttestedFile {
+///     attested.into()
+/// }
 /// ```
 ///
 /// ```compile_fail
@@ -330,6 +334,10 @@ impl SignedAttestation {
 ///     attested.into()
 /// }
 /// ```
+#[cfg_attr(
+    doctest,
+    doc = concat!("```compile_fail\n", include_str!("../../tests/forged/attested_file.rs"), "```")
+)]
 #[derive(Clone, Debug)]
 pub struct AttestedFile {
     stated: Stated,
@@ -386,6 +394,12 @@ impl AttestedFile {
     pub fn logged(&self) -> Option<&LoggedAt> {
         self.logged.as_ref()
     }
+}
+
+/// What has to compile here, for what a doctest holds elsewhere to prove anything.
+#[cfg(test)]
+mod forged {
+    include!("../../tests/forged/attested_file.rs");
 }
 
 #[cfg(test)]

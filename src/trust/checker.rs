@@ -574,10 +574,12 @@ fn stranger(keys: usize) -> Failure {
 
 /// Proof: this authority signed this image. Only the checker makes one.
 ///
-/// ```compile_fail
-/// // There is no way to write one down:
-/// let forged = luet_cosign::trust::VerifiedSignature { authority: "me".to_owned() };
-/// ```
+/// There is no way to write one down: `tests/forged/verified_signature.rs` compiles beside this type,
+/// and a doctest holds that the same text does not compile outside.
+#[cfg_attr(
+    doctest,
+    doc = concat!("```compile_fail\n", include_str!("../../tests/forged/verified_signature.rs"), "```")
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedSignature {
     authority: String,
@@ -714,4 +716,10 @@ impl VerifiedSignature {
     pub fn format(&self) -> Format {
         self.format
     }
+}
+
+/// What has to compile here, for what a doctest holds elsewhere to prove anything.
+#[cfg(test)]
+mod forged {
+    include!("../../tests/forged/verified_signature.rs");
 }

@@ -342,10 +342,12 @@ impl SignedFile {
 
 /// Proof: a file with this digest was signed, by whom. Only the checker makes one.
 ///
-/// ```compile_fail
-/// // There is no way to write one down:
-/// let forged = luet_cosign::trust::VerifiedFile { times: Vec::new() };
-/// ```
+/// There is no way to write one down: `tests/forged/verified_file.rs` compiles beside this type,
+/// and a doctest holds that the same text does not compile outside.
+#[cfg_attr(
+    doctest,
+    doc = concat!("```compile_fail\n", include_str!("../../tests/forged/verified_file.rs"), "```")
+)]
 #[derive(Clone, Debug)]
 pub struct VerifiedFile {
     digest: FileDigest,
@@ -384,4 +386,10 @@ impl VerifiedFile {
     pub fn logged(&self) -> Option<&LoggedAt> {
         self.logged.as_ref()
     }
+}
+
+/// What has to compile here, for what a doctest holds elsewhere to prove anything.
+#[cfg(test)]
+mod forged {
+    include!("../../tests/forged/verified_file.rs");
 }
