@@ -291,3 +291,72 @@ fn a_token_that_is_refused_is_explained() {
     assert_failed(&world.sign_as(&token, &[]), "auth", "Fulcio answered: 400");
     world.assert_untouched();
 }
+
+#[test]
+fn a_wait_that_a_service_asks_for_is_kept_and_none_beyond_the_deadline_begun() {
+    let later = |value: &'static str| Answer::new(429).header("Retry-After", value);
+    for which in [0, 1] {
+        let world = World::new(LogKind::V1, false);
+        world.services.all()[which].once(move |_, _| later("1"));
+        let began = std::time::Instant::now();
+        assert_good(&world.sign(&[]));
+        assert!(began.elapsed() >= std::time::Duration::from_secs(1), "{which}");
+        let mut world = World::new(LogKind::V1, false);
+        world.plugin.set("LUET_COSIGN_TIMEOUT", "10");
+        world.services.all()[which].always(move |_, _| later("1000000000"));
+        assert_failed(&world.sign(&[]), "net", "there is no time left to try again");
+        assert_eq!(world.services.all()[which].requests().len(), 1, "{which}");
+        world.assert_untouched();
+    }
+}
+
+/// A token service as GitHub has it. What the token is worth Fulcio decides.
+fn in_a_job(world: &mut World) -> testkit::Server {
+    let token = world.token.clone();
+    let service = testkit::Server::start(move |_| {
+        Answer::new(200).json(&json!({"count": 1, "value": token}).to_string())
+    });
+    let url = format!("http://{}/idtoken?api-version=2.0", service.host());
+    for (name, value) in [
+        ("GITHUB_ACTIONS", "true"),
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", url.as_str()),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "request-secret"),
+    ] {
+        world.plugin.set(name, value);
+    }
+    service
+}
+
+fn sign_in_a_job(world: &World) -> Output {
+    let mut command = world.plugin.raw();
+    command.args(["sign", "-y", "--signing-config", "signing.json"]);
+    command.args(["--trusted-root", "root.json", &world.name]).output().unwrap()
+}
+
+#[test]
+fn a_token_that_ended_meanwhile_is_replaced_once_where_there_are_others() {
+    let refused = || Answer::new(400).json(r#"{"code":3,"message":"processing the token"}"#);
+    let certificates = |world: &World| {
+        let posted = |request: &testkit::Request| request.method == "POST";
+        world.services.fulcio.requests().iter().filter(|request| posted(request)).count()
+    };
+    let mut world = World::new(LogKind::V1, false);
+    let service = in_a_job(&mut world);
+    world.services.fulcio.once(move |_, _| refused());
+    assert_good(&sign_in_a_job(&world));
+    assert_eq!((service.requests().len(), certificates(&world)), (2, 2));
+    // Once, and not for ever.
+    let mut world = World::new(LogKind::V1, false);
+    let service = in_a_job(&mut world);
+    world.services.fulcio.always(move |_, _| refused());
+    assert_failed(&sign_in_a_job(&world), "auth", "processing the token");
+    assert_eq!((service.requests().len(), certificates(&world)), (2, 2));
+    world.assert_untouched();
+    // There is no other than the one that was given.
+    let mut world = World::new(LogKind::V1, false);
+    let service = in_a_job(&mut world);
+    world.services.fulcio.once(move |_, _| refused());
+    assert_failed(&world.sign(&[]), "auth", "processing the token");
+    assert_eq!((service.requests().len(), certificates(&world)), (0, 1));
+    world.assert_untouched();
+}
