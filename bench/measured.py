@@ -14,6 +14,7 @@ began = time.monotonic()
 process = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 after = 0
 first = threading.Event()
+ended = threading.Event()
 
 
 def resident():
@@ -27,9 +28,9 @@ def resident():
 def watch():
     global after
     first.wait()
-    while process.poll() is None:
+    # Asking the process whether it ended would take its numbers from the one who waits for it.
+    while not ended.wait(0.02):
         after = max(after, resident())
-        time.sleep(0.02)
 
 
 watcher = threading.Thread(target=watch, daemon=True)
@@ -38,5 +39,6 @@ for _ in process.stdout:
     first.set()
 first.set()
 _, status, usage = os.wait4(process.pid, 0)
+ended.set()
 seconds = time.monotonic() - began
 print("%.3f %d %d %d" % (seconds, usage.ru_maxrss, after, os.waitstatus_to_exitcode(status)))
