@@ -6,7 +6,7 @@
 use super::arguments::{SignRepo, VerifyRepo, Walk};
 use super::images::{annotations, asked, severity};
 use super::progress::Counter;
-use super::sign::{by, format, open};
+use super::sign::{By, by, format, open};
 use super::{Outcome, Streams, prompt};
 use crate::class::{Class, Failure, counted, shown};
 use crate::config::Environment;
@@ -66,6 +66,9 @@ pub(super) fn sign(
     let artifacts = command.from.as_deref().map(repository::read_artifacts).transpose()?;
     let key = command.key.as_deref();
     let by = by(key, &command.keyless, prompt::Input::Free, environment, streams)?;
+    if let By::Key(signer) = &by {
+        signer.wait()?;
+    }
     let options =
         Options { trusted_root: command.keyless.trusted_root.clone(), ..options(&command.walk)? };
     let mut shown = Shown::new(as_json, command.walk.progress);
