@@ -198,6 +198,27 @@ impl Machine {
         self.host(host, &[&words, packages].concat())
     }
 
+    /// The host pushes to this registry from now on: luet with buildah, the stand-in without an
+    /// engine.
+    pub fn push_as(&mut self, host: &Host, registry: &str) {
+        match host {
+            Host::StandIn => self.set("LUET_COSIGN_ENGINE", "registry"),
+            Host::Real(_) => self.use_buildah(&[registry]),
+        }
+    }
+
+    /// Publishes a repository of these packages ([`Self::push_as`]); `words` end the command.
+    pub fn create_repo(&self, host: &Host, packages: &Path, address: &str, words: &[&str]) -> Seen {
+        self.configure("acme", &[]);
+        let tree = self.path("tree");
+        std::fs::create_dir_all(&tree).expect("a directory");
+        let backend = if matches!(host, Host::StandIn) { "none" } else { "buildah" };
+        let [packages, tree] = [packages, &tree].map(|path| path.to_str().expect("UTF-8"));
+        let all = ["create-repo", "--type", "docker", "--push-images", "--name", "acme"];
+        let rest = ["--from-metadata", "--packages", packages, "--tree", tree, "--output", address];
+        self.host(host, &[&all[..], &rest, &["--backend", backend], words].concat())
+    }
+
     /// Unpacks one image into a directory, with the plugin.
     pub fn unpack(&self, host: &Host, image: &str, target: &Path) -> Seen {
         self.configure("acme", &[]);

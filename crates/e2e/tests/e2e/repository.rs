@@ -1,7 +1,7 @@
 //! Whole repositories: published by a host, verified and signed by one command.
 
 use crate::{Shared, trial};
-use e2e::machine::Seen;
+use e2e::machine::{Seen, walk};
 use e2e::registry::Image;
 use e2e::world::pack;
 use e2e::{Host, Machine, Registry, World, scratch};
@@ -18,6 +18,7 @@ const CHECKS: &[Check] = &[
     ("a-planted-image-is-not-signed", planted),
     ("two-tags-of-one-image", two_tags),
     ("a-registry-that-is-trusted", trusted),
+    ("what-is-built-on-is-verified", build_inputs),
 ];
 
 /// How many packages are published.
@@ -51,7 +52,7 @@ struct Case<'w> {
     folder: TempDir,
     address: String,
     // Ends last.
-    _registry: Registry,
+    registry: Registry,
 }
 
 impl<'w> Case<'w> {
@@ -59,13 +60,8 @@ impl<'w> Case<'w> {
         let mut machine = world.machine();
         let address = format!("{}/acme/packages", registry.address());
         machine.set("COSIGN_KEY_LOCATION", world.key("acme.key"));
-        match host {
-            // It pushes without an engine.
-            Host::StandIn => machine.set("LUET_COSIGN_ENGINE", "registry"),
-            Host::Real(_) => machine.use_buildah(&[registry.address()]),
-        }
-        let case =
-            Self { world, host, machine, folder: scratch::folder(), address, _registry: registry };
+        machine.push_as(host, registry.address());
+        let case = Self { world, host, machine, folder: scratch::folder(), address, registry };
         for number in 0..PACKAGES {
             let content = case.folder.path().join(format!("p{number}"));
             std::fs::create_dir_all(content.join("usr/bin")).expect("a directory");
@@ -86,18 +82,8 @@ impl<'w> Case<'w> {
 
     /// `create-repo`, with the plugin or without.
     fn publish(&self, plugin: bool) -> Seen {
-        self.machine.configure("acme", &[]);
-        let (build, tree) = (self.build(), self.folder.path().join("tree"));
-        std::fs::create_dir_all(&tree).expect("a directory");
-        let backend = if matches!(self.host, Host::StandIn) { "none" } else { "buildah" };
-        let mut words = vec!["create-repo", "--type", "docker", "--push-images", "--backend"];
-        words.extend([backend, "--from-metadata", "--name", "acme", "--output", &self.address]);
-        let (build, tree) = (build.to_str().expect("UTF-8"), tree.to_str().expect("UTF-8"));
-        words.extend(["--packages", build, "--tree", tree]);
-        if plugin {
-            words.extend(["--plugin", "luet-cosign"]);
-        }
-        self.machine.host(self.host, &words)
+        let words: &[&str] = if plugin { &["--plugin", "luet-cosign"] } else { &[] };
+        self.machine.create_repo(self.host, &self.build(), &self.address, words)
     }
 
     /// A command about the repository.
@@ -167,7 +153,9 @@ impl Ran {
 }
 
 fn signed_while_published(case: &mut Case<'_>) {
-    case.publish(true).exited(0);
+    let published = case.publish(true);
+    published.exited(0);
+    assert!(!published.output.contains("NOT signed"), "{published:?}");
     case.verify().came_to(0, "88 images: 88 verified");
     case.sign().came_to(0, "88 images: 0 signed, 88 signed already");
     case.install(&["test/p3"]).1.exited(0);
@@ -177,7 +165,13 @@ fn signed_while_published(case: &mut Case<'_>) {
 fn signed_after(case: &mut Case<'_>) {
     case.publish(false).exited(0);
     case.verify().came_to(10, "0 verified, 88 refused (unsigned 88)");
-    case.publish(true).exited(0);
+    let published = case.publish(true);
+    published.exited(0);
+    let (build, address) = (case.build(), &case.address);
+    published.said(&format!(
+        r#"80 of 88 images are NOT signed .*: luet-cosign sign-repo --key "\$COSIGN_KEY_LOCATION" --from {} {address}"#,
+        build.display()
+    ));
     let (_machine, seen) = case.install(&["test/p3"]);
     seen.was_refused("unsigned", "p3-test-1.0-3");
     // The first publish left a snapshot of its own, which is not of this state.
@@ -224,4 +218,34 @@ fn trusted(case: &mut Case<'_>) {
     case.run(&["sign-repo"]).came_to(12, "88 NOT signed (nothing vouches for 88)");
     case.run(&["sign-repo", "--trust-registry"]).came_to(0, "88 signed, 0 signed already");
     case.verify().came_to(0, "88 images: 88 verified");
+}
+
+/// `create-repo` pulls the description of the repository that is there.
+fn build_inputs(case: &mut Case<'_>) {
+    for path in walk(&case.build()) {
+        let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+        if !name.starts_with("p0-") {
+            std::fs::remove_file(&path).expect("a file");
+        }
+    }
+    if matches!(case.host, Host::StandIn) {
+        case.machine.use_buildah(&[case.registry.address()]);
+        case.machine.set("LUET_COSIGN_ENGINE", "");
+    }
+    case.machine.set("LUET_COSIGN_BUILD_INPUTS", "verify");
+    let words = ["--plugin", "luet-cosign", "--backend", "buildah"];
+    let publish =
+        |case: &Case<'_>| case.machine.create_repo(case.host, &case.build(), &case.address, &words);
+    publish(case).exited(0);
+    // Now there is a description.
+    let again = publish(case);
+    again.exited(0);
+    again.said("creating revision 2");
+    case.copy(&Case::tag(0), "repository.yaml");
+    publish(case).was_refused("binding", "repository.yaml");
+    let unsigned = Image::new(&format!("{}:repository.yaml", case.address));
+    unsigned.push(&[]);
+    publish(case).was_refused("unsigned", "repository.yaml");
+    case.machine.set("LUET_COSIGN_BUILD_INPUTS", "off");
+    assert!(!publish(case).output.contains("had an error"));
 }
