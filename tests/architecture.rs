@@ -53,8 +53,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "unpack",
         &[
-            "archive", "config", "dest", "layers", "name", "policy", "registry", "session",
-            "sigstore", "store", "tree", "trust", "wire",
+            "archive", "config", "dest", "engine", "layers", "name", "policy", "registry",
+            "session", "sigstore", "store", "tree", "trust", "wire",
         ],
     ),
     (
@@ -85,7 +85,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["archive", "layers", "name", "policy", "registry", "session", "trust", "unpack", "wire"],
     ),
     // Fronts.
-    ("event", &["config", "push", "session", "unpack", "wire"]),
+    ("event", &["config", "push", "repository", "session", "unpack", "wire"]),
     ("verifier", &["config", "event", "name", "session", "unpack", "wire"]),
     (
         "cli",

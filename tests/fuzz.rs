@@ -273,9 +273,9 @@ fn named_and_absolute(payload: &EventPayload) {
         EventPayload::PreUnpack(unpack) | EventPayload::PostUnpack(unpack) => {
             assert!(!unpack.image.is_empty() && unpack.dest.is_absolute())
         }
-        EventPayload::PrePush(push) | EventPayload::PostPush(push) => {
-            assert!(!push.image.is_empty())
-        }
+        EventPayload::PrePush(push)
+        | EventPayload::PostPush(push)
+        | EventPayload::PostPull(push) => assert!(!push.image.is_empty()),
     }
 }
 

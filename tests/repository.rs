@@ -11,8 +11,12 @@
     missing_debug_implementations
 )]
 
+#[path = "repository/inputs.rs"]
+mod inputs;
 #[path = "repository/late.rs"]
 mod late;
+#[path = "repository/published.rs"]
+mod published;
 #[path = "repository/sign.rs"]
 mod sign;
 #[path = "repository/support.rs"]

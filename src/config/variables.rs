@@ -137,6 +137,10 @@ pub const VARIABLES: &[Variable] = &[
         "LUET_COSIGN_RUN_CERTIFICATE",
         "`1`: the events of one luet share a key and certificate, kept in memory for ten minutes at most",
     ),
+    works(
+        "LUET_COSIGN_BUILD_INPUTS",
+        "`off` (default) or `verify`: what luet pulls to build on must be signed as the policy wants it",
+    ),
     works("LUET_COSIGN_SIGN", "`packages` (default), `all` (build caches too) or `off`"),
     works("LUET_COSIGN_POLICY", "the policy file, in place of /etc/luet/luet-cosign/policy.yaml"),
     works(

@@ -1,7 +1,7 @@
 //! buildah, executed directly: `buildah inspect --type image NAME`.
 //!
-//! `FromImageID` is the digest of the configuration; `FromImageDigest` is not that of the manifest
-//! that was pushed (seen on 1.28.2), so it is not read.
+//! `FromImageID` is the digest of the configuration, `FromImageDigest` that of the manifest that is
+//! kept: the one that was pulled, but not the one that was pushed (seen on 1.28.2).
 
 use super::Known;
 use crate::class::{Class, Failure};
@@ -20,6 +20,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 struct InspectWire {
     #[serde(rename = "FromImageID")]
     id: String,
+    #[serde(rename = "FromImageDigest", default)]
+    manifest: String,
 }
 
 /// Returns what buildah knows of `name`, or `None` where it does not hold it.
@@ -73,7 +75,10 @@ pub(super) fn ask(name: &str, environment: &Environment) -> Result<Option<Known>
     let wire: InspectWire = serde_json::from_slice(&output)
         .map_err(|error| failed(format!("answered something unexpected: {error}")))?;
     let text = if wire.id.starts_with("sha256:") { wire.id } else { format!("sha256:{}", wire.id) };
-    Ok(Some(Known::Buildah { config: text.parse::<Digest>()? }))
+    Ok(Some(Known::Buildah {
+        config: text.parse::<Digest>()?,
+        manifest: wire.manifest.parse().ok(),
+    }))
 }
 
 /// Finds out whether there is a buildah.

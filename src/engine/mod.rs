@@ -65,11 +65,31 @@ pub enum Known {
         /// manifest.
         id: Digest,
     },
-    /// buildah: the digest of the configuration.
+    /// buildah: the digest of the configuration, and that of the manifest that it keeps. Of an
+    /// image that it pulled that is the manifest which the registry served; of one that it pushed it
+    /// is another than the registry has (seen on 1.28.2).
     Buildah {
-        /// The digest.
+        /// The configuration's.
         config: Digest,
+        /// The manifest's.
+        manifest: Option<Digest>,
     },
+}
+
+/// Returns the engine that was asked for, else `backend`: what the host was started with.
+///
+/// # Errors
+/// `usage`: `LUET_COSIGN_ENGINE` names none that is known.
+pub fn chosen(environment: &Environment, backend: Option<&str>) -> Result<Option<Engine>, Failure> {
+    match environment.text("LUET_COSIGN_ENGINE")? {
+        Some(engine) => engine
+            .parse()
+            .map(Some)
+            .map_err(|failure: Failure| failure.within("LUET_COSIGN_ENGINE")),
+        // Another backend than those two is none that we know how to ask: every engine is looked
+        // at.
+        None => Ok(backend.and_then(|backend| backend.parse().ok())),
+    }
 }
 
 /// Asks the engines for `image`: `chosen` alone, or every one that is there.

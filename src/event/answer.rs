@@ -51,6 +51,11 @@ impl Answer {
         )
     }
 
+    /// The answer to an event that only informs.
+    pub(super) fn noted(notice: String) -> Self {
+        Self::success(vec![notice], String::new())
+    }
+
     /// A refusal: the host prints it and stops.
     pub(super) fn refused(failure: &Failure) -> Self {
         Self { state: String::new(), error: failure.text() }

@@ -30,6 +30,8 @@ pub enum Payload {
     PrePush(Push),
     /// `image.post.push`
     PostPush(Push),
+    /// `image.post.pull`
+    PostPull(Push),
 }
 
 /// The payload of the events of unpacking (luet's `UnpackEventData`).
@@ -41,7 +43,7 @@ pub struct Unpack {
     pub dest: PathBuf,
 }
 
-/// The payload of the events of pushing (luet's `backend.Options`).
+/// The payload of the events of pushing and pulling (luet's `backend.Options`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
     /// The image, as the host wrote it.
@@ -159,13 +161,17 @@ fn parse(event: Event, data: Value) -> Result<Payload, Failure> {
                 Payload::PostUnpack(unpack)
             }
         }
-        Event::PrePush | Event::PostPush => {
+        Event::PrePush | Event::PostPush | Event::PostPull => {
             let wire: PushWire = serde_json::from_value(data).map_err(shape)?;
             let push = Push {
                 image: named(wire.image)?,
                 build_cache: wire.dockerfile.is_some_and(|name| !name.is_empty()),
             };
-            if event == Event::PrePush { Payload::PrePush(push) } else { Payload::PostPush(push) }
+            match event {
+                Event::PrePush => Payload::PrePush(push),
+                Event::PostPull => Payload::PostPull(push),
+                _ => Payload::PostPush(push),
+            }
         }
     })
 }

@@ -1,8 +1,8 @@
-//! The four events, each with its own kind of success.
+//! The events, each with its own kind of success.
 
 use super::answer::Answer;
 use super::envelope::{Payload, Push};
-use crate::class::Failure;
+use crate::class::{Class, Failure};
 use crate::config::Environment;
 use crate::session::{Connections, Options, Session};
 use crate::{push, unpack};
@@ -39,6 +39,14 @@ pub(super) fn handle(payload: Payload, environment: &Environment) -> Result<Answ
             })?;
             Ok(Answer::pushed(&pushed, None, debug))
         }
+        Payload::PostPull(event) => {
+            let debug = debug?;
+            wants_build_inputs(environment)?;
+            let provisional = Session::run(environment, &options, async |session| {
+                unpack::pulled(session, &event.image).await
+            })?;
+            Ok(Answer::provisional(&provisional, Vec::new(), debug))
+        }
         // The image is public already: whatever fails now, what is left to do must be said.
         Payload::PostPush(event) => {
             after_push(&event, &options, environment, debug).map_err(|failure| {
@@ -46,6 +54,27 @@ pub(super) fn handle(payload: Payload, environment: &Environment) -> Result<Answ
                 push::left_unsigned(&event.image, keyless, failure)
             })
         }
+    }
+}
+
+/// The variable that says whether what luet pulls to build on is verified.
+const BUILD_INPUTS: &str = "LUET_COSIGN_BUILD_INPUTS";
+
+/// Returns whether images that are built on are nothing to us.
+pub(super) fn takes_build_inputs_as_they_are(environment: &Environment) -> bool {
+    matches!(environment.text(BUILD_INPUTS), Ok(None | Some("off")))
+}
+
+fn wants_build_inputs(environment: &Environment) -> Result<(), Failure> {
+    match environment.text(BUILD_INPUTS)? {
+        Some("verify") => Ok(()),
+        other => Err(Failure::new(
+            Class::Usage,
+            format!(
+                "{BUILD_INPUTS} is `{}`; expected `off` or `verify`",
+                other.unwrap_or_default()
+            ),
+        )),
     }
 }
 

@@ -6,18 +6,10 @@
 
 use super::Answer;
 use super::Call;
-use super::envelope::{Envelope, open_file};
+use super::large;
 use crate::class::Failure;
-use crate::config::Environment;
-use crate::limits;
 use crate::unpack;
-use crate::wire::json;
 use serde::Deserialize;
-use serde_json::Value;
-use std::ffi::OsString;
-use std::io::{BufReader, Read as _};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 
 /// The event's name.
 pub(super) const NAME: &str = "package.install";
@@ -69,35 +61,13 @@ impl MatchWire {
 pub(super) fn note(call: &mut Call<'_>) -> Result<Answer, Failure> {
     let environment = (call.environment)();
     if unpack::is_wanted(&environment) {
-        let (package, images) = match read(call, &environment) {
+        let (package, images) = match large::read::<MatchWire>(call, &environment) {
             Some(found) => (found.package(), found.images()),
             None => (UNKNOWN.to_owned(), Vec::new()),
         };
         unpack::note_installed(&environment, package, images)?;
     }
     Ok(Answer::ignored())
-}
-
-fn read(call: &mut Call<'_>, environment: &Environment) -> Option<MatchWire> {
-    let bytes = match (call.arguments.get(1), call.input.as_mut()) {
-        (Some(argument), _) => OsString::as_os_str(argument).as_bytes().to_vec(),
-        (None, Some(input)) => {
-            let mut bytes = Vec::new();
-            input.take(limits::EVENT_BYTES).read_to_end(&mut bytes).ok()?;
-            bytes
-        }
-        (None, None) => return None,
-    };
-    let envelope: Envelope = json::parse_as(&bytes).ok()?;
-    if let Some(file) = envelope.file() {
-        // A whole repository's index is in it, so it is read past and not kept.
-        let file = open_file(Path::new(file), environment).ok()?;
-        return serde_json::from_reader(BufReader::new(file.take(limits::INSTALL_BYTES))).ok();
-    }
-    match envelope.data()? {
-        Value::String(text) => serde_json::from_str(text).ok(),
-        object => serde_json::from_value(object.clone()).ok(),
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ mod envelope;
 mod handle;
 mod input;
 mod install;
+mod large;
+mod published;
 
 pub use answer::Answer;
 pub use envelope::{Envelope, Payload, Push, Unpack};
@@ -21,7 +23,7 @@ use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 
-/// The events that this program acts on.
+/// The events that may refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Before an image is unpacked: is it signed?
@@ -32,11 +34,14 @@ pub enum Event {
     PrePush,
     /// After: sign it.
     PostPush,
+    /// After an image was pulled to build on: is it signed?
+    PostPull,
 }
 
 impl Event {
     /// The events, in the order of the documentation.
-    pub const ALL: [Self; 4] = [Self::PreUnpack, Self::PostUnpack, Self::PrePush, Self::PostPush];
+    pub const ALL: [Self; 5] =
+        [Self::PreUnpack, Self::PostUnpack, Self::PrePush, Self::PostPush, Self::PostPull];
 
     /// Returns the name in the protocol.
     #[must_use]
@@ -46,6 +51,7 @@ impl Event {
             Self::PostUnpack => "image.post.unpack",
             Self::PrePush => "image.pre.push",
             Self::PostPush => "image.post.push",
+            Self::PostPull => "image.post.pull",
         }
     }
 
@@ -86,11 +92,17 @@ pub fn answer(mut call: Call<'_>, output: &mut dyn Write) -> ExitCode {
         None if call.arguments.first().is_some_and(|name| name == install::NAME) => {
             install::note(&mut call).unwrap_or_else(|failure| Answer::refused(&failure))
         }
+        None if call.arguments.first().is_some_and(|name| name == published::NAME) => {
+            published::note(&mut call)
+        }
         // Not ours: the payload stays unread, for a later host may send events that are not known
         // today.
         None => Answer::ignored(),
         Some(event) => {
             let environment = (call.environment)();
+            if event == Event::PostPull && handle::takes_build_inputs_as_they_are(&environment) {
+                return write(&Answer::ignored(), output);
+            }
             let payload = Payload::read(
                 event,
                 call.arguments.get(1).map(OsString::as_os_str),

@@ -7,7 +7,6 @@
 
 use super::late::Late;
 use crate::class::{Class, Failure};
-use crate::config::Environment;
 use crate::engine::{self, Engine, Known};
 use crate::layers;
 use crate::name::{Digest, Reference};
@@ -44,7 +43,7 @@ pub(super) fn words(known: &[Known]) -> Vec<Word> {
         Known::Docker { pushed, id } => {
             pushed.iter().chain([id]).copied().map(Word::Manifest).collect()
         }
-        Known::Buildah { config } => vec![Word::Config(*config)],
+        Known::Buildah { config, .. } => vec![Word::Config(*config)],
     };
     known.iter().flat_map(word).collect()
 }
@@ -94,7 +93,7 @@ const LATER: &str = "wait until the registry shows it, then run `luet-cosign sig
 fn check(manifest: &Manifest, known: &[Known], reference: &Reference) -> Result<(), Failure> {
     known.iter().try_for_each(|known| match known {
         Known::Docker { pushed, id } => check_docker(manifest, pushed, id, reference),
-        Known::Buildah { config } => check_config(manifest, config, reference),
+        Known::Buildah { config, .. } => check_config(manifest, config, reference),
     })
 }
 
@@ -173,16 +172,7 @@ async fn read(
 
 /// The engine that was asked for, else the one that luet was started with.
 pub(super) fn engine_of(connections: &Connections) -> Result<Option<Engine>, Failure> {
-    let environment: &Environment = connections.environment();
-    match environment.text("LUET_COSIGN_ENGINE")? {
-        Some(engine) => engine
-            .parse()
-            .map(Some)
-            .map_err(|failure: Failure| failure.within("LUET_COSIGN_ENGINE")),
-        // Another backend than those two is none that we know how to ask: every engine is looked
-        // at.
-        None => Ok(connections.host().flag("backend").and_then(|backend| backend.parse().ok())),
-    }
+    engine::chosen(connections.environment(), connections.host().flag("backend"))
 }
 
 fn moved(reference: &Reference, engine: &str, expected: &str, found: &Digest) -> Failure {

@@ -14,6 +14,7 @@ pub use attach::{Attached, Place};
 use identify::Identified;
 pub use identify::{is_what_was_pushed, tree_of};
 pub use own_signer::{is_keyless, own_signer};
+pub use preflight::{pushed_in_this_run, signed_in_this_run};
 pub use rehearse::{Checked, rehearse};
 
 use crate::class::{Class, Failure};
@@ -156,6 +157,7 @@ pub async fn after(connections: &Connections, image: &str) -> Result<Pushed, Fai
         part: Part { tree, index: None },
     };
     let attached = task.sign(&subject, SignFormat::Auto).await.map_err(unnoted)?;
+    preflight::note_signed(connections, &reference);
     let already = attached.iter().all(|attached| attached.already);
     let verb = if already { "was signed already" } else { "signed" };
     let mut notices = signer.take_notices();
@@ -184,12 +186,7 @@ pub fn left_unsigned(image: &str, keyless: bool, failure: Failure) -> Failure {
     // What is not a reference is not put into a command.
     match image.parse::<Reference>() {
         Ok(reference) => {
-            // All of it: what is pasted without its variable must not sign as someone else.
-            let by = if keyless {
-                r#"--identity-token "$SIGSTORE_ID_TOKEN" -y"#
-            } else {
-                r#"--key "$COSIGN_KEY_LOCATION""#
-            };
+            let by = signed_by(keyless);
             failure.detail(format!(
                 "after fixing this, sign the rest of the repository with: luet-cosign sign-repo {by} {} (for 24 hours it is known what was pushed); or this image: luet-cosign sign {by} {reference}",
                 reference.repository()
@@ -197,6 +194,25 @@ pub fn left_unsigned(image: &str, keyless: bool, failure: Failure) -> Failure {
         }
         Err(_) => failure,
     }
+}
+
+/// Returns the words of a command that sign as the events do. All of them: what is pasted without
+/// its variable must not sign as someone else.
+#[must_use]
+pub fn signed_by(keyless: bool) -> &'static str {
+    if keyless {
+        r#"--identity-token "$SIGSTORE_ID_TOKEN" -y"#
+    } else {
+        r#"--key "$COSIGN_KEY_LOCATION""#
+    }
+}
+
+/// Returns whether the events of pushing sign images of packages, as far as variables tell.
+#[must_use]
+pub fn signs(environment: &Environment) -> bool {
+    let key = environment.raw("COSIGN_KEY_LOCATION").is_some();
+    let asked = key || is_keyless(environment).unwrap_or_default();
+    asked && matches!(not_signed(false, environment), Ok(None))
 }
 
 /// What `sign` is asked for.

@@ -124,6 +124,32 @@ pub(super) async fn may_push(
     Ok(())
 }
 
+/// Notes that this run signed what it pushed under a name.
+pub(super) fn note_signed(connections: &Connections, image: &Reference) {
+    if let Some(folder) = folder(connections) {
+        // As above: then the registry is asked whether it is signed.
+        let _ = folder.mark(&mark("signed", &[image.to_string().as_bytes()]));
+    }
+}
+
+/// Returns whether this run signed what it pushed under this name.
+#[must_use]
+pub fn signed_in_this_run(connections: &Connections, image: &Reference) -> bool {
+    is_marked(connections, &mark("signed", &[image.to_string().as_bytes()]))
+}
+
+/// Returns whether this run was going to push to this repository, as far as it is known: nobody
+/// knows where a run has no directory.
+#[must_use]
+pub fn pushed_in_this_run(connections: &Connections, repository: &Repository) -> bool {
+    folder(connections).is_none()
+        || is_marked(connections, &mark("push", &[repository.to_string().as_bytes()]))
+}
+
+fn is_marked(connections: &Connections, mark: &str) -> bool {
+    folder(connections).is_some_and(|folder| matches!(folder.read(mark), Ok(Some(_))))
+}
+
 /// Returns the directory of this run, for marks.
 pub(super) fn folder(connections: &Connections) -> Option<Folder> {
     Handoffs::open(connections.locations()).ok().map(|handoffs| handoffs.folder().clone())

@@ -8,12 +8,14 @@
 //! what is here (`local`), or someone said that the registry is to be trusted.
 
 mod contents;
+mod left;
 mod local;
 mod sign;
 mod verify;
 mod walk;
 
 pub use contents::What;
+pub use left::{Left, left};
 pub use local::{Artifacts, read_artifacts};
 pub use sign::{Signed, Signing, Source, Step, Worked, sign};
 pub use verify::{Outcome, Summary, Verdict, verify};

@@ -8,12 +8,14 @@ mod content;
 mod gather;
 mod memory;
 mod platform;
+mod pulled;
 mod report;
 
 pub use crate::policy::Provisional;
 pub use platform::child as image_for_this_machine;
 
 pub use archived::by_archive;
+pub use pulled::pulled;
 pub use report::{Marks, RUN_VARIABLE, Report, is_wanted, note_installed};
 
 use crate::class::{Class, Failure};

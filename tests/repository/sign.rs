@@ -51,7 +51,7 @@ const METADATA: [&str; 4] =
     ["tree.tar.gz", "compilertree.tar.gz", "repository.meta.yaml.tar", "repository.yaml"];
 
 /// Everything that a repository with a snapshot has beside its packages, in luet's order.
-fn metadata() -> Vec<String> {
+pub fn metadata() -> Vec<String> {
     let snapshots = METADATA.iter().map(|name| format!("20251130120000-{name}"));
     METADATA.iter().map(|name| (*name).to_owned()).chain(snapshots).collect()
 }
