@@ -117,7 +117,7 @@ fn nothing_is_public_without_a_yes() {
     let mut command = world.plugin.raw();
     command.args(["sign-blob", "--identity-token", &world.token, "--bundle", "b.json"]);
     command.args(["--signing-config", "signing.json", "--trusted-root", "root.json", "f"]);
-    assert_failed(&command.output().unwrap(), "usage", "for ever");
+    assert_failed(&command.output().unwrap(), "usage", "permanently");
     assert!(world.services.all().iter().all(|service| service.requests().is_empty()));
     assert!(!world.has("b.json"));
 }
