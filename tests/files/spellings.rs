@@ -229,8 +229,14 @@ fn json_says_who_when_and_where() {
         ("verified", true.into()),
         ("file", "f".into()),
         ("digest", luet_cosign::name::Digest::of(FILE).to_string().into()),
-        ("signer", "dev@example.com".into()),
-        ("issuer", "https://issuer.example".into()),
+        (
+            "certificate",
+            serde_json::json!({
+                "subject": "dev@example.com",
+                "issuer": "https://issuer.example",
+                "source": null,
+            }),
+        ),
         ("log_index", entry.index.into()),
         ("log_uuid", entry.uuid()[16..].into()),
         ("times", Value::from(vec![entry.integrated.unwrap().to_string()])),

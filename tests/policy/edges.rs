@@ -344,7 +344,7 @@ fn a_refusal_says_what_the_rule_wants() {
         evidence.places[0].answer = PlaceAnswer::Failed(Failure::new(Class::Net, "reset"));
         refusal(&matched, &evidence).message().to_owned()
     };
-    assert!(failed("unsigned: deny").contains("trusts nobody and denies what is unsigned"));
+    assert!(failed("unsigned: deny").contains("trusts no signer and denies unsigned images"));
     assert!(
         failed("unsigned: allow, reason: x")
             .contains("lets pass only what is proven to be unsigned")
