@@ -16,6 +16,8 @@
 mod advice;
 #[path = "policy/bindings.rs"]
 mod bindings;
+#[path = "policy/containers.rs"]
+mod containers;
 #[path = "policy/decisions.rs"]
 mod decisions;
 #[path = "policy/documents.rs"]

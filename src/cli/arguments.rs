@@ -555,6 +555,42 @@ pub enum Policy {
         after_help = "Example:\n  luet-cosign policy from-env > /etc/luet/luet-cosign/policy.yaml"
     )]
     FromEnv,
+    /// Write the policy as files of another program, for what can be said there
+    #[command(
+        after_help = "Example:\n  luet-cosign policy export --to containers --unbound-tags --output /tmp/containers"
+    )]
+    Export(Export),
+}
+
+/// `policy export`
+#[derive(Debug, Args)]
+pub struct Export {
+    /// For whom: `containers` is podman, skopeo, buildah and CRI-O
+    #[arg(long, value_enum, value_name = "PROGRAM")]
+    pub to: ExportTo,
+    /// The folder for `policy.json` and `registries.d/luet-cosign.yaml`
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// The policy file, in place of the one in force
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Also export rules that bind tags: an image may then pass under another tag of its repository
+    #[arg(long)]
+    pub unbound_tags: bool,
+    /// Also accept images from this machine's own disk (containers-storage, docker-daemon, oci, dir
+    /// and archives)
+    #[arg(long)]
+    pub local_images: bool,
+    /// Replace files that are there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Whose files `policy export` writes.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum ExportTo {
+    /// podman, skopeo, buildah and CRI-O
+    Containers,
 }
 
 /// `public-key`

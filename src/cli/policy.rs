@@ -1,14 +1,15 @@
-//! `policy lint`, `policy explain`, `policy from-env`. None of them asks the network, but for a key
-//! behind a URL.
+//! `policy lint`, `policy explain`, `policy from-env`, `policy export`. None of them asks the network,
+//! but for a key behind a URL.
 
-use super::arguments::Policy;
+use super::arguments::{Export, ExportTo, Policy};
 use super::output::Colour;
+use super::written::Output;
 use super::{Outcome, Streams};
 use crate::class::{Class, Failure};
 use crate::config::Environment;
 use crate::luet::{self, CommandLine, Configuration};
 use crate::name::{Reference, Repository};
-use crate::policy::{self, LintLine, Severity};
+use crate::policy::{self, ExportTerms, LintLine, Severity};
 use crate::session::{Host, Linted, Options, Session, facts, lint};
 use serde_json::json;
 use std::path::Path;
@@ -23,6 +24,7 @@ pub(super) fn policy(
         Policy::Explain { image, policy } => {
             explain(image, policy.as_deref(), as_json, environment, streams)
         }
+        Policy::Export(export) => write(export, environment, streams),
         Policy::Init => init(as_json, environment, streams),
         Policy::FromEnv => from_env(as_json, environment, streams),
         Policy::Lint { policy, strict } => {
@@ -108,6 +110,38 @@ fn init(as_json: bool, environment: &Environment, streams: &mut Streams) -> Outc
         streams.json(json!({"policy": text}))?
     } else {
         streams.say_lines(text.trim_end())?
+    }
+    Ok(0)
+}
+
+/// Writes the policy for another program, or nothing.
+fn write(export: &Export, environment: &Environment, streams: &mut Streams) -> Outcome {
+    let ExportTo::Containers = export.to;
+    let options = Options { policy: export.policy.clone(), ..Options::default() };
+    let terms =
+        ExportTerms { unbound_tags: export.unbound_tags, local_images: export.local_images };
+    let files = Session::run(environment, &options, async |session| {
+        session.policy().for_containers(terms, session.now())
+    })?;
+    let registries = export.output.join("registries.d");
+    let paths = [export.output.join("policy.json"), registries.join("luet-cosign.yaml")];
+    if let Some(path) = paths.iter().find(|path| path.symlink_metadata().is_ok() && !export.force) {
+        let what = format!("`{}` is there already", path.display());
+        let hint = "choose another folder, or replace it with --force";
+        return Err(Failure::new(Class::Usage, what).hint(hint));
+    }
+    std::fs::create_dir_all(&registries).map_err(|error| {
+        let what = format!("`{}` could not be made: {error}", registries.display());
+        Failure::new(Class::Usage, what).hint("choose another folder")
+    })?;
+    let texts = [files.policy.as_bytes(), files.registries.as_bytes()];
+    let mut outputs = Vec::new();
+    for (path, text) in paths.iter().zip(texts) {
+        outputs.extend(Output::open("--output", Some(path))?.map(|output| (output, text)));
+    }
+    Output::write_all(outputs)?;
+    for path in paths {
+        streams.note(format!("Written: {}", path.display()));
     }
     Ok(0)
 }

@@ -9,6 +9,7 @@
 mod binding;
 mod callers;
 mod checks;
+mod containers;
 mod counting;
 mod decide;
 mod diagnostic;
@@ -37,6 +38,7 @@ mod ties;
 mod tree;
 
 pub use binding::Prefix;
+pub use containers::{ContainersFiles, ExportTerms};
 pub use decide::{
     Decision, Grounds, Notice, Provisional, SignedBy, decide, decide_local_files,
     decide_without_looking,

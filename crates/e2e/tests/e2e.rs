@@ -10,6 +10,8 @@ mod blobs;
 mod containerd;
 #[path = "e2e/harness.rs"]
 mod harness;
+#[path = "e2e/hosts.rs"]
+mod hosts;
 #[path = "e2e/interop/mod.rs"]
 mod interop;
 #[path = "e2e/keyless/mod.rs"]
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
     trials.extend(publish::trials(&hosts, &shared));
     trials.extend(containerd::trials(&shared));
     trials.extend(keyless::trials(&shared));
+    trials.extend(hosts::trials(&hosts, &shared));
     if !arguments.list && trials.iter().any(|trial| needs_sigstore(trial, &arguments)) {
         sigstore::enter_private_network();
     }
