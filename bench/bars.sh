@@ -4,10 +4,12 @@
 #
 #   bench/bars.sh            .ci/tools.sh must have run; exit 1 when a bar is missed
 #   bench/bars.sh hostile    the rows of hostile answers alone
+#   bench/bars.sh hosts      those of hosts beyond luet alone: containerd's question, and archives
 #
 #   BIN=PATH     the program (default: the static release build)
 #   RUNS=500     runs of the programs that do nothing
 #   VERIFIES=40  runs of the programs that verify
+#   PULL=1024    MiB of the image that is pulled; less than that to try the script
 #
 # Times are medians of interleaved runs, memory is the largest resident set. Ratios are held, not times: they are the
 # same on a slow machine.
@@ -18,6 +20,7 @@ project=$(dirname -- "$here")
 BIN=$(realpath -m -- "${BIN:-$project/target/x86_64-unknown-linux-musl/release/luet-cosign}")
 RUNS=${RUNS:-500}
 VERIFIES=${VERIFIES:-40}
+PULL=${PULL:-1024}
 deadline=3
 rtt=0.3
 
@@ -366,9 +369,66 @@ measure_packages() {
     info "  files in the run's folder, for each" "$files" "" ""
 }
 
+# --- containerd's question -------------------------------------------------------------------------------------------
+
+# Its descriptor comes on standard input, so both are started by a shell that becomes them. cosign is asked for the digest, as in a
+# script in containerd's folder.
+measure_verifier() {
+    local digest
+    digest=$(crane digest "$plain/bars/image:1")
+    printf '{"mediaType":"%s","digest":"%s","size":%s}\n' application/vnd.oci.image.manifest.v1+json "$digest" \
+        "$(crane manifest "$plain/bars/image:1" | wc -c)" >"$work/descriptor"
+    printf 'version: 1\ndefaults: {unmatched: deny}\nsigners: {bars: {key: bars.pub}}\nrepositories:\n  - {name: bars, scope: "%s/**", trust: [bars]}\n' \
+        "$plain" >"$work/policy.yaml"
+    # shellcheck disable=SC2016 # for the inner shell
+    LUET_COSIGN_POLICY=$work/policy.yaml side_by_side "$VERIFIES" \
+        sh -c 'exec "$0" "$@" <"$DESCRIPTOR"' "$BIN" -name "$plain/bars/image:1" -digest "$digest" \
+        -stdin-media-type application/vnd.oci.descriptor.v1+json -- \
+        sh -c 'exec "$0" "$@" <"$DESCRIPTOR"' cosign3 verify --key "$work/bars.pub" --insecure-ignore-tlog --allow-http-registry \
+        "$plain/bars/image@$digest"
+    bar_true "containerd's question: both accept" "exit ${codes[0]}, ${codes[1]}" [ "${codes[*]}" = "0 0" ]
+    bar "containerd's question / cosign 3, time" "$(milliseconds "${times[0]}")" "$(milliseconds "${times[1]}")" \
+        "$(ratio "${times[0]}" "${times[1]}")" 0.25
+    bar "containerd's question: memory in MiB" "$(mebibytes "${peaks[0]}")" "$(mebibytes "${peaks[1]}")" \
+        "$(ratio "${peaks[0]}" 1024)" 16
+}
+
+# --- an archive ------------------------------------------------------------------------------------------------------
+
+# 1 GiB in 20 layers, into a folder in OCI's layout; skopeo verifies nothing.
+measure_pull() {
+    local number layers=() copy small
+    for number in {1..20}; do
+        head -c $((PULL * 1048576 / 20)) /dev/urandom >"$work/content/file"
+        tar -C "$work/content" -cf - file | gzip -1 >"$work/layer-$number.tar.gz"
+        layers+=(-f "$work/layer-$number.tar.gz")
+    done
+    crane append --oci-empty-base "${layers[@]}" -t "$plain/bars/large:1" >"$work/large.log" 2>&1
+    rm "$work"/layer-*.tar.gz
+    "$BIN" sign --key "$work/bars.key" --recursive "$plain/bars/large:1" >"$work/large.log" 2>&1
+    # shellcheck disable=SC2016 # for the inner shell
+    copy='rm -rf "$0"; exec "$@"'
+    small=("$BIN" pull --key "$work/bars.pub" "$plain/bars/image:1" "oci:$work/small")
+    side_by_side 3 sh -c "$copy" "$work/ours" "$BIN" pull --key "$work/bars.pub" "$plain/bars/large:1" "oci:$work/ours" -- \
+        sh -c "$copy" "$work/theirs" skopeo --insecure-policy copy -q --src-tls-verify=false "docker://$plain/bars/large:1" "oci:$work/theirs:1" -- \
+        sh -c "$copy" "$work/small" "${small[@]}"
+    bar_true "pull of $PULL MiB: both accept" "exit ${codes[0]}, ${codes[1]}" [ "${codes[*]}" = "0 0 0" ]
+    bar "pull of $PULL MiB in 20 layers / skopeo copy, time" "$(milliseconds "${times[0]}")" "$(milliseconds "${times[1]}")" \
+        "$(ratio "${times[0]}" "${times[1]}")" 1.15
+    bar "pull of $PULL MiB: memory in MiB" "$(mebibytes "${peaks[0]}")" "$(mebibytes "${peaks[1]}")" "$(ratio "${peaks[0]}" 1024)" 48
+    info "  of an image of a few bytes" "$(mebibytes "${peaks[2]}")" "" ""
+    rm -rf "$work/ours" "$work/theirs" "$work/small"
+}
+
+measure_hosts() {
+    export DESCRIPTOR=$work/descriptor
+    measure_verifier
+    measure_pull
+}
+
 main() {
     local program
-    for program in cosign2 cosign3 crane curl docker-registry olareg python3 cc musl-gcc readelf "$BIN"; do
+    for program in cosign2 cosign3 crane curl docker-registry olareg skopeo python3 cc musl-gcc readelf "$BIN"; do
         command -v "$program" >/dev/null || { echo "$program is missing: run .ci/tools.sh"; exit 1; }
     done
     for variable in "${!COSIGN_@}" "${!LUET_COSIGN_@}" DOCKER_CONFIG REGISTRY_AUTH_FILE http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY; do
@@ -378,11 +438,12 @@ main() {
     work=$SERVERS_DIR/work
     mkdir "$work"
     local prepare=prepare
-    [ "$1" != hostile ] || prepare=prepare_hostile
+    [ "$1" = all ] || prepare=prepare_hostile
     "$prepare" >"$work/prepared" 2>&1 || { cat "$work/prepared"; exit 1; }
     row "bar" ours theirs measured limit ""
-    [ "$1" = hostile ] || measure_peers
-    measure_attacks "$plain"
+    [ "$1" != all ] || measure_peers
+    [ "$1" = hostile ] || measure_hosts
+    [ "$1" = hosts ] || measure_attacks "$plain"
     printf '\n%s passed, %s failed\n' "$passed" "$failed"
     [ "$failed" = 0 ]
 }

@@ -173,13 +173,15 @@ impl Policy {
         let by = |keys: &[&PublicKey]| {
             let data: Vec<String> =
                 keys.iter().map(|key| BASE64_STANDARD.encode(key.to_pem())).collect();
-            let mut required =
-                json!({"type": "sigstoreSigned", "signedIdentity": {"type": "matchRepository"}});
-            match data.as_slice() {
-                [one] => required["keyData"] = json!(one),
-                _ => required["keyDatas"] = json!(data),
-            }
-            required
+            let (kind, data) = match data.as_slice() {
+                [one] => ("keyData", json!(one)),
+                _ => ("keyDatas", json!(data)),
+            };
+            json!({
+                "type": "sigstoreSigned",
+                "signedIdentity": {"type": "matchRepository"},
+                (kind): data,
+            })
         };
         let needed = match rule.trust {
             TrustNames::Signers { needed, .. } => needed,
