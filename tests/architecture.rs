@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tree", &["name"]),
     // Adapters: pure rooms, and what the user set.
     ("config", &["store"]),
-    ("store", &["dest", "name"]),
+    ("store", &["dest", "name", "tree"]),
     ("dest", &["name", "tree"]),
     ("registry", &["name", "store", "wire"]),
     ("engine", &["config", "name"]),

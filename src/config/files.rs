@@ -1,7 +1,7 @@
 //! Files that the user named, read under a cap, from one descriptor that was checked before.
 
 use crate::class::{Class, Failure, shown};
-use crate::store::{Owners, UNMAPPED, check_way, is_unmapped};
+use crate::store::{ACCESS_LIST, Owners, UNMAPPED, check_way, is_unmapped};
 use rustix::fs::{Mode, OFlags};
 use std::fs::{File, Metadata};
 use std::io::Read as _;
@@ -50,18 +50,18 @@ pub fn read_file(
         }
         _ => failed(why).hint("run it outside of this user namespace, or in one that maps root"),
     };
-    check(&found, trusted).map_err(|refused| match refused {
-        Refused::Owner(why) => {
-            hint(why, format!("see that it holds what it should, then `chown root {name}`"))
-        }
-        Refused::Mode(why) => hint(why, format!("chmod go-w {name}")),
-    })?;
     let owners = match trusted {
         Trusted::Anyone => None,
         Trusted::NotOthers => Some(Owners::RootAndUser),
         Trusted::RootAlone => Some(Owners::Root),
     };
     if let Some(owners) = owners {
+        check(&file, &found, owners).map_err(|refused| match refused {
+            Refused::Owner(why) => {
+                hint(why, format!("see that it holds what it should, then `chown root {name}`"))
+            }
+            Refused::Mode(why) => hint(why, format!("chmod go-w {name}")),
+        })?;
         let folder = "move it to a directory that only you can write, such as /etc/luet";
         check_way(path, owners).map_err(|why| hint(why, folder.to_owned()))?;
     }
@@ -81,37 +81,22 @@ enum Refused {
     Mode(String),
 }
 
-fn check(found: &Metadata, trusted: Trusted) -> Result<(), Refused> {
-    let mode = found.mode() & 0o7777;
-    let user = rustix::process::geteuid().as_raw();
-    match trusted {
-        Trusted::Anyone => Ok(()),
-        Trusted::NotOthers | Trusted::RootAlone if is_unmapped(found.uid()) => {
-            Err(Refused::Owner(format!("belongs to {UNMAPPED}")))
-        }
-        Trusted::NotOthers if mode & 0o002 != 0 => {
-            Err(Refused::Mode(format!("can be written by everybody (mode {mode:o})")))
-        }
-        Trusted::NotOthers if found.uid() != 0 && found.uid() != user => Err(Refused::Owner(
-            format!("belongs to user {}, neither this one nor root", found.uid()),
-        )),
-        // Debian gives each user a group of that user alone; any other is others.
-        Trusted::NotOthers
-            if mode & 0o020 != 0 && found.gid() != rustix::process::getegid().as_raw() =>
-        {
-            Err(Refused::Mode(format!(
-                "can be written by the group {} (mode {mode:o})",
-                found.gid()
-            )))
-        }
-        Trusted::RootAlone if found.uid() != 0 => {
-            Err(Refused::Owner(format!("belongs to user {}; expected root", found.uid())))
-        }
-        Trusted::RootAlone if mode & 0o022 != 0 => {
-            Err(Refused::Mode(format!("can be written by others than root (mode {mode:o})")))
-        }
-        Trusted::NotOthers | Trusted::RootAlone => Ok(()),
+fn check(file: &File, found: &Metadata, owners: Owners) -> Result<(), Refused> {
+    let (user, mode) = (found.uid(), found.mode() & 0o7777);
+    if !owners.contain(user) {
+        let why = match owners {
+            _ if is_unmapped(user) => format!("belongs to {UNMAPPED}"),
+            Owners::Root => format!("belongs to user {user}; expected root"),
+            Owners::RootAndUser => format!("belongs to user {user}, neither this one nor root"),
+        };
+        return Err(Refused::Owner(why));
     }
+    // A chmod takes this right also from whom an access list names: it changes the mask.
+    owners
+        .other_writers(found, |list| rustix::fs::fgetxattr(file, ACCESS_LIST, list))
+        .map_or(Ok(()), |who| {
+            Err(Refused::Mode(format!("can be written by {who} (mode {mode:o})")))
+        })
 }
 
 #[cfg(test)]
@@ -121,6 +106,29 @@ mod tests {
 
     fn class(path: &Path, trusted: Trusted) -> Option<Class> {
         read_file(path, 10, trusted, Class::Policy).err().map(|failure| failure.class())
+    }
+
+    #[test]
+    fn a_file_that_an_access_list_lets_another_write_is_refused() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("policy.yaml");
+        std::fs::write(&path, "x").unwrap();
+        // The owner and user 4242 may write; the mask is what the mode shows of it.
+        let mut list = vec![2, 0, 0, 0];
+        for (tag, may, id) in [(1_u16, 6_u16, u32::MAX), (2, 6, 4242), (4, 4, u32::MAX)]
+            .into_iter()
+            .chain([(16, 6, u32::MAX), (32, 4, u32::MAX)])
+        {
+            list.extend([tag.to_le_bytes(), may.to_le_bytes()].concat());
+            list.extend(id.to_le_bytes());
+        }
+        rustix::fs::setxattr(&path, ACCESS_LIST, &list, rustix::fs::XattrFlags::empty()).unwrap();
+        let refused = read_file(&path, 10, Trusted::NotOthers, Class::Policy).unwrap_err();
+        assert!(refused.message().contains("can be written by the user 4242"), "{refused:?}");
+        assert!(refused.the_hint().contains("chmod go-w"), "{refused:?}");
+        // What the hint says is enough.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(class(&path, Trusted::NotOthers), None);
     }
 
     #[test]

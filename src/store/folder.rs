@@ -1,5 +1,6 @@
 //! A private directory, and the one kind of file in it.
 
+use super::way::{Owners, check_folder};
 use crate::class::{Class, Failure};
 use crate::limits;
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -74,11 +75,8 @@ impl Folder {
             let above = parent.metadata().map_err(|error| {
                 state(&format!("is in a directory that could not be read: {error}"))
             })?;
-            // The owner of the directory above could put another in this one's place.
-            let theirs = above.uid() != 0 && above.uid() != found.uid();
-            if theirs || (above.mode() & 0o022 != 0 && above.mode() & 0o1000 == 0) {
-                return Err(state("is in a directory that others can change"));
-            }
+            // Whoever can write the directory above could put another in this one's place.
+            check_folder(parent, &above, Owners::RootAndUser).map_err(|why| state(&why))?;
         }
         Ok(Self { path: path.to_owned(), durable: false })
     }
@@ -393,6 +391,26 @@ mod tests {
         std::fs::write(top.path().join("file"), "").unwrap();
         assert_eq!(class(Folder::open(&top.path().join("file"))), Some(Class::State));
         assert_eq!(class(Folder::open(Path::new("relative"))), Some(Class::State));
+    }
+
+    #[test]
+    fn a_folder_lies_where_nobody_else_can_replace_it() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("ours");
+        // The group is this user's own, as with umask 002.
+        for (mode, is_good) in
+            [(0o700, true), (0o755, true), (0o775, true), (0o777, false), (0o1777, true)]
+        {
+            std::fs::set_permissions(top.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(Folder::open(&path).is_ok(), is_good, "{mode:o}");
+        }
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(top.path(), None, Some(4242)).unwrap();
+            std::fs::set_permissions(top.path(), std::fs::Permissions::from_mode(0o775)).unwrap();
+            assert_eq!(class(Folder::open(&path)), Some(Class::State), "another group");
+            std::os::unix::fs::chown(top.path(), Some(4242), Some(0)).unwrap();
+            assert_eq!(class(Folder::open(&path)), Some(Class::State), "another user");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub use memory::{FirstSigner, Known, Memory, Seen, Signer, SignerKey, Signers, S
 pub use pushes::{Push, Pushes, Word};
 pub use run::Run;
 pub use secret::RunSecret;
-pub use way::{Owners, UNMAPPED, check_shared, check_way, is_unmapped};
+pub use way::{ACCESS_LIST, Owners, UNMAPPED, check_shared, check_way, is_unmapped};
 
 use std::path::{Path, PathBuf};
 

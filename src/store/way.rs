@@ -4,6 +4,8 @@
 //! a directory on the way to it, or replace a link. So the path is walked as the kernel walks it, and
 //! every directory and link on the way is looked at.
 
+use crate::tree::Writer;
+use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fs::Metadata;
@@ -14,6 +16,10 @@ use std::path::{Component, Path, PathBuf};
 const MAX_LINKS: usize = 40;
 /// What an owner is called of whom nothing is known.
 pub const UNMAPPED: &str = "a user that is not mapped: this user namespace does not map root";
+/// The attribute that is an access list (acl(5)).
+pub const ACCESS_LIST: &str = "system.posix_acl_access";
+/// What the kernel keeps of one at most (`XATTR_SIZE_MAX`).
+const LIST_BYTES: usize = 64 << 10;
 /// Parts of a path, those of links included.
 const MAX_PARTS: usize = 4096;
 
@@ -49,19 +55,59 @@ pub enum Owners {
 }
 
 impl Owners {
-    fn contain(self, user: u32) -> bool {
+    /// Whether what belongs to a user is theirs.
+    #[must_use]
+    pub fn contain(self, user: u32) -> bool {
         let own = self == Self::RootAndUser && user == rustix::process::geteuid().as_raw();
         // Where this user is not mapped, everybody's files seem to be its own.
         user == 0 || (own && !is_unmapped(user))
     }
 
-    /// Whether anyone else can rename and replace what is in a directory.
-    fn share(self, folder: &Metadata) -> bool {
-        let mode = folder.mode();
-        // Debian gives each user a group of that user alone; any other is others.
-        let own = self == Self::RootAndUser && folder.gid() == rustix::process::getegid().as_raw();
-        mode & 0o002 != 0 || (mode & 0o020 != 0 && !own)
+    fn contain_group(self, group: u32) -> bool {
+        // With umask 002, users share files with a group of each user's own; any other is others.
+        self == Self::RootAndUser && group == rustix::process::getegid().as_raw()
     }
+
+    /// Returns who else can write a file or directory, in words; `None`: nobody. `list` reads its
+    /// access list.
+    pub fn other_writers(
+        self,
+        found: &Metadata,
+        list: impl FnOnce(&mut [u8]) -> rustix::io::Result<usize>,
+    ) -> Option<String> {
+        if found.mode() & 0o002 != 0 {
+            return Some("everybody".to_owned());
+        }
+        // With an access list, these bits are its mask: what it can grant at most.
+        if found.mode() & 0o020 == 0 {
+            return None;
+        }
+        let mut writers = vec![Writer::OwnGroup];
+        let mut bytes = vec![0; LIST_BYTES];
+        match list(&mut bytes) {
+            Ok(length) => {
+                let known = bytes.get(..length).and_then(crate::tree::writers);
+                let Some(known) = known else { return Some("others".to_owned()) };
+                writers = known;
+            }
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
+            Err(_) => return Some("others".to_owned()),
+        }
+        writers.into_iter().find_map(|writer| match writer {
+            Writer::User(user) => (!self.contain(user)).then(|| format!("the user {user}")),
+            Writer::OwnGroup => {
+                (!self.contain_group(found.gid())).then(|| format!("the group {}", found.gid()))
+            }
+            Writer::Group(group) => {
+                (!self.contain_group(group)).then(|| format!("the group {group}"))
+            }
+        })
+    }
+}
+
+/// Reads the access list of what a path leads to.
+fn access_list(path: &Path) -> impl FnOnce(&mut [u8]) -> rustix::io::Result<usize> {
+    move |bytes| rustix::fs::getxattr(path, ACCESS_LIST, bytes)
 }
 
 /// Checks that nobody but `owners` can make `path` lead elsewhere: who owns every directory on the
@@ -98,7 +144,8 @@ pub fn check_way(path: &Path, owners: Owners) -> Result<(), String> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(unread(&next, &error)),
         };
-        if owners.share(&folder) && !owners.contain(found.uid()) {
+        let shared = owners.other_writers(&folder, access_list(&here)).is_some();
+        if shared && !owners.contain(found.uid()) {
             return Err(format!(
                 "is reached by `{}`, which belongs to user {}",
                 next.display(),
@@ -125,18 +172,25 @@ pub fn check_way(path: &Path, owners: Owners) -> Result<(), String> {
     Ok(())
 }
 
-fn check_folder(path: &Path, folder: &Metadata, owners: Owners) -> Result<(), String> {
+/// Checks that nobody but `owners` can replace what is in a directory, where it is theirs.
+///
+/// # Errors
+/// Who can, to be put behind the name of what is there.
+pub(super) fn check_folder(path: &Path, folder: &Metadata, owners: Owners) -> Result<(), String> {
+    const STICKY: u32 = 0o1000;
     if !owners.contain(folder.uid()) {
         if is_unmapped(folder.uid()) {
             return Err(format!("is in `{}` of {UNMAPPED}", path.display()));
         }
         return Err(format!("is in `{}` of user {}", path.display(), folder.uid()));
     }
-    if owners.share(folder) && folder.mode() & 0o1000 == 0 {
-        let mode = folder.mode() & 0o7777;
-        return Err(format!("is in `{}`, which others can write (mode {mode:o})", path.display()));
+    if folder.mode() & STICKY != 0 {
+        return Ok(());
     }
-    Ok(())
+    owners.other_writers(folder, access_list(path)).map_or(Ok(()), |who| {
+        let mode = folder.mode() & 0o7777;
+        Err(format!("is in `{}`, which {who} can write (mode {mode:o})", path.display()))
+    })
 }
 
 /// Whether an owner is nobody in particular: in a user namespace the kernel shows each user that
@@ -259,5 +313,77 @@ mod tests {
         assert!(!good(&at("link")), "its owner can replace it in a sticky directory");
         lchown(at("mine"), Some(4242), None).unwrap();
         assert!(!good(&at("mine/policy.yaml")));
+    }
+
+    /// Gives a directory an access list that lets its owner do everything, its group read, and
+    /// someone else write.
+    fn let_write(path: &Path, tag: u16, id: u32, mask: u16) {
+        let none = u32::MAX;
+        let mut entries =
+            [(1_u16, 7_u16, none), (4, 5, none), (16, mask, none), (32, 5, none), (tag, 7, id)];
+        // The kernel takes them in this order only.
+        entries.sort_unstable();
+        let mut list = vec![2, 0, 0, 0];
+        for (tag, may, id) in entries {
+            list.extend([tag.to_le_bytes(), may.to_le_bytes()].concat());
+            list.extend(id.to_le_bytes());
+        }
+        rustix::fs::setxattr(path, ACCESS_LIST, &list, rustix::fs::XattrFlags::empty()).unwrap();
+    }
+
+    const NAMED_USER: u16 = 2;
+    const NAMED_GROUP: u16 = 8;
+
+    #[test]
+    fn whom_an_access_list_lets_write_counts_and_the_own_group_does_not() {
+        let top = tempfile::tempdir().unwrap();
+        let shared = top.path().join("shared");
+        let file = shared.join("policy.yaml");
+        std::fs::create_dir(&shared).unwrap();
+        std::fs::write(&file, "x").unwrap();
+        let (user, group) =
+            (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        mode(&shared, 0o775);
+        assert!(good(&file), "umask 002 and a group of one's own");
+        assert!(check_way(&file, Owners::Root).is_err(), "to root every group is others");
+        let (write, read) = (7, 5);
+        for (tag, id, mask, is_good, said) in [
+            (NAMED_USER, 4242, write, false, "the user 4242"),
+            (NAMED_USER, 4242, read, true, ""),
+            (NAMED_USER, user, write, true, ""),
+            (NAMED_GROUP, 4242, write, false, "the group 4242"),
+            (NAMED_GROUP, group, write, true, ""),
+        ] {
+            let_write(&shared, tag, id, mask);
+            let checked = check_way(&file, Owners::RootAndUser);
+            assert_eq!(checked.is_ok(), is_good, "{tag} {id} {mask}: {checked:?}");
+            assert!(checked.err().unwrap_or_default().contains(said), "{tag} {id} {mask}");
+        }
+        let_write(&shared, NAMED_USER, 4242, write);
+        mode(&shared, 0o755);
+        assert!(good(&file), "chmod takes it from everybody who is named");
+        mode(&shared, 0o1775);
+        assert!(good(&file), "sticky");
+    }
+
+    #[test]
+    fn an_access_list_that_cannot_be_read_lets_others_write() {
+        let top = tempfile::tempdir().unwrap();
+        mode(top.path(), 0o770);
+        let found = top.path().metadata().unwrap();
+        let writers = |answer: rustix::io::Result<&[u8]>| {
+            Owners::RootAndUser.other_writers(&found, |list| {
+                answer.map(|bytes| {
+                    list[..bytes.len()].copy_from_slice(bytes);
+                    bytes.len()
+                })
+            })
+        };
+        assert_eq!(writers(Err(Errno::NODATA)), None);
+        assert_eq!(writers(Err(Errno::OPNOTSUPP)), None);
+        let others = Some("others".to_owned());
+        for answer in [Err(Errno::IO), Err(Errno::RANGE), Ok(&b"\x03\0\0\0"[..])] {
+            assert_eq!(writers(answer), others);
+        }
     }
 }

@@ -23,6 +23,7 @@ mod single;
 mod sparse;
 mod stream;
 
+pub use acl::{Writer, writers};
 pub use difference::{Difference, Differs, Now, Terms, Was, difference};
 pub use entry::{
     Entry, Kind, Metadata, Tree, TreePath, Xattr, changed_attributes, is_label, same_attribute,
