@@ -547,6 +547,19 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_beside_a_signature_is_no_longer_than_real_ones_are() {
+        for (length, is_read) in [(limits::TOKEN_BYTES, true), (limits::TOKEN_BYTES + 4, false)] {
+            let mut bundle = good();
+            let certificate = json!({"certificate": {"rawBytes": "A".repeat(length)}});
+            set("/verificationMaterial", certificate)(&mut bundle);
+            let bundle =
+                Bundle::parse(bundle.to_string().as_bytes(), BundleSource::Registry).unwrap();
+            let found = bundle.evidence().map(|_| ()).map_err(|failure| failure.class());
+            assert_eq!(found, if is_read { Ok(()) } else { Err(Class::Limit) }, "{length}");
+        }
+    }
+
+    #[test]
     fn exactly_one_signature() {
         check(set("/dsseEnvelope/signatures", json!([])), Class::Malformed);
         check(remove("/dsseEnvelope/signatures"), Class::Malformed);

@@ -165,6 +165,9 @@ mod tests {
     fn an_entry_of_v2_has_nothing_that_readers_do_not_know() {
         let good = json!({"logIndex": "7", "integratedTime": "0", "inclusionPromise": null});
         assert_eq!(read_tlog_entry(good.to_string().as_bytes()).unwrap(), json!({"logIndex": "7"}));
+        // The first entry of a log has the index 0, and a time that is said is kept.
+        let first = json!({"logIndex": "0", "integratedTime": "5"});
+        assert_eq!(read_tlog_entry(first.to_string().as_bytes()).unwrap(), first);
         for wrong in ["{\"x\":1}", "[]", "x", "{\"logId\":{\"x\":1}}"] {
             let class = read_tlog_entry(wrong.as_bytes()).map_err(|failure| failure.class());
             assert_eq!(class, Err(Class::Tlog), "{wrong}");

@@ -147,10 +147,15 @@ mod tests {
             (b"RIFF\x01\x02\x03\x04WAVEfmt", "audio/wave"),
             (b"\x00\x00\x00\x10ftypisom\x00\x00\x00\x00", OTHER),
             (b"\x00\x00\x00\x14ftypisom\x00\x00\x00\x00mp42", "video/mp4"),
+            (b"\x00\x00\x00\x0cftypmp41", "video/mp4"),
+            // Its length is beyond the end, or of no whole number of brands.
+            (b"\x00\x00\x00\x18ftypisom\x00\x00\x00\x00mp42", OTHER),
+            (b"\x00\x00\x00\x15ftypisom\x00\x00\x00\x00mp42\x00", OTHER),
             (b"\xef\xbb\xbfx", "text/plain"),
             (b"a\x00b", OTHER),
             (b"a\x1bb", "text/plain"),
             (b"%PDF-1.7", "application/pdf"),
+            (b"%PDF-", "application/pdf"),
         ];
         for (bytes, expected) in cases {
             assert_eq!(media_type(bytes), *expected, "{}", bytes.escape_ascii());
@@ -158,6 +163,9 @@ mod tests {
         let mut font = [0; 40];
         font[34..36].copy_from_slice(b"LP");
         assert_eq!(media_type(&font), "application/vnd.ms-fontobject");
+        let mut brands = b"\x00\x00\x01\x00ftypisom\x00\x00\x00\x00".repeat(16);
+        brands[252..].copy_from_slice(b"mp42");
+        assert_eq!(media_type(&brands), "video/mp4", "256 bytes of brands");
         let mut late = vec![b'a'; 600];
         late[550] = 0;
         assert_eq!(media_type(&late), "text/plain", "512 bytes are looked at");
