@@ -602,6 +602,9 @@ pub struct PublicKey {
     /// Write it into this file
     #[arg(long, value_name = "FILE")]
     pub outfile: Option<PathBuf>,
+    /// Print its fingerprint, the SHA-256 of the key in DER, as messages name it
+    #[arg(long)]
+    pub fingerprint: bool,
 }
 
 /// `run`

@@ -5,6 +5,7 @@ use super::{Outcome, Streams, prompt};
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Location, Trusted};
 use crate::trust;
+use serde_json::json;
 use std::fs::{OpenOptions, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -12,18 +13,20 @@ use std::path::{Path, PathBuf};
 
 pub(super) fn generate(
     command: &GenerateKeyPair,
+    as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
     let files = Files::new(&command.output_key_prefix)?;
     let password = prompt::password(environment, true)?;
-    files.write(&trust::PrivateKey::generate(&password)?, streams)?;
+    files.write(&trust::PrivateKey::generate(&password)?, as_json, streams)?;
     remark(&password, streams);
     Ok(0)
 }
 
 pub(super) fn import(
     command: &ImportKeyPair,
+    as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
@@ -35,7 +38,7 @@ pub(super) fn import(
     let password = prompt::password(environment, true)?;
     let pair = trust::PrivateKey::import(&pem, &password)
         .map_err(|failure| failure.within(format!("`{location}`")))?;
-    files.write(&pair, streams)?;
+    files.write(&pair, as_json, streams)?;
     remark(&password, streams);
     Ok(0)
 }
@@ -76,7 +79,7 @@ impl Files {
         Ok(files)
     }
 
-    fn write(&self, pair: &trust::KeyPair, streams: &mut Streams) -> Outcome {
+    fn write(&self, pair: &trust::KeyPair, as_json: bool, streams: &mut Streams) -> Outcome {
         write(&self.private, pair.private_pem.as_bytes(), PRIVATE)?;
         if let Err(failure) = write(&self.public, pair.public_pem.as_bytes(), PUBLIC) {
             let _ = std::fs::remove_file(&self.private);
@@ -84,12 +87,21 @@ impl Files {
         }
         streams.note(format!("Private key written to {}", self.private.display()));
         streams.note(format!("Public key written to {}", self.public.display()));
+        if as_json {
+            let public = trust::PublicKey::from_pem(pair.public_pem.as_bytes())?;
+            streams.json(json!({
+                "private_key": self.private.display().to_string(),
+                "public_key": self.public.display().to_string(),
+                "fingerprint": public.fingerprint().to_string(),
+            }))?;
+        }
         Ok(0)
     }
 }
 
 pub(super) fn public_key(
     command: &PublicKey,
+    as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
@@ -103,14 +115,22 @@ pub(super) fn public_key(
             trust::PrivateKey::open(&pem, &prompt::password(environment, false)?)?.public().clone()
         }
     };
-    match &command.outfile {
-        Some(path) => {
-            write(path, public.to_pem().as_bytes(), PUBLIC)?;
-            streams.note(format!("Public key written to {}", path.display()));
-            Ok(0)
-        }
-        None => streams.own(public.to_pem().as_bytes()).map(|()| 0),
+    let pem = public.to_pem();
+    if let Some(path) = &command.outfile {
+        write(path, pem.as_bytes(), PUBLIC)?;
+        streams.note(format!("Public key written to {}", path.display()));
     }
+    let fingerprint = public.fingerprint().to_string();
+    if as_json {
+        let algorithm = public.algorithm().to_string();
+        streams
+            .json(json!({"public_key": pem, "algorithm": algorithm, "fingerprint": fingerprint}))?;
+    } else if command.fingerprint {
+        streams.say(fingerprint)?;
+    } else if command.outfile.is_none() {
+        streams.own(pem.as_bytes())?;
+    }
+    Ok(0)
 }
 
 /// The mode of a file that only this user may read.

@@ -6,6 +6,7 @@ use crate::class::{Class, Failure};
 use crate::config::VARIABLES;
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
+use serde_json::json;
 use std::path::Path;
 
 const NAME: &str = "luet-cosign";
@@ -69,8 +70,12 @@ const FISH: &str = r#"
 complete -c luet -n '__fish_seen_subcommand_from cosign' -f -a '(complete -C "luet-cosign "(string join " " -- (commandline -opc)[3..])" "(commandline -ct))'
 "#;
 
-pub(super) fn completions(shell: Shell, streams: &mut Streams) -> Outcome {
-    streams.own(script(shell).as_bytes()).map(|()| 0)
+pub(super) fn completions(shell: Shell, as_json: bool, streams: &mut Streams) -> Outcome {
+    let script = script(shell);
+    if as_json {
+        return streams.json(json!({"shell": shell.to_string(), "script": script})).map(|()| 0);
+    }
+    streams.own(script.as_bytes()).map(|()| 0)
 }
 
 fn script(shell: Shell) -> String {
@@ -88,10 +93,16 @@ fn script(shell: Shell) -> String {
 }
 
 /// Prints the page of the program, or of a command; or writes all of them into a directory.
-pub(super) fn man(command: &[String], dir: Option<&Path>, streams: &mut Streams) -> Outcome {
+pub(super) fn man(
+    command: &[String],
+    dir: Option<&Path>,
+    as_json: bool,
+    streams: &mut Streams,
+) -> Outcome {
     let mut program = Arguments::command().name(NAME).bin_name(NAME);
     program.build();
     if let Some(dir) = dir {
+        let mut written = Vec::new();
         for (name, page) in pages(&program, NAME.to_owned())? {
             let path = dir.join(format!("{name}.1"));
             std::fs::write(&path, page).map_err(|error| {
@@ -100,6 +111,10 @@ pub(super) fn man(command: &[String], dir: Option<&Path>, streams: &mut Streams)
                     format!("`{}` cannot be written: {error}", path.display()),
                 )
             })?;
+            written.push(path.display().to_string());
+        }
+        if as_json {
+            streams.json(json!({"pages": written}))?;
         }
         return Ok(0);
     }
@@ -110,7 +125,12 @@ pub(super) fn man(command: &[String], dir: Option<&Path>, streams: &mut Streams)
             .ok_or_else(|| Failure::new(Class::Usage, format!("there is no command `{word}`")))?;
         name = format!("{name}-{word}");
     }
-    streams.own(&page(found, &name)?).map(|()| 0)
+    let page = page(found, &name)?;
+    if as_json {
+        let text = String::from_utf8_lossy(&page);
+        return streams.json(json!({"name": name, "page": text})).map(|()| 0);
+    }
+    streams.own(&page).map(|()| 0)
 }
 
 /// Returns the pages of a command and of all below it, by their names.

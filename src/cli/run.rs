@@ -13,6 +13,7 @@ use crate::config::Environment;
 use crate::session;
 use crate::store::{Folder, Locations, Owners, Run, check_way};
 use crate::unpack::{Marks, RUN_VARIABLE, Report};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -34,6 +35,7 @@ const NAMED: usize = 20;
 
 pub(super) fn run(
     command: &RunArguments,
+    as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
@@ -49,7 +51,10 @@ pub(super) fn run(
     // Before luet does anything: where no mark can be left, none at the end means nothing.
     let marks = match environment.locations().and_then(|locations| Marks::begin(&locations)) {
         Err(failure) if !command.strict => {
-            streams.note(format!("{PLUGIN}: there will be no report: {}", failure.line()));
+            streams.note(format!(
+                "{PLUGIN}: cannot tell at the end what was verified: {}",
+                failure.line()
+            ));
             None
         }
         marks => Some(marks?),
@@ -65,9 +70,8 @@ pub(super) fn run(
     if let Some(marks) = &marks {
         luet_itself.env(RUN_VARIABLE, marks.value(command.strict));
     }
-    let status = session::run_to_end(&mut luet_itself)?.map_err(|error| {
-        Failure::new(Class::Usage, format!("`{}` could not be run: {error}", luet.display()))
-    })?;
+    let status =
+        session::run_to_end(&mut luet_itself)?.map_err(|error| unstarted(&luet, &error))?;
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     if code != 0 {
         return Ok(u8::try_from(code).unwrap_or(1));
@@ -75,12 +79,21 @@ pub(super) fn run(
     let report = match marks.as_ref().map(Report::read) {
         None => return Ok(0),
         Some(Err(failure)) if !command.strict => {
-            streams.note(format!("{PLUGIN}: what was verified is not known: {}", failure.line()));
+            streams.note(format!("{PLUGIN}: cannot tell what was verified: {}", failure.line()));
             return Ok(0);
         }
         Some(report) => report?,
     };
     lines(&report).into_iter().for_each(|line| streams.note(line));
+    // Behind what luet printed, or in the file of --output-file.
+    if as_json {
+        streams.json(json!({
+            "verified": report.verified,
+            "allowed": report.allowed,
+            "installed_unseen": report.unseen,
+            "installed_unsigned": report.unsigned,
+        }))?;
+    }
     // What a rule lets be unsigned is the policy's choice, and had its event.
     let unseen = report.unseen.len();
     if command.strict && unseen > 0 {
@@ -91,6 +104,20 @@ pub(super) fn run(
         .hint("`luet cleanup` empties luet's cache; then install them again"));
     }
     Ok(0)
+}
+
+/// Says why luet did not start. The kernel says "no such file" of a program that is there where it
+/// does not find what loads it (execve(2), ENOENT).
+fn unstarted(luet: &Path, error: &std::io::Error) -> Failure {
+    let shown = luet.display();
+    if error.kind() == std::io::ErrorKind::NotFound && luet.is_file() {
+        return Failure::new(
+            Class::Usage,
+            format!("`{shown}` is there and cannot be started: it is a dynamic program, and its loader (a part of libc) is not in this image"),
+        )
+        .hint("use a static luet, or an image with the libc that it was built for");
+    }
+    Failure::new(Class::Usage, format!("`{shown}` could not be run: {error}"))
 }
 
 /// Finds the program to execute: luet, as a program and by its name.
@@ -322,6 +349,25 @@ mod tests {
         }
         let relative = std::env::join_paths(["", "."]).unwrap();
         assert!(find_luet("luet".as_ref(), &relative).is_err());
+    }
+
+    /// A dynamic program in an image without its libc.
+    #[test]
+    fn a_program_whose_loader_is_missing_is_said_to_be_that() {
+        let mut program = std::fs::read("/proc/self/exe").unwrap();
+        let loader = b"/ld-linux";
+        let at = program.windows(loader.len()).position(|found| found == loader).unwrap();
+        program[at + 1] = b'x';
+        let top = tempfile::tempdir().unwrap();
+        let luet = top.path().join("luet");
+        std::fs::write(&luet, program).unwrap();
+        std::fs::set_permissions(&luet, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(find_luet(luet.as_os_str(), OsStr::new("")).unwrap(), luet);
+        let error = Command::new(&luet).spawn().unwrap_err();
+        let failure = unstarted(&luet, &error);
+        assert!(failure.message().contains("its loader (a part of libc) is not"), "{failure:?}");
+        let failure = unstarted(&top.path().join("gone"), &error);
+        assert!(failure.message().contains("could not be run"), "{failure:?}");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use super::arguments::InstallShim;
 use super::{Outcome, Streams};
 use crate::class::{Class, Failure, printable, shown};
+use serde_json::json;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -104,7 +105,7 @@ pub(super) fn named(failure: &Failure, image: &str) -> String {
 }
 
 /// `install-shim DIR`: a link called `cosign`.
-pub(super) fn install(command: &InstallShim, streams: &mut Streams) -> Outcome {
+pub(super) fn install(command: &InstallShim, as_json: bool, streams: &mut Streams) -> Outcome {
     let link = command.folder.join(NAME);
     let failed = |error: std::io::Error| {
         Failure::new(Class::State, format!("`{}` could not be made: {error}", link.display()))
@@ -125,7 +126,12 @@ pub(super) fn install(command: &InstallShim, streams: &mut Streams) -> Outcome {
         let _ = std::fs::remove_file(&new);
         failed(error)
     })?;
-    streams.say(format!("{} -> {}", link.display(), own.display()))?;
+    let (name, program) = (link.display().to_string(), own.display().to_string());
+    if as_json {
+        streams.json(json!({"link": name, "program": program}))?;
+    } else {
+        streams.say(format!("{name} -> {program}"))?;
+    }
     streams.note("kairos-agent and elemental call it where `cosign: true` is set. It verifies an image before they pull it again by its tag, so it does not bind what they unpack: use `luet-cosign pull IMAGE FILE.tar` and `--source ocifile:FILE.tar` for that.");
     Ok(0)
 }

@@ -1,7 +1,7 @@
 //! `doctor --containerd`: what makes containerd pull without asking this program. Each of these was
 //! seen on the real containerd to end in an unverified image without a word.
 
-use super::Finding;
+use super::{Code, Finding};
 use crate::class::{Failure, counted};
 use crate::config::Environment;
 use crate::containerd::Config;
@@ -30,15 +30,20 @@ pub(super) fn findings(
     let config = Config::read(&path)?;
     let mut findings = Vec::new();
     if path.exists() {
-        findings.push(Finding::fine(format!("containerd is configured by {}", path.display())));
+        findings.push(Finding::fine(
+            Code::ContainerdConfiguration,
+            format!("containerd is configured by {}", path.display()),
+        ));
     } else {
         findings.push(Finding::note(
+            Code::ContainerdConfiguration,
             format!("{} is not there: these are containerd's defaults", path.display()),
             "luet-cosign doctor --containerd CONFIG, where it is another file",
         ));
     }
     for hole in &config.holes {
         findings.push(Finding::problem(
+            Code::ContainerdConfiguration,
             format!("{}: containerd then pulls without asking any verifier", hole.setting),
             format!("{} in {}", hole.instead, path.display()),
         ));
@@ -69,6 +74,7 @@ fn verifiers(config: &Config) -> Vec<Finding> {
     names.sort();
     if names.is_empty() {
         return vec![Finding::problem(
+            Code::ContainerdVerifiers,
             format!(
                 "there is no verifier in {}: containerd pulls everything, and says so at debug level only",
                 folder.display()
@@ -83,6 +89,7 @@ fn verifiers(config: &Config) -> Vec<Finding> {
             ours = ours.or(Some(number));
         } else {
             findings.push(Finding::note(
+                Code::ContainerdVerifiers,
                 format!("{} is another verifier: it must say yes as well", path.display()),
                 "nothing has to be done where that is meant",
             ));
@@ -90,12 +97,14 @@ fn verifiers(config: &Config) -> Vec<Finding> {
         let mode = path.metadata().map(|found| found.permissions().mode()).unwrap_or_default();
         if mode & 0o111 == 0 {
             findings.push(Finding::problem(
+                Code::ContainerdVerifiers,
                 format!("{} is not executable: every pull fails", path.display()),
                 format!("chmod 755 {}", path.display()),
             ));
         }
         if let Err(why) = check_way(path, Owners::Root) {
             findings.push(Finding::problem(
+                Code::ContainerdVerifiers,
                 format!("{} {why}: others than root can choose what verifies", path.display()),
                 format!("chown root {0} && chmod 755 {0}", path.display()),
             ));
@@ -103,11 +112,13 @@ fn verifiers(config: &Config) -> Vec<Finding> {
     }
     match ours {
         None => findings.push(Finding::problem(
+            Code::ContainerdVerifiers,
             format!("this program is not among the verifiers in {}", folder.display()),
             install(),
         )),
         Some(number) if config.most.is_some_and(|most| number >= most) => {
             findings.push(Finding::problem(
+                Code::ContainerdVerifiers,
                 format!(
                     "max_verifiers = {}: containerd stops before it comes to this program",
                     config.most.unwrap_or_default()
@@ -115,8 +126,10 @@ fn verifiers(config: &Config) -> Vec<Finding> {
                 "raise `max_verifiers`, or give the program a name that comes first",
             ));
         }
-        Some(_) => findings
-            .push(Finding::fine(format!("containerd asks this program, in {}", folder.display()))),
+        Some(_) => findings.push(Finding::fine(
+            Code::ContainerdVerifiers,
+            format!("containerd asks this program, in {}", folder.display()),
+        )),
     }
     findings
 }
@@ -135,17 +148,25 @@ fn is_this(path: &Path, own: &Path) -> bool {
 fn policy(config: &Config, environment: &Environment) -> Result<Vec<Finding>, Failure> {
     let Some((path, _)) = policy_file(environment, None)? else {
         return Ok(vec![Finding::problem(
+            Code::ContainerdPolicy,
             "there is no policy file, and containerd passes on its own environment only: every image is refused, including pause",
             "write /etc/luet/luet-cosign/policy.yaml; see docs/containerd.md",
         )]);
     };
     let problems = match lint(environment, None) {
         Ok(found) => found.problems,
-        Err(failure) => return Ok(vec![Finding::problem(failure.line(), failure.the_hint())]),
+        Err(failure) => {
+            return Ok(vec![Finding::problem(
+                Code::ContainerdPolicy,
+                failure.line(),
+                failure.the_hint(),
+            )]);
+        }
     };
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     if errors > 0 {
         return Ok(vec![Finding::problem(
+            Code::ContainerdPolicy,
             format!(
                 "the policy ({}) has {}, so every image is refused",
                 path.display(),
@@ -154,13 +175,16 @@ fn policy(config: &Config, environment: &Environment) -> Result<Vec<Finding>, Fa
             "luet-cosign policy lint",
         )]);
     }
-    let mut findings = vec![Finding::fine(format!("the policy ({}) can be read", path.display()))];
+    let mut findings = vec![Finding::fine(
+        Code::ContainerdPolicy,
+        format!("the policy ({}) can be read", path.display()),
+    )];
     let text = std::fs::read_to_string(&path).unwrap_or_default();
     let Ok(document) = Document::parse(&text) else { return Ok(findings) };
     let deadline = document.deadline().unwrap_or(limits::HOST_DEADLINE);
     if deadline + Duration::from_secs(1) > config.timeout {
         let (deadline, timeout) = (deadline.as_secs(), config.timeout.as_secs_f32());
-        findings.push(Finding::problem(
+        findings.push(Finding::problem(Code::ContainerdPolicy,
             format!(
                 "containerd kills a verifier after {timeout} s (`per_verifier_timeout`), but this one may take {deadline} s: the reason for a failed pull would be lost"
             ),
@@ -173,6 +197,7 @@ fn policy(config: &Config, environment: &Environment) -> Result<Vec<Finding>, Fa
     };
     if let Some(theirs) = config.hosts.as_ref().filter(|theirs| **theirs != ours) {
         findings.push(Finding::note(
+            Code::ContainerdPolicy,
             format!(
                 "containerd takes mirrors from {}, this program from {}",
                 theirs.display(),
@@ -189,6 +214,7 @@ fn preloaded(folder: &str) -> Option<Finding> {
     let count = std::fs::read_dir(folder).ok()?.take(limits::MIRROR_FOLDERS).count();
     (count > 0).then(|| {
         Finding::note(
+            Code::ContainerdPreloaded,
             format!(
                 "{folder} holds {}, which are loaded without asking a verifier",
                 counted(count, "file")
