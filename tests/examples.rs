@@ -32,6 +32,10 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("export PATH", "tools of contributors"),
     ("for name in", "downloads"),
     ("luet ", "needs luet"),
+    (
+        "luet-cosign policy export",
+        "a policy that podman can hold, which tests/policy/containers.rs makes",
+    ),
     ("luet-cosign pull quay.io/acme/os:v2 os.tar && kairos-agent", "needs kairos-agent"),
     ("luet-cosign run ", "needs luet"),
     ("luet-cosign seen ", "what luet's events leave, which tests/unpack.rs reads"),

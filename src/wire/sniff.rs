@@ -163,9 +163,9 @@ mod tests {
         let mut font = [0; 40];
         font[34..36].copy_from_slice(b"LP");
         assert_eq!(media_type(&font), "application/vnd.ms-fontobject");
-        let mut brands = b"\x00\x00\x01\x00ftypisom\x00\x00\x00\x00".repeat(16);
-        brands[252..].copy_from_slice(b"mp42");
-        assert_eq!(media_type(&brands), "video/mp4", "256 bytes of brands");
+        let mut brands = b"\x00\x00\x01\x04ftypisom\x00\x00\x00\x00".repeat(16);
+        brands.extend_from_slice(b"mp42");
+        assert_eq!(media_type(&brands), "video/mp4", "260 bytes of brands");
         let mut late = vec![b'a'; 600];
         late[550] = 0;
         assert_eq!(media_type(&late), "text/plain", "512 bytes are looked at");
