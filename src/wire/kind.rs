@@ -196,14 +196,20 @@ fn json(text: &str) -> Option<Kind> {
     if !text.starts_with('{') && !text.starts_with('[') {
         return None;
     }
-    let Ok(document) = serde_json::from_str::<Value>(text) else {
-        let mut lines = text.lines().filter(|line| !line.trim().is_empty());
-        let whole = |line: &str| serde_json::from_str::<Value>(line).is_ok_and(|it| it.is_object());
-        return Some(if lines.clone().count() > 1 && lines.all(whole) {
-            Kind::JsonLines
-        } else {
-            Kind::Text
-        });
+    let document = match super::json::parse(text.as_bytes()) {
+        Ok(document) => document,
+        Err(failure) if failure.class() == Class::Limit => return Some(Kind::Json),
+        Err(_) => {
+            let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+            let whole = |line: &str| {
+                super::json::parse(line.as_bytes()).is_ok_and(|document| document.is_object())
+            };
+            return Some(if lines.clone().count() > 1 && lines.all(whole) {
+                Kind::JsonLines
+            } else {
+                Kind::Text
+            });
+        }
     };
     let has = |name: &str| document.get(name).is_some();
     let of_type = |name: &str| {

@@ -331,8 +331,8 @@ fn a_certificate_has_one_name_that_people_can_read_and_one_issuer() {
     }
     for (names, words) in [
         (vec![San::Dns("example.com".to_owned())], "in a way that is not known"),
-        (vec![San::Email(String::new())], "a name that is none"),
-        (vec![San::Email("dev@example.com\u{1b}[2K".to_owned())], "a name that is none"),
+        (vec![San::Email(String::new())], "an invalid name"),
+        (vec![San::Email("dev@example.com\u{1b}[2K".to_owned())], "an invalid name"),
         (vec![San::Other("dev".to_owned()), San::Other("dev".to_owned())], "several names"),
     ] {
         let failure = read(|leaf| leaf.names = names).unwrap_err();
