@@ -15,7 +15,7 @@ fn each_problem_shows_its_line_and_a_mark_under_its_place() {
     assert_eq!(
         printed(text),
         "\
-error: policy.yaml line 3, column 1 [unknown-key] `signer` is not a key of a policy
+error: policy.yaml line 3, column 1 [unknown-key] unknown key `signer` in a policy
   3 | signer:
     | ^^^^^^
   help: did you mean `signers`?

@@ -48,7 +48,7 @@ fn by_strangers() {
     ];
     assert_eq!(
         text(&matched, &with_signatures(absent(&matched, None), strangers)),
-        "identity: `quay.io/acme/packages:yip-1.0`: 2 signatures found, all by strangers (3 of 3 places answered); rule `r` [policy.yaml line 7] wants one by `acme`
+        "identity: `quay.io/acme/packages:yip-1.0`: 2 signatures found, none by a trusted signer (3 of 3 places answered); rule `r` [policy.yaml line 7] wants one by `acme`
   image: DIGEST
   legacy signature, .sig tag in `quay.io/acme/packages`: identity: a signature that the trusted key did not make
   legacy signature, .sig tag in `quay.io/acme/packages`: holds, by `other` (key OTHER), but identity: it is not by a signer that the rule trusts
