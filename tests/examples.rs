@@ -66,7 +66,7 @@ const NOT_RUN: &[(&str, &str)] = &[
 
 /// A block of a page.
 struct Block {
-    /// `docs/x.md:12`
+    /// The file and the line: `README.md:12`.
     place: String,
     commands: Vec<Example>,
 }
