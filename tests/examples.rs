@@ -31,6 +31,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("export LUET_PLUGIN", "for luet"),
     ("export PATH", "tools of contributors"),
     ("for name in", "downloads"),
+    ("kubectl ", "needs a cluster"),
     ("luet ", "needs luet"),
     (
         "luet-cosign policy export",

@@ -25,7 +25,7 @@ fn a_file_that_is_no_key_is_called_what_it_is() {
     let block = |tag: &str| pem::encode(&pem::Pem::new(tag, b"x"));
     let public = |pem: &str| refused(PublicKey::from_pem(pem.as_bytes()).map(|_| ()));
     assert!(public(&block("CERTIFICATE")).starts_with("a certificate; expected a public key"));
-    assert!(public(&block("PRIVATE KEY")).starts_with("a private key where a public key"));
+    assert!(public(&block("PRIVATE KEY")).starts_with("a private key; expected a public key"));
     let import =
         |pem: &str| refused(PrivateKey::import(pem.as_bytes(), PASSWORD.as_bytes()).map(|_| ()));
     assert!(import(&block("CERTIFICATE")).contains("`CERTIFICATE`"));
