@@ -29,24 +29,11 @@ source "$project/.ci/servers.sh"
 # shellcheck source=../.ci/services.sh
 source "$project/.ci/services.sh"
 
-passed=0
-failed=0
+# shellcheck source=report.sh
+source "$here/report.sh"
 
 row() { printf '%-58s %12s %12s %10s %10s  %s\n' "$@"; }
 
-# bar NAME OURS THEIRS MEASURED LIMIT: held when MEASURED <= LIMIT.
-bar() {
-    local verdict=ok
-    if awk -v measured="$4" -v limit="$5" 'BEGIN { exit !(measured == measured + 0 && measured <= limit) }'; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1)) verdict=MISSED
-    fi
-    row "$1" "$2" "$3" "$4" "<= $5" "$verdict"
-}
-
-ratio() { awk -v ours="$1" -v theirs="$2" 'BEGIN { printf "%.2f", ours / theirs }'; }
-mebibytes() { awk -v kib="$1" 'BEGIN { printf "%.1f", kib / 1024 }'; }
 median() { sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
 now() { python3 -c 'import time; print("%.6f" % time.monotonic())'; }
 
@@ -107,7 +94,7 @@ one_signature() {
     ours=$(median <"$work/ours.times") theirs=$(median <"$work/theirs.times")
     bar 'one signature / cosign 3, time outside of the services' "$ours s" "$theirs s" "$(ratio "$ours" "$theirs")" 0.8
     ours=$(sort -n "$work/ours.peaks" | tail -n 1) theirs=$(sort -n "$work/theirs.peaks" | tail -n 1)
-    bar 'one signature / cosign 3, memory' "$(mebibytes "$ours") MiB" "$(mebibytes "$theirs") MiB" "$(ratio "$ours" "$theirs")" 0.25
+    bar 'one signature / cosign 3, memory' "$(mebibytes "$ours")" "$(mebibytes "$theirs")" "$(ratio "$ours" "$theirs")" 0.25
 }
 
 # --- a repository ----------------------------------------------------------------------------------------------------
@@ -156,7 +143,7 @@ a_repository() {
     measure env "SIGSTORE_ID_TOKEN=$(job_token)" "$BIN" sign-repo -y --trust-registry "$registry/later"
     bar "sign-repo, $images images: certificates" "" "" "$(($(posted fulcio) - certificates))" 1
     bar "sign-repo, $images images: log entries - $images" "" "" "$(($(posted rekor) - entries - images))" 0
-    row "sign-repo, $images images" "$seconds s" "" "$(mebibytes "$peak") MiB" "" ""
+    row "sign-repo, $images images" "$seconds s" "" "$(mebibytes "$peak")" "" ""
 }
 
 # --- a large file ----------------------------------------------------------------------------------------------------
@@ -186,7 +173,7 @@ a_file() {
         [ "$key" = p256 ] || peer="$peer, twice"
         bar "sign-blob, $key, $BLOB_MIB MiB / $peer, time" "$(median <"$work/ours.times") s" "$(median <"$work/peer.times") s" \
             "$(ratio "$(median <"$work/ours.times")" "$(median <"$work/peer.times")")" 1.1
-        bar "sign-blob, $key / the same of a small file, memory" "$(mebibytes "$ours") MiB" "$(mebibytes "$small") MiB" \
+        bar "sign-blob, $key / the same of a small file, memory" "$(mebibytes "$ours")" "$(mebibytes "$small")" \
             "$(ratio "$ours" "$small")" 1.1
     done
 }

@@ -23,20 +23,11 @@ SAMPLE=${SAMPLE:-40}
 source "$project/.ci/servers.sh"
 servers_begin
 
-passed=0
-failed=0
+# shellcheck source=report.sh
+source "$here/report.sh"
 
-# bar NAME OURS THEIRS MEASURED LIMIT: held when MEASURED <= LIMIT.
-bar() {
-    local verdict=ok
-    if awk -v measured="$4" -v limit="$5" 'BEGIN { exit !(measured == measured + 0 && measured <= limit) }'; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1)) verdict=MISSED
-    fi
-    printf '%-44s %12s %12s %10s %10s  %s\n' "$1" "$2" "$3" "$4" "<= $5" "$verdict"
-}
-
+row() { printf '%-44s %12s %12s %10s %10s  %s\n' "$@"; }
+# Smaller than the others', and numbers alone.
 ratio() { awk -v ours="$1" -v theirs="$2" 'BEGIN { printf "%.3f", ours / theirs }'; }
 mebibytes() { awk -v kib="$1" 'BEGIN { printf "%.1f", kib / 1024 }'; }
 
