@@ -131,37 +131,37 @@ struct Neighbours<'p, 'a> {
     all: &'p [&'p Pair<'a>],
     /// Positions of pairs whose scope has no `*` for one segment. Of one rank, two such scopes are
     /// equally long and end alike: they overlap where they are equal.
-    same: HashMap<&'a Scope, Vec<usize>>,
-    /// Positions of the others.
+    equal: HashMap<&'a Scope, Vec<usize>>,
+    /// Positions of all of these.
+    closed: Vec<usize>,
+    /// Positions of the others, which may overlap with any.
     open: Vec<usize>,
 }
 
 impl<'p, 'a> Neighbours<'p, 'a> {
     fn of(all: &'p [&'p Pair<'a>]) -> Self {
-        let (mut same, mut open) = (HashMap::<_, Vec<usize>>::new(), Vec::new());
+        let mut equal = HashMap::<_, Vec<usize>>::new();
+        let (mut closed, mut open) = (Vec::new(), Vec::new());
         for (at, pair) in all.iter().enumerate() {
             if pair.scope.has_open_segment() {
                 open.push(at);
             } else {
-                same.entry(pair.scope).or_default().push(at);
+                closed.push(at);
+                equal.entry(pair.scope).or_default().push(at);
             }
         }
-        Self { all, same, open }
+        Self { all, equal, closed, open }
     }
 
-    /// Returns the pairs that one may overlap with, each two of them once.
+    /// Returns the pairs that one may overlap with, each two of them once: those with a `*` come
+    /// after all others.
     fn after(&self, at: usize, pair: &Pair<'a>) -> impl Iterator<Item = &'p Pair<'a>> {
-        let same = self.same.get(pair.scope).map_or(&[][..], Vec::as_slice);
-        let open = pair.scope.has_open_segment();
-        // One without `*` meets one with it when it is the latter's turn.
-        let closed = if open { self.all.len() } else { 0 };
-        let closed = (0..closed).filter(|other| {
-            self.all.get(*other).is_some_and(|other| !other.scope.has_open_segment())
-        });
-        let later = move |other: &usize| *other > at;
-        let opened = self.open.iter().copied().filter(move |_| open).filter(later);
-        let same = same.iter().copied().filter(later);
-        same.chain(opened).chain(closed).filter_map(|other| self.all.get(other).copied())
+        let (mut alike, mut others) = (self.equal.get(pair.scope), None);
+        if pair.scope.has_open_segment() {
+            (alike, others) = (Some(&self.open), Some(&self.closed));
+        }
+        let later = alike.into_iter().flatten().filter(move |other| **other > at);
+        later.chain(others.into_iter().flatten()).filter_map(|other| self.all.get(*other).copied())
     }
 }
 
