@@ -127,12 +127,12 @@ fn write(export: &Export, environment: &Environment, streams: &mut Streams) -> O
     let paths = [export.output.join("policy.json"), registries.join("luet-cosign.yaml")];
     if let Some(path) = paths.iter().find(|path| path.symlink_metadata().is_ok() && !export.force) {
         let what = format!("`{}` is there already", path.display());
-        let hint = "choose another folder, or replace it with --force";
+        let hint = "choose another directory, or replace it with --force";
         return Err(Failure::new(Class::Usage, what).hint(hint));
     }
     std::fs::create_dir_all(&registries).map_err(|error| {
         let what = format!("`{}` could not be made: {error}", registries.display());
-        Failure::new(Class::Usage, what).hint("choose another folder")
+        Failure::new(Class::Usage, what).hint("choose another directory")
     })?;
     let texts = [files.policy.as_bytes(), files.registries.as_bytes()];
     let mut outputs = Vec::new();
