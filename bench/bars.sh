@@ -388,8 +388,8 @@ measure_pull() {
 
 measure_hosts() {
     export DESCRIPTOR=$work/descriptor
-    measure_verifier
-    measure_pull
+    measured measure_verifier
+    measured measure_pull
 }
 
 main() {
@@ -415,24 +415,24 @@ main() {
 }
 
 measure_peers() {
-    measure_start
-    measure_verify "legacy, docker-registry" "$plain/bars/image:1"
-    measure_verify "legacy, olareg" "$referrers/bars/image:1"
-    measure_verify "bundle, docker-registry" "$plain/bars/bundle:1"
-    measure_verify "bundle, olareg" "$referrers/bars/bundle:1"
-    measure_many "$plain/bars/image"
+    measured measure_start
+    measured measure_verify "legacy, docker-registry" "$plain/bars/image:1"
+    measured measure_verify "legacy, olareg" "$referrers/bars/image:1"
+    measured measure_verify "bundle, docker-registry" "$plain/bars/bundle:1"
+    measured measure_verify "bundle, olareg" "$referrers/bars/bundle:1"
+    measured measure_many "$plain/bars/image"
     # The tag, the three places, and of each signature its manifest and its content; a legacy signature's manifest is its place.
     count_requests legacy "$plain/bars/image:1" 5
     count_requests bundle "$plain/bars/bundle:1" 6
     count_requests "16 bundles" "$plain/bars/bundle:many" 36
-    count_round_trips legacy "$late/bars/image:late" 3
-    count_round_trips bundle "$late/bars/bundle:late" 4
+    measured count_round_trips legacy "$late/bars/image:late" 3
+    measured count_round_trips bundle "$late/bars/bundle:late" 4
     # Eight at a time.
-    count_round_trips "16 bundles" "$late/bars/bundle:many" 6
+    measured count_round_trips "16 bundles" "$late/bars/bundle:many" 6
     measure_file
-    measure_rules
+    measured measure_rules
     measure_packages "$plain/bars/packages"
-    measure_large
+    measured measure_large
 }
 
 main "${1:-all}"

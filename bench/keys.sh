@@ -22,37 +22,18 @@ tools=${LUET_COSIGN_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/luet-cosign-tools}
 export PATH=$tools/bin:$PATH COSIGN_PASSWORD=pw
 unset COSIGN_KEY_LOCATION COSIGN_PUBLIC_KEY_LOCATION COSIGN_EXPERIMENTAL
 
-passed=0
-failed=0
 work=$(mktemp -d "${TMPDIR:-/tmp}/keys.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
+# shellcheck source=report.sh
+source "$here/report.sh"
+
 row() { printf '%-52s %12s %12s %10s %9s  %s\n' "$@"; }
-ratio() { awk -v ours="$1" -v theirs="$2" 'BEGIN { printf "%.2f", ours / theirs }'; }
-milliseconds() { awk -v us="$1" 'BEGIN { printf "%.2f ms", us / 1000 }'; }
 
-# bar NAME OURS THEIRS LIMIT: held when OURS / THEIRS <= LIMIT, and both went well.
-bar() {
-    local measured verdict=ok
-    measured=$(ratio "$2" "$3")
-    if [[ ${codes[*]} =~ ^0( 0)*$ ]] && awk -v m="$measured" -v l="$4" 'BEGIN { exit !(m <= l) }'; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1)) verdict="MISSED (exit ${codes[*]})"
-    fi
-    row "$1" "$(milliseconds "$2")" "$(milliseconds "$3")" "$measured" "<= $4" "$verdict"
-}
-
-info() { row "  $1" "$(milliseconds "$2")" "$(milliseconds "$3")" "$(ratio "$2" "$3")" "" ""; }
-
-side_by_side() {
-    local output time peak code
-    output=$("$work/side_by_side" "$@")
-    times=() codes=()
-    while read -r time peak code; do
-        times+=("$time") codes+=("$code")
-    done <<<"$output"
-    : "$peak"
+# compared NAME LIMIT: of what was measured last, both programs did it, and how long they took.
+compared() {
+    bar_true "$1: both do it" "exit ${codes[0]}, ${codes[1]}" [ "${codes[*]}" = "0 0" ]
+    compare milliseconds "$1" "${times[0]}" "${times[1]}" "$2"
 }
 
 make_key() {
@@ -77,7 +58,7 @@ measure_open() {
     local kind
     for kind in p-256 rsa-4096; do
         side_by_side "$RUNS" "$BIN" public-key --key "$work/$kind.key" -- cosign3 public-key --key "$work/$kind.key"
-        bar "open a key, $kind / cosign 3" "${times[0]}" "${times[1]}" 0.8
+        compared "open a key, $kind / cosign 3" 0.8
     done
 }
 
@@ -88,14 +69,14 @@ measure_kind() {
     verify=(openssl dgst "$(digest_of "$kind")" -verify "$work/$kind.pub" -signature "$work/$kind.raw" "$work/file")
     [ "$kind" != ed25519 ] || verify=(openssl pkeyutl -verify -pubin -inkey "$work/$kind.pub" -rawin -in "$work/file" -sigfile "$work/$kind.raw")
     side_by_side "$((RUNS * 4))" "$BIN" verify-blob --key "$work/$kind.pub" --signature "$work/$kind.sig" "$work/file" -- "${verify[@]}"
-    bar "verify-blob, $kind / openssl" "${times[0]}" "${times[1]}" 1
+    compared "verify-blob, $kind / openssl" 1
     side_by_side "$RUNS" "$BIN" sign-blob --key "$work/$kind.key" "$work/file" -- \
         cosign3 sign-blob --key "$work/$kind.key" --signing-config "$work/signing.json" --bundle "$work/bundle" -y "$work/file"
     if [ "${codes[*]}" = "0 0" ]; then
-        bar "sign-blob, $kind / cosign 3" "${times[0]}" "${times[1]}" 0.8
+        compared "sign-blob, $kind / cosign 3" 0.8
     else
         # cosign 3 does not sign files with every type of key.
-        info "sign-blob, $kind (cosign 3: exit ${codes[1]})" "${times[0]}" "${times[1]}"
+        bar_true "sign-blob, $kind: done, by cosign 3 not" "exit ${codes[0]}, ${codes[1]}" [ "${codes[0]}" = 0 ]
     fi
 }
 
@@ -110,8 +91,8 @@ main() {
     export HOME=$work
     for kind in p-256 p-384 p-521 ed25519 rsa-2048 rsa-4096; do make_key "$kind" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }; done
     row "bar" ours theirs measured limit ""
-    measure_open
-    for kind in p-256 p-384 p-521 ed25519 rsa-2048 rsa-4096; do measure_kind "$kind"; done
+    measured measure_open
+    for kind in p-256 p-384 p-521 ed25519 rsa-2048 rsa-4096; do measured measure_kind "$kind"; done
     printf '\n%s passed, %s failed\n' "$passed" "$failed"
     [ "$failed" = 0 ]
 }

@@ -13,8 +13,9 @@
 # layers    the same with `post_unpack: layers`, held by `gunzip | sha256sum` of the layers
 # install   100 small packages from loopback, with the plugin and without it
 #
-# Times are medians of interleaved runs (of the install: of the ratio of neighbouring runs), with all files in the page cache. Ratios are held, not times. Everything
-# is on the disk of TMPDIR, the run's directory of the plugin too, which is in memory elsewhere (/run).
+# Times are medians of interleaved runs (of the install: of the ratio of neighbouring runs), with all files in the page
+# cache. Ratios are held, not times. Everything is on the disk of TMPDIR, the run's directory of the plugin too, which is
+# in memory elsewhere (/run).
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -30,27 +31,11 @@ real_luet=${LUET:-$(type -P luet || true)}
 # shellcheck source=../.ci/servers.sh
 source "$project/.ci/servers.sh"
 
-passed=0
-failed=0
+# shellcheck source=report.sh
+source "$here/report.sh"
 
 row() { printf '%-66s %12s %12s %10s %9s  %s\n' "$@"; }
-ratio() { awk -v ours="$1" -v theirs="$2" 'BEGIN { printf "%.2f", ours / theirs }'; }
-seconds() { awk -v s="$1" 'BEGIN { printf "%.3f s", s }'; }
 median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
-
-# bar NAME OURS THEIRS LIMIT: held when OURS / THEIRS <= LIMIT.
-bar() {
-    local measured verdict=ok
-    measured=$(ratio "$2" "$3")
-    if awk -v measured="$measured" -v limit="$4" 'BEGIN { exit !(measured == measured + 0 && measured <= limit) }'; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1)) verdict=MISSED
-    fi
-    row "$1" "$(seconds "$2")" "$(seconds "$3")" "$measured" "<= $4" "$verdict"
-}
-
-info() { row "  $1" "$(seconds "$2")" "$(seconds "$3")" "$(ratio "$2" "$3")" "" ""; }
 
 # --- trees and layers ------------------------------------------------------------------------------------------------
 
@@ -121,6 +106,8 @@ for (tag, what), values in times.items(): print(tag, what, statistics.median(val
 EOT
 }
 
+# beside NAME OURS THEIRS: the same otherwise, held by nothing.
+beside() { info "  $1" "$(seconds "$2")" "$(seconds "$3")" "$(ratio "$2" "$3")"; }
 less() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.6f", a - b }'; }
 
 measure_events() {
@@ -132,11 +119,11 @@ measure_events() {
     for tag in large small; do
         name="24 files of 16 MiB"
         [ "$tag" = large ] || name="20,000 files of 8 KB"
-        bar "tree, $name / sha256sum on one core / $cores cores" "$(less "${times[$tag,tree]}" "${times[tiny,tree]}")" \
+        compare seconds "tree, $name / sha256sum on one core / $cores cores" "$(less "${times[$tag,tree]}" "${times[tiny,tree]}")" \
             "$(awk -v s="${times[$tag,sha256sum]}" -v n="$cores" 'BEGIN { print s / n }')" 1.15
-        info "with start-up and the store" "${times[$tag,tree]}" "$(awk -v s="${times[$tag,sha256sum]}" -v n="$cores" 'BEGIN { print s / n }')"
-        bar "layers, $name / gunzip | sha256sum" "$(less "${times[$tag,layers]}" "${times[tiny,layers]}")" "${times[$tag,gunzip]}" 1.3
-        info "without hashing the directory" "$(less "${times[$tag,layers]}" "${times[$tag,tree]}")" "${times[$tag,gunzip]}"
+        beside "with start-up and the store" "${times[$tag,tree]}" "$(awk -v s="${times[$tag,sha256sum]}" -v n="$cores" 'BEGIN { print s / n }')"
+        compare seconds "layers, $name / gunzip | sha256sum" "$(less "${times[$tag,layers]}" "${times[tiny,layers]}")" "${times[$tag,gunzip]}" 1.3
+        beside "without hashing the directory" "$(less "${times[$tag,layers]}" "${times[$tag,tree]}")" "${times[$tag,gunzip]}"
     done
 }
 
@@ -171,10 +158,10 @@ install_all() {
     rm -rf "$root" "$root.yaml"
 }
 
-# measure_install HOST: sets with and without to the pair of neighbouring runs whose ratio is the median. One of these runs takes
-# seconds, over which a virtual machine changes its speed: medians of each side could be of different speeds.
+# measure_install HOST NAME: the pair of neighbouring runs whose ratio is the median. One of these runs takes seconds, over which a
+# virtual machine changes its speed: medians of each side could be of different speeds.
 measure_install() {
-    local run
+    local run with without
     : >"$work/pairs"
     # What was prepared is written back now, and not while something is measured.
     sync
@@ -185,6 +172,7 @@ measure_install() {
         echo "$(ratio "$with" "$without") $with $without" >>"$work/pairs"
     done
     read -r _ with without < <(sort -n "$work/pairs" | sed -n "$((RUNS * 2))p")
+    compare seconds "$2" "$with" "$without" 1.6
 }
 
 # --- all of it -------------------------------------------------------------------------------------------------------
@@ -203,7 +191,7 @@ prepare() {
 }
 
 main() {
-    local program with without
+    local program
     for program in luet-host crane docker-registry python3 gzip taskset "$BIN"; do
         command -v "$program" >/dev/null || { echo "$program is missing: run .ci/tools.sh"; exit 1; }
     done
@@ -215,13 +203,9 @@ main() {
     mkdir "$work"
     prepare >"$work/prepared" 2>&1 || { cat "$work/prepared"; exit 1; }
     row "bar" ours theirs measured limit ""
-    measure_events
-    measure_install luet-host
-    bar "install of 100 packages by the stand-in host, with / without" "$with" "$without" 1.6
-    if [ -n "$real_luet" ]; then
-        measure_install "$real_luet"
-        bar "the same by the real luet" "$with" "$without" 1.6
-    fi
+    measured measure_events
+    measured measure_install luet-host "install of 100 packages by the stand-in host, with / without"
+    [ -z "$real_luet" ] || measured measure_install "$real_luet" "the same by the real luet"
     printf '\n%s passed, %s failed\n' "$passed" "$failed"
     [ "$failed" = 0 ]
 }
