@@ -9,7 +9,8 @@
 #
 #   BIN=PATH   the program (default: the static release build)
 #   RUNS=3     runs of each; the fastest counts
-#   ONLY=PART  verify, events or sign alone
+#   ONLY=PART  verify, events, sign or whole (a repository, an install) alone
+#   PEERS=no   holds this program's bars and measures no other
 set -euo pipefail
 
 project=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)

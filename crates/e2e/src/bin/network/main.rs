@@ -124,6 +124,8 @@ struct Bench {
     olareg: Registry,
     /// How many runs of each.
     runs: usize,
+    /// Whether other programs are measured too.
+    peers: bool,
     /// What makes signatures in this process.
     maker: Maker,
     /// The real services, once someone signs by them.
@@ -134,6 +136,7 @@ struct Bench {
 impl Bench {
     fn begin() -> Self {
         let runs = std::env::var("RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(3);
+        let peers = std::env::var_os("PEERS").is_none_or(|peers| peers != "no");
         let world = World::default();
         let maker = Maker::new();
         std::fs::write(world.path("authority.pem"), AUTHORITY).expect("a file");
@@ -144,6 +147,7 @@ impl Bench {
             docker: Registry::docker(),
             olareg: Registry::olareg(&[]),
             runs,
+            peers,
             maker,
             services: OnceCell::new(),
             count: Cell::new(0),
@@ -255,10 +259,15 @@ impl Place<'_> {
         report: &mut Report,
         what: &str,
         budget: Option<f64>,
-        make: impl FnMut() -> Command,
+        mut make: impl FnMut() -> Command,
         peers: &mut [Peer<'_>],
     ) {
-        let ours = self.measure(self.bench.runs, make);
+        let mut ours = self.measure(self.bench.runs, &mut make);
+        if budget.is_some_and(|budget| ours.trips > budget) {
+            // Other work on the machine spoils one measurement; what has become slow misses both.
+            ours = self.measure(self.bench.runs, make);
+        }
+        let peers = if self.bench.peers { peers } else { &mut [] };
         let peers: Vec<(&str, Measured)> =
             peers.iter_mut().map(|(name, make)| (*name, self.measure(1, make))).collect();
         report.row(&self.name(), what, budget, ours, &peers);
