@@ -7,6 +7,7 @@
 #   BIN=PATH     the program (default: the static release build)
 #   VERIFIES=40  runs of the programs that verify
 #   BLOB_MIB=1024, BLOBS=5  the large file, and how often it is verified
+#   FILES=200    small files that are verified by one command
 #
 # The signatures are made first, with a Sigstore of the real programs in a network namespace (.ci/services.sh). Times are
 # medians of interleaved runs, memory is the largest resident set. Ratios are held, not times.
@@ -19,6 +20,7 @@ export BIN
 VERIFIES=${VERIFIES:-40}
 BLOB_MIB=${BLOB_MIB:-1024}
 BLOBS=${BLOBS:-5}
+FILES=${FILES:-200}
 signer=dev@example.com
 
 # shellcheck source=../.ci/servers.sh
@@ -60,6 +62,25 @@ measure_blob() {
         "$(ratio "${times[0]}" "${times[1]}")" 1.1
     bar "verify-blob, $BLOB_MIB MiB / the same of 1 KiB, memory" "$(mebibytes "${peaks[0]}")" "$(mebibytes "${peaks[2]}")" \
         "$(ratio "${peaks[0]}" "${peaks[2]}")" 1.1
+}
+
+# --- many files ------------------------------------------------------------------------------------------------------
+
+# cosign verifies one file a command.
+measure_files() {
+    local number many=() root=(--trusted-root "$sigstore_trust/trusted_root.json")
+    mkdir -p "$work/many"
+    for number in $(seq "$FILES"); do
+        many+=("$work/many/$number")
+        cp "$work/small" "$work/many/$number"
+        cp "$work/small.bundle" "$work/many/$number.bundle"
+    done
+    # shellcheck disable=SC2016 # for the inner shell
+    side_by_side 1 "$BIN" verify-blob "${expected[@]}" "${root[@]}" --bundle-suffix .bundle "${many[@]}" -- \
+        sh -c 'for file; do cosign3 verify-blob --certificate-identity "$SIGNER" --certificate-oidc-issuer "$ISSUER" --trusted-root "$ROOT" \
+            --bundle "$file.bundle" "$file" || exit; done' sh "${many[@]}"
+    bar_true "verify-blob, $FILES files with bundles: all accepted" "exit ${codes[0]}, ${codes[1]}" [ "${codes[*]}" = "0 0" ]
+    compare milliseconds "verify-blob, $FILES files in one command / cosign 3 for each, time" "${times[0]}" "${times[1]}" 0.05
 }
 
 # --- trust -----------------------------------------------------------------------------------------------------------
@@ -157,6 +178,7 @@ main() {
     measured measure_verify "bundle, docker-registry" "$plain/bundle/image:1"
     measured measure_verify "bundle, olareg" "$referrers/bundle/image:1"
     measured measure_blob
+    SIGNER=$signer ISSUER=$issuer_url ROOT=$sigstore_trust/trusted_root.json measured measure_files
     measured measure_cache "$plain/legacy/image:1"
     measure_built_in
     printf '\n%s passed, %s failed\n' "$passed" "$failed"

@@ -188,13 +188,14 @@ impl World {
         world.registry.tag("acme/packages", "yip-toolchain-1.0", &testkit::digest(&beer));
         world.sign("acme", &["sign"], "acme/app:1");
         world.sign("cosign", &["sign"], "acme/os:v1");
-        for name in ["app", "FILE", "release.tar.gz", "release-a", "tool"] {
+        for name in ["app", "FILE", "release.tar.gz", "release-a", "tool", "os.iso"] {
             world.plugin.write(name, name);
         }
         for (key, file, outputs) in [
             ("acme.key", "app", ["--output-signature", "app.sig"]),
             ("cosign.key", "FILE", ["--output-signature", "FILE.sig"]),
             ("cosign.key", "FILE", ["--bundle", "FILE.bundle"]),
+            ("cosign.key", "os.iso", ["--bundle", "os.iso.sigstore.json"]),
         ] {
             let said = world.plugin.run(["sign-blob", "--key", key, outputs[0], outputs[1], file]);
             assert!(said.status.success(), "{said:?}");

@@ -38,6 +38,8 @@ mod mutation;
 mod policies;
 #[path = "files/refusals.rs"]
 mod refusals;
+#[path = "files/several.rs"]
+mod several;
 #[path = "files/spellings.rs"]
 mod spellings;
 #[path = "files/vectors.rs"]

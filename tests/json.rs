@@ -180,6 +180,10 @@ fn files(world: &mut World) {
         "sign-blob --key acme.key --bundle f.sigstore.json --output-signature f.sig f",
     );
     world.shows("verify-blob", "verify-blob --key acme.pub --signature f.sig f");
+    world.shows(
+        "verify-blob-files",
+        "verify-blob --key acme.pub --bundle-suffix .sigstore.json f gone",
+    );
 }
 
 fn policies(world: &mut World) {

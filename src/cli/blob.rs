@@ -6,7 +6,7 @@
 use super::arguments::{Identity as IdentityArguments, Tlog, VerifyBlob, VerifyBundle, named};
 use super::images::{certificate, severity};
 use super::progress::Bar;
-use super::{Outcome, Streams, attestation};
+use super::{Outcome, Streams, attestation, blob_files};
 use crate::blob::{
     self, Answer, AttestationRequest, EntryName, Listed, Request, Sources, Subject, Wanted,
 };
@@ -24,6 +24,9 @@ pub(super) fn verify(
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
+    if let Some(suffix) = &command.bundle_suffix {
+        return blob_files::verify(command, suffix, as_json, environment, streams);
+    }
     // A list is read once: what is verified is what is then followed.
     let patience = environment.deadline()?;
     let list = command
@@ -65,8 +68,7 @@ pub(super) fn verify(
     // Nothing of a policy concerns a file and a key.
     warning.iter().filter(|_| command.key.is_none()).for_each(|warning| streams.note(warning));
     let failures = files.iter().filter_map(|(_, result)| result.as_ref().err());
-    // Of equals the first.
-    let worst = failures.rev().max_by_key(|failure| severity(failure.class())).cloned();
+    let worst = worst(failures);
     if as_json {
         let name = command
             .file
@@ -86,22 +88,31 @@ pub(super) fn verify(
         streams.note_lines(anyone(&verified));
     }
     for (listed, result) in &files {
-        match result {
-            Ok(()) => streams.note(format!("{}: OK", crate::class::printable(&listed.name))),
-            Err(failure) => streams.note(format!(
-                "{}: FAILED ({})",
-                crate::class::printable(&listed.name),
-                failure.line()
-            )),
-        }
+        show(&listed.name, result.as_ref().err(), streams);
     }
-    match worst {
-        Some(failure) => Err(failure),
-        None => {
-            streams.note("Verified OK");
-            Ok(0)
-        }
+    conclude(worst, streams)
+}
+
+/// Returns the worst of several failures; of equals the first.
+pub(super) fn worst<'a>(failures: impl DoubleEndedIterator<Item = &'a Failure>) -> Option<Failure> {
+    failures.rev().max_by_key(|failure| severity(failure.class())).cloned()
+}
+
+/// Says what became of one file of several.
+pub(super) fn show(name: &str, failure: Option<&Failure>, streams: &mut Streams) {
+    let name = crate::class::printable(name);
+    streams.note(match failure {
+        None => format!("{name}: OK"),
+        Some(failure) => format!("{name}: FAILED ({})", failure.line()),
+    });
+}
+
+pub(super) fn conclude(worst: Option<Failure>, streams: &mut Streams) -> Outcome {
+    if let Some(failure) = worst {
+        return Err(failure);
     }
+    streams.note("Verified OK");
+    Ok(0)
 }
 
 pub(super) fn options(identity: &IdentityArguments) -> Options {
@@ -126,7 +137,10 @@ pub(super) fn size(subject: &Subject) -> u64 {
 }
 
 /// Returns whose signature counts: what the options say, else the variables that cosign reads too.
-async fn wanted(command: &VerifyBlob, connections: &Connections) -> Result<Wanted, Failure> {
+pub(super) async fn wanted(
+    command: &VerifyBlob,
+    connections: &Connections,
+) -> Result<Wanted, Failure> {
     if let Some(key) = &command.key {
         return read_key(key, connections).await.map(Wanted::Key);
     }
@@ -173,11 +187,11 @@ pub(super) fn warn(
     Ok(())
 }
 
-fn is_asked(command: &VerifyBlob, environment: &Environment) -> Result<bool, Failure> {
+pub(super) fn is_asked(command: &VerifyBlob, environment: &Environment) -> Result<bool, Failure> {
     Ok(command.key.is_some() || identity(&command.identity, environment)?.is_some())
 }
 
-fn anyone(verified: &VerifiedFile) -> String {
+pub(super) fn anyone(verified: &VerifiedFile) -> String {
     let who = verified.certificate().map_or_else(String::new, |certificate| {
         format!("`{}` (issuer `{}`)", certificate.subject(), certificate.issuer())
     });
@@ -189,7 +203,7 @@ fn anyone(verified: &VerifiedFile) -> String {
 }
 
 /// Returns the complete command that names the signer, if no one was named.
-fn advice(certificate: &Certificate, command: &VerifyBlob) -> String {
+pub(super) fn advice(certificate: &Certificate, command: &VerifyBlob) -> String {
     let (subject, issuer) = (certificate.subject().as_str(), certificate.issuer());
     let file = command.file.clone().or_else(|| {
         command.all.as_ref().map(|path| format!("--all {}", quoted(&path.display().to_string())))
@@ -199,6 +213,7 @@ fn advice(certificate: &Certificate, command: &VerifyBlob) -> String {
         ("--certificate", &command.certificate),
         ("--certificate-chain", &command.certificate_chain),
         ("--bundle", &command.bundle),
+        ("--bundle-suffix", &command.bundle_suffix),
         ("--rfc3161-timestamp", &command.rfc3161_timestamp),
         ("--rekor-url", &command.rekor_url),
     ];
@@ -221,6 +236,7 @@ fn advice(certificate: &Certificate, command: &VerifyBlob) -> String {
         quoted(issuer)
     ));
     words.extend(file.map(|file| if command.all.is_some() { file } else { quoted(&file) }));
+    words.extend(command.more.iter().map(|file| quoted(file)));
     format!("if that is who releases this file: {}", words.join(" "))
 }
 
@@ -273,17 +289,34 @@ fn document(name: &str, verified: &VerifiedFile, files: &[(Listed, Result<(), Fa
             json!({"file": listed.name, "digest": listed.digest.to_string(), "verified": result.is_ok(), "error": error})
         })
         .collect();
-    json!({
-        "file": name,
-        "verified": files.iter().all(|file| file["verified"] == true),
-        "digest": verified.digest().to_string(),
-        "key": verified.key().map(ToString::to_string),
-        "certificate": verified.certificate().map(certificate),
-        "times": verified.times().iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "log_index": verified.logged().map(|logged| logged.index),
-        "log_uuid": verified.logged().map(|logged| logged.leaf.hex()),
-        "files": files,
-    })
+    let good = files.iter().all(|file| file["verified"] == true);
+    document_of(
+        [("file", name.into()), ("verified", good.into())],
+        Some(verified),
+        [("files", files.into())],
+    )
+}
+
+/// Returns what is known of a file whose signature holds, of another one that nothing is, between
+/// what else is said of it.
+pub(super) fn document_of<const BEFORE: usize, const AFTER: usize>(
+    before: [(&str, Value); BEFORE],
+    verified: Option<&VerifiedFile>,
+    after: [(&str, Value); AFTER],
+) -> Value {
+    let logged = verified.and_then(VerifiedFile::logged);
+    let times = verified.map_or(&[][..], VerifiedFile::times);
+    let times: Vec<String> = times.iter().map(ToString::to_string).collect();
+    let found = [
+        ("digest", json!(verified.map(|verified| verified.digest().to_string()))),
+        ("key", json!(verified.and_then(VerifiedFile::key).map(ToString::to_string))),
+        ("certificate", json!(verified.and_then(VerifiedFile::certificate).map(certificate))),
+        ("times", json!(times)),
+        ("log_index", json!(logged.map(|logged| logged.index))),
+        ("log_uuid", json!(logged.map(|logged| logged.leaf.hex()))),
+    ];
+    let all = before.into_iter().chain(found).chain(after);
+    all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 pub(super) fn tlog(

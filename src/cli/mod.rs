@@ -8,6 +8,7 @@ mod arguments;
 mod artifact;
 mod attestation;
 mod blob;
+mod blob_files;
 mod check;
 mod doctor;
 mod habits;

@@ -10,6 +10,7 @@ pub(super) const VERIFY_BLOB: &str = "Examples:
     --certificate-oidc-issuer https://accounts.google.com kubectl
   luet-cosign verify-blob --bundle FILE.sigstore.json --certificate-identity NAME --certificate-oidc-issuer URL FILE
   luet-cosign verify-blob --key cosign.pub --signature FILE.sig FILE
+  luet-cosign verify-blob --key cosign.pub --bundle-suffix .sigstore.json *.iso
   luet-cosign verify-blob --key cosign.pub --signature SHA256SUMS.sig --all SHA256SUMS
   COSIGN_EXPERIMENTAL=1 luet-cosign verify-blob --cert FILE.pem --signature FILE.sig FILE   (anyone's: see docs/files.md)";
 
@@ -55,6 +56,12 @@ pub struct VerifyBlob {
     /// The file, `-` for standard input, or `ALG:HEX` of a file that is elsewhere (sha256, sha384,
     /// sha512)
     pub file: Option<String>,
+    /// Further files, with --bundle-suffix
+    #[arg(value_name = "FILE", requires = "bundle_suffix")]
+    pub more: Vec<String>,
+    /// Each FILE has a bundle of its own beside it, whose name is that of the file with this at its end
+    #[arg(long, value_name = "SUFFIX", conflicts_with_all = ["all", "bundle", "signature", "certificate", "certificate_chain", "rfc3161_timestamp"])]
+    pub bundle_suffix: Option<String>,
     /// The signature is of this list of digests (SHA256SUMS, FILE.sha256): verify it, and every
     /// file in it
     #[arg(long, value_name = "LIST")]
