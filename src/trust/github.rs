@@ -107,3 +107,24 @@ impl Certificate {
         (repository != named.repository).then(|| (named, repository.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_name_of_a_workflow_is_read_as_one() {
+        let parse = |path: &str| WorkflowName::parse(&format!("{HOME}{path}")).is_some();
+        assert!(parse("acme/os/.github/workflows/build.yml@refs/heads/main"));
+        for path in [
+            "/os/.github/workflows/build.yml@refs/heads/main",
+            "acme//.github/workflows/build.yml@refs/heads/main",
+            "acme/os/x/.github/workflows/build.yml@refs/heads/main",
+            "acme/.github/workflows/build.yml@refs/heads/main",
+            "acme/os/.github/workflows/@refs/heads/main",
+            "acme/os/.github/workflows/build.yml",
+        ] {
+            assert!(!parse(path), "{path}");
+        }
+    }
+}

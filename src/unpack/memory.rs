@@ -209,3 +209,29 @@ fn revision(dest: &Dest, tag: &Tag) -> Result<Option<u64>, Failure> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::Digest;
+    use crate::store::Source;
+
+    /// Two processes may see the first signer at the same time: the second finds what the first
+    /// remembered, and has to tell whether it is who it saw.
+    #[test]
+    fn a_first_signer_is_recognized_by_who_it_is() {
+        let key = |name: &[u8], owner: Option<&str>| SignerKey {
+            fingerprint: Digest::of(name),
+            source: owner.map(|owner| Source {
+                uri: Some("https://github.com/acme/os".to_owned()),
+                repository: Some("1".to_owned()),
+                owner: Some(owner.to_owned()),
+            }),
+        };
+        let known = key(b"acme", Some("2"));
+        assert!(recognizes(&known, &known));
+        assert!(recognizes(&key(b"acme", None), &known), "what alpha.1 remembered");
+        assert!(!recognizes(&known, &key(b"acme", Some("3"))), "another owner");
+        assert!(!recognizes(&known, &key(b"eve", Some("2"))));
+    }
+}

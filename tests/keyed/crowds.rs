@@ -157,6 +157,30 @@ fn more_that_may_be_signatures_than_are_looked_at_are_a_limit_and_never_unsigned
     world.install().assert_refused("limit");
 }
 
+/// With a trusted key of this type, what a signature is over shows only in its payload.
+#[test]
+fn more_payloads_than_are_read_are_a_limit_and_never_a_strangers() {
+    for (count, class) in [(limits::PAYLOADS, "identity"), (limits::PAYLOADS + 1, "limit")] {
+        let mut world = World::new();
+        let key = world.plugin.write("p384.pub", testdata("keys/p384.pub"));
+        world.plugin.set("COSIGN_PUBLIC_KEY_LOCATION", key.to_str().unwrap());
+        let number: [u8; 48] = std::array::from_fn(|at| u8::try_from(at + 1).unwrap());
+        let half = [&[2, 48], &number[..]].concat();
+        let signature = [&[0x30, 100], &half[..], &half].concat();
+        let payload = |number: usize| {
+            let payload = wire::Payload {
+                docker_reference: format!("registry.example/{number}"),
+                manifest_digest: world.digest(),
+                annotations: BTreeMap::new(),
+            };
+            legacy_signature(&payload.to_bytes(), &signature)
+        };
+        let signatures: Vec<_> = (0..count).map(payload).collect();
+        world.registry.push_signatures(REPO, &world.image.digest, &signatures);
+        world.install().assert_refused(class);
+    }
+}
+
 fn with_too_many_pages(filters: bool) -> World {
     let world = World::with(Options { page: 10, filters, ..Options::default() }).lax();
     world.crowd(SBOM, MANY);

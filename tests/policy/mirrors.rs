@@ -151,4 +151,15 @@ fn mirrors_that_say_nothing_are_a_problem() {
         warnings(&with("[[quay.io/x/b, lan/x/b]]")),
         [("unused-signer", 5), ("no-effect", 8)]
     );
+    // A rule about one of them that compares no signatures, or not what they are bound to, is none.
+    for (rest, expected) in [
+        ("trust: [acme]", vec![]),
+        ("trust: [acme], bind_tag: 'off'", vec![("no-effect", 8)]),
+        ("trust: skip, reason: x", vec![("no-effect", 8)]),
+    ] {
+        let rules = with_rules(&format!("  - {{name: r, scope: quay.io/a/b, {rest}}}\n"));
+        let found = warnings(&format!("{rules}mirrors: [[quay.io/a/b, lan/a/b]]\n"));
+        let found: Vec<_> = found.into_iter().filter(|(code, _)| *code == "no-effect").collect();
+        assert_eq!(found, expected, "{rest}");
+    }
 }
