@@ -4,7 +4,7 @@ use super::*;
 use jiff::SignedDuration;
 use luet_cosign::class::Class;
 use luet_cosign::trust::{PublicKey, Signer};
-use testkit::sigstore::{Key, Kind, Log};
+use testkit::sigstore::{Key, Kind, Log, Tsa};
 
 fn authority(key: &Key, logged: bool) -> Authority {
     let pem = pem::encode(&pem::Pem::new("PUBLIC KEY", key.spki()));
@@ -34,6 +34,21 @@ fn a_logged_signature_counts_and_says_when() {
     // What cosign wrote until 2021.
     let old = sigstore().sign().keyed(&key).entry(Kind::Rekord).legacy(IMAGE);
     assert!(judge.legacy(&layer(&old), old.payload()).is_ok());
+}
+
+/// What nobody here can check counts as nothing beside a key as well.
+#[test]
+fn a_timestamp_of_an_unknown_authority_sinks_no_logged_signature() {
+    let key = Key::p256();
+    let judge = Judge::of([authority(&key, true)]);
+    let foreign = Tsa::foreign(sigstore().window);
+    for form in Form::ALL {
+        let mut signature = form.sign(form.signing(sigstore()).keyed(&key));
+        signature.timestamp = Some(foreign.stamp(&signature.signature, sigstore().now));
+        assert_eq!(class(&form.judge(&signature, &judge)), "verified", "{form:?}");
+        signature.entry = None;
+        assert_eq!(class(&form.judge(&signature, &judge)), "tlog", "{form:?}");
+    }
 }
 
 #[test]
