@@ -322,6 +322,10 @@ fn the_specifications_for_luet_are_of_this_version() {
         assert!(yaml_file(&format!("{folder}/build.yaml"))["includes"].is_array());
     }
     assert!(yaml_file("plugin-manifest/luet/luet-verify/finalize.yaml")["install"].is_array());
+    let definition = yaml_file("plugin-manifest/kairos-packages/luet-cosign/definition.yaml");
+    assert_eq!(definition["version"], version);
+    assert_eq!(definition["labels"]["package.version"], version);
+    assert_eq!(definition["license"], env!("CARGO_PKG_LICENSE"));
 }
 
 #[test]

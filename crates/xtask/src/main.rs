@@ -27,7 +27,7 @@ dist makes a release in target/dist/out:
   --arch ARCH          amd64 or arm64; repeatable (default: both)
   --binary ARCH=PATH   take this program instead of building one; repeatable
   --key KEY            sign SHA256SUMS with this key (COSIGN_PASSWORD opens it)
-  --url URL            where the files of the release will lie
+  --url URL            where the files of the release will be
   --output DIR         the directory, which is emptied first
   --without PART       leave out `packages`, `image`, `sbom` or `luet`; repeatable
 
@@ -237,6 +237,7 @@ fn dist(options: &Options) -> Result<()> {
     }
     if options.has("luet") {
         packages::luet(options, &programs)?;
+        packages::kairos(options)?;
     }
     // (4) The list, its signature, and the script that checks both.
     sums::write(options, host)

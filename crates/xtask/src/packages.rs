@@ -157,27 +157,58 @@ pub fn luet(options: &Options, programs: &[(Architecture, PathBuf)]) -> Result<(
         }
         let sum = sha256(&std::fs::read(program)?)?;
         let definition = tree.join("luet-cosign/definition.yaml");
-        let empty = "sha256: \"\"";
-        let text = run::read(&definition)?;
-        if !text.contains(empty) {
-            return Err(Failed("definition.yaml has no empty sha256 to be filled in".into()));
-        }
-        run::write(&definition, text.replace(empty, &format!("sha256: \"{sum}\"")))?;
+        let text = filled(&run::read(&definition)?, "sha256", &sum)?;
+        run::write(&definition, text)?;
         run::copy(program, &tree.join("luet-cosign/luet-cosign"))?;
         let tar = options.output.join(format!("{stem}.tar.gz"));
-        let bytes = run::bytes(
-            run::program("tar")
-                .args(["--sort=name", "--format=ustar", "--owner=0", "--group=0"])
-                .args(["--numeric-owner", "--mode=u=rwX,go=rX", "--use-compress-program=gzip -9n"])
-                .arg(format!("--mtime=@{}", options.epoch))
-                .args(["--create", "--directory"])
-                .arg(&tree)
-                .args(["luet-cosign", "luet-verify"]),
-        )?;
+        let bytes = packed(options, &tree, &["luet-cosign", "luet-verify"])?;
         run::write(&tar, bytes)?;
         std::fs::remove_dir_all(&tree)?;
     }
     Ok(())
+}
+
+/// Fills the definition for kairos-io/packages with the address and the sums of the archives. It takes
+/// what the release page serves, so it needs no program beside it.
+pub fn kairos(options: &Options) -> Result<()> {
+    let specs = options.project.join("plugin-manifest/kairos-packages/luet-cosign");
+    let tree = options.work.join("kairos-packages");
+    let folder = tree.join("luet-cosign");
+    std::fs::create_dir_all(&folder)?;
+    run::copy(&specs.join("build.yaml"), &folder.join("build.yaml"))?;
+    let mut text = run::read(&specs.join("definition.yaml"))?;
+    text = filled(&text, "url", &options.url)?;
+    for architecture in &options.architectures {
+        let archive = options.output.join(format!("{}.tar.gz", options.stem(*architecture)));
+        text = filled(&text, architecture.name(), &sha256(&std::fs::read(archive)?)?)?;
+    }
+    run::write(&folder.join("definition.yaml"), text)?;
+    let stem = format!("kairos-packages-{}", options.version);
+    let bytes = packed(options, &tree, &["luet-cosign"])?;
+    std::fs::remove_dir_all(&tree)?;
+    run::write(&options.output.join(format!("{stem}.tar.gz")), bytes)
+}
+
+/// Gives a key its value, which has to be empty before.
+fn filled(text: &str, key: &str, value: &str) -> Result<String> {
+    let empty = format!("{key}: \"\"\n");
+    if text.matches(&empty).count() != 1 {
+        return Err(Failed(format!("definition.yaml has no empty `{key}` to be filled in")));
+    }
+    Ok(text.replace(&empty, &format!("{key}: \"{value}\"\n")))
+}
+
+/// Packs directories of a tree: the same bytes for the same files.
+fn packed(options: &Options, tree: &Path, folders: &[&str]) -> Result<Vec<u8>> {
+    run::bytes(
+        run::program("tar")
+            .args(["--sort=name", "--format=ustar", "--owner=0", "--group=0"])
+            .args(["--numeric-owner", "--mode=u=rwX,go=rX", "--use-compress-program=gzip -9n"])
+            .arg(format!("--mtime=@{}", options.epoch))
+            .args(["--create", "--directory"])
+            .arg(tree)
+            .args(folders),
+    )
 }
 
 /// The files of a directory, by name.

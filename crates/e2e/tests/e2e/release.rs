@@ -241,6 +241,15 @@ fn dist(shared: &crate::Shared) {
     let sum = definition.lines().find_map(|line| line.strip_prefix("sha256: \"")).expect("a sum");
     let digest = testkit::digest(&fs::read(machine.path("luet-cosign/luet-cosign")).unwrap());
     assert_eq!(format!("sha256:{}", sum.trim_end_matches('"')), digest);
+    // The definition for kairos-io/packages names the archive, and where it is.
+    let specs = format!("kairos-packages-{}.tar.gz", release.version);
+    succeed(machine.command("tar").args(["--one-top-level=kairos", "-xzf"]).arg(out.join(specs)));
+    let definition = fs::read_to_string(machine.path("kairos/luet-cosign/definition.yaml"));
+    let definition = definition.expect("a definition");
+    let digest = testkit::digest(&release.file(&release.archive()));
+    let sum = digest.strip_prefix("sha256:").expect("a SHA-256");
+    assert!(definition.contains(&format!("  amd64: \"{sum}\"\n")), "{definition}");
+    assert!(definition.contains("url: \"https://releases.invalid\"\n"), "{definition}");
 }
 
 // ---- install.sh
