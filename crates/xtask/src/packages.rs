@@ -127,12 +127,16 @@ pub fn packages(
     Ok(())
 }
 
-/// The version as a format spells it, and how nfpm is to read it. apk knows `1.0.0_alpha1`, without a
-/// dot before the number.
+/// The version as a format spells it, and how nfpm is to read it. A pre-release must be older than its
+/// release: apk knows `1.0.0_rc1`, without a dot before the number, and pacman `1.0.0rc1`; of a version
+/// with a hyphen, nfpm writes only what is before it into an Arch package. deb and rpm get `1.0.0~rc.1`.
 fn version(options: &Options, format: &str) -> (String, &'static str) {
     match (format, options.version.split_once('-')) {
         ("apk", Some((release, before))) => {
             (format!("{release}_{}", before.replace('.', "")), "none")
+        }
+        ("archlinux", Some((release, before))) => {
+            (format!("{release}{}", before.replace('.', "")), "none")
         }
         _ => (options.version.clone(), "semver"),
     }

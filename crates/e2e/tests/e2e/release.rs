@@ -428,6 +428,8 @@ fn clean_root(shared: &crate::Shared, kind: &str) {
         assert!(root.join(file).is_file(), "{file}");
     }
     assert!(!root.join("etc/luet/luet-cosign/policy.yaml").exists(), "no policy is in force");
+    let installed = installed_version(&machine, kind);
+    assert_eq!(installed, package_version(&release.version, kind));
     // The main job, by the program of the package alone.
     let registry = Registry::olareg(&[]);
     let image = |name: &str| {
@@ -447,6 +449,50 @@ fn clean_root(shared: &crate::Shared, kind: &str) {
     let output = ask(&signed);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(ask(&unsigned).status.code(), Some(10));
+}
+
+/// How a distribution spells a version, so that a pre-release is older than its release.
+fn package_version(version: &str, kind: &str) -> String {
+    let revision = if kind == "rpm" || kind == "archlinux" { "-1" } else { "" };
+    let spelled = match (version.split_once('-'), kind) {
+        (None, _) => version.to_owned(),
+        (Some((release, before)), "apk") => format!("{release}_{}", before.replace('.', "")),
+        (Some((release, before)), "archlinux") => format!("{release}{}", before.replace('.', "")),
+        (Some((release, before)), _) => format!("{release}~{before}"),
+    };
+    format!("{spelled}{revision}")
+}
+
+/// The version that the distribution's own database has of the package.
+fn installed_version(machine: &Machine, kind: &str) -> String {
+    let root = machine.root();
+    let mut command = match kind {
+        "deb" => {
+            let mut command = machine.command(tools::program("dpkg-query"));
+            command.arg(format!("--admindir={}", root.join("var/lib/dpkg").display()));
+            command.args(["-W", "-f", "${Version}", "luet-cosign"]);
+            command
+        }
+        "rpm" => {
+            let mut command = machine.command(tools::program("rpm"));
+            command.arg("--root").arg(&root);
+            command.args(["-q", "--qf", "%{VERSION}-%{RELEASE}", "luet-cosign"]);
+            command
+        }
+        "archlinux" => {
+            let mut command = machine.command(tools::program("pacman"));
+            command.arg("--root").arg(&root).arg("--config").arg(machine.path("pacman.conf"));
+            command.args(["-Q", "luet-cosign"]);
+            command
+        }
+        _ => {
+            let information = fs::read_to_string(root.join(".PKGINFO")).expect("its description");
+            let version = information.lines().find_map(|line| line.strip_prefix("pkgver = "));
+            return version.expect("a version").to_owned();
+        }
+    };
+    let said = String::from_utf8(succeed(&mut command)).expect("UTF-8");
+    said.trim().trim_start_matches("luet-cosign ").to_owned()
 }
 
 /// The image is pushed, signed by the program that is in it, verified, and does the main job.
