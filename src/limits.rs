@@ -199,8 +199,11 @@ pub const RETRY_AFTER: Duration = Duration::from_secs(30);
 pub const BACKOFF: Duration = Duration::from_millis(200);
 /// Time to connect.
 pub const CONNECT: Duration = Duration::from_secs(5);
-/// Time to connect, in a command to which no time was given: three tries end within 8 s.
+/// Time to connect, in a command to which no time was given: three tries fit into [`COMMAND_FIRST`].
 pub const COMMAND_CONNECT: Duration = Duration::from_secs(2);
+/// Time until a host has answered for the first time, in a command to which no time was given, all
+/// tries together: a proxy and a server that take connections and say nothing count too.
+pub const COMMAND_FIRST: Duration = Duration::from_secs(7);
 /// Time that an anonymous token is kept for the other processes of a run, whatever it says itself.
 pub const TOKEN_KEPT: Duration = Duration::from_secs(300);
 /// Time that a connection which was opened ahead may wait for its request.

@@ -82,6 +82,9 @@ impl Default for Config {
 pub struct Times {
     /// Time to connect.
     pub connect: Duration,
+    /// Time until a host has answered for the first time, all tries together; nothing where it is
+    /// waited for as for any answer.
+    pub first: Option<Duration>,
     /// Time without any byte of an answer.
     pub idle: Duration,
     /// The window within which layer bytes must bring [`limits::PROGRESS_BYTES`].
@@ -97,6 +100,7 @@ impl Default for Times {
     fn default() -> Self {
         Self {
             connect: limits::CONNECT,
+            first: None,
             idle: limits::IDLE,
             progress: limits::PROGRESS_WINDOW,
             grace: limits::AVERAGE_AFTER,

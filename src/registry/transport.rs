@@ -75,6 +75,8 @@ pub(super) struct Transport {
     clients: Mutex<BTreeMap<Kind, Sender>>,
     tls: Mutex<BTreeMap<Option<Registry>, ClientConfig>>,
     requests: AtomicU64,
+    /// When a host that was asked is given up; nothing for one that answered.
+    patience: Mutex<BTreeMap<String, Option<Instant>>>,
     /// Whether someone asked for a certificate of ours.
     asked: Arc<AtomicBool>,
     watched: Once,
@@ -88,6 +90,7 @@ impl Transport {
             clients: Mutex::default(),
             tls: Mutex::default(),
             requests: AtomicU64::new(0),
+            patience: Mutex::default(),
             asked: Arc::default(),
             watched: Once::new(),
         }
@@ -108,7 +111,7 @@ impl Transport {
     }
 
     /// Sends one request and waits for the head of its answer, until `deadline`, and no longer than
-    /// idle time allows.
+    /// idle time allows, or patience with a host that never answered.
     pub(super) async fn send(
         &self,
         request: Request,
@@ -123,10 +126,12 @@ impl Transport {
         let Sender { client, stash } = self.sender(request.url(), peer)?;
         let url = request.url().clone();
         // A body takes as long as it takes within the deadline; idle time is about answers.
-        let limit = match request.body() {
-            Some(_) => deadline,
-            None => deadline.min(Instant::now() + self.config.times.idle),
+        let sends = request.body().is_some_and(|body| body.as_bytes() != Some(&[]));
+        let (limit, patience) = match sends {
+            true => (deadline, None),
+            false => (deadline.min(Instant::now() + self.config.times.idle), self.patience(&host)),
         };
+        let limit = patience.map_or(limit, |patience| limit.min(patience));
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.watch();
         let traced = self.config.trace.map(|trace| (trace, traced(&request, peer)));
@@ -140,16 +145,39 @@ impl Transport {
             });
         }
         match sent {
-            Ok(Ok(response)) => match &through {
-                Some(through) if response.status().as_u16() == 407 => {
-                    Err(through.refusal(&host, 407))
+            Ok(Ok(response)) => {
+                self.answered(&host);
+                match &through {
+                    Some(through) if response.status().as_u16() == 407 => {
+                        Err(through.refusal(&host, 407))
+                    }
+                    _ => Ok(response),
                 }
-                _ => Ok(response),
-            },
-            Ok(Err(error)) => Err(self.trouble(&url, through.as_ref(), error, deadline).await),
+            }
+            Ok(Err(error)) => {
+                let until = patience.map_or(deadline, |patience| deadline.min(patience));
+                let trouble = self.trouble(&url, through.as_ref(), error, until).await;
+                let over = patience.is_some_and(|patience| patience <= Instant::now());
+                Err(if over { trouble.into_failure().into() } else { trouble })
+            }
+            Err(_) if patience == Some(limit) => {
+                Err(Trouble::never_answered(&host, self.config.times.first.unwrap_or_default()))
+            }
             Err(_) if limit < deadline => Err(Trouble::silent(&host, self.config.times.idle)),
             Err(_) => Err(Trouble::late(&host)),
         }
+    }
+
+    /// Returns when a host is given up that never answered, all tries and all requests together.
+    fn patience(&self, host: &str) -> Option<Instant> {
+        let first = self.config.times.first?;
+        let mut hosts = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        *hosts.entry(host.to_owned()).or_insert_with(|| Some(Instant::now() + first))
+    }
+
+    fn answered(&self, host: &str) {
+        let mut hosts = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.insert(host.to_owned(), None);
     }
 
     /// Finds out what went wrong: on the way to a proxy, at the proxy, or behind it.
@@ -168,7 +196,9 @@ impl Transport {
         {
             return trouble;
         }
-        Trouble::from_http(&shown(url), error, asked)
+        let late = error.is_timeout();
+        let trouble = Trouble::from_http(&shown(url), error, asked);
+        if late && self.config.times.first.is_some() { trouble.wants_time() } else { trouble }
     }
 
     /// Returns whether a request for `url` leaves through a proxy.

@@ -23,6 +23,8 @@ pub(super) enum Trouble {
     },
 }
 
+const MORE_TIME: &str = "check the network, the proxy and the name of the registry; LUET_COSIGN_TIMEOUT gives more time";
+
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
         Self::Final(failure)
@@ -57,7 +59,11 @@ impl Trouble {
         if connecting && host.starts_with("https://") && is_end(&error) {
             return Self::passing(Cause::closed(host));
         }
-        let failure = Failure::new(Class::Net, format!("`{host}`: {cause}"));
+        let why = match connecting && error.is_timeout() {
+            true => "could not connect in time".to_owned(),
+            false => cause.to_string(),
+        };
+        let failure = Failure::new(Class::Net, format!("`{host}`: {why}"));
         Self::Passing { failure, after: None, not_http: !connecting }
     }
 
@@ -67,6 +73,20 @@ impl Trouble {
             Class::Net,
             format!("`{host}`: no answer for {} s", idle.as_secs_f32()),
         ))
+    }
+
+    /// Nothing ever came from a host, for as long as a person waits for that.
+    pub(super) fn never_answered(host: &str, first: Duration) -> Self {
+        let text = format!("`{host}`: no answer at all for {} s", first.as_secs_f32());
+        Self::Final(Failure::new(Class::Net, text)).wants_time()
+    }
+
+    /// Adds that more time can be had.
+    pub(super) fn wants_time(mut self) -> Self {
+        let (Self::Final(failure) | Self::Tls { failure, .. } | Self::Passing { failure, .. }) =
+            &mut self;
+        *failure = failure.clone().hint(MORE_TIME);
+        self
     }
 
     /// The deadline passed.

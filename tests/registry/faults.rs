@@ -1,6 +1,7 @@
 //! Registries and networks that fail for a while, or for good (F01 to F06).
 
 use luet_cosign::class::Class;
+use luet_cosign::name::Repository;
 use luet_cosign::registry::Client;
 use std::time::{Duration, Instant};
 use testkit::client::*;
@@ -213,4 +214,59 @@ fn no_failure_shows_what_a_terminal_would_obey() {
         "{}",
         failure.text()
     );
+}
+
+/// A listener that takes connections and says nothing.
+fn deaf() -> (std::net::TcpListener, Repository) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = format!("{}/a/b", listener.local_addr().unwrap());
+    (listener, repository(&name))
+}
+
+#[test]
+fn a_person_does_not_wait_for_long_for_a_host_that_never_answers() {
+    let first = Duration::from_millis(300);
+    let client = client_with(|config| config.times.first = Some(first));
+    let (_listener, silent) = deaf();
+    let ask = || run(client.resolve(&reference(&format!("{silent}:1")))).unwrap_err();
+    let start = Instant::now();
+    let failure = ask();
+    assert!(start.elapsed() < config().times.idle, "{:?}", start.elapsed());
+    assert_eq!(failure.class(), Class::Net);
+    let text = failure.text();
+    assert!(text.contains("no answer at all for 0.3 s") && !text.contains("tried"), "{text}");
+    assert!(failure.the_hint().contains("LUET_COSIGN_TIMEOUT"), "{}", failure.the_hint());
+    let again = Instant::now();
+    ask();
+    run(client.may_push(&silent)).unwrap_err();
+    assert!(again.elapsed() < first, "given up once, it is not waited for again");
+}
+
+#[test]
+fn a_host_that_answered_once_is_given_its_time() {
+    let registry = TestRegistry::start();
+    registry.push_image("a/b", "1", &[b"layer"]);
+    let first = Duration::from_millis(300);
+    let client = client_with(|config| config.times.first = Some(first));
+    assert_eq!(resolve(&client, &registry), Ok(()));
+    let slow = Answer::new(503).delay(first * 2);
+    registry.in_turn("GET", "/v2/a/b/manifests/1", vec![slow]);
+    assert_eq!(resolve(&client, &registry), Ok(()));
+}
+
+#[test]
+fn a_dead_proxy_takes_no_longer_than_a_dead_registry() {
+    let first = Duration::from_millis(300);
+    let (listener, _) = deaf();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    let client = client_with(|config| {
+        config.times.first = Some(first);
+        config.times.connect = Duration::from_millis(200);
+        config.proxies.https = Some(proxy);
+        config.proxies.https_variable = "HTTPS_PROXY";
+    });
+    let start = Instant::now();
+    let failure = run(client.resolve(&reference("registry.example/a/b:1"))).unwrap_err();
+    assert!(start.elapsed() < config().times.idle, "{:?}", start.elapsed());
+    assert!(failure.text().contains("HTTPS_PROXY"), "{}", failure.text());
 }
