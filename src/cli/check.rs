@@ -33,7 +33,7 @@ pub(super) fn check(
             for image in &command.images {
                 connections.client().renew();
                 let found = unpack::check_with(connections, &policy, image, &none, true).await;
-                all.push((image, found));
+                all.push(Found { image, result: found, unseen: None });
             }
             let mut warnings = connections.roots().warnings();
             warnings.extend(connections.warning());
@@ -44,7 +44,7 @@ pub(super) fn check(
             for image in &command.images {
                 session.client().renew();
                 let found = unpack::check(session, image, &none, true).await;
-                all.push((image, with_what_is_there(session, found).await));
+                all.push(with_what_is_there(session, image, found).await);
             }
             let mut warnings = session.roots().warnings();
             warnings.extend(session.loaded().open_expressions());
@@ -53,15 +53,14 @@ pub(super) fn check(
     };
     let worst = all
         .iter()
-        .filter_map(|(_, result)| refusal(result))
+        .filter_map(|found| refusal(&found.result))
         .max_by_key(|failure| severity(failure.class()));
     let code = worst.map_or(0, |failure| failure.class().exit());
     for warning in warnings {
         streams.note(warning);
     }
     if as_json {
-        let images: Vec<Value> =
-            all.iter().map(|(image, result)| document(image, result)).collect();
+        let images: Vec<Value> = all.iter().map(document).collect();
         streams.json(json!({"images": images, "ignored_variables": inert}))?;
         return Ok(code);
     }
@@ -74,29 +73,40 @@ pub(super) fn check(
             inert.join(", ")
         ));
     }
-    for (image, result) in &all {
-        for line in explain(image, result) {
+    for found in &all {
+        for line in explain(found) {
             streams.say(line)?;
         }
     }
     Ok(code)
 }
 
+/// What came of one image.
+struct Found<'a> {
+    image: &'a str,
+    result: Result<Checked, Failure>,
+    /// Why it could not be looked at, where that decided nothing.
+    unseen: Option<Failure>,
+}
+
 /// Looks at an image that no rule is about, so that the author of one sees what is there. What is
 /// found decides nothing.
-async fn with_what_is_there(
+async fn with_what_is_there<'a>(
     session: &Session,
-    found: Result<Checked, Failure>,
-) -> Result<Checked, Failure> {
-    match found {
-        Ok(Checked { matched, evidence: None, decision })
-            if matches!(matched.applies(), Applies::Unmatched { .. }) =>
+    image: &'a str,
+    result: Result<Checked, Failure>,
+) -> Found<'a> {
+    match result {
+        Ok(mut checked)
+            if checked.evidence.is_none()
+                && matches!(checked.matched.applies(), Applies::Unmatched { .. }) =>
         {
             // Where it cannot be looked at, that is no other decision.
-            let evidence = unpack::look(session, &matched).await.ok();
-            Ok(Checked { matched, evidence, decision })
+            let looked = unpack::look(session, &checked.matched).await;
+            let unseen = looked.map(|evidence| checked.evidence = Some(evidence)).err();
+            Found { image, result: Ok(checked), unseen }
         }
-        found => found,
+        result => Found { image, result, unseen: None },
     }
 }
 
@@ -108,13 +118,14 @@ fn refusal(result: &Result<Checked, Failure>) -> Option<&Failure> {
 }
 
 /// Returns the lines about one image: first the verdict, last the way out.
-fn explain(image: &str, result: &Result<Checked, Failure>) -> Vec<String> {
+fn explain(Found { image, result, unseen }: &Found) -> Vec<String> {
     let mut lines = vec![format!("{}  {}", word(result), shown(image))];
     if let Ok(checked) = result {
         lines.push(format!("  applies: {}", checked.matched.applies()));
         if let Some(evidence) = &checked.evidence {
             lines.extend(evidence.lines().iter().map(|line| format!("  {line}")));
         }
+        lines.extend(unseen.iter().map(|why| format!("  could not be looked at: {}", why.line())));
         lines.extend(hidden(checked).map(|why| format!("  note: {why}")));
         if let Decision::Verified(provisional) | Decision::Allowed(provisional) = &checked.decision
         {
@@ -168,7 +179,7 @@ fn applies(checked: &Checked) -> Value {
     }
 }
 
-fn document(image: &str, result: &Result<Checked, Failure>) -> Value {
+fn document(Found { image, result, unseen }: &Found) -> Value {
     let mut document = json!({"image": shown(image), "verdict": word(result).to_ascii_lowercase()});
     let mut add = |key: &str, value: Value| {
         if let Some(object) = document.as_object_mut() {
@@ -181,6 +192,9 @@ fn document(image: &str, result: &Result<Checked, Failure>) -> Value {
             add("digest", json!(evidence.image.digest.to_string()));
             add("places", evidence_places(evidence));
             add("signatures", evidence_signatures(evidence));
+        }
+        if let Some(why) = unseen {
+            add("unseen", why.json());
         }
         if let Some(why) = hidden(checked) {
             add("may_hide_signatures", json!(why));
