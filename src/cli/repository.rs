@@ -17,6 +17,7 @@ use crate::repository::{
     Told, Verdict, Worked,
 };
 use crate::session::{Connections, Options, Session};
+use crate::trust::Requirements;
 use crate::unpack;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub(super) fn verify(
     streams: &mut Streams,
 ) -> Outcome {
     let request = request(&command.walk)?;
+    let requirements = Requirements { annotations: annotations(&command.annotations)? };
     let options = Options {
         policy: command.policy.clone(),
         ..command.identity.options(options(&command.walk)?)
@@ -40,14 +42,16 @@ pub(super) fn verify(
             let (authority, option) = asked.authority(connections).await?;
             let policy = unpack::policy_of(connections, &authority, &option)?;
             let mut tell = |told: Told<'_, Verdict>| shown.tell(told, streams);
-            let summary = repository::verify(connections, &request, &policy, &mut tell).await;
+            let summary =
+                repository::verify(connections, &request, &policy, &requirements, &mut tell).await;
             connections.warning().iter().for_each(|warning| streams.note(warning));
             Ok(summary)
         })?,
         None => Session::run(environment, &options, async |session| {
             session.loaded().open_expressions().iter().for_each(|warning| streams.note(warning));
             let mut tell = |told: Told<'_, Verdict>| shown.tell(told, streams);
-            Ok(repository::verify(session, &request, session.policy(), &mut tell).await)
+            let policy = session.policy();
+            Ok(repository::verify(session, &request, policy, &requirements, &mut tell).await)
         })?,
     };
     shown.end(&request.repository, &summary, streams)?;

@@ -75,15 +75,16 @@ impl Summary {
     }
 }
 
-/// Verifies every image of a repository, as a policy says. What an image is refused for is told of
+/// Verifies every image of a repository, as a policy says and `requirements` demand. What an image is refused for is told of
 /// the image.
 pub async fn verify(
     connections: &Connections,
     request: &Request,
     policy: &Policy,
+    requirements: &Requirements,
     tell: &mut dyn FnMut(Told<'_, Verdict>) -> Result<(), Failure>,
 ) -> Summary {
-    let process = Judge { connections, policy };
+    let process = Judge { connections, policy, requirements };
     let walk = Walk { connections, request, process, snapshots: Vec::new() };
     let mut summary = Summary::default();
     summary.listed = walk
@@ -100,14 +101,16 @@ pub async fn verify(
 struct Judge<'a> {
     connections: &'a Connections,
     policy: &'a Policy,
+    requirements: &'a Requirements,
 }
 
 impl Process for Judge<'_> {
     type Value = Verdict;
 
     async fn one(&self, image: Reference, what: What) -> Done<Verdict> {
-        let (name, requirements) = (image.to_string(), Requirements::default());
-        let check = unpack::check_with(self.connections, self.policy, &name, &requirements, false);
+        let name = image.to_string();
+        let check =
+            unpack::check_with(self.connections, self.policy, &name, self.requirements, false);
         let (digest, outcome) = match in_time(self.connections, check).await {
             Err(failure) => (Err(failure.class()), Outcome::Refused(failure)),
             Ok(Checked { evidence, decision, .. }) => {

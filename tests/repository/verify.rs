@@ -37,6 +37,23 @@ fn everything_that_a_repository_names_is_judged() {
 }
 
 #[test]
+fn annotations_are_required_of_every_image() {
+    let world = world();
+    let tags = LuetRepository::new(REPO, 1).publish(&world.registry);
+    let key = world.file("acme.key");
+    let names = tags.iter().map(|tag| world.name(tag));
+    let words = ["sign", "--key", &key, "-a", "stage=prod"].map(str::to_owned);
+    assert!(world.plugin.run(words.into_iter().chain(names)).status.success());
+    world.verify(&["-a", "stage=prod"]).exited(0);
+    let ran = world.verify(&["--annotations", "stage=test"]);
+    assert!(!ran.0.status.success());
+    for tag in tags {
+        assert!(!ran.line(&tag).starts_with("verified "), "{}", ran.line(&tag));
+    }
+    world.verify(&["-a", "stage"]).exited(2);
+}
+
+#[test]
 fn one_image_that_nobody_signed_is_named_and_decides_the_exit_code() {
     let world = world();
     let mut tags = LuetRepository::new(REPO, 2).publish(&world.registry);

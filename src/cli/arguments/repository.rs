@@ -35,6 +35,9 @@ pub struct VerifyRepo {
     /// The public key: a path, https://... or env://VAR (default: what the policy says)
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
+    /// Require an annotation of each signature; repeatable
+    #[arg(short = 'a', long = "annotations", value_name = "KEY=VALUE")]
+    pub annotations: Vec<String>,
     /// The expected keyless signers
     #[command(flatten)]
     pub identity: Identity,
