@@ -17,7 +17,7 @@ struct Habit {
     /// The name of the argument, which no field of a command has.
     id: &'static str,
     takes: Takes,
-    /// The commands that take it.
+    /// The commands that take it, by all their words.
     on: &'static [&'static str],
     answer: Answer,
 }
@@ -57,8 +57,17 @@ const fn refusal(why: &'static str, instead: &'static str) -> Refusal {
     Refusal { why, instead }
 }
 
-const IMAGES: &[&str] =
-    &["check", "pull", "sign", "sign-repo", "triangulate", "verify", "verify-repo"];
+const IMAGES: &[&str] = &[
+    "check",
+    "download signature",
+    "pull",
+    "sign",
+    "sign-repo",
+    "triangulate",
+    "upload blob",
+    "verify",
+    "verify-repo",
+];
 const SIGNED: &[&str] = &["sign", "sign-blob", "sign-repo"];
 /// What writes signatures into registries.
 const WRITTEN: &[&str] = &["sign", "sign-repo"];
@@ -287,6 +296,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("attest", "use `cosign attest`: this program does not write attestations"),
     ("attest-blob", "use `cosign attest-blob`: this program does not write attestations"),
     (
+        "attestation",
+        "use `cosign download attestation IMAGE`; for files there is `luet-cosign verify-blob-attestation`",
+    ),
+    (
         "clean",
         "use `crane delete \"$(luet-cosign triangulate IMAGE)\"`, which removes the legacy signatures of IMAGE",
     ),
@@ -295,10 +308,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "use `skopeo copy --all` or `crane copy`, for the image and for the tag that `luet-cosign triangulate IMAGE` prints",
     ),
     ("dockerfile", "name the images themselves: `luet-cosign verify IMAGE...`"),
-    (
-        "download",
-        "use `crane manifest \"$(luet-cosign triangulate IMAGE)\"`; `luet-cosign check --json IMAGE` shows what is there",
-    ),
     ("env", "use `luet-cosign metadata`, which lists the variables"),
     (
         "initialize",
@@ -317,6 +326,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("piv-tool", "use cosign: keys in hardware are not read here"),
     ("pkcs11-tool", "use cosign: keys in hardware are not read here"),
     ("save", "use `skopeo copy docker://IMAGE oci:DIR` or `crane pull`"),
+    ("sbom", "use `cosign download sbom IMAGE`"),
     ("signing-config", "use `cosign signing-config` to write one"),
     (
         "tree",
@@ -330,6 +340,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "verify-attestation",
         "use `cosign verify-attestation`; for files there is `luet-cosign verify-blob-attestation`",
     ),
+    ("wasm", "use `luet-cosign upload blob`, which takes any file, or `cosign upload wasm`"),
 ];
 
 impl Habit {
@@ -373,13 +384,32 @@ fn number(text: &str) -> Result<String, std::num::ParseIntError> {
 /// Adds the options to the commands that take them, but for those that a command has already.
 pub(super) fn added(mut command: Command) -> Command {
     for habit in HABITS {
-        for name in habit.on {
-            if command.find_subcommand(name).is_some_and(|command| !has(command, habit.name)) {
-                command = command.mut_subcommand(*name, |command| command.arg(habit.argument()));
-            }
+        for path in habit.on {
+            command = with(command, path, habit);
         }
     }
     command
+}
+
+/// Adds one option to the command of these words.
+fn with(command: Command, path: &str, habit: &Habit) -> Command {
+    let (name, rest) = path.split_once(' ').unwrap_or((path, ""));
+    if command.find_subcommand(name).is_none() {
+        return command;
+    }
+    command.mut_subcommand(name, |command| match rest {
+        "" if has(&command, habit.name) => command,
+        "" => command.arg(habit.argument()),
+        _ => with(command, rest, habit),
+    })
+}
+
+/// Returns what was typed for the innermost command.
+fn innermost(mut matches: &ArgMatches) -> &ArgMatches {
+    while let Some((_, inner)) = matches.subcommand() {
+        matches = inner;
+    }
+    matches
 }
 
 fn has(command: &Command, name: &str) -> bool {
@@ -394,7 +424,7 @@ fn has(command: &Command, name: &str) -> bool {
 /// # Errors
 /// `usage`: why, and what to do instead.
 pub(super) fn check(matches: &ArgMatches) -> Result<(), Failure> {
-    let Some((_, matches)) = matches.subcommand() else { return Ok(()) };
+    let matches = innermost(matches);
     for habit in HABITS {
         if let Ok(Some(value)) = matches.try_get_one::<String>(habit.id) {
             habit.check(value)?;
@@ -405,10 +435,9 @@ pub(super) fn check(matches: &ArgMatches) -> Result<(), Failure> {
 
 /// Whether the command was told to ask nobody but registries.
 pub(super) fn is_offline(matches: &ArgMatches) -> bool {
-    matches.subcommand().is_some_and(|(_, matches)| {
-        matches!(matches.try_get_one::<bool>("offline"), Ok(Some(true)))
-            && matches.value_source("offline") == Some(ValueSource::CommandLine)
-    })
+    let matches = innermost(matches);
+    matches!(matches.try_get_one::<bool>("offline"), Ok(Some(true)))
+        && matches.value_source("offline") == Some(ValueSource::CommandLine)
 }
 
 /// Returns the failure for a command that is one of cosign's and none of ours.
@@ -447,7 +476,8 @@ mod tests {
         command.clone().debug_assert();
         for habit in HABITS {
             for name in habit.on {
-                assert!(command.find_subcommand(name).is_some(), "{name}");
+                let found = name.split(' ').try_fold(&command, |at, name| at.find_subcommand(name));
+                assert!(found.is_some(), "{name}");
             }
         }
         let names: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
@@ -461,7 +491,7 @@ mod tests {
     fn the_document_lists_all_of_it() {
         let document = include_str!("../../docs/cosign.md");
         let options = HABITS.iter().map(|habit| format!("--{}", habit.name));
-        let commands = ELSEWHERE.iter().map(|(name, _)| format!("`{name}`"));
+        let commands = ELSEWHERE.iter().map(|(name, _)| format!("{name}`"));
         for text in options.chain(commands) {
             assert!(document.contains(&text), "docs/cosign.md has no {text}");
         }
@@ -482,6 +512,7 @@ mod tests {
             "verify --sk=false --local-image=false --signature-digest-algorithm sha512 a",
             "verify-blob --max-workers=3 --check-claims --key k --signature s f",
             "verify-blob --sct s.json --key k --signature s f",
+            "download signature --k8s-keychain=false a",
             "verify-repo --insecure-ignore-tlog --offline --max-workers 4 --new-bundle-format a",
             "pull --private-infrastructure --experimental-oci11 a b.tar",
             "check --insecure-ignore-tlog=true --offline a",
@@ -499,6 +530,8 @@ mod tests {
             ("verify-repo --check-claims=false a", "any other image"),
             ("pull --sk a b", "hardware"),
             ("verify --sk a", "hardware"),
+            ("download signature --k8s-keychain a", "Kubernetes"),
+            ("upload blob -f f --registry-client-cert c a", "client certificates"),
             ("sign --upload=false a", "verifies nothing"),
             ("sign --registry-referrers-mode oci-1-1 a", "--format bundle"),
             ("verify --max-workers many a", "invalid"),
