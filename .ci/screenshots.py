@@ -1,20 +1,17 @@
 #!/usr/bin/env python3
 """Makes docs/images/*.svg: what `check`, `policy lint` and `doctor` print on a terminal, from the real program.
 
-    BIN=PROGRAM .ci/screenshots.py
+    BIN=PROGRAM cargo run -p e2e --bin services -- docker-registry -- .ci/screenshots.py
 
-Needs rich (`pip install rich==15.0.0`), and docker-registry and crane (.ci/tools.sh).
+Needs rich (`pip install rich==15.0.0`), and docker-registry and crane (.ci/tools.sh). BIN is an absolute path.
 """
 
 import os
 import pathlib
 import pty
 import re
-import socket
 import subprocess
 import tempfile
-import time
-import urllib.request
 
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
@@ -23,6 +20,7 @@ import rich._export_format
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 BIN = os.environ["BIN"]
+HOST = os.environ["DOCKER_REGISTRY"]
 WIDTH = 108
 
 
@@ -58,23 +56,6 @@ def picture(name, command, text):
     print(path.relative_to(TOP))
 
 
-def registry(folder):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        host = f"127.0.0.1:{free.getsockname()[1]}"
-    (folder / "registry.yml").write_text(
-        f"version: 0.1\nlog: {{accesslog: {{disabled: true}}, level: error}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder}/images}}}}\nhttp: {{addr: '{host}'}}\n")
-    running = subprocess.Popen(["docker-registry", "serve", folder / "registry.yml"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(f"http://{host}/v2/", timeout=1)
-            return host, running
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit("docker-registry does not answer")
-
-
 def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -86,34 +67,29 @@ def main():
         def run(*words):
             subprocess.run([str(word) for word in words], cwd=folder, env=environment, check=True, capture_output=True)
 
-        host, running = registry(folder)
-        try:
-            (folder / "tool").write_text("a tool\n")
-            run("tar", "-cf", "layer.tar", "tool")
-            for tag in ("yip-1.0", "beer-1.0"):
-                run("crane", "append", "--oci-empty-base", "-f", "layer.tar", "-t", f"{host}/acme/packages:{tag}")
-            run(BIN, "generate-key-pair", "--output-key-prefix", "acme")
-            run(BIN, "sign", "--key", "acme.key", f"{host}/acme/packages:yip-1.0")
-            (folder / "policy.yaml").write_text(
-                "version: 1\ndefaults: {unmatched: deny}\nsigners:\n  acme: {key: acme.pub}\nrepositories:\n"
-                f"  - {{name: acme, scope: {host}/acme/packages, trust: [acme]}}\n")
-            (folder / "broken.yaml").write_text(
-                "version: 1\ndefaults: {unmatched: deny}\nsigners:\n  acme: {kye: acme.pub}\nrepositories:\n"
-                "  - {name: acme, scope: registry.example/acme/*, trust: [acme]}\n"
-                "  - {name: open, scope: '**', unsigned: allow}\n")
+        (folder / "tool").write_text("a tool\n")
+        run("tar", "-cf", "layer.tar", "tool")
+        for tag in ("yip-1.0", "beer-1.0"):
+            run("crane", "append", "--oci-empty-base", "-f", "layer.tar", "-t", f"{HOST}/acme/packages:{tag}")
+        run(BIN, "generate-key-pair", "--output-key-prefix", "acme")
+        run(BIN, "sign", "--key", "acme.key", f"{HOST}/acme/packages:yip-1.0")
+        (folder / "policy.yaml").write_text(
+            "version: 1\ndefaults: {unmatched: deny}\nsigners:\n  acme: {key: acme.pub}\nrepositories:\n"
+            f"  - {{name: acme, scope: {HOST}/acme/packages, trust: [acme]}}\n")
+        (folder / "broken.yaml").write_text(
+            "version: 1\ndefaults: {unmatched: deny}\nsigners:\n  acme: {kye: acme.pub}\nrepositories:\n"
+            "  - {name: acme, scope: registry.example/acme/*, trust: [acme]}\n"
+            "  - {name: open, scope: '**', unsigned: allow}\n")
 
-            def shown(name, words):
-                text = terminal([BIN, *words], folder, environment)
-                command = " ".join(["luet-cosign", *words])
-                text, command = (part.replace(host, "registry.example").replace(str(folder), "/home/user") for part in (text, command))
-                picture(name, command, text)
+        def shown(name, words):
+            text = terminal([BIN, *words], folder, environment)
+            command = " ".join(["luet-cosign", *words])
+            text, command = (part.replace(HOST, "registry.example").replace(str(folder), "/home/user") for part in (text, command))
+            picture(name, command, text)
 
-            shown("check", ["check", "--policy", "policy.yaml", f"{host}/acme/packages:yip-1.0", f"{host}/acme/packages:beer-1.0"])
-            shown("policy-lint", ["policy", "lint", "--policy", "broken.yaml"])
-            shown("doctor", ["doctor"])
-        finally:
-            running.terminate()
-            running.wait()
+        shown("check", ["check", "--policy", "policy.yaml", f"{HOST}/acme/packages:yip-1.0", f"{HOST}/acme/packages:beer-1.0"])
+        shown("policy-lint", ["policy", "lint", "--policy", "broken.yaml"])
+        shown("doctor", ["doctor"])
 
 
 main()

@@ -63,4 +63,6 @@ class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
 
-Server(("127.0.0.1", 0), Proxy).serve_forever()
+SERVER = Server(("127.0.0.1", 0), Proxy)
+print("127.0.0.1:%d" % SERVER.server_address[1], flush=True)
+SERVER.serve_forever()

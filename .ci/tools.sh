@@ -8,7 +8,7 @@
 #                           LUET_COSIGN_TOOLS=DIR chooses another directory
 #   .ci/tools.sh needed     prints the Debian packages that have to be there before; installs nothing
 #   .ci/tools.sh release    what `cargo xtask dist` needs beside those: zig, nfpm, cargo-cyclonedx, and package managers
-#   .ci/tools.sh sigstore   what .ci/services.sh needs beside those: Sigstore's services, their database, sigstore-python
+#   .ci/tools.sh sigstore   what crates/e2e/src/sigstore needs beside those: Sigstore's services, their database, sigstore-python
 #   DIR/bin                 put this first on PATH
 #   DIR/versions*.txt       what was installed
 #

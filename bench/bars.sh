@@ -16,19 +16,14 @@
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-project=$(dirname -- "$here")
-BIN=$(realpath -m -- "${BIN:-$project/target/x86_64-unknown-linux-musl/release/luet-cosign}")
+# shellcheck source=report.sh
+source "$here/report.sh"
+
 RUNS=${RUNS:-500}
 VERIFIES=${VERIFIES:-40}
 PULL=${PULL:-1024}
 deadline=3
 rtt=0.3
-
-# shellcheck source=../.ci/servers.sh
-source "$project/.ci/servers.sh"
-
-# shellcheck source=report.sh
-source "$here/report.sh"
 
 row() { printf '%-58s %14s %14s %12s %12s  %s\n' "$@"; }
 
@@ -72,7 +67,7 @@ measure_verify() {
 # --- requests and round trips ----------------------------------------------------------------------------------------
 
 # requests: docker-registry's own access log.
-requests() { grep -oE '"(GET|HEAD|POST|PUT|PATCH|DELETE) /v2/[^"]*"' "$SERVERS_DIR/docker-registry/log"; }
+requests() { grep -oE '"(GET|HEAD|POST|PUT|PATCH|DELETE) /v2/[^"]*"' "$DOCKER_REGISTRY_LOG"; }
 
 # requests_of COMMAND...: those that the command made, into a file. The log may be a moment late.
 requests_of() {
@@ -172,8 +167,8 @@ true_code() {
 
 measure_attacks() {
     local name
-    server_run hostile python3 "$here/hostile.py" "$1"
-    hostile=$(server_address hostile)
+    serve hostile python3 "$here/hostile.py" "$1"
+    hostile=$address
     export LUET_COSIGN_TIMEOUT=$deadline
     echo "hostile answers, the last ones a byte a second; each within LUET_COSIGN_TIMEOUT=$deadline and one second more:"
     while read -r name; do attack "$name"; done < <(python3 "$here/hostile.py" --list)
@@ -218,11 +213,10 @@ slow_event() {
 
 # What hostile answers are in front of: a registry with one image that is signed.
 prepare_hostile() {
-    mkdir -p "$work/content" "$work/home"
-    install -d -m 700 "$work/state"
-    export HOME=$work/home LUET_COSIGN_STATE=$work/state COSIGN_PASSWORD=pw
-    cc -O2 -Wall -Wextra -static -o "$work/side_by_side" "$here/side_by_side.c"
-    plain=$(start_docker_registry docker-registry)
+    mkdir "$work/content"
+    export COSIGN_PASSWORD=pw
+    make_side_by_side
+    plain=$DOCKER_REGISTRY
     "$BIN" generate-key-pair --output-key-prefix "$work/bars"
     image "$plain/bars/image:1"
     "$BIN" sign --key "$work/bars.key" "$plain/bars/image:1"
@@ -233,9 +227,9 @@ prepare() {
     prepare_hostile
     cosign3 signing-config create >"$work/signing.json"
     cosign3 trusted-root create >"$work/root.json"
-    referrers=$(start_olareg olareg)
-    server_run late python3 "$project/.ci/slow_proxy.py" "$plain" --delay "$rtt"
-    late=$(server_address late)
+    referrers=$OLAREG
+    serve late python3 "$project/.ci/slow_proxy.py" "$plain" --delay "$rtt"
+    late=$address
     "$BIN" generate-key-pair --output-key-prefix "$work/stranger"
     image "$referrers/bars/image:1"
     "$BIN" sign --key "$work/bars.key" "$referrers/bars/image:1"
@@ -326,7 +320,7 @@ measure_packages() {
     for number in {1..1000}; do printf 'url = "http://%s/v2/%s/manifests/t%s"\n' "${1%%/*}" "${1#*/}" "$number"; done >"$work/tags"
     curl --silent --show-error --fail --output /dev/null --request PUT --data-binary "@$work/manifest" \
         --header "Content-Type: $(python3 -c 'import json, sys; print(json.load(sys.stdin)["mediaType"])' <"$work/manifest")" --config "$work/tags"
-    read -r ratio first last files < <(COSIGN_PUBLIC_KEY_LOCATION=$work/bars.pub LUET_COSIGN_STATE=$work/state \
+    read -r ratio first last files < <(COSIGN_PUBLIC_KEY_LOCATION=$work/bars.pub \
         python3 "$here/packages.py" "$BIN" "$1" "$work/layer.tar" 1000)
     # What grows is reading the lines about the repository.
     bar "1,000 packages: the last 100 / the first 100, CPU" "" "" "$ratio" 2.5
@@ -393,16 +387,7 @@ measure_hosts() {
 }
 
 main() {
-    local program
-    for program in cosign2 cosign3 crane curl docker-registry olareg skopeo python3 cc musl-gcc readelf "$BIN"; do
-        command -v "$program" >/dev/null || { echo "$program is missing: run .ci/tools.sh"; exit 1; }
-    done
-    for variable in "${!COSIGN_@}" "${!LUET_COSIGN_@}" DOCKER_CONFIG REGISTRY_AUTH_FILE http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY; do
-        [ "$variable" = LUET_COSIGN_TOOLS ] || unset "$variable"
-    done
-    servers_begin
-    work=$SERVERS_DIR/work
-    mkdir "$work"
+    need cosign2 cosign3 crane curl docker-registry olareg skopeo python3 cc musl-gcc readelf
     local prepare=prepare
     [ "$1" = all ] || prepare=prepare_hostile
     "$prepare" >"$work/prepared" 2>&1 || { cat "$work/prepared"; exit 1; }
@@ -435,4 +420,5 @@ measure_peers() {
     measured measure_large
 }
 
+in_services docker-registry olareg -- "$0" "$@"
 main "${1:-all}"

@@ -323,4 +323,6 @@ elif sys.argv[1] == "--bundles":
         pathlib.Path(sys.argv[2], attack_name).write_text(attack_text, encoding="utf-8")
 else:
     UPSTREAM = sys.argv[1]
-    http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hostile).serve_forever()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
+    print("127.0.0.1:%d" % server.server_address[1], flush=True)
+    server.serve_forever()

@@ -9,37 +9,27 @@
 #   BLOB_MIB=1024, BLOBS=5  the large file, and how often it is verified
 #   FILES=200    small files that are verified by one command
 #
-# The signatures are made first, with a Sigstore of the real programs in a network namespace (.ci/services.sh). Times are
+# The signatures are made first, with a Sigstore of the real programs in a network namespace (crates/e2e/src/sigstore). Times are
 # medians of interleaved runs, memory is the largest resident set. Ratios are held, not times.
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-project=$(dirname -- "$here")
-BIN=$(realpath -m -- "${BIN:-$project/target/x86_64-unknown-linux-musl/release/luet-cosign}")
-export BIN
+# shellcheck source=report.sh
+source "$here/report.sh"
+
 VERIFIES=${VERIFIES:-40}
 BLOB_MIB=${BLOB_MIB:-1024}
 BLOBS=${BLOBS:-5}
 FILES=${FILES:-200}
 signer=dev@example.com
 
-# shellcheck source=../.ci/servers.sh
-source "$project/.ci/servers.sh"
-# shellcheck source=../.ci/services.sh
-source "$project/.ci/services.sh"
-
-# shellcheck source=report.sh
-source "$here/report.sh"
-
 row() { printf '%-64s %14s %14s %12s %12s  %s\n' "$@"; }
 
 # --- images ----------------------------------------------------------------------------------------------------------
 
-expected=(--certificate-identity "$signer" --certificate-oidc-issuer "$issuer_url")
-
 # measure_verify NAME IMAGE
 measure_verify() {
-    local root=(--trusted-root "$sigstore_trust/trusted_root.json")
+    local root=(--trusted-root "$SERVICES_TRUST/trusted_root.json")
     side_by_side "$VERIFIES" "$BIN" verify "${expected[@]}" "${root[@]}" "$2" -- \
         cosign3 verify "${expected[@]}" "${root[@]}" --allow-http-registry "$2"
     bar_true "keyless verify, $1: both accept" "exit ${codes[0]}, ${codes[1]}" [ "${codes[*]}" = "0 0" ]
@@ -53,7 +43,7 @@ measure_verify() {
 
 # Both read the file from the page cache. Ours hashes on one core, as sha256sum does.
 measure_blob() {
-    local root=(--trusted-root "$sigstore_trust/trusted_root.json")
+    local root=(--trusted-root "$SERVICES_TRUST/trusted_root.json")
     cat "$work/blob" >/dev/null
     side_by_side "$BLOBS" "$BIN" verify-blob "${expected[@]}" "${root[@]}" --bundle "$work/blob.bundle" "$work/blob" -- \
         sha256sum "$work/blob" -- "$BIN" verify-blob "${expected[@]}" "${root[@]}" --bundle "$work/small.bundle" "$work/small"
@@ -85,11 +75,11 @@ measure_files() {
 
 # --- trust -----------------------------------------------------------------------------------------------------------
 
-tuf_requests() { grep -c '"GET ' "$SERVERS_DIR/tuf/log" || true; }
+tuf_requests() { grep -c '"GET ' "$TUF_LOG" || true; }
 
 # A machine whose trust came by TUF, and was kept, beside one that was given a file.
 measure_cache() {
-    local before with=(env "TUF_MIRROR=$tuf_url" "TUF_ROOT_JSON=$sigstore_trust/tuf/1.root.json" "$BIN" verify "${expected[@]}")
+    local before with=(env "TUF_MIRROR=$TUF_URL" "TUF_ROOT_JSON=$SERVICES_TRUST/tuf/1.root.json" "$BIN" verify "${expected[@]}")
     # Nothing is kept yet, the second time as little as the first.
     local XDG_CACHE_HOME LUET_COSIGN_STATE
     LUET_COSIGN_STATE=$(mktemp -d "$work/state.XXXXXX")
@@ -99,8 +89,8 @@ measure_cache() {
     "${with[@]}" "$1" >/dev/null 2>&1 || true
     bar_true "trust by TUF: the first verify asks" "$(($(tuf_requests) - before))" [ "$(tuf_requests)" -gt "$before" ]
     before=$(tuf_requests)
-    side_by_side "$VERIFIES" "${with[@]}" "$1" -- env "TUF_MIRROR=$tuf_url" "TUF_ROOT_JSON=$sigstore_trust/tuf/1.root.json" \
-        "$BIN" verify "${expected[@]}" --trusted-root "$sigstore_trust/trusted_root.json" "$1"
+    side_by_side "$VERIFIES" "${with[@]}" "$1" -- env "TUF_MIRROR=$TUF_URL" "TUF_ROOT_JSON=$SERVICES_TRUST/tuf/1.root.json" \
+        "$BIN" verify "${expected[@]}" --trusted-root "$SERVICES_TRUST/trusted_root.json" "$1"
     bar_true "trust by TUF, kept: both accept" "exit ${codes[0]}, ${codes[1]}" [ "${codes[*]}" = "0 0" ]
     bar "trust by TUF, kept: requests" "$(($(tuf_requests) - before))" "" "$(($(tuf_requests) - before))" 0
     bar "trust by TUF, kept - a file: milliseconds" "$(milliseconds "${times[0]}")" "$(milliseconds "${times[1]}")" \
@@ -120,26 +110,27 @@ measure_built_in() {
 
 # --- all of it -------------------------------------------------------------------------------------------------------
 
+token() { curl -fs -m 5 "$ISSUER_URL/token?$1"; }
+
 # sign_blob FILE
 sign_blob() {
-    cosign3 sign-blob -y --trusted-root "$sigstore_trust/trusted_root.json" --signing-config "$sigstore_trust/rekor2-tsa.json" \
+    cosign3 sign-blob -y --trusted-root "$SERVICES_TRUST/trusted_root.json" --signing-config "$SERVICES_TRUST/rekor2-tsa.json" \
         --identity-token "$(token "email=$signer")" --bundle "$1.bundle" "$1"
 }
 
 prepare() {
-    local address common=(-y --allow-http-registry --trusted-root "$sigstore_trust/trusted_root.json")
-    cc -O2 -Wall -Wextra -static -o "$work/side_by_side" "$here/side_by_side.c"
-    plain=$(start_docker_registry docker-registry)
-    referrers=$(start_olareg olareg)
+    local address common=(-y --allow-http-registry --trusted-root "$SERVICES_TRUST/trusted_root.json")
+    make_side_by_side
+    plain=$DOCKER_REGISTRY referrers=$OLAREG
     mkdir "$work/content"
     echo content >"$work/content/file"
     tar -C "$work/content" -cf "$work/layer.tar" file
     for address in "$plain" "$referrers"; do
         crane append --oci-empty-base -f "$work/layer.tar" -t "$address/legacy/image:1"
         crane append --oci-empty-base -f "$work/layer.tar" -t "$address/bundle/image:1"
-        cosign2 sign "${common[@]}" --fulcio-url "$fulcio_url" --rekor-url "$rekor1_url" \
+        cosign2 sign "${common[@]}" --fulcio-url "$FULCIO_URL" --rekor-url "$REKOR1_URL" \
             --identity-token "$(token "email=$signer")" "$address/legacy/image:1"
-        cosign3 sign "${common[@]}" --signing-config "$sigstore_trust/rekor2-tsa.json" \
+        cosign3 sign "${common[@]}" --signing-config "$SERVICES_TRUST/rekor2-tsa.json" \
             --identity-token "$(token "email=$signer")" "$address/bundle/image:1"
     done
     head -c 1024 /dev/urandom >"$work/small"
@@ -149,27 +140,12 @@ prepare() {
 }
 
 main() {
-    local program missing
-    in_private_network "$0"
-    for program in cosign2 cosign3 crane docker-registry olareg cc "$BIN"; do
-        command -v "$program" >/dev/null || { echo "$program is missing: run .ci/tools.sh"; exit 1; }
-    done
-    missing=$(services_missing)
-    [ -z "$missing" ] || { echo "missing: $missing: run .ci/tools.sh sigstore, as root"; exit 1; }
-    for variable in "${!COSIGN_@}" "${!LUET_COSIGN_@}" "${!SIGSTORE_@}" "${!TUF_@}" DOCKER_CONFIG REGISTRY_AUTH_FILE \
-        http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY; do
-        [ "$variable" = LUET_COSIGN_TOOLS ] || unset "$variable"
-    done
-    servers_begin
-    work=$SERVERS_DIR/work
-    mkdir -p "$work/home" "$work/cache"
-    install -d -m 700 "$work/state"
-    export HOME=$work/home LUET_COSIGN_STATE=$work/state XDG_CACHE_HOME=$work/cache
+    expected=(--certificate-identity "$signer" --certificate-oidc-issuer "$ISSUER_URL")
+    need cosign2 cosign3 crane docker-registry olareg cc
     # Behind `||`, bash would go on after what fails in a function.
     exec 3>&1
     set -E
     trap 'cat "$work/prepared" >&3' ERR
-    start_sigstore >"$work/prepared" 2>&1
     prepare >"$work/prepared" 2>&1
     trap - ERR
     row "bar" ours theirs measured limit ""
@@ -185,4 +161,5 @@ main() {
     [ "$failed" = 0 ]
 }
 
+in_services docker-registry olareg sigstore -- "$0"
 main

@@ -15,18 +15,10 @@
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-project=$(dirname -- "$here")
-BIN=$(realpath -m -- "${BIN:-$project/target/x86_64-unknown-linux-musl/release/luet-cosign}")
-RUNS=${RUNS:-15}
-tools=${LUET_COSIGN_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/luet-cosign-tools}
-export PATH=$tools/bin:$PATH COSIGN_PASSWORD=pw
-unset COSIGN_KEY_LOCATION COSIGN_PUBLIC_KEY_LOCATION COSIGN_EXPERIMENTAL
-
-work=$(mktemp -d "${TMPDIR:-/tmp}/keys.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-
 # shellcheck source=report.sh
 source "$here/report.sh"
+
+RUNS=${RUNS:-15}
 
 row() { printf '%-52s %12s %12s %10s %9s  %s\n' "$@"; }
 
@@ -81,14 +73,11 @@ measure_kind() {
 }
 
 main() {
-    local program kind
-    for program in cosign3 openssl cc "$BIN"; do
-        command -v "$program" >/dev/null || { echo "$program is missing: run .ci/tools.sh"; exit 1; }
-    done
-    cc -O2 -Wall -Wextra -static -o "$work/side_by_side" "$here/side_by_side.c"
+    local kind
+    need cosign3 openssl cc
+    make_side_by_side
     head -c 1024 /dev/urandom >"$work/file"
     cosign3 signing-config create >"$work/signing.json"
-    export HOME=$work
     for kind in p-256 p-384 p-521 ed25519 rsa-2048 rsa-4096; do make_key "$kind" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }; done
     row "bar" ours theirs measured limit ""
     measured measure_open
@@ -97,4 +86,6 @@ main() {
     [ "$failed" = 0 ]
 }
 
+in_services -- "$0"
+export COSIGN_PASSWORD=pw
 main

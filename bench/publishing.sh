@@ -9,28 +9,20 @@
 #   PACKAGES=40     packages of a repository; with them come as many descriptions and 8 more images
 #   BLOB_MIB=1024, BLOBS=5   the large file, and how often it is signed
 #
-# All of Sigstore runs here (.ci/services.sh), behind proxies that write down how long each request took: what the services
+# All of Sigstore runs here (crates/e2e/src/sigstore), behind proxies that write down how long each request took: what the services
 # need is nobody's merit, so it is taken off the time of one signature. Signing 500 images over a network:
 # bench/repositories.sh.
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-project=$(dirname -- "$here")
-BIN=$(realpath -m -- "${BIN:-$project/target/x86_64-unknown-linux-musl/release/luet-cosign}")
-export BIN
+# shellcheck source=report.sh
+source "$here/report.sh"
+
 SIGNATURES=${SIGNATURES:-10}
 PACKAGES=${PACKAGES:-40}
 BLOB_MIB=${BLOB_MIB:-1024}
 BLOBS=${BLOBS:-5}
 job='repo=acme/packages&workflow=publish.yml&left=3000'
-
-# shellcheck source=../.ci/servers.sh
-source "$project/.ci/servers.sh"
-# shellcheck source=../.ci/services.sh
-source "$project/.ci/services.sh"
-
-# shellcheck source=report.sh
-source "$here/report.sh"
 
 row() { printf '%-58s %12s %12s %10s %10s  %s\n' "$@"; }
 
@@ -44,24 +36,17 @@ measure() {
     [ "$code" = 0 ] || { echo "exit $code: $*"; exit 1; }
 }
 
-# proxy NAME UPSTREAM: prints the address of a proxy.
-proxy() {
-    server_run "$1" python3 "$here/timed_proxy.py" "$2"
-    server_wait "$1" test -s "$SERVERS_DIR/$1/log"
-    head -n 1 "$SERVERS_DIR/$1/log"
-}
-
 # asked BEGAN ENDED: seconds in which at least one request to a service was under way.
 asked() {
     awk -v began="$1" -v ended="$2" 'FNR > 1 && $1 >= began && $2 <= ended { print $1, $2 }' \
-        "$SERVERS_DIR"/{fulcio,tsa,rekor}-proxy/log | sort -n | awk '
+        "$work"/{fulcio,tsa,rekor}-proxy.log | sort -n | awk '
             NR == 1 || $1 > end { total += end - start; start = $1; end = $2 }
             $2 > end { end = $2 }
             END { printf "%.6f", total + end - start }'
 }
 
 # posted NAME: how often a service was asked to make something.
-posted() { grep -c ' POST ' "$SERVERS_DIR/$1-proxy/log" || true; }
+posted() { grep -c ' POST ' "$work/$1-proxy.log" || true; }
 
 # image NAME: an image of its own.
 image() {
@@ -84,7 +69,7 @@ sign_once() {
 }
 
 one_signature() {
-    local number ours theirs with=(-y --signing-config "$work/signing.json" --trusted-root "$sigstore_trust/trusted_root.json")
+    local number ours theirs with=(-y --signing-config "$work/signing.json" --trusted-root "$SERVICES_TRUST/trusted_root.json")
     for number in $(seq "$SIGNATURES"); do
         image "one/a:$number"
         image "one/b:$number"
@@ -99,7 +84,7 @@ one_signature() {
 
 # --- a repository ----------------------------------------------------------------------------------------------------
 
-job_token() { curl -fs -m 5 "$workload_issuer_url/token?$job"; }
+job_token() { curl -fs -m 5 "$WORKLOAD_ISSUER_URL/token?$job"; }
 
 # publish NAME OPTION...: create-repo, as it is timed.
 publish() {
@@ -122,13 +107,13 @@ a_repository() {
     [ "${#tags[@]}" = "$images" ] || { echo "${#tags[@]} images, expected $images"; exit 1; }
     began=$(now)
     for tag in "${tags[@]}"; do
-        cosign2 sign -y --allow-http-registry --trusted-root "$sigstore_trust/trusted_root.json" --fulcio-url "$fulcio" \
+        cosign2 sign -y --allow-http-registry --trusted-root "$SERVICES_TRUST/trusted_root.json" --fulcio-url "$fulcio" \
             --rekor-url "$rekor" --identity-token "$(job_token)" "$registry/theirs:$tag" >/dev/null 2>&1
     done
     loop=$(awk -v plain="$plain" -v began="$began" -v ended="$(now)" 'BEGIN { printf "%.3f", plain + ended - began }')
 
     export PATH=$work/plugin:$PATH COSIGN_EXPERIMENTAL=1 COSIGN_FULCIO_URL=$fulcio COSIGN_REKOR_URL=$rekor
-    export LUET_COSIGN_ENGINE=registry COSIGN_TRUSTED_ROOT=$sigstore_trust/trusted_root.json
+    export LUET_COSIGN_ENGINE=registry COSIGN_TRUSTED_ROOT=$SERVICES_TRUST/trusted_root.json
     local certificates entries
     entries=$(posted rekor)
     SIGSTORE_ID_TOKEN=$(job_token) publish each --plugin luet-cosign
@@ -179,31 +164,18 @@ a_file() {
 }
 
 main() {
-    local program missing variable
-    in_private_network "$0"
-    for program in cosign2 cosign3 crane docker-registry luet-host "$BIN"; do
-        command -v "$program" >/dev/null || { echo "$program is missing: run .ci/tools.sh"; exit 1; }
-    done
-    missing=$(services_missing)
-    [ -z "$missing" ] || { echo "missing: $missing: run .ci/tools.sh sigstore, as root"; exit 1; }
-    for variable in "${!COSIGN_@}" "${!LUET_@}" "${!SIGSTORE_@}" "${!TUF_@}" "${!ACTIONS_@}" DOCKER_CONFIG REGISTRY_AUTH_FILE \
-        http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY; do
-        [ "$variable" = LUET_COSIGN_TOOLS ] || unset "$variable"
-    done
-    servers_begin
-    work=$SERVERS_DIR/work
-    mkdir -p "$work/home" "$work/content" "$work/packages" "$work/plugin"
+    need cosign2 cosign3 crane docker-registry luet-host
+    mkdir "$work/content" "$work/packages" "$work/plugin"
     memory=$(mktemp -d /dev/shm/luet-cosign-bench.XXXXXX)
     # shellcheck disable=SC2064 # the folder is known now
-    trap "rm -rf '$memory'; servers_end" EXIT
-    export HOME=$work/home LUET_COSIGN_STATE=$memory/state LUET_COSIGN_POLICY=
+    trap "rm -rf '$memory'" EXIT
+    export LUET_COSIGN_STATE=$memory/state LUET_COSIGN_POLICY=
     cp "$BIN" "$work/plugin/luet-cosign"
-    start_sigstore >"$work/prepared" 2>&1 || { cat "$work/prepared"; exit 1; }
-    registry=$(start_docker_registry registry)
-    fulcio=http://$(proxy fulcio-proxy "${fulcio_url#http://}")
-    rekor=http://$(proxy rekor-proxy "${rekor1_url#http://}")
-    tsa=http://$(proxy tsa-proxy 127.0.0.1:3004)
-    sed -e "s|$fulcio_url|$fulcio|; s|$rekor1_url|$rekor|; s|http://127.0.0.1:3004|$tsa|" "$sigstore_trust/rekor1-tsa.json" >"$work/signing.json"
+    registry=$DOCKER_REGISTRY
+    serve fulcio-proxy python3 "$here/timed_proxy.py" "${FULCIO_URL#http://}" && fulcio=http://$address
+    serve rekor-proxy python3 "$here/timed_proxy.py" "${REKOR1_URL#http://}" && rekor=http://$address
+    serve tsa-proxy python3 "$here/timed_proxy.py" "${TSA_URL#http://}" && tsa=http://$address
+    sed -e "s|$FULCIO_URL|$fulcio|; s|$REKOR1_URL|$rekor|; s|$TSA_URL|$tsa|" "$SERVICES_TRUST/rekor1-tsa.json" >"$work/signing.json"
     row "bar" ours theirs measured limit ""
     one_signature
     a_repository
@@ -212,4 +184,5 @@ main() {
     [ "$failed" = 0 ]
 }
 
+in_services docker-registry sigstore -- "$0"
 main

@@ -1,7 +1,42 @@
 # shellcheck shell=bash
 #
-# What the benches count and print alike. Sourced; the script says how wide its columns are: row NAME OURS THEIRS MEASURED
-# LIMIT VERDICT. `side_by_side` wants bench/side_by_side.c compiled into $work.
+# What the benches run in, count and print alike. Sourced; the script says how wide its columns are: row NAME OURS THEIRS
+# MEASURED LIMIT VERDICT.
+
+project=$(dirname -- "$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)")
+BIN=$(realpath -m -- "${BIN:-$project/target/x86_64-unknown-linux-musl/release/luet-cosign}")
+export BIN
+
+# in_services SERVER... -- SCRIPT WORD...: starts the script again beside these servers, in an environment of its own
+# (crates/e2e/src/bin/services.rs says which variables name them). There, sets work: a directory of its own.
+in_services() {
+    if [ -z "${SERVICES_WORK-}" ]; then
+        exec cargo run --locked --quiet --manifest-path "$project/Cargo.toml" -p e2e --bin services -- "$@"
+    fi
+    work=$SERVICES_WORK
+}
+
+# need PROGRAM...: ends the script where one is missing.
+need() {
+    local program
+    for program in "$@" "$BIN"; do
+        command -v "$program" >/dev/null || { echo "$program is missing: run .ci/tools.sh"; exit 1; }
+    done
+}
+
+# serve NAME COMMAND...: runs a server of ours as long as the script; sets address to the first line that it prints. All of
+# its output is in $work/NAME.log.
+serve() {
+    local log=$work/$1.log
+    shift
+    "$@" </dev/null >"$log" 2>&1 &
+    until address=$(head -n 1 "$log") && [ -n "$address" ]; do
+        kill -0 $! || { cat "$log"; exit 1; }
+        sleep 0.05
+    done
+}
+
+make_side_by_side() { cc -O2 -Wall -Wextra -static -o "$work/side_by_side" "$project/bench/side_by_side.c"; }
 
 passed=0
 failed=0
@@ -47,10 +82,9 @@ milliseconds() { awk -v us="$1" 'BEGIN { printf "%.2f ms", us / 1000 }'; }
 seconds() { awk -v s="$1" 'BEGIN { printf "%.3f s", s }'; }
 mebibytes() { awk -v kib="$1" 'BEGIN { printf "%.1f MiB", kib / 1024 }'; }
 
-# side_by_side RUNS PROGRAM... [-- PROGRAM...]: sets times, peaks and codes, one element for each program.
+# side_by_side RUNS PROGRAM... [-- PROGRAM...]: after make_side_by_side; sets times, peaks and codes, one element for each program.
 side_by_side() {
     local output time peak code
-    # shellcheck disable=SC2154 # the script has made it
     output=$("$work/side_by_side" "$@")
     times=() peaks=() codes=()
     while read -r time peak code; do

@@ -13,27 +13,21 @@
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-project=$(dirname -- "$here")
-BIN=$(realpath -m -- "${BIN:-$project/target/x86_64-unknown-linux-musl/release/luet-cosign}")
+# shellcheck source=report.sh
+source "$here/report.sh"
+
 PACKAGES=${PACKAGES:-246}
 RTT=${RTT:-20}
 SAMPLE=${SAMPLE:-40}
-
-# shellcheck source=../.ci/servers.sh
-source "$project/.ci/servers.sh"
-servers_begin
-
-# shellcheck source=report.sh
-source "$here/report.sh"
 
 row() { printf '%-44s %12s %12s %10s %10s  %s\n' "$@"; }
 # Smaller than the others', and numbers alone.
 ratio() { awk -v ours="$1" -v theirs="$2" 'BEGIN { printf "%.3f", ours / theirs }'; }
 mebibytes() { awk -v kib="$1" 'BEGIN { printf "%.1f", kib / 1024 }'; }
 
-work=$SERVERS_DIR/work
-mkdir -p "$work/home" "$work/state"
-export HOME=$work/home LUET_COSIGN_STATE=$work/state/luet-cosign COSIGN_PASSWORD=pw LUET_COSIGN_POLICY=
+in_services docker-registry -- "$0"
+need cosign2 docker-registry luet-host python3
+export COSIGN_PASSWORD=pw LUET_COSIGN_POLICY=
 (cd "$work" && "$BIN" generate-key-pair --output-key-prefix acme 2>/dev/null)
 
 # publish NAME COUNT: packages, as the host packs and pushes them; sets nothing and signs nothing.
@@ -66,10 +60,9 @@ loop() {
     seconds=$(awk -v began="$began" -v ended="$ended" -v n="$#" -v all="$images" 'BEGIN { printf "%.3f", (ended - began) * all / n }')
 }
 
-registry=$(start_docker_registry registry)
-server_run delay python3 "$here/delay.py" "$registry" "$RTT"
-server_wait delay test -s "$SERVERS_DIR/delay/log"
-far=$(head -n 1 "$SERVERS_DIR/delay/log")
+registry=$DOCKER_REGISTRY
+serve delay python3 "$here/delay.py" "$registry" "$RTT"
+far=$address
 
 small=20
 images=$((PACKAGES * 2 + 8))

@@ -4,7 +4,7 @@
 #
 #   bench/unpack.sh          .ci/tools.sh must have run, as root; exit 1 when a bar is missed
 #
-#   BIN=PATH   the program (default: the static release build, else target/release)
+#   BIN=PATH   the program (default: the static release build)
 #   LUET=PATH  the real luet (default: the one on PATH); held by the bar of the install as well, where there is one
 #   RUNS=5     runs of each measurement
 #
@@ -19,20 +19,11 @@
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-project=$(dirname -- "$here")
-if [ -z "${BIN-}" ]; then
-    BIN=$project/target/x86_64-unknown-linux-musl/release/luet-cosign
-    [ -x "$BIN" ] || BIN=$project/target/release/luet-cosign
-fi
-BIN=$(realpath -m -- "$BIN")
-RUNS=${RUNS:-5}
-real_luet=${LUET:-$(type -P luet || true)}
-
-# shellcheck source=../.ci/servers.sh
-source "$project/.ci/servers.sh"
-
 # shellcheck source=report.sh
 source "$here/report.sh"
+
+RUNS=${RUNS:-5}
+real_luet=${LUET:-$(type -P luet || true)}
 
 row() { printf '%-66s %12s %12s %10s %9s  %s\n' "$@"; }
 median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
@@ -178,12 +169,11 @@ measure_install() {
 # --- all of it -------------------------------------------------------------------------------------------------------
 
 prepare() {
-    mkdir -p "$work/home" "$work/plugins"
-    install -d -m 700 "$work/state"
+    mkdir "$work/plugins"
     cp "$BIN" "$work/plugins/luet-cosign"
     BIN=$work/plugins/luet-cosign
-    export PATH=$work/plugins:$PATH HOME=$work/home LUET_COSIGN_STATE=$work/state COSIGN_PASSWORD=pw
-    plain=$(start_docker_registry docker-registry)
+    export PATH=$work/plugins:$PATH COSIGN_PASSWORD=pw
+    plain=$DOCKER_REGISTRY
     "$BIN" generate-key-pair --output-key-prefix "$work/bench"
     export COSIGN_PUBLIC_KEY_LOCATION=$work/bench.pub
     for tree in tiny large small; do make_image "$tree"; done
@@ -191,16 +181,7 @@ prepare() {
 }
 
 main() {
-    local program
-    for program in luet-host crane docker-registry python3 gzip taskset "$BIN"; do
-        command -v "$program" >/dev/null || { echo "$program is missing: run .ci/tools.sh"; exit 1; }
-    done
-    for variable in "${!COSIGN_@}" "${!LUET_COSIGN_@}" LUET_PLUGIN DOCKER_CONFIG REGISTRY_AUTH_FILE http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY; do
-        [ "$variable" = LUET_COSIGN_TOOLS ] || unset "$variable"
-    done
-    servers_begin
-    work=$SERVERS_DIR/work
-    mkdir "$work"
+    need luet-host crane docker-registry python3 gzip taskset
     prepare >"$work/prepared" 2>&1 || { cat "$work/prepared"; exit 1; }
     row "bar" ours theirs measured limit ""
     measured measure_events
@@ -210,4 +191,5 @@ main() {
     [ "$failed" = 0 ]
 }
 
+in_services docker-registry -- "$0"
 main

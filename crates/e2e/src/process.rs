@@ -1,6 +1,7 @@
 //! Programs that run beside a trial, and end with the value.
 
 use crate::{http, tools};
+use rustix::process::Signal;
 use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ pub struct Running {
     name: String,
     child: Child,
     log: PathBuf,
+    /// What asks it to end.
+    end: Signal,
 }
 
 type Order = (Command, Sender<std::io::Result<Child>>);
@@ -34,6 +37,16 @@ static STARTER: LazyLock<Sender<Order>> = LazyLock::new(|| {
     });
     sender
 });
+
+/// Starts a command by the one thread.
+///
+/// # Panics
+/// Where it cannot be started.
+pub fn spawn(command: Command) -> Child {
+    let (answer, answered) = channel();
+    STARTER.send((command, answer)).expect("the starter runs");
+    answered.recv().expect("the starter answers").expect("the program starts")
+}
 
 impl Running {
     /// Starts a program in a directory, with its output in the file `log` there.
@@ -53,10 +66,17 @@ impl Running {
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a log"))
             .stderr(output);
-        let (answer, answered) = channel();
-        STARTER.send((command, answer)).expect("the starter runs");
-        let child = answered.recv().expect("the starter answers").expect("the program starts");
-        Self { name: name.to_owned(), child, log }
+        Self { name: name.to_owned(), child: spawn(command), log, end: Signal::TERM }
+    }
+
+    /// Another signal than SIGTERM asks it to end.
+    pub fn stopped_by(mut self, end: Signal) -> Self {
+        self.end = end;
+        self
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Returns the number of its process.
@@ -111,7 +131,7 @@ impl Drop for Running {
         if let Some(process) =
             i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw)
         {
-            let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+            let _ = rustix::process::kill_process(process, self.end);
         }
         let end = Instant::now() + END;
         while matches!(self.child.try_wait(), Ok(None)) {

@@ -23,20 +23,24 @@ pub struct Registry {
 impl Registry {
     /// Debian's docker-registry: no referrers API.
     pub fn docker() -> Self {
-        Self::docker_with(|_| Value::Null)
+        Self::docker_in(scratch::in_memory(), |_| Value::Null)
+    }
+
+    /// The same, with everything on the disk: for what is too large, or is measured.
+    pub fn docker_on_disk() -> Self {
+        Self::docker_in(scratch::folder(), |_| Value::Null)
     }
 
     /// The same, for one who logs in as `USER:PASSWORD`.
     pub fn docker_for(login: &str) -> Self {
-        Self::docker_with(|folder| {
+        Self::docker_in(scratch::in_memory(), |folder| {
             let path = folder.join("htpasswd");
             std::fs::write(&path, htpasswd(login)).expect("a file");
             json!({"htpasswd": {"realm": "test", "path": path}})
         })
     }
 
-    fn docker_with(auth: impl FnOnce(&Path) -> Value) -> Self {
-        let folder = scratch::in_memory();
+    fn docker_in(folder: TempDir, auth: impl FnOnce(&Path) -> Value) -> Self {
         let data = folder.path().join("data");
         std::fs::create_dir(&data).expect("a directory");
         let mut config = json!({

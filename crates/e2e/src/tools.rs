@@ -1,6 +1,7 @@
 //! Programs that trials run, and what brings each of them.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// What installs the programs that are not the project's own.
 const TOOLS: &str = ".ci/tools.sh";
@@ -46,6 +47,20 @@ pub fn find(name: &str) -> Result<PathBuf, String> {
 #[track_caller]
 pub fn program(name: &str) -> PathBuf {
     find(name).unwrap_or_else(|missing| panic!("{missing}"))
+}
+
+/// Returns a command without the environment of this process, which may be that of a user of cosign.
+///
+/// # Panics
+///
+/// As [`program`].
+#[track_caller]
+pub fn command(name: impl AsRef<Path>) -> Command {
+    let name = name.as_ref();
+    let path = if name.is_absolute() { name.to_owned() } else { program(&name.to_string_lossy()) };
+    let mut command = Command::new(path);
+    command.env_clear().env("PATH", self::path()).env("HOME", std::env::temp_dir());
+    command
 }
 
 /// Returns the program under test: the static release binary, or what `BIN` names.

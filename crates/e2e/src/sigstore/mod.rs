@@ -1,16 +1,18 @@
-//! All of Sigstore on this machine, of the real programs, as `.ci/services.sh` starts it; the token
-//! service of a CI; and a proxy before one of the services, which can be told to fail.
+//! All of Sigstore on this machine, of the real programs; the token service of a CI; and a proxy
+//! before one of the services, which can be told to fail.
 //!
 //! The ports are fixed, and some servers bind every interface: a process that starts it has to be
 //! in a network of its own ([`enter_private_network`]).
 
+mod keys;
+mod services;
+mod trust;
+
 use crate::http;
-use crate::machine::succeed;
-use crate::tools;
-use std::io::{BufRead as _, BufReader};
+use services::Services;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use testkit::{Answer, Request, Server};
 
@@ -19,6 +21,7 @@ const OUTER: &str = "OUTER_NETWORK";
 const ISSUER: &str = "127.0.0.1:8888";
 
 /// The addresses of the services.
+pub const CT_LOG: &str = "127.0.0.1:6962";
 pub const FULCIO: &str = "127.0.0.1:5555";
 pub const REKOR1: &str = "127.0.0.1:3000";
 pub const REKOR2: &str = "127.0.0.1:3003";
@@ -55,57 +58,35 @@ pub fn enter_private_network() {
 
 /// The services. They end with the value, and with this process, however that ends.
 pub struct Sigstore {
-    script: Child,
-    trust: PathBuf,
+    services: Services,
 }
 
 impl Sigstore {
     /// Starts all of them; a second or two.
     #[track_caller]
     pub fn start() -> Self {
-        // It ends everything when its input ends, which it does with this process.
-        let script = "set -u; cd \"$1\" && source .ci/servers.sh && source .ci/services.sh || exit 1
-            missing=$(services_missing); [ -z \"$missing\" ] || { echo \"missing: run .ci/tools.sh sigstore:\" $missing; exit 1; }
-            servers_begin; start_sigstore && echo \"ready $sigstore_trust\"; read -r _";
-        let mut command = Command::new("bash");
-        command
-            .args(["-c", script, "bash"])
-            .arg(tools::project())
-            .env("LUET_COSIGN_TOOLS", tools::folder())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        let mut child = command.spawn().expect("bash");
-        let mut seen = String::new();
-        let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
-        let trust = loop {
-            let mut line = String::new();
-            let read = output.read_line(&mut line).expect("text");
-            if let Some(trust) = line.strip_prefix("ready ") {
-                break PathBuf::from(trust.trim());
-            }
-            seen.push_str(&line);
-            assert_ne!(read, 0, "Sigstore did not start:\n{seen}");
-        };
-        Self { script: child, trust }
+        Self { services: Services::start() }
     }
 
     /// A file that says whom to trust: `trusted_root.json`, `rekor1.json` and so on
-    /// (`.ci/services.sh`).
+    /// (`sigstore/trust.rs`).
     pub fn trust(&self, name: &str) -> PathBuf {
-        self.trust.join(name)
+        self.services.trust().join(name)
+    }
+
+    /// Where a service writes what it does: `tuf`, `rekor1` and so on.
+    pub fn log(&self, service: &str) -> PathBuf {
+        self.services.log(service)
     }
 
     /// Makes the trust of a Sigstore of the same names with other keys, in a directory. Returns its
     /// trusted root; what comes with it is as in [`trust`](Self::trust).
     #[track_caller]
     pub fn other_trust(&self, folder: &Path) -> PathBuf {
-        let script = "set -eu; cd \"$1\"; . .ci/servers.sh; . .ci/services.sh
-            sigstore_keys=$2/keys sigstore_trust=$2/trust; mkdir -p \"$2/keys\" \"$2/trust\"
-            make_service_keys; make_trust";
-        let mut command = Command::new("bash");
-        command.args(["-c", script, "bash"]).arg(tools::project()).arg(folder);
-        succeed(command.env("LUET_COSIGN_TOOLS", tools::folder()));
-        folder.join("trust/trusted_root.json")
+        let trust = folder.join("trust");
+        keys::make(&folder.join("keys"), &trust);
+        trust::make(&trust);
+        trust.join("trusted_root.json")
     }
 
     /// A token of a person: `email=A@B`, and what is wrong with it (`.ci/issuer.py`).
@@ -126,13 +107,6 @@ impl Sigstore {
         let reply = http::call(REKOR1, "GET", "/api/v1/log", &[], b"").expect("an answer");
         let answer: serde_json::Value = serde_json::from_slice(&reply.body).expect("JSON");
         answer["treeSize"].as_u64().expect("a size")
-    }
-}
-
-impl Drop for Sigstore {
-    fn drop(&mut self) {
-        drop(self.script.stdin.take());
-        let _ = self.script.wait();
     }
 }
 
