@@ -38,8 +38,8 @@ Exit codes: 0 verified or allowed, 1 this machine's files, 2 usage, 3 policy or 
 
 /// Sign images when a package manager pushes them, verify them when it unpacks them
 ///
-/// As a plugin it is called by the host, once per event: `luet install --plugin luet-cosign ...`.
-/// As a command it does the same by hand.
+/// As a plugin, the host runs it once per event: `luet install --plugin luet-cosign ...`.
+/// As a command, it does the same by hand.
 #[derive(Debug, Parser)]
 #[command(name = "luet-cosign", version, after_help = EXAMPLES)]
 pub struct Arguments {
@@ -49,7 +49,7 @@ pub struct Arguments {
     /// Give up after this time: `90s`, `2m` (default: LUET_COSIGN_TIMEOUT, else 60s)
     #[arg(long, short, global = true, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
-    /// Write the answer into this file instead of standard output
+    /// Write the answer to this file instead of standard output
     #[arg(long, global = true, value_name = "FILE")]
     pub output_file: Option<PathBuf>,
     /// Print each request and each decision on standard error, without secrets
@@ -91,7 +91,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Say what the plugin would do with images, and why, place by place
+    /// Show what the plugin would do with images, and why
     #[command(after_help = "Example:\n  luet-cosign check quay.io/acme/packages:repository.yaml")]
     Check(Check),
     /// Print completions for a shell
@@ -107,31 +107,31 @@ pub enum Command {
         after_help = "Examples:\n  luet cosign doctor        (luet runs any luet-X on PATH)\n  luet-cosign doctor --sign registry.example/acme/packages"
     )]
     Doctor(Doctor),
-    /// Fetch what comes with an image, as it is
+    /// Download what is attached to an image, unverified
     Download {
         /// What to fetch
         #[command(subcommand)]
         command: Download,
     },
-    /// Make a key pair: cosign.key, encrypted, and cosign.pub
+    /// Generate a key pair: cosign.key, encrypted, and cosign.pub
     #[command(
         after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign generate-key-pair --output-key-prefix acme"
     )]
     GenerateKeyPair(GenerateKeyPair),
-    /// Turn a private key of another program into a key pair as cosign keeps it: import-cosign.key,
-    /// encrypted, and .pub
+    /// Convert another program's private key into a cosign key pair: import-cosign.key, encrypted,
+    /// and import-cosign.pub
     ///
-    /// Reads PEM: PKCS#8, also openssl's encrypted one, PKCS#1 (RSA) and SEC1 (EC); ECDSA P-256,
-    /// P-384, P-521, Ed25519, and RSA of 2,048 to 4,096 bits. COSIGN_PASSWORD opens the file, where
-    /// it is encrypted, and encrypts the new key.
+    /// Reads PEM: PKCS#8, including openssl's encrypted form, PKCS#1 (RSA) and SEC1 (EC); ECDSA
+    /// P-256, P-384, P-521, Ed25519, and RSA of 2,048 to 4,096 bits. COSIGN_PASSWORD decrypts the
+    /// file, if it is encrypted, and encrypts the new key.
     #[command(
         after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign import-key-pair --key openssl.pem --output-key-prefix acme"
     )]
     ImportKeyPair(ImportKeyPair),
-    /// Make a link called `cosign` to this program, for kairos-agent and elemental
+    /// Create a link named `cosign` to this program, for kairos-agent and elemental
     ///
-    /// They call `cosign [-key KEY] IMAGE` before they pull. That alone does not bind what they
-    /// unpack: `pull` does.
+    /// They call `cosign [-key KEY] IMAGE` before they pull. That does not check what they then
+    /// unpack; `pull` does.
     #[command(after_help = "Example:\n  luet-cosign install-shim /usr/local/bin")]
     InstallShim(InstallShim),
     /// Print the manual page of the program or of a command
@@ -145,9 +145,9 @@ pub enum Command {
         #[arg(long, value_name = "DIR", conflicts_with = "command")]
         dir: Option<PathBuf>,
     },
-    /// Print what the program is to a machine: events, variables, classes, commands
+    /// Describe the program for other programs: events, variables, classes, commands
     Metadata,
-    /// Look at the policy
+    /// Check, explain, create or export a policy
     Policy {
         /// What to do with it
         #[command(subcommand)]
@@ -156,20 +156,19 @@ pub enum Command {
     /// Print the public half of a key
     #[command(after_help = "Example:\n  luet-cosign public-key --key cosign.key > cosign.pub")]
     PublicKey(PublicKey),
-    /// Verify an image, and write it into an archive that docker, containerd, skopeo, kairos and luet
-    /// take
+    /// Verify an image, and write it to an archive for docker, containerd, skopeo, kairos or luet
     ///
-    /// Every blob is checked to its last byte. The archive is written whole or not at all; one that
-    /// broke off is gone on with.
+    /// Every blob is checked to its last byte. The archive is written completely or not at all; an
+    /// interrupted download is resumed.
     #[command(after_help = hosts::PULL)]
     Pull(Pull),
-    /// Run luet with this very plugin, and say at the end what was verified
+    /// Run luet with this program as its plugin, and report what was verified
     ///
-    /// luet itself is started, not a script or another program in front of it:
+    /// It starts luet itself, not a script or another program in front of it:
     /// `sudo luet-cosign run -- luet ...`, not `luet-cosign run -- sudo luet ...`.
     #[command(after_help = "Example:\n  luet-cosign run -- luet install -y toolchain/yip")]
     Run(Run),
-    /// Look at what was verified here before, or forget it
+    /// List what was verified on this machine before, or forget it
     Seen {
         /// What to do
         #[command(subcommand)]
@@ -182,61 +181,61 @@ pub enum Command {
     Sign(Sign),
     /// Sign a file
     ///
-    /// Writes what --bundle and --output-signature name, each whole or not at all; with neither, the
-    /// signature is printed in base64. It was verified before it is written.
+    /// Writes the files that --bundle and --output-signature name, each completely or not at all; with
+    /// neither, prints the signature in base64. Every signature is verified before it is written.
     #[command(after_help = files::SIGN_BLOB)]
     SignBlob(SignBlob),
-    /// Sign what a luet repository names and this signer has not signed
+    /// Sign everything in a luet repository that this signer has not signed yet
     ///
-    /// Only what someone vouches for: what was pushed from this machine by this user within a day,
-    /// packages that hold what --from names, or with --trust-registry everything that the registry
-    /// serves. What is signed already is left as it is, so it can be run again at any time.
+    /// Signs only what something vouches for: images that this user pushed from this machine within a
+    /// day, packages with the content of --from, or with --trust-registry everything that the
+    /// registry serves. Existing signatures are left alone, so it can be run again at any time.
     #[command(
         after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign sign-repo --key cosign.key --from build quay.io/acme/packages"
     )]
     SignRepo(SignRepo),
-    /// Print where the signatures of an image lie
+    /// Print where the signatures of an image are
     #[command(
         after_help = "Example:\n  luet-cosign triangulate quay.io/acme/packages:repository.yaml"
     )]
     Triangulate(Triangulate),
-    /// Look at a transparency log
+    /// Read a transparency log
     Tlog {
         /// What to do
         #[command(subcommand)]
         command: Tlog,
     },
-    /// Put a file into a registry
+    /// Upload a file to a registry
     Upload {
-        /// What to put there
+        /// What to upload
         #[command(subcommand)]
         command: Upload,
     },
-    /// Verify images by a key, or as the policy says
+    /// Verify images with a key, an identity or the policy
     #[command(
         after_help = "Example:\n  luet-cosign verify --key cosign.pub quay.io/acme/packages:repository.yaml | jq"
     )]
     Verify(Verify),
-    /// Verify a file by the signature beside it
+    /// Verify a file with its signature
     ///
-    /// The signature, certificate or bundle may be a path, an https URL or env://VAR. Where nothing
-    /// beside the file says when it was signed, the log is asked, once.
+    /// The signature, certificate or bundle may be a path, an https URL or env://VAR. If none of them
+    /// says when the file was signed, the log is queried, once.
     #[command(after_help = files::VERIFY_BLOB)]
     VerifyBlob(VerifyBlob),
-    /// Verify what someone attests of a file: how it was built, what is in it
+    /// Verify an attestation about a file: how it was built, or what is in it
     ///
-    /// An attestation is not a signature: it says something about the file, and --type says what
-    /// has to be said. The identity rules are those of verify-blob.
+    /// An attestation is not a signature: it makes a statement about the file, and --type says which
+    /// kind is required. The identity options are those of verify-blob.
     #[command(after_help = files::VERIFY_BLOB_ATTESTATION)]
     VerifyBlobAttestation(VerifyBlobAttestation),
     /// Verify a file by a Sigstore bundle, as the conformance suite of Sigstore asks
     #[command(hide = true)]
     VerifyBundle(VerifyBundle),
-    /// Verify everything that a luet repository names
+    /// Verify everything in a luet repository
     ///
-    /// The description (repository.yaml), the files that it names, the snapshot of the same state,
-    /// and every package with its metadata, each as `verify` does, tags included. One line an
-    /// image; the exit code is the worst.
+    /// Verifies repository.yaml, the files that it names, the snapshot of the same state, and every
+    /// package with its metadata, each as `verify` does, including tags. Prints one line per image;
+    /// the exit code is that of the worst.
     #[command(
         after_help = "Example:\n  luet-cosign verify-repo --key cosign.pub quay.io/acme/packages"
     )]
@@ -248,7 +247,7 @@ pub enum Command {
 /// How registries are reached, for every command that reaches one.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Network {
-    /// Speak plain http to the registry of the image (loopback needs no permission)
+    /// Use plain http for the registry of the image (not needed for loopback)
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub allow_http_registry: bool,
     /// Take a registry whose certificate cannot be verified (cosign's flag; taken on loopback, and
@@ -258,14 +257,14 @@ pub struct Network {
     /// Log in to the registry of the image as this user
     #[arg(long, value_name = "USER", requires = "registry_password")]
     pub registry_username: Option<String>,
-    /// The password; every user of this machine can read a command line, so rather use
+    /// The password; every user of this machine can read a command line, so prefer
     /// `docker login`
     #[arg(long, value_name = "PASSWORD", requires = "registry_username")]
     pub registry_password: Option<String>,
-    /// A token of the registry itself, in place of a password
+    /// A token for the registry, instead of a password
     #[arg(long, value_name = "TOKEN", conflicts_with = "registry_username")]
     pub registry_token: Option<String>,
-    /// Certificates of authorities that the registry of the image may use besides the system's, PEM
+    /// PEM file with CA certificates that the registry may use, besides the system's
     #[arg(long, value_name = "FILE")]
     pub registry_cacert: Option<PathBuf>,
 }
@@ -313,12 +312,12 @@ impl Network {
 }
 
 /// What narrows an identity.
-const WORKFLOW: &str = "Of workflows of GitHub";
+const WORKFLOW: &str = "GitHub workflow options";
 
 /// Which keyless signers are expected, and what they are judged by. The names are cosign's.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Identity {
-    /// The name that the signer's certificate must have
+    /// The exact identity expected in the signer's certificate
     #[arg(
         long,
         aliases = ["cert-identity", "certificate-email", "cert-email"],
@@ -326,10 +325,10 @@ pub struct Identity {
         conflicts_with = "certificate_identity_regexp"
     )]
     pub certificate_identity: Option<String>,
-    /// A regular expression that matches the name, or a part of it from border to border
+    /// A regular expression for the identity; it must match at the boundaries of the name's parts
     #[arg(long, value_name = "REGEXP")]
     pub certificate_identity_regexp: Option<String>,
-    /// Who must have vouched for the name: the URL of an OpenID Connect issuer
+    /// The exact URL of the OpenID Connect issuer that vouched for the identity
     #[arg(
         long,
         alias = "cert-oidc-issuer",
@@ -337,40 +336,40 @@ pub struct Identity {
         conflicts_with = "certificate_oidc_issuer_regexp"
     )]
     pub certificate_oidc_issuer: Option<String>,
-    /// A regular expression that matches the URL, or a part of it from border to border
+    /// A regular expression for the issuer's URL; it must match at the boundaries of its parts
     #[arg(long, value_name = "REGEXP")]
     pub certificate_oidc_issuer_regexp: Option<String>,
-    /// The repository that GitHub's workflow must have run for, `owner/name`
+    /// The repository that the GitHub workflow must have run for: `owner/name`
     #[arg(long, value_name = "REPOSITORY", help_heading = WORKFLOW)]
     pub certificate_github_workflow_repository: Option<String>,
-    /// The branch or tag that it must have run on, `refs/tags/v1`
+    /// The branch or tag that it must have run on: `refs/tags/v1`
     #[arg(long, value_name = "REF", help_heading = WORKFLOW)]
     pub certificate_github_workflow_ref: Option<String>,
     /// The commit that it must have run on
     #[arg(long, value_name = "SHA", help_heading = WORKFLOW)]
     pub certificate_github_workflow_sha: Option<String>,
-    /// The name that the workflow gives itself
+    /// The name of the workflow, as its file has it
     #[arg(long, value_name = "NAME", help_heading = WORKFLOW)]
     pub certificate_github_workflow_name: Option<String>,
     /// The event that must have started it: `push`
     #[arg(long, value_name = "EVENT", help_heading = WORKFLOW)]
     pub certificate_github_workflow_trigger: Option<String>,
-    /// Work offline but registries: no log, no newer trusted root, no key behind a URL
+    /// Contact only registries: no log, no newer trusted root, no key behind a URL
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub offline: bool,
-    /// Judge by this trusted root, and ask for no newer one (trusted_root.json)
+    /// Use this trusted root (trusted_root.json), and do not look for a newer one
     #[arg(long, value_name = "FILE")]
     pub trusted_root: Option<PathBuf>,
     /// Do not require proof that the certificate was logged: for your own certificate authority
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub insecure_ignore_sct: bool,
-    /// Certificates of the authorities of signers, PEM, in place of the trusted root's
+    /// PEM file with the CA certificates that issue signing certificates, instead of the trusted root's
     #[arg(long, value_name = "FILE", conflicts_with = "trusted_root")]
     pub ca_roots: Option<PathBuf>,
-    /// Certificates between those and a signer's
+    /// PEM file with intermediate certificates between those and the signer's
     #[arg(long, value_name = "FILE", requires = "ca_roots")]
     pub ca_intermediates: Option<PathBuf>,
-    /// Certificates of the timestamp authority, PEM, in place of the trusted root's
+    /// PEM file with the timestamp authority's certificates, instead of the trusted root's
     #[arg(long, value_name = "FILE", conflicts_with = "trusted_root")]
     pub timestamp_certificate_chain: Option<PathBuf>,
 }
@@ -653,10 +652,10 @@ pub struct Sign {
     /// The private key: a path or env://VAR (default: COSIGN_KEY_LOCATION)
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Put an annotation into the signature; repeatable
+    /// Add an annotation to the signature; repeatable
     #[arg(short = 'a', long = "annotations", value_name = "KEY=VALUE")]
     pub annotations: Vec<String>,
-    /// Which form of signature to write
+    /// Which signature format to write
     #[command(flatten)]
     pub form: Form,
     /// Sign every image of an index as well
@@ -676,7 +675,7 @@ pub struct Sign {
 /// Which form of signature is written.
 #[derive(Debug, Args)]
 pub struct Form {
-    /// Which form of signature to write; `auto` is the one that the most verifiers read
+    /// Which signature format to write; `auto` is the one that most verifiers read
     /// (docs/keys.md)
     #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
     pub format: SignFormat,
@@ -696,7 +695,7 @@ pub struct Keyless {
     /// `circleci`, `buildkite-agent` or `kubernetes`
     #[arg(long, value_name = "PROVIDER", conflicts_with_all = ["key", "identity_token"])]
     pub oidc_provider: Option<String>,
-    /// Tell a transparency log (always without a key; with a key only where it is asked for)
+    /// Add the signature to a transparency log (always done for keyless signatures)
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL")]
     pub tlog_upload: Option<bool>,
     /// Do not ask whether name and image may become public, for ever

@@ -38,12 +38,15 @@ pub const VARIABLES: &[Variable] = &[
     ),
     verifies(
         "COSIGN_CERTIFICATE_IDENTITY_REGEXP",
-        "the same, as a regular expression from border to border of the name",
+        "the same, as a regular expression that must match at the boundaries of the name's parts",
     ),
-    verifies("COSIGN_CERTIFICATE_OIDC_ISSUER", "the URL of who vouched for that name, exactly"),
+    verifies(
+        "COSIGN_CERTIFICATE_OIDC_ISSUER",
+        "the exact URL of the issuer that vouched for that identity",
+    ),
     verifies(
         "COSIGN_CERTIFICATE_OIDC_ISSUER_REGEXP",
-        "the same, as a regular expression from border to border of the URL",
+        "the same, as a regular expression that must match at the boundaries of the URL's parts",
     ),
     verifies(
         "LUET_COSIGN_ANY_IDENTITY",
@@ -51,23 +54,23 @@ pub const VARIABLES: &[Variable] = &[
     ),
     verifies(
         "COSIGN_TRUSTED_ROOT",
-        "the path of a `trusted_root.json`, in place of Sigstore's public one",
+        "the path of a `trusted_root.json`, instead of Sigstore's public one",
     ),
     verifies(
         "SIGSTORE_ROOT_FILE",
-        "certificates of the authorities of signers, PEM, in place of the trusted root's",
+        "PEM file with the CA certificates that issue signing certificates, instead of the trusted root's",
     ),
     verifies(
         "SIGSTORE_REKOR_PUBLIC_KEY",
-        "the public key of Rekor, PEM, in place of the trusted root's",
+        "PEM file with the public key of Rekor (version 1), instead of the trusted root's",
     ),
     verifies(
         "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE",
-        "the public key of the log of certificates, PEM, in place of the trusted root's",
+        "PEM file with the public key of the certificate log, instead of the trusted root's",
     ),
     verifies(
         "SIGSTORE_TSA_CERTIFICATE_FILE",
-        "certificates of the timestamp authority, PEM, in place of the trusted root's",
+        "PEM file with the certificates of the timestamp authority, instead of the trusted root's",
     ),
     verifies(
         "COSIGN_INSECURE_IGNORE_SCT",

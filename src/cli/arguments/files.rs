@@ -23,13 +23,13 @@ pub(super) const SIGN_BLOB: &str = "Examples:
 /// `sign-blob`
 #[derive(Debug, Args)]
 pub struct SignBlob {
-    /// The file, or `-` for standard input. Several, where no output is named
+    /// The file, or `-` for standard input. Several are allowed if no output is named
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<String>,
     /// The private key: a path or env://VAR (default: COSIGN_KEY_LOCATION)
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Write a Sigstore bundle: signature, and what is needed to verify it
+    /// Write a Sigstore bundle: the signature, and everything needed to verify it
     #[arg(long, value_name = "FILE")]
     pub bundle: Option<PathBuf>,
     /// With `false`, write the bundle of cosign 1 and 2
@@ -38,10 +38,10 @@ pub struct SignBlob {
     /// Write the signature
     #[arg(long, alias = "output", value_name = "FILE")]
     pub output_signature: Option<PathBuf>,
-    /// Write the signer's certificate, where a certificate signs
+    /// Write the signer's certificate (keyless signatures only)
     #[arg(long, alias = "output-cert", value_name = "FILE")]
     pub output_certificate: Option<PathBuf>,
-    /// Write signature and certificate in base64; with `false`, bare
+    /// Write signature and certificate in base64; with `false`, as they are
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub b64: bool,
     /// Signing by a certificate, and logs
@@ -59,14 +59,13 @@ pub struct VerifyBlob {
     /// Further files, with --bundle-suffix
     #[arg(value_name = "FILE", requires = "bundle_suffix")]
     pub more: Vec<String>,
-    /// Each FILE has a bundle of its own beside it, whose name is that of the file with this at its end
+    /// Verify each FILE with the bundle next to it, named as the file with this suffix
     #[arg(long, value_name = "SUFFIX", conflicts_with_all = ["all", "bundle", "signature", "certificate", "certificate_chain", "rfc3161_timestamp"])]
     pub bundle_suffix: Option<String>,
-    /// The signature is of this list of digests (SHA256SUMS, FILE.sha256): verify it, and every
-    /// file in it
+    /// Verify the signature of this list of digests (SHA256SUMS, FILE.sha256), and every file in it
     #[arg(long, value_name = "LIST")]
     pub all: Option<PathBuf>,
-    /// Pass over files of the list that are not there
+    /// Ignore files of the list that do not exist
     #[arg(long, requires = "all")]
     pub ignore_missing: bool,
     /// The public key: a path, https://... or env://VAR
@@ -78,18 +77,18 @@ pub struct VerifyBlob {
     /// The signer's certificate, PEM or base64 of it: a path, https://... or env://VAR
     #[arg(long, alias = "cert", value_name = "CERTIFICATE")]
     pub certificate: Option<String>,
-    /// Certificates between that and an authority of the trusted root; none of them is trusted for
-    /// being named here
+    /// Intermediate certificates between that one and the trusted root; naming them here does not make
+    /// them trusted
     #[arg(long, alias = "cert-chain", value_name = "CERTIFICATES")]
     pub certificate_chain: Option<String>,
-    /// All of it in one file: a Sigstore bundle, or that of cosign 1 and 2
+    /// Signature and certificate in one file: a Sigstore bundle, or the bundle of cosign 1 and 2
     #[arg(long, value_name = "BUNDLE")]
     pub bundle: Option<String>,
-    /// A timestamp beside the signature, as cosign writes it
+    /// A separate timestamp of the signature, as cosign writes it
     #[arg(long, value_name = "FILE")]
     pub rfc3161_timestamp: Option<String>,
-    /// The log that is asked where nothing says when it was signed (default: COSIGN_REKOR_URL, else
-    /// the public one)
+    /// The log to query if nothing says when the file was signed (default: COSIGN_REKOR_URL, else the
+    /// public one)
     #[arg(long, value_name = "URL")]
     pub rekor_url: Option<String>,
     /// The expected keyless signers
@@ -124,12 +123,12 @@ pub struct VerifyBlobAttestation {
         requires = "digest"
     )]
     pub digest_alg: String,
-    /// The attestation: a Sigstore bundle, that of cosign 2, an attestation of PyPI, or several,
-    /// one a line; a path, https://... or env://VAR
+    /// The attestation: a Sigstore bundle, cosign 2's bundle, a PyPI attestation, or several, one per
+    /// line; a path, https://... or env://VAR
     #[arg(long, alias = "signature", value_name = "BUNDLE")]
     pub bundle: String,
-    /// What it must say: slsaprovenance, slsaprovenance02, slsaprovenance1, link, spdx, spdxjson,
-    /// cyclonedx, vuln, openvex, custom, or a URI; `any` takes each and prints it
+    /// Its required type: slsaprovenance, slsaprovenance02, slsaprovenance1, link, spdx, spdxjson,
+    /// cyclonedx, vuln, openvex, custom, or a URI; `any` accepts and prints every type
     #[arg(long = "type", value_name = "TYPE")]
     pub predicate_type: Option<String>,
     /// The public key: a path, https://... or env://VAR
@@ -165,22 +164,22 @@ pub struct VerifyBundle {
 /// `tlog ...`
 #[derive(Clone, Debug, Subcommand)]
 pub enum Tlog {
-    /// Print an entry as `rekor-cli get` does, once promise, proof and checkpoint hold
+    /// Verify an entry, and print it as `rekor-cli get` does
     #[command(
         after_help = "Example:\n  luet-cosign tlog get --log-index 8173886",
         group(ArgGroup::new("entry").required(true).args(["uuid", "log_index"]))
     )]
     Get {
-        /// The entry's name, with or without the tree in front
+        /// The entry's UUID, with or without the tree ID in front
         #[arg(long, value_name = "HEX")]
         uuid: Option<String>,
-        /// The entry's position
+        /// The entry's index
         #[arg(long, value_name = "NUMBER")]
         log_index: Option<u64>,
         /// The log (default: COSIGN_REKOR_URL, else the public one)
         #[arg(long, alias = "rekor_server", value_name = "URL")]
         rekor_url: Option<String>,
-        /// Judge by this trusted root (trusted_root.json)
+        /// Use this trusted root (trusted_root.json)
         #[arg(long, value_name = "FILE")]
         trusted_root: Option<PathBuf>,
     },
@@ -196,9 +195,9 @@ pub enum Upload {
         after_help = "Examples:\n  luet-cosign upload blob -f tool quay.io/acme/tool:1.0\n  luet-cosign sign --key cosign.key quay.io/acme/tool:1.0\n  luet-cosign upload blob -f tool-amd64:linux/amd64 -f tool-arm64:linux/arm64 quay.io/acme/tool:1.0"
     )]
     Blob {
-        /// The name that the image gets
+        /// The image to create
         image: String,
-        /// The file, with the platform that it is for where there are several; repeatable
+        /// The file, with its platform if there are several: PATH:OS/ARCH; repeatable
         #[arg(
             short,
             long = "files",
@@ -207,7 +206,7 @@ pub enum Upload {
             value_name = "PATH[:OS/ARCH]"
         )]
         files: Vec<String>,
-        /// Put an annotation on the image; repeatable
+        /// Add an annotation to the image; repeatable
         #[arg(short, long, value_name = "KEY=VALUE")]
         annotation: Vec<String>,
         /// The media type of the file (default: what its first bytes look like)
@@ -222,7 +221,7 @@ pub enum Upload {
 /// `download ...`
 #[derive(Clone, Debug, Subcommand)]
 pub enum Download {
-    /// Print the signatures of an image, unverified: one JSON document a line, as cosign prints them
+    /// Print the signatures of an image, unverified: one JSON document per line, as cosign prints them
     ///
     /// A Sigstore bundle is printed as it is; a legacy signature as an object with Base64Signature,
     /// Payload, Cert, Chain, Bundle and RFC3161Timestamp. Of certificates there is `Raw` alone.

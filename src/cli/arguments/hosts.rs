@@ -19,13 +19,13 @@ pub struct Pull {
     /// Where to write it: FILE.tar, or oci:DIR for a directory in OCI's layout
     #[arg(required_unless_present = "from_file", conflicts_with = "from_file")]
     pub to: Option<String>,
-    /// Pull every image of a list: a line for each, with the image and where to write it
+    /// Pull every image in a list: one line each, with the image and where to write it
     #[arg(long, value_name = "FILE")]
     pub from_file: Option<PathBuf>,
     /// Which image of an index: OS/ARCHITECTURE[/VARIANT] (default: this machine's)
     #[arg(long, value_name = "PLATFORM")]
     pub platform: Option<String>,
-    /// Put the signatures beside the image, so that `verify oci:DIR` and `verify
+    /// Write the signatures as well, so that `verify oci:DIR` and `verify
     /// docker-archive:FILE` work without a network
     #[arg(long)]
     pub signatures: bool,

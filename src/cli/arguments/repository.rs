@@ -8,17 +8,16 @@ use std::path::PathBuf;
 /// What both commands go through.
 #[derive(Debug, Args)]
 pub struct Walk {
-    /// The repository, as luet's `urls` have it: registry/path
+    /// The repository, as in luet's `urls`: registry/path
     #[arg(value_name = "REPO")]
     pub repository: String,
-    /// Start at this description in place of the present one: the `reference` of luet, the tag of a
-    /// snapshot
+    /// Start at this description instead of the current one: luet's `reference`, the tag of a snapshot
     #[arg(long, default_value = "repository.yaml", value_name = "TAG")]
     pub reference: String,
-    /// Look at so many images at the same time
+    /// How many images to check at the same time
     #[arg(long, default_value = "8", value_name = "N")]
     pub jobs: NonZero<u8>,
-    /// Say how far it is, also where standard error is not a terminal
+    /// Show progress, even if standard error is not a terminal
     #[arg(long)]
     pub progress: bool,
     /// How registries are reached
@@ -55,16 +54,16 @@ pub struct SignRepo {
     /// The private key: a path or env://VAR (default: COSIGN_KEY_LOCATION)
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
-    /// Sign packages that hold what is in this directory, which `luet build` wrote to
+    /// Sign packages whose content is in this directory, the destination of `luet build`
     #[arg(long, value_name = "DIR", conflicts_with = "trust_registry")]
     pub from: Option<PathBuf>,
-    /// Sign whatever the registry serves, after it was listed; nothing vouches for that
+    /// List what the registry serves, then sign it; nothing vouches for it
     #[arg(long)]
     pub trust_registry: bool,
-    /// Put an annotation into each signature; repeatable
+    /// Add an annotation to each signature; repeatable
     #[arg(short = 'a', long = "annotations", value_name = "KEY=VALUE")]
     pub annotations: Vec<String>,
-    /// Which form of signature to write
+    /// Which signature format to write
     #[command(flatten)]
     pub form: Form,
     /// Where the signatures become public, and who signs where no key does
