@@ -259,15 +259,24 @@ pub fn trials(hosts: &[Host], shared: &Arc<Shared>) -> Vec<Trial> {
         }));
     }
     for (registry, start) in REGISTRIES {
-        for format in ["legacy", "bundle"] {
-            let name = format!("publish::judges::{registry}::{format}");
+        for (format, services) in FORMS {
+            let name = format!("publish::judges::{registry}::{format}::{services}");
             trials.push(trial(name, shared, move |shared| {
-                judges(&Case::at(shared, &Host::StandIn, start()), format);
+                judges(&Case::at(shared, &Host::StandIn, start()), format, services);
             }));
         }
     }
     trials
 }
+
+/// What can be made by which log, with a timestamp authority or without.
+const FORMS: [(&str, &str); 5] = [
+    ("legacy", "rekor1"),
+    ("legacy", "rekor1-tsa"),
+    ("bundle", "rekor1"),
+    ("bundle", "rekor1-tsa"),
+    ("bundle", "rekor2-tsa"),
+];
 
 const REGISTRIES: [(&str, Start); 2] =
     [("docker-registry", Registry::docker), ("olareg", || Registry::olareg(&[]))];
@@ -369,7 +378,7 @@ impl<'w> Case<'w> {
         assert!(tags.len() >= 2 * count + 8, "{tags:?}");
         let images: Vec<String> =
             tags.iter().map(|tag| format!("{}:{tag}", self.address())).collect();
-        self.are_accepted(&images);
+        self.are_accepted(&images, &[]);
         self.python_accepts(&images[0]);
         self.is_verified(2 * count + 8);
         self.installs();
@@ -496,11 +505,12 @@ impl<'w> Case<'w> {
     }
 
     fn is_accepted(&self, image: &str) {
-        self.are_accepted(&[image.to_owned()]);
+        self.are_accepted(&[image.to_owned()], &[]);
     }
 
     /// Both cosigns, and we, accept them by that identity and by no other.
-    fn are_accepted(&self, images: &[String]) {
+    /// `more` is for cosign 2 alone.
+    fn are_accepted(&self, images: &[String], more: &[&str]) {
         let reader = self.reader();
         for (identity, good) in [(IDENTITY.to_owned(), true), (format!("{IDENTITY}s"), false)] {
             for cosign in ["cosign2", "cosign3"] {
@@ -509,6 +519,9 @@ impl<'w> Case<'w> {
                 command.arg(self.sigstore.trust("trusted_root.json"));
                 command.args(["--certificate-identity", &identity]);
                 command.args(["--certificate-oidc-issuer", WORKLOAD_ISSUER]);
+                if cosign == "cosign2" {
+                    command.args(more);
+                }
                 // It ends with the first image that it does not accept.
                 let images = if good { images } else { &images[..1] };
                 let (code, said) = ended(command.args(images));
@@ -701,7 +714,7 @@ fn sign_repo(case: &Case<'_>) {
     let images: Vec<String> =
         case.tags().iter().filter(now).map(|tag| format!("{address}:{tag}")).collect();
     assert_eq!(images.len(), 84);
-    case.are_accepted(&images);
+    case.are_accepted(&images, &[]);
     case.installs();
 }
 
@@ -747,14 +760,27 @@ fn redirected(case: &Case<'_>, status: u16) {
 }
 
 /// What is signed in either format is accepted by every program that reads that format.
-fn judges(case: &Case<'_>, format: &str) {
+fn judges(case: &Case<'_>, format: &str, services: &str) {
     let image = case.image("judged");
-    case.signs(&case.job(), &["--format", format], &image);
-    case.is_accepted(&image);
-    case.signs(&case.job(), &["--format", format], &image);
+    let mut machine = case.job();
+    for service in ["COSIGN_FULCIO_URL", "COSIGN_REKOR_URL"] {
+        machine.set(service, "");
+    }
+    let config = case.sigstore.trust(&format!("{services}.json"));
+    let words = ["--format", format, "--signing-config", config.to_str().expect("UTF-8")];
+    // The second time it is signed already, which adds nothing that anybody could stumble over.
+    for _ in 0..2 {
+        case.signs(&machine, &words, &image);
+    }
+    // A log of Rekor v2 says no time, and cosign 2 asks a timestamp only where it is told to.
+    let v2 = services.starts_with("rekor2");
+    let more: &[&str] = if v2 { &["--use-signed-timestamps"] } else { &[] };
+    case.are_accepted(std::slice::from_ref(&image), more);
     assert_eq!(PERSON_ISSUER, WORKLOAD_ISSUER.trim_end_matches("/gha"));
-    if format == "bundle" {
-        python_wants_a_name(case, &image);
+    match (format, v2) {
+        ("legacy", _) => case.python_accepts(&image),
+        (_, false) => python_wants_a_name(case, &image),
+        (_, true) => {}
     }
 }
 
