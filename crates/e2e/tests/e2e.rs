@@ -4,6 +4,8 @@
 //! says which checks of the former scripts it is. `publish::HOST::WHAT` and `keyless::...` need all of
 //! Sigstore, and so root: with one of them among those that run, all run in a network of their own.
 
+#[path = "e2e/agents.rs"]
+mod agents;
 #[path = "e2e/blobs.rs"]
 mod blobs;
 #[path = "e2e/containerd.rs"]
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
     trials.extend(containerd::trials(&shared));
     trials.extend(keyless::trials(&shared));
     trials.extend(hosts::trials(&hosts, &shared));
+    trials.extend(agents::trials(&shared));
     if !arguments.list && trials.iter().any(|trial| needs_sigstore(trial, &arguments)) {
         sigstore::enter_private_network();
     }
@@ -88,7 +91,7 @@ fn needs_sigstore(trial: &Trial, arguments: &Arguments) -> bool {
     };
     let needs = name.starts_with("publish::")
         || name.starts_with("keyless::")
-        || name == containerd::KEYLESS;
+        || [containerd::KEYLESS, agents::KEYLESS].contains(&name);
     needs && arguments.filter.as_ref().is_none_or(fits) && !arguments.skip.iter().any(fits)
 }
 

@@ -8,7 +8,7 @@ use e2e::registry::Image;
 use e2e::sigstore::{FULCIO, REKOR1, WORKLOAD_ISSUER};
 use e2e::{Containerd, Machine, Maker, Registry, Sigstore, layers, scratch, tools};
 use libtest_mimic::Trial;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -387,28 +387,55 @@ fn unasked(case: &Case<'_>) {
 }
 
 /// A job's signature, by the token of a CI.
-fn keyless(shared: &crate::Shared) {
-    const JOB: &str = "repo=acme/app&workflow=release.yml";
-    let case = Case::new(shared);
-    let sigstore = shared.sigstore.get_or_init(Sigstore::start);
-    let root = case.policy.path().join("root.json");
-    std::fs::copy(sigstore.trust("trusted_root.json"), &root).expect("a root");
-    let identity = "https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main";
-    let signer = format!(
-        "acme: {{keyless: {{issuer: '{WORKLOAD_ISSUER}', subject: '{identity}'}}, trusted_root: root.json}}"
-    );
-    case.allow(&signer, case.registry.address(), "");
-    let sign = |image: &str, job: &str| {
-        let mut machine = Machine::new(shared.world.plugin());
+/// A workflow that signs what it pushed, by the token of its job.
+pub struct Job<'s> {
+    shared: &'s crate::Shared,
+    root: PathBuf,
+}
+
+impl<'s> Job<'s> {
+    /// Puts `root.json` beside a policy, which says whom to trust.
+    pub fn new(shared: &'s crate::Shared, beside: &Path) -> Self {
+        let sigstore = shared.sigstore.get_or_init(Sigstore::start);
+        let root = beside.join("root.json");
+        std::fs::copy(sigstore.trust("trusted_root.json"), &root).expect("a root");
+        Self { shared, root }
+    }
+
+    /// The signer `acme` of the policy.
+    pub fn signer(&self) -> String {
+        let workflow = "acme/app/.github/workflows/release.yml@refs/heads/main";
+        format!(
+            "acme: {{keyless: {{issuer: '{WORKLOAD_ISSUER}', subject: 'https://github.com/{workflow}'}}, trusted_root: root.json}}"
+        )
+    }
+
+    pub fn signs(&self, image: &str) {
+        self.sign("repo=acme/app&workflow=release.yml", image);
+    }
+
+    pub fn stranger_signs(&self, image: &str) {
+        self.sign("repo=evil/app&workflow=release.yml", image);
+    }
+
+    fn sign(&self, job: &str, image: &str) {
+        let sigstore = self.shared.sigstore.get_or_init(Sigstore::start);
+        let mut machine = Machine::new(self.shared.world.plugin());
         machine.set("COSIGN_FULCIO_URL", format!("http://{FULCIO}"));
         machine.set("COSIGN_REKOR_URL", format!("http://{REKOR1}"));
-        machine.set("COSIGN_TRUSTED_ROOT", &root);
+        machine.set("COSIGN_TRUSTED_ROOT", &self.root);
         machine.set("SIGSTORE_ID_TOKEN", sigstore.job(job));
         succeed(machine.command(machine.plugin()).args(["sign", "-y", image]));
-    };
+    }
+}
+
+fn keyless(shared: &crate::Shared) {
+    let case = Case::new(shared);
+    let job = Job::new(shared, case.policy.path());
+    case.allow(&job.signer(), case.registry.address(), "");
     let (good, stranger) = (case.push("acme/app:v1"), case.push("acme/app:v2"));
-    sign(&good, JOB);
-    sign(&stranger, "repo=evil/app&workflow=release.yml");
+    job.signs(&good);
+    job.stranger_signs(&stranger);
     let node = case.containerd("");
     let began = Instant::now();
     pull(&node, &good).admitted();

@@ -24,6 +24,9 @@ pub fn trials(hosts: &[Host], shared: &Arc<crate::Shared>) -> Vec<Trial> {
                 unpack_layout(machine, &folder, target);
             });
         }),
+        trial("hosts::archives::kairos-agent".into(), shared, |shared| {
+            archived(shared, unpack_as_kairos);
+        }),
         trial("hosts::archives::buildah".into(), shared, |shared| {
             archived(shared, |machine, archive, target| {
                 let buildah = |words: &[&str]| {
@@ -213,6 +216,27 @@ fn unpack_layout(machine: &Machine, layout: &Path, target: &Path) {
     let mut command = machine.command(tools::program("umoci"));
     succeed(command.args(["unpack", "--image", &image]).arg(&bundle));
     std::fs::copy(bundle.join("rootfs/etc/file"), target.join("etc/file")).expect("the file");
+}
+
+/// Reads a docker archive as kairos-agent's `ocifile:` does: `manifest.json` with one image, whose
+/// layers are unpacked in their order.
+fn unpack_as_kairos(machine: &Machine, archive: &Path, target: &Path) {
+    let tar = |file: &Path, folder: &Path| {
+        let mut command = machine.command("tar");
+        succeed(command.args(["-x", "-f"]).arg(file).arg("-C").arg(folder));
+    };
+    let folder = machine.path("archive");
+    std::fs::create_dir(&folder).expect("a directory");
+    tar(archive, &folder);
+    let manifest = std::fs::read(folder.join("manifest.json")).expect("manifest.json");
+    let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+    let images = manifest.as_array().expect("images");
+    assert_eq!(images.len(), 1, "{manifest}");
+    let config = images[0]["Config"].as_str().expect("a configuration");
+    assert!(folder.join(config).is_file(), "{manifest}");
+    for layer in images[0]["Layers"].as_array().expect("layers") {
+        tar(&folder.join(layer.as_str().expect("a layer")), target);
+    }
 }
 
 // ---- Tekton.
