@@ -2,7 +2,7 @@
 //!
 //! Every error of the program is a [`Failure`] of one [`Class`]. The word is in the `error`
 //! that the host prints, in `--json`, and as a heading in `docs/errors.md`, which a test holds
-//! against this table. Design: section 2.
+//! against this table.
 
 use std::fmt;
 

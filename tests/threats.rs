@@ -204,7 +204,8 @@ fn nothing_cites_a_page_that_is_not_there() {
     let mut checked = 0;
     for path in paths {
         let source = fs::read_to_string(&path).unwrap();
-        for planning in ["reference/", "design.md"].map(|page| (page, page.ends_with('/'))) {
+        let pages = ["reference/", "design.md", "Design.md", "Design: section"];
+        for planning in pages.map(|page| (page, page.ends_with('/'))) {
             for (at, _) in source.match_indices(planning.0) {
                 let after = &source[at + planning.0.len()..];
                 let word: &str =

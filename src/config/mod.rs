@@ -1,7 +1,7 @@
 //! What the user set: the environment, the policy file, keys and where files lie. The one place
 //! that reads them.
 //!
-//! Values leave this room parsed. Design: sections 3 and 4; the list of variables is closed.
+//! Values leave this room parsed. The list of variables is closed.
 
 mod environment;
 mod files;

@@ -1,6 +1,5 @@
 //! The environment as a policy: the variables become the text that `luet-cosign policy from-env`
 //! prints, and that text is read like any other policy. One matcher, one decision, one explanation.
-//! Design.md section 3.
 
 use super::document::KEY_VARIABLE;
 use super::rules::LOCAL_FILES;

@@ -1,7 +1,6 @@
 //! The flow of pushing: prove before that signing will work, sign after exactly what was pushed.
 //!
-//! Design: section 6. The host tells the tag; what was pushed under it is for the engine to say
-//! (`identify`).
+//! The host names only the tag; the engine says what was pushed under it (`identify`).
 
 mod attach;
 mod identify;

@@ -58,11 +58,11 @@ impl Session {
         Err(Failure::new(
             Class::Net,
             format!(
-                "`{}` is not asked: offline, nobody but a registry is (--offline, LUET_COSIGN_OFFLINE or the policy)",
+                "`{}` is not contacted: offline, only registries are (--offline, LUET_COSIGN_OFFLINE or the policy)",
                 shown(url)
             ),
         )
-        .hint("download it where there is a network and name the file, or let it be asked"))
+        .hint("download it on a machine with a network and name the file, or go online"))
     }
 
     /// Asks, and returns the answer whatever it is, but for one that says "later".

@@ -290,12 +290,12 @@ impl Roots {
     pub fn describe(&self) -> Result<String, Failure> {
         let Source::Repository { mirror, pieces } = &self.settings.default else {
             let root = self.read_fixed(&self.settings.default)?;
-            return Ok(format!("the trusted root is {}; nothing makes it newer", root.name()));
+            return Ok(format!("trusted root: {} (never updated automatically)", root.name()));
         };
         let (mirror, pieces) = (mirror.clone()?, pieces.clone()?);
         if pieces.is_complete() {
             return Ok(format!(
-                "the trusted root is {}; nothing makes it newer",
+                "trusted root: {} (never updated automatically)",
                 self.assemble(&pieces, None)?.name()
             ));
         }

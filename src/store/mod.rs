@@ -2,8 +2,7 @@
 //!
 //! A [`Folder`] is private (0700, ours); a file in it is replaced whole or not at all, read under a
 //! cap, and changed under a lock that dies with its holder. State that cannot be written never
-//! loosens anything: callers get `state` and refuse. Design: section 5 last paragraph; attacks:
-//! docs/threats.md, rows L.
+//! loosens anything: callers get `state` and refuse. Attacks: docs/threats.md, rows L.
 
 mod folder;
 mod handoff;

@@ -2,7 +2,7 @@
 //!
 //! luet's extractor does not check layer bytes, so the yes is said here,
 //! about bytes on disk: first by the digest of the tree that our signer claimed, without a request;
-//! else by the layers, streamed once more, which decide. Design: section 5.
+//! else by the layers, streamed once more, which decide.
 
 use super::platform;
 use crate::class::{Class, Failure};

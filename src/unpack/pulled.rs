@@ -23,7 +23,7 @@ pub async fn pulled(session: &Session, image: &str) -> Result<Provisional, Failu
     if chosen == Some(Engine::Registry) {
         return Err(Failure::new(
             Class::Usage,
-            "LUET_COSIGN_BUILD_INPUTS=verify wants to know what was pulled, and LUET_COSIGN_ENGINE=registry asks nobody",
+            "LUET_COSIGN_BUILD_INPUTS=verify needs the build engine to say what was pulled, and LUET_COSIGN_ENGINE=registry asks no engine",
         )
         .hint("set LUET_COSIGN_ENGINE to the engine that pulls: `docker` or `buildah`"));
     }

@@ -154,8 +154,8 @@ fn offline_asks_nobody_at_all() {
     ] {
         let said = world.verify(&format!("--offline {words}"));
         said.assert_refused("net");
-        assert!(said.stderr.contains("is not asked: offline"), "{said:?}");
-        assert!(said.stderr.contains("download it where there is a network"), "{said:?}");
+        assert!(said.stderr.contains("is not contacted: offline"), "{said:?}");
+        assert!(said.stderr.contains("download it on a machine with a network"), "{said:?}");
     }
     world.verify_dev("--offline --bundle b.json f").assert_ok();
     assert_eq!((nobody.connections(), world.asked()), (0, 0));
