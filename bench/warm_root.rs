@@ -16,8 +16,8 @@
 )]
 
 use jiff::Timestamp;
-use luet_cosign::registry::{Client, Config};
-use luet_cosign::sigstore::{Mirror, Roots, Settings, Source};
+use luet_cosign::registry::{Client, RegistryConfig};
+use luet_cosign::sigstore::{ProcessRoots, RootSource, Settings, TufMirror};
 use luet_cosign::store::Locations;
 use luet_cosign::trust::Pieces;
 use std::collections::BTreeMap;
@@ -30,18 +30,18 @@ const RUNS: usize = 2_000;
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let state = tempfile::tempdir().unwrap();
-    let settings = |mirror: Option<Mirror>, offline| Settings {
-        default: Source::Repository { mirror: Ok(mirror), pieces: Ok(Pieces::default()) },
+    let settings = |mirror: Option<TufMirror>, offline| Settings {
+        default: RootSource::Repository { mirror: Ok(mirror), pieces: Ok(Pieces::default()) },
         named: BTreeMap::new(),
         offline,
-        client: Client::new(Config::default()),
+        client: Client::new(RegistryConfig::default()),
         locations: Locations { state: vec![state.path().join("luet-cosign")], runs: Vec::new() },
         now: Timestamp::now(),
     };
     let measure = |what: &str, settings: &Settings| {
         let mut times: Vec<Duration> = (0..RUNS)
             .map(|_| {
-                let roots = Roots::new(settings.clone());
+                let roots = ProcessRoots::new(settings.clone());
                 let since = Instant::now();
                 let loaded = runtime.block_on(roots.load([None]));
                 let time = since.elapsed();
@@ -78,10 +78,11 @@ fn main() {
                 |bytes| testkit::Answer::new(200).body(bytes.clone()),
             )
         });
-        let mirror = Mirror { url: format!("http://{}", server.host()), root: tuf.first.clone() };
+        let mirror =
+            TufMirror { url: format!("http://{}", server.host()), root: tuf.first.clone() };
         assert!(
             runtime
-                .block_on(Roots::new(settings(Some(mirror.clone()), false)).load([None]))
+                .block_on(ProcessRoots::new(settings(Some(mirror.clone()), false)).load([None]))
                 .get(None)
                 .is_ok()
         );

@@ -41,11 +41,11 @@ fn main() -> ExitCode {
         // input.
         Some(name) if event::is_event(name) => {
             let stdin = std::io::stdin();
-            let mut input = event::Input::new(&stdin, limits::EVENT_WAIT);
+            let mut input = event::TimedInput::new(&stdin, limits::EVENT_WAIT);
             let input: Option<&mut dyn std::io::Read> =
                 if stdin.is_terminal() { None } else { Some(&mut input) };
             event::answer(
-                event::Call { arguments: &arguments, environment: &environment, input },
+                event::PluginCall { arguments: &arguments, environment: &environment, input },
                 &mut std::io::stdout(),
             )
         }

@@ -4,12 +4,12 @@
 //! archive that was written here holds what was verified and nothing else, whatever the registry
 //! says later.
 
-use crate::archive::{self, Image, Place, Plan};
+use crate::archive::{self, ArchivePlace, Image, Plan};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Reference, Repository, Subject, Tag};
 use crate::policy::Policy;
-use crate::registry::{Answer, Listing, Manifest, ManifestKind, Referrers, Role};
+use crate::registry::{Manifest, ManifestKind, Presence, Referrers, ReferrersList, Role};
 use crate::session::Connections;
 use crate::trust::Requirements;
 use crate::unpack::{self, Provisional};
@@ -17,11 +17,11 @@ use crate::wire::Referrer;
 
 /// What is pulled, and how.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct PullOptions {
     /// The image.
     pub image: Reference,
     /// Where it is written.
-    pub place: Place,
+    pub place: ArchivePlace,
     /// Which image of an index: `linux/arm64`, `linux/arm/v7`; none for this machine's.
     pub platform: Option<String>,
     /// Whether signatures go along, and the index that they are of.
@@ -40,7 +40,7 @@ pub struct Pulled {
 }
 
 /// How far it is.
-pub trait Progress {
+pub trait PullProgress {
     /// So many bytes will come.
     fn begin(&self, bytes: u64);
     /// So many came.
@@ -55,9 +55,9 @@ pub trait Progress {
 pub async fn pull(
     connections: &Connections,
     policy: &Policy,
-    request: &Request,
+    request: &PullOptions,
     requirements: &Requirements,
-    progress: &impl Progress,
+    progress: &impl PullProgress,
 ) -> Result<Pulled, Failure> {
     let prepared = prepare(connections, policy, request, requirements).await;
     let (provisional, digest, plan) = match prepared {
@@ -80,10 +80,10 @@ pub async fn pull(
 async fn prepare(
     connections: &Connections,
     policy: &Policy,
-    request: &Request,
+    request: &PullOptions,
     requirements: &Requirements,
 ) -> Result<(Provisional, Digest, Plan), Failure> {
-    let Request { image: name, platform, signatures, .. } = request;
+    let PullOptions { image: name, platform, signatures, .. } = request;
     let platform = platform.as_deref();
     let provisional =
         unpack::by_platform(connections, policy, name, platform, requirements).await?;
@@ -96,7 +96,7 @@ async fn prepare(
         let what = format!("`{signed}` is signed, and `{digest}` is the image for this platform");
         return Err(Failure::new(Class::Binding, what));
     }
-    if let Place::File(_) = request.place {
+    if let ArchivePlace::File(_) = request.place {
         check_layers(&image)?;
     }
     let subjects: Vec<Digest> = index.iter().map(|index| index.digest).chain([digest]).collect();
@@ -145,8 +145,8 @@ async fn manifest(
     digest: &Digest,
 ) -> Result<Manifest, Failure> {
     match connections.client().manifest(repository, digest, limits::MANIFEST_BYTES).await? {
-        Answer::There(manifest) => Ok(manifest),
-        Answer::Absent(_) => {
+        Presence::There(manifest) => Ok(manifest),
+        Presence::Absent(_) => {
             let what = format!("`{repository}@{digest}` is listed, and not there");
             Err(Failure::new(Class::Registry, what))
         }
@@ -175,7 +175,7 @@ async fn add_signatures(
 ) -> Result<(), Failure> {
     let client = connections.client();
     let tag = Tag::of_signatures(&digest);
-    if let Answer::There(manifest) = client.by_tag(repository, &tag, role).await? {
+    if let Presence::There(manifest) = client.by_tag(repository, &tag, role).await? {
         plan.add_signatures(repository, &manifest, Some(tag.as_str()))?;
     }
     let mut listings = Vec::new();
@@ -184,14 +184,14 @@ async fn add_signatures(
         listings.push(listing);
     }
     let fallback = Tag::of_referrers(&digest);
-    if let Answer::There(manifest) = client.by_tag(repository, &fallback, role).await?
+    if let Presence::There(manifest) = client.by_tag(repository, &fallback, role).await?
         && let ManifestKind::Index(index) = &manifest.kind
     {
-        listings.push(Listing::of_fallback(index)?);
+        listings.push(ReferrersList::of_fallback(index)?);
     }
-    for descriptor in listings.iter().flat_map(Listing::candidates) {
+    for descriptor in listings.iter().flat_map(ReferrersList::candidates) {
         let found = client.manifest(repository, &descriptor.digest, limits::REFERRER_BYTES).await?;
-        if let Answer::There(manifest) = found
+        if let Presence::There(manifest) = found
             && matches!(
                 Referrer::parse(&manifest.bytes, &digest),
                 Ok(Referrer::Bundle { .. } | Referrer::Legacy)

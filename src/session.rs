@@ -22,7 +22,7 @@ mod variables;
 mod watch;
 
 pub use child::run_to_end;
-pub use connections::{Connections, Options};
+pub use connections::{Connections, SessionOptions};
 pub use document::policy_file;
 pub use in_force::{Linted, Loaded, Session, lint};
 pub use machine::{Host, Machine};

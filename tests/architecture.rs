@@ -387,6 +387,49 @@ fn what_tests_share_is_in_testkit() {
     assert!(wrong.is_empty(), "compiled once for each test: {wrong:#?}");
 }
 
+/// The name of a type that a line declares for others than its file: `pub struct A`,
+/// `pub(super) enum B`.
+fn declared(line: &str) -> Option<&str> {
+    let rest = line.trim_start().strip_prefix("pub")?;
+    let rest = match rest.strip_prefix('(') {
+        Some(scope) => scope.split_once(')')?.1,
+        None => rest,
+    };
+    let (kind, rest) = rest.strip_prefix(' ')?.split_once(' ')?;
+    ["struct", "enum", "trait", "type", "union"].contains(&kind).then_some(())?;
+    rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()
+}
+
+/// Whoever reads a name knows which type it is, without looking at the imports.
+#[test]
+fn a_public_type_has_its_name_for_itself() {
+    let mut homes: BTreeMap<String, BTreeSet<PathBuf>> = BTreeMap::new();
+    for (path, text) in sources() {
+        for name in text.lines().filter_map(declared) {
+            homes.entry(name.to_owned()).or_default().insert(path.clone());
+        }
+    }
+    assert!(homes.len() > 300, "the types were found");
+    homes.retain(|_, files| files.len() > 1);
+    assert!(homes.is_empty(), "one name for two types: {homes:#?}");
+}
+
+#[test]
+fn the_reader_of_types_reads_every_visibility() {
+    let lines = [
+        ("pub struct A;", Some("A")),
+        ("    pub(super) enum B<'a> {", Some("B")),
+        ("pub(in crate::c) trait C: D {", Some("C")),
+        ("pub type E = F;", Some("E")),
+        ("struct G;", None),
+        ("pub fn struct_h() {", None),
+        ("pub use i::J;", None),
+    ];
+    for (line, name) in lines {
+        assert_eq!(declared(line), name, "{line}");
+    }
+}
+
 #[test]
 fn the_reader_of_rooms_reads_groups() {
     let text = "use crate::{a, b::c, d::{e, f}};\nuse crate::g::h;\nlet x = crate::i::j();";

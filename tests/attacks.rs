@@ -13,7 +13,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use luet_cosign::tree::{Expected, Limits, read_layer};
+use luet_cosign::tree::{ExpectedTree, Limits, read_layer};
 use luet_cosign::trust::PrivateKey;
 use rustix::process::{Pid, Signal};
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -91,7 +91,7 @@ fn signature(
 }
 
 fn tree_of(layer: &[u8]) -> String {
-    Expected::of(&[read_layer(layer, Limits::default()).unwrap()]).digest().unwrap().to_string()
+    ExpectedTree::of(&[read_layer(layer, Limits::default()).unwrap()]).digest().unwrap().to_string()
 }
 
 fn good() -> Vec<u8> {

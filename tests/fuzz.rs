@@ -19,11 +19,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use luet_cosign::class::Class;
 use luet_cosign::config::Environment;
-use luet_cosign::event::{Event, Payload as EventPayload};
+use luet_cosign::event::{Event, EventPayload};
 use luet_cosign::name::{Digest, Reference, Repository, Scope, TagGlob};
-use luet_cosign::policy::{Document, Origin, lint_json};
+use luet_cosign::policy::{Document, PolicyOrigin, lint_json};
 use luet_cosign::registry::{Manifest, ManifestKind, read_challenge};
-use luet_cosign::tree::{Expected, Limits, read_layer};
+use luet_cosign::tree::{ExpectedTree, Limits, read_layer};
 use luet_cosign::trust::{
     Attestation, Authority, Checker, Held, PrivateKey, PublicKey, Requirements, check_bundle,
 };
@@ -481,7 +481,7 @@ fn what_lies_beside_a_file_is_read_as_it_is_written() {
     });
     let list = format!("{0}  a\nSHA256 (b) = {0}\n", "0a".repeat(32));
     Corpus::of([list.into_bytes()]).feed("list of digests", 4, |mutated| {
-        let Ok(list) = luet_cosign::blob::Listed::parse_all(mutated) else { return false };
+        let Ok(list) = luet_cosign::blob::ListedFile::parse_all(mutated) else { return false };
         for path in list.iter().map(|listed| listed.path(Path::new("folder"))) {
             let leads_out = path.components().any(|part| part == std::path::Component::ParentDir);
             assert!(path.starts_with("folder") && !leads_out, "{}", path.display());
@@ -562,7 +562,10 @@ fn policies() {
                 Ok(document) => Some(document.signers().len()),
                 Err(problems) => {
                     assert!(!problems.is_empty(), "a refusal says why");
-                    let _ = lint_json(&problems, &Origin::File { path: "policy.yaml".to_owned() });
+                    let _ = lint_json(
+                        &problems,
+                        &PolicyOrigin::File { path: "policy.yaml".to_owned() },
+                    );
                     None
                 }
             })
@@ -624,7 +627,7 @@ fn archives() {
     };
     let read = |bytes: &[u8]| {
         let Ok(layer) = read_layer(bytes, limits) else { return false };
-        let _ = Expected::of(&[layer]).digest();
+        let _ = ExpectedTree::of(&[layer]).digest();
         true
     };
     let good = records(&["mtime=1350244992.023960108", "SCHILY.xattr.user.a=", "path=pax/name"]);

@@ -49,8 +49,8 @@ use jiff::Timestamp;
 use luet_cosign::class::Failure;
 use luet_cosign::name::Digest;
 use luet_cosign::trust::{
-    Allowance, Authority, CertificateLog, Checker, Expected, Held, Identity, Requirements, Roots,
-    TrustedRoot, VerifiedSignature, check_bundle,
+    Allowance, Authority, CertificateLog, Checker, Held, Identity, Requirements, TextMatcher,
+    TrustedRoot, TrustedRoots, VerifiedSignature, check_bundle,
 };
 use luet_cosign::wire::{Bundle, BundleSource, Signatures};
 use serde_json::{Value, json};
@@ -74,21 +74,21 @@ fn image() -> Digest {
 
 fn named((subject, issuer): (&str, &str)) -> Identity {
     Identity::Named {
-        issuer: Expected::Exact(issuer.to_owned()),
-        subject: Expected::Exact(subject.to_owned()),
+        issuer: TextMatcher::Exact(issuer.to_owned()),
+        subject: TextMatcher::Exact(subject.to_owned()),
     }
 }
 
-fn glob(text: &str) -> Result<Expected, Failure> {
-    Expected::glob(text, &mut Allowance::default())
+fn glob(text: &str) -> Result<TextMatcher, Failure> {
+    TextMatcher::glob(text, &mut Allowance::default())
 }
 
-fn regexp(text: &str) -> Result<Expected, Failure> {
-    Expected::regexp(text, &mut Allowance::default())
+fn regexp(text: &str) -> Result<TextMatcher, Failure> {
+    TextMatcher::regexp(text, &mut Allowance::default())
 }
 
-fn prefix(text: &str) -> Result<Expected, Failure> {
-    Expected::prefix(text, &mut Allowance::default())
+fn prefix(text: &str) -> Result<TextMatcher, Failure> {
+    TextMatcher::prefix(text, &mut Allowance::default())
 }
 
 /// In which form a signature is served.
@@ -160,7 +160,7 @@ impl Judge {
         &self,
         check: impl FnOnce(&Checker<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let mut roots = Roots::default();
+        let mut roots = TrustedRoots::default();
         roots.insert(
             None,
             TrustedRoot::parse(self.root.to_string().as_bytes(), "of the test")

@@ -23,8 +23,8 @@ mod pieces;
 mod processes;
 
 use jiff::{SignedDuration, Timestamp};
-use luet_cosign::registry::{Client, Config, Times};
-use luet_cosign::sigstore::{Mirror, Refreshed, Roots, Settings, Source};
+use luet_cosign::registry::{Client, RegistryConfig, Times};
+use luet_cosign::sigstore::{ProcessRoots, Refreshed, RootSource, Settings, TufMirror};
 use luet_cosign::store::Locations;
 use luet_cosign::trust::{CertificateLog, Pieces, TrustedRoot};
 use luet_cosign::wire::Signatures;
@@ -104,17 +104,20 @@ impl World {
     }
 
     fn settings(&self) -> Settings {
-        let mirror = Mirror { url: self.url(), root: self.tuf.first.clone() };
+        let mirror = TufMirror { url: self.url(), root: self.tuf.first.clone() };
         let times = Times {
             connect: Duration::from_secs(1),
             idle: Duration::from_secs(5),
             ..Times::default()
         };
         Settings {
-            default: Source::Repository { mirror: Ok(Some(mirror)), pieces: Ok(Pieces::default()) },
+            default: RootSource::Repository {
+                mirror: Ok(Some(mirror)),
+                pieces: Ok(Pieces::default()),
+            },
             named: BTreeMap::new(),
             offline: self.offline,
-            client: Client::new(Config { times, ..Config::default() }),
+            client: Client::new(RegistryConfig { times, ..RegistryConfig::default() }),
             locations: Locations {
                 state: vec![self.state.path().join("luet-cosign")],
                 runs: Vec::new(),
@@ -124,8 +127,8 @@ impl World {
     }
 
     /// A process that begins now.
-    fn roots(&self) -> Roots {
-        Roots::new(self.settings())
+    fn roots(&self) -> ProcessRoots {
+        ProcessRoots::new(self.settings())
     }
 
     /// So much later that what came of asking does not count any more.
@@ -163,15 +166,15 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// The roots, as a process has them that just began; the default one has no name.
-fn load(roots: &Roots) -> luet_cosign::trust::Roots {
+fn load(roots: &ProcessRoots) -> luet_cosign::trust::TrustedRoots {
     run(roots.load([None]))
 }
 
 /// Whether the default root believes what a Sigstore signed.
-fn knows(roots: &Roots, sigstore: &Sigstore) -> bool {
+fn knows(roots: &ProcessRoots, sigstore: &Sigstore) -> bool {
     load(roots).get(None).is_ok_and(|root| believes(root, sigstore))
 }
 
-fn refresh(roots: &Roots) -> Refreshed {
+fn refresh(roots: &ProcessRoots) -> Refreshed {
     run(roots.refresh())
 }

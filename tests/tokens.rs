@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use luet_cosign::class::{Class, Failure};
 use luet_cosign::config::Environment;
-use luet_cosign::oidc::{Asked, IdentityToken, TokenSource};
+use luet_cosign::oidc::{IdentityToken, TokenOptions, TokenSource};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -49,7 +49,7 @@ fn github(url: &str) -> Environment {
 }
 
 fn ask(environment: &Environment) -> Result<IdentityToken, Failure> {
-    let source = TokenSource::find(environment, &Asked::default())?.expect("a source");
+    let source = TokenSource::find(environment, &TokenOptions::default())?.expect("a source");
     run(source.token(&client()))
 }
 
@@ -86,7 +86,7 @@ fn github_is_asked_as_its_documentation_says() {
 fn each_token_of_a_service_is_a_fresh_one() {
     let server = Server::start(good);
     let environment = github(&format!("http://{}/token?api-version=2.0", server.host()));
-    let source = TokenSource::find(&environment, &Asked::default()).unwrap().unwrap();
+    let source = TokenSource::find(&environment, &TokenOptions::default()).unwrap().unwrap();
     assert!(source.origin().renewable);
     let client = client();
     run(async {
@@ -170,7 +170,7 @@ fn an_answer_that_is_no_token_is_said_to_be_none_and_not_shown() {
 fn a_service_that_hangs_is_not_waited_for() {
     let server = Server::start(|_| Answer::new(200).delay(Duration::from_secs(600)));
     let environment = github(&format!("http://{}/token", server.host()));
-    let source = TokenSource::find(&environment, &Asked::default()).unwrap().unwrap();
+    let source = TokenSource::find(&environment, &TokenOptions::default()).unwrap().unwrap();
     let client = client_with(|config| config.times.idle = Duration::from_millis(50));
     let failure = run(source.token(&client)).unwrap_err();
     assert_eq!(failure.class(), Class::Net);

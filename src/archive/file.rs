@@ -1,7 +1,7 @@
 //! One file: a tar archive, of which every byte follows from the plan.
 
 use super::part::{self, Piece, state, unwritten};
-use super::plan::{Entry, Plan};
+use super::plan::{Plan, PlannedFile};
 use crate::class::Failure;
 use crate::registry::Client;
 use std::fs::File;
@@ -45,7 +45,7 @@ async fn add(
     path: &Path,
     file: &mut File,
     at: u64,
-    entry: &Entry,
+    entry: &PlannedFile,
     progress: &dyn Fn(u64),
 ) -> Result<u64, Failure> {
     let io = unwritten(path);
@@ -72,7 +72,7 @@ async fn add(
 }
 
 /// Returns the header of an entry: a plain file that says nothing of this machine.
-fn header(entry: &Entry) -> std::io::Result<[u8; 512]> {
+fn header(entry: &PlannedFile) -> std::io::Result<[u8; 512]> {
     let mut header = tar::Header::new_ustar();
     header.set_path(&entry.name)?;
     header.set_entry_type(tar::EntryType::Regular);

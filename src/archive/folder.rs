@@ -1,7 +1,7 @@
 //! A directory in OCI's layout. Each blob is a file that has its name only when it is whole.
 
 use super::part::{self, Piece, state, unwritten};
-use super::plan::{BLOBS, Entry, INDEX, LAYOUT, Plan};
+use super::plan::{BLOBS, INDEX, LAYOUT, Plan, PlannedFile};
 use crate::class::Failure;
 use crate::registry::Client;
 use rustix::fs::{CWD, RenameFlags};
@@ -69,7 +69,7 @@ fn open(path: &Path) -> Result<File, Failure> {
 async fn add(
     client: &Client,
     folder: &Path,
-    entry: &Entry,
+    entry: &PlannedFile,
     progress: &dyn Fn(u64),
 ) -> Result<(), Failure> {
     let path = folder.join(&entry.name);

@@ -4,7 +4,7 @@
 //! extension, and zeros at the end. Links, long names and a second file of one name are where two
 //! readers see two archives.
 
-use super::Place;
+use super::ArchivePlace;
 use super::file::BLOCK;
 use super::plan::{BLOBS, DOCKER, INDEX, LAYOUT, blob_name};
 use crate::class::{Class, Failure};
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// An archive that is there.
 #[derive(Debug)]
 pub struct Layout {
-    place: Place,
+    place: ArchivePlace,
     /// Of one file: where each file in it lies, and its length. Of a directory: its length.
     files: BTreeMap<String, Span>,
 }
@@ -42,11 +42,11 @@ impl Layout {
     /// # Errors
     /// `not-found`: there is none. `malformed`: it can be read in two ways, or has what no image
     /// needs. `limit`: too many files. `state`: it cannot be read.
-    pub fn open(place: &Place) -> Result<Self, Failure> {
+    pub fn open(place: &ArchivePlace) -> Result<Self, Failure> {
         let within = |failure: Failure| failure.within(format!("`{}`", place.path().display()));
         let files = match place {
-            Place::File(path) => members(path),
-            Place::Folder(path) => listed(path),
+            ArchivePlace::File(path) => members(path),
+            ArchivePlace::Folder(path) => listed(path),
         };
         let layout = Self { place: place.clone(), files: files.map_err(within)? };
         let is_known = |name: &str| match name {
@@ -65,7 +65,7 @@ impl Layout {
 
     /// Returns whether it is one file, which docker reads as well.
     pub(super) fn is_file(&self) -> bool {
-        matches!(self.place, Place::File(_))
+        matches!(self.place, ArchivePlace::File(_))
     }
 
     /// Returns the digests of all blobs.
@@ -138,8 +138,8 @@ impl Layout {
 
     fn reader(&self, name: &str, span: Span) -> Result<impl Read + use<>, Failure> {
         let path = match &self.place {
-            Place::File(path) => path.clone(),
-            Place::Folder(path) => path.join(name),
+            ArchivePlace::File(path) => path.clone(),
+            ArchivePlace::Folder(path) => path.join(name),
         };
         let mut file = open(&path)?;
         file.seek(SeekFrom::Start(span.start)).map_err(|error| unread(name, &error))?;

@@ -25,7 +25,7 @@ use std::str::FromStr;
 
 /// Where an archive is written to, or read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ArchivePlace {
     /// One file, as `docker save` and `crane pull` write it.
     File(PathBuf),
     /// A directory.
@@ -35,7 +35,7 @@ pub enum Place {
 const FOLDER: &str = "oci:";
 const FILE: &str = "docker-archive:";
 
-impl Place {
+impl ArchivePlace {
     /// Reads `oci:DIR` and `docker-archive:FILE`; nothing else is an archive that is read.
     #[must_use]
     pub fn to_read(text: &str) -> Option<Self> {
@@ -52,7 +52,7 @@ impl Place {
     }
 }
 
-impl FromStr for Place {
+impl FromStr for ArchivePlace {
     type Err = Failure;
 
     /// Reads where to write: `oci:DIR`, or a file.
@@ -78,7 +78,7 @@ impl FromStr for Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ArchivePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
@@ -98,12 +98,12 @@ impl fmt::Display for Place {
 pub async fn write(
     client: &Client,
     plan: &Plan,
-    place: &Place,
+    place: &ArchivePlace,
     progress: &dyn Fn(u64),
 ) -> Result<(), Failure> {
     let written = match place {
-        Place::File(path) => file::write(client, plan, path, progress).await,
-        Place::Folder(path) => folder::write(client, plan, path, progress).await,
+        ArchivePlace::File(path) => file::write(client, plan, path, progress).await,
+        ArchivePlace::Folder(path) => folder::write(client, plan, path, progress).await,
     };
     if let Err(failure) = &written
         && !failure.class().is_inconclusive()
@@ -114,9 +114,9 @@ pub async fn write(
 }
 
 /// Removes what an earlier call left beside the archive.
-pub fn discard(place: &Place) {
+pub fn discard(place: &ArchivePlace) {
     match place {
-        Place::File(path) => part::discard_file(&part::path(path)),
-        Place::Folder(path) => part::discard_folder(&part::path(path)),
+        ArchivePlace::File(path) => part::discard_file(&part::path(path)),
+        ArchivePlace::Folder(path) => part::discard_folder(&part::path(path)),
     }
 }

@@ -1,7 +1,7 @@
 //! What is not whole yet: `NAME.part` beside the archive. It is nobody's but ours, only one process
 //! writes it, and nothing in it is believed: all of it is hashed again.
 
-use super::plan::{Body, Entry};
+use super::plan::{PlannedBody, PlannedFile};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::registry::Client;
@@ -102,12 +102,12 @@ impl Piece<'_> {
     pub(super) async fn write(
         mut self,
         client: &Client,
-        entry: &Entry,
+        entry: &PlannedFile,
         progress: &dyn Fn(u64),
     ) -> Result<(), Failure> {
         match &entry.body {
-            Body::Held(bytes) => self.hold(bytes),
-            Body::Fetched { repository, digest } => {
+            PlannedBody::Held(bytes) => self.hold(bytes),
+            PlannedBody::Fetched { repository, digest } => {
                 let (mut hash, mut seen) = self.hash(self.there.min(entry.size), progress)?;
                 if seen == entry.size {
                     if hash.clone().finalize().as_slice() == digest.bytes() {
@@ -145,12 +145,12 @@ impl Piece<'_> {
     async fn fetch(
         &mut self,
         client: &Client,
-        entry: &Entry,
+        entry: &PlannedFile,
         hash: Sha256,
         seen: u64,
         progress: &dyn Fn(u64),
     ) -> Result<(), Failure> {
-        let Body::Fetched { repository, digest } = &entry.body else { return Ok(()) };
+        let PlannedBody::Fetched { repository, digest } = &entry.body else { return Ok(()) };
         self.cut(seen)?;
         let opened = client.blob_rest(repository, digest, entry.size, seen, hash).await;
         let mut stream = match opened {

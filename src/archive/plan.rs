@@ -24,14 +24,14 @@ const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 
 /// One file of an archive.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct PlannedFile {
     pub(super) name: String,
     pub(super) size: u64,
-    pub(super) body: Body,
+    pub(super) body: PlannedBody,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Body {
+pub(super) enum PlannedBody {
     Held(Vec<u8>),
     Fetched { repository: Repository, digest: Digest },
 }
@@ -50,7 +50,7 @@ pub struct Image {
 /// Every file of an archive.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    blobs: Vec<Entry>,
+    blobs: Vec<PlannedFile>,
     known: BTreeSet<Digest>,
     listed: Vec<Value>,
     docker: Value,
@@ -140,17 +140,17 @@ impl Plan {
     /// Returns how many bytes have to be fetched.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let fetched = |entry: &&Entry| matches!(entry.body, Body::Fetched { .. });
+        let fetched = |entry: &&PlannedFile| matches!(entry.body, PlannedBody::Fetched { .. });
         self.blobs.iter().filter(fetched).map(|entry| entry.size).sum()
     }
 
     /// Returns the blobs, each once.
-    pub(super) fn blobs(&self) -> &[Entry] {
+    pub(super) fn blobs(&self) -> &[PlannedFile] {
         &self.blobs
     }
 
     /// Returns `oci-layout` and `index.json`.
-    pub(super) fn documents(&self) -> [Entry; 2] {
+    pub(super) fn documents(&self) -> [PlannedFile; 2] {
         let index = json!({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": self.listed});
         [
             held(LAYOUT.to_owned(), LAYOUT_TEXT.into()),
@@ -159,7 +159,7 @@ impl Plan {
     }
 
     /// Returns `manifest.json`, which docker reads.
-    pub(super) fn docker(&self) -> Entry {
+    pub(super) fn docker(&self) -> PlannedFile {
         held(DOCKER.to_owned(), self.docker.to_string().into())
     }
 
@@ -177,8 +177,8 @@ impl Plan {
 
     fn fetch(&mut self, repository: &Repository, digest: Digest, size: u64) {
         if self.known.insert(digest) {
-            let body = Body::Fetched { repository: repository.clone(), digest };
-            self.blobs.push(Entry { name: blob_name(&digest), size, body });
+            let body = PlannedBody::Fetched { repository: repository.clone(), digest };
+            self.blobs.push(PlannedFile { name: blob_name(&digest), size, body });
         }
     }
 }
@@ -187,7 +187,7 @@ pub(super) fn blob_name(digest: &Digest) -> String {
     format!("{BLOBS}{}", digest.hex())
 }
 
-fn held(name: String, bytes: Vec<u8>) -> Entry {
+fn held(name: String, bytes: Vec<u8>) -> PlannedFile {
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    Entry { name, size, body: Body::Held(bytes) }
+    PlannedFile { name, size, body: PlannedBody::Held(bytes) }
 }

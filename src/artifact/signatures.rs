@@ -4,7 +4,7 @@
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Reference, Subject, Tag};
-use crate::registry::{Answer, Listing, ManifestKind, Referrers, Role};
+use crate::registry::{ManifestKind, Presence, Referrers, ReferrersList, Role};
 use crate::session::Connections;
 use crate::wire::{Bundle, BundleSource, Referrer, Signatures};
 use serde_json::Value;
@@ -39,17 +39,17 @@ async fn bundles(connections: &Connections, subject: &Subject) -> Result<Vec<Val
         listings.push(listed);
     }
     let tag = Tag::of_referrers(&subject.digest);
-    if let Answer::There(manifest) = client.by_tag(repository, &tag, Role::Image).await?
+    if let Presence::There(manifest) = client.by_tag(repository, &tag, Role::Image).await?
         && manifest.digest != subject.digest
         && let ManifestKind::Index(index) = &manifest.kind
     {
-        listings.push(Listing::of_fallback(index)?);
+        listings.push(ReferrersList::of_fallback(index)?);
     }
     let candidates: BTreeSet<_> =
-        listings.iter().flat_map(Listing::candidates).map(|entry| entry.digest).collect();
+        listings.iter().flat_map(ReferrersList::candidates).map(|entry| entry.digest).collect();
     let mut found = Vec::new();
     for digest in candidates {
-        let Answer::There(manifest) =
+        let Presence::There(manifest) =
             client.manifest(repository, &digest, limits::REFERRER_BYTES).await?
         else {
             continue;
@@ -71,7 +71,7 @@ async fn bundles(connections: &Connections, subject: &Subject) -> Result<Vec<Val
 async fn legacy(connections: &Connections, subject: &Subject) -> Result<Vec<Value>, Failure> {
     let (client, repository) = (connections.client(), &subject.repository);
     let tag = Tag::of_signatures(&subject.digest);
-    let Answer::There(manifest) = client.by_tag(repository, &tag, Role::Image).await? else {
+    let Presence::There(manifest) = client.by_tag(repository, &tag, Role::Image).await? else {
         return Ok(Vec::new());
     };
     let mut found = Vec::new();

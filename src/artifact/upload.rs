@@ -4,7 +4,7 @@
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Reference, Tag};
-use crate::registry::Upload;
+use crate::registry::UploadFile;
 use crate::session::Connections;
 use crate::trust::{Hasher, Needs};
 use crate::wire::{self, FileLayer, FilePlatform};
@@ -136,7 +136,7 @@ async fn put(
 /// A file that is open: what was hashed is what is sent, whatever is put in its place meanwhile.
 struct Opened {
     path: PathBuf,
-    upload: Upload,
+    upload: UploadFile,
 }
 
 impl Opened {
@@ -155,7 +155,7 @@ impl Opened {
             )
             .hint("name the file that is to be uploaded"));
         }
-        let upload = Upload { file: Arc::new(opened), bytes: found.len() };
+        let upload = UploadFile { file: Arc::new(opened), bytes: found.len() };
         Ok(Self { path, upload })
     }
 

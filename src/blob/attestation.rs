@@ -4,9 +4,9 @@
 //! The order is that of [`super::verify`]; nobody but the registry of the trusted root is asked,
 //! for an attestation without its log entry proves no time.
 
-use super::content::{Progress, Subject};
+use super::content::{FileSubject, ReadProgress};
 use super::sources;
-use super::{Wanted, certify, unasked};
+use super::{ExpectedSigner, certify, unasked};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::session::Connections;
@@ -19,7 +19,7 @@ pub struct AttestationRequest {
     /// Where they lie: a path, `https://...` or `env://VAR`.
     pub bundle: String,
     /// Whose count.
-    pub wanted: Wanted,
+    pub wanted: ExpectedSigner,
     /// Which count, by what they say.
     pub predicate_type: PredicateType,
 }
@@ -66,7 +66,7 @@ pub async fn holds_attestation(connections: &Connections, bundle: &str) -> bool 
 }
 
 /// What an attestation that holds amounts to.
-enum Held {
+enum HeldAttestation {
     Attested(Box<AttestedFile>),
     Unasked(Box<Certificate>),
 }
@@ -79,9 +79,9 @@ enum Held {
 /// are read. `not-found`, `net`, `state`: something could not be read.
 pub async fn verify_attestation(
     connections: &Connections,
-    subject: &Subject,
+    subject: &FileSubject,
     request: &AttestationRequest,
-    progress: &Progress<'_>,
+    progress: &ReadProgress<'_>,
 ) -> Result<AttestationAnswer, Failure> {
     // (1) What comes with the file; it says what of the file has to be known.
     let place = &request.bundle;
@@ -113,8 +113,8 @@ pub async fn verify_attestation(
             Err(failure) => Err(failure.clone()),
         };
         match held {
-            Ok(Held::Attested(file)) => files.push(*file),
-            Ok(Held::Unasked(certificate)) => stranger = stranger.or(Some(certificate)),
+            Ok(HeldAttestation::Attested(file)) => files.push(*file),
+            Ok(HeldAttestation::Unasked(certificate)) => stranger = stranger.or(Some(certificate)),
             Err(failure) => others.push(failure),
         }
     }
@@ -132,11 +132,11 @@ async fn check(
     attestation: &Attestation,
     message: &Message,
     request: &AttestationRequest,
-) -> Result<Held, Failure> {
+) -> Result<HeldAttestation, Failure> {
     let wanted = &request.predicate_type;
-    if let Wanted::Key(key) = &request.wanted {
+    if let ExpectedSigner::Key(key) = &request.wanted {
         let attested = attestation.check_key(key, message, wanted)?;
-        return Ok(Held::Attested(Box::new(attested)));
+        return Ok(HeldAttestation::Attested(Box::new(attested)));
     }
     attestation.check_made(message, wanted)?;
     let signed = certify(connections, |root, sct| {
@@ -144,11 +144,11 @@ async fn check(
     })
     .await?;
     match &request.wanted {
-        Wanted::Identity(identity) => {
-            signed.by(identity).map(|file| Held::Attested(Box::new(file)))
+        ExpectedSigner::Identity(identity) => {
+            signed.by(identity).map(|file| HeldAttestation::Attested(Box::new(file)))
         }
-        Wanted::Key(_) | Wanted::Anyone | Wanted::Nobody => {
-            Ok(Held::Unasked(Box::new(signed.certificate().clone())))
+        ExpectedSigner::Key(_) | ExpectedSigner::Anyone | ExpectedSigner::Nobody => {
+            Ok(HeldAttestation::Unasked(Box::new(signed.certificate().clone())))
         }
     }
 }

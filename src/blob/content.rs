@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// What a signature is to be of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub enum FileSubject {
     /// A file; `-` is standard input.
     File(PathBuf),
     /// A file of which only the digest is at hand.
@@ -26,9 +26,9 @@ pub enum Subject {
 }
 
 /// Is told how many bytes were read since it was last told.
-pub type Progress<'a> = dyn Fn(u64) + Sync + 'a;
+pub type ReadProgress<'a> = dyn Fn(u64) + Sync + 'a;
 
-impl FromStr for Subject {
+impl FromStr for FileSubject {
     type Err = Failure;
 
     /// Takes `sha256:HEX`, `sha384:HEX` or `sha512:HEX` where no file is called that, else a path.
@@ -44,7 +44,7 @@ impl FromStr for Subject {
     }
 }
 
-impl Subject {
+impl FileSubject {
     /// Reads a file that has to be held whole.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Subject {
     pub(super) fn read(
         &self,
         needs: Needs,
-        progress: &Progress<'_>,
+        progress: &ReadProgress<'_>,
         patience: Duration,
     ) -> Result<Message, Failure> {
         match self {
@@ -116,7 +116,7 @@ impl Subject {
     pub(super) fn each(
         &self,
         take: &mut dyn FnMut(&[u8]),
-        progress: &Progress<'_>,
+        progress: &ReadProgress<'_>,
         patience: Duration,
     ) -> Result<(), Failure> {
         match self {
@@ -141,7 +141,7 @@ impl Subject {
 pub(super) fn read_plain(
     path: &Path,
     needs: Needs,
-    progress: &Progress<'_>,
+    progress: &ReadProgress<'_>,
 ) -> Result<Message, Failure> {
     read(Source::open_plain(path)?, path, needs, progress)
 }
@@ -150,7 +150,7 @@ fn read(
     file: Source,
     path: &Path,
     needs: Needs,
-    progress: &Progress<'_>,
+    progress: &ReadProgress<'_>,
 ) -> Result<Message, Failure> {
     let mut hasher = Hasher::new(needs);
     pieces(file, path, &mut |piece| {

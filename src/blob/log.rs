@@ -5,7 +5,7 @@
 //! proof are checked by the trusted root as if they had lain beside the file. An entry that held is
 //! kept, and checked again whenever it is used.
 
-use super::{Request, certify};
+use super::{FileRequest, certify};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::Digest;
@@ -19,11 +19,11 @@ use crate::wire::{Detached, FileSignature, LogAnswer, hashedrekord, leaf_hash};
 /// The log, for one file.
 pub(super) struct Log<'a> {
     connections: &'a Connections,
-    request: &'a Request,
+    request: &'a FileRequest,
 }
 
 impl<'a> Log<'a> {
-    pub(super) fn new(connections: &'a Connections, request: &'a Request) -> Self {
+    pub(super) fn new(connections: &'a Connections, request: &'a FileRequest) -> Self {
         Self { connections, request }
     }
 

@@ -16,11 +16,11 @@ mod sums;
 pub use attestation::{
     AttestationAnswer, AttestationRequest, Attested, holds_attestation, verify_attestation,
 };
-pub use content::{Progress, Subject};
+pub use content::{FileSubject, ReadProgress};
 pub use log::{EntryName, print_entry};
 pub use sign::{BundleForm, SignRequest, SignedBlob, sign};
 pub use sources::Sources;
-pub use sums::{Listed, check_sums};
+pub use sums::{ListedFile, check_sums};
 
 use crate::class::{Class, Failure};
 use crate::session::Connections;
@@ -33,16 +33,16 @@ use log::Log;
 
 /// What is asked of the signature of a file.
 #[derive(Debug)]
-pub struct Request {
+pub struct FileRequest {
     /// The expected signer.
-    pub wanted: Wanted,
+    pub wanted: ExpectedSigner,
     /// The log that is asked for missing entries; the public one where none is given.
     pub log: Option<String>,
 }
 
 /// The expected signer.
 #[derive(Clone, Debug)]
-pub enum Wanted {
+pub enum ExpectedSigner {
     /// A key's.
     Key(PublicKey),
     /// Someone's, by a certificate.
@@ -55,14 +55,14 @@ pub enum Wanted {
 
 /// What became of a file whose signature holds.
 #[derive(Debug)]
-pub enum Answer {
+pub enum FileOutcome {
     /// Who was asked for signed it.
     Verified(VerifiedFile),
     /// Nobody was asked for. It is signed by the owner of this certificate, which is not a success.
     Unasked(Certificate),
 }
 
-impl Answer {
+impl FileOutcome {
     /// Takes success for an answer, and nothing else.
     ///
     /// # Errors
@@ -84,16 +84,16 @@ impl Answer {
 /// `trustroot`, `limit`, `usage`.
 pub async fn verify(
     connections: &Connections,
-    subject: &Subject,
+    subject: &FileSubject,
     sources: &Sources,
-    request: &Request,
-    progress: &Progress<'_>,
-) -> Result<Answer, Failure> {
+    request: &FileRequest,
+    progress: &ReadProgress<'_>,
+) -> Result<FileOutcome, Failure> {
     connections.client().watch();
     // (1) What comes with the file; it says what of the file has to be known.
     let signature = sources.load(connections).await?;
     let needs = match &request.wanted {
-        Wanted::Key(key) => trust::needs(&signature, Some(key)),
+        ExpectedSigner::Key(key) => trust::needs(&signature, Some(key)),
         _ => trust::needs(&signature, None),
     };
     // (2) The file, once. It takes as long as it takes.
@@ -102,14 +102,14 @@ pub async fn verify(
         subject.read(needs, progress, connections.environment().deadline()?)?
     };
     // (3) By a key that is all there is to check.
-    if let Wanted::Key(key) = &request.wanted {
-        return key.check_file(&signature, &message).map(Answer::Verified);
+    if let ExpectedSigner::Key(key) = &request.wanted {
+        return key.check_file(&signature, &message).map(FileOutcome::Verified);
     }
     // (4) By a certificate: the signature first. Nobody learns what is here before it holds.
     check_made(&signature, &message)?;
     let signed = match &signature {
         FileSignature::Detached(detached) if detached.entry.is_none() => {
-            if let Wanted::Identity(identity) = &request.wanted {
+            if let ExpectedSigner::Identity(identity) = &request.wanted {
                 check_claimed(&signature, identity)?;
             }
             Log::new(connections, request).certify(detached, &message).await?
@@ -118,9 +118,11 @@ pub async fn verify(
     };
     // (5) Who it was, now that it is proven.
     match &request.wanted {
-        Wanted::Identity(identity) => signed.by(identity).map(Answer::Verified),
-        Wanted::Anyone => Ok(Answer::Verified(signed.by_anyone())),
-        Wanted::Key(_) | Wanted::Nobody => Ok(Answer::Unasked(signed.certificate().clone())),
+        ExpectedSigner::Identity(identity) => signed.by(identity).map(FileOutcome::Verified),
+        ExpectedSigner::Anyone => Ok(FileOutcome::Verified(signed.by_anyone())),
+        ExpectedSigner::Key(_) | ExpectedSigner::Nobody => {
+            Ok(FileOutcome::Unasked(signed.certificate().clone()))
+        }
     }
 }
 

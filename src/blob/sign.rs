@@ -3,10 +3,10 @@
 //! out.
 
 use super::certify;
-use super::content::{Progress, Subject};
+use super::content::{FileSubject, ReadProgress};
 use crate::class::{Class, Failure};
 use crate::session::Connections;
-use crate::signer::{SignedFile, Signer};
+use crate::signer::{MadeSignature, Signer};
 use crate::sigstore::LogVersion;
 use crate::trust::{PublicKey, VerifiedFile};
 use crate::wire::{self, Detached, FileSignature, Signed, SignedBy, SignedEntry};
@@ -37,7 +37,7 @@ pub struct SignedBlob {
 #[derive(Debug)]
 pub struct SignRequest<'a> {
     /// The file.
-    pub subject: &'a Subject,
+    pub subject: &'a FileSubject,
     /// Who signs.
     pub signer: &'a Signer,
     /// In which form a bundle is wanted; where none is, signature and certificate lie by themselves.
@@ -53,7 +53,7 @@ pub struct SignRequest<'a> {
 pub async fn sign(
     connections: &Connections,
     request: &SignRequest<'_>,
-    progress: &Progress<'_>,
+    progress: &ReadProgress<'_>,
     patience: Duration,
 ) -> Result<SignedBlob, Failure> {
     let SignRequest { subject, signer, bundle } = *request;
@@ -101,7 +101,7 @@ fn check_form(signer: &Signer, bundle: Option<BundleForm>) -> Result<(), Failure
 }
 
 /// Returns signature and certificate as a verifier has them, after it asked the log.
-fn by_itself(made: &SignedFile) -> Result<Detached, Failure> {
+fn by_itself(made: &MadeSignature) -> Result<Detached, Failure> {
     let Signed { signature, by, entry, .. } = &made.signed;
     // What is written is what is read.
     let signature = wire::read_signature(&wire::write_signature(signature, true))?;
@@ -123,7 +123,7 @@ async fn check(
     connections: &Connections,
     key: Option<&PublicKey>,
     signature: &FileSignature,
-    made: &SignedFile,
+    made: &MadeSignature,
 ) -> Result<VerifiedFile, Failure> {
     let verified = match key {
         Some(key) => key.check_file(signature, &made.message),

@@ -5,7 +5,7 @@ use crate::class::{self, Class, Failure};
 use crate::config::{Location, Trusted, read_file};
 use crate::limits;
 use crate::session::Connections;
-use crate::wire::{self, Detached, FileSignature, Kind};
+use crate::wire::{self, Detached, FileKind, FileSignature};
 use std::path::Path;
 
 /// Where signature, certificate or bundle lie, as they were named.
@@ -70,7 +70,7 @@ impl Sources {
         if let Some(place) = &self.timestamp {
             let bytes = fetch(connections, place, limits::SIGNATURE_BYTES).await?;
             let failed = |failure: Failure| {
-                Kind::instead(&bytes, "a timestamp as cosign writes it", failure)
+                FileKind::instead(&bytes, "a timestamp as cosign writes it", failure)
                     .within(shown(place))
             };
             let text = std::str::from_utf8(&bytes)
@@ -95,12 +95,12 @@ impl Sources {
             return wire::read_signature(place.as_bytes());
         }
         let bytes = fetch(connections, place, limits::SIGNATURE_BYTES).await?;
-        let kind = Kind::of(&bytes);
+        let kind = FileKind::of(&bytes);
         let read = if kind.may_be_signature(bytes.len()) {
             wire::read_signature(&bytes)
         } else {
             let failure = Failure::new(Class::Malformed, format!("{kind}; expected a signature"));
-            Err(Kind::instead(&bytes, "a signature", failure))
+            Err(FileKind::instead(&bytes, "a signature", failure))
         };
         read.map_err(|failure| failure.within(shown(place)))
     }

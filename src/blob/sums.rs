@@ -3,27 +3,27 @@
 //! Form: GNU coreutils `sha256sum`, and its `--tag`. Every file of the list is read, on all
 //! processors.
 
-use super::content::{self, Progress};
+use super::content::{self, ReadProgress};
 use crate::class::{Class, Failure};
 use crate::cores;
 use crate::limits;
 use crate::name::Digest;
 use crate::session::Connections;
 use crate::trust::Needs;
-use crate::wire::Kind;
+use crate::wire::FileKind;
 use std::num::NonZero;
 use std::path::{Component, Path, PathBuf};
 
 /// A file of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedFile {
     /// Its name, as the list has it.
     pub name: String,
     /// What it has to be.
     pub digest: Digest,
 }
 
-impl Listed {
+impl ListedFile {
     /// Parses a list.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ impl Listed {
     /// all. `unsupported`: digests of another kind. `limit`: more than [`limits::SUMS`] files.
     pub fn parse_all(list: &[u8]) -> Result<Vec<Self>, Failure> {
         Self::parse_lines(list).map_err(|failure| match failure.class() {
-            Class::Malformed => Kind::instead(list, &Kind::Sums.to_string(), failure),
+            Class::Malformed => FileKind::instead(list, &FileKind::Sums.to_string(), failure),
             _ => failure,
         })
     }
@@ -94,7 +94,7 @@ impl Listed {
         folder.join(&self.name)
     }
 
-    fn check(&self, folder: &Path, progress: &Progress<'_>) -> Result<(), Failure> {
+    fn check(&self, folder: &Path, progress: &ReadProgress<'_>) -> Result<(), Failure> {
         let found = content::read_plain(&self.path(folder), Needs::default(), progress)?;
         let found = *found.digest();
         if found == self.digest.into() {
@@ -113,9 +113,9 @@ impl Listed {
 #[must_use]
 pub fn check_sums(
     connections: &Connections,
-    list: &[Listed],
+    list: &[ListedFile],
     folder: &Path,
-    progress: &Progress<'_>,
+    progress: &ReadProgress<'_>,
 ) -> Vec<Result<(), Failure>> {
     // It takes as long as it takes.
     let _pause = connections.client().pause();
@@ -130,7 +130,7 @@ mod tests {
     fn lists_are_read_as_sha256sum_writes_them() {
         let hex = "0a".repeat(32);
         let names = |text: String| {
-            Listed::parse_all(text.as_bytes())
+            ListedFile::parse_all(text.as_bytes())
                 .map(|list| list.into_iter().map(|listed| listed.name).collect::<Vec<_>>())
                 .map_err(|failure| failure.class())
         };

@@ -6,17 +6,18 @@ mod hosts;
 mod repository;
 
 pub(super) use files::{
-    Download, SignBlob, Tlog, Upload, VerifyBlob, VerifyBlobAttestation, VerifyBundle,
+    DownloadCommand, SignBlobArgs, TlogCommand, UploadCommand, VerifyBlobArgs,
+    VerifyBlobAttestationArgs, VerifyBundleArgs,
 };
-pub(super) use hosts::{InstallShim, Pull};
-pub(super) use repository::{SignRepo, VerifyRepo, Walk};
+pub(super) use hosts::{InstallShimArgs, PullArgs};
+pub(super) use repository::{SignRepoArgs, VerifyRepoArgs, WalkArgs};
 
-use crate::archive::Place;
+use crate::archive::ArchivePlace;
 use crate::class::{Class, Failure};
 use crate::name::{Reference, Registry};
-use crate::policy::Wanted;
+use crate::policy::ExpectedText;
 use crate::registry::Credential;
-use crate::session::{Options, WantedIdentity};
+use crate::session::{SessionOptions, WantedIdentity};
 use crate::trust::{self, Allowance, CertificateLog, RunClaims};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -93,7 +94,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 pub enum Command {
     /// Show what the plugin would do with images, and why
     #[command(after_help = "Example:\n  luet-cosign check quay.io/acme/packages:repository.yaml")]
-    Check(Check),
+    Check(CheckArgs),
     /// Print completions for a shell
     #[command(
         after_help = "Example:\n  luet-cosign completions bash > /etc/bash_completion.d/luet-cosign"
@@ -106,18 +107,18 @@ pub enum Command {
     #[command(
         after_help = "Examples:\n  luet cosign doctor        (luet runs any luet-X on PATH)\n  luet-cosign doctor --sign registry.example/acme/packages"
     )]
-    Doctor(Doctor),
+    Doctor(DoctorArgs),
     /// Download what is attached to an image, unverified
     Download {
         /// What to fetch
         #[command(subcommand)]
-        command: Download,
+        command: DownloadCommand,
     },
     /// Generate a key pair: cosign.key, encrypted, and cosign.pub
     #[command(
         after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign generate-key-pair --output-key-prefix acme"
     )]
-    GenerateKeyPair(GenerateKeyPair),
+    GenerateKeyPair(GenerateKeyPairArgs),
     /// Convert another program's private key into a cosign key pair: import-cosign.key, encrypted,
     /// and import-cosign.pub
     ///
@@ -127,13 +128,13 @@ pub enum Command {
     #[command(
         after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign import-key-pair --key openssl.pem --output-key-prefix acme"
     )]
-    ImportKeyPair(ImportKeyPair),
+    ImportKeyPair(ImportKeyPairArgs),
     /// Create a link named `cosign` to this program, for kairos-agent and elemental
     ///
     /// They call `cosign [-key KEY] IMAGE` before they pull. That does not check what they then
     /// unpack; `pull` does.
     #[command(after_help = "Example:\n  luet-cosign install-shim /usr/local/bin")]
-    InstallShim(InstallShim),
+    InstallShim(InstallShimArgs),
     /// Print the manual page of the program or of a command
     #[command(
         after_help = "Examples:\n  luet-cosign man verify | man -l -\n  luet-cosign man --dir /usr/share/man/man1"
@@ -151,40 +152,40 @@ pub enum Command {
     Policy {
         /// What to do with it
         #[command(subcommand)]
-        command: Policy,
+        command: PolicyCommand,
     },
     /// Print the public half of a key
     #[command(after_help = "Example:\n  luet-cosign public-key --key cosign.key > cosign.pub")]
-    PublicKey(PublicKey),
+    PublicKey(PublicKeyArgs),
     /// Verify an image, and write it to an archive for docker, containerd, skopeo, kairos or luet
     ///
     /// Every blob is checked to its last byte. The archive is written completely or not at all; an
     /// interrupted download is resumed.
     #[command(after_help = hosts::PULL)]
-    Pull(Pull),
+    Pull(PullArgs),
     /// Run luet with this program as its plugin, and report what was verified
     ///
     /// It starts luet itself, not a script or another program in front of it:
     /// `sudo luet-cosign run -- luet ...`, not `luet-cosign run -- sudo luet ...`.
     #[command(after_help = "Example:\n  luet-cosign run -- luet install -y toolchain/yip")]
-    Run(Run),
+    Run(RunArgs),
     /// List what was verified on this machine before, or forget it
     Seen {
         /// What to do
         #[command(subcommand)]
-        command: Seen,
+        command: SeenCommand,
     },
     /// Sign images
     #[command(
         after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign sign --key cosign.key quay.io/acme/packages:repository.yaml\n  luet-cosign sign -y --identity-token \"$SIGSTORE_ID_TOKEN\" quay.io/acme/packages:repository.yaml"
     )]
-    Sign(Sign),
+    Sign(SignArgs),
     /// Sign a file
     ///
     /// Writes the files that --bundle and --output-signature name, each completely or not at all; with
     /// neither, prints the signature in base64. Every signature is verified before it is written.
     #[command(after_help = files::SIGN_BLOB)]
-    SignBlob(SignBlob),
+    SignBlob(SignBlobArgs),
     /// Sign everything in a luet repository that this signer has not signed yet
     ///
     /// Signs only what something vouches for: images that this user pushed from this machine within a
@@ -193,44 +194,44 @@ pub enum Command {
     #[command(
         after_help = "Example:\n  COSIGN_PASSWORD=... luet-cosign sign-repo --key cosign.key --from build quay.io/acme/packages"
     )]
-    SignRepo(SignRepo),
+    SignRepo(SignRepoArgs),
     /// Print where the signatures of an image are
     #[command(
         after_help = "Example:\n  luet-cosign triangulate quay.io/acme/packages:repository.yaml"
     )]
-    Triangulate(Triangulate),
+    Triangulate(TriangulateArgs),
     /// Read a transparency log
     Tlog {
         /// What to do
         #[command(subcommand)]
-        command: Tlog,
+        command: TlogCommand,
     },
     /// Upload a file to a registry
     Upload {
         /// What to upload
         #[command(subcommand)]
-        command: Upload,
+        command: UploadCommand,
     },
     /// Verify images with a key, an identity or the policy
     #[command(
         after_help = "Example:\n  luet-cosign verify --key cosign.pub quay.io/acme/packages:repository.yaml | jq"
     )]
-    Verify(Verify),
+    Verify(VerifyArgs),
     /// Verify a file with its signature
     ///
     /// The signature, certificate or bundle may be a path, an https URL or env://VAR. If none of them
     /// says when the file was signed, the log is queried, once.
     #[command(after_help = files::VERIFY_BLOB)]
-    VerifyBlob(VerifyBlob),
+    VerifyBlob(VerifyBlobArgs),
     /// Verify an attestation about a file: how it was built, or what is in it
     ///
     /// An attestation is not a signature: it makes a statement about the file, and --type says which
     /// kind is required. The identity options are those of verify-blob.
     #[command(after_help = files::VERIFY_BLOB_ATTESTATION)]
-    VerifyBlobAttestation(VerifyBlobAttestation),
+    VerifyBlobAttestation(VerifyBlobAttestationArgs),
     /// Verify a file by a Sigstore bundle, as the conformance suite of Sigstore asks
     #[command(hide = true)]
-    VerifyBundle(VerifyBundle),
+    VerifyBundle(VerifyBundleArgs),
     /// Verify everything in a luet repository
     ///
     /// Verifies repository.yaml, the files that it names, the snapshot of the same state, and every
@@ -239,14 +240,14 @@ pub enum Command {
     #[command(
         after_help = "Example:\n  luet-cosign verify-repo --key cosign.pub quay.io/acme/packages"
     )]
-    VerifyRepo(VerifyRepo),
+    VerifyRepo(VerifyRepoArgs),
     /// Print the version
     Version,
 }
 
 /// How registries are reached, for every command that reaches one.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Network {
+pub struct NetworkArgs {
     /// Use plain http for the registry of the image (not needed for loopback)
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub allow_http_registry: bool,
@@ -269,15 +270,15 @@ pub struct Network {
     pub registry_cacert: Option<PathBuf>,
 }
 
-impl Network {
+impl NetworkArgs {
     /// Returns what the options say of the registries of these images.
     ///
     /// # Errors
     /// `usage`: a registry is to be taken whatever certificate it has. `reference`: no image.
-    pub(super) fn options(&self, images: &[String]) -> Result<Options, Failure> {
+    pub(super) fn options(&self, images: &[String]) -> Result<SessionOptions, Failure> {
         let registries = images
             .iter()
-            .filter(|image| Place::to_read(image).is_none())
+            .filter(|image| ArchivePlace::to_read(image).is_none())
             .map(|image| Ok(image.parse::<Reference>()?.repository().registry().clone()));
         let registries = registries.collect::<Result<Vec<Registry>, Failure>>()?;
         if self.allow_insecure_registry
@@ -302,11 +303,11 @@ impl Network {
         };
         let named = |registry: &Registry| Some((registry.clone(), credential.clone()?));
         let ca = |registry: &Registry| Some((registry.clone(), self.registry_cacert.clone()?));
-        Ok(Options {
+        Ok(SessionOptions {
             credentials: registries.iter().filter_map(named).collect(),
             ca: registries.iter().filter_map(ca).collect(),
             http: if self.allow_http_registry { registries } else { Vec::new() },
-            ..Options::default()
+            ..SessionOptions::default()
         })
     }
 }
@@ -316,7 +317,7 @@ const WORKFLOW: &str = "GitHub workflow options";
 
 /// Which keyless signers are expected, and what they are judged by. The names are cosign's.
 #[derive(Clone, Debug, Default, Args)]
-pub struct Identity {
+pub struct IdentityArgs {
     /// The exact identity expected in the signer's certificate
     #[arg(
         long,
@@ -374,15 +375,15 @@ pub struct Identity {
     pub timestamp_certificate_chain: Option<PathBuf>,
 }
 
-impl Identity {
+impl IdentityArgs {
     /// Returns the identity, where one is asked for.
     ///
     /// # Errors
     /// `usage`: a name without an issuer, or the reverse. `policy`: an expression that is none.
     pub fn identity(&self) -> Result<Option<trust::Identity>, Failure> {
         let wanted = |exactly: &Option<String>, regexp: &Option<String>| {
-            let exactly = exactly.clone().map(Wanted::Exactly);
-            exactly.or_else(|| regexp.clone().map(Wanted::Regexp))
+            let exactly = exactly.clone().map(ExpectedText::Exactly);
+            exactly.or_else(|| regexp.clone().map(ExpectedText::Regexp))
         };
         let identity = WantedIdentity {
             subject: wanted(&self.certificate_identity, &self.certificate_identity_regexp),
@@ -421,8 +422,8 @@ impl Identity {
     }
 
     /// Returns these options of what is judged by, in place of what the others say of it.
-    pub(super) fn options(&self, options: Options) -> Options {
-        Options {
+    pub(super) fn options(&self, options: SessionOptions) -> SessionOptions {
+        SessionOptions {
             trusted_root: self.trusted_root.clone(),
             certificate_log: self.certificate_log(),
             authorities: self.ca_roots.iter().chain(&self.ca_intermediates).cloned().collect(),
@@ -448,7 +449,7 @@ pub(super) fn named(
     issuer: &str,
 ) -> Result<Option<trust::Identity>, Failure> {
     let mut allowance = Allowance::default();
-    let mut expected = |wanted: &Wanted, what: &str| {
+    let mut expected = |wanted: &ExpectedText, what: &str| {
         wanted.expected(&mut allowance).map_err(|failure| failure.within(what))
     };
     match (&wanted.subject, &wanted.issuer) {
@@ -465,7 +466,7 @@ pub(super) fn named(
 
 /// `check`
 #[derive(Debug, Args)]
-pub struct Check {
+pub struct CheckArgs {
     /// Images
     #[arg(required = true)]
     pub images: Vec<String>,
@@ -475,18 +476,18 @@ pub struct Check {
     pub key: Option<String>,
     /// Ask for keyless signatures by this identity, whatever the policy says
     #[command(flatten)]
-    pub identity: Identity,
+    pub identity: IdentityArgs,
     /// Use this policy file
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// How registries are reached
     #[command(flatten)]
-    pub network: Network,
+    pub network: NetworkArgs,
 }
 
 /// `doctor`
 #[derive(Debug, Args)]
-pub struct Doctor {
+pub struct DoctorArgs {
     /// Look at containerd instead, and what keeps it from asking this program before it pulls
     /// (default: /etc/containerd/config.toml, or that of k3s)
     #[arg(long, num_args = 0..=1, value_name = "CONFIG")]
@@ -499,7 +500,7 @@ pub struct Doctor {
 
 /// `generate-key-pair`
 #[derive(Debug, Args)]
-pub struct GenerateKeyPair {
+pub struct GenerateKeyPairArgs {
     /// Name the files PREFIX.key and PREFIX.pub
     #[arg(long, default_value = "cosign", value_name = "PREFIX")]
     pub output_key_prefix: String,
@@ -507,7 +508,7 @@ pub struct GenerateKeyPair {
 
 /// `import-key-pair`
 #[derive(Debug, Args)]
-pub struct ImportKeyPair {
+pub struct ImportKeyPairArgs {
     /// The private key: a path or env://VAR
     #[arg(short, long, value_name = "KEY")]
     pub key: String,
@@ -522,7 +523,7 @@ pub struct ImportKeyPair {
 
 /// `policy ...`
 #[derive(Debug, Subcommand)]
-pub enum Policy {
+pub enum PolicyCommand {
     /// Print a commented policy to start from, made of what luet's configuration names
     #[command(
         after_help = "Example:\n  luet-cosign policy init > /etc/luet/luet-cosign/policy.yaml"
@@ -558,12 +559,12 @@ pub enum Policy {
     #[command(
         after_help = "Example:\n  luet-cosign policy export --to containers --unbound-tags --output /tmp/containers"
     )]
-    Export(Export),
+    Export(ExportArgs),
 }
 
 /// `policy export`
 #[derive(Debug, Args)]
-pub struct Export {
+pub struct ExportArgs {
     /// For whom: `containers` is podman, skopeo, buildah and CRI-O
     #[arg(long, value_enum, value_name = "PROGRAM")]
     pub to: ExportTo,
@@ -594,7 +595,7 @@ pub enum ExportTo {
 
 /// `public-key`
 #[derive(Debug, Args)]
-pub struct PublicKey {
+pub struct PublicKeyArgs {
     /// The key, private or public: a path or env://VAR
     #[arg(long, value_name = "KEY")]
     pub key: String,
@@ -608,7 +609,7 @@ pub struct PublicKey {
 
 /// `run`
 #[derive(Debug, Args)]
-pub struct Run {
+pub struct RunArgs {
     /// Fail where a package was installed without an event in this run, such as one from luet's
     /// cache, and where events could not report
     #[arg(long)]
@@ -625,7 +626,7 @@ pub struct Run {
 
 /// `seen ...`
 #[derive(Debug, Subcommand)]
-pub enum Seen {
+pub enum SeenCommand {
     /// Print what is remembered
     #[command(after_help = "Example:\n  luet-cosign seen list --json | jq")]
     List,
@@ -645,7 +646,7 @@ pub enum Seen {
 
 /// `sign`
 #[derive(Debug, Args)]
-pub struct Sign {
+pub struct SignArgs {
     /// Images
     #[arg(required = true)]
     pub images: Vec<String>,
@@ -657,7 +658,7 @@ pub struct Sign {
     pub annotations: Vec<String>,
     /// Which signature format to write
     #[command(flatten)]
-    pub form: Form,
+    pub form: FormArgs,
     /// Sign every image of an index as well
     #[arg(short, long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = false, value_name = "BOOL")]
     pub recursive: bool,
@@ -666,19 +667,19 @@ pub struct Sign {
     pub sign_container_identity: Option<String>,
     /// Where the signature becomes public, and who signs where no key does
     #[command(flatten)]
-    pub keyless: Keyless,
+    pub keyless: KeylessArgs,
     /// How registries are reached
     #[command(flatten)]
-    pub network: Network,
+    pub network: NetworkArgs,
 }
 
 /// Which form of signature is written.
 #[derive(Debug, Args)]
-pub struct Form {
+pub struct FormArgs {
     /// Which signature format to write; `auto` is the one that most verifiers read
     /// (docs/keys.md)
     #[arg(long, value_enum, default_value = "auto", value_name = "FORMAT")]
-    pub format: SignFormat,
+    pub format: SignFormatArg,
     /// Write a Sigstore bundle, or with `false` a legacy signature (cosign's flag; see --format)
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL", conflicts_with = "format")]
     pub new_bundle_format: Option<bool>,
@@ -686,7 +687,7 @@ pub struct Form {
 
 /// Signing by a certificate, and logs.
 #[derive(Debug, Args)]
-pub struct Keyless {
+pub struct KeylessArgs {
     /// Sign with the identity in this token: a JWT, or a file with one (default: SIGSTORE_ID_TOKEN, else
     /// what the CI gives)
     #[arg(long, value_name = "TOKEN", conflicts_with = "key")]
@@ -721,7 +722,7 @@ pub struct Keyless {
 
 /// The forms of signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SignFormat {
+pub enum SignFormatArg {
     /// Legacy, or a bundle where the log is Rekor v2
     Auto,
     /// A bundle and a legacy signature
@@ -734,7 +735,7 @@ pub enum SignFormat {
 
 /// `triangulate`
 #[derive(Debug, Args)]
-pub struct Triangulate {
+pub struct TriangulateArgs {
     /// The image
     pub image: String,
     /// `signature`, or `digest` for the image's own digest
@@ -742,12 +743,12 @@ pub struct Triangulate {
     pub kind: String,
     /// How registries are reached
     #[command(flatten)]
-    pub network: Network,
+    pub network: NetworkArgs,
 }
 
 /// `verify`
 #[derive(Debug, Args)]
-pub struct Verify {
+pub struct VerifyArgs {
     /// Images; oci:DIR and docker-archive:FILE for what `pull --signatures` wrote, without a network
     #[arg(required = true)]
     pub images: Vec<String>,
@@ -766,11 +767,11 @@ pub struct Verify {
     pub output: String,
     /// The expected keyless signers
     #[command(flatten)]
-    pub identity: Identity,
+    pub identity: IdentityArgs,
     /// Use this policy file, where no key is given
     #[arg(long, value_name = "FILE", conflicts_with = "key")]
     pub policy: Option<PathBuf>,
     /// How registries are reached
     #[command(flatten)]
-    pub network: Network,
+    pub network: NetworkArgs,
 }

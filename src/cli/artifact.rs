@@ -1,6 +1,6 @@
 //! `upload blob` and `download signature`.
 
-use super::arguments::{Download, Upload};
+use super::arguments::{DownloadCommand, UploadCommand};
 use super::images::annotations;
 use super::{Outcome, Streams};
 use crate::artifact::{self, FileToUpload};
@@ -11,12 +11,12 @@ use crate::session::Connections;
 use serde_json::{Value, json};
 
 pub(super) fn upload(
-    command: &Upload,
+    command: &UploadCommand,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
-    let Upload::Blob { image, files, annotation, ct, network } = command;
+    let UploadCommand::Blob { image, files, annotation, ct, network } = command;
     let reference: Reference = image.parse()?;
     let annotations = annotations(annotation)?;
     let files = files
@@ -58,12 +58,12 @@ pub(super) fn upload(
 }
 
 pub(super) fn download(
-    command: &Download,
+    command: &DownloadCommand,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
-    let Download::Signature { image, network } = command;
+    let DownloadCommand::Signature { image, network } = command;
     let reference: Reference = image.parse()?;
     let options = network.options(std::slice::from_ref(image))?;
     let found = Connections::run(environment, &options, async |connections| {

@@ -3,12 +3,14 @@
 //! The answer says what was attested, of what and by whom: with "Verified OK" alone an SBOM would
 //! look like a signature. That line comes last, on standard error, where cosign prints it.
 
-use super::arguments::VerifyBlobAttestation;
+use super::arguments::VerifyBlobAttestationArgs;
 use super::blob::{identity, options, quoted, read_key, size, warn};
 use super::images::certificate;
 use super::progress::Bar;
 use super::{Outcome, Streams};
-use crate::blob::{self, AttestationAnswer, AttestationRequest, Attested, Subject, Wanted};
+use crate::blob::{
+    self, AttestationAnswer, AttestationRequest, Attested, ExpectedSigner, FileSubject,
+};
 use crate::class::{Class, Failure, printable};
 use crate::config::Environment;
 use crate::session::Connections;
@@ -16,7 +18,7 @@ use crate::trust::{AttestedFile, Certificate, PredicateType};
 use serde_json::{Value, json};
 
 pub(super) fn verify(
-    command: &VerifyBlobAttestation,
+    command: &VerifyBlobAttestationArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
@@ -24,7 +26,7 @@ pub(super) fn verify(
     refuse(command)?;
     let predicate_type = predicate_type(command)?;
     let file = file(command);
-    let subject: Subject = file.parse()?;
+    let subject: FileSubject = file.parse()?;
     if command.key.is_none() {
         warn(&command.identity, environment, streams)?;
     }
@@ -60,7 +62,7 @@ pub(super) fn verify(
 }
 
 /// Refuses what would loosen the answer, for a script must not go on in the belief that it does.
-fn refuse(command: &VerifyBlobAttestation) -> Result<(), Failure> {
+fn refuse(command: &VerifyBlobAttestationArgs) -> Result<(), Failure> {
     if command.check_claims {
         return Ok(());
     }
@@ -72,7 +74,7 @@ fn refuse(command: &VerifyBlobAttestation) -> Result<(), Failure> {
     .hint("leave it out; of a file that is elsewhere, give the digest as `sha256:HEX`"))
 }
 
-fn predicate_type(command: &VerifyBlobAttestation) -> Result<PredicateType, Failure> {
+fn predicate_type(command: &VerifyBlobAttestationArgs) -> Result<PredicateType, Failure> {
     match &command.predicate_type {
         Some(text) => text.parse(),
         None => {
@@ -86,7 +88,7 @@ fn predicate_type(command: &VerifyBlobAttestation) -> Result<PredicateType, Fail
     }
 }
 
-fn file(command: &VerifyBlobAttestation) -> String {
+fn file(command: &VerifyBlobAttestationArgs) -> String {
     match (&command.file, &command.digest) {
         (Some(file), _) => file.clone(),
         (None, Some(digest)) => format!("{}:{digest}", command.digest_alg),
@@ -95,14 +97,14 @@ fn file(command: &VerifyBlobAttestation) -> String {
 }
 
 async fn wanted(
-    command: &VerifyBlobAttestation,
+    command: &VerifyBlobAttestationArgs,
     connections: &Connections,
-) -> Result<Wanted, Failure> {
+) -> Result<ExpectedSigner, Failure> {
     if let Some(key) = &command.key {
-        return read_key(key, connections).await.map(Wanted::Key);
+        return read_key(key, connections).await.map(ExpectedSigner::Key);
     }
     let identity = identity(&command.identity, connections.environment())?;
-    Ok(identity.map_or(Wanted::Nobody, Wanted::Identity))
+    Ok(identity.map_or(ExpectedSigner::Nobody, ExpectedSigner::Identity))
 }
 
 /// Returns what a person reads of an attestation that holds.
@@ -152,7 +154,7 @@ pub(super) fn document(file: &str, attested: &Attested) -> Value {
 }
 
 /// Returns the complete command that names who attests it, if no one was named.
-fn advice(certificate: &Certificate, command: &VerifyBlobAttestation, file: &str) -> String {
+fn advice(certificate: &Certificate, command: &VerifyBlobAttestationArgs, file: &str) -> String {
     let mut words = vec!["luet-cosign verify-blob-attestation".to_owned()];
     words.extend(command.predicate_type.iter().map(|kind| format!("--type {}", quoted(kind))));
     words.push(format!("--bundle {}", quoted(&command.bundle)));

@@ -3,23 +3,24 @@
 //! `verify-blob` says what cosign says, where it says it: `Verified OK` on stderr, nothing on
 //! stdout.
 
-use super::arguments::{Identity as IdentityArguments, Tlog, VerifyBlob, VerifyBundle, named};
+use super::arguments::{IdentityArgs, TlogCommand, VerifyBlobArgs, VerifyBundleArgs, named};
 use super::images::{certificate, severity};
 use super::progress::Bar;
 use super::{Outcome, Streams, attestation, blob_files};
 use crate::blob::{
-    self, Answer, AttestationRequest, EntryName, Listed, Request, Sources, Subject, Wanted,
+    self, AttestationRequest, EntryName, ExpectedSigner, FileOutcome, FileRequest, FileSubject,
+    ListedFile, Sources,
 };
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Location};
 use crate::limits;
-use crate::session::{Connections, Options, wanted_identity};
+use crate::session::{Connections, SessionOptions, wanted_identity};
 use crate::trust::{Certificate, Identity, PredicateType, PublicKey, VerifiedFile};
 use serde_json::{Value, json};
 use std::path::Path;
 
 pub(super) fn verify(
-    command: &VerifyBlob,
+    command: &VerifyBlobArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
@@ -32,10 +33,10 @@ pub(super) fn verify(
     let list = command
         .all
         .as_deref()
-        .map(|path| Subject::whole(path, limits::SUMS_BYTES, patience))
+        .map(|path| FileSubject::whole(path, limits::SUMS_BYTES, patience))
         .transpose()?;
-    let subject: Subject = match (&list, &command.file) {
-        (Some(bytes), _) => Subject::Read(bytes.clone()),
+    let subject: FileSubject = match (&list, &command.file) {
+        (Some(bytes), _) => FileSubject::Read(bytes.clone()),
         (None, file) => file.as_deref().unwrap_or("-").parse()?,
     };
     if command.key.is_none() {
@@ -44,7 +45,7 @@ pub(super) fn verify(
     let (verified, files, warning) =
         Connections::run(environment, &options(&command.identity), async |connections| {
             let wanted = wanted(command, connections).await?;
-            let request = Request { wanted, log: command.rekor_url.clone() };
+            let request = FileRequest { wanted, log: command.rekor_url.clone() };
             let bar = Bar::new(size(&subject), !as_json);
             let answer =
                 blob::verify(connections, &subject, &sources(command), &request, &|bytes| {
@@ -52,8 +53,8 @@ pub(super) fn verify(
                 })
                 .await?;
             let verified = match answer {
-                Answer::Verified(verified) => verified,
-                Answer::Unasked(certificate) => {
+                FileOutcome::Verified(verified) => verified,
+                FileOutcome::Unasked(certificate) => {
                     return Err(blob::unasked(&certificate).hint(advice(&certificate, command)));
                 }
             };
@@ -115,11 +116,11 @@ pub(super) fn conclude(worst: Option<Failure>, streams: &mut Streams) -> Outcome
     Ok(0)
 }
 
-pub(super) fn options(identity: &IdentityArguments) -> Options {
-    identity.options(Options::default())
+pub(super) fn options(identity: &IdentityArgs) -> SessionOptions {
+    identity.options(SessionOptions::default())
 }
 
-fn sources(command: &VerifyBlob) -> Sources {
+fn sources(command: &VerifyBlobArgs) -> Sources {
     Sources {
         signature: command.signature.clone(),
         certificate: command.certificate.clone(),
@@ -129,31 +130,31 @@ fn sources(command: &VerifyBlob) -> Sources {
     }
 }
 
-pub(super) fn size(subject: &Subject) -> u64 {
+pub(super) fn size(subject: &FileSubject) -> u64 {
     match subject {
-        Subject::File(path) => path.metadata().map_or(0, |found| found.len()),
-        Subject::Digest(_) | Subject::Read(_) => 0,
+        FileSubject::File(path) => path.metadata().map_or(0, |found| found.len()),
+        FileSubject::Digest(_) | FileSubject::Read(_) => 0,
     }
 }
 
 /// Returns whose signature counts: what the options say, else the variables that cosign reads too.
 pub(super) async fn wanted(
-    command: &VerifyBlob,
+    command: &VerifyBlobArgs,
     connections: &Connections,
-) -> Result<Wanted, Failure> {
+) -> Result<ExpectedSigner, Failure> {
     if let Some(key) = &command.key {
-        return read_key(key, connections).await.map(Wanted::Key);
+        return read_key(key, connections).await.map(ExpectedSigner::Key);
     }
     if let Some(identity) = identity(&command.identity, connections.environment())? {
-        return Ok(Wanted::Identity(identity));
+        return Ok(ExpectedSigner::Identity(identity));
     }
     // cosign 1 knew no identities; what is in the form that only later ones write was never
     // verified by it.
     let old = command.bundle.is_none() && command.certificate.is_some();
     Ok(if old && connections.environment().flag("COSIGN_EXPERIMENTAL")? {
-        Wanted::Anyone
+        ExpectedSigner::Anyone
     } else {
-        Wanted::Nobody
+        ExpectedSigner::Nobody
     })
 }
 
@@ -164,7 +165,7 @@ pub(super) async fn read_key(key: &str, connections: &Connections) -> Result<Pub
 }
 
 pub(super) fn identity(
-    options: &IdentityArguments,
+    options: &IdentityArgs,
     environment: &Environment,
 ) -> Result<Option<Identity>, Failure> {
     if let Some(identity) = options.identity()? {
@@ -177,7 +178,7 @@ pub(super) fn identity(
 
 /// Says what is to be said of the expressions that say who is asked for.
 pub(super) fn warn(
-    options: &IdentityArguments,
+    options: &IdentityArgs,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Result<(), Failure> {
@@ -187,7 +188,10 @@ pub(super) fn warn(
     Ok(())
 }
 
-pub(super) fn is_asked(command: &VerifyBlob, environment: &Environment) -> Result<bool, Failure> {
+pub(super) fn is_asked(
+    command: &VerifyBlobArgs,
+    environment: &Environment,
+) -> Result<bool, Failure> {
     Ok(command.key.is_some() || identity(&command.identity, environment)?.is_some())
 }
 
@@ -203,7 +207,7 @@ pub(super) fn anyone(verified: &VerifiedFile) -> String {
 }
 
 /// Returns the complete command that names the signer, if no one was named.
-pub(super) fn advice(certificate: &Certificate, command: &VerifyBlob) -> String {
+pub(super) fn advice(certificate: &Certificate, command: &VerifyBlobArgs) -> String {
     let (subject, issuer) = (certificate.subject().as_str(), certificate.issuer());
     let file = command.file.clone().or_else(|| {
         command.all.as_ref().map(|path| format!("--all {}", quoted(&path.display().to_string())))
@@ -250,7 +254,7 @@ pub(super) fn quoted(word: &str) -> String {
     }
 }
 
-type Checked = Vec<(Listed, Result<(), Failure>)>;
+type CheckedFiles = Vec<(ListedFile, Result<(), Failure>)>;
 
 fn check_list(
     connections: &Connections,
@@ -258,9 +262,9 @@ fn check_list(
     bytes: &[u8],
     ignore_missing: bool,
     show: bool,
-) -> Result<Checked, Failure> {
+) -> Result<CheckedFiles, Failure> {
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let mut list = Listed::parse_all(bytes)
+    let mut list = ListedFile::parse_all(bytes)
         .map_err(|failure| failure.within(format!("`{}`", path.display())))?;
     if ignore_missing {
         list.retain(|listed| listed.path(folder).exists());
@@ -281,7 +285,11 @@ fn check_list(
     Ok(list.into_iter().zip(results).collect())
 }
 
-fn document(name: &str, verified: &VerifiedFile, files: &[(Listed, Result<(), Failure>)]) -> Value {
+fn document(
+    name: &str,
+    verified: &VerifiedFile,
+    files: &[(ListedFile, Result<(), Failure>)],
+) -> Value {
     let files: Vec<Value> = files
         .iter()
         .map(|(listed, result)| {
@@ -320,12 +328,12 @@ pub(super) fn document_of<const BEFORE: usize, const AFTER: usize>(
 }
 
 pub(super) fn tlog(
-    command: &Tlog,
+    command: &TlogCommand,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
-    let Tlog::Get { uuid, log_index, rekor_url, trusted_root } = command;
+    let TlogCommand::Get { uuid, log_index, rekor_url, trusted_root } = command;
     let name = match (uuid, log_index) {
         (Some(uuid), _)
             if matches!(uuid.len(), 64 | 80)
@@ -341,7 +349,8 @@ pub(super) fn tlog(
         }
         (None, index) => EntryName::Index(index.unwrap_or_default()),
     };
-    let options = Options { trusted_root: trusted_root.clone(), ..Options::default() };
+    let options =
+        SessionOptions { trusted_root: trusted_root.clone(), ..SessionOptions::default() };
     let (entry, warning) = Connections::run(environment, &options, async |connections| {
         let entry = blob::print_entry(connections, &name, rekor_url.as_deref()).await?;
         Ok((entry, connections.warning()))
@@ -356,7 +365,7 @@ pub(super) fn tlog(
 }
 
 pub(super) fn conformance(
-    command: &VerifyBundle,
+    command: &VerifyBundleArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
@@ -368,13 +377,13 @@ pub(super) fn conformance(
         )
         .hint("give it with --trusted-root"));
     }
-    let subject: Subject = command.file.parse()?;
+    let subject: FileSubject = command.file.parse()?;
     let sources = Sources { bundle: Some(command.bundle.clone()), ..Sources::default() };
     let answer = Connections::run(environment, &options(&command.identity), async |connections| {
         let wanted = match (&command.key, command.identity.identity()?) {
-            (Some(key), _) => Wanted::Key(read_key(key, connections).await?),
-            (None, Some(identity)) => Wanted::Identity(identity),
-            (None, None) => Wanted::Nobody,
+            (Some(key), _) => ExpectedSigner::Key(read_key(key, connections).await?),
+            (None, Some(identity)) => ExpectedSigner::Identity(identity),
+            (None, None) => ExpectedSigner::Nobody,
         };
         // The suite asks the same of both kinds; what comes of them stays apart.
         if blob::holds_attestation(connections, &command.bundle).await {
@@ -384,7 +393,7 @@ pub(super) fn conformance(
                 blob::verify_attestation(connections, &subject, &request, &|_| {}).await?;
             return Ok(attestation::document(&command.file, &attested.verified()?));
         }
-        let request = Request { wanted, log: None };
+        let request = FileRequest { wanted, log: None };
         let answer = blob::verify(connections, &subject, &sources, &request, &|_| {}).await?;
         Ok(document(&command.file, &answer.verified()?, &[]))
     })?;

@@ -1,9 +1,9 @@
 //! `verify-blob --bundle-suffix`: several files, each with a bundle of its own beside it.
 
-use super::arguments::VerifyBlob;
+use super::arguments::VerifyBlobArgs;
 use super::progress::Bar;
 use super::{Outcome, Streams, blob};
-use crate::blob::{self as files, Answer, Request, Sources, Subject};
+use crate::blob::{self as files, FileOutcome, FileRequest, FileSubject, Sources};
 use crate::class::{Class, Failure};
 use crate::config::Environment;
 use crate::session::Connections;
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// A file, the bundle beside it, and what became of it.
-struct Checked {
+struct CheckedFile {
     file: String,
     bundle: String,
     result: Result<VerifiedFile, Failure>,
 }
 
 pub(super) fn verify(
-    command: &VerifyBlob,
+    command: &VerifyBlobArgs,
     suffix: &str,
     as_json: bool,
     environment: &Environment,
@@ -48,25 +48,26 @@ pub(super) fn verify(
     let options = blob::options(&command.identity);
     let (checked, warning) = Connections::run(environment, &options, async |connections| {
         let wanted = blob::wanted(command, connections).await?;
-        let request = Request { wanted, log: command.rekor_url.clone() };
-        let total = names.iter().map(|name| blob::size(&Subject::File(PathBuf::from(name)))).sum();
+        let request = FileRequest { wanted, log: command.rekor_url.clone() };
+        let total =
+            names.iter().map(|name| blob::size(&FileSubject::File(PathBuf::from(name)))).sum();
         let bar = Bar::new(total, !as_json);
         let mut checked = Vec::new();
         for name in names {
             let bundle = format!("{name}{suffix}");
             let sources = Sources { bundle: Some(bundle.clone()), ..Sources::default() };
-            let subject = Subject::File(PathBuf::from(name));
+            let subject = FileSubject::File(PathBuf::from(name));
             let answer =
                 files::verify(connections, &subject, &sources, &request, &|bytes| bar.add(bytes))
                     .await;
             let result = answer.and_then(|answer| match answer {
-                Answer::Verified(verified) => Ok(verified),
-                Answer::Unasked(certificate) => {
+                FileOutcome::Verified(verified) => Ok(verified),
+                FileOutcome::Unasked(certificate) => {
                     let advice = blob::advice(&certificate, command);
                     Err(files::unasked(&certificate).hint(advice))
                 }
             });
-            checked.push(Checked { file: name.to_owned(), bundle, result });
+            checked.push(CheckedFile { file: name.to_owned(), bundle, result });
         }
         Ok((checked, connections.warning()))
     })?;
@@ -87,7 +88,7 @@ pub(super) fn verify(
     blob::conclude(worst, streams)
 }
 
-fn document(checked: &Checked) -> Value {
+fn document(checked: &CheckedFile) -> Value {
     let (verified, failure) = (checked.result.as_ref().ok(), checked.result.as_ref().err());
     blob::document_of(
         [

@@ -1,6 +1,6 @@
 //! `check`: what the plugin would do with images, and everything that it found.
 
-use super::arguments::Check;
+use super::arguments::CheckArgs;
 use super::images::{asked, severity, signature};
 use super::{Outcome, Streams};
 use crate::class::{Failure, shown};
@@ -8,18 +8,18 @@ use crate::config::Environment;
 use crate::policy::{
     Applies, Decision, Evidence, PlaceAnswer, PlaceReport, SignatureReport, may_hide,
 };
-use crate::session::{Connections, Options, Session};
+use crate::session::{Connections, Session, SessionOptions};
 use crate::trust::Requirements;
 use crate::unpack::{self, Checked};
 use serde_json::{Value, json};
 
 pub(super) fn check(
-    command: &Check,
+    command: &CheckArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
-    let options = Options {
+    let options = SessionOptions {
         policy: command.policy.clone(),
         ..command.identity.options(command.network.options(&command.images)?)
     };

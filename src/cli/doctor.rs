@@ -9,7 +9,7 @@ mod code;
 mod containerd;
 
 use self::code::Code;
-use super::arguments::Doctor;
+use super::arguments::DoctorArgs;
 use super::run::{PLUGIN, first_on_path};
 use super::{Outcome, Streams};
 use crate::class::{Class, Failure, counted};
@@ -18,7 +18,9 @@ use crate::luet::{CommandLine, Configuration, cached};
 use crate::name::{Reference, Repository};
 use crate::policy::Severity;
 use crate::push;
-use crate::session::{Linted, Options, Session, describe_root, lint, policy_file, set_in_vain};
+use crate::session::{
+    Linted, Session, SessionOptions, describe_root, lint, policy_file, set_in_vain,
+};
 use crate::store::{Folder, Memory};
 use rustix::fs::{Access, access};
 use serde_json::{Value, json};
@@ -63,7 +65,7 @@ impl Finding {
 }
 
 pub(super) fn doctor(
-    command: &Doctor,
+    command: &DoctorArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
@@ -124,13 +126,13 @@ fn signing(repository: &str, environment: &Environment) -> Result<Vec<Finding>, 
     if let Some(skipped) = push::not_signed(false, environment)? {
         return Ok(vec![Finding::problem(Code::Push, skipped.summary(), "unset LUET_COSIGN_SIGN")]);
     }
-    let checked = Session::run(environment, &Options::default(), async |session| {
+    let checked = Session::run(environment, &SessionOptions::default(), async |session| {
         Ok(push::rehearse(session, &image).await)
     })?;
     Ok(checked.into_iter().flat_map(of_checked).collect())
 }
 
-fn of_checked(checked: push::Checked) -> Vec<Finding> {
+fn of_checked(checked: push::Rehearsed) -> Vec<Finding> {
     if let Some(failure) = checked.failure {
         return vec![Finding::problem(Code::Push, failure.full_line(), failure.the_hint())];
     }

@@ -2,14 +2,14 @@
 //!
 //! `verify` prints what cosign prints: what was checked on stderr, the array of payloads on stdout.
 
-use super::arguments::{self, Triangulate, Verify};
+use super::arguments::{self, TriangulateArgs, VerifyArgs};
 use super::{Outcome, Streams};
-use crate::archive::Place;
+use crate::archive::ArchivePlace;
 use crate::class::{Class, Failure, printable, shown};
 use crate::config::{Environment, Location};
 use crate::name::{Reference, Tag};
 use crate::policy::Policy;
-use crate::session::{Connections, Machine, Options, Session};
+use crate::session::{Connections, Machine, Session, SessionOptions};
 use crate::trust::{Authority, Certificate, Identity, PublicKey, Requirements, VerifiedSignature};
 use crate::unpack::{self, Provisional};
 use serde_json::{Value, json};
@@ -17,14 +17,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(super) fn verify(
-    command: &Verify,
+    command: &VerifyArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
     command.images.iter().try_for_each(|image| no_option(image))?;
     let requirements = Requirements { annotations: annotations(&command.annotations)? };
-    let options = Options {
+    let options = SessionOptions {
         policy: command.policy.clone(),
         ..command.identity.options(command.network.options(&command.images)?)
     };
@@ -37,7 +37,7 @@ pub(super) fn verify(
             let mut found = Vec::new();
             for image in &command.images {
                 connections.client().renew();
-                let result = match Place::to_read(image) {
+                let result = match ArchivePlace::to_read(image) {
                     Some(place) => {
                         let policy = unpack::policy_of(connections, &authority, &option)?;
                         archived(connections, &policy, &place, command, &requirements, &mut said)
@@ -56,7 +56,7 @@ pub(super) fn verify(
             let mut found = Vec::new();
             for image in &command.images {
                 session.client().renew();
-                let result = match Place::to_read(image) {
+                let result = match ArchivePlace::to_read(image) {
                     Some(place) => {
                         let policy = session.policy();
                         archived(session, policy, &place, command, &requirements, &mut said).await
@@ -95,8 +95,9 @@ pub(super) fn verify(
 }
 
 /// `--as` is about one archive.
-fn check_names(command: &Verify) -> Result<(), Failure> {
-    let archives = command.images.iter().filter(|image| Place::to_read(image).is_some()).count();
+fn check_names(command: &VerifyArgs) -> Result<(), Failure> {
+    let archives =
+        command.images.iter().filter(|image| ArchivePlace::to_read(image).is_some()).count();
     match (&command.named, archives, command.images.len()) {
         (Some(_), 1, 1) | (None, ..) => Ok(()),
         _ => Err(Failure::new(
@@ -110,8 +111,8 @@ fn check_names(command: &Verify) -> Result<(), Failure> {
 async fn archived(
     connections: &Connections,
     policy: &Policy,
-    place: &Place,
-    command: &Verify,
+    place: &ArchivePlace,
+    command: &VerifyArgs,
     requirements: &Requirements,
     said: &mut Vec<String>,
 ) -> Result<Provisional, Failure> {
@@ -155,7 +156,7 @@ pub(super) fn severity(class: Class) -> u8 {
 fn show(
     image: &str,
     verified: &Provisional,
-    command: &Verify,
+    command: &VerifyArgs,
     streams: &mut Streams,
 ) -> Result<(), Failure> {
     let signatures: Vec<&VerifiedSignature> = verified.signatures().collect();
@@ -227,7 +228,7 @@ pub(super) fn certificate(certificate: &Certificate) -> Value {
 }
 
 pub(super) fn triangulate(
-    command: &Triangulate,
+    command: &TriangulateArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
@@ -270,7 +271,7 @@ pub(super) fn annotations(pairs: &[String]) -> Result<BTreeMap<String, String>, 
 }
 
 /// Whom the options name.
-pub(super) enum Asked<'a> {
+pub(super) enum SignerOption<'a> {
     Key(&'a str),
     Identity(Identity),
 }
@@ -278,14 +279,14 @@ pub(super) enum Asked<'a> {
 /// Returns whom the options name, and warns of names that let in more than it looks like.
 pub(super) fn asked<'a>(
     key: Option<&'a str>,
-    identity: &arguments::Identity,
+    identity: &arguments::IdentityArgs,
     streams: &mut Streams,
-) -> Result<Option<Asked<'a>>, Failure> {
+) -> Result<Option<SignerOption<'a>>, Failure> {
     let asked = match key {
-        Some(key) => Some(Asked::Key(key)),
-        None => identity.identity()?.map(Asked::Identity),
+        Some(key) => Some(SignerOption::Key(key)),
+        None => identity.identity()?.map(SignerOption::Identity),
     };
-    if let Some(Asked::Identity(identity)) = &asked {
+    if let Some(SignerOption::Identity(identity)) = &asked {
         for warning in identity.warnings() {
             streams.note(format!("warning: {warning}"));
         }
@@ -293,7 +294,7 @@ pub(super) fn asked<'a>(
     Ok(asked)
 }
 
-impl Asked<'_> {
+impl SignerOption<'_> {
     /// Returns whose signatures count, with the options as they are to be shown.
     pub(super) async fn authority(
         self,

@@ -1,6 +1,6 @@
 //! `generate-key-pair`, `import-key-pair`, `public-key`.
 
-use super::arguments::{GenerateKeyPair, ImportKeyPair, PublicKey};
+use super::arguments::{GenerateKeyPairArgs, ImportKeyPairArgs, PublicKeyArgs};
 use super::{Outcome, Streams, prompt};
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Location, Trusted};
@@ -12,7 +12,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 pub(super) fn generate(
-    command: &GenerateKeyPair,
+    command: &GenerateKeyPairArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
@@ -25,7 +25,7 @@ pub(super) fn generate(
 }
 
 pub(super) fn import(
-    command: &ImportKeyPair,
+    command: &ImportKeyPairArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
@@ -100,7 +100,7 @@ impl Files {
 }
 
 pub(super) fn public_key(
-    command: &PublicKey,
+    command: &PublicKeyArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,

@@ -64,8 +64,8 @@ pub fn run_as_cosign(
         ExitCode::from(failure.class().exit())
     };
     let (arguments, image) = match shim::read(arguments, &commands) {
-        Ok(shim::Call::Command(arguments)) => return run(&arguments, environment, streams),
-        Ok(shim::Call::Image { arguments, image }) => (arguments, image),
+        Ok(shim::ShimCall::Command(arguments)) => return run(&arguments, environment, streams),
+        Ok(shim::ShimCall::Image { arguments, image }) => (arguments, image),
         Err(failure) => return refused(&failure, failure.text(), streams),
     };
     if let Some(failure) = key_among(&arguments) {

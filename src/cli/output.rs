@@ -58,8 +58,8 @@ impl Streams {
     }
 
     /// Returns streams that keep what is written, and what they keep.
-    pub(super) fn held() -> (Held, Self) {
-        let held = Held::default();
+    pub(super) fn held() -> (HeldOutput, Self) {
+        let held = HeldOutput::default();
         (held.clone(), Self::new(Box::new(held.clone()), Box::new(held)))
     }
 
@@ -153,16 +153,16 @@ impl Streams {
 
 /// What was written and not shown yet.
 #[derive(Clone, Default)]
-pub(super) struct Held(Rc<RefCell<Vec<u8>>>);
+pub(super) struct HeldOutput(Rc<RefCell<Vec<u8>>>);
 
-impl Held {
+impl HeldOutput {
     /// Returns it, as far as it is text.
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.borrow()).into_owned()
     }
 }
 
-impl Write for Held {
+impl Write for HeldOutput {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
         self.0.borrow_mut().extend_from_slice(bytes);
         Ok(bytes.len())

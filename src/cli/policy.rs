@@ -1,7 +1,7 @@
 //! `policy lint`, `policy explain`, `policy from-env`, `policy export`. None of them asks the network,
 //! but for a key behind a URL.
 
-use super::arguments::{Export, ExportTo, Policy};
+use super::arguments::{ExportArgs, ExportTo, PolicyCommand};
 use super::output::Colour;
 use super::written::Output;
 use super::{Outcome, Streams};
@@ -10,24 +10,24 @@ use crate::config::Environment;
 use crate::luet::{self, CommandLine, Configuration};
 use crate::name::{Reference, Repository};
 use crate::policy::{self, ExportTerms, LintLine, Severity};
-use crate::session::{Host, Linted, Options, Session, facts, lint};
+use crate::session::{Host, Linted, Session, SessionOptions, facts, lint};
 use serde_json::json;
 use std::path::Path;
 
 pub(super) fn policy(
-    command: &Policy,
+    command: &PolicyCommand,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
     match command {
-        Policy::Explain { image, policy } => {
+        PolicyCommand::Explain { image, policy } => {
             explain(image, policy.as_deref(), as_json, environment, streams)
         }
-        Policy::Export(export) => write(export, environment, streams),
-        Policy::Init => init(as_json, environment, streams),
-        Policy::FromEnv => from_env(as_json, environment, streams),
-        Policy::Lint { policy, strict } => {
+        PolicyCommand::Export(export) => write(export, environment, streams),
+        PolicyCommand::Init => init(as_json, environment, streams),
+        PolicyCommand::FromEnv => from_env(as_json, environment, streams),
+        PolicyCommand::Lint { policy, strict } => {
             lint_policy(policy.as_deref(), *strict, as_json, environment, streams)
         }
     }
@@ -82,7 +82,8 @@ fn explain(
     streams: &mut Streams,
 ) -> Outcome {
     let reference: Reference = image.parse()?;
-    let options = Options { policy: path.map(Path::to_path_buf), ..Options::default() };
+    let options =
+        SessionOptions { policy: path.map(Path::to_path_buf), ..SessionOptions::default() };
     let explanation = Session::run(environment, &options, async |session| {
         Ok(policy::explain(session.policy(), &reference, session.now()))
     })?;
@@ -97,7 +98,9 @@ fn explain(
 /// Prints a policy to start from, by what luet's configuration names. Asks nobody, writes nothing.
 fn init(as_json: bool, environment: &Environment, streams: &mut Streams) -> Outcome {
     let configuration = Configuration::read(&CommandLine::default(), environment);
-    let docker = |repository: &&luet::Repository| repository.kind == "docker" && repository.enabled;
+    let docker = |repository: &&luet::ConfiguredRepository| {
+        repository.kind == "docker" && repository.enabled
+    };
     let repositories = configuration.repositories.iter().filter(docker);
     let named: Vec<(String, Vec<Repository>)> = repositories
         .map(|repository| {
@@ -115,9 +118,9 @@ fn init(as_json: bool, environment: &Environment, streams: &mut Streams) -> Outc
 }
 
 /// Writes the policy for another program, or nothing.
-fn write(export: &Export, environment: &Environment, streams: &mut Streams) -> Outcome {
+fn write(export: &ExportArgs, environment: &Environment, streams: &mut Streams) -> Outcome {
     let ExportTo::Containers = export.to;
-    let options = Options { policy: export.policy.clone(), ..Options::default() };
+    let options = SessionOptions { policy: export.policy.clone(), ..SessionOptions::default() };
     let terms =
         ExportTerms { unbound_tags: export.unbound_tags, local_images: export.local_images };
     let files = Session::run(environment, &options, async |session| {

@@ -37,7 +37,7 @@ pub(super) const NO_PASSWORD: &str =
 
 /// Whether standard input may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Input {
+pub(super) enum StandardInput {
     /// Nothing else is expected there.
     Free,
     /// It is what is to be signed.
@@ -50,10 +50,10 @@ pub(super) enum Input {
 /// As [`password`]; also where only standard input is left, and that is taken.
 pub(super) fn opening(
     environment: &Environment,
-    input: Input,
+    input: StandardInput,
 ) -> Result<Zeroizing<Vec<u8>>, Failure> {
     match (input, environment.raw("COSIGN_PASSWORD")) {
-        (Input::Taken, None) => ask(EXISTING).map_err(|failure| {
+        (StandardInput::Taken, None) => ask(EXISTING).map_err(|failure| {
             failure
                 .within("standard input is the file to be signed, so the password cannot come from there")
                 .hint("set COSIGN_PASSWORD (an empty password is a password: `COSIGN_PASSWORD=`), or name the file")

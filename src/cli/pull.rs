@@ -1,17 +1,17 @@
 //! `pull`: verified archives.
 
-use super::arguments::Pull;
+use super::arguments::PullArgs;
 use super::images::{annotations, asked, severity};
 use super::progress::Bar;
 use super::{Outcome, Streams};
-use crate::archive::Place;
+use crate::archive::ArchivePlace;
 use crate::class::{Class, Failure, printable};
 use crate::config::{Environment, Trusted, read_file};
 use crate::limits;
 use crate::name::Reference;
 use crate::policy::Policy;
-use crate::pull::{self, Progress, Pulled, Request};
-use crate::session::{Connections, Options, Session};
+use crate::pull::{self, PullOptions, PullProgress, Pulled};
+use crate::session::{Connections, Session, SessionOptions};
 use crate::trust::Requirements;
 use crate::unpack;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ struct Wanted {
 }
 
 pub(super) fn pull(
-    command: &Pull,
+    command: &PullArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
@@ -33,7 +33,7 @@ pub(super) fn pull(
     let wanted = wanted(command)?;
     let images: Vec<String> = wanted.iter().map(|wanted| wanted.image.clone()).collect();
     let requirements = Requirements { annotations: annotations(&command.annotations)? };
-    let options = Options {
+    let options = SessionOptions {
         policy: command.policy.clone(),
         ..command.identity.options(command.network.options(&images)?)
     };
@@ -73,17 +73,17 @@ fn remembered(session: &Session, wanted: &Wanted, pulled: &Pulled) -> Result<(),
     unpack::remember(session, &wanted.image.parse()?, &pulled.provisional)
 }
 
-fn request(command: &Pull, wanted: &Wanted) -> Result<Request, Failure> {
-    Ok(Request {
+fn request(command: &PullArgs, wanted: &Wanted) -> Result<PullOptions, Failure> {
+    Ok(PullOptions {
         image: wanted.image.parse::<Reference>()?,
-        place: wanted.to.parse::<Place>()?,
+        place: wanted.to.parse::<ArchivePlace>()?,
         platform: command.platform.clone(),
         signatures: command.signatures,
     })
 }
 
 /// Returns what is to be pulled: what was typed, or a list of it.
-fn wanted(command: &Pull) -> Result<Vec<Wanted>, Failure> {
+fn wanted(command: &PullArgs) -> Result<Vec<Wanted>, Failure> {
     let (Some(image), Some(to)) = (&command.image, &command.to) else {
         let Some(path) = &command.from_file else { return Ok(Vec::new()) };
         let bytes = read_file(path, limits::PULL_LIST_BYTES, Trusted::Anyone, Class::Usage)?;
@@ -182,7 +182,7 @@ struct Shown {
     bar: OnceCell<Bar>,
 }
 
-impl Progress for Shown {
+impl PullProgress for Shown {
     fn begin(&self, bytes: u64) {
         let _ = self.bar.set(Bar::new(bytes, self.wanted));
     }

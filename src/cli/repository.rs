@@ -3,7 +3,7 @@
 //! One line an image on standard output while it goes, and a closing count; `--json` is one
 //! document at the end.
 
-use super::arguments::{SignRepo, VerifyRepo, Walk};
+use super::arguments::{SignRepoArgs, VerifyRepoArgs, WalkArgs};
 use super::images::{annotations, asked, severity};
 use super::progress::Counter;
 use super::sign::{By, by, format, open};
@@ -13,10 +13,10 @@ use crate::config::Environment;
 use crate::name::Repository;
 use crate::push;
 use crate::repository::{
-    self, Listed, Outcome as Judged, Request, Signed, Signing, Source, Standing, Step, Summary,
-    Told, Verdict, Worked,
+    self, ImageOutcome as Judged, ListedImages, RepositoryRequest, SignSummary, Signing, Standing,
+    Step, Summary, Told, Verdict, Voucher, Worked,
 };
-use crate::session::{Connections, Options, Session};
+use crate::session::{Connections, Session, SessionOptions};
 use crate::trust::Requirements;
 use crate::unpack;
 use serde_json::{Value, json};
@@ -24,14 +24,14 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 
 pub(super) fn verify(
-    command: &VerifyRepo,
+    command: &VerifyRepoArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
     let request = request(&command.walk)?;
     let requirements = Requirements { annotations: annotations(&command.annotations)? };
-    let options = Options {
+    let options = SessionOptions {
         policy: command.policy.clone(),
         ..command.identity.options(options(&command.walk)?)
     };
@@ -59,7 +59,7 @@ pub(super) fn verify(
 }
 
 pub(super) fn sign(
-    command: &SignRepo,
+    command: &SignRepoArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
@@ -69,12 +69,14 @@ pub(super) fn sign(
     // What is here is read before a password is asked for.
     let artifacts = command.from.as_deref().map(repository::read_artifacts).transpose()?;
     let key = command.key.as_deref();
-    let by = by(key, &command.keyless, prompt::Input::Free, environment, streams)?;
+    let by = by(key, &command.keyless, prompt::StandardInput::Free, environment, streams)?;
     if let By::Key(signer) = &by {
         signer.wait()?;
     }
-    let options =
-        Options { trusted_root: command.keyless.trusted_root.clone(), ..options(&command.walk)? };
+    let options = SessionOptions {
+        trusted_root: command.keyless.trusted_root.clone(),
+        ..options(&command.walk)?
+    };
     let mut shown = Shown::new(as_json, command.walk.progress);
     let signed = Connections::run(environment, &options, async |connections| {
         let signer = open(by, &command.keyless, connections).await?;
@@ -84,7 +86,7 @@ pub(super) fn sign(
         }
         let signing = Signing {
             signer: &signer,
-            wanted: push::Wanted {
+            wanted: push::SignOptions {
                 annotations: &annotations,
                 format,
                 recursive: false,
@@ -106,7 +108,7 @@ pub(super) fn sign(
 }
 
 /// Whatever kept an image from being signed: it is not, and that is one code.
-fn code(signed: &Signed) -> u8 {
+fn code(signed: &SignSummary) -> u8 {
     if signed.unsigned() > 0 {
         return Class::Identity.exit();
     }
@@ -118,15 +120,19 @@ pub(super) fn worst(classes: impl Iterator<Item = Class>) -> u8 {
     classes.max_by_key(|class| severity(*class)).map_or(0, Class::exit)
 }
 
-pub(super) fn request(walk: &Walk) -> Result<Request, Failure> {
+pub(super) fn request(walk: &WalkArgs) -> Result<RepositoryRequest, Failure> {
     let repository: Repository = walk.repository.parse().map_err(|failure: Failure| {
         failure.hint("name the repository alone, as luet's `urls` do: `registry/path`")
     })?;
-    Ok(Request { repository, description: walk.reference.parse()?, jobs: NonZero::from(walk.jobs) })
+    Ok(RepositoryRequest {
+        repository,
+        description: walk.reference.parse()?,
+        jobs: NonZero::from(walk.jobs),
+    })
 }
 
 /// Returns what is said of the registry of the repository.
-pub(super) fn options(walk: &Walk) -> Result<Options, Failure> {
+pub(super) fn options(walk: &WalkArgs) -> Result<SessionOptions, Failure> {
     walk.network.options(std::slice::from_ref(&walk.repository))
 }
 
@@ -248,7 +254,7 @@ impl Shown {
     fn end_signed(
         self,
         repository: &Repository,
-        signed: &Signed,
+        signed: &SignSummary,
         streams: &mut Streams,
     ) -> Result<(), Failure> {
         let numbers = json!({
@@ -267,7 +273,7 @@ impl Shown {
     fn close(
         mut self,
         repository: &Repository,
-        listed: &Listed,
+        listed: &ListedImages,
         (counts, numbers): (String, Value),
         hint: Option<String>,
         streams: &mut Streams,
@@ -310,16 +316,16 @@ fn worked_line(worked: &Worked, trust: bool) -> String {
     }
 }
 
-fn vouched(source: Source) -> &'static str {
+fn vouched(source: Voucher) -> &'static str {
     match source {
-        Source::Engine => "pushed from here",
-        Source::Served => "served by the registry right after it was pushed from here",
-        Source::Folder => "holds what luet built",
-        Source::Nothing => "nothing vouched for it (--trust-registry)",
+        Voucher::Engine => "pushed from here",
+        Voucher::Served => "served by the registry right after it was pushed from here",
+        Voucher::Folder => "holds what luet built",
+        Voucher::Nothing => "nothing vouched for it (--trust-registry)",
     }
 }
 
-fn signed_counts(signed: &Signed) -> String {
+fn signed_counts(signed: &SignSummary) -> String {
     let total = signed.already + signed.signed + signed.unsigned();
     let mut parts =
         vec![format!("{} signed", signed.signed), format!("{} signed already", signed.already)];
@@ -334,7 +340,7 @@ fn signed_counts(signed: &Signed) -> String {
     format!("{}: {}{list}", counted(total, "image"), parts.join(", "))
 }
 
-fn incomplete(listed: &Listed) -> &'static str {
+fn incomplete(listed: &ListedImages) -> &'static str {
     if listed.incomplete.is_empty() { "" } else { "; NOT everything could be looked at" }
 }
 
@@ -345,10 +351,10 @@ fn worked_document(worked: &Worked) -> Value {
             "signed",
             "vouched_by",
             json!(match source {
-                Source::Engine => Some("engine"),
-                Source::Served => Some("served"),
-                Source::Folder => Some("directory"),
-                Source::Nothing => None,
+                Voucher::Engine => Some("engine"),
+                Voucher::Served => Some("served"),
+                Voucher::Folder => Some("directory"),
+                Voucher::Nothing => None,
             }),
         ),
         Step::Unvouched(failure) => ("unvouched", "error", failure.json()),

@@ -6,7 +6,7 @@
 //! `--plugin`. That is what is relied on, and nothing that luet or a package prints: once hostile
 //! code ran, no output proves anything. What events leave is read for a report.
 
-use super::arguments::Run as RunArguments;
+use super::arguments::RunArgs;
 use super::{Outcome, Streams};
 use crate::class::{Class, Failure, counted};
 use crate::config::Environment;
@@ -34,7 +34,7 @@ const ELF: [u8; 4] = *b"\x7fELF";
 const NAMED: usize = 20;
 
 pub(super) fn run(
-    command: &RunArguments,
+    command: &RunArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,

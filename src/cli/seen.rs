@@ -1,6 +1,6 @@
 //! `seen list`, `seen forget`: what was verified here before.
 
-use super::arguments::Seen;
+use super::arguments::SeenCommand;
 use super::{Outcome, Streams};
 use crate::class::{Class, Failure};
 use crate::config::Environment;
@@ -9,15 +9,15 @@ use crate::store::{self, Memory};
 use serde_json::{Value, json};
 
 pub(super) fn seen(
-    command: &Seen,
+    command: &SeenCommand,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
     let memory = Memory::open(&environment.locations()?)?;
     match command {
-        Seen::List => list(&memory, as_json, streams),
-        Seen::Forget { images, all } => forget(&memory, images, *all, as_json, streams),
+        SeenCommand::List => list(&memory, as_json, streams),
+        SeenCommand::Forget { images, all } => forget(&memory, images, *all, as_json, streams),
     }
 }
 

@@ -5,7 +5,7 @@
 //! image. They pull and unpack by themselves afterwards: this verifies what the name stands for now,
 //! and binds nothing of what is unpacked (docs/archives.md).
 
-use super::arguments::InstallShim;
+use super::arguments::InstallShimArgs;
 use super::{Outcome, Streams};
 use crate::class::{Class, Failure, printable, shown};
 use serde_json::json;
@@ -26,7 +26,7 @@ pub fn is_called(program: &OsStr) -> bool {
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Call {
+pub(super) enum ShimCall {
     /// A command of cosign's, as it stands.
     Command(Vec<OsString>),
     /// No command: an image is to be verified.
@@ -37,7 +37,7 @@ pub(super) enum Call {
 ///
 /// # Errors
 /// `usage`: no image, several, or an option that those hosts do not have.
-pub(super) fn read(arguments: &[OsString], commands: &[&str]) -> Result<Call, Failure> {
+pub(super) fn read(arguments: &[OsString], commands: &[&str]) -> Result<ShimCall, Failure> {
     let first = arguments.iter().find(|argument| !argument.as_bytes().starts_with(b"-"));
     let is_command = arguments.first().is_none_or(|first| {
         first.to_str().is_some_and(|word| {
@@ -45,7 +45,7 @@ pub(super) fn read(arguments: &[OsString], commands: &[&str]) -> Result<Call, Fa
         })
     });
     if is_command || first.is_none() {
-        return Ok(Call::Command(arguments.to_vec()));
+        return Ok(ShimCall::Command(arguments.to_vec()));
     }
     let usage = |what: String| {
         Failure::new(Class::Usage, what).hint("without a command: `cosign [-key KEY] IMAGE`")
@@ -84,7 +84,7 @@ pub(super) fn read(arguments: &[OsString], commands: &[&str]) -> Result<Call, Fa
             arguments.extend(key.into_iter().flat_map(|key| ["--key".into(), key.into()]));
             arguments.push("--".into());
             arguments.push(image.into());
-            Ok(Call::Image { arguments, image: image.clone() })
+            Ok(ShimCall::Image { arguments, image: image.clone() })
         }
         _ => Err(usage(format!("{} images; expected one", images.len()))),
     }
@@ -105,7 +105,7 @@ pub(super) fn named(failure: &Failure, image: &str) -> String {
 }
 
 /// `install-shim DIR`: a link called `cosign`.
-pub(super) fn install(command: &InstallShim, as_json: bool, streams: &mut Streams) -> Outcome {
+pub(super) fn install(command: &InstallShimArgs, as_json: bool, streams: &mut Streams) -> Outcome {
     let link = command.folder.join(NAME);
     let failed = |error: std::io::Error| {
         Failure::new(Class::State, format!("`{}` could not be made: {error}", link.display()))
@@ -147,8 +147,8 @@ mod tests {
             words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
         };
         match read(&words, &["verify", "sign"]) {
-            Ok(Call::Command(words)) => Ok(shown(&words)),
-            Ok(Call::Image { arguments, image }) => {
+            Ok(ShimCall::Command(words)) => Ok(shown(&words)),
+            Ok(ShimCall::Image { arguments, image }) => {
                 assert!(shown(&arguments).ends_with(&image));
                 Ok(shown(&arguments))
             }

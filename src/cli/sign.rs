@@ -3,7 +3,7 @@
 //! The second makes name and image public, for ever, so it is done only with a token that was named and
 //! a yes: `-y`, or on a terminal. No variable says yes.
 
-use super::arguments::{Form, Keyless, Sign, SignFormat};
+use super::arguments::{FormArgs, KeylessArgs, SignArgs, SignFormatArg};
 use super::images::{annotations, signature};
 use super::layers_read::LayersRead;
 use super::{Outcome, Streams, prompt, signing_key};
@@ -11,7 +11,7 @@ use crate::class::{Class, Failure};
 use crate::config::{Environment, Location};
 use crate::oidc::{self, TokenSource};
 use crate::push;
-use crate::session::{Connections, Options};
+use crate::session::{Connections, SessionOptions};
 use crate::signer::{ServiceOptions, Signer};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -26,21 +26,21 @@ pub(super) enum By {
 }
 
 pub(super) fn sign(
-    command: &Sign,
+    command: &SignArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Outcome {
     let annotations = annotations(&command.annotations)?;
-    let (key, free) = (command.key.as_deref(), prompt::Input::Free);
+    let (key, free) = (command.key.as_deref(), prompt::StandardInput::Free);
     let by = by(key, &command.keyless, free, environment, streams)?;
-    let wanted = push::Wanted {
+    let wanted = push::SignOptions {
         annotations: &annotations,
         format: format(&command.form),
         recursive: command.recursive,
         docker_reference: command.sign_container_identity.as_deref(),
     };
-    let options = Options {
+    let options = SessionOptions {
         trusted_root: command.keyless.trusted_root.clone(),
         ..command.network.options(&command.images)?
     };
@@ -80,8 +80,8 @@ pub(super) fn sign(
 /// Finds by what is signed. A key that is named wins.
 pub(super) fn by(
     key: Option<&str>,
-    keyless: &Keyless,
-    input: prompt::Input,
+    keyless: &KeylessArgs,
+    input: prompt::StandardInput,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Result<By, Failure> {
@@ -99,7 +99,7 @@ pub(super) fn by(
         return Err(Failure::new(Class::Usage, "no key, and a keyless signature must be in a log")
             .hint("give --key, or leave --tlog-upload=false away"));
     }
-    let asked = oidc::Asked {
+    let asked = oidc::TokenOptions {
         token: keyless.identity_token.clone().map(Zeroizing::new),
         provider: keyless.oidc_provider.as_deref().map(str::parse).transpose()?,
     };
@@ -126,7 +126,7 @@ pub(super) fn by(
 
 pub(super) async fn open(
     by: By,
-    keyless: &Keyless,
+    keyless: &KeylessArgs,
     connections: &Connections,
 ) -> Result<Signer, Failure> {
     let services = ServiceOptions {
@@ -166,11 +166,11 @@ async fn agree(signer: &Signer, connections: &Connections) -> Result<(), Failure
         .hint("answer `y`, or sign with a key, which makes nothing public: --key KEY"))
 }
 
-pub(super) fn format(form: &Form) -> push::SignFormat {
+pub(super) fn format(form: &FormArgs) -> push::SignFormat {
     match (form.format, form.new_bundle_format) {
-        (_, Some(true)) | (SignFormat::Bundle, _) => push::SignFormat::Bundle,
-        (_, Some(false)) | (SignFormat::Legacy, _) => push::SignFormat::Legacy,
-        (SignFormat::Auto, None) => push::SignFormat::Auto,
-        (SignFormat::Both, None) => push::SignFormat::Both,
+        (_, Some(true)) | (SignFormatArg::Bundle, _) => push::SignFormat::Bundle,
+        (_, Some(false)) | (SignFormatArg::Legacy, _) => push::SignFormat::Legacy,
+        (SignFormatArg::Auto, None) => push::SignFormat::Auto,
+        (SignFormatArg::Both, None) => push::SignFormat::Both,
     }
 }

@@ -1,22 +1,22 @@
 //! `sign-blob`: by a key, or by a certificate for the identity in a token. The second makes
 //! the name public, so it needs the same yes as `sign`.
 
-use super::arguments::SignBlob;
+use super::arguments::SignBlobArgs;
 use super::images::certificate;
 use super::progress::Bar;
 use super::sign::{by, open};
 use super::written::Output;
 use super::{Outcome, Streams, blob, prompt};
-use crate::blob::{BundleForm, SignRequest, SignedBlob, Subject, sign};
+use crate::blob::{BundleForm, FileSubject, SignRequest, SignedBlob, sign};
 use crate::class::{Class, Failure};
 use crate::config::Environment;
-use crate::session::{Connections, Options};
+use crate::session::{Connections, SessionOptions};
 use crate::wire;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 pub(super) fn sign_blob(
-    command: &SignBlob,
+    command: &SignBlobArgs,
     as_json: bool,
     environment: &Environment,
     streams: &mut Streams,
@@ -24,17 +24,17 @@ pub(super) fn sign_blob(
     let outputs = Outputs::open(command)?;
     let subjects = subjects(command)?;
     let from_input = command.files.iter().any(|file| file == "-");
-    let input = if from_input { prompt::Input::Taken } else { prompt::Input::Free };
+    let input = if from_input { prompt::StandardInput::Taken } else { prompt::StandardInput::Free };
     let by = by(command.key.as_deref(), &command.keyless, input, environment, streams)?;
     let patience = environment.deadline()?;
     let bundle = outputs.bundle.is_some().then_some(match command.new_bundle_format {
         false => BundleForm::Old,
         true => BundleForm::Sigstore,
     });
-    let options = Options {
+    let options = SessionOptions {
         policy: None,
         trusted_root: command.keyless.trusted_root.clone(),
-        ..Options::default()
+        ..SessionOptions::default()
     };
     let (all, notes) = Connections::run(environment, &options, async |connections| {
         let signer = open(by, &command.keyless, connections).await?;
@@ -73,10 +73,10 @@ pub(super) fn sign_blob(
     Ok(0)
 }
 
-fn subjects(command: &SignBlob) -> Result<Vec<Subject>, Failure> {
+fn subjects(command: &SignBlobArgs) -> Result<Vec<FileSubject>, Failure> {
     // A digest is nothing to sign, so a text that looks like one is a name like any other.
-    let subjects: Vec<Subject> =
-        command.files.iter().map(|file| Subject::File(PathBuf::from(file))).collect();
+    let subjects: Vec<FileSubject> =
+        command.files.iter().map(|file| FileSubject::File(PathBuf::from(file))).collect();
     let named = [&command.bundle, &command.output_signature, &command.output_certificate];
     if subjects.len() > 1 && named.into_iter().any(Option::is_some) {
         return Err(Failure::new(Class::Usage, "several files, and one place for what is written")
@@ -93,7 +93,7 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn open(command: &SignBlob) -> Result<Self, Failure> {
+    fn open(command: &SignBlobArgs) -> Result<Self, Failure> {
         let outputs = Self {
             bundle: Output::open("--bundle", command.bundle.as_deref())?,
             signature: Output::open("--output-signature", command.output_signature.as_deref())?,
@@ -148,7 +148,7 @@ impl Outputs {
     }
 }
 
-fn document(name: &str, signed: &SignedBlob, command: &SignBlob) -> Value {
+fn document(name: &str, signed: &SignedBlob, command: &SignBlobArgs) -> Value {
     let signature = wire::write_signature(&signed.signed.signature, true);
     json!({
         "file": name,

@@ -14,7 +14,7 @@ use std::io::IsTerminal as _;
 /// is needed.
 pub(super) fn opening(
     location: Location,
-    input: prompt::Input,
+    input: prompt::StandardInput,
     environment: &Environment,
     streams: &mut Streams,
 ) -> Result<Signer, Failure> {

@@ -23,7 +23,7 @@ const CRI: [&[&str]; 3] = [
 
 /// What matters of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct ContainerdConfig {
     /// Where verifiers lie.
     pub bin_dir: PathBuf,
     /// How many of them are asked; the rest is passed over.
@@ -45,7 +45,7 @@ pub struct Hole {
     pub instead: String,
 }
 
-impl Config {
+impl ContainerdConfig {
     /// Reads a configuration with what it imports. containerd's defaults are those of a file that is
     /// not there.
     ///
@@ -230,8 +230,8 @@ fn merge(below: &mut Table, above: Table) {
 mod tests {
     use super::*;
 
-    fn of(text: &str) -> Config {
-        Config::of(&toml::from_str(text).unwrap())
+    fn of(text: &str) -> ContainerdConfig {
+        ContainerdConfig::of(&toml::from_str(text).unwrap())
     }
 
     #[test]
@@ -294,10 +294,10 @@ mod tests {
         std::fs::create_dir(top.path().join("conf")).unwrap();
         write("conf/1.toml", &format!("{table}bin_dir = '/b'\nper_verifier_timeout = '1m5s'"));
         write("conf/2.txt", "not toml");
-        let config = Config::read(&top.path().join("config.toml")).unwrap();
+        let config = ContainerdConfig::read(&top.path().join("config.toml")).unwrap();
         assert_eq!(config.bin_dir, PathBuf::from("/b"));
         assert_eq!(config.timeout, Duration::from_secs(65));
-        let nothing = Config::read(&top.path().join("nothing.toml")).unwrap();
-        assert_eq!(nothing, Config::of(&Table::new()));
+        let nothing = ContainerdConfig::read(&top.path().join("nothing.toml")).unwrap();
+        assert_eq!(nothing, ContainerdConfig::of(&Table::new()));
     }
 }

@@ -28,14 +28,14 @@ pub struct HostRoutes {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
     /// Who is asked, in order.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<RegistryEndpoint>,
     /// Whether the last of them is the registry's own server.
     pub server: bool,
 }
 
 /// A registry that is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct RegistryEndpoint {
     /// Its host and port.
     pub registry: Registry,
     /// What the path begins with there, without slashes at its ends.
@@ -148,18 +148,18 @@ impl Hosts {
         for (url, value) in file.host {
             let wire: EndpointWire =
                 value.try_into().map_err(|error: toml::de::Error| bad(&error.message()))?;
-            endpoints.push(Endpoint::read(&url, wire, folder)?);
+            endpoints.push(RegistryEndpoint::read(&url, wire, folder)?);
         }
         let server = file.server.is_some();
         if let Some(url) = &file.server {
-            endpoints.push(Endpoint::read(url, file.own, folder)?);
+            endpoints.push(RegistryEndpoint::read(url, file.own, folder)?);
         }
         endpoints.retain(|endpoint| endpoint.pulls);
         Ok(Self { endpoints, server })
     }
 }
 
-impl Endpoint {
+impl RegistryEndpoint {
     fn read(url: &str, wire: EndpointWire, folder: &Path) -> Result<Self, Failure> {
         let unsupported = |why: &str| {
             Failure::new(Class::Unsupported, format!("`{}`: {why}", crate::class::shown(url)))

@@ -4,5 +4,5 @@
 mod config;
 mod hosts;
 
-pub use config::{Config, Hole};
-pub use hosts::{Endpoint, HostRoutes, Hosts, read_hosts};
+pub use config::{ContainerdConfig, Hole};
+pub use hosts::{HostRoutes, Hosts, RegistryEndpoint, read_hosts};

@@ -6,7 +6,7 @@
 
 use super::attributes::Buffers;
 use super::status::{Status, changed, names, open_directory, unreadable};
-use super::{Dest, Identity};
+use super::{Dest, DirectoryId};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::tree::{Differs, TreePath, Xattr, changed_attributes};
@@ -18,8 +18,8 @@ const HEADER: &[u8] = b"luet-cosign-listing-v3\n";
 
 /// What a directory held.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listing {
-    identity: Identity,
+pub struct DirectoryListing {
+    identity: DirectoryId,
     bytes: Vec<u8>,
     /// Where each object begins in `bytes`, in the order of their paths.
     index: Vec<u32>,
@@ -166,7 +166,7 @@ impl Mark {
     }
 }
 
-fn header(Identity { device: (major, minor), inode, made }: Identity) -> Vec<u8> {
+fn header(DirectoryId { device: (major, minor), inode, made }: DirectoryId) -> Vec<u8> {
     let mut bytes = HEADER.to_vec();
     bytes.extend_from_slice(&[major.to_le_bytes(), minor.to_le_bytes()].concat());
     bytes.extend_from_slice(&inode.to_le_bytes());
@@ -243,10 +243,10 @@ impl<'a> Packed<'a> {
     }
 }
 
-impl Listing {
+impl DirectoryListing {
     /// Returns which directory was listed.
     #[must_use]
-    pub fn identity(&self) -> Identity {
+    pub fn identity(&self) -> DirectoryId {
         self.identity
     }
 
@@ -264,7 +264,7 @@ impl Listing {
 
     /// Returns whether `bytes` begin as a listing of this directory does.
     #[must_use]
-    pub fn is_of(bytes: &[u8], identity: Identity) -> bool {
+    pub fn is_of(bytes: &[u8], identity: DirectoryId) -> bool {
         bytes.starts_with(&header(identity))
     }
 
@@ -279,7 +279,7 @@ impl Listing {
     fn unpack(bytes: Vec<u8>) -> Option<Self> {
         let mut rest = Packed(bytes.strip_prefix(HEADER)?);
         let device = (rest.u32()?, rest.u32()?);
-        let identity = Identity { device, inode: rest.u64()?, made: rest.made()? };
+        let identity = DirectoryId { device, inode: rest.u64()?, made: rest.made()? };
         let mut index = Vec::new();
         while !rest.0.is_empty() {
             index.push(u32::try_from(bytes.len() - rest.0.len()).ok()?);
@@ -342,7 +342,7 @@ impl Listing {
 ///
 /// # Errors
 /// `limit`: it holds more. `tree`: it can't be read, or does not keep still.
-pub fn listing(dest: &Dest, cap: usize) -> Result<Listing, Failure> {
+pub fn listing(dest: &Dest, cap: usize) -> Result<DirectoryListing, Failure> {
     let identity = dest.identity()?;
     let mut bytes = header(identity);
     let mut buffers = Buffers::new();
@@ -374,7 +374,7 @@ pub fn listing(dest: &Dest, cap: usize) -> Result<Listing, Failure> {
         found.map_err(|error| unreadable(&name(), error))??;
     }
     bytes.shrink_to_fit();
-    Listing::unpack(bytes).ok_or_else(|| changed(dest))
+    DirectoryListing::unpack(bytes).ok_or_else(|| changed(dest))
 }
 
 fn too_many(dest: &Dest, what: &str) -> Failure {

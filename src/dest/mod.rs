@@ -12,8 +12,8 @@ mod status;
 mod walk;
 
 pub use empty::empty;
-pub use listing::{Listing, listing};
-pub use walk::{Options, Walked, walk};
+pub use listing::{DirectoryListing, listing};
+pub use walk::{WalkOptions, Walked, walk};
 
 use crate::class::{Class, Failure};
 use crate::tree::shown;
@@ -40,7 +40,7 @@ pub struct Dest {
 /// Which directory it is, whatever its name. A directory that was recreated is another, although it
 /// may get the same inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
+pub struct DirectoryId {
     /// The device, major and minor number.
     pub device: (u32, u32),
     /// The inode on it.
@@ -51,7 +51,7 @@ pub struct Identity {
     pub made: Option<(i64, u32)>,
 }
 
-impl Identity {
+impl DirectoryId {
     /// Returns which directory a name leads to, without following a link at its end.
     ///
     /// # Errors
@@ -120,13 +120,13 @@ impl Dest {
     ///
     /// # Errors
     /// `tree`: the file system does not answer.
-    pub fn identity(&self) -> Result<Identity, Failure> {
+    pub fn identity(&self) -> Result<DirectoryId, Failure> {
         let system = rustix::fs::fstatfs(&self.fd);
         let system = system.map_err(|error| {
             Failure::new(Class::Tree, format!("`{self}` cannot be read: {error}"))
         })?;
         let made = self.status.made.filter(|_| system.f_type != OVERLAYFS);
-        Ok(Identity { device: self.status.device, inode: self.status.inode, made })
+        Ok(DirectoryId { device: self.status.device, inode: self.status.inode, made })
     }
 }
 

@@ -8,12 +8,13 @@ use super::attributes::{Buffers as Attributes, Inherited};
 use super::listing::{Before, Mark};
 use super::queue::Queue;
 use super::status::{Status, changed, names, open_at, open_directory, unreadable};
-use super::{Dest, Listing};
+use super::{Dest, DirectoryListing};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::Digest;
 use crate::tree::{
-    Entry, Kind, Metadata, Now, Terms, Tree, TreePath, Was, Xattr, is_label, same_attribute,
+    EntryKind, EntryMetadata, Now, Terms, Tree, TreeEntry, TreePath, Was, Xattr, is_label,
+    same_attribute,
 };
 use rustix::buffer::spare_capacity;
 use rustix::fs::{FileType, OFlags};
@@ -39,20 +40,20 @@ const SMALL_BYTES: u64 = 1 << 20;
 
 /// How to walk.
 #[derive(Clone, Copy, Debug)]
-pub struct Options<'a> {
+pub struct WalkOptions<'a> {
     /// Threads that read and hash, where there is enough for more than one; `None` is one for each
     /// core.
     pub threads: Option<NonZero<usize>>,
     /// Objects that may be there.
     pub entries: usize,
     /// What was there before: left out where it is as it was.
-    pub before: Option<&'a Listing>,
+    pub before: Option<&'a DirectoryListing>,
     /// Goes up by the bytes that were read, and by one for each object: as long as it moves, so
     /// does the walk.
     pub progress: Option<&'a AtomicU64>,
 }
 
-impl Default for Options<'_> {
+impl Default for WalkOptions<'_> {
     fn default() -> Self {
         Self { threads: None, entries: limits::TREE_ENTRIES, before: None, progress: None }
     }
@@ -75,7 +76,7 @@ pub struct Walked {
 /// # Errors
 /// `tree`: something can't be read, is mounted inside, or changed meanwhile. `limit`: too many
 /// objects, or a path too long.
-pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
+pub fn walk(dest: &Dest, options: &WalkOptions<'_>) -> Result<Walked, Failure> {
     if let Some(before) = options.before
         && before.identity() != dest.identity()?
     {
@@ -87,9 +88,9 @@ pub fn walk(dest: &Dest, options: &Options<'_>) -> Result<Walked, Failure> {
     let queue = Queue::new(Work::Directory(Inner {
         path: None,
         status: dest.status,
-        origin: Origin::Dest,
+        origin: DirectoryOrigin::Dest,
     }));
-    let listed = options.before.map_or(0, Listing::len);
+    let listed = options.before.map_or(0, DirectoryListing::len);
     let walk = Walk {
         dest,
         options,
@@ -163,11 +164,11 @@ struct Inner {
     /// `None` is `Dest`.
     path: Option<TreePath>,
     status: Status,
-    origin: Origin,
+    origin: DirectoryOrigin,
 }
 
 /// Where a directory comes from.
-enum Origin {
+enum DirectoryOrigin {
     /// It is `Dest`, which is not part of its tree.
     Dest,
     /// It was there before and was not touched, so it is left out.
@@ -212,7 +213,7 @@ impl Labels {
 
 #[derive(Default)]
 struct Found {
-    entries: Vec<Entry>,
+    entries: Vec<TreeEntry>,
     directories: Vec<(Option<TreePath>, Status)>,
     before: BTreeMap<TreePath, Was>,
     written: Vec<TreePath>,
@@ -229,7 +230,7 @@ impl Found {
 
 struct Walk<'a> {
     dest: &'a Dest,
-    options: &'a Options<'a>,
+    options: &'a WalkOptions<'a>,
     queue: &'a Queue<Work>,
     /// Objects that were found, and what the files among them hold.
     entries: AtomicUsize,
@@ -297,9 +298,9 @@ impl Walk<'_> {
             if Status::of(&fd) != Ok(status) {
                 return Err(changed(&path));
             }
-            found.entries.push(Entry {
+            found.entries.push(TreeEntry {
                 path,
-                kind: Kind::File { size: status.size, digest },
+                kind: EntryKind::File { size: status.size, digest },
                 metadata: Some(metadata(&status)),
                 xattrs,
             });
@@ -368,9 +369,9 @@ impl Walk<'_> {
         if let Some(path) = &path
             && let Some(xattrs) = self.own(&fd, path, &status, origin, found, buffers)?
         {
-            found.entries.push(Entry {
+            found.entries.push(TreeEntry {
                 path: path.clone(),
-                kind: Kind::Directory,
+                kind: EntryKind::Directory,
                 metadata: Some(metadata(&status)),
                 xattrs,
             });
@@ -389,25 +390,25 @@ impl Walk<'_> {
         fd: &OwnedFd,
         path: &TreePath,
         status: &Status,
-        origin: Origin,
+        origin: DirectoryOrigin,
         found: &mut Found,
         buffers: &mut Attributes,
     ) -> Result<Option<Vec<Xattr>>, Failure> {
         let fail = |error| unreadable(path, error);
         let mark = match origin {
-            Origin::Dest => return Ok(None),
+            DirectoryOrigin::Dest => return Ok(None),
             // Not part of the tree, and there for an image that lists what is in it alone.
-            Origin::Untouched => {
+            DirectoryOrigin::Untouched => {
                 let was = Was { attributes: Vec::new(), now: Now::There(Vec::new()) };
                 found.before.insert(path.clone(), was);
                 return Ok(None);
             }
-            Origin::New(labels) => {
+            DirectoryOrigin::New(labels) => {
                 let above = || self.above(path);
                 let xattrs = buffers.of(fd).map_err(fail)?;
                 return labels.strip(xattrs, true, above, buffers).map(Some).map_err(fail);
             }
-            Origin::Before(mark) => mark,
+            DirectoryOrigin::Before(mark) => mark,
         };
         let (now, then) = (buffers.of(fd).map_err(fail)?, mark.attributes());
         let change = mark.change(status, &now);
@@ -449,27 +450,27 @@ impl Walk<'_> {
         let before = self.options.before.map(|before| before.relation(&path, &status));
         let is_directory = status.kind == FileType::Directory;
         let origin = match before.unwrap_or(Before::Absent) {
-            Before::Absent => Origin::New(Arc::clone(&list.labels)),
+            Before::Absent => DirectoryOrigin::New(Arc::clone(&list.labels)),
             Before::Replaced(number) => {
                 self.saw(number);
                 found.before.insert(path.clone(), GONE);
-                Origin::New(Arc::clone(&list.labels))
+                DirectoryOrigin::New(Arc::clone(&list.labels))
             }
             Before::Untouched(number) => {
                 self.saw(number);
                 if !is_directory {
                     return Ok(());
                 }
-                Origin::Untouched
+                DirectoryOrigin::Untouched
             }
             Before::Same(number, mark) => {
                 self.saw(number);
                 if is_directory {
-                    Origin::Before(mark)
+                    DirectoryOrigin::Before(mark)
                 } else if self.is_as_before(directory, name, &path, &mark, found, buffers)? {
                     return Ok(());
                 } else {
-                    Origin::New(Arc::clone(&list.labels))
+                    DirectoryOrigin::New(Arc::clone(&list.labels))
                 }
             }
         };
@@ -487,10 +488,10 @@ impl Walk<'_> {
                 return Ok(());
             }
             FileType::Symlink => symlink(directory, name, &path, &status)?,
-            FileType::CharacterDevice => Kind::CharDevice { major, minor },
-            FileType::BlockDevice => Kind::BlockDevice { major, minor },
-            FileType::Fifo => Kind::Fifo,
-            FileType::Socket => Kind::Socket,
+            FileType::CharacterDevice => EntryKind::CharDevice { major, minor },
+            FileType::BlockDevice => EntryKind::BlockDevice { major, minor },
+            FileType::Fifo => EntryKind::Fifo,
+            FileType::Socket => EntryKind::Socket,
             FileType::Unknown => return Err(changed(&path)),
         };
         // Nothing but labels counts.
@@ -498,7 +499,7 @@ impl Walk<'_> {
         xattrs.retain(|xattr| is_label(&xattr.name));
         let reopen = || open_at(directory, b".", OFlags::RDONLY | OFlags::DIRECTORY);
         let xattrs = list.labels.strip(xattrs, false, reopen, buffers).map_err(fail)?;
-        found.entries.push(Entry { path, kind, metadata: Some(metadata(&status)), xattrs });
+        found.entries.push(TreeEntry { path, kind, metadata: Some(metadata(&status)), xattrs });
         Ok(())
     }
 
@@ -566,7 +567,7 @@ fn symlink(
     name: &[u8],
     path: &TreePath,
     status: &Status,
-) -> Result<Kind, Failure> {
+) -> Result<EntryKind, Failure> {
     let target =
         rustix::fs::readlinkat(directory, name, Vec::new()).map_err(|error| match error {
             Errno::INVAL => changed(path),
@@ -575,12 +576,12 @@ fn symlink(
     if Status::at(directory, name) != Ok(*status) {
         return Err(changed(path));
     }
-    Ok(Kind::Symlink { target: target.into_bytes().into() })
+    Ok(EntryKind::Symlink { target: target.into_bytes().into() })
 }
 
-fn metadata(status: &Status) -> Metadata {
+fn metadata(status: &Status) -> EntryMetadata {
     let mode = if status.kind == FileType::Symlink { 0o777 } else { status.mode };
-    Metadata { mode, uid: status.uid, gid: status.gid }
+    EntryMetadata { mode, uid: status.uid, gid: status.gid }
 }
 
 /// Returns whether the file system can hold attributes like `name`: `user.*` is asked for by one

@@ -3,7 +3,7 @@
 //! `FromImageID` is the digest of the configuration, `FromImageDigest` that of the manifest that is
 //! kept: the one that was pulled, but not the one that was pushed (seen on 1.28.2).
 
-use super::Known;
+use super::EngineImage;
 use crate::class::{Class, Failure};
 use crate::config::Environment;
 use crate::limits;
@@ -29,7 +29,7 @@ struct InspectWire {
 /// # Errors
 /// `not-found`: there is no buildah. `registry`: it failed, took too long, or answered something
 /// else.
-pub(super) fn ask(name: &str, environment: &Environment) -> Result<Option<Known>, Failure> {
+pub(super) fn ask(name: &str, environment: &Environment) -> Result<Option<EngineImage>, Failure> {
     let failed = |what: String| Failure::new(Class::Registry, format!("buildah {what}"));
     // An image name never starts with `-` (it was parsed as a reference), so it cannot be read as
     // an option.
@@ -75,7 +75,7 @@ pub(super) fn ask(name: &str, environment: &Environment) -> Result<Option<Known>
     let wire: InspectWire = serde_json::from_slice(&output)
         .map_err(|error| failed(format!("answered something unexpected: {error}")))?;
     let text = if wire.id.starts_with("sha256:") { wire.id } else { format!("sha256:{}", wire.id) };
-    Ok(Some(Known::Buildah {
+    Ok(Some(EngineImage::Buildah {
         config: text.parse::<Digest>()?,
         manifest: wire.manifest.parse().ok(),
     }))

@@ -1,6 +1,6 @@
 //! docker, by its socket: `GET /images/NAME/json` (Docker Engine API v1.41, "Inspect an image").
 
-use super::{Known, digest_in};
+use super::{EngineImage, digest_in};
 use crate::class::{Class, Failure};
 use crate::config::Environment;
 use crate::limits;
@@ -26,7 +26,7 @@ pub(super) async fn ask(
     repository: &Repository,
     name: &str,
     environment: &Environment,
-) -> Result<Option<Known>, Failure> {
+) -> Result<Option<EngineImage>, Failure> {
     let socket = socket(environment)?;
     let net = |error: &dyn std::fmt::Display| {
         Failure::new(
@@ -79,7 +79,7 @@ pub(super) fn check(environment: &Environment) -> Result<(), Failure> {
     })
 }
 
-fn parse(body: &[u8], repository: &Repository) -> Result<Known, Failure> {
+fn parse(body: &[u8], repository: &Repository) -> Result<EngineImage, Failure> {
     let wire: InspectWire = serde_json::from_slice(body).map_err(|error| {
         Failure::new(Class::Registry, format!("docker's answer has an unexpected form: {error}"))
     })?;
@@ -90,7 +90,7 @@ fn parse(body: &[u8], repository: &Repository) -> Result<Known, Failure> {
         .iter()
         .filter_map(|text| digest_in(text, repository))
         .collect();
-    Ok(Known::Docker { pushed, id })
+    Ok(EngineImage::Docker { pushed, id })
 }
 
 fn socket(environment: &Environment) -> Result<PathBuf, Failure> {
@@ -119,6 +119,6 @@ mod tests {
             r#"{{"Id":"{other}","RepoDigests":["127.0.0.1:5000/a/b@{digest}","127.0.0.1:5000/a/bb@{other}","nonsense"],"More":1}}"#
         );
         let known = parse(body.as_bytes(), &"127.0.0.1:5000/a/b".parse().unwrap());
-        assert_eq!(known, Ok(Known::Docker { pushed: vec![digest], id: other }));
+        assert_eq!(known, Ok(EngineImage::Docker { pushed: vec![digest], id: other }));
     }
 }

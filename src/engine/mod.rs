@@ -55,7 +55,7 @@ impl fmt::Display for Engine {
 
 /// What an engine knows of an image that it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Known {
+pub enum EngineImage {
     /// docker: digests under which the repository has it, the image's id, and its layers,
     /// uncompressed.
     Docker {
@@ -101,7 +101,7 @@ pub async fn ask(
     image: &Reference,
     name: &str,
     environment: &Environment,
-) -> Result<Vec<Known>, Failure> {
+) -> Result<Vec<EngineImage>, Failure> {
     let missing = |engine: Engine| {
         Failure::new(Class::NotFound, format!("{engine} does not hold `{image}`"))
             .hint("set LUET_COSIGN_ENGINE to the engine that pushed it, or to `registry` to trust the tag")
@@ -119,7 +119,7 @@ pub async fn ask(
             // Whichever holds the name; one that is not installed, or not running, holds none.
             let docker = docker::ask(image.repository(), name, environment).await.ok().flatten();
             let buildah = buildah::ask(name, environment).ok().flatten();
-            let known: Vec<Known> = docker.into_iter().chain(buildah).collect();
+            let known: Vec<EngineImage> = docker.into_iter().chain(buildah).collect();
             if known.is_empty() {
                 return Err(Failure::new(Class::NotFound, format!("neither docker nor buildah holds `{image}`"))
                     .hint("set LUET_COSIGN_ENGINE to the engine that pushed it, or to `registry` to trust the tag"));

@@ -21,17 +21,17 @@ use std::path::{Path, PathBuf};
 
 /// An event of ours with its payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Payload {
+pub enum EventPayload {
     /// `image.pre.unpack`
     PreUnpack(Unpack),
     /// `image.post.unpack`
     PostUnpack(Unpack),
     /// `image.pre.push`
-    PrePush(Push),
+    PrePush(PushPayload),
     /// `image.post.push`
-    PostPush(Push),
+    PostPush(PushPayload),
     /// `image.post.pull`
-    PostPull(Push),
+    PostPull(PushPayload),
 }
 
 /// The payload of the events of unpacking (luet's `UnpackEventData`).
@@ -45,7 +45,7 @@ pub struct Unpack {
 
 /// The payload of the events of pushing and pulling (luet's `backend.Options`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Push {
+pub struct PushPayload {
     /// The image, as the host wrote it.
     pub image: String,
     /// Whether it is an image of the build cache: those have a Dockerfile.
@@ -54,7 +54,7 @@ pub struct Push {
 
 /// The envelope, as it was sent.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Envelope {
+pub struct EventEnvelope {
     name: Option<String>,
     data: Option<Value>,
     file: Option<String>,
@@ -76,7 +76,7 @@ struct PushWire {
     dockerfile: Option<String>,
 }
 
-impl Envelope {
+impl EventEnvelope {
     /// Returns the payload, where the envelope holds it.
     pub(super) fn data(&self) -> Option<&Value> {
         self.data.as_ref()
@@ -88,7 +88,7 @@ impl Envelope {
     }
 }
 
-impl Payload {
+impl EventPayload {
     /// Reads the payload of `event`.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ impl Payload {
                 ));
             }
         };
-        let envelope: Envelope = json::parse_as(&bytes)
+        let envelope: EventEnvelope = json::parse_as(&bytes)
             .map_err(|failure| failure.as_class(Class::Event).within("the event"))?;
         if let Some(name) =
             envelope.name.as_deref().filter(|name| !name.is_empty() && *name != event.name())
@@ -124,7 +124,7 @@ impl Payload {
 }
 
 /// Returns what `data` holds, or the file that stands for it.
-fn payload(envelope: &Envelope, environment: &Environment) -> Result<Value, Failure> {
+fn payload(envelope: &EventEnvelope, environment: &Environment) -> Result<Value, Failure> {
     let inner = |bytes: &[u8]| {
         json::parse(bytes).map_err(|failure| failure.as_class(Class::Event).within("the payload"))
     };
@@ -147,7 +147,7 @@ fn payload(envelope: &Envelope, environment: &Environment) -> Result<Value, Fail
     }
 }
 
-fn parse(event: Event, data: Value) -> Result<Payload, Failure> {
+fn parse(event: Event, data: Value) -> Result<EventPayload, Failure> {
     let shape = |error: serde_json::Error| {
         event_failure(format!("the payload of `{}`: {error}", event.name()))
     };
@@ -156,21 +156,21 @@ fn parse(event: Event, data: Value) -> Result<Payload, Failure> {
             let wire: UnpackWire = serde_json::from_value(data).map_err(shape)?;
             let unpack = Unpack { image: named(wire.image)?, dest: dest(wire.dest)? };
             if event == Event::PreUnpack {
-                Payload::PreUnpack(unpack)
+                EventPayload::PreUnpack(unpack)
             } else {
-                Payload::PostUnpack(unpack)
+                EventPayload::PostUnpack(unpack)
             }
         }
         Event::PrePush | Event::PostPush | Event::PostPull => {
             let wire: PushWire = serde_json::from_value(data).map_err(shape)?;
-            let push = Push {
+            let push = PushPayload {
                 image: named(wire.image)?,
                 build_cache: wire.dockerfile.is_some_and(|name| !name.is_empty()),
             };
             match event {
-                Event::PrePush => Payload::PrePush(push),
-                Event::PostPull => Payload::PostPull(push),
-                _ => Payload::PostPush(push),
+                Event::PrePush => EventPayload::PrePush(push),
+                Event::PostPull => EventPayload::PostPull(push),
+                _ => EventPayload::PostPush(push),
             }
         }
     })

@@ -1,17 +1,17 @@
 //! The events, each with its own kind of success.
 
 use super::answer::Answer;
-use super::envelope::{Payload, Push};
+use super::envelope::{EventPayload, PushPayload};
 use crate::class::{Class, Failure};
 use crate::config::Environment;
-use crate::session::{Connections, Options, Session};
+use crate::session::{Connections, Session, SessionOptions};
 use crate::{push, unpack};
 
-pub(super) fn handle(payload: Payload, environment: &Environment) -> Result<Answer, Failure> {
+pub(super) fn handle(payload: EventPayload, environment: &Environment) -> Result<Answer, Failure> {
     let debug = environment.flag("COSIGN_DEBUG");
-    let options = Options { keep_keys: true, ..Options::default() };
+    let options = SessionOptions { keep_keys: true, ..SessionOptions::default() };
     match payload {
-        Payload::PreUnpack(event) => {
+        EventPayload::PreUnpack(event) => {
             let debug = debug?;
             let (provisional, warnings) = Session::run(environment, &options, async |session| {
                 let outcome = unpack::before(session, &event.image, &event.dest).await;
@@ -22,14 +22,14 @@ pub(super) fn handle(payload: Payload, environment: &Environment) -> Result<Answ
             })?;
             Ok(Answer::provisional(&provisional, warnings, debug))
         }
-        Payload::PostUnpack(event) => {
+        EventPayload::PostUnpack(event) => {
             let debug = debug?;
             let unpacked = Session::run(environment, &options, async |session| {
                 unpack::after(session, &event.image, &event.dest).await
             })?;
             Ok(Answer::unpacked(&unpacked, debug))
         }
-        Payload::PrePush(event) => {
+        EventPayload::PrePush(event) => {
             let debug = debug?;
             if let Some(pushed) = push::not_signed(event.build_cache, environment)? {
                 return Ok(Answer::pushed(&pushed, None, debug));
@@ -39,7 +39,7 @@ pub(super) fn handle(payload: Payload, environment: &Environment) -> Result<Answ
             })?;
             Ok(Answer::pushed(&pushed, None, debug))
         }
-        Payload::PostPull(event) => {
+        EventPayload::PostPull(event) => {
             let debug = debug?;
             wants_build_inputs(environment)?;
             let provisional = Session::run(environment, &options, async |session| {
@@ -48,7 +48,7 @@ pub(super) fn handle(payload: Payload, environment: &Environment) -> Result<Answ
             Ok(Answer::provisional(&provisional, Vec::new(), debug))
         }
         // The image is public already: whatever fails now, what is left to do must be said.
-        Payload::PostPush(event) => {
+        EventPayload::PostPush(event) => {
             after_push(&event, &options, environment, debug).map_err(|failure| {
                 let keyless = push::is_keyless(environment).unwrap_or_default();
                 push::left_unsigned(&event.image, keyless, failure)
@@ -80,8 +80,8 @@ fn wants_build_inputs(environment: &Environment) -> Result<(), Failure> {
 
 /// Signs without asking the policy: that decides what is verified, and was asked before the push.
 fn after_push(
-    event: &Push,
-    options: &Options,
+    event: &PushPayload,
+    options: &SessionOptions,
     environment: &Environment,
     debug: Result<bool, Failure>,
 ) -> Result<Answer, Failure> {

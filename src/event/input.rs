@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 
 /// Reads until a moment.
 #[derive(Debug)]
-pub struct Input<R> {
+pub struct TimedInput<R> {
     inner: R,
     wait: Duration,
     until: Option<Instant>,
 }
 
-impl<R: AsFd> Input<R> {
+impl<R: AsFd> TimedInput<R> {
     /// Reads from `inner` for as long as `wait`, counted from the first read.
     pub fn new(inner: R, wait: Duration) -> Self {
         Self { inner, wait, until: None }
     }
 }
 
-impl<R: AsFd> Read for Input<R> {
+impl<R: AsFd> Read for TimedInput<R> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let until = *self.until.get_or_insert_with(|| Instant::now() + self.wait);
         let left = Timespec::try_from(until.saturating_duration_since(Instant::now()))
@@ -46,7 +46,7 @@ mod tests {
     fn a_pipe_that_nobody_writes_to_ends() {
         let (reader, mut writer) = std::io::pipe().unwrap();
         writer.write_all(b"{").unwrap();
-        let mut input = Input::new(reader, Duration::from_millis(50));
+        let mut input = TimedInput::new(reader, Duration::from_millis(50));
         let mut read = String::new();
         assert_eq!(
             input.read_to_string(&mut read).map_err(|error| error.kind()),
@@ -61,7 +61,7 @@ mod tests {
         writer.write_all(b"all").unwrap();
         drop(writer);
         assert_eq!(
-            std::io::read_to_string(Input::new(reader, Duration::from_secs(5))).unwrap(),
+            std::io::read_to_string(TimedInput::new(reader, Duration::from_secs(5))).unwrap(),
             "all"
         );
     }

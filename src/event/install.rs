@@ -5,7 +5,7 @@
 //! `run --strict` of it.
 
 use super::Answer;
-use super::Call;
+use super::PluginCall;
 use super::large;
 use crate::class::Failure;
 use crate::unpack;
@@ -58,7 +58,7 @@ impl MatchWire {
 ///
 /// # Errors
 /// `state`: it could not be left, and `run --strict` relies on it.
-pub(super) fn note(call: &mut Call<'_>) -> Result<Answer, Failure> {
+pub(super) fn note(call: &mut PluginCall<'_>) -> Result<Answer, Failure> {
     let environment = (call.environment)();
     if unpack::is_wanted(&environment) {
         let (package, images) = match large::read::<MatchWire>(call, &environment) {

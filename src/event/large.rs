@@ -1,8 +1,8 @@
 //! Payloads that hold the index of a whole repository: read past, and not kept. The events that have
 //! one only inform, so a payload that cannot be read is none.
 
-use super::Call;
-use super::envelope::{Envelope, open_file};
+use super::PluginCall;
+use super::envelope::{EventEnvelope, open_file};
 use crate::config::Environment;
 use crate::limits;
 use crate::wire::json;
@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// Reads what is wanted of the payload.
 pub(super) fn read<T: DeserializeOwned>(
-    call: &mut Call<'_>,
+    call: &mut PluginCall<'_>,
     environment: &Environment,
 ) -> Option<T> {
     let bytes = match (call.arguments.get(1), call.input.as_mut()) {
@@ -27,7 +27,7 @@ pub(super) fn read<T: DeserializeOwned>(
         }
         (None, None) => return None,
     };
-    let envelope: Envelope = json::parse_as(&bytes).ok()?;
+    let envelope: EventEnvelope = json::parse_as(&bytes).ok()?;
     if let Some(file) = envelope.file() {
         let file = open_file(Path::new(file), environment).ok()?;
         return serde_json::from_reader(BufReader::new(file.take(limits::INSTALL_BYTES))).ok();

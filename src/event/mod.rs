@@ -13,8 +13,8 @@ mod large;
 mod published;
 
 pub use answer::Answer;
-pub use envelope::{Envelope, Payload, Push, Unpack};
-pub use input::Input;
+pub use envelope::{EventEnvelope, EventPayload, PushPayload, Unpack};
+pub use input::TimedInput;
 
 use crate::class::{Class, Failure};
 use crate::config::Environment;
@@ -69,7 +69,7 @@ pub fn is_event(argument: &OsStr) -> bool {
 
 /// What a call of the plugin brings: arguments after the program's name, the environment, and
 /// standard input.
-pub struct Call<'a> {
+pub struct PluginCall<'a> {
     /// `argv[1..]`.
     pub arguments: &'a [OsString],
     /// Reads the environment, once, and only for an event that is ours.
@@ -78,7 +78,7 @@ pub struct Call<'a> {
     pub input: Option<&'a mut dyn Read>,
 }
 
-impl std::fmt::Debug for Call<'_> {
+impl std::fmt::Debug for PluginCall<'_> {
     /// Arguments may hold secrets of a build, so only the event is shown.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Call({:?})", self.arguments.first())
@@ -86,7 +86,7 @@ impl std::fmt::Debug for Call<'_> {
 }
 
 /// Answers one event on `output`.
-pub fn answer(mut call: Call<'_>, output: &mut dyn Write) -> ExitCode {
+pub fn answer(mut call: PluginCall<'_>, output: &mut dyn Write) -> ExitCode {
     let event = call.arguments.first().and_then(|name| Event::named(name));
     let answer = match event {
         None if call.arguments.first().is_some_and(|name| name == install::NAME) => {
@@ -103,7 +103,7 @@ pub fn answer(mut call: Call<'_>, output: &mut dyn Write) -> ExitCode {
             if event == Event::PostPull && handle::takes_build_inputs_as_they_are(&environment) {
                 return write(&Answer::ignored(), output);
             }
-            let payload = Payload::read(
+            let payload = EventPayload::read(
                 event,
                 call.arguments.get(1).map(OsString::as_os_str),
                 call.input,

@@ -4,12 +4,12 @@
 //! stays as it was. The repository is published by now, so nothing here refuses.
 
 use super::Answer;
-use super::Call;
+use super::PluginCall;
 use super::large;
 use crate::class::counted;
 use crate::push;
 use crate::repository::{self, Left};
-use crate::session::{Connections, Options};
+use crate::session::{Connections, SessionOptions};
 use serde::Deserialize;
 
 /// The event's name.
@@ -33,7 +33,7 @@ struct RepositoryWire {
 }
 
 /// Says what is left to sign, and by which command.
-pub(super) fn note(call: &mut Call<'_>) -> Answer {
+pub(super) fn note(call: &mut PluginCall<'_>) -> Answer {
     let environment = (call.environment)();
     if !push::signs(&environment) {
         return Answer::ignored();
@@ -41,7 +41,7 @@ pub(super) fn note(call: &mut Call<'_>) -> Answer {
     let built: Option<BuiltWire> = large::read(call, &environment);
     let built = built.filter(|built| built.repository.kind == "docker");
     let Some(BuiltWire { path, .. }) = built else { return Answer::ignored() };
-    let options = Options { keep_keys: true, ..Options::default() };
+    let options = SessionOptions { keep_keys: true, ..SessionOptions::default() };
     let looked = Connections::run(&environment, &options, async |connections| {
         let left = repository::left(connections, &path).await?;
         Ok(left.map(|left| (left, folder(connections.host().flag("packages")))))

@@ -36,14 +36,14 @@ pub struct Configuration {
     /// The directory of luet's database, which holds its caches.
     pub database: PathBuf,
     /// The repositories, of every type.
-    pub repositories: Vec<Repository>,
+    pub repositories: Vec<ConfiguredRepository>,
     /// Keys and files of it that could not be read, each with why.
     pub unread: Vec<String>,
 }
 
 /// One repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repository {
+pub struct ConfiguredRepository {
     /// The repository's name in luet.
     pub name: String,
     /// Its addresses: `registry/path`, where it is of the type `docker`.
@@ -203,7 +203,7 @@ impl Configuration {
             repositories: repositories
                 .into_iter()
                 .filter(|(wire, _)| !wire.urls.is_empty())
-                .map(Repository::from)
+                .map(ConfiguredRepository::from)
                 .collect(),
             unread,
         }
@@ -214,10 +214,10 @@ impl Configuration {
     /// else can write: they say for which names a signature is good.
     #[must_use]
     pub fn mirrors(&self) -> Vec<Vec<crate::name::Repository>> {
-        let serves = |repository: &&Repository| {
+        let serves = |repository: &&ConfiguredRepository| {
             repository.kind == "docker" && repository.enabled && repository.private
         };
-        let names = |repository: &Repository| {
+        let names = |repository: &ConfiguredRepository| {
             let mut names: Vec<crate::name::Repository> = Vec::new();
             for name in repository.urls.iter().take(MAX_URLS).filter_map(|url| url.parse().ok()) {
                 if !names.contains(&name) {
@@ -238,7 +238,7 @@ impl Configuration {
     }
 }
 
-impl From<(RepositoryWire, bool)> for Repository {
+impl From<(RepositoryWire, bool)> for ConfiguredRepository {
     fn from((wire, private): (RepositoryWire, bool)) -> Self {
         Self {
             name: wire.name,

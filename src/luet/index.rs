@@ -191,7 +191,7 @@ pub fn read_index(
 
 /// What `luet build` leaves beside a package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Metadata {
+pub struct PackageMetadata {
     /// The package.
     pub package: Package,
     /// Where its archive was when it was built.
@@ -202,8 +202,8 @@ pub struct Metadata {
 ///
 /// # Errors
 /// As [`read_description`].
-pub fn read_metadata(text: impl Read) -> Result<Metadata, Failure> {
-    let mut metadata = Metadata::default();
+pub fn read_metadata(text: impl Read) -> Result<PackageMetadata, Failure> {
+    let mut metadata = PackageMetadata::default();
     walk(text, "metadata.yaml", &mut |path, value| {
         let Some(value) = value else { return Ok(()) };
         match path {

@@ -7,9 +7,9 @@ mod index;
 mod process;
 
 pub use caches::{Cached, cached};
-pub use configuration::{Auth, Configuration, Repository};
+pub use configuration::{Auth, Configuration, ConfiguredRepository};
 pub use index::{
-    DESCRIPTION, Description, INDEX, META, Metadata, Package, RepositoryFile, SNAPSHOT,
+    DESCRIPTION, Description, INDEX, META, Package, PackageMetadata, RepositoryFile, SNAPSHOT,
     read_description, read_index, read_metadata, tag,
 };
 pub use process::CommandLine;

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 /// The claims of a token that matter here. They are no secret.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Claims {
+pub struct TokenClaims {
     /// Who made the token (`iss`).
     pub issuer: String,
     /// Whom it is about (`sub`).
@@ -34,7 +34,7 @@ pub struct Claims {
     pub(super) all: Map<String, Value>,
 }
 
-impl Claims {
+impl TokenClaims {
     /// Reads the claims of a JWT. Errors show nothing of it.
     pub(super) fn of(token: &str) -> Result<Self, String> {
         let parts: Vec<&str> = token.split('.').collect();
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn claims_are_read_in_every_spelling_that_issuers_use() {
-        let claims = Claims::of(&jwt_with(json!({
+        let claims = TokenClaims::of(&jwt_with(json!({
             "aud": ["x", "sigstore"], "exp": 1_700_000_600.9, "nbf": null, "email_verified": "true",
             "sub": "ütf-8",
         })))
@@ -140,7 +140,8 @@ mod tests {
         assert_eq!(claims.expires.unwrap().as_second(), 1_700_000_600);
         assert_eq!((claims.not_before, claims.email_verified), (None, true));
         assert_eq!(claims.subject, "ütf-8");
-        let bare = Claims::of(&jwt_with(json!({"email_verified": null, "exp": "soon"}))).unwrap();
+        let bare =
+            TokenClaims::of(&jwt_with(json!({"email_verified": null, "exp": "soon"}))).unwrap();
         assert_eq!((bare.email_verified, bare.expires), (false, None));
     }
 
@@ -168,9 +169,9 @@ mod tests {
             (&format!("{whole}="), "signature is not base64url"),
             (whole.rsplit_once('.').unwrap().0, "2 parts"),
         ] {
-            let found = Claims::of(text).unwrap_err();
+            let found = TokenClaims::of(text).unwrap_err();
             assert!(found.contains(why) && !found.contains("canary"), "{text}: {found}");
         }
-        assert!(Claims::of(&sealed(&head, &claims)).is_ok());
+        assert!(TokenClaims::of(&sealed(&head, &claims)).is_ok());
     }
 }

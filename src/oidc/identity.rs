@@ -4,7 +4,7 @@
 //! Of an issuer that is not public Fulcio's it is a guess from the shape of the claims, and says
 //! so.
 
-use super::claims::Claims;
+use super::claims::TokenClaims;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -32,7 +32,7 @@ impl fmt::Display for ExpectedIdentity {
 
 /// What a token is about, and how Fulcio names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     Buildkite,
     Circleci,
     Codefresh,
@@ -48,27 +48,30 @@ pub(super) enum Kind {
 const DEX: &str = "https://oauth2.sigstore.dev/auth";
 
 /// Issuers that public Fulcio takes; `*` is any run of letters, digits, `-` and `_`.
-const PUBLIC: &[(&str, Kind)] = &[
-    ("https://accounts.google.com", Kind::Person),
-    ("https://agent.buildkite.com", Kind::Buildkite),
-    ("https://auth.eclipse.org/auth/realms/foundation-service-accounts", Kind::Person),
-    ("https://dev.gitlab.org", Kind::Gitlab),
-    ("https://gitlab.archlinux.org", Kind::Gitlab),
-    ("https://gitlab.com", Kind::Gitlab),
-    ("https://issuer.hello.coop", Kind::Person),
-    ("https://www.kaggle.com/api/v1/models/signing", Kind::Person),
-    (DEX, Kind::Person),
-    ("https://oidc.circleci.com", Kind::Circleci),
-    ("https://oidc.circleci.com/org/*", Kind::Circleci),
-    ("https://oidc.codefresh.io", Kind::Codefresh),
-    ("https://ops.gitlab.net", Kind::Gitlab),
-    ("https://sigstore.verify.ibm.com/oauth2", Kind::Person),
-    ("https://token.actions.githubusercontent.com", Kind::Github),
-    ("https://token.actions.githubusercontent.com/*", Kind::Github),
-    ("https://*.oic.prod-aks.azure.com/*", Kind::Kubernetes),
-    ("https://container.googleapis.com/v1/projects/*/locations/*/clusters/*", Kind::Kubernetes),
-    ("https://oidc.eks.*.amazonaws.com/id/*", Kind::Kubernetes),
-    ("https://oidc.prod-aks.azure.com/*", Kind::Kubernetes),
+const PUBLIC: &[(&str, TokenKind)] = &[
+    ("https://accounts.google.com", TokenKind::Person),
+    ("https://agent.buildkite.com", TokenKind::Buildkite),
+    ("https://auth.eclipse.org/auth/realms/foundation-service-accounts", TokenKind::Person),
+    ("https://dev.gitlab.org", TokenKind::Gitlab),
+    ("https://gitlab.archlinux.org", TokenKind::Gitlab),
+    ("https://gitlab.com", TokenKind::Gitlab),
+    ("https://issuer.hello.coop", TokenKind::Person),
+    ("https://www.kaggle.com/api/v1/models/signing", TokenKind::Person),
+    (DEX, TokenKind::Person),
+    ("https://oidc.circleci.com", TokenKind::Circleci),
+    ("https://oidc.circleci.com/org/*", TokenKind::Circleci),
+    ("https://oidc.codefresh.io", TokenKind::Codefresh),
+    ("https://ops.gitlab.net", TokenKind::Gitlab),
+    ("https://sigstore.verify.ibm.com/oauth2", TokenKind::Person),
+    ("https://token.actions.githubusercontent.com", TokenKind::Github),
+    ("https://token.actions.githubusercontent.com/*", TokenKind::Github),
+    ("https://*.oic.prod-aks.azure.com/*", TokenKind::Kubernetes),
+    (
+        "https://container.googleapis.com/v1/projects/*/locations/*/clusters/*",
+        TokenKind::Kubernetes,
+    ),
+    ("https://oidc.eks.*.amazonaws.com/id/*", TokenKind::Kubernetes),
+    ("https://oidc.prod-aks.azure.com/*", TokenKind::Kubernetes),
 ];
 
 /// Whether public Fulcio takes tokens of an issuer, as far as is known here. Chainguard's are taken
@@ -78,7 +81,7 @@ pub(super) fn is_public(issuer: &str) -> bool {
         || ["https://issuer.enforce.dev", "https://issuer.chainops.dev"].contains(&issuer)
 }
 
-fn known(issuer: &str) -> Option<Kind> {
+fn known(issuer: &str) -> Option<TokenKind> {
     PUBLIC.iter().find(|(pattern, _)| fits(pattern, issuer)).map(|(_, kind)| *kind)
 }
 
@@ -93,39 +96,39 @@ pub(super) fn fits(pattern: &str, issuer: &str) -> bool {
 }
 
 /// The kind of a token, and whether it follows from its issuer.
-pub(super) fn kind(claims: &Claims) -> (Kind, bool) {
+pub(super) fn kind(claims: &TokenClaims) -> (TokenKind, bool) {
     if let Some(kind) = known(&claims.issuer) {
         return (kind, true);
     }
     let shapes = [
-        ("job_workflow_ref", Kind::Github),
-        ("ci_config_ref_uri", Kind::Gitlab),
-        ("pipeline_slug", Kind::Buildkite),
-        ("oidc.circleci.com/project-id", Kind::Circleci),
-        ("kubernetes.io", Kind::Kubernetes),
-        ("email", Kind::Person),
+        ("job_workflow_ref", TokenKind::Github),
+        ("ci_config_ref_uri", TokenKind::Gitlab),
+        ("pipeline_slug", TokenKind::Buildkite),
+        ("oidc.circleci.com/project-id", TokenKind::Circleci),
+        ("kubernetes.io", TokenKind::Kubernetes),
+        ("email", TokenKind::Person),
     ];
     let shape = shapes.into_iter().find(|(claim, _)| claims.all.contains_key(*claim));
-    (shape.map_or(Kind::Subject, |(_, kind)| kind), false)
+    (shape.map_or(TokenKind::Subject, |(_, kind)| kind), false)
 }
 
 /// Derives who a certificate would be for; a claim that is missing is an error that names it.
-pub(super) fn expected(claims: &Claims) -> Result<ExpectedIdentity, String> {
+pub(super) fn expected(claims: &TokenClaims) -> Result<ExpectedIdentity, String> {
     let (kind, certain) = kind(claims);
     let claim =
         |name: &str| claims.text(name).ok_or_else(|| format!("the token has no claim `{name}`"));
     let name = match kind {
-        Kind::Person => claim("email")?.to_owned(),
-        Kind::Github => {
+        TokenKind::Person => claim("email")?.to_owned(),
+        TokenKind::Github => {
             let url = claims.text("url").unwrap_or("https://github.com");
             format!("{url}/{}", claim("job_workflow_ref")?)
         }
-        Kind::Gitlab => format!("https://{}", claim("ci_config_ref_uri")?),
-        Kind::Buildkite => {
+        TokenKind::Gitlab => format!("https://{}", claim("ci_config_ref_uri")?),
+        TokenKind::Buildkite => {
             let url = claims.text("url").unwrap_or("https://buildkite.com");
             format!("{url}/{}/{}", claim("organization_slug")?, claim("pipeline_slug")?)
         }
-        Kind::Circleci => {
+        TokenKind::Circleci => {
             let api = claims.text("api_url").unwrap_or("https://circleci.com/api/v2");
             format!(
                 "{api}/projects/{}/pipeline-definitions/{}",
@@ -133,7 +136,7 @@ pub(super) fn expected(claims: &Claims) -> Result<ExpectedIdentity, String> {
                 claim("oidc.circleci.com/pipeline-definition-id")?
             )
         }
-        Kind::Codefresh => {
+        TokenKind::Codefresh => {
             let platform = claims.text("platform_url").unwrap_or("https://g.codefresh.io");
             format!(
                 "{platform}/{}/{}:{}/{}",
@@ -143,11 +146,11 @@ pub(super) fn expected(claims: &Claims) -> Result<ExpectedIdentity, String> {
                 claim("pipeline_id")?
             )
         }
-        Kind::Kubernetes => kubernetes(claims)?,
-        Kind::Subject if claims.subject.is_empty() => {
+        TokenKind::Kubernetes => kubernetes(claims)?,
+        TokenKind::Subject if claims.subject.is_empty() => {
             return Err("the token names no subject (`sub`)".to_owned());
         }
-        Kind::Subject => claims.subject.clone(),
+        TokenKind::Subject => claims.subject.clone(),
     };
     let issuer = if claims.issuer == DEX {
         claims
@@ -161,7 +164,7 @@ pub(super) fn expected(claims: &Claims) -> Result<ExpectedIdentity, String> {
     };
     Ok(ExpectedIdentity {
         name,
-        is_email: kind == Kind::Person,
+        is_email: kind == TokenKind::Person,
         issuer: issuer.to_owned(),
         certain,
         claims: extensions(claims, kind, issuer),
@@ -170,7 +173,7 @@ pub(super) fn expected(claims: &Claims) -> Result<ExpectedIdentity, String> {
 
 /// Derives the extensions that policies ask for: where a workflow's source lies, and what it ran
 /// for. A claim that is missing leaves its extension out.
-fn extensions(claims: &Claims, kind: Kind, issuer: &str) -> Vec<(u32, String)> {
+fn extensions(claims: &TokenClaims, kind: TokenKind, issuer: &str) -> Vec<(u32, String)> {
     let text = |name: &str| claims.text(name).map(ToOwned::to_owned);
     let below = |url: &str, name: &str| claims.text(name).map(|text| format!("{url}/{text}"));
     let mut found = vec![
@@ -179,7 +182,7 @@ fn extensions(claims: &Claims, kind: Kind, issuer: &str) -> Vec<(u32, String)> {
         (24, Some(claims.subject.clone())),
     ];
     match kind {
-        Kind::Github => {
+        TokenKind::Github => {
             let url = claims.text("url").unwrap_or("https://github.com");
             found.extend([
                 (2, text("event_name")),
@@ -202,7 +205,7 @@ fn extensions(claims: &Claims, kind: Kind, issuer: &str) -> Vec<(u32, String)> {
                 (22, text("repository_visibility")),
             ]);
         }
-        Kind::Gitlab => {
+        TokenKind::Gitlab => {
             let url = claims.text("url").unwrap_or("https://gitlab.com");
             let kind = if claims.text("ref_type") == Some("branch") { "heads" } else { "tags" };
             let config = claims.text("ci_config_ref_uri").map(|uri| format!("https://{uri}"));
@@ -227,7 +230,7 @@ fn extensions(claims: &Claims, kind: Kind, issuer: &str) -> Vec<(u32, String)> {
     found.into_iter().filter_map(|(number, text)| Some((number, text?))).collect()
 }
 
-fn kubernetes(claims: &Claims) -> Result<String, String> {
+fn kubernetes(claims: &TokenClaims) -> Result<String, String> {
     let inside = claims.all.get("kubernetes.io");
     let text = |value: Option<&serde_json::Value>, name: &str| {
         value
@@ -250,7 +253,7 @@ mod tests {
     fn of(claims: Value) -> Result<ExpectedIdentity, String> {
         let mut all = json!({"email": null, "email_verified": null});
         all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
-        expected(&Claims::of(&jwt_with(all)).unwrap())
+        expected(&TokenClaims::of(&jwt_with(all)).unwrap())
     }
 
     #[test]

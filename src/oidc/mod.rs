@@ -14,11 +14,11 @@ mod service;
 mod source;
 mod token;
 
-pub use claims::{Claims, is_clearly_a_token};
+pub use claims::{TokenClaims, is_clearly_a_token};
 pub use identity::ExpectedIdentity;
 pub use issuers::Issuers;
-pub use source::{Asked, Provider, TokenSource, no_source};
-pub use token::{AUDIENCE, IdentityToken, Origin};
+pub use source::{Provider, TokenOptions, TokenSource, no_source};
+pub use token::{AUDIENCE, IdentityToken, TokenOrigin};
 
 #[cfg(test)]
 mod testing;

@@ -18,7 +18,7 @@ const FORK: &str = "pull requests from forks never get a token; `sudo` without `
 
 /// A service that is asked for a token.
 #[derive(Clone)]
-pub(super) struct Endpoint {
+pub(super) struct TokenEndpoint {
     name: &'static str,
     url: String,
     query: &'static [(&'static str, &'static str)],
@@ -27,7 +27,7 @@ pub(super) struct Endpoint {
     refused: &'static str,
 }
 
-impl fmt::Debug for Endpoint {
+impl fmt::Debug for TokenEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Endpoint({})", self.name)
     }
@@ -37,11 +37,11 @@ impl fmt::Debug for Endpoint {
 ///
 /// # Errors
 /// `auth`: this is a job that may not ask.
-pub(super) fn github(environment: &Environment) -> Result<Option<Endpoint>, Failure> {
+pub(super) fn github(environment: &Environment) -> Result<Option<TokenEndpoint>, Failure> {
     let url = environment.text("ACTIONS_ID_TOKEN_REQUEST_URL")?;
     let secret = environment.content("ACTIONS_ID_TOKEN_REQUEST_TOKEN")?;
     match (url, secret) {
-        (Some(url), Some(secret)) => Ok(Some(Endpoint {
+        (Some(url), Some(secret)) => Ok(Some(TokenEndpoint {
             name: "GitHub Actions",
             url: url.to_owned(),
             query: &[("audience", AUDIENCE)],
@@ -60,7 +60,7 @@ pub(super) fn github(environment: &Environment) -> Result<Option<Endpoint>, Fail
 }
 
 /// Finds the agent's API of Buildkite in the environment of a job.
-pub(super) fn buildkite(environment: &Environment) -> Result<Option<Endpoint>, Failure> {
+pub(super) fn buildkite(environment: &Environment) -> Result<Option<TokenEndpoint>, Failure> {
     let secret = environment.content("BUILDKITE_AGENT_ACCESS_TOKEN")?;
     let base = environment.text("BUILDKITE_AGENT_ENDPOINT")?;
     let job = environment.text("BUILDKITE_JOB_ID")?;
@@ -69,7 +69,7 @@ pub(super) fn buildkite(environment: &Environment) -> Result<Option<Endpoint>, F
     if !job.chars().all(plain) {
         return Err(Failure::new(Class::Usage, "BUILDKITE_JOB_ID is not the id of a job"));
     }
-    Ok(Some(Endpoint {
+    Ok(Some(TokenEndpoint {
         name: "Buildkite",
         url: format!("{}/jobs/{job}/oidc/tokens", base.trim_end_matches('/')),
         query: &[],
@@ -87,7 +87,7 @@ struct AnswerWire {
     token: Option<Zeroizing<String>>,
 }
 
-impl Endpoint {
+impl TokenEndpoint {
     /// Asks for a token.
     pub(super) async fn ask(&self, client: &Client) -> Result<Zeroizing<String>, Failure> {
         let call = SecretCall {

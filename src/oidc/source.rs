@@ -6,7 +6,7 @@
 //! permission: nobody is ever asked to log in.
 
 use super::claims::{is_clearly_a_token, no_token};
-use super::token::{AUDIENCE, IdentityToken, Origin};
+use super::token::{AUDIENCE, IdentityToken, TokenOrigin};
 use super::{circleci, service};
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Trusted, read_file};
@@ -111,14 +111,14 @@ impl fmt::Display for Provider {
 
 /// What a command says of the token.
 #[derive(Clone, Default)]
-pub struct Asked {
+pub struct TokenOptions {
     /// `--identity-token`: a token, or the path of a file with one.
     pub token: Option<Zeroizing<String>>,
     /// `--oidc-provider`: this place alone.
     pub provider: Option<Provider>,
 }
 
-impl fmt::Debug for Asked {
+impl fmt::Debug for TokenOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Asked({}, {:?})", self.token.is_some(), self.provider)
     }
@@ -128,14 +128,14 @@ impl fmt::Debug for Asked {
 #[derive(Clone)]
 pub struct TokenSource {
     place: Place,
-    origin: Origin,
+    origin: TokenOrigin,
 }
 
 #[derive(Clone)]
 enum Place {
     Given(Zeroizing<String>),
     File(PathBuf),
-    Service(service::Endpoint),
+    Service(service::TokenEndpoint),
     Circleci(Environment),
 }
 
@@ -151,13 +151,13 @@ impl TokenSource {
     /// # Errors
     /// `auth`: the CI that this is makes no token for this job; what was given is a token that is
     /// none; the provider that was chosen is not there. `usage`: a variable makes no sense.
-    pub fn find(environment: &Environment, asked: &Asked) -> Result<Option<Self>, Failure> {
+    pub fn find(environment: &Environment, asked: &TokenOptions) -> Result<Option<Self>, Failure> {
         Finder { environment, files: Files::default() }.find(asked)
     }
 
     /// Returns where it comes from.
     #[must_use]
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &TokenOrigin {
         &self.origin
     }
 
@@ -218,7 +218,7 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    fn find(&self, asked: &Asked) -> Result<Option<TokenSource>, Failure> {
+    fn find(&self, asked: &TokenOptions) -> Result<Option<TokenSource>, Failure> {
         match (&asked.token, asked.provider) {
             (Some(_), Some(provider)) => Err(Failure::new(
                 Class::Usage,
@@ -259,7 +259,7 @@ impl Finder<'_> {
             },
             Provider::Circleci if self.is("CIRCLECI")? => Ok(Some(TokenSource {
                 place: Place::Circleci(environment.clone()),
-                origin: Origin {
+                origin: TokenOrigin {
                     name: "CircleCI".to_owned(),
                     audience_hint: GENERAL_AUDIENCE,
                     renewable: true,
@@ -277,7 +277,7 @@ impl Finder<'_> {
             if let Some(text) = self.environment.content(name)? {
                 let audience_hint =
                     if self.is("GITLAB_CI")? { GITLAB_AUDIENCE } else { GENERAL_AUDIENCE };
-                let origin = Origin { name: name.to_owned(), audience_hint, renewable: false };
+                let origin = TokenOrigin { name: name.to_owned(), audience_hint, renewable: false };
                 // Told now, where the variable can still be named before anything happens.
                 IdentityToken::parse(text, origin.clone())?;
                 let place = Place::Given(Zeroizing::new(text.to_owned()));
@@ -306,22 +306,27 @@ impl Finder<'_> {
     }
 }
 
-fn of_service(name: &str, endpoint: service::Endpoint) -> TokenSource {
+fn of_service(name: &str, endpoint: service::TokenEndpoint) -> TokenSource {
     TokenSource {
         place: Place::Service(endpoint),
-        origin: Origin { name: name.to_owned(), audience_hint: GENERAL_AUDIENCE, renewable: true },
+        origin: TokenOrigin {
+            name: name.to_owned(),
+            audience_hint: GENERAL_AUDIENCE,
+            renewable: true,
+        },
     }
 }
 
-fn file_origin(path: &Path, audience_hint: &'static str) -> Origin {
-    Origin { name: format!("`{}`", path.display()), audience_hint, renewable: true }
+fn file_origin(path: &Path, audience_hint: &'static str) -> TokenOrigin {
+    TokenOrigin { name: format!("`{}`", path.display()), audience_hint, renewable: true }
 }
 
 /// Reads `--identity-token`: a token, or the path of a file with one. What may be a token is never
 /// shown, and never opened.
 fn given(text: &str) -> Result<TokenSource, Failure> {
     let text = text.trim();
-    let origin = |name: String| Origin { name, audience_hint: GENERAL_AUDIENCE, renewable: false };
+    let origin =
+        |name: String| TokenOrigin { name, audience_hint: GENERAL_AUDIENCE, renewable: false };
     match IdentityToken::parse(text, origin(FLAG.to_owned())) {
         Ok(_) => Ok(TokenSource {
             place: Place::Given(Zeroizing::new(text.to_owned())),
@@ -330,7 +335,7 @@ fn given(text: &str) -> Result<TokenSource, Failure> {
         Err(failure) if text.is_empty() || is_clearly_a_token(text) => Err(failure),
         Err(_) => {
             let path = PathBuf::from(text);
-            let origin = Origin { renewable: true, ..file_origin(&path, GENERAL_AUDIENCE) };
+            let origin = TokenOrigin { renewable: true, ..file_origin(&path, GENERAL_AUDIENCE) };
             let token = read_token(&path, FLAG)?;
             IdentityToken::parse(&token, origin.clone())?;
             Ok(TokenSource { place: Place::File(path), origin })
@@ -400,7 +405,7 @@ mod tests {
 
     fn find(
         variables: &[(&str, &str)],
-        asked: &Asked,
+        asked: &TokenOptions,
         files: &Path,
     ) -> Result<Option<TokenSource>, Failure> {
         let environment = Environment::from_pairs(variables.iter().copied());
@@ -426,7 +431,7 @@ mod tests {
     fn what_was_given_comes_before_what_a_ci_makes() {
         let top = tempfile::tempdir().unwrap();
         let (one, other) = (jwt(), jwt_with(json!({"email": "b@example.com"})));
-        let flag = Asked { token: Some(Zeroizing::new(jwt())), provider: None };
+        let flag = TokenOptions { token: Some(Zeroizing::new(jwt())), provider: None };
         let all = [
             ("SIGSTORE_ID_TOKEN", one.as_str()),
             ("COSIGN_IDENTITY_TOKEN", &other),
@@ -435,13 +440,13 @@ mod tests {
             GITHUB[2],
         ];
         assert_eq!(name(find(&all, &flag, top.path())), "--identity-token");
-        let asked = Asked::default();
+        let asked = TokenOptions::default();
         assert_eq!(name(find(&all, &asked, top.path())), "SIGSTORE_ID_TOKEN");
         assert_eq!(name(find(&all[1..], &asked, top.path())), "COSIGN_IDENTITY_TOKEN");
         assert_eq!(name(find(&all[2..], &asked, top.path())), "GitHub Actions");
         std::fs::write(top.path().join("cosign"), format!("{one}\n")).unwrap();
         assert!(name(find(&all[2..], &asked, top.path())).ends_with("/cosign`"));
-        assert_eq!(name(find(&[], &Asked::default(), &top.path().join("none"))), "nothing");
+        assert_eq!(name(find(&[], &TokenOptions::default(), &top.path().join("none"))), "nothing");
     }
 
     #[test]
@@ -450,11 +455,15 @@ mod tests {
         let token = jwt();
         for ci in ["GITHUB_ACTIONS", "GITLAB_CI", "CIRCLECI"] {
             let given = [(ci, "true"), ("SIGSTORE_ID_TOKEN", token.as_str())];
-            assert_eq!(name(find(&given, &Asked::default(), top.path())), "SIGSTORE_ID_TOKEN");
+            assert_eq!(
+                name(find(&given, &TokenOptions::default(), top.path())),
+                "SIGSTORE_ID_TOKEN"
+            );
         }
-        let missing = find(&GITHUB[..1], &Asked::default(), top.path()).unwrap_err();
+        let missing = find(&GITHUB[..1], &TokenOptions::default(), top.path()).unwrap_err();
         assert!(missing.text().contains("id-token: write"), "{}", missing.text());
-        let missing = find(&[("GITLAB_CI", "true")], &Asked::default(), top.path()).unwrap_err();
+        let missing =
+            find(&[("GITLAB_CI", "true")], &TokenOptions::default(), top.path()).unwrap_err();
         assert!(missing.text().contains("id_tokens"), "{}", missing.text());
     }
 
@@ -465,7 +474,7 @@ mod tests {
         let given = [("SIGSTORE_ID_TOKEN", token.as_str()), GITHUB[0], GITHUB[1], GITHUB[2]];
         let chosen = |word: &str, variables: &[(&str, &str)]| {
             let provider = Some(word.parse().unwrap());
-            name(find(variables, &Asked { token: None, provider }, top.path()))
+            name(find(variables, &TokenOptions { token: None, provider }, top.path()))
         };
         assert_eq!(chosen("github", &given), "GitHub Actions");
         assert_eq!(chosen("envvar", &given), "SIGSTORE_ID_TOKEN");
@@ -488,8 +497,10 @@ mod tests {
     fn a_file_is_a_token_with_its_newline_and_is_named_where_it_holds_none() {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("token");
-        let flag =
-            |text: &str| Asked { token: Some(Zeroizing::new(text.to_owned())), provider: None };
+        let flag = |text: &str| TokenOptions {
+            token: Some(Zeroizing::new(text.to_owned())),
+            provider: None,
+        };
         std::fs::write(&path, format!("{}\r\n", jwt())).unwrap();
         let shown = path.display().to_string();
         assert!(name(find(&[], &flag(&shown), top.path())).contains(&shown));
@@ -511,7 +522,8 @@ mod tests {
         let in_folder = format!("/tmp/{whole}x y");
         let opaque = format!("{0}.{0}.{0}", "canary_-canary_-canary");
         for text in [cut, claims, quoted.as_str(), &in_folder, &opaque, &"c".repeat(300), "a\nb"] {
-            let asked = Asked { token: Some(Zeroizing::new(text.to_owned())), provider: None };
+            let asked =
+                TokenOptions { token: Some(Zeroizing::new(text.to_owned())), provider: None };
             let failure = find(&[], &asked, top.path()).unwrap_err();
             let seen = format!("{}{:?}{}", failure.text(), failure, failure.json());
             let piece = &text[..text.len().min(12)];
@@ -526,12 +538,12 @@ mod tests {
     #[test]
     fn the_key_to_the_cluster_is_not_sent_to_sigstore() {
         let top = tempfile::tempdir().unwrap();
-        let asked = Asked { token: None, provider: Some(Provider::Kubernetes) };
+        let asked = TokenOptions { token: None, provider: Some(Provider::Kubernetes) };
         let pod = [("KUBERNETES_SERVICE_HOST", "10.0.0.1")];
         let write = |token: String| std::fs::write(top.path().join("account"), token).unwrap();
         write(jwt_with(json!({"aud": ["https://kubernetes.default.svc"]})));
         assert!(name(find(&pod, &asked, top.path())).starts_with("auth: no identity token from"));
-        assert_eq!(name(find(&pod, &Asked::default(), top.path())), "nothing");
+        assert_eq!(name(find(&pod, &TokenOptions::default(), top.path())), "nothing");
         write(jwt_with(json!({"aud": ["sigstore"]})));
         assert!(name(find(&pod, &asked, top.path())).ends_with("/account`"));
     }
@@ -540,14 +552,14 @@ mod tests {
     fn nothing_that_holds_a_token_shows_it() {
         let top = tempfile::tempdir().unwrap();
         let token = jwt();
-        let asked = Asked { token: Some(Zeroizing::new(token.clone())), provider: None };
+        let asked = TokenOptions { token: Some(Zeroizing::new(token.clone())), provider: None };
         let source = find(&[], &asked, top.path()).unwrap().unwrap();
         let parsed = IdentityToken::parse(&token, source.origin().clone()).unwrap();
         let seen = format!("{asked:?}{source:?}{parsed:?}");
         for part in token.split('.') {
             assert!(!seen.contains(part), "{seen}");
         }
-        let github = find(&GITHUB, &Asked::default(), top.path()).unwrap().unwrap();
+        let github = find(&GITHUB, &TokenOptions::default(), top.path()).unwrap().unwrap();
         assert!(!format!("{github:?}").contains("secret"));
     }
 }

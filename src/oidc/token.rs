@@ -1,6 +1,6 @@
 //! An identity token: the secret, what it says, and why Fulcio would not take it.
 
-use super::claims::{Claims, no_token};
+use super::claims::{TokenClaims, no_token};
 use super::identity::{self, ExpectedIdentity};
 use super::issuers::Issuers;
 use crate::class::{Class, Failure};
@@ -20,8 +20,8 @@ pub const AUDIENCE: &str = "sigstore";
 #[derive(Clone)]
 pub struct IdentityToken {
     text: Zeroizing<String>,
-    claims: Claims,
-    origin: Origin,
+    claims: TokenClaims,
+    origin: TokenOrigin,
 }
 
 impl fmt::Debug for IdentityToken {
@@ -32,7 +32,7 @@ impl fmt::Debug for IdentityToken {
 
 /// Where a token came from, as errors name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct TokenOrigin {
     /// The flag, variable, file or service.
     pub name: String,
     /// Where the audience is said that a token of this origin is made for.
@@ -46,7 +46,7 @@ impl IdentityToken {
     ///
     /// # Errors
     /// `auth`: it is not a JWT, or larger than one is. Nothing of it is shown.
-    pub(super) fn parse(text: &str, origin: Origin) -> Result<Self, Failure> {
+    pub(super) fn parse(text: &str, origin: TokenOrigin) -> Result<Self, Failure> {
         let text = text.trim();
         if text.is_empty() {
             return Err(no_token(&origin.name, "it is empty"));
@@ -55,7 +55,7 @@ impl IdentityToken {
             let most = limits::IDENTITY_TOKEN_BYTES;
             return Err(no_token(&origin.name, &format!("it is larger than {most} bytes")));
         }
-        let claims = Claims::of(text).map_err(|why| no_token(&origin.name, &why))?;
+        let claims = TokenClaims::of(text).map_err(|why| no_token(&origin.name, &why))?;
         Ok(Self { text: Zeroizing::new(text.to_owned()), claims, origin })
     }
 
@@ -67,13 +67,13 @@ impl IdentityToken {
 
     /// Returns what the token claims. It is no secret, and not verified.
     #[must_use]
-    pub fn claims(&self) -> &Claims {
+    pub fn claims(&self) -> &TokenClaims {
         &self.claims
     }
 
     /// Returns where it came from.
     #[must_use]
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &TokenOrigin {
         &self.origin
     }
 
@@ -206,7 +206,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn token(changes: Value) -> IdentityToken {
-        let origin = Origin {
+        let origin = TokenOrigin {
             name: "SIGSTORE_ID_TOKEN".to_owned(),
             audience_hint: "ask for another",
             renewable: false,

@@ -93,7 +93,7 @@ impl fmt::Display for Prefix {
 
 /// What a signature has to be for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Expected<'a> {
+pub(super) struct ExpectedImage<'a> {
     /// What is asked for.
     pub(super) reference: &'a Reference,
     /// The name of the same repository where it is a mirror's.
@@ -104,7 +104,7 @@ pub(super) struct Expected<'a> {
     pub(super) image: &'a Digest,
 }
 
-impl Expected<'_> {
+impl ExpectedImage<'_> {
     /// The name to show: where it is a mirror's, the one under which it is signed.
     fn repository(&self) -> &Repository {
         self.signed_as.unwrap_or_else(|| self.reference.repository())
@@ -127,7 +127,7 @@ impl Expected<'_> {
 
 /// What a signature names.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Named<'a> {
+pub(super) struct ClaimedImage<'a> {
     pub(super) repository: Option<&'a Repository>,
     pub(super) tag: Option<&'a Tag>,
     /// The index that the image was signed in.
@@ -170,10 +170,10 @@ pub(super) enum Misfit {
 /// # Errors
 /// Why not, as what is behind "the signature".
 pub(super) fn check(
-    named: Named<'_>,
+    named: ClaimedImage<'_>,
     bind_tag: BindTag,
     by_a_binder: bool,
-    expected: Expected<'_>,
+    expected: ExpectedImage<'_>,
 ) -> Result<Bound, (Misfit, String)> {
     let required = match bind_tag {
         BindTag::Off => return Ok(Bound::Bound),
@@ -228,13 +228,13 @@ pub(super) fn of(
     evidence: &Evidence,
 ) -> Result<Bound, (Misfit, String)> {
     let claims = signature.claims();
-    let named = Named {
+    let named = ClaimedImage {
         repository: claims.repository.as_ref(),
         tag: claims.tag.as_ref(),
         index: claims.index.as_ref(),
         subject: signature.image(),
     };
-    let expected = Expected {
+    let expected = ExpectedImage {
         reference: &evidence.reference,
         signed_as: effective.signed_as.as_ref(),
         mirrors: &effective.mirrors,

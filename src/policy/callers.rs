@@ -3,7 +3,7 @@
 
 use super::diagnostic::Problems;
 use super::document::{Document, SignerSource};
-use super::rules::{Rule, Target};
+use super::rules::{Rule, RuleTarget};
 use crate::trust::Identity;
 
 const HOME: &str = "https://github.com/";
@@ -45,8 +45,8 @@ pub(super) fn check(document: &Document, problems: &mut Problems) {
 /// Whether the images of a rule are named after someone, and nobody of this name.
 fn is_of_others(rule: &Rule, owner: &str) -> bool {
     let scopes = rule.targets.iter().filter_map(|(target, _)| match target {
-        Target::Scope(scope) => Some(scope.to_string()),
-        Target::LocalFiles => None,
+        RuleTarget::Scope(scope) => Some(scope.to_string()),
+        RuleTarget::LocalFiles => None,
     });
     let mirrored = rule.mirror_of.iter().map(|(prefix, _)| prefix.to_string());
     let names: Vec<String> = scopes.chain(mirrored).collect();

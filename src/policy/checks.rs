@@ -2,8 +2,8 @@
 //! rules that are dangerous.
 
 use super::diagnostic::Problems;
-use super::document::{Document, Signer, SignerSource};
-use super::rules::{Rule, Target, TrustNames};
+use super::document::{Document, PolicySigner, SignerSource};
+use super::rules::{Rule, RuleTarget, TrustNames};
 use super::settings::{BindTag, Mode, PostUnpack};
 use super::ties;
 use super::{binding, callers, mirrors};
@@ -95,7 +95,7 @@ fn check_signers(document: &Document, problems: &mut Problems) {
         problems.warning(signer.at, "unused-signer", format!("no rule trusts `{}`", signer.name));
     }
     for (at, signer) in document.signers.iter().enumerate() {
-        let same = |other: &&Signer| {
+        let same = |other: &&PolicySigner| {
             other.source == signer.source && other.trusted_root == signer.trusted_root
         };
         if let Some(first) = document.signers.iter().take(at).rfind(same) {
@@ -142,7 +142,7 @@ fn check_skip(rule: &Rule, problems: &mut Problems) {
 }
 
 fn check_local_files(rule: &Rule, problems: &mut Problems) {
-    let Some((_, at)) = rule.targets.iter().find(|(target, _)| *target == Target::LocalFiles)
+    let Some((_, at)) = rule.targets.iter().find(|(target, _)| *target == RuleTarget::LocalFiles)
     else {
         return;
     };
@@ -176,7 +176,7 @@ fn check_local_files(rule: &Rule, problems: &mut Problems) {
 fn check_mirror(rule: &Rule, problems: &mut Problems) {
     let Some((prefix, at)) = &rule.mirror_of else { return };
     for (target, _) in &rule.targets {
-        let Target::Scope(scope) = target else { continue };
+        let RuleTarget::Scope(scope) = target else { continue };
         if binding::literals(scope).is_none() {
             let message = format!(
                 "`{}` is a mirror of `{prefix}`, but its scope `{scope}` names no host that could be one",
@@ -259,14 +259,14 @@ fn check_reach(rule: &Rule, default: Mode, problems: &mut Problems) {
         return;
     }
     for (target, at) in &rule.targets {
-        let Target::Scope(scope) = target else { continue };
+        let RuleTarget::Scope(scope) = target else { continue };
         if is_whole_registry(scope) {
             let message =
                 format!("`{}` lets images of a whole registry pass unsigned: `{scope}`", rule.name);
             problems.warning(*at, "wide", message).help("name the repositories");
         }
     }
-    let scopes = rule.targets.iter().any(|(target, _)| matches!(target, Target::Scope(_)));
+    let scopes = rule.targets.iter().any(|(target, _)| matches!(target, RuleTarget::Scope(_)));
     let every_tag = rule.tags.is_empty()
         || rule.tags.iter().any(|tag| tag.to_string().bytes().all(|c| c == b'*'));
     if scopes && every_tag {

@@ -5,11 +5,11 @@
 //! containers-registries.d(5), and what skopeo does with them.
 
 use super::loaded::{Policy, day};
-use super::rules::{Rule, Target, TrustNames};
+use super::rules::{Rule, RuleTarget, TrustNames};
 use super::settings::{BindTag, Mode, Rollback};
 use crate::class::{Class, Failure, yaml};
 use crate::name::Scope;
-use crate::trust::{PublicKey, Signer};
+use crate::trust::{AuthorityKind, PublicKey};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -73,7 +73,7 @@ impl Policy {
                 }
             };
             for (target, _) in &rule.targets {
-                let Target::Scope(scope) = target else { continue };
+                let RuleTarget::Scope(scope) = target else { continue };
                 let Some((key, with_below)) = key(scope) else {
                     reasons.push(named(format!(
                         "the scope `{scope}`: a wildcard can stand there for whole hosts below a domain (`*.example.com/**`) and for all that is below a name (`/**`)"
@@ -156,18 +156,18 @@ impl Policy {
         let mut keys: Vec<&PublicKey> = Vec::new();
         for authority in names.iter().filter_map(|name| self.authorities.get(name)) {
             match &authority.signer {
-                Signer::Key { logged: true, .. } => {
+                AuthorityKind::Key { logged: true, .. } => {
                     unless(
                         false,
                         "`tlog: required`: entries of the log are checked less strictly there",
                     );
                 }
-                Signer::Certificate(_) => unless(
+                AuthorityKind::Certificate(_) => unless(
                     false,
                     "a keyless signer: it reads no workflows, and does not ask for the proof that a certificate was logged",
                 ),
-                Signer::Key { key, .. } if !keys.contains(&key) => keys.push(key),
-                Signer::Key { .. } => {}
+                AuthorityKind::Key { key, .. } if !keys.contains(&key) => keys.push(key),
+                AuthorityKind::Key { .. } => {}
             }
         }
         let by = |keys: &[&PublicKey]| {

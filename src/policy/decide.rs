@@ -106,7 +106,7 @@ impl Provisional {
     }
 
     /// Returns everybody whose signatures count, each once, in the order of their first ones.
-    pub fn signers(&self) -> impl Iterator<Item = SignedBy<'_>> {
+    pub fn signers(&self) -> impl Iterator<Item = CountedSigner<'_>> {
         let signers = self.signatures().enumerate().filter(|(at, signature)| {
             let same = |other: &VerifiedSignature| other.fingerprint() == signature.fingerprint();
             !self.signatures().take(*at).any(same)
@@ -114,7 +114,7 @@ impl Provisional {
         signers.map(|(_, signature)| {
             let theirs =
                 self.signatures().filter(|other| other.fingerprint() == signature.fingerprint());
-            SignedBy {
+            CountedSigner {
                 name: signature.authority(),
                 signer: signature.signer(),
                 binds: theirs.map(VerifiedSignature::claims).any(|claims| claims.names_all()),
@@ -158,7 +158,7 @@ impl Provisional {
 
 /// Someone whose signatures count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SignedBy<'a> {
+pub struct CountedSigner<'a> {
     /// Who it is, as the policy names it.
     pub name: &'a str,
     /// What stands for the signer.

@@ -3,7 +3,7 @@
 //! The codes are the headings of docs/policy.md, "Problems". Positions are written
 //! `line 7, column 5`, for the host strips `:word:` from what it prints.
 
-use super::{Origin, environment};
+use super::{PolicyOrigin, environment};
 use crate::class::{Class, Failure, counted, printable};
 use crate::limits;
 use std::fmt;
@@ -74,9 +74,9 @@ impl Diagnostic {
     /// Returns the problem in one line, with the name of the policy, or of the variable that is to
     /// blame.
     #[must_use]
-    pub fn text(&self, origin: &Origin) -> String {
+    pub fn text(&self, origin: &PolicyOrigin) -> String {
         let place = match (origin, environment::variable_behind(self.code)) {
-            (Origin::Environment { .. }, Some(variable)) => variable.to_owned(),
+            (PolicyOrigin::Environment { .. }, Some(variable)) => variable.to_owned(),
             _ => format!("{} {}", origin.name(), self.position()),
         };
         printable(&format!("{place} [{}] {}", self.code, self.message))
@@ -201,12 +201,12 @@ impl Problems {
 /// Its class is `policy`, or `limit` where there is too much of something; where the environment is
 /// the policy and only its key is bad, it is the class of the key's failure.
 #[must_use]
-pub fn failure(problems: &[Diagnostic], origin: &Origin) -> Failure {
+pub fn failure(problems: &[Diagnostic], origin: &PolicyOrigin) -> Failure {
     let mut errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
     let Some(first) = errors.next() else {
         return Failure::new(Class::Policy, format!("{} cannot be used", origin.name()));
     };
-    let of_the_key = first.code == "key" && matches!(origin, Origin::Environment { .. });
+    let of_the_key = first.code == "key" && matches!(origin, PolicyOrigin::Environment { .. });
     let class = match first.code {
         _ if of_the_key => Class::Secret,
         TOO_LARGE => Class::Limit,
@@ -247,11 +247,11 @@ impl fmt::Display for LintLine {
 /// Returns what `policy lint` prints: every problem with its line of `source` and its help, and a
 /// last line that counts. What the variables amount to has no lines that anyone wrote.
 #[must_use]
-pub fn lint_lines(problems: &[Diagnostic], origin: &Origin, source: &str) -> Vec<LintLine> {
+pub fn lint_lines(problems: &[Diagnostic], origin: &PolicyOrigin, source: &str) -> Vec<LintLine> {
     let mut lines = Vec::new();
     for problem in problems {
         lines.push(LintLine::Problem(problem.severity, problem.text(origin)));
-        if matches!(origin, Origin::File { .. }) {
+        if matches!(origin, PolicyOrigin::File { .. }) {
             lines.extend(excerpt(problem, source));
         }
         lines.extend(problem.help.as_deref().map(printable).map(LintLine::Help));
@@ -303,7 +303,7 @@ fn token(text: &str) -> &str {
 
 /// Returns what `policy lint --json` prints.
 #[must_use]
-pub fn lint_json(problems: &[Diagnostic], origin: &Origin) -> serde_json::Value {
+pub fn lint_json(problems: &[Diagnostic], origin: &PolicyOrigin) -> serde_json::Value {
     let (errors, warnings) = count(problems);
     serde_json::json!({
         "version": 1,

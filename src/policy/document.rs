@@ -2,11 +2,11 @@
 
 use super::diagnostic::{Diagnostic, Position, Problems, TOO_LARGE};
 use super::fields::{self, Fields};
-use super::mirrors::{self, Mirrors};
+use super::mirrors::{self, MirrorSet};
 use super::rules::{self, Rule};
 use super::settings::{Downgrade, Mode, PostUnpack};
 use super::skip::{self, SkipPattern};
-use super::tree::{self, Entry, Node, Value};
+use super::tree::{self, Node, Value, YamlEntry};
 use super::{checks, identities, registries};
 use crate::class::{Class, holds_key};
 use crate::limits;
@@ -45,7 +45,7 @@ pub enum SignerSource {
 
 /// A signer and where its key is to be read from, or who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signer {
+pub struct PolicySigner {
     /// The name that rules use.
     pub name: String,
     /// The key or identity.
@@ -78,7 +78,7 @@ pub struct RegistrySettings {
 
 /// What may be asked of others than registries, and by what they are judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Network {
+pub struct NetworkSettings {
     /// Whether no request is made but to registries.
     pub offline: bool,
     /// The trusted root of every signer that names none; the public one where it is not given. A
@@ -94,13 +94,13 @@ pub struct Network {
 #[derive(Debug)]
 pub struct Document {
     pub(super) defaults: Defaults,
-    pub(super) signers: Vec<Signer>,
+    pub(super) signers: Vec<PolicySigner>,
     /// The names of signers that could not be read, each an error already.
     pub(super) broken_signers: Vec<String>,
     pub(super) rules: Vec<Rule>,
-    pub(super) mirrors: Vec<Mirrors>,
+    pub(super) mirrors: Vec<MirrorSet>,
     pub(super) registries: Vec<RegistrySettings>,
-    pub(super) network: Network,
+    pub(super) network: NetworkSettings,
     pub(super) deadline: Option<Duration>,
     pub(super) skip: Vec<SkipPattern>,
     pub(super) post_unpack: PostUnpack,
@@ -126,13 +126,13 @@ impl Document {
 
     /// Returns the signers, whose keys [`super::Policy::new`] wants, in the order of the file.
     #[must_use]
-    pub fn signers(&self) -> &[Signer] {
+    pub fn signers(&self) -> &[PolicySigner] {
         &self.signers
     }
 
     /// Returns what may be asked of others than registries.
     #[must_use]
-    pub fn network(&self) -> &Network {
+    pub fn network(&self) -> &NetworkSettings {
         &self.network
     }
 
@@ -254,7 +254,7 @@ fn read_signers(
     node: &Node,
     allowance: &mut Allowance,
     problems: &mut Problems,
-) -> (Vec<Signer>, Vec<String>) {
+) -> (Vec<PolicySigner>, Vec<String>) {
     let Some(entries) = fields::mapping(node, "`signers`", problems) else {
         return Default::default();
     };
@@ -288,10 +288,10 @@ fn read_signers(
 
 fn read_signer(
     name: &str,
-    entry: &Entry,
+    entry: &YamlEntry,
     allowance: &mut Allowance,
     problems: &mut Problems,
-) -> Option<Signer> {
+) -> Option<PolicySigner> {
     let (at, node) = (entry.at, &entry.value);
     let what = format!("the signer `{name}`");
     let fields = Fields::open(node, "signers.NAME.", &what, problems)?;
@@ -321,19 +321,19 @@ fn read_signer(
             )
             .help("add `tlog: required`");
     }
-    Some(Signer { name: name.to_owned(), source, logged, trusted_root, at })
+    Some(PolicySigner { name: name.to_owned(), source, logged, trusted_root, at })
 }
 
-fn read_network(node: &Node, problems: &mut Problems) -> Network {
+fn read_network(node: &Node, problems: &mut Problems) -> NetworkSettings {
     let Some(fields) = Fields::open(node, "network.", "`network`", problems) else {
-        return Network::default();
+        return NetworkSettings::default();
     };
     let mut path = |key: &str| {
         let node = fields.optional(key)?;
         fields::text(node, &format!("`{key}`"), problems).map(ToOwned::to_owned)
     };
     let (trusted_root, mirrors) = (path("trusted_root"), path("mirrors"));
-    Network {
+    NetworkSettings {
         offline: fields
             .optional("offline")
             .and_then(|node| fields::boolean(node, "`offline`", problems))

@@ -5,7 +5,7 @@ use super::document::KEY_VARIABLE;
 use super::rules::LOCAL_FILES;
 use crate::class::{Failure, yaml};
 use crate::name::{Registry, Scope};
-use crate::trust::{Allowance, Expected};
+use crate::trust::{Allowance, TextMatcher};
 use std::fmt::Write as _;
 
 /// The rule for everything, and the signer by its key.
@@ -42,22 +42,22 @@ pub(super) fn variable_behind(code: &str) -> Option<&'static str> {
 
 /// A text that a certificate must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum ExpectedText {
     /// This one.
     Exactly(String),
     /// One that this expression matches, as cosign's do.
     Regexp(String),
 }
 
-impl Wanted {
+impl ExpectedText {
     /// Returns what it expects.
     ///
     /// # Errors
-    /// As [`Expected::cosign`].
-    pub fn expected(&self, allowance: &mut Allowance) -> Result<Expected, Failure> {
+    /// As [`TextMatcher::cosign`].
+    pub fn expected(&self, allowance: &mut Allowance) -> Result<TextMatcher, Failure> {
         match self {
-            Self::Exactly(text) => Ok(Expected::Exact(text.clone())),
-            Self::Regexp(text) => Expected::cosign(text, allowance),
+            Self::Exactly(text) => Ok(TextMatcher::Exact(text.clone())),
+            Self::Regexp(text) => TextMatcher::cosign(text, allowance),
         }
     }
 
@@ -78,9 +78,9 @@ pub struct EnvironmentFacts {
     /// `COSIGN_EXPERIMENTAL`: keyless.
     pub experimental: bool,
     /// `COSIGN_CERTIFICATE_IDENTITY`, or with `_REGEXP` behind.
-    pub identity: Option<Wanted>,
+    pub identity: Option<ExpectedText>,
     /// `COSIGN_CERTIFICATE_OIDC_ISSUER`, or with `_REGEXP` behind.
-    pub issuer: Option<Wanted>,
+    pub issuer: Option<ExpectedText>,
     /// `LUET_COSIGN_ANY_IDENTITY`: the first signer.
     pub any_identity: bool,
     /// `LUET_COSIGN_OFFLINE`: nothing but registries is asked.

@@ -24,7 +24,7 @@ pub struct Evidence {
     /// One report for each signature that was found, in whatever place.
     pub signatures: Vec<SignatureReport>,
     /// What is known from before.
-    pub memory: Memory,
+    pub memory: Remembered,
 }
 
 impl Evidence {
@@ -38,7 +38,7 @@ impl Evidence {
             reference,
             places: Vec::new(),
             signatures: Vec::new(),
-            memory: Memory::default(),
+            memory: Remembered::default(),
         }
     }
 
@@ -52,7 +52,7 @@ impl Evidence {
 /// What was seen here before. A second line of defence: a fresh machine knows nothing, and nothing
 /// is lost by that but this line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct Remembered {
     /// The last time that this tag of this repository was verified. `None` for an image that is
     /// named by digest alone.
     pub tag_verified: Option<SeenFact>,
@@ -76,7 +76,7 @@ pub struct Pin {
     pub name: String,
 }
 
-impl Memory {
+impl Remembered {
     /// Returns what the first signer and the author of a signature have to do with each other. Where
     /// nobody is remembered, everything about them is new.
     pub(super) fn recognize(&self, signature: &VerifiedSignature) -> Recognition {

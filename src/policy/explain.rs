@@ -3,14 +3,14 @@
 //! The table of outcomes is not written down here: each row is made by asking [`decide`] about
 //! evidence of that kind, so it cannot say anything else than what happens.
 
-use super::binding::{self, Bound, Expected, Named};
+use super::binding::{self, Bound, ClaimedImage, ExpectedImage};
 use super::decide::{Decision, decide, decide_without_looking};
 use super::diagnostic::Position;
 use super::environment;
 use super::evidence::{
-    Evidence, Memory, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport,
+    Evidence, PlaceAnswer, PlaceKind, PlaceReport, Remembered, SeenFact, SignatureReport,
 };
-use super::loaded::{Origin, Policy};
+use super::loaded::{Policy, PolicyOrigin};
 use super::matching::{Applies, Candidate, Effective, Matched, Trust};
 use super::rules::{Rule, TrustNames};
 use crate::class::{Class, Failure, counted, printable};
@@ -35,7 +35,7 @@ pub struct Explanation {
     /// What holds, and where each setting comes from.
     pub settings: Vec<Setting>,
     /// What happens, by what is found.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<ExplainedOutcome>,
 }
 
 /// One pair that is about the image.
@@ -66,7 +66,7 @@ pub struct Setting {
 
 /// What happens when this is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub struct ExplainedOutcome {
     /// What is found.
     pub evidence: String,
     /// What happens: `verified`, `allowed`, `allowed, with a warning`, `refused: CLASS (exit N)`.
@@ -143,9 +143,9 @@ fn settings(
     reference: &Reference,
 ) -> Vec<Setting> {
     let at = |found: Position| match &policy.origin {
-        Origin::File { path } => format!("{path} line {}", found.line),
-        Origin::Environment { .. } => policy.place_of(rule),
-        Origin::Option { .. } => policy.origin.name().into_owned(),
+        PolicyOrigin::File { path } => format!("{path} line {}", found.line),
+        PolicyOrigin::Environment { .. } => policy.place_of(rule),
+        PolicyOrigin::Option { .. } => policy.origin.name().into_owned(),
     };
     let or_built_in = |found: Option<Position>| found.map_or_else(|| "built in".to_owned(), at);
     let or_defaults = |found: Option<Position>, default: Option<Position>| match (found, default) {
@@ -182,8 +182,8 @@ fn settings(
             "mirrors",
             names.join(", "),
             match &policy.origin {
-                Origin::Environment { .. } => environment::MIRRORS.to_owned(),
-                Origin::File { .. } | Origin::Option { .. } => or_built_in(from),
+                PolicyOrigin::Environment { .. } => environment::MIRRORS.to_owned(),
+                PolicyOrigin::File { .. } | PolicyOrigin::Option { .. } => or_built_in(from),
             },
         ));
     }
@@ -203,7 +203,7 @@ fn settings(
         or_defaults(None, defaults.downgrade_at),
     ));
     let post_unpack_from = match (&policy.origin, policy.document.post_unpack_at) {
-        (Origin::Environment { .. }, Some(_)) => environment::POST_UNPACK.to_owned(),
+        (PolicyOrigin::Environment { .. }, Some(_)) => environment::POST_UNPACK.to_owned(),
         (_, found) => or_built_in(found),
     };
     settings.push(setting("post_unpack", policy.post_unpack().word().to_owned(), post_unpack_from));
@@ -235,9 +235,9 @@ fn trust(rule: &Rule, effective: &Effective) -> String {
     }
 }
 
-fn outcomes(matched: &Matched) -> Vec<Outcome> {
+fn outcomes(matched: &Matched) -> Vec<ExplainedOutcome> {
     if !matched.looks() {
-        return vec![Outcome {
+        return vec![ExplainedOutcome {
             evidence: "nothing is looked for".to_owned(),
             outcome: outcome(&decide_without_looking(matched)),
         }];
@@ -267,7 +267,7 @@ fn outcomes(matched: &Matched) -> Vec<Outcome> {
         ("a signature of something else", example(matched, signature(Class::Binding), None)),
         ("a place that could not be queried", example(matched, None, Some(net))),
     ];
-    outcomes.extend(rows.into_iter().map(|(name, evidence)| Outcome {
+    outcomes.extend(rows.into_iter().map(|(name, evidence)| ExplainedOutcome {
         evidence: name.to_owned(),
         outcome: outcome(&decide(matched, &evidence)),
     }));
@@ -276,7 +276,7 @@ fn outcomes(matched: &Matched) -> Vec<Outcome> {
 
 /// What comes of signatures by those whom the rule trusts. Only the checker can make such evidence;
 /// what they name is judged here by the same table that step (2) of [`decide`] reads.
-fn outcomes_of_good(effective: &Effective, reference: &Reference) -> Vec<Outcome> {
+fn outcomes_of_good(effective: &Effective, reference: &Reference) -> Vec<ExplainedOutcome> {
     let Trust::Signers { needed, .. } = &effective.authorities else { return Vec::new() };
     let good = if *needed == 1 {
         "a good signature by a trusted signer".to_owned()
@@ -284,7 +284,7 @@ fn outcomes_of_good(effective: &Effective, reference: &Reference) -> Vec<Outcome
         format!("good signatures by {needed} trusted keys")
     };
     let image = reference.digest().copied().unwrap_or_else(|| Digest::of(b""));
-    let expected = Expected {
+    let expected = ExpectedImage {
         reference,
         signed_as: effective.signed_as.as_ref(),
         mirrors: &effective.mirrors,
@@ -293,7 +293,7 @@ fn outcomes_of_good(effective: &Effective, reference: &Reference) -> Vec<Outcome
     let row = |evidence: &str, named, by_a_binder| {
         let bound = binding::check(named, effective.bind_tag, by_a_binder, expected);
         let refused = || format!("refused: {} (exit {})", Class::Binding, Class::Binding.exit());
-        Outcome {
+        ExplainedOutcome {
             evidence: evidence.to_owned(),
             outcome: match bound {
                 Ok(Bound::Bound) => "verified".to_owned(),
@@ -302,12 +302,12 @@ fn outcomes_of_good(effective: &Effective, reference: &Reference) -> Vec<Outcome
             },
         }
     };
-    let nothing = Named { repository: None, tag: None, index: None, subject: &image };
-    let by_digest = Named { repository: Some(reference.repository()), ..nothing };
-    let right = Named { tag: reference.tag(), ..by_digest };
+    let nothing = ClaimedImage { repository: None, tag: None, index: None, subject: &image };
+    let by_digest = ClaimedImage { repository: Some(reference.repository()), ..nothing };
+    let right = ClaimedImage { tag: reference.tag(), ..by_digest };
     // A name that no reference has.
     let other = "other.invalid/other".parse().ok();
-    let other = Named { repository: other.as_ref(), ..nothing };
+    let other = ClaimedImage { repository: other.as_ref(), ..nothing };
     vec![
         row(&format!("{good}, for this repository and tag"), right, false),
         row("one that names no repository and tag (cosign's name none)", nothing, false),
@@ -319,7 +319,10 @@ fn outcomes_of_good(effective: &Effective, reference: &Reference) -> Vec<Outcome
 }
 
 /// Evidence of absence about an image of which this is remembered.
-fn seen_before(matched: &Matched, fact: impl Fn(&mut Memory) -> &mut Option<SeenFact>) -> Evidence {
+fn seen_before(
+    matched: &Matched,
+    fact: impl Fn(&mut Remembered) -> &mut Option<SeenFact>,
+) -> Evidence {
     let mut evidence = example(matched, None, None);
     *fact(&mut evidence.memory) =
         Some(SeenFact { signer: "example".to_owned(), digest: evidence.image.digest, seconds: 0 });
@@ -423,7 +426,8 @@ impl Explanation {
     pub fn json(&self) -> Value {
         let candidate = |line: &CandidateLine| json!({"rule": line.rule, "place": line.place, "scope": line.scope, "tag": line.tag, "rank": line.rank});
         let setting = |setting: &Setting| json!({"key": setting.key, "value": setting.value, "from": setting.from});
-        let outcome = |row: &Outcome| json!({"evidence": row.evidence, "outcome": row.outcome});
+        let outcome =
+            |row: &ExplainedOutcome| json!({"evidence": row.evidence, "outcome": row.outcome});
         json!({
             "version": 1,
             "image": self.image,

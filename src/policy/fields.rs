@@ -1,7 +1,7 @@
 //! Reading mappings whose keys are known, and the list of those keys.
 
 use super::diagnostic::{Position, Problems, TOO_LARGE};
-use super::tree::{Entry, Node, Value};
+use super::tree::{Node, Value, YamlEntry};
 use crate::limits;
 use std::fmt;
 use std::str::FromStr;
@@ -90,7 +90,7 @@ const NOT_YET: &str = "not in this version; see docs/policy.md for what is";
 /// The entries of a mapping, of which each is taken once.
 pub(super) struct Fields<'a> {
     pub(super) at: Position,
-    entries: &'a [Entry],
+    entries: &'a [YamlEntry],
     /// Keys that are misspelt, as they are probably meant: what is there is read, so that
     /// nothing is said to be missing. Each is an error already.
     misspelt: Vec<(&'static str, &'a Node)>,
@@ -159,7 +159,7 @@ pub(super) fn mapping<'a>(
     node: &'a Node,
     what: &str,
     problems: &mut Problems,
-) -> Option<&'a [Entry]> {
+) -> Option<&'a [YamlEntry]> {
     match &node.value {
         Value::Mapping(entries) => return Some(entries),
         Value::Broken => {}

@@ -4,7 +4,7 @@ use super::diagnostic::{Problems, TOO_LARGE};
 use super::fields::{self, Fields};
 use super::tree::{Node, Value};
 use crate::class::{Class, Failure};
-use crate::trust::{Allowance, Expected, GithubWorkflow, Identity, Name};
+use crate::trust::{Allowance, GithubWorkflow, Identity, Name, TextMatcher};
 
 /// The code of an expression that goes on inside a part of a name.
 pub const OPEN_EXPRESSION: &str = "open-expression";
@@ -50,16 +50,16 @@ pub(super) fn keyless(
     let fields = Fields::open(node, "signers.NAME.keyless.", "`keyless`", problems)?;
     let issuers: &[(&str, Read)] = &[
         ("issuer", exact),
-        ("issuer_matches", Expected::cosign),
-        ("issuer_regexp", Expected::regexp),
+        ("issuer_matches", TextMatcher::cosign),
+        ("issuer_regexp", TextMatcher::regexp),
     ];
     let issuer = one_of(&fields, issuers, allowance, problems);
     let forms: &[(&str, Read)] = &[
         ("subject", exact),
-        ("subject_prefix", Expected::prefix),
-        ("subject_pattern", Expected::glob),
-        ("subject_matches", Expected::cosign),
-        ("subject_regexp", Expected::regexp),
+        ("subject_prefix", TextMatcher::prefix),
+        ("subject_pattern", TextMatcher::glob),
+        ("subject_matches", TextMatcher::cosign),
+        ("subject_regexp", TextMatcher::regexp),
     ];
     let subject = one_of(&fields, forms, allowance, problems);
     let (issuer, subject) = (issuer?, subject?);
@@ -94,8 +94,8 @@ pub(super) fn keyless(
 }
 
 /// Warns of an issuer without `https://`: certificates name it with that, so nothing would ever fit.
-fn check_issuer(node: &Node, issuer: &Expected, problems: &mut Problems) {
-    if let Expected::Exact(text) = issuer
+fn check_issuer(node: &Node, issuer: &TextMatcher, problems: &mut Problems) {
+    if let TextMatcher::Exact(text) = issuer
         && !text.starts_with("https://")
     {
         let message = format!("the issuer `{text}` has no `https://`, which certificates have");
@@ -106,17 +106,22 @@ fn check_issuer(node: &Node, issuer: &Expected, problems: &mut Problems) {
 
 /// Warns of a subject that no workflow of GitHub has: their names begin with the address of the
 /// file, and end with the ref that it was taken from.
-fn check_workflow(node: &Node, issuer: &Expected, subject: &Expected, problems: &mut Problems) {
+fn check_workflow(
+    node: &Node,
+    issuer: &TextMatcher,
+    subject: &TextMatcher,
+    problems: &mut Problems,
+) {
     const START: &str = "https://github.com/";
-    if *issuer != Expected::Exact("https://token.actions.githubusercontent.com".to_owned()) {
+    if *issuer != TextMatcher::Exact("https://token.actions.githubusercontent.com".to_owned()) {
         return;
     }
     let start = subject.literal_start();
-    let whole = !matches!(subject, Expected::Bordered(_));
+    let whole = !matches!(subject, TextMatcher::Bordered(_));
     let begins = start.starts_with(START) || START.starts_with(&start);
     let message = if whole && !begins {
         format!("`{start}` begins the name of no workflow of GitHub: they begin with `{START}`")
-    } else if matches!(subject, Expected::Exact(text) if !text.contains('@')) {
+    } else if matches!(subject, TextMatcher::Exact(text) if !text.contains('@')) {
         format!("`{start}` is the name of no workflow of GitHub: they end with `@` and a ref")
     } else {
         return;
@@ -146,7 +151,7 @@ pub(super) fn github(
     let mut pattern = |key: &str| {
         fields
             .optional(key)
-            .and_then(|node| expected(node, (key, Expected::glob), allowance, problems))
+            .and_then(|node| expected(node, (key, TextMatcher::glob), allowance, problems))
     };
     let (source_ref, file_ref) = (pattern("ref"), pattern("workflow_ref"));
     let source = source?;
@@ -175,10 +180,10 @@ fn repository(node: &Node, what: &str, problems: &mut Problems) -> Option<String
     }
 }
 
-type Read = fn(&str, &mut Allowance) -> Result<Expected, Failure>;
+type Read = fn(&str, &mut Allowance) -> Result<TextMatcher, Failure>;
 
-fn exact(text: &str, _: &mut Allowance) -> Result<Expected, Failure> {
-    Ok(Expected::Exact(text.to_owned()))
+fn exact(text: &str, _: &mut Allowance) -> Result<TextMatcher, Failure> {
+    Ok(TextMatcher::Exact(text.to_owned()))
 }
 
 /// Reads the one of several keys that is there.
@@ -187,7 +192,7 @@ fn one_of(
     forms: &[(&str, Read)],
     allowance: &mut Allowance,
     problems: &mut Problems,
-) -> Option<Expected> {
+) -> Option<TextMatcher> {
     let mut given =
         forms.iter().filter_map(|(key, read)| Some((*key, *read, fields.optional(key)?)));
     match (given.next(), given.next()) {
@@ -218,7 +223,7 @@ fn expected(
     (key, read): (&str, Read),
     allowance: &mut Allowance,
     problems: &mut Problems,
-) -> Option<Expected> {
+) -> Option<TextMatcher> {
     match read(fields::text(node, &format!("`{key}`"), problems)?, allowance) {
         Ok(expected) => Some(expected),
         Err(failure) => {

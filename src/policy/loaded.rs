@@ -3,10 +3,10 @@
 
 use super::diagnostic::{Diagnostic, Position, Problems};
 use super::document::{
-    Defaults, Document, KEY_VARIABLE, Network, RegistrySettings, Signer, SignerSource,
+    Defaults, Document, KEY_VARIABLE, NetworkSettings, PolicySigner, RegistrySettings, SignerSource,
 };
 use super::environment;
-use super::rules::{Rule, Target, TrustNames};
+use super::rules::{Rule, RuleTarget, TrustNames};
 use super::settings::{Downgrade, Mode, PostUnpack};
 use crate::class::Failure;
 use crate::name::{Digest, Repository, Scope};
@@ -23,7 +23,7 @@ const SOON_DAYS: i64 = 30;
 
 /// Where a policy comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum PolicyOrigin {
     /// The environment, through [`super::from_env`].
     Environment {
         /// Whether `COSIGN_EXPERIMENTAL` is on: keyless was asked for.
@@ -41,7 +41,7 @@ pub enum Origin {
     },
 }
 
-impl Origin {
+impl PolicyOrigin {
     /// Returns the name that is before positions: the path, what the environment amounts to, or
     /// an option.
     #[must_use]
@@ -59,7 +59,7 @@ impl Origin {
 /// A policy that can be asked.
 #[derive(Debug)]
 pub struct Policy {
-    pub(super) origin: Origin,
+    pub(super) origin: PolicyOrigin,
     pub(super) document: Document,
     pub(super) authorities: HashMap<String, Authority>,
 }
@@ -73,7 +73,7 @@ impl Policy {
     /// All problems, errors first, the document's warnings among them. At least one is an error.
     pub fn new(
         document: Document,
-        origin: Origin,
+        origin: PolicyOrigin,
         keys: BTreeMap<String, Result<PublicKey, Failure>>,
         now: Timestamp,
     ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
@@ -99,13 +99,13 @@ impl Policy {
         option: &str,
         signatures_from: Option<Repository>,
     ) -> Self {
-        let origin = Origin::Option { text: option.to_owned() };
+        let origin = PolicyOrigin::Option { text: option.to_owned() };
         let location = authority.name.as_str();
         let at = Position { line: 1, column: 1 };
         let rule = Rule {
             name: origin.name().into_owned(),
             at,
-            targets: vec![(Target::Scope(Scope::everything()), at)],
+            targets: vec![(RuleTarget::Scope(Scope::everything()), at)],
             tags: Vec::new(),
             trust: TrustNames::Signers { needed: 1, names: vec![location.to_owned()] },
             trust_at: Some(at),
@@ -129,7 +129,7 @@ impl Policy {
                 downgrade: Downgrade::default(),
                 downgrade_at: None,
             },
-            signers: vec![Signer {
+            signers: vec![PolicySigner {
                 name: location.to_owned(),
                 source: match authority.identity() {
                     Some(identity) => SignerSource::Certificate(identity.clone()),
@@ -143,7 +143,7 @@ impl Policy {
             rules: vec![rule],
             mirrors: Vec::new(),
             registries: Vec::new(),
-            network: Network::default(),
+            network: NetworkSettings::default(),
             deadline: None,
             skip: Vec::new(),
             post_unpack: PostUnpack::default(),
@@ -156,7 +156,7 @@ impl Policy {
 
     /// Returns where the policy comes from.
     #[must_use]
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &PolicyOrigin {
         &self.origin
     }
 
@@ -168,7 +168,7 @@ impl Policy {
 
     /// Returns what may be asked of others than registries.
     #[must_use]
-    pub fn network(&self) -> &Network {
+    pub fn network(&self) -> &NetworkSettings {
         self.document.network()
     }
 
@@ -202,19 +202,19 @@ impl Policy {
         self.document
             .rules
             .iter()
-            .find(|rule| rule.targets.iter().any(|(target, _)| *target == Target::LocalFiles))
+            .find(|rule| rule.targets.iter().any(|(target, _)| *target == RuleTarget::LocalFiles))
     }
 
     /// Returns where a rule stands: file and line, or the variables that made it; nothing, where
     /// its name says it.
     pub(super) fn place_of(&self, rule: &Rule) -> String {
         match &self.origin {
-            Origin::File { path } => format!("{path} line {}", rule.at.line),
-            Origin::Option { .. } => String::new(),
-            Origin::Environment { .. } if rule.name != environment::CATCH_ALL => {
+            PolicyOrigin::File { path } => format!("{path} line {}", rule.at.line),
+            PolicyOrigin::Option { .. } => String::new(),
+            PolicyOrigin::Environment { .. } if rule.name != environment::CATCH_ALL => {
                 environment::ALLOW_UNSIGNED.to_owned()
             }
-            Origin::Environment { .. } => {
+            PolicyOrigin::Environment { .. } => {
                 let mut variables: Vec<String> = self
                     .document
                     .signers
@@ -240,7 +240,7 @@ impl Policy {
 }
 
 /// Returns the variable that names a signer of the environment.
-fn variable_of(signer: &Signer) -> &'static str {
+fn variable_of(signer: &PolicySigner) -> &'static str {
     match &signer.source {
         SignerSource::Certificate(Identity::Any) => "LUET_COSIGN_ANY_IDENTITY",
         SignerSource::Certificate(Identity::RegistryOwner) => "COSIGN_EXPERIMENTAL",
@@ -260,14 +260,14 @@ fn take_keys(
     problems: &mut Problems,
 ) -> HashMap<String, Authority> {
     let mut taken = HashMap::new();
-    let mut seen: HashMap<Digest, &Signer> = HashMap::new();
+    let mut seen: HashMap<Digest, &PolicySigner> = HashMap::new();
     for signer in &document.signers {
         let root = signer.trusted_root.clone().or_else(|| document.network.trusted_root.clone());
         let what = match &signer.source {
             SignerSource::Certificate(identity) => {
                 let authority = Authority {
                     name: signer.name.clone(),
-                    signer: trust::Signer::Certificate(identity.clone()),
+                    signer: trust::AuthorityKind::Certificate(identity.clone()),
                     root,
                 };
                 taken.insert(signer.name.clone(), authority);
@@ -297,7 +297,7 @@ fn take_keys(
                     );
                     problems.warning(signer.at, "same-key", message).help("it is counted once");
                 }
-                let made = trust::Signer::Key { key, logged: signer.logged };
+                let made = trust::AuthorityKind::Key { key, logged: signer.logged };
                 taken.insert(
                     signer.name.clone(),
                     Authority { name: signer.name.clone(), signer: made, root },

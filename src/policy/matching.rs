@@ -6,7 +6,7 @@
 
 use super::evidence::Evidence;
 use super::loaded::{Policy, day};
-use super::rules::{Rule, Target, TrustNames};
+use super::rules::{Rule, RuleTarget, TrustNames};
 use super::settings::{BindTag, Downgrade, Mode, Rollback};
 use super::signers::Weighed;
 use super::ties::Rank;
@@ -91,13 +91,13 @@ pub enum Applies {
 pub struct Matched {
     pub(super) reference: Reference,
     pub(super) applies: Applies,
-    pub(super) asked: Asked,
-    pub(super) near: Vec<NearMiss>,
+    pub(super) asked: RequestedBy,
+    pub(super) near: Vec<RuleNearMiss>,
 }
 
 /// A rule whose scope covers the repository, and whose `tags` leave this image out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NearMiss {
+pub struct RuleNearMiss {
     /// The name of the rule.
     pub rule: String,
     /// Where it stands.
@@ -110,7 +110,7 @@ pub struct NearMiss {
     pub lax: bool,
 }
 
-impl NearMiss {
+impl RuleNearMiss {
     /// Returns how the rule is called in messages, and why it is not about the image.
     #[must_use]
     pub fn text(&self, reference: &Reference) -> String {
@@ -131,7 +131,7 @@ impl NearMiss {
 
 /// Who asked for what, for the words of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum RequestedBy {
     /// A policy file, for what its rules say.
     ByFile,
     /// The command line, for signatures by a key.
@@ -195,7 +195,7 @@ impl Matched {
 
     /// Returns the rules whose scope covers the repository, and whose `tags` leave this image out.
     #[must_use]
-    pub fn near_misses(&self) -> &[NearMiss] {
+    pub fn near_misses(&self) -> &[RuleNearMiss] {
         &self.near
     }
 
@@ -289,8 +289,8 @@ impl Policy {
             self.document.skip.iter().find(|pattern| pattern.matches(reference))
         {
             let place = match &self.origin {
-                super::Origin::File { path } => format!("{path} line {}", pattern.at.line),
-                super::Origin::Environment { .. } | super::Origin::Option { .. } => {
+                super::PolicyOrigin::File { path } => format!("{path} line {}", pattern.at.line),
+                super::PolicyOrigin::Environment { .. } | super::PolicyOrigin::Option { .. } => {
                     super::environment::SKIP.to_owned()
                 }
             };
@@ -299,31 +299,31 @@ impl Policy {
             Applies::Rule(Box::new(self.effective(best, reference, now)))
         } else {
             let place = match &self.origin {
-                super::Origin::Environment { .. } => "environment".to_owned(),
-                super::Origin::Option { .. } => self.origin.name().into_owned(),
-                super::Origin::File { path } => {
+                super::PolicyOrigin::Environment { .. } => "environment".to_owned(),
+                super::PolicyOrigin::Option { .. } => self.origin.name().into_owned(),
+                super::PolicyOrigin::File { path } => {
                     format!("{path} line {}", self.document.defaults.unmatched_at.line)
                 }
             };
             Applies::Unmatched { mode: self.document.defaults.unmatched, place }
         };
         let asked = match self.origin {
-            super::Origin::File { .. } => Asked::ByFile,
-            super::Origin::Option { .. } => Asked::ByOption,
-            super::Origin::Environment { .. }
+            super::PolicyOrigin::File { .. } => RequestedBy::ByFile,
+            super::PolicyOrigin::Option { .. } => RequestedBy::ByOption,
+            super::PolicyOrigin::Environment { .. }
                 if self.authorities.values().any(|authority| authority.key().is_some()) =>
             {
-                Asked::Key
+                RequestedBy::Key
             }
-            super::Origin::Environment { experimental: true } => Asked::Keyless,
-            super::Origin::Environment { experimental: false } => Asked::Nothing,
+            super::PolicyOrigin::Environment { experimental: true } => RequestedBy::Keyless,
+            super::PolicyOrigin::Environment { experimental: false } => RequestedBy::Nothing,
         };
         let near = self.near_misses(reference);
         Matched { reference: reference.clone(), applies, asked, near }
     }
 
     /// Returns the rules that would be about `reference`, were it not for its tag.
-    fn near_misses(&self, reference: &Reference) -> Vec<NearMiss> {
+    fn near_misses(&self, reference: &Reference) -> Vec<RuleNearMiss> {
         let tag = reference.tag().filter(|_| reference.digest().is_none());
         let misses = |rule: &&Rule| {
             !rule.tags.is_empty()
@@ -331,10 +331,10 @@ impl Policy {
         };
         let covering = |rule: &Rule| {
             rule.targets.iter().find_map(|(target, _)| match target {
-                Target::Scope(scope) if scope.covers(reference.repository()) => {
+                RuleTarget::Scope(scope) if scope.covers(reference.repository()) => {
                     Some(scope.to_string())
                 }
-                Target::Scope(_) | Target::LocalFiles => None,
+                RuleTarget::Scope(_) | RuleTarget::LocalFiles => None,
             })
         };
         let default = self.document.defaults.unsigned;
@@ -343,7 +343,7 @@ impl Policy {
             .iter()
             .filter(misses)
             .filter_map(|rule| {
-                Some(NearMiss {
+                Some(RuleNearMiss {
                     rule: rule.name.clone(),
                     place: self.place_of(rule),
                     scope: covering(rule)?,
@@ -360,7 +360,7 @@ impl Policy {
         let mut candidates = Vec::new();
         for rule in &self.document.rules {
             for (target, _) in &rule.targets {
-                if let Target::Scope(scope) = target
+                if let RuleTarget::Scope(scope) = target
                     && scope.covers(reference.repository())
                 {
                     push(&mut candidates, rule, scope, tag);

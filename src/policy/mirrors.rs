@@ -7,7 +7,7 @@
 use super::diagnostic::{Diagnostic, Position, Problems};
 use super::document::Document;
 use super::fields;
-use super::rules::{Target, TrustNames};
+use super::rules::{RuleTarget, TrustNames};
 use super::settings::BindTag;
 use super::tree::Node;
 use super::{Policy, matching::Applies};
@@ -16,18 +16,18 @@ use jiff::Timestamp;
 
 /// Repositories that serve the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mirrors {
+pub(super) struct MirrorSet {
     repositories: Vec<Repository>,
     at: Position,
 }
 
 /// Reads `mirrors`: a list of lists.
-pub(super) fn read(node: &Node, problems: &mut Problems) -> Vec<Mirrors> {
+pub(super) fn read(node: &Node, problems: &mut Problems) -> Vec<MirrorSet> {
     let lists = fields::list(node, "`mirrors`", problems);
     lists.iter().filter_map(|node| read_one(node, problems)).collect()
 }
 
-fn read_one(node: &Node, problems: &mut Problems) -> Option<Mirrors> {
+fn read_one(node: &Node, problems: &mut Problems) -> Option<MirrorSet> {
     let mut repositories: Vec<Repository> = Vec::new();
     for node in fields::list(node, "a list of `mirrors`", problems) {
         let repository = fields::parsed(node, "a mirror", "repository", problems)?;
@@ -41,12 +41,12 @@ fn read_one(node: &Node, problems: &mut Problems) -> Option<Mirrors> {
             .help("name at least two repositories that serve the same: `mirrors: [[A, B]]`");
         return None;
     }
-    (!repositories.is_empty()).then_some(Mirrors { repositories, at: node.at })
+    (!repositories.is_empty()).then_some(MirrorSet { repositories, at: node.at })
 }
 
 /// Returns the mirrors of a repository, itself left out. Not those of its mirrors: only what stands
 /// in one list serves the same.
-pub(super) fn of(mirrors: &[Mirrors], repository: &Repository) -> Vec<Repository> {
+pub(super) fn of(mirrors: &[MirrorSet], repository: &Repository) -> Vec<Repository> {
     let mut found = Vec::new();
     for name in mirrors
         .iter()
@@ -61,7 +61,7 @@ pub(super) fn of(mirrors: &[Mirrors], repository: &Repository) -> Vec<Repository
 }
 
 /// Returns where the mirrors of a repository stand.
-pub(super) fn place(mirrors: &[Mirrors], repository: &Repository) -> Option<Position> {
+pub(super) fn place(mirrors: &[MirrorSet], repository: &Repository) -> Option<Position> {
     mirrors.iter().find(|mirrors| mirrors.repositories.contains(repository)).map(|found| found.at)
 }
 
@@ -73,8 +73,8 @@ pub(super) fn check(document: &Document, problems: &mut Problems) {
                 !matches!(rule.trust, TrustNames::Nobody | TrustNames::Skip)
                     && rule.binding() != BindTag::Off
                     && rule.targets.iter().any(|(target, _)| match target {
-                        Target::Scope(scope) => scope.covers(repository),
-                        Target::LocalFiles => false,
+                        RuleTarget::Scope(scope) => scope.covers(repository),
+                        RuleTarget::LocalFiles => false,
                     })
             })
         };
@@ -116,8 +116,8 @@ impl Policy {
     fn place_about(&self, repositories: &[Repository]) -> Position {
         let about = |rule: &&super::Rule| {
             rule.targets.iter().any(|(target, _)| match target {
-                Target::Scope(scope) => repositories.iter().any(|name| scope.covers(name)),
-                Target::LocalFiles => false,
+                RuleTarget::Scope(scope) => repositories.iter().any(|name| scope.covers(name)),
+                RuleTarget::LocalFiles => false,
             })
         };
         let rule = self.document.rules.iter().find(about);

@@ -40,22 +40,24 @@ mod tree;
 pub use binding::Prefix;
 pub use containers::{ContainersFiles, ExportTerms};
 pub use decide::{
-    Decision, Grounds, Notice, Provisional, SignedBy, decide, decide_local_files,
+    CountedSigner, Decision, Grounds, Notice, Provisional, decide, decide_local_files,
     decide_without_looking,
 };
 pub use diagnostic::{Diagnostic, LintLine, Position, Severity, failure, lint_json, lint_lines};
-pub use document::{Document, KEY_VARIABLE, Network, RegistrySettings, Signer, SignerSource};
-pub use environment::{EnvironmentFacts, Wanted, from_env};
-pub use evidence::{
-    Evidence, Memory, Pin, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport,
+pub use document::{
+    Document, KEY_VARIABLE, NetworkSettings, PolicySigner, RegistrySettings, SignerSource,
 };
-pub use explain::{CandidateLine, Explanation, Outcome, Setting, explain};
+pub use environment::{EnvironmentFacts, ExpectedText, from_env};
+pub use evidence::{
+    Evidence, Pin, PlaceAnswer, PlaceKind, PlaceReport, Remembered, SeenFact, SignatureReport,
+};
+pub use explain::{CandidateLine, ExplainedOutcome, Explanation, Setting, explain};
 pub use fields::KEYS;
 pub use hiding::may_hide;
 pub use identities::OPEN_EXPRESSION;
-pub use loaded::{Origin, Policy};
-pub use matching::{Applies, Effective, Matched, NearMiss, Trust};
+pub use loaded::{Policy, PolicyOrigin};
+pub use matching::{Applies, Effective, Matched, RuleNearMiss, Trust};
 pub use revision::judge_revision;
-pub use rules::{Rule, Target, TrustNames};
+pub use rules::{Rule, RuleTarget, TrustNames};
 pub use settings::{BindTag, Downgrade, Mode, PostUnpack, Rollback};
 pub use start::start;

@@ -1,7 +1,7 @@
 //! What a policy is asked before an image is signed: would it look there, and would it accept this
 //! signer? A signature that nobody would accept is better not made: the image is public by then.
 
-use super::matching::{Applies, Asked, Effective, Matched, Trust};
+use super::matching::{Applies, Effective, Matched, RequestedBy, Trust};
 use crate::class::{Class, Failure};
 use crate::name::Repository;
 use crate::trust::{Authority, Identity, Prospect};
@@ -55,7 +55,7 @@ impl Matched {
             }
             Some(Identity::Any) => false,
             Some(Identity::Owner { .. } | Identity::RegistryOwner | Identity::Unnamed) => {
-                self.asked == Asked::ByFile
+                self.asked == RequestedBy::ByFile
             }
         }
     }
@@ -75,7 +75,7 @@ impl Matched {
             self.reference,
             effective.title()
         );
-        let hint = if self.asked == Asked::ByFile {
+        let hint = if self.asked == RequestedBy::ByFile {
             "sign with an identity or key that the rule trusts, or add this signer to the policy"
         } else {
             "sign with the identity or key that the verification variables name, or change them"

@@ -4,7 +4,7 @@
 use super::evidence::{Evidence, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport};
 use super::matching::{Effective, Matched, Trust};
 use super::refusal;
-use super::signers::{Found, Weighed};
+use super::signers::{Weighed, WeighedSignature};
 use crate::class::{Class, Failure, counted};
 use crate::name::{Digest, Repository};
 
@@ -140,7 +140,7 @@ fn check_answer(report: &PlaceReport, evidence: &Evidence) -> Result<(), Failure
 }
 
 /// Returns what speaks against an image because of one signature; nothing, where that one counts.
-fn judge(report: &SignatureReport, found: &Found<'_>) -> Option<Failure> {
+fn judge(report: &SignatureReport, found: &WeighedSignature<'_>) -> Option<Failure> {
     let what = format!("a {} signature", report.format);
     match found {
         Ok((signature, weight)) => {

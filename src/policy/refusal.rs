@@ -8,15 +8,15 @@ use super::binding::Misfit;
 use super::decide::{Notice, notice};
 use super::document::KEY_VARIABLE;
 use super::evidence::{Evidence, PlaceAnswer, PlaceKind, PlaceReport, SeenFact, SignatureReport};
-use super::matching::{Asked, Effective, Matched, Trust};
+use super::matching::{Effective, Matched, RequestedBy, Trust};
 use super::revision::{forget, forget_all};
 use super::rules::{LOCAL_FILES, Rule};
 use super::settings::{Downgrade, Mode};
-use super::signers::{self, Found, Weighed, Weight};
-use super::{Origin, Policy};
+use super::signers::{self, Weighed, WeighedSignature, Weight};
+use super::{Policy, PolicyOrigin};
 use crate::class::{Class, Failure, counted};
 use crate::name::{Digest, Reference, Repository};
-use crate::trust::Signer;
+use crate::trust::AuthorityKind;
 use jiff::Timestamp;
 
 /// How many lines of reasons a refusal has at most.
@@ -188,7 +188,7 @@ fn wants(effective: &Effective) -> String {
 fn by_option(effective: &Effective) -> &'static str {
     match &effective.authorities {
         Trust::Signers { authorities, .. }
-            if authorities.iter().any(|it| matches!(it.signer, Signer::Certificate(_))) =>
+            if authorities.iter().any(|it| matches!(it.signer, AuthorityKind::Certificate(_))) =>
         {
             "that identity"
         }
@@ -219,7 +219,7 @@ fn hint(
             format!("{check}; {}", unsigned_hint(matched, effective, evidence))
         }
         (Class::Identity, _) if let Some(own) = theirs.next() => own,
-        (Class::Identity, Asked::ByFile) => {
+        (Class::Identity, RequestedBy::ByFile) => {
             format!("{check}; trust that signer in {rule} only if this image is theirs to sign")
         }
         (Class::Identity, _) => {
@@ -264,10 +264,11 @@ fn unsigned_hint(matched: &Matched, effective: &Effective, evidence: &Evidence) 
     }
     if let Some(place) = effective.signatures_from.first() {
         let from = match matched.asked {
-            Asked::ByFile => format!("`signatures_from` in {rule}"),
-            Asked::ByOption | Asked::Key | Asked::Keyless | Asked::Nothing => {
-                "COSIGN_REPOSITORY".to_owned()
-            }
+            RequestedBy::ByFile => format!("`signatures_from` in {rule}"),
+            RequestedBy::ByOption
+            | RequestedBy::Key
+            | RequestedBy::Keyless
+            | RequestedBy::Nothing => "COSIGN_REPOSITORY".to_owned(),
         };
         return format!(
             "signatures were looked for in `{place}`, as {from} says: is it mistyped? else have it signed"
@@ -280,18 +281,18 @@ fn unsigned_hint(matched: &Matched, effective: &Effective, evidence: &Evidence) 
         );
     }
     match (matched.asked, &effective.authorities) {
-        (Asked::ByOption, _) => format!("have it signed by {}", by_option(effective)),
-        (Asked::Key | Asked::Keyless | Asked::Nothing, _) => format!(
+        (RequestedBy::ByOption, _) => format!("have it signed by {}", by_option(effective)),
+        (RequestedBy::Key | RequestedBy::Keyless | RequestedBy::Nothing, _) => format!(
             "have it signed; if this repository is not signed at all, LUET_COSIGN_ALLOW_UNSIGNED={} accepts it",
             image.repository()
         ),
-        (Asked::ByFile, _) if effective.ended.is_some() => {
+        (RequestedBy::ByFile, _) if effective.ended.is_some() => {
             format!("have it signed, or set another `until` in {rule}")
         }
-        (Asked::ByFile, Trust::Signers { authorities, .. }) => {
+        (RequestedBy::ByFile, Trust::Signers { authorities, .. }) => {
             format!("have it signed by {}", signers::names(authorities, "or"))
         }
-        (Asked::ByFile, Trust::Nobody | Trust::Skip) => format!(
+        (RequestedBy::ByFile, Trust::Nobody | Trust::Skip) => format!(
             "name its signer under `trust` in {rule}; if it has no signer, add `unsigned: allow`, a `reason` and the `tags` concerned"
         ),
     }
@@ -309,16 +310,19 @@ fn binding_hint(misfit: &Misfit, matched: &Matched, effective: &Effective) -> St
         (Misfit::Unbound, _) => {
             format!("have its signer sign it under this name: `{again}`; else do not install it")
         }
-        (Misfit::Repository(origin), Asked::ByFile) => format!(
+        (Misfit::Repository(origin), RequestedBy::ByFile) => format!(
             "where the repository is a mirror of `{origin}`, add `mirrors: [[\"{origin}\", \"{own}\"]]` to the policy, or `mirror_of` in {rule}; else do not install this"
         ),
-        (Misfit::Repository(origin), Asked::ByOption) => {
+        (Misfit::Repository(origin), RequestedBy::ByOption) => {
             let tag = image.tag().map_or_else(String::new, |tag| format!(":{tag}"));
             format!(
                 "where the repository is a mirror of `{origin}`, ask for `{origin}{tag}`; else do not use it"
             )
         }
-        (Misfit::Repository(origin), Asked::Key | Asked::Keyless | Asked::Nothing) => format!(
+        (
+            Misfit::Repository(origin),
+            RequestedBy::Key | RequestedBy::Keyless | RequestedBy::Nothing,
+        ) => format!(
             "where the repository is a mirror of `{origin}`, name both under `urls` of one repository of luet, or write a policy file (`luet-cosign policy from-env`) with `mirrors: [[\"{origin}\", \"{own}\"]]` or `mirror_of`; else do not install this"
         ),
         (Misfit::Image | Misfit::Index, _) => {
@@ -342,7 +346,11 @@ fn place_line(report: &PlaceReport, evidence: &Evidence) -> String {
     }
 }
 
-fn signature_line(report: &SignatureReport, found: &Found<'_>, evidence: &Evidence) -> String {
+fn signature_line(
+    report: &SignatureReport,
+    found: &WeighedSignature<'_>,
+    evidence: &Evidence,
+) -> String {
     let what = format!(
         "{} signature, {}",
         report.format,
@@ -391,12 +399,12 @@ pub(super) fn unmatched(matched: &Matched, place: &str) -> Failure {
     let repository = reference.repository();
     match matched.asked {
         // The old words: people search for them.
-        Asked::Nothing => Failure::new(
+        RequestedBy::Nothing => Failure::new(
             Class::Policy,
             format!("`{reference}`: no trust configured: missing cosign env vars {KEY_VARIABLE}, and no policy file"),
         )
         .hint(format!("set {KEY_VARIABLE}, or write /etc/luet/luet-cosign/policy.yaml; docs/unsigned.md is about repositories that are not signed")),
-        Asked::ByFile | Asked::ByOption | Asked::Key | Asked::Keyless => {
+        RequestedBy::ByFile | RequestedBy::ByOption | RequestedBy::Key | RequestedBy::Keyless => {
             let failure = Failure::new(
                 Class::Policy,
                 format!("`{reference}`: no rule is about it, and `unmatched` is `deny` [{place}]"),
@@ -437,10 +445,10 @@ pub(super) fn ended(matched: &Matched, effective: &Effective) -> Failure {
 /// The refusal of an image from a local file.
 pub(super) fn local_files(policy: &Policy, rule: Option<&Rule>) -> Failure {
     let hint = match policy.origin() {
-        Origin::Environment { .. } => {
+        PolicyOrigin::Environment { .. } => {
             format!("set LUET_COSIGN_ALLOW_UNSIGNED={LOCAL_FILES} to let local files pass")
         }
-        Origin::File { .. } | Origin::Option { .. } => {
+        PolicyOrigin::File { .. } | PolicyOrigin::Option { .. } => {
             format!("add a rule with `scope: {LOCAL_FILES}`, `trust: skip` and a `reason`")
         }
     };

@@ -16,7 +16,7 @@ pub(super) const LOCAL_FILES: &str = "file://**";
 
 /// What a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum RuleTarget {
     /// Images that the host unpacks from its own disk (`file://`, `--local`), which no registry
     /// answers for.
     LocalFiles,
@@ -24,7 +24,7 @@ pub enum Target {
     Scope(Scope),
 }
 
-impl FromStr for Target {
+impl FromStr for RuleTarget {
     type Err = Failure;
 
     fn from_str(text: &str) -> Result<Self, Failure> {
@@ -32,7 +32,7 @@ impl FromStr for Target {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for RuleTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LocalFiles => f.write_str(LOCAL_FILES),
@@ -76,7 +76,7 @@ pub struct Rule {
     /// Where it starts.
     pub at: Position,
     /// What it is about, each with where it stands.
-    pub targets: Vec<(Target, Position)>,
+    pub targets: Vec<(RuleTarget, Position)>,
     /// The tags it is about; empty for all.
     pub tags: Vec<TagGlob>,
     /// Whom it trusts.

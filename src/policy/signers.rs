@@ -60,14 +60,14 @@ impl Weight {
 
 /// What was found in the place of one signature: one that holds, with its weight, or why it does
 /// not hold.
-pub(super) type Found<'a> = Result<(&'a VerifiedSignature, Weight), &'a Failure>;
+pub(super) type WeighedSignature<'a> = Result<(&'a VerifiedSignature, Weight), &'a Failure>;
 
 /// A signature that counts.
 pub(super) type Counting<'w, 'a> = (&'a VerifiedSignature, &'w Counts);
 
 /// Every signature that was found, each weighed, and what they come to together.
 pub(super) struct Weighed<'a> {
-    found: Vec<(&'a SignatureReport, Found<'a>)>,
+    found: Vec<(&'a SignatureReport, WeighedSignature<'a>)>,
     /// The image that was asked for.
     image: Digest,
     /// The manifest that they vouch for: the image, or where too few do so the one in it.
@@ -117,7 +117,9 @@ impl<'a> Weighed<'a> {
     }
 
     /// Returns what was found, in the order in which it was.
-    pub(super) fn found(&self) -> impl Iterator<Item = (&'a SignatureReport, &Found<'a>)> {
+    pub(super) fn found(
+        &self,
+    ) -> impl Iterator<Item = (&'a SignatureReport, &WeighedSignature<'a>)> {
         self.found.iter().map(|(report, found)| (*report, found))
     }
 

@@ -11,7 +11,7 @@ use super::tree::{Node, Value};
 use crate::class::Class;
 use crate::limits;
 use crate::name::Reference;
-use crate::trust::{Allowance, Expected, Name};
+use crate::trust::{Allowance, Name, TextMatcher};
 
 /// Names that only a pattern matches that matches nearly everything.
 const HOSTILE: &[&str] = &["registry.evil.example/acme/packages:latest", "evil.example:8443/x:1"];
@@ -21,7 +21,7 @@ const HOSTILE: &[&str] = &["registry.evil.example/acme/packages:latest", "evil.e
 pub(super) struct SkipPattern {
     pub(super) text: String,
     pub(super) at: Position,
-    expected: Expected,
+    expected: TextMatcher,
 }
 
 impl SkipPattern {
@@ -91,7 +91,7 @@ fn read_one(
             return None;
         }
     };
-    let expected = match Expected::regexp(text, allowance) {
+    let expected = match TextMatcher::regexp(text, allowance) {
         Ok(expected) => expected,
         Err(failure) => {
             let code = if failure.class() == Class::Limit { TOO_LARGE } else { "pattern" };

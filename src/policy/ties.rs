@@ -4,7 +4,7 @@
 //! Pairs inside one rule cannot tie, for they lead to the same rule.
 
 use super::diagnostic::{Position, Problems, TOO_LARGE};
-use super::rules::{Rule, Target};
+use super::rules::{Rule, RuleTarget};
 use crate::limits;
 use crate::name::{Scope, ScopeRank, TagGlob, TagRank};
 use std::collections::{HashMap, HashSet};
@@ -73,7 +73,7 @@ pub(super) fn check(rules: &[Rule], problems: &mut Problems) {
 fn pairs(index: usize, rule: &Rule) -> Vec<Pair<'_>> {
     let mut pairs = Vec::new();
     for (target, at) in &rule.targets {
-        let Target::Scope(scope) = target else { continue };
+        let RuleTarget::Scope(scope) = target else { continue };
         let tags: Vec<Option<&TagGlob>> =
             if rule.tags.is_empty() { vec![None] } else { rule.tags.iter().map(Some).collect() };
         for tag in tags {
@@ -212,7 +212,7 @@ fn check_beaten(rules: &[Rule], pairs: &[Pair<'_>], problems: &mut Problems) {
 
 fn check_local_files(rules: &[Rule], problems: &mut Problems) {
     let all = rules.iter().flat_map(|rule| rule.targets.iter().map(move |target| (rule, target)));
-    let mut local = all.filter(|(_, (target, _))| *target == Target::LocalFiles);
+    let mut local = all.filter(|(_, (target, _))| *target == RuleTarget::LocalFiles);
     if let Some((first, _)) = local.next() {
         for (rule, (_, at)) in local.filter(|(rule, _)| rule.name != first.name) {
             let message = format!(

@@ -23,14 +23,14 @@ pub(super) enum Value {
     /// Text, and whether it is there without quotes.
     Scalar(String, bool),
     Sequence(Vec<Node>),
-    Mapping(Vec<Entry>),
+    Mapping(Vec<YamlEntry>),
     /// Something that was refused and reported already.
     Broken,
 }
 
 /// One entry of a mapping.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct YamlEntry {
     pub(super) at: Position,
     pub(super) key: String,
     pub(super) value: Node,
@@ -214,7 +214,7 @@ where
     }
 
     fn mapping(&mut self, depth: usize) -> Result<Value, Stop> {
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<YamlEntry> = Vec::new();
         let mut seen = std::collections::HashMap::new();
         loop {
             let key = match self.next()? {
@@ -242,7 +242,7 @@ where
                     format!("`{name}` is already set on line {}", first.line),
                 );
             } else {
-                entries.push(Entry { at: key.at, key: name, value });
+                entries.push(YamlEntry { at: key.at, key: name, value });
             }
         }
     }

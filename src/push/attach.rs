@@ -11,7 +11,7 @@ mod bundle;
 use super::late::Late;
 use crate::class::{Class, Failure};
 use crate::name::{Digest, Repository, Subject, Tag};
-use crate::registry::{Answer, Client, Role};
+use crate::registry::{Client, Presence, Role};
 use crate::session::Connections;
 use crate::signer::{Signer, ToSign};
 use crate::store::{Folder, Lock};
@@ -60,14 +60,14 @@ fn stays(failure: Failure, signed: &Signed, signer: &Signer) -> Failure {
 
 /// Where a signature goes, and where it is kept in order.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct AttachTarget<'a> {
     /// The registry, and where locks lie.
     pub connections: &'a Connections,
     /// The repository that holds signatures: the image's, or `COSIGN_REPOSITORY`.
     pub repository: &'a Repository,
 }
 
-impl Place<'_> {
+impl AttachTarget<'_> {
     fn client(&self) -> &Client {
         self.connections.client()
     }
@@ -141,11 +141,11 @@ impl Place<'_> {
     /// Returns what is under the tag, and its digest.
     async fn read(&self, tag: &Tag) -> Result<(Option<Digest>, Signatures), Failure> {
         match self.client().by_tag(self.repository, tag, Role::Image).await? {
-            Answer::There(manifest) => {
+            Presence::There(manifest) => {
                 Ok((Some(manifest.digest), Signatures::parse(&manifest.bytes)?))
             }
             // Also where the whole repository is not there yet: for signing that means empty.
-            Answer::Absent(_) => Ok((None, Signatures::default())),
+            Presence::Absent(_) => Ok((None, Signatures::default())),
         }
     }
 

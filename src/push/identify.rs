@@ -7,13 +7,13 @@
 
 use super::late::Late;
 use crate::class::{Class, Failure};
-use crate::engine::{self, Engine, Known};
+use crate::engine::{self, Engine, EngineImage};
 use crate::layers;
 use crate::name::{Digest, Reference};
 use crate::registry::{Manifest, ManifestKind};
 use crate::session::Connections;
-use crate::store::{Push, Word};
-use crate::tree::{Expected, check_diff_ids};
+use crate::store::{PushRecord, Word};
+use crate::tree::{ExpectedTree, check_diff_ids};
 use crate::wire::SubjectDescriptor;
 use oci_distribution::manifest::OciImageManifest;
 
@@ -33,17 +33,17 @@ pub(super) async fn ask(
     connections: &Connections,
     reference: &Reference,
     name: &str,
-) -> Result<Vec<Known>, Failure> {
+) -> Result<Vec<EngineImage>, Failure> {
     engine::ask(engine_of(connections)?, reference, name, connections.environment()).await
 }
 
 /// Returns what is to be kept of that.
-pub(super) fn words(known: &[Known]) -> Vec<Word> {
-    let word = |known: &Known| match known {
-        Known::Docker { pushed, id } => {
+pub(super) fn words(known: &[EngineImage]) -> Vec<Word> {
+    let word = |known: &EngineImage| match known {
+        EngineImage::Docker { pushed, id } => {
             pushed.iter().chain([id]).copied().map(Word::Manifest).collect()
         }
-        Known::Buildah { config, .. } => vec![Word::Config(*config)],
+        EngineImage::Buildah { config, .. } => vec![Word::Config(*config)],
     };
     known.iter().flat_map(word).collect()
 }
@@ -52,7 +52,7 @@ pub(super) fn words(known: &[Known]) -> Vec<Word> {
 pub(super) async fn identify(
     connections: &Connections,
     reference: &Reference,
-    known: &[Known],
+    known: &[EngineImage],
 ) -> Result<Identified, Failure> {
     let mut late = Late::new(connections.client());
     let manifest = loop {
@@ -68,7 +68,7 @@ pub(super) async fn identify(
             return Err(late.over(failure));
         }
     };
-    let held = known.iter().any(|known| matches!(known, Known::Buildah { .. }));
+    let held = known.iter().any(|known| matches!(known, EngineImage::Buildah { .. }));
     let tree = match &manifest.kind {
         ManifestKind::Image(image) => read(connections, reference, image, held).await?,
         ManifestKind::Index(_) => None,
@@ -90,10 +90,10 @@ pub(super) fn descriptor(manifest: &Manifest) -> Result<SubjectDescriptor, Failu
 /// What to do where what was pushed does not show.
 const LATER: &str = "wait until the registry shows it, then run `luet-cosign sign-repo`";
 
-fn check(manifest: &Manifest, known: &[Known], reference: &Reference) -> Result<(), Failure> {
+fn check(manifest: &Manifest, known: &[EngineImage], reference: &Reference) -> Result<(), Failure> {
     known.iter().try_for_each(|known| match known {
-        Known::Docker { pushed, id } => check_docker(manifest, pushed, id, reference),
-        Known::Buildah { config, .. } => check_config(manifest, config, reference),
+        EngineImage::Docker { pushed, id } => check_docker(manifest, pushed, id, reference),
+        EngineImage::Buildah { config, .. } => check_config(manifest, config, reference),
     })
 }
 
@@ -122,7 +122,7 @@ pub async fn is_what_was_pushed(
     connections: &Connections,
     reference: &Reference,
     manifest: &Manifest,
-    push: &Push,
+    push: &PushRecord,
 ) -> Result<Option<Option<Digest>>, Failure> {
     let image = match &manifest.kind {
         ManifestKind::Image(image) => Some(image),
@@ -167,7 +167,7 @@ async fn read(
                 .hint("someone else pushed other layers to this tag: find out who, and push again")
         })?;
     }
-    Ok(Expected::of(&layers).digest())
+    Ok(ExpectedTree::of(&layers).digest())
 }
 
 /// The engine that was asked for, else the one that luet was started with.

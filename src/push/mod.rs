@@ -9,12 +9,12 @@ mod own_signer;
 mod preflight;
 mod rehearse;
 
-pub use attach::{Attached, Place};
+pub use attach::{AttachTarget, Attached};
 use identify::Identified;
 pub use identify::{is_what_was_pushed, tree_of};
 pub use own_signer::{is_keyless, own_signer};
 pub use preflight::{pushed_in_this_run, signed_in_this_run};
-pub use rehearse::{Checked, rehearse};
+pub use rehearse::{Rehearsed, rehearse};
 
 use crate::class::{Class, Failure};
 use crate::config::Environment;
@@ -23,7 +23,7 @@ use crate::registry::{Descriptor, Manifest, ManifestKind};
 use crate::session::{Connections, Session};
 use crate::signer::Signer;
 use crate::store::{Pushes, Word};
-use crate::wire::{Claims, Payload, SubjectDescriptor};
+use crate::wire::{Payload, SignerClaims, SubjectDescriptor};
 use std::collections::BTreeMap;
 
 /// What an event of pushing may answer success with: it was prepared, signed, or is not for us to
@@ -216,7 +216,7 @@ pub fn signs(environment: &Environment) -> bool {
 
 /// What `sign` is asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub struct SignOptions<'a> {
     /// What else is signed.
     pub annotations: &'a BTreeMap<String, String>,
     /// In which form.
@@ -238,9 +238,9 @@ pub async fn sign_manifest(
     manifest: &Manifest,
     tree: Option<Digest>,
     signer: &Signer,
-    wanted: &Wanted<'_>,
+    wanted: &SignOptions<'_>,
 ) -> Result<Vec<Attached>, Failure> {
-    let Wanted { annotations, format, docker_reference, .. } = *wanted;
+    let SignOptions { annotations, format, docker_reference, .. } = *wanted;
     let part = Part { tree, index: None };
     Task { connections, reference, signer, annotations, docker_reference, part }
         .sign(&identify::descriptor(manifest)?, format)
@@ -255,7 +255,7 @@ pub async fn sign(
     connections: &Connections,
     image: &str,
     signer: &Signer,
-    wanted: &Wanted<'_>,
+    wanted: &SignOptions<'_>,
 ) -> Result<Vec<Attached>, Failure> {
     let reference: Reference = image.parse()?;
     if matches!(wanted.format, SignFormat::Legacy | SignFormat::Both) {
@@ -266,7 +266,7 @@ pub async fn sign(
     let manifest = connections.client().resolve(&reference).await?;
     let tree = tree_of(connections, &reference, &manifest).await?;
     let mut all = sign_manifest(connections, &reference, &manifest, tree, signer, wanted).await?;
-    let Wanted { annotations, format, recursive, docker_reference } = *wanted;
+    let SignOptions { annotations, format, recursive, docker_reference } = *wanted;
     let reference = &reference;
     let task = |part| Task { connections, reference, signer, annotations, docker_reference, part };
     if let (true, ManifestKind::Index(index)) = (recursive, &manifest.kind) {
@@ -338,13 +338,13 @@ impl Task<'_> {
         self.place(&repository).attach_bundle(subject, &self.all_annotations(), self.signer).await
     }
 
-    fn place<'a>(&'a self, repository: &'a Repository) -> Place<'a> {
-        Place { connections: self.connections, repository }
+    fn place<'a>(&'a self, repository: &'a Repository) -> AttachTarget<'a> {
+        AttachTarget { connections: self.connections, repository }
     }
 
     /// The annotations that were asked for, and our claims, which win.
     fn all_annotations(&self) -> BTreeMap<String, String> {
-        let claims = Claims {
+        let claims = SignerClaims {
             repository: Some(self.reference.repository().clone()),
             tag: self.reference.tag().cloned(),
             index: self.part.index,

@@ -34,7 +34,7 @@ pub async fn own_signer(connections: &Connections) -> Result<Signer, Failure> {
     if !is_keyless(environment)? {
         return Ok(Signer::opening(sealed_key(connections)?));
     }
-    let source = TokenSource::find(environment, &oidc::Asked::default())?;
+    let source = TokenSource::find(environment, &oidc::TokenOptions::default())?;
     let source = source.ok_or_else(oidc::no_source)?;
     let mut signer = Signer::keyless(source, connections, &ServiceOptions::default()).await?;
     if environment.flag(RUN_CERTIFICATE)? {

@@ -9,7 +9,7 @@ use crate::session::Session;
 
 /// One thing, and whether it is as signing needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checked {
+pub struct Rehearsed {
     /// What was found where all is well.
     pub fine: String,
     /// What is to be known of it all the same.
@@ -18,7 +18,7 @@ pub struct Checked {
     pub failure: Option<Failure>,
 }
 
-impl Checked {
+impl Rehearsed {
     fn of(fine: impl Into<String>, outcome: Result<Vec<String>, Failure>) -> Self {
         let (notes, failure) = match outcome {
             Ok(notes) => (notes, None),
@@ -29,25 +29,25 @@ impl Checked {
 }
 
 /// Goes through what it takes to sign `image`. `policy` names the policy.
-pub async fn rehearse(session: &Session, image: &Reference) -> Vec<Checked> {
+pub async fn rehearse(session: &Session, image: &Reference) -> Vec<Rehearsed> {
     let mut all = Vec::new();
     let none = |outcome: Result<(), Failure>| outcome.map(|()| Vec::new());
     let matched = session.policy().matching(image, session.now());
     match who(session).await {
-        Err(failure) => all.push(Checked::of(String::new(), Err(failure))),
+        Err(failure) => all.push(Rehearsed::of(String::new(), Err(failure))),
         Ok((who, notes)) => {
-            all.push(Checked::of(format!("images will be signed by {who}"), Ok(notes)));
+            all.push(Rehearsed::of(format!("images will be signed by {who}"), Ok(notes)));
             let accepted = preflight::would_accept(session, &matched).await;
-            all.push(Checked::of(
+            all.push(Rehearsed::of(
                 format!("the policy has nothing against that signer for `{}`", image.repository()),
                 accepted.map(|_| Vec::new()),
             ));
         }
     }
     match super::signatures_in(session, image.repository()) {
-        Err(failure) => all.push(Checked::of(String::new(), Err(failure))),
+        Err(failure) => all.push(Rehearsed::of(String::new(), Err(failure))),
         Ok(place) => {
-            all.push(Checked::of(
+            all.push(Rehearsed::of(
                 format!("the policy looks for signatures in `{place}`, where they will be"),
                 none(matched.would_look_in(&place)),
             ));
@@ -56,14 +56,14 @@ pub async fn rehearse(session: &Session, image: &Reference) -> Vec<Checked> {
                 places.push(&place);
             }
             for place in places {
-                all.push(Checked::of(
+                all.push(Rehearsed::of(
                     format!("`{place}` may be pushed to"),
                     none(session.client().may_push(place).await),
                 ));
             }
         }
     }
-    all.push(Checked::of("the build engine can be asked", none(preflight::engine(session))));
+    all.push(Rehearsed::of("the build engine can be asked", none(preflight::engine(session))));
     all
 }
 

@@ -33,7 +33,7 @@ const MAX_WORD: usize = 80;
 
 /// What a registry said about something that it may or may not have.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer<T> {
+pub enum Presence<T> {
     /// It has it.
     There(T),
     /// It said so that it has it not.

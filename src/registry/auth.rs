@@ -7,8 +7,8 @@
 //! clear, and never after a redirect (docs/threats.md N05 to N09).
 
 use super::challenge::{self, Challenge, Realm};
-use super::credentials::{Credential, Held};
-use super::session::{Access, Session};
+use super::credentials::{Credential, StoredCredential};
+use super::session::{Access, ClientCore};
 use super::space::Space;
 use super::transport::{Peer, shown};
 use super::{answer::Reply, body};
@@ -38,7 +38,7 @@ struct Slot {
     /// request.
     realm: Option<Realm>,
     generation: u64,
-    credential: Option<Option<Held>>,
+    credential: Option<Option<StoredCredential>>,
     /// Whether a token of another process of this run was looked for.
     looked: bool,
 }
@@ -75,7 +75,7 @@ impl Passes {
     }
 }
 
-impl Session {
+impl ClientCore {
     /// Returns the pass to show at first: the one that is there, or none.
     pub(super) async fn pass(
         &self,
@@ -230,7 +230,7 @@ impl Session {
         access: Access,
         realm: &Realm,
         trusted: bool,
-        held: Option<&Held>,
+        held: Option<&StoredCredential>,
     ) -> Result<(Zeroizing<String>, Duration), Failure> {
         let credential = held.map(|held| &held.credential);
         if credential.is_some() {
@@ -310,7 +310,7 @@ impl Session {
         &self,
         slot: &mut Slot,
         repository: &Repository,
-    ) -> Result<Option<Held>, Failure> {
+    ) -> Result<Option<StoredCredential>, Failure> {
         if let Some(known) = &slot.credential {
             return Ok(known.clone());
         }
@@ -399,7 +399,7 @@ pub(super) struct Asker {
     pub(super) way_out: String,
 }
 
-fn refused_credentials(repository: &Repository, held: &Held) -> Failure {
+fn refused_credentials(repository: &Repository, held: &StoredCredential) -> Failure {
     Failure::new(Class::Auth, format!("`{repository}`: the registry refused {}", held.whom()))
         .hint(held.way_out(repository.registry()))
 }
@@ -467,7 +467,7 @@ fn read_token(
     reply: &Reply,
     realm: &Realm,
     registry: &Registry,
-    held: Option<&Held>,
+    held: Option<&StoredCredential>,
 ) -> Result<(Zeroizing<String>, Duration), Failure> {
     let from = shown(&realm.url);
     let bad = |why: &str| Failure::new(Class::Auth, format!("the token service `{from}` {why}"));

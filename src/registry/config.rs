@@ -2,7 +2,7 @@
 //! by itself.
 
 use super::credentials::CredentialSources;
-use super::mirrors::Mirrors;
+use super::mirrors::RegistryMirrors;
 use crate::class::Failure;
 use crate::limits;
 use crate::name::Registry;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Everything that a [`Client`](super::Client) has to know about the world.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct RegistryConfig {
     /// Registries that may be spoken to over plain http. Loopback needs no entry: http is tried
     /// there first.
     pub http_registries: Vec<Registry>,
@@ -44,7 +44,7 @@ pub struct Config {
     pub run: Option<Locations>,
     /// Where else manifests and small blobs are asked for, before a registry or in its place. Never
     /// layers, and never what is written.
-    pub mirrors: Mirrors,
+    pub mirrors: RegistryMirrors,
     /// Whether nobody but registries may be asked anything.
     pub offline: bool,
     /// Ends the process, called [`limits::OVERDUE`] after the deadline by a thread that begins with
@@ -55,7 +55,7 @@ pub struct Config {
     pub trace: Option<fn(&str)>,
 }
 
-impl Default for Config {
+impl Default for RegistryConfig {
     fn default() -> Self {
         Self {
             http_registries: Vec::new(),
@@ -69,7 +69,7 @@ impl Default for Config {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             hosts: BTreeMap::new(),
             run: None,
-            mirrors: Mirrors::default(),
+            mirrors: RegistryMirrors::default(),
             offline: false,
             overdue: None,
             trace: None,

@@ -84,14 +84,14 @@ impl fmt::Display for CredentialOrigin {
 
 /// A credential, and where it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct StoredCredential {
     /// The credential.
     pub credential: Credential,
     /// Where it was found.
     pub from: CredentialOrigin,
 }
 
-impl Held {
+impl StoredCredential {
     /// Returns who it is, for people: the user, and where that is written.
     pub(super) fn whom(&self) -> String {
         let who = match &self.credential {
@@ -177,7 +177,7 @@ impl CredentialSources {
     ///
     /// # Errors
     /// `secret` for a file or a helper that cannot be used; its content is not shown.
-    pub fn find(&self, repository: &Repository) -> Result<Option<Held>, Failure> {
+    pub fn find(&self, repository: &Repository) -> Result<Option<StoredCredential>, Failure> {
         for (_, path) in self.files.iter().filter(|(host, _)| host == repository.registry()) {
             let stored = Stored::read(path)?.ok_or_else(|| bad(path, "there is no such file"))?;
             if let Some(credential) = self.within(&stored, path, repository)? {
@@ -203,7 +203,7 @@ impl CredentialSources {
         files.map(|path| format!("`{}`", path.display())).collect()
     }
 
-    fn explicit(&self, repository: &Repository) -> Option<Held> {
+    fn explicit(&self, repository: &Repository) -> Option<StoredCredential> {
         let covering = self.explicit.iter().filter_map(|explicit| {
             let length = match &explicit.scope {
                 CredentialScope::Registry(registry) => {
@@ -217,7 +217,7 @@ impl CredentialSources {
         });
         // Of equals the first wins, so the later ones are seen first.
         covering.collect::<Vec<_>>().into_iter().rev().max_by_key(|(length, _)| *length).map(
-            |(_, explicit)| Held {
+            |(_, explicit)| StoredCredential {
                 credential: explicit.credential.clone(),
                 from: CredentialOrigin::Host(explicit.from.clone()),
             },
@@ -229,7 +229,7 @@ impl CredentialSources {
         stored: &Stored,
         path: &Path,
         repository: &Repository,
-    ) -> Result<Option<Held>, Failure> {
+    ) -> Result<Option<StoredCredential>, Failure> {
         let registry = repository.registry();
         let by_registry = stored
             .cred_helpers
@@ -245,7 +245,7 @@ impl CredentialSources {
             if let Some(credential) = asked {
                 let program = helper::program(name);
                 let from = CredentialOrigin::Helper { program, file: path.to_owned() };
-                return Ok(Some(Held { credential, from }));
+                return Ok(Some(StoredCredential { credential, from }));
             }
         }
         let mut covering: Vec<_> = stored
@@ -258,7 +258,7 @@ impl CredentialSources {
         match covering.first() {
             Some((_, entry)) => {
                 let from = CredentialOrigin::File(path.to_owned());
-                Ok(Some(Held { credential: entry.credential(path)?, from }))
+                Ok(Some(StoredCredential { credential: entry.credential(path)?, from }))
             }
             None => Ok(None),
         }

@@ -3,7 +3,7 @@
 
 use super::body::{self, Cap};
 use super::service;
-use super::session::{Session, location};
+use super::session::{ClientCore, location};
 use super::space::Space;
 use super::transport::{Peer, shown};
 use super::trouble::Trouble;
@@ -11,7 +11,7 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use reqwest::{Method, Request, Url};
 
-impl Session {
+impl ClientCore {
     pub(super) async fn download(&self, url: &str, cap: u64) -> Result<Vec<u8>, Failure> {
         let url = Url::parse(url).map_err(|error| {
             Failure::new(Class::Usage, format!("`{}` is not a URL: {error}", harmless(url)))

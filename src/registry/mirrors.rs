@@ -5,9 +5,9 @@
 //! there" is only known when every place said so; where one could not be asked, it is not known.
 //! Specification: containerd's page about "Registry Configuration".
 
-use super::answer::Answer;
+use super::answer::Presence;
 use super::manifest::Manifest;
-use super::session::Session;
+use super::session::ClientCore;
 use super::{Referrers, Role};
 use crate::class::{Class, Failure};
 use crate::name::{Digest, Reference, Registry, Repository, Subject, Tag};
@@ -17,7 +17,7 @@ use std::sync::PoisonError;
 
 /// The mirrors of all registries.
 #[derive(Clone, Debug, Default)]
-pub struct Mirrors {
+pub struct RegistryMirrors {
     /// The routes to registries that have one of their own. A failure refuses what needs it, and
     /// nothing else.
     pub routes: BTreeMap<Registry, Result<Route, Failure>>,
@@ -29,14 +29,14 @@ pub struct Mirrors {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Route {
     /// In this order.
-    pub mirrors: Vec<Mirror>,
+    pub mirrors: Vec<RegistryMirror>,
     /// Whether the last of them is asked in place of the registry itself.
     pub instead: bool,
 }
 
 /// One mirror.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mirror {
+pub struct RegistryMirror {
     /// Who is asked.
     pub registry: Registry,
     /// What the path begins with there; empty where it is the same.
@@ -52,7 +52,7 @@ enum What {
     Tag,
 }
 
-impl Session {
+impl ClientCore {
     /// Returns whether others are asked before a registry, or in its place.
     pub(super) fn has_mirrors(&self, registry: &Registry) -> bool {
         let mirrors = &self.config.mirrors;
@@ -95,7 +95,7 @@ impl Session {
         repository: &Repository,
         digest: &Digest,
         cap: u64,
-    ) -> Result<Answer<Manifest>, Failure> {
+    ) -> Result<Presence<Manifest>, Failure> {
         let ask = async |place: &Repository| self.manifest(place, digest, cap).await;
         self.anywhere(repository, What::Digest, is_there, ask).await
     }
@@ -105,7 +105,7 @@ impl Session {
         repository: &Repository,
         tag: &Tag,
         role: Role,
-    ) -> Result<Answer<Manifest>, Failure> {
+    ) -> Result<Presence<Manifest>, Failure> {
         let ask = async |place: &Repository| self.by_tag(place, tag, role).await;
         self.anywhere(repository, What::Tag, is_there, ask).await
     }
@@ -193,7 +193,7 @@ impl Session {
     }
 }
 
-impl Mirror {
+impl RegistryMirror {
     fn repository(&self, of: &Repository) -> Result<Repository, Failure> {
         let prefix =
             if self.prefix.is_empty() { String::new() } else { format!("{}/", self.prefix) };
@@ -201,8 +201,8 @@ impl Mirror {
     }
 }
 
-fn is_there(answer: &Answer<Manifest>) -> bool {
-    matches!(answer, Answer::There(_))
+fn is_there(answer: &Presence<Manifest>) -> bool {
+    matches!(answer, Presence::There(_))
 }
 
 fn nowhere(repository: &Repository) -> Failure {

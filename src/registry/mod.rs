@@ -38,24 +38,24 @@ mod transport;
 mod trouble;
 mod upload;
 
-pub use answer::{Absence, Answer};
+pub use answer::{Absence, Presence};
 pub use challenge::read_challenge;
-pub use config::{Config, Proxies, Times};
+pub use config::{Proxies, RegistryConfig, Times};
 pub use credentials::{
-    Credential, CredentialOrigin, CredentialScope, CredentialSources, Explicit, Held,
+    Credential, CredentialOrigin, CredentialScope, CredentialSources, Explicit, StoredCredential,
 };
 pub use manifest::{Descriptor, Manifest, ManifestKind};
-pub use mirrors::{Mirror, Mirrors, Route};
+pub use mirrors::{RegistryMirror, RegistryMirrors, Route};
 pub use published::Published;
-pub use referrers::Listing;
+pub use referrers::ReferrersList;
 pub use secret::{SecretAnswer, SecretCall};
 pub use service::{ServiceAnswer, ServiceCall};
 pub use stream::{BlobStream, Pause};
-pub use upload::Upload;
+pub use upload::UploadFile;
 
 use crate::class::Failure;
 use crate::name::{Digest, Reference, Repository, Subject, Tag};
-use session::Session;
+use session::ClientCore;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -64,7 +64,7 @@ use std::time::Instant;
 /// A client of any number of registries. Cheap to clone; clones share connections, tokens and the
 /// deadline.
 #[derive(Clone, Debug)]
-pub struct Client(Arc<Session>);
+pub struct Client(Arc<ClientCore>);
 
 /// What a repository is asked for, which decides what it means that it does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,14 +80,14 @@ pub enum Role {
 pub enum Referrers {
     /// What of all that refers to the subject may be a signature. Where that is nothing, and the
     /// list was not cut, it is an authoritative "none".
-    Listed(Listing),
+    Listed(ReferrersList),
     /// There is no such API: the fallback tag must be asked.
     NoApi(Absence),
 }
 
 /// What became of a manifest that was pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pushed {
+pub struct PushedManifest {
     /// The digest of the bytes that were sent.
     pub digest: Digest,
     /// Whether the registry confirmed that it lists the manifest under its subject (`OCI-Subject`);
@@ -98,8 +98,8 @@ pub struct Pushed {
 impl Client {
     /// Makes a client, whose deadline starts now. Does no I/O.
     #[must_use]
-    pub fn new(config: Config) -> Self {
-        Self(Arc::new(Session::new(config)))
+    pub fn new(config: RegistryConfig) -> Self {
+        Self(Arc::new(ClientCore::new(config)))
     }
 
     /// Opens connections for so many requests that will be made at the same time, soon: TCP and TLS
@@ -130,7 +130,7 @@ impl Client {
         repository: &Repository,
         digest: &Digest,
         cap: u64,
-    ) -> Result<Answer<Manifest>, Failure> {
+    ) -> Result<Presence<Manifest>, Failure> {
         self.0.manifest_anywhere(repository, digest, cap).await
     }
 
@@ -144,7 +144,7 @@ impl Client {
         repository: &Repository,
         tag: &Tag,
         role: Role,
-    ) -> Result<Answer<Manifest>, Failure> {
+    ) -> Result<Presence<Manifest>, Failure> {
         self.0.by_tag_anywhere(repository, tag, role).await
     }
 
@@ -152,7 +152,7 @@ impl Client {
     /// ask, whatever this says.
     ///
     /// # Errors
-    /// As [`by_tag`](Self::by_tag). A list that is too long is an answer: [`Listing::cut`].
+    /// As [`by_tag`](Self::by_tag). A list that is too long is an answer: [`ReferrersList::cut`].
     pub async fn referrers(&self, subject: &Subject, role: Role) -> Result<Referrers, Failure> {
         self.0.referrers_anywhere(subject, role).await
     }
@@ -240,7 +240,7 @@ impl Client {
         &self,
         repository: &Repository,
         digest: &Digest,
-        file: &Upload,
+        file: &UploadFile,
     ) -> Result<(), Failure> {
         let _pause = self.pause();
         self.0.put_file(repository, digest, file).await
@@ -256,7 +256,7 @@ impl Client {
         tag: Option<&Tag>,
         media_type: &str,
         bytes: &[u8],
-    ) -> Result<Pushed, Failure> {
+    ) -> Result<PushedManifest, Failure> {
         self.0.put_manifest(repository, tag, media_type, bytes).await
     }
 

@@ -6,7 +6,7 @@
 //! Where a tunnel fails, the HTTP library does not say why: then the proxy is asked once more, by
 //! hand, and what it answers is told of the proxy and of the variable that names it.
 
-use super::config::{Config, Proxies};
+use super::config::{Proxies, RegistryConfig};
 use super::space::Space;
 use super::transport::shown;
 use super::trouble::Trouble;
@@ -103,7 +103,7 @@ fn read(text: &str, variable: &str) -> Result<Url, Failure> {
 pub(super) async fn explain(
     through: &Through,
     target: &Url,
-    config: &Config,
+    config: &RegistryConfig,
     deadline: Instant,
 ) -> Option<Trouble> {
     let host = through.url.host_str()?;

@@ -5,7 +5,7 @@
 use super::body::{self, Cap};
 use super::proxy::literal;
 use super::service;
-use super::session::{Session, location};
+use super::session::{ClientCore, location};
 use super::space::Space;
 use super::transport::{Peer, shown};
 use super::trouble::Trouble;
@@ -27,7 +27,7 @@ pub enum Published {
     },
 }
 
-impl Session {
+impl ClientCore {
     /// Fetches `path` below `base`, trying once more where that may help.
     pub(super) async fn published(
         &self,

@@ -3,17 +3,17 @@
 //! Every byte is hashed here; a digest in a header is never believed (docs/threats.md R05).
 
 use super::Role;
-use super::answer::{Absence, Answer, Reply, absence, refusal};
+use super::answer::{Absence, Presence, Reply, absence, refusal};
 use super::body::Cap;
 use super::manifest::{ACCEPT, Manifest};
-use super::session::{Call, Session};
+use super::session::{ClientCore, RegistryCall};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Reference, Repository, Tag};
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 
-impl Session {
+impl ClientCore {
     pub(super) async fn resolve(&self, reference: &Reference) -> Result<Manifest, Failure> {
         let repository = reference.repository();
         let answer = match (reference.digest(), reference.tag()) {
@@ -27,8 +27,8 @@ impl Session {
             }
         };
         match answer {
-            Answer::There(manifest) => Ok(manifest),
-            Answer::Absent(Absence { status, code }) => {
+            Presence::There(manifest) => Ok(manifest),
+            Presence::Absent(Absence { status, code }) => {
                 let code = code.map(|code| format!(" `{code}`")).unwrap_or_default();
                 Err(Failure::new(
                     Class::NotFound,
@@ -43,15 +43,15 @@ impl Session {
         repository: &Repository,
         digest: &Digest,
         cap: u64,
-    ) -> Result<Answer<Manifest>, Failure> {
-        let call = Call::get(repository, format!("manifests/{digest}"), ACCEPT);
+    ) -> Result<Presence<Manifest>, Failure> {
+        let call = RegistryCall::get(repository, format!("manifests/{digest}"), ACCEPT);
         let reply = self.ask(&call, Cap::of(cap), true).await?;
         match reply.status {
             StatusCode::OK => {
                 check_digest(&reply.body, digest, repository)?;
-                read(reply, repository).map(Answer::There)
+                read(reply, repository).map(Presence::There)
             }
-            StatusCode::NOT_FOUND => absence(&reply, repository, Role::Image).map(Answer::Absent),
+            StatusCode::NOT_FOUND => absence(&reply, repository, Role::Image).map(Presence::Absent),
             _ => Err(refusal(&reply, repository)),
         }
     }
@@ -61,12 +61,12 @@ impl Session {
         repository: &Repository,
         tag: &Tag,
         role: Role,
-    ) -> Result<Answer<Manifest>, Failure> {
-        let call = Call::get(repository, format!("manifests/{tag}"), ACCEPT);
+    ) -> Result<Presence<Manifest>, Failure> {
+        let call = RegistryCall::get(repository, format!("manifests/{tag}"), ACCEPT);
         let reply = self.ask(&call, Cap::of(limits::MANIFEST_BYTES), true).await?;
         match reply.status {
-            StatusCode::OK => read(reply, repository).map(Answer::There),
-            StatusCode::NOT_FOUND => absence(&reply, repository, role).map(Answer::Absent),
+            StatusCode::OK => read(reply, repository).map(Presence::There),
+            StatusCode::NOT_FOUND => absence(&reply, repository, role).map(Presence::Absent),
             _ => Err(refusal(&reply, repository)),
         }
     }
@@ -84,7 +84,7 @@ impl Session {
                 format!("`{repository}@{digest}` has {size} bytes; at most {cap} are read"),
             ));
         }
-        let call = Call::get(repository, format!("blobs/{digest}"), "*/*");
+        let call = RegistryCall::get(repository, format!("blobs/{digest}"), "*/*");
         let reply = self.ask(&call, Cap::announced(size), true).await?;
         check_blob(&reply, repository, digest)?;
         if u64::try_from(reply.body.len()) != Ok(size) {

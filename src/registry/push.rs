@@ -4,12 +4,12 @@
 //! OCI distribution-spec 1.1, "Pushing a blob monolithically" (a single POST, which a registry need
 //! not take, and POST then PUT) and "Pushing Manifests with Subject" (`OCI-Subject`).
 
-use super::Pushed;
+use super::PushedManifest;
 use super::answer::{Reply, refusal};
 use super::body::{self, Cap};
-use super::session::{Body, Call, Session, Target};
+use super::session::{ClientCore, RegistryCall, RequestBody, RequestTarget};
 use super::trouble::Trouble;
-use super::upload::Upload;
+use super::upload::UploadFile;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Repository, Tag};
@@ -20,13 +20,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 const BYTES: &str = "application/octet-stream";
 
-impl Session {
+impl ClientCore {
     pub(super) async fn may_push(&self, repository: &Repository) -> Result<(), Failure> {
         let url = self.persist(true, async || self.begin_upload(repository).await).await?;
         // Whether the registry can forget an upload says nothing about the right to push; it will
         // expire.
         let _ = self
-            .ask(&Call::push(repository, Method::DELETE, Target::Given(url)), body::ERROR, false)
+            .ask(
+                &RegistryCall::push(repository, Method::DELETE, RequestTarget::Given(url)),
+                body::ERROR,
+                false,
+            )
             .await;
         Ok(())
     }
@@ -53,8 +57,8 @@ impl Session {
             };
             let Some(mut url) = begun else { return Ok(()) };
             url.query_pairs_mut().append_pair("digest", &digest.to_string());
-            let mut call = Call::push(repository, Method::PUT, Target::Given(url));
-            call.body = Some(Body::Bytes(BYTES, bytes));
+            let mut call = RegistryCall::push(repository, Method::PUT, RequestTarget::Given(url));
+            call.body = Some(RequestBody::Bytes(BYTES, bytes));
             let reply = self.attempt(&call, body::ERROR).await?;
             if !reply.status.is_success() {
                 return Err(refused(&reply, repository, &format!("the blob `{digest}`")).into());
@@ -68,7 +72,7 @@ impl Session {
         &self,
         repository: &Repository,
         digest: &Digest,
-        file: &Upload,
+        file: &UploadFile,
     ) -> Result<(), Failure> {
         let upload = async || {
             if self.has_blob(repository, digest).await? {
@@ -76,8 +80,8 @@ impl Session {
             }
             let mut url = self.begin_upload(repository).await?;
             url.query_pairs_mut().append_pair("digest", &digest.to_string());
-            let mut call = Call::push(repository, Method::PUT, Target::Given(url));
-            call.body = Some(Body::File(BYTES, file));
+            let mut call = RegistryCall::push(repository, Method::PUT, RequestTarget::Given(url));
+            call.body = Some(RequestBody::File(BYTES, file));
             let reply = self.attempt(&call, body::ERROR).await?;
             if !reply.status.is_success() {
                 return Err(refused(&reply, repository, &format!("the blob `{digest}`")).into());
@@ -93,22 +97,29 @@ impl Session {
         tag: Option<&Tag>,
         media_type: &str,
         bytes: &[u8],
-    ) -> Result<Pushed, Failure> {
+    ) -> Result<PushedManifest, Failure> {
         let digest = Digest::of(bytes);
         let name = tag.map_or_else(|| digest.to_string(), ToString::to_string);
-        let mut call =
-            Call::push(repository, Method::PUT, Target::Path(format!("manifests/{name}")));
-        call.body = Some(Body::Bytes(media_type, bytes));
+        let mut call = RegistryCall::push(
+            repository,
+            Method::PUT,
+            RequestTarget::Path(format!("manifests/{name}")),
+        );
+        call.body = Some(RequestBody::Bytes(media_type, bytes));
         let reply = self.ask(&call, body::ERROR, true).await?;
         if !reply.status.is_success() {
             return Err(refused(&reply, repository, &format!("the manifest `{name}`")));
         }
         check_stored(&reply, &digest, repository)?;
-        Ok(Pushed { digest, subject_acknowledged: acknowledged(&reply, bytes) })
+        Ok(PushedManifest { digest, subject_acknowledged: acknowledged(&reply, bytes) })
     }
 
     async fn has_blob(&self, repository: &Repository, digest: &Digest) -> Result<bool, Failure> {
-        let call = Call::push(repository, Method::HEAD, Target::Path(format!("blobs/{digest}")));
+        let call = RegistryCall::push(
+            repository,
+            Method::HEAD,
+            RequestTarget::Path(format!("blobs/{digest}")),
+        );
         let reply = self.ask(&call, Cap::of(0), true).await?;
         match reply.status {
             StatusCode::OK => Ok(true),
@@ -126,8 +137,8 @@ impl Session {
         bytes: &[u8],
     ) -> Result<Option<Url>, Trouble> {
         let path = format!("blobs/uploads/?digest={digest}");
-        let mut call = Call::push(repository, Method::POST, Target::Path(path));
-        call.body = Some(Body::Bytes(BYTES, bytes));
+        let mut call = RegistryCall::push(repository, Method::POST, RequestTarget::Path(path));
+        call.body = Some(RequestBody::Bytes(BYTES, bytes));
         let reply = self.attempt(&call, body::ERROR).await?;
         match reply.status {
             StatusCode::CREATED => {
@@ -146,9 +157,12 @@ impl Session {
 
     /// Begins an upload, once. Callers may try again: an upload that is begun and not used expires.
     async fn begin_upload(&self, repository: &Repository) -> Result<Url, Trouble> {
-        let mut call =
-            Call::push(repository, Method::POST, Target::Path("blobs/uploads/".to_owned()));
-        call.body = Some(Body::Bytes(BYTES, &[]));
+        let mut call = RegistryCall::push(
+            repository,
+            Method::POST,
+            RequestTarget::Path("blobs/uploads/".to_owned()),
+        );
+        call.body = Some(RequestBody::Bytes(BYTES, &[]));
         let reply = self.attempt(&call, body::ERROR).await?;
         if reply.status != StatusCode::ACCEPTED {
             return Err(refused(&reply, repository, "an upload").into());

@@ -10,7 +10,7 @@
 use super::answer::{Absence, Reply, absence, refusal};
 use super::body::Cap;
 use super::manifest::{Descriptor, Manifest, ManifestKind, essence};
-use super::session::{Call, Session, Target};
+use super::session::{ClientCore, RegistryCall, RequestTarget};
 use super::{Referrers, Role};
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -28,7 +28,7 @@ const ARTIFACT_TYPE: &str = "artifactType";
 /// Of a list of referrers, those that are looked at: what names itself a signature, then what does
 /// not say what it is.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Listing {
+pub struct ReferrersList {
     signatures: Vec<Descriptor>,
     unnamed: Vec<Descriptor>,
     others: Vec<Descriptor>,
@@ -37,7 +37,7 @@ pub struct Listing {
     asked_for_all: bool,
 }
 
-impl Listing {
+impl ReferrersList {
     /// Reads the index under a fallback tag. Tools are known to write wrong types there (cosign
     /// #4641), so what names itself something else is looked at as well, after all others.
     ///
@@ -119,13 +119,13 @@ enum Pages {
     NoApi(Absence),
 }
 
-impl Session {
+impl ClientCore {
     pub(super) async fn referrers(
         &self,
         subject: &Subject,
         role: Role,
     ) -> Result<Referrers, Failure> {
-        let mut listing = Listing::default();
+        let mut listing = ReferrersList::default();
         // (1) All of it.
         match self.pages(subject, None, role, &mut listing).await? {
             Pages::Listed { cut, .. } => listing.cut = cut,
@@ -133,7 +133,7 @@ impl Session {
         }
         // (2) Where that is too much, also type by type, of a registry that can.
         if listing.cut.is_some() {
-            let mut by_type = Listing::default();
+            let mut by_type = ReferrersList::default();
             by_type.asked_for_all = self.by_type(subject, role, &mut by_type).await;
             listing = by_type.followed_by(listing);
         }
@@ -142,7 +142,7 @@ impl Session {
 
     /// Reads what has one of the types that signatures have. Returns whether that was all of it:
     /// `false` where the registry does not filter, does not answer, or lists too many.
-    async fn by_type(&self, subject: &Subject, role: Role, listing: &mut Listing) -> bool {
+    async fn by_type(&self, subject: &Subject, role: Role, listing: &mut ReferrersList) -> bool {
         let mut all = true;
         for kind in SIGNATURE_TYPES {
             match self.pages(subject, Some(kind), role, listing).await {
@@ -159,12 +159,12 @@ impl Session {
         subject: &Subject,
         kind: Option<&str>,
         role: Role,
-        listing: &mut Listing,
+        listing: &mut ReferrersList,
     ) -> Result<Pages, Failure> {
         let repository = &subject.repository;
         let query = kind.map(query_of).unwrap_or_default();
         let path = format!("referrers/{}{query}", subject.digest);
-        let mut call = Call::get(repository, path, OCI_IMAGE_INDEX_MEDIA_TYPE);
+        let mut call = RegistryCall::get(repository, path, OCI_IMAGE_INDEX_MEDIA_TYPE);
         call.keep_see_other = true;
         let mut seen = BTreeSet::new();
         let mut filtered = true;
@@ -198,13 +198,13 @@ impl Session {
                 );
                 return cut(filtered, Failure::new(Class::Limit, message));
             }
-            call.target = Target::Given(url);
+            call.target = RequestTarget::Given(url);
         }
     }
 
     async fn page(
         &self,
-        call: &Call<'_>,
+        call: &RegistryCall<'_>,
         subject: &Subject,
         role: Role,
         first: bool,
@@ -234,13 +234,13 @@ impl Session {
     pub(super) fn page_url(
         &self,
         repository: &Repository,
-        at: &Target,
+        at: &RequestTarget,
         next: &str,
     ) -> Result<Url, Failure> {
         let base = self.known_base(repository)?;
         let at = match at {
-            Target::Given(url) => url.clone(),
-            Target::Path(path) => {
+            RequestTarget::Given(url) => url.clone(),
+            RequestTarget::Path(path) => {
                 base.join(path).map_err(|error| broken_link(repository, &error.to_string()))?
             }
         };

@@ -7,7 +7,7 @@
 
 use super::body::{self, Cap};
 use super::service;
-use super::session::Session;
+use super::session::ClientCore;
 use super::transport::{Peer, shown};
 use super::trouble::Trouble;
 use crate::class::{Class, Failure};
@@ -56,7 +56,7 @@ impl fmt::Debug for SecretAnswer {
     }
 }
 
-impl Session {
+impl ClientCore {
     pub(super) async fn secretly(&self, call: &SecretCall<'_>) -> Result<SecretAnswer, Failure> {
         let (url, named) = place(call)?;
         let mut authorization = HeaderValue::from_str(&call.authorization).map_err(|_| {

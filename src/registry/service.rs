@@ -2,7 +2,7 @@
 //! plain http on this machine; no credentials, no redirects.
 
 use super::body::{self, Cap};
-use super::session::Session;
+use super::session::ClientCore;
 use super::transport::{Peer, shown};
 use super::trouble::Trouble;
 use crate::class::{Class, Failure};
@@ -48,7 +48,7 @@ pub struct ServiceAnswer {
     pub body: Vec<u8>,
 }
 
-impl Session {
+impl ClientCore {
     /// Refuses to ask anyone who is not a registry where only those may be asked: the one switch for
     /// keys and signatures behind URLs, TUF repositories, logs and other services.
     pub(super) fn may_ask(&self, url: &Url) -> Result<(), Failure> {

@@ -10,13 +10,13 @@ use super::auth::{Pass, Passes};
 use super::body::{self, Cap};
 use super::cause::Cause;
 use super::clock::Clock;
-use super::config::Config;
+use super::config::RegistryConfig;
 use super::kept::Keeper;
 use super::proxy::literal;
 use super::space::Space;
 use super::transport::{Peer, Transport, shown};
 use super::trouble::{Trouble, late};
-use super::upload::Upload;
+use super::upload::UploadFile;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Registry, Repository};
@@ -48,13 +48,13 @@ impl Access {
 
 /// One request that is to be made.
 #[derive(Clone, Debug)]
-pub(super) struct Call<'a> {
+pub(super) struct RegistryCall<'a> {
     pub(super) repository: &'a Repository,
     pub(super) access: Access,
     pub(super) method: Method,
-    pub(super) target: Target,
+    pub(super) target: RequestTarget,
     pub(super) accept: &'static str,
-    pub(super) body: Option<Body<'a>>,
+    pub(super) body: Option<RequestBody<'a>>,
     /// Where to begin, for the rest of a blob.
     pub(super) from_byte: Option<u64>,
     /// Whether `303 See Other` is an answer of its own (GHCR's to a list of referrers).
@@ -63,27 +63,27 @@ pub(super) struct Call<'a> {
 
 /// What is sent, after its media type.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Body<'a> {
+pub(super) enum RequestBody<'a> {
     Bytes(&'a str, &'a [u8]),
-    File(&'a str, &'a Upload),
+    File(&'a str, &'a UploadFile),
 }
 
 /// What is asked for.
 #[derive(Clone, Debug)]
-pub(super) enum Target {
+pub(super) enum RequestTarget {
     /// Below `/v2/REPOSITORY/`.
     Path(String),
     /// A URL that the registry gave us and that was found to be of its own origin.
     Given(Url),
 }
 
-impl<'a> Call<'a> {
+impl<'a> RegistryCall<'a> {
     pub(super) fn get(repository: &'a Repository, path: String, accept: &'static str) -> Self {
         Self {
             repository,
             access: Access::Pull,
             method: Method::GET,
-            target: Target::Path(path),
+            target: RequestTarget::Path(path),
             accept,
             body: None,
             from_byte: None,
@@ -91,7 +91,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    pub(super) fn push(repository: &'a Repository, method: Method, target: Target) -> Self {
+    pub(super) fn push(repository: &'a Repository, method: Method, target: RequestTarget) -> Self {
         Self { access: Access::Push, method, target, ..Self::get(repository, String::new(), "*/*") }
     }
 
@@ -102,8 +102,8 @@ impl<'a> Call<'a> {
 
 /// What the operations of a client share.
 #[derive(Debug)]
-pub(super) struct Session {
-    pub(super) config: Arc<Config>,
+pub(super) struct ClientCore {
+    pub(super) config: Arc<RegistryConfig>,
     pub(super) transport: Transport,
     pub(super) passes: Passes,
     pub(super) keeper: Keeper,
@@ -116,8 +116,8 @@ pub(super) struct Session {
     pub(super) stand_ins: Mutex<BTreeMap<Repository, Registry>>,
 }
 
-impl Session {
-    pub(super) fn new(config: Config) -> Self {
+impl ClientCore {
+    pub(super) fn new(config: RegistryConfig) -> Self {
         let config = Arc::new(config);
         let clock = Arc::new(Clock::new(config.deadline));
         Self {
@@ -159,7 +159,7 @@ impl Session {
     /// may help.
     pub(super) async fn ask(
         &self,
-        call: &Call<'_>,
+        call: &RegistryCall<'_>,
         cap: Cap,
         again: bool,
     ) -> Result<Reply, Failure> {
@@ -167,7 +167,11 @@ impl Session {
     }
 
     /// Makes a request once, and reads its answer under `cap`.
-    pub(super) async fn attempt(&self, call: &Call<'_>, cap: Cap) -> Result<Reply, Trouble> {
+    pub(super) async fn attempt(
+        &self,
+        call: &RegistryCall<'_>,
+        cap: Cap,
+    ) -> Result<Reply, Trouble> {
         let response = self.open(call).await?;
         let cap = if response.status().is_success() { cap } else { body::ERROR };
         let answered = response.url().clone();
@@ -217,7 +221,7 @@ impl Session {
     }
 
     /// Makes a request and returns the answer with its body unread.
-    pub(super) async fn open(&self, call: &Call<'_>) -> Result<Response, Trouble> {
+    pub(super) async fn open(&self, call: &RegistryCall<'_>) -> Result<Response, Trouble> {
         let registry = call.repository.registry();
         if let Some(https) = self.scheme(registry) {
             return self.follow(call, https).await;
@@ -281,15 +285,15 @@ impl Session {
         self.schemes.lock().unwrap_or_else(PoisonError::into_inner).insert(registry.clone(), https);
     }
 
-    async fn follow(&self, call: &Call<'_>, https: bool) -> Result<Response, Trouble> {
+    async fn follow(&self, call: &RegistryCall<'_>, https: bool) -> Result<Response, Trouble> {
         let base = base(call.repository, https)?;
         let url = match &call.target {
-            Target::Path(path) => self.named(
+            RequestTarget::Path(path) => self.named(
                 call.repository,
                 base.join(path)
                     .map_err(|error| Failure::new(Class::Internal, format!("`{path}`: {error}")))?,
             ),
-            Target::Given(url) => url.clone(),
+            RequestTarget::Given(url) => url.clone(),
         };
         let own = Peer::Own(call.repository.registry());
         let mut pass = self.pass(call.repository, call.access, &url).await?;
@@ -327,7 +331,7 @@ impl Session {
     /// origin is left.
     async fn redirected(
         &self,
-        call: &Call<'_>,
+        call: &RegistryCall<'_>,
         start: Url,
         first: Response,
         pass: Option<&Pass>,
@@ -413,7 +417,7 @@ impl Session {
 
     async fn send(
         &self,
-        call: &Call<'_>,
+        call: &RegistryCall<'_>,
         url: &Url,
         pass: Option<&Pass>,
         peer: Peer<'_>,
@@ -432,11 +436,11 @@ impl Session {
             headers.insert(RANGE, header(&format!("bytes={from}-"))?);
         }
         match call.body {
-            Some(Body::Bytes(media_type, bytes)) => {
+            Some(RequestBody::Bytes(media_type, bytes)) => {
                 headers.insert(CONTENT_TYPE, header(media_type)?);
                 *request.body_mut() = Some(bytes.to_vec().into());
             }
-            Some(Body::File(media_type, file)) => {
+            Some(RequestBody::File(media_type, file)) => {
                 headers.insert(CONTENT_TYPE, header(media_type)?);
                 headers.insert(CONTENT_LENGTH, file.bytes.into());
                 *request.body_mut() = Some(file.body());

@@ -6,7 +6,7 @@
 
 use super::body::{self, length};
 use super::pull::check_blob;
-use super::session::{Call, Session, pass_on};
+use super::session::{ClientCore, RegistryCall, pass_on};
 use super::trouble::Trouble;
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// returned `None`.
 #[derive(Debug)]
 pub struct BlobStream {
-    session: Arc<Session>,
+    session: Arc<ClientCore>,
     repository: Repository,
     digest: Digest,
     size: u64,
@@ -37,7 +37,7 @@ pub struct BlobStream {
 
 /// Holds the deadline still for as long as it lives.
 #[derive(Debug)]
-pub struct Pause(Arc<Session>);
+pub struct Pause(Arc<ClientCore>);
 
 /// What came since the last check of progress, and how long it was waited for.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ struct Window {
 }
 
 impl Pause {
-    pub(super) fn new(session: Arc<Session>) -> Self {
+    pub(super) fn new(session: Arc<ClientCore>) -> Self {
         session.clock.stream_begins();
         Self(session)
     }
@@ -61,7 +61,7 @@ impl Drop for Pause {
 
 impl BlobStream {
     pub(super) async fn open(
-        session: Arc<Session>,
+        session: Arc<ClientCore>,
         repository: &Repository,
         digest: &Digest,
         size: u64,
@@ -202,12 +202,12 @@ impl BlobStream {
 }
 
 async fn request(
-    session: &Session,
+    session: &ClientCore,
     repository: &Repository,
     digest: &Digest,
     from: Option<u64>,
 ) -> Result<Response, Failure> {
-    let mut call = Call::get(repository, format!("blobs/{digest}"), "*/*");
+    let mut call = RegistryCall::get(repository, format!("blobs/{digest}"), "*/*");
     call.from_byte = from;
     let expected = if from.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     session

@@ -5,7 +5,7 @@
 
 use super::answer::refusal;
 use super::body::Cap;
-use super::session::{Call, Session, Target};
+use super::session::{ClientCore, RegistryCall, RequestTarget};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Repository, Tag};
@@ -21,14 +21,15 @@ struct TagsWire {
     tags: Option<Vec<String>>,
 }
 
-impl Session {
+impl ClientCore {
     /// Hands out the tags of a repository; what is not a tag is passed over.
     pub(super) async fn tags(
         &self,
         repository: &Repository,
         take: &mut dyn FnMut(Tag),
     ) -> Result<(), Failure> {
-        let mut call = Call::get(repository, format!("tags/list?n={PAGE}"), "application/json");
+        let mut call =
+            RegistryCall::get(repository, format!("tags/list?n={PAGE}"), "application/json");
         let mut seen = BTreeSet::new();
         loop {
             let reply = self.ask(&call, Cap::of(limits::TAGS_PAGE_BYTES), true).await?;
@@ -58,7 +59,7 @@ impl Session {
                     ),
                 ));
             }
-            call.target = Target::Given(url);
+            call.target = RequestTarget::Given(url);
         }
     }
 }

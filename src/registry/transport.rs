@@ -8,7 +8,7 @@
 use super::ahead::Stash;
 use super::authorities::{Authorities, NoCertificate};
 use super::clock::Clock;
-use super::config::Config;
+use super::config::RegistryConfig;
 use super::proxy::{self, Through, literal, proxy_for};
 use super::space::Space;
 use super::trouble::Trouble;
@@ -37,14 +37,14 @@ pub(super) enum Peer<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Kind {
+struct ConnectionKind {
     tls: bool,
     authorities: Option<Registry>,
     guard: Option<Space>,
 }
 
-impl Kind {
-    fn of(url: &Url, peer: Peer<'_>, config: &Config) -> Self {
+impl ConnectionKind {
+    fn of(url: &Url, peer: Peer<'_>, config: &RegistryConfig) -> Self {
         Self {
             tls: url.scheme() == "https",
             authorities: match peer {
@@ -70,9 +70,9 @@ struct Sender {
 
 #[derive(Debug)]
 pub(super) struct Transport {
-    config: Arc<Config>,
+    config: Arc<RegistryConfig>,
     clock: Arc<Clock>,
-    clients: Mutex<BTreeMap<Kind, Sender>>,
+    clients: Mutex<BTreeMap<ConnectionKind, Sender>>,
     tls: Mutex<BTreeMap<Option<Registry>, ClientConfig>>,
     requests: AtomicU64,
     /// When a host that was asked is given up; nothing for one that answered.
@@ -83,7 +83,7 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    pub(super) fn new(config: Arc<Config>, clock: Arc<Clock>) -> Self {
+    pub(super) fn new(config: Arc<RegistryConfig>, clock: Arc<Clock>) -> Self {
         Self {
             config,
             clock,
@@ -222,7 +222,7 @@ impl Transport {
             return Ok(());
         }
         // Of a client that never gets an answer: what it begins finds no other connection to use.
-        let opener = self.make(&Kind::of(url, peer, &self.config), &stash)?;
+        let opener = self.make(&ConnectionKind::of(url, peer, &self.config), &stash)?;
         self.watch();
         for _ in 0..missing {
             stash.open(shown(url), opener.execute(Request::new(Method::GET, url.clone())));
@@ -231,7 +231,7 @@ impl Transport {
     }
 
     fn sender(&self, url: &Url, peer: Peer<'_>) -> Result<Sender, Failure> {
-        let kind = Kind::of(url, peer, &self.config);
+        let kind = ConnectionKind::of(url, peer, &self.config);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = clients.get(&kind) {
             return Ok(sender.clone());
@@ -242,7 +242,7 @@ impl Transport {
         Ok(sender)
     }
 
-    fn make(&self, kind: &Kind, stash: &Stash) -> Result<reqwest::Client, Failure> {
+    fn make(&self, kind: &ConnectionKind, stash: &Stash) -> Result<reqwest::Client, Failure> {
         let internal = |error: reqwest::Error| {
             Failure::new(Class::Internal, format!("the HTTP client cannot be made: {error}"))
         };

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 /// An open file of known length.
 #[derive(Clone, Debug)]
-pub struct Upload {
+pub struct UploadFile {
     /// The file; its position does not count.
     pub file: Arc<File>,
     /// Its length, in bytes.
     pub bytes: u64,
 }
 
-impl Upload {
+impl UploadFile {
     /// Returns its bytes, as the body of a request. Where the file has become shorter the request
     /// breaks; other bytes are refused by the registry, which knows their digest.
     pub(super) fn body(&self) -> reqwest::Body {

@@ -7,7 +7,7 @@ use crate::layers;
 use crate::limits;
 use crate::luet::{self, Description, RepositoryFile};
 use crate::name::{Digest, Reference, Repository, Tag};
-use crate::registry::{Answer, ManifestKind};
+use crate::registry::{ManifestKind, Presence};
 use crate::session::Connections;
 use crate::tree::{Limits, Single, read_single};
 use crate::unpack;
@@ -17,7 +17,7 @@ use std::fmt;
 
 /// What an image is to its repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum ImageRole {
     /// `repository.yaml`, or a snapshot of it.
     Description,
     /// A file that the description names.
@@ -28,7 +28,7 @@ pub enum What {
     Metadata,
 }
 
-impl fmt::Display for What {
+impl fmt::Display for ImageRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Description => "description",
@@ -41,9 +41,9 @@ impl fmt::Display for What {
 
 /// An image that a repository names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Named {
+pub(super) struct NamedImage {
     /// What it is.
-    pub what: What,
+    pub what: ImageRole,
     /// Its tag.
     pub tag: Tag,
 }
@@ -56,8 +56,8 @@ pub(super) struct Names {
 
 impl Names {
     /// Returns the image, unless it was named before.
-    pub(super) fn once(&mut self, what: What, tag: Tag) -> Option<Named> {
-        self.seen.insert(tag.clone()).then_some(Named { what, tag })
+    pub(super) fn once(&mut self, what: ImageRole, tag: Tag) -> Option<NamedImage> {
+        self.seen.insert(tag.clone()).then_some(NamedImage { what, tag })
     }
 }
 
@@ -81,7 +81,7 @@ pub(super) async fn description(
 #[derive(Debug)]
 pub(super) struct Index {
     /// The images of the packages, in pairs.
-    pub(super) images: Vec<Named>,
+    pub(super) images: Vec<NamedImage>,
     /// Entries whose name can be no tag: nobody can fetch them.
     pub(super) unusable: Vec<Failure>,
     /// The digest of the archive that holds it, which the description names.
@@ -100,7 +100,7 @@ pub(super) async fn index(
         let (mut images, mut unusable, mut names) = (Vec::new(), Vec::new(), Names::default());
         let mut take = |package: luet::Package| {
             for (what, tag) in
-                [(What::Package, package.image()), (What::Metadata, package.metadata())]
+                [(ImageRole::Package, package.image()), (ImageRole::Metadata, package.metadata())]
             {
                 match tag {
                     Ok(tag) => images.extend(names.once(what, tag)),
@@ -141,8 +141,8 @@ pub(super) async fn manifest(
         .manifest(repository, digest, limits::MANIFEST_BYTES)
         .await?
     {
-        Answer::There(manifest) => Ok(manifest.kind),
-        Answer::Absent(_) => Err(gone(digest)),
+        Presence::There(manifest) => Ok(manifest.kind),
+        Presence::Absent(_) => Err(gone(digest)),
     };
     let index = match fetch(digest).await? {
         ManifestKind::Image(image) => return Ok(image),

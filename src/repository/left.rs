@@ -3,9 +3,9 @@
 //! luet pushes no image that the registry has already, and nobody hears of it. What this run signed
 //! is known by its marks; of the rest it is looked at whether this signer signed it, under this name.
 
-use super::contents::What;
-use super::walk::{Done, Process, Walk};
-use super::{Request, Standing, Told, in_time};
+use super::contents::ImageRole;
+use super::walk::{Done, Process, RepositoryWalk};
+use super::{RepositoryRequest, Standing, Told, in_time};
 use crate::class::{Class, Failure};
 use crate::luet;
 use crate::name::{Digest, Reference, Repository};
@@ -51,13 +51,13 @@ pub async fn left(connections: &Connections, repository: &str) -> Result<Option<
     if !push::pushed_in_this_run(connections, &repository) {
         return Ok(None);
     }
-    let request = Request {
+    let request = RepositoryRequest {
         repository: repository.clone(),
         description: luet::DESCRIPTION.parse()?,
         jobs: JOBS,
     };
     let process = Looker { connections, policy: OnceCell::new() };
-    let walk = Walk { connections, request: &request, process, snapshots: Vec::new() };
+    let walk = RepositoryWalk { connections, request: &request, process, snapshots: Vec::new() };
     let mut left = Left { repository, images: 0, unsigned: 0, unknown: None };
     let listed = walk
         .run(&mut |told| {
@@ -86,7 +86,7 @@ struct Looker<'a> {
 impl Process for Looker<'_> {
     type Value = Result<bool, Failure>;
 
-    async fn one(&self, image: Reference, _: What) -> Done<Self::Value> {
+    async fn one(&self, image: Reference, _: ImageRole) -> Done<Self::Value> {
         let mut digest = None;
         let value = if push::signed_in_this_run(self.connections, &image) {
             Ok(true)

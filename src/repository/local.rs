@@ -8,7 +8,7 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use crate::luet;
 use crate::name::{Digest, Tag};
-use crate::tree::{Expected, Kind, Layer, Limits, Meaning, failure_of, read_layer};
+use crate::tree::{EntryKind, ExpectedTree, Layer, Limits, Meaning, failure_of, read_layer};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
@@ -134,7 +134,8 @@ fn check_archive(path: &Path, layers: &[Layer]) -> Result<(), Failure> {
     {
         return Ok(());
     }
-    let (remote, local) = (Expected::of(layers), Expected::of(std::slice::from_ref(&local)));
+    let (remote, local) =
+        (ExpectedTree::of(layers), ExpectedTree::of(std::slice::from_ref(&local)));
     for meaning in [Meaning::Oci, Meaning::Host] {
         if remote.tree(meaning)? != local.tree(meaning)? {
             return Err(differs(path));
@@ -148,13 +149,13 @@ fn check_metadata(path: &Path, layers: &[Layer]) -> Result<(), Failure> {
     let within = |failure: Failure| failure.within(format!("`{}`", path.display()));
     let mut file = open(path).map_err(within)?;
     let (expected, bytes) = digest_of(&mut file).map_err(within)?;
-    let found = Expected::of(layers);
+    let found = ExpectedTree::of(layers);
     for meaning in [Meaning::Oci, Meaning::Host] {
         let [entry] = found.tree(meaning)?.entries() else { return Err(differs(path)) };
         let name = path.file_name().unwrap_or_default();
         let plain = entry.xattrs.is_empty()
             && entry.metadata.is_some_and(|metadata| metadata.mode & 0o7000 == 0);
-        let same = entry.kind == Kind::File { size: bytes, digest: expected }
+        let same = entry.kind == EntryKind::File { size: bytes, digest: expected }
             && entry.path.bytes() == std::os::unix::ffi::OsStrExt::as_bytes(name);
         if !(plain && same) {
             return Err(differs(path));

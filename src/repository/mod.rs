@@ -14,11 +14,11 @@ mod sign;
 mod verify;
 mod walk;
 
-pub use contents::What;
+pub use contents::ImageRole;
 pub use left::{Left, left};
 pub use local::{Artifacts, read_artifacts};
-pub use sign::{Signed, Signing, Source, Step, Worked, sign};
-pub use verify::{Outcome, Summary, Verdict, verify};
+pub use sign::{SignSummary, Signing, Step, Voucher, Worked, sign};
+pub use verify::{ImageOutcome, Summary, Verdict, verify};
 
 use crate::class::{Class, Failure};
 use crate::name::{Reference, Repository, Tag};
@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 /// What is to be gone through.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct RepositoryRequest {
     /// The repository.
     pub repository: Repository,
     /// The tag of its description.
@@ -64,7 +64,7 @@ impl Standing {
 
 /// What the list of images is worth.
 #[derive(Clone, Debug, Default)]
-pub struct Listed {
+pub struct ListedImages {
     /// How far someone vouches for it.
     pub standing: Standing,
     /// Why it may not be all of it.

@@ -5,10 +5,10 @@
 //! everything else is left, or with `trust` listed first and then signed as it was listed. What is
 //! signed already is left as it is, so that whatever was killed can be run again.
 
-use super::contents::What;
+use super::contents::ImageRole;
 use super::local::Artifacts;
-use super::walk::{Done, Process, Walk};
-use super::{Listed, Request, Standing, Told, in_time};
+use super::walk::{Done, Process, RepositoryWalk};
+use super::{ListedImages, RepositoryRequest, Standing, Told, in_time};
 use crate::class::{Class, Failure};
 use crate::layers;
 use crate::luet;
@@ -18,8 +18,8 @@ use crate::push;
 use crate::registry::{Manifest, ManifestKind};
 use crate::session::Connections;
 use crate::signer::Signer;
-use crate::store::{Push, Pushes};
-use crate::tree::Expected;
+use crate::store::{PushRecord, Pushes};
+use crate::tree::ExpectedTree;
 use crate::trust::Requirements;
 use crate::unpack;
 use futures_util::stream::{self, StreamExt as _};
@@ -31,7 +31,7 @@ pub struct Signing<'a> {
     /// Who signs.
     pub signer: &'a Signer,
     /// How each image is signed.
-    pub wanted: push::Wanted<'a>,
+    pub wanted: push::SignOptions<'a>,
     /// What luet built.
     pub artifacts: Option<Artifacts>,
     /// Whether what nothing vouches for is signed as well.
@@ -40,7 +40,7 @@ pub struct Signing<'a> {
 
 /// What vouched for an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum Voucher {
     /// A build engine here said that it pushed this.
     Engine,
     /// The registry served this right after a push from here, and its word was to be taken.
@@ -57,7 +57,7 @@ pub enum Step {
     /// It is signed by this signer, under this name.
     Already,
     /// It was signed now.
-    Signed(Source),
+    Signed(Voucher),
     /// Nothing vouches for it.
     Unvouched(Failure),
     /// It could not be signed, or it could not be found out whether it is.
@@ -68,7 +68,7 @@ pub enum Step {
 #[derive(Clone, Debug)]
 pub struct Worked {
     /// What it is to the repository.
-    pub what: What,
+    pub what: ImageRole,
     /// Its name.
     pub image: Reference,
     /// What the tag meant, as far as it was found out.
@@ -79,7 +79,7 @@ pub struct Worked {
 
 /// What came of all of it.
 #[derive(Clone, Debug, Default)]
-pub struct Signed {
+pub struct SignSummary {
     /// How many were signed before.
     pub already: usize,
     /// How many were signed now.
@@ -89,10 +89,10 @@ pub struct Signed {
     /// How many could not be signed, by class.
     pub failed: BTreeMap<Class, usize>,
     /// What the list of images is worth.
-    pub listed: Listed,
+    pub listed: ListedImages,
 }
 
-impl Signed {
+impl SignSummary {
     /// Returns how many images are not signed.
     #[must_use]
     pub fn unsigned(&self) -> usize {
@@ -116,12 +116,12 @@ impl Signed {
 /// image.
 pub async fn sign(
     connections: &Connections,
-    request: &Request,
+    request: &RepositoryRequest,
     signing: &Signing<'_>,
     tell: &mut dyn FnMut(Told<'_, Worked>) -> Result<(), Failure>,
-) -> Result<Signed, Failure> {
+) -> Result<SignSummary, Failure> {
     let record = record(connections, request)?;
-    let is_snapshot = |push: &&Push| push.tag.ends_with(luet::SNAPSHOT);
+    let is_snapshot = |push: &&PushRecord| push.tag.ends_with(luet::SNAPSHOT);
     let snapshots = record.iter().filter(is_snapshot).filter_map(|push| push.tag.parse().ok());
     let mut snapshots: Vec<Tag> = snapshots.collect();
     snapshots.sort_unstable();
@@ -129,8 +129,8 @@ pub async fn sign(
     let own = signing.signer.own(connections).await?;
     let policy = unpack::policy_of(connections, own.authority(), "this signer")?;
     let process = Worker { connections, signing, policy: &policy, record: &record };
-    let walk = Walk { connections, request, process, snapshots };
-    let (mut signed, mut left) = (Signed::default(), Vec::new());
+    let walk = RepositoryWalk { connections, request, process, snapshots };
+    let (mut signed, mut left) = (SignSummary::default(), Vec::new());
     signed.listed = walk
         .run(&mut |told| {
             if let Told::Image(worked) = &told {
@@ -157,7 +157,10 @@ pub async fn sign(
 }
 
 /// Returns what was pushed from here. A user without a directory to keep it in pushed nothing.
-fn record(connections: &Connections, request: &Request) -> Result<Vec<Push>, Failure> {
+fn record(
+    connections: &Connections,
+    request: &RepositoryRequest,
+) -> Result<Vec<PushRecord>, Failure> {
     let Ok(pushes) = Pushes::open(connections.locations()) else { return Ok(Vec::new()) };
     pushes.of(&request.repository, connections.now().as_second())
 }
@@ -166,13 +169,13 @@ struct Worker<'a> {
     connections: &'a Connections,
     signing: &'a Signing<'a>,
     policy: &'a Policy,
-    record: &'a [Push],
+    record: &'a [PushRecord],
 }
 
 impl Process for Worker<'_> {
     type Value = Worked;
 
-    async fn one(&self, image: Reference, what: What) -> Done<Worked> {
+    async fn one(&self, image: Reference, what: ImageRole) -> Done<Worked> {
         let mut digest = None;
         let step = self.step(&image, &mut digest).await;
         let step = step.unwrap_or_else(Step::Failed);
@@ -223,7 +226,7 @@ impl Worker<'_> {
         &self,
         image: &Reference,
         manifest: &Manifest,
-    ) -> Result<Result<(Source, Option<Digest>), Failure>, Failure> {
+    ) -> Result<Result<(Voucher, Option<Digest>), Failure>, Failure> {
         let Some(tag) = image.tag() else {
             return Err(Failure::new(Class::Internal, "an image without a tag"));
         };
@@ -237,8 +240,8 @@ impl Worker<'_> {
             ),
             Some(push) => {
                 match push::is_what_was_pushed(self.connections, image, manifest, push).await? {
-                    Some(tree) if push.is_served() => return Ok(Ok((Source::Served, tree))),
-                    Some(tree) => return Ok(Ok((Source::Engine, tree))),
+                    Some(tree) if push.is_served() => return Ok(Ok((Voucher::Served, tree))),
+                    Some(tree) => return Ok(Ok((Voucher::Engine, tree))),
                     None => Failure::new(
                         Class::Digest,
                         "nothing vouches for it: what was pushed from here last is something else",
@@ -261,20 +264,20 @@ impl Worker<'_> {
         let artifact = artifact.clone();
         // Archives are large, and what is read of a disk stops all others meanwhile.
         let held = tokio::task::spawn_blocking(move || {
-            let tree = Expected::of(&layers).digest();
+            let tree = ExpectedTree::of(&layers).digest();
             artifact.check(&layers).map(|()| tree)
         });
         let held = held
             .await
             .map_err(|_| Failure::new(Class::Bug, "the thread that read an archive panicked"))?;
         match held {
-            Ok(tree) => Ok(Ok((Source::Folder, tree))),
+            Ok(tree) => Ok(Ok((Voucher::Folder, tree))),
             Err(failure) if failure.class() == Class::Tree => Ok(Err(failure)),
             Err(failure) => Err(failure),
         }
     }
 
-    async fn trusted(&self, image: Reference, what: What, digest: Option<Digest>) -> Worked {
+    async fn trusted(&self, image: Reference, what: ImageRole, digest: Option<Digest>) -> Worked {
         let step = match digest {
             Some(digest) => self.trust(&image, &digest).await,
             None => Err(Failure::new(Class::Internal, "an image without a digest was listed")),
@@ -283,13 +286,13 @@ impl Worker<'_> {
     }
 
     /// Signs exactly what was listed.
-    async fn trust(&self, image: &Reference, digest: &Digest) -> Result<Source, Failure> {
+    async fn trust(&self, image: &Reference, digest: &Digest) -> Result<Voucher, Failure> {
         self.connections.client().renew();
         let pinned = Reference::pinned(image.repository().clone(), *digest);
         let manifest = self.connections.client().resolve(&pinned).await?;
         let tree = push::tree_of(self.connections, image, &manifest).await?;
         self.sign(image, &manifest, tree).await?;
-        Ok(Source::Nothing)
+        Ok(Voucher::Nothing)
     }
 
     async fn sign(

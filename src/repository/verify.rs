@@ -1,8 +1,8 @@
 //! Verifying a repository: every image that it names, by the same decision as everywhere else.
 
-use super::contents::What;
-use super::walk::{Done, Process, Walk};
-use super::{Listed, Request, Standing, Told, in_time};
+use super::contents::ImageRole;
+use super::walk::{Done, Process, RepositoryWalk};
+use super::{ListedImages, RepositoryRequest, Standing, Told, in_time};
 use crate::class::{Class, Failure};
 use crate::name::{Digest, Reference};
 use crate::policy::{Decision, Policy};
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 /// What came of one image.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum ImageOutcome {
     /// Signed by whom has to sign it.
     Verified {
         /// Who did.
@@ -32,13 +32,13 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct Verdict {
     /// What it is to the repository.
-    pub what: What,
+    pub what: ImageRole,
     /// Its name.
     pub image: Reference,
     /// What was judged, as far as it was found out.
     pub digest: Option<Digest>,
     /// What came of it.
-    pub outcome: Outcome,
+    pub outcome: ImageOutcome,
 }
 
 /// What came of all of it.
@@ -51,7 +51,7 @@ pub struct Summary {
     /// How many must not be used, by class.
     pub refused: BTreeMap<Class, usize>,
     /// What the list of images is worth.
-    pub listed: Listed,
+    pub listed: ListedImages,
 }
 
 impl Summary {
@@ -68,9 +68,11 @@ impl Summary {
 
     fn count(&mut self, verdict: &Verdict) {
         match &verdict.outcome {
-            Outcome::Verified { .. } => self.verified += 1,
-            Outcome::Allowed { .. } => self.allowed += 1,
-            Outcome::Refused(failure) => *self.refused.entry(failure.class()).or_default() += 1,
+            ImageOutcome::Verified { .. } => self.verified += 1,
+            ImageOutcome::Allowed { .. } => self.allowed += 1,
+            ImageOutcome::Refused(failure) => {
+                *self.refused.entry(failure.class()).or_default() += 1
+            }
         }
     }
 }
@@ -79,13 +81,13 @@ impl Summary {
 /// the image.
 pub async fn verify(
     connections: &Connections,
-    request: &Request,
+    request: &RepositoryRequest,
     policy: &Policy,
     requirements: &Requirements,
     tell: &mut dyn FnMut(Told<'_, Verdict>) -> Result<(), Failure>,
 ) -> Summary {
     let process = Judge { connections, policy, requirements };
-    let walk = Walk { connections, request, process, snapshots: Vec::new() };
+    let walk = RepositoryWalk { connections, request, process, snapshots: Vec::new() };
     let mut summary = Summary::default();
     summary.listed = walk
         .run(&mut |told| {
@@ -107,21 +109,21 @@ struct Judge<'a> {
 impl Process for Judge<'_> {
     type Value = Verdict;
 
-    async fn one(&self, image: Reference, what: What) -> Done<Verdict> {
+    async fn one(&self, image: Reference, what: ImageRole) -> Done<Verdict> {
         let name = image.to_string();
         let check =
             unpack::check_with(self.connections, self.policy, &name, self.requirements, false);
         let (digest, outcome) = match in_time(self.connections, check).await {
-            Err(failure) => (Err(failure.class()), Outcome::Refused(failure)),
+            Err(failure) => (Err(failure.class()), ImageOutcome::Refused(failure)),
             Ok(Checked { evidence, decision, .. }) => {
                 let digest = evidence.map(|evidence| evidence.image.digest);
                 (refusal_or(digest, &decision), outcome(decision))
             }
         };
         let standing = match outcome {
-            Outcome::Verified { .. } => Standing::Verified,
-            Outcome::Allowed { .. } => Standing::Allowed,
-            Outcome::Refused(_) => Standing::Unverified,
+            ImageOutcome::Verified { .. } => Standing::Verified,
+            ImageOutcome::Allowed { .. } => Standing::Allowed,
+            ImageOutcome::Refused(_) => Standing::Unverified,
         };
         let judged = digest.ok().flatten();
         let value = Verdict { what, image: image.clone(), digest: judged, outcome };
@@ -137,14 +139,14 @@ fn refusal_or(digest: Option<Digest>, decision: &Decision) -> Result<Option<Dige
     }
 }
 
-fn outcome(decision: Decision) -> Outcome {
+fn outcome(decision: Decision) -> ImageOutcome {
     match decision {
-        Decision::Verified(provisional) => Outcome::Verified {
+        Decision::Verified(provisional) => ImageOutcome::Verified {
             signers: provisional.signers().map(|signer| signer.name.to_owned()).collect(),
         },
-        Decision::Allowed(provisional) => Outcome::Allowed {
+        Decision::Allowed(provisional) => ImageOutcome::Allowed {
             notices: provisional.notices().iter().map(|notice| notice.text.clone()).collect(),
         },
-        Decision::Refused(failure) => Outcome::Refused(failure),
+        Decision::Refused(failure) => ImageOutcome::Refused(failure),
     }
 }

@@ -9,8 +9,8 @@
 //! A description or index that is refused is read all the same, for the rest may be worth knowing;
 //! it is then said of the whole list that nobody vouches for it.
 
-use super::contents::{self, Index, Named, Names, What};
-use super::{Listed, Request, Standing, Told, in_time};
+use super::contents::{self, ImageRole, Index, NamedImage, Names};
+use super::{ListedImages, RepositoryRequest, Standing, Told, in_time};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::luet::{self, Description};
@@ -24,7 +24,7 @@ pub(super) trait Process {
     type Value;
 
     /// Does it.
-    async fn one(&self, image: Reference, what: What) -> Done<Self::Value>;
+    async fn one(&self, image: Reference, what: ImageRole) -> Done<Self::Value>;
 }
 
 /// One image that was looked at.
@@ -40,18 +40,18 @@ pub(super) struct Done<T> {
 /// Where things are told.
 pub(super) type Tell<'a, T> = &'a mut dyn FnMut(Told<'_, T>) -> Result<(), Failure>;
 
-pub(super) struct Walk<'a, P> {
+pub(super) struct RepositoryWalk<'a, P> {
     pub(super) connections: &'a Connections,
-    pub(super) request: &'a Request,
+    pub(super) request: &'a RepositoryRequest,
     pub(super) process: P,
     /// Descriptions of snapshots that are known to belong to the repository.
     pub(super) snapshots: Vec<Tag>,
 }
 
-impl<P: Process> Walk<'_, P> {
+impl<P: Process> RepositoryWalk<'_, P> {
     /// Goes through everything.
-    pub(super) async fn run(&self, tell: Tell<'_, P::Value>) -> Listed {
-        let mut listed = Listed::default();
+    pub(super) async fn run(&self, tell: Tell<'_, P::Value>) -> ListedImages {
+        let mut listed = ListedImages::default();
         // What comes after a failure is not known.
         if let Err(failure) = self.all(&mut listed, tell).await {
             listed.incomplete.push(failure);
@@ -59,10 +59,15 @@ impl<P: Process> Walk<'_, P> {
         listed
     }
 
-    async fn all(&self, listed: &mut Listed, tell: Tell<'_, P::Value>) -> Result<(), Failure> {
+    async fn all(
+        &self,
+        listed: &mut ListedImages,
+        tell: Tell<'_, P::Value>,
+    ) -> Result<(), Failure> {
         let mut names = Names::default();
         let (connections, mut seen) = (self.connections, 1);
-        let Some(first) = names.once(What::Description, self.request.description.clone()) else {
+        let Some(first) = names.once(ImageRole::Description, self.request.description.clone())
+        else {
             return Ok(());
         };
         // (1)
@@ -75,7 +80,7 @@ impl<P: Process> Walk<'_, P> {
         // (2)
         let mut files = Vec::new();
         for file in &description.files {
-            files.extend(names.once(What::File, luet::tag(&file.name)?));
+            files.extend(names.once(ImageRole::File, luet::tag(&file.name)?));
         }
         let meta = description
             .file(luet::META)
@@ -120,7 +125,7 @@ impl<P: Process> Walk<'_, P> {
         // (4)
         let snapshots = self.snapshots(&description, &mut names, tell).await?;
         // (5)
-        let rest: Vec<Named> = snapshots
+        let rest: Vec<NamedImage> = snapshots
             .into_iter()
             .chain(images.into_iter().filter_map(|named| names.once(named.what, named.tag)))
             .collect();
@@ -132,12 +137,12 @@ impl<P: Process> Walk<'_, P> {
         Ok(())
     }
 
-    fn several(&self, images: Vec<Named>) -> impl Stream<Item = Done<P::Value>> + Unpin {
+    fn several(&self, images: Vec<NamedImage>) -> impl Stream<Item = Done<P::Value>> + Unpin {
         let jobs = self.request.jobs.get();
         Box::pin(stream::iter(images).map(|named| self.one(named)).buffered(jobs))
     }
 
-    async fn one(&self, named: Named) -> Done<P::Value> {
+    async fn one(&self, named: NamedImage) -> Done<P::Value> {
         let image = Reference::tagged(self.request.repository.clone(), named.tag);
         self.process.one(image, named.what).await
     }
@@ -167,7 +172,7 @@ impl<P: Process> Walk<'_, P> {
         description: &Description,
         names: &mut Names,
         tell: Tell<'_, P::Value>,
-    ) -> Result<Vec<Named>, Failure> {
+    ) -> Result<Vec<NamedImage>, Failure> {
         let repository = &self.request.repository;
         if self.request.description.as_str() != luet::DESCRIPTION {
             return Ok(Vec::new());
@@ -211,9 +216,9 @@ impl<P: Process> Walk<'_, P> {
                 && found.last_update == description.last_update;
             found_one |= same;
             if same || known {
-                images.extend(names.once(What::Description, tag.clone()));
+                images.extend(names.once(ImageRole::Description, tag.clone()));
                 for file in &found.files {
-                    images.extend(names.once(What::File, luet::tag(&file.name)?));
+                    images.extend(names.once(ImageRole::File, luet::tag(&file.name)?));
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! What the registry client has to know: rooms below read no environment.
 
-use super::connections::Options;
+use super::connections::SessionOptions;
 use super::document::Networks;
 use super::machine::Machine;
 use super::mirrors;
@@ -19,10 +19,10 @@ use zeroize::Zeroizing;
 pub(super) fn client_config(
     machine: &Machine,
     networks: &Networks,
-    options: &Options,
-) -> Result<registry::Config, Failure> {
+    options: &SessionOptions,
+) -> Result<registry::RegistryConfig, Failure> {
     let environment = machine.environment();
-    let mut config = registry::Config {
+    let mut config = registry::RegistryConfig {
         http_registries: options.http.clone(),
         ca_file: environment.path("SSL_CERT_FILE")?,
         credentials: credentials(machine)?,
@@ -31,7 +31,7 @@ pub(super) fn client_config(
         offline: networks.is_offline(environment)?,
         overdue: Some(end_overdue),
         trace: environment.is_traced().then_some(trace),
-        ..registry::Config::default()
+        ..registry::RegistryConfig::default()
     };
     // A person waits for a command; a host for an event, as long as it may take.
     if !options.keep_keys && environment.text("LUET_COSIGN_TIMEOUT")?.is_none() {
@@ -77,7 +77,7 @@ pub(super) fn client_config(
 /// Sets what is otherwise where containerd calls: the deadline is about everything, and what luet
 /// keeps is none of its business.
 pub(super) fn for_containerd(
-    config: &mut registry::Config,
+    config: &mut registry::RegistryConfig,
     watch: &Watch,
     environment: &Environment,
     networks: &Networks,
@@ -162,7 +162,7 @@ fn given(host: &CommandLine) -> Vec<Explicit> {
 }
 
 /// Returns the credentials of one of luet's repositories, for each of its addresses.
-fn explicit(repository: &luet::Repository) -> Vec<Explicit> {
+fn explicit(repository: &luet::ConfiguredRepository) -> Vec<Explicit> {
     let docker = repository.auth.as_ref().filter(|_| repository.kind == "docker");
     let Some(credential) = docker.and_then(credential) else { return Vec::new() };
     let scope = |url: &String| url.parse().ok().map(CredentialScope::Repository);

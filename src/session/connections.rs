@@ -6,7 +6,7 @@
 //! nothing there. So a policy file that cannot be used is a warning here; the variables say then
 //! how registries are reached, which gives no signature more weight (docs/policy.md).
 
-use super::document::{Found, Networks};
+use super::document::{FoundPolicy, Networks};
 use super::keys::read_key;
 use super::machine::{Host, Machine};
 use super::watch::Watch;
@@ -15,7 +15,7 @@ use crate::class::Failure;
 use crate::config::{Environment, Location, Trusted};
 use crate::name::Registry;
 use crate::registry::{Client, Credential};
-use crate::sigstore::Roots;
+use crate::sigstore::ProcessRoots;
 use crate::trust::CertificateLog;
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 /// What a command adds to what the environment says.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct SessionOptions {
     /// This policy file, in place of the one in force.
     pub policy: Option<PathBuf>,
     /// Registries that may be spoken to in plain http.
@@ -48,7 +48,7 @@ pub struct Options {
     pub watch: Option<Watch>,
 }
 
-impl Options {
+impl SessionOptions {
     pub(super) fn host(&self) -> Host {
         if self.watch.is_some() { Host::default() } else { Host::caller() }
     }
@@ -59,7 +59,7 @@ impl Options {
 pub struct Connections {
     machine: Machine,
     client: Client,
-    roots: Roots,
+    roots: ProcessRoots,
     certificate_log: CertificateLog,
     offline: bool,
     network_root: Result<Option<String>, Failure>,
@@ -89,7 +89,7 @@ impl Connections {
     /// Those of the flow, and of [`Self::open`].
     pub fn run<T>(
         environment: &Environment,
-        options: &Options,
+        options: &SessionOptions,
         flow: impl AsyncFnOnce(&Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         process::run(async || {
@@ -107,14 +107,18 @@ impl Connections {
     /// # Errors
     /// `usage`, `policy`: a variable that is about networks makes no sense. What a policy file, a
     /// key or a rule is wrong about is none.
-    pub fn open(environment: &Environment, options: &Options) -> Result<Self, Failure> {
+    pub fn open(environment: &Environment, options: &SessionOptions) -> Result<Self, Failure> {
         let networks = Networks::read(environment, options.policy.as_deref())?;
         let machine = Machine::of(environment, options.host())?;
         Self::new(machine, options, &networks, std::iter::empty())
     }
 
     /// The same for a policy in force, whose signers may have trusted roots of their own.
-    pub(super) fn of(machine: Machine, options: &Options, found: &Found) -> Result<Self, Failure> {
+    pub(super) fn of(
+        machine: Machine,
+        options: &SessionOptions,
+        found: &FoundPolicy,
+    ) -> Result<Self, Failure> {
         let signers = found.document.signers().iter();
         let roots = signers.filter_map(|signer| signer.trusted_root.as_ref());
         Self::new(machine, options, &found.networks(), roots)
@@ -122,7 +126,7 @@ impl Connections {
 
     fn new<'a>(
         machine: Machine,
-        options: &Options,
+        options: &SessionOptions,
         networks: &'a Networks,
         roots_of_signers: impl Iterator<Item = &'a String>,
     ) -> Result<Self, Failure> {
@@ -144,7 +148,7 @@ impl Connections {
         };
         Ok(Self {
             offline: settings.offline,
-            roots: Roots::new(settings),
+            roots: ProcessRoots::new(settings),
             machine,
             client,
             certificate_log,
@@ -165,12 +169,12 @@ impl Connections {
 
     /// Returns the trusted roots.
     #[must_use]
-    pub fn roots(&self) -> &Roots {
+    pub fn roots(&self) -> &ProcessRoots {
         &self.roots
     }
 
     /// Returns the name of the trusted root by which a signature that is made here is to be judged:
-    /// `network.trusted_root` of the policy, for [`Roots::load`]; none for the default one, which
+    /// `network.trusted_root` of the policy, for [`ProcessRoots::load`]; none for the default, which
     /// `--trusted-root` replaces.
     ///
     /// # Errors

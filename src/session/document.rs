@@ -5,7 +5,9 @@ use super::variables::{facts, network_facts};
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Trusted, read_file};
 use crate::limits;
-use crate::policy::{self, Document, EnvironmentFacts, Network, Origin, RegistrySettings};
+use crate::policy::{
+    self, Document, EnvironmentFacts, NetworkSettings, PolicyOrigin, RegistrySettings,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,9 +17,9 @@ const SYSTEM_POLICY: &str = "/etc/luet/luet-cosign/policy.yaml";
 const VENDOR_POLICY: &str = "/usr/share/luet-cosign/policy.yaml";
 
 /// A policy document with where it comes from.
-pub(super) struct Found {
+pub(super) struct FoundPolicy {
     pub(super) document: Document,
-    pub(super) origin: Origin,
+    pub(super) origin: PolicyOrigin,
     pub(super) base: Base,
 }
 
@@ -33,7 +35,7 @@ pub(super) struct Base {
 /// What is said of networks, by a policy document or by the variables. Nothing of signers or rules.
 pub(super) struct Networks {
     pub(super) registries: Vec<RegistrySettings>,
-    pub(super) network: Network,
+    pub(super) network: NetworkSettings,
     /// How long containerd may be kept waiting, where that is said.
     pub(super) deadline: Option<Duration>,
     pub(super) base: Base,
@@ -43,7 +45,7 @@ pub(super) struct Networks {
     pub(super) unread: Option<Failure>,
 }
 
-impl Found {
+impl FoundPolicy {
     /// Reads the policy that is in force.
     pub(super) fn read(
         environment: &Environment,
@@ -54,7 +56,7 @@ impl Found {
     }
 
     pub(super) fn is_file(&self) -> bool {
-        matches!(self.origin, Origin::File { .. })
+        matches!(self.origin, PolicyOrigin::File { .. })
     }
 
     pub(super) fn networks(&self) -> Networks {
@@ -101,7 +103,7 @@ impl Networks {
 /// The text of a policy.
 pub(super) struct Text {
     pub(super) text: String,
-    pub(super) origin: Origin,
+    pub(super) origin: PolicyOrigin,
     base: Base,
 }
 
@@ -125,19 +127,19 @@ impl Text {
             Failure::new(Class::Policy, format!("`{}` is not UTF-8", path.display()))
         })?;
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        let origin = Origin::File { path: path.display().to_string() };
+        let origin = PolicyOrigin::File { path: path.display().to_string() };
         Ok(Self { text, origin, base: Base { folder, trusted: *trusted } })
     }
 
     fn of_variables(facts: &EnvironmentFacts) -> Self {
         Self {
             text: policy::from_env(facts),
-            origin: Origin::Environment { experimental: facts.experimental },
+            origin: PolicyOrigin::Environment { experimental: facts.experimental },
             base: Base { folder: PathBuf::new(), trusted: Trusted::NotOthers },
         }
     }
 
-    fn parse(self) -> Result<Found, Failure> {
+    fn parse(self) -> Result<FoundPolicy, Failure> {
         let origin = self.origin.clone();
         self.document().map_err(|problems| policy::failure(&problems, &origin))
     }
@@ -146,9 +148,9 @@ impl Text {
     ///
     /// # Errors
     /// All that is wrong with it.
-    pub(super) fn document(self) -> Result<Found, Vec<policy::Diagnostic>> {
+    pub(super) fn document(self) -> Result<FoundPolicy, Vec<policy::Diagnostic>> {
         let document = Document::parse(&self.text)?;
-        Ok(Found { document, origin: self.origin, base: self.base })
+        Ok(FoundPolicy { document, origin: self.origin, base: self.base })
     }
 }
 

@@ -1,14 +1,14 @@
 //! The third step: the policy in force, with its keys. Only who asks it takes this step; a policy
 //! that cannot be used, or a key of it that cannot be had, ends here.
 
-use super::connections::{Connections, Options};
-use super::document::{Found, Text};
+use super::connections::{Connections, SessionOptions};
+use super::document::{FoundPolicy, Text};
 use super::keys::read_keys;
 use super::machine::{Host, Machine};
 use super::{client, process, variables};
 use crate::class::Failure;
 use crate::config::Environment;
-use crate::policy::{self, Diagnostic, Origin, Policy};
+use crate::policy::{self, Diagnostic, Policy, PolicyOrigin};
 use crate::registry::Client;
 use std::ops::Deref;
 use std::path::Path;
@@ -59,15 +59,15 @@ impl Session {
     /// Those of the flow; `policy`, `secret`, `usage` where the policy cannot be used.
     pub fn run<T>(
         environment: &Environment,
-        options: &Options,
+        options: &SessionOptions,
         flow: impl AsyncFnOnce(&Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         process::run(async || flow(&Self::open(environment, options).await?).await)
     }
 
-    async fn open(environment: &Environment, options: &Options) -> Result<Self, Failure> {
+    async fn open(environment: &Environment, options: &SessionOptions) -> Result<Self, Failure> {
         let host = options.host();
-        let found = Found::read(environment, options.policy.as_deref(), &host)?;
+        let found = FoundPolicy::read(environment, options.policy.as_deref(), &host)?;
         let connections = Connections::of(Machine::of(environment, host)?, options, &found)?;
         let keep_in = options.keep_keys.then(|| connections.locations());
         let keys = read_keys(&found, environment, connections.client(), keep_in).await;
@@ -101,7 +101,7 @@ pub struct Linted {
     /// What is to be said.
     pub problems: Vec<Diagnostic>,
     /// Where the policy comes from.
-    pub origin: Origin,
+    pub origin: PolicyOrigin,
     /// Its text.
     pub text: String,
 }
@@ -119,7 +119,7 @@ pub fn lint(environment: &Environment, named: Option<&Path>) -> Result<Linted, F
         Err(problems) => return Ok(Linted { problems, origin, text }),
     };
     let machine = Machine::of(environment, host)?;
-    let config = client::client_config(&machine, &found.networks(), &Options::default())?;
+    let config = client::client_config(&machine, &found.networks(), &SessionOptions::default())?;
     for ca in config.extra_ca.values() {
         ca.as_ref().map_err(Failure::clone)?;
     }

@@ -1,6 +1,6 @@
 //! Keys, from wherever they lie.
 
-use super::document::Found;
+use super::document::FoundPolicy;
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Location, Trusted};
 use crate::limits;
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 /// Reads the keys of a document, by the names of their signers.
 pub(super) async fn read_keys(
-    found: &Found,
+    found: &FoundPolicy,
     environment: &Environment,
     client: &Client,
     keep_in: Option<&Locations>,

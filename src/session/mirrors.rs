@@ -5,7 +5,7 @@ use crate::class::{Class, Failure};
 use crate::config::read_file;
 use crate::containerd::{Hosts, read_hosts};
 use crate::limits;
-use crate::registry::{Config, Mirror, Mirrors, Route};
+use crate::registry::{RegistryConfig, RegistryMirror, RegistryMirrors, Route};
 use std::path::PathBuf;
 
 /// Where `hosts.toml` files lie, unless the policy says otherwise.
@@ -15,13 +15,13 @@ const FOLDER: &str = "/etc/containerd/certs.d";
 ///
 /// # Errors
 /// `policy`: the directory that the policy names cannot be read.
-pub(super) fn add(config: &mut Config, networks: &Networks) -> Result<(), Failure> {
+pub(super) fn add(config: &mut RegistryConfig, networks: &Networks) -> Result<(), Failure> {
     let folder = match &networks.network.mirrors {
         Some(folder) => networks.base.folder.join(folder),
         None => PathBuf::from(FOLDER),
     };
     let routes = read_hosts(&folder, networks.base.trusted)?;
-    let mut mirrors = Mirrors::default();
+    let mut mirrors = RegistryMirrors::default();
     for (registry, hosts) in routes.of {
         let route = hosts.and_then(|hosts| route(config, hosts, networks));
         mirrors.routes.insert(registry, route);
@@ -32,7 +32,7 @@ pub(super) fn add(config: &mut Config, networks: &Networks) -> Result<(), Failur
     Ok(())
 }
 
-fn route(config: &mut Config, hosts: Hosts, networks: &Networks) -> Result<Route, Failure> {
+fn route(config: &mut RegistryConfig, hosts: Hosts, networks: &Networks) -> Result<Route, Failure> {
     let mut mirrors = Vec::new();
     for endpoint in hosts.endpoints {
         if endpoint.http && !config.http_registries.contains(&endpoint.registry) {
@@ -47,7 +47,7 @@ fn route(config: &mut Config, hosts: Hosts, networks: &Networks) -> Result<Route
             }
         }
         let (registry, prefix) = (endpoint.registry, endpoint.prefix);
-        mirrors.push(Mirror { registry, prefix, resolves: endpoint.resolves });
+        mirrors.push(RegistryMirror { registry, prefix, resolves: endpoint.resolves });
     }
     Ok(Route { mirrors, instead: hosts.server })
 }

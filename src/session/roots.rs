@@ -2,12 +2,12 @@
 //! that is the policy, and else the public one.
 
 use super::document::{Base, Networks};
-use super::{Connections, Machine, Options};
+use super::{Connections, Machine, SessionOptions};
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Trusted, read_file};
 use crate::limits;
 use crate::registry::Client;
-use crate::sigstore::{Mirror, Settings, Source};
+use crate::sigstore::{RootSource, Settings, TufMirror};
 use crate::trust::Pieces;
 use std::path::Path;
 
@@ -15,13 +15,13 @@ use std::path::Path;
 /// and those of the signers in force, by the names that they use.
 pub(super) fn settings<'a>(
     machine: &Machine,
-    options: &Options,
+    options: &SessionOptions,
     networks: &'a Networks,
     of_signers: impl Iterator<Item = &'a String>,
     client: &Client,
 ) -> Result<Settings, Failure> {
     let environment = machine.environment();
-    let document = |path: &Path, trusted: Trusted| Source::Document {
+    let document = |path: &Path, trusted: Trusted| RootSource::Document {
         name: path.display().to_string(),
         bytes: read_file(path, limits::ROOT_BYTES, trusted, Class::Trustroot),
     };
@@ -33,8 +33,10 @@ pub(super) fn settings<'a>(
         (None, Some(path)) if named == Ok(Pieces::default()) => document(path, Trusted::NotOthers),
         (None, Some(_)) => return Err(two_roots()),
         // A policy file makes the variables inert.
-        (None, None) if networks.is_file => Source::Repository { mirror: Ok(None), pieces: named },
-        (None, None) => Source::Repository {
+        (None, None) if networks.is_file => {
+            RootSource::Repository { mirror: Ok(None), pieces: named }
+        }
+        (None, None) => RootSource::Repository {
             mirror: mirror(environment),
             pieces: named.and_then(|named| Ok(or(named, pieces(environment)?))),
         },
@@ -56,7 +58,7 @@ pub(super) fn settings<'a>(
 /// Reads `TUF_MIRROR` and `TUF_ROOT_JSON`, which mean something together only: a mirror of one's
 /// own has a root of its own, for the public one must not vouch for what it serves (cosign asks for
 /// both as well).
-fn mirror(environment: &Environment) -> Result<Option<Mirror>, Failure> {
+fn mirror(environment: &Environment) -> Result<Option<TufMirror>, Failure> {
     let alone = |set: &str, missing: &str| {
         Err(Failure::new(Class::Trustroot, format!("{set} is set, and {missing} is not")).hint(
             "set both: the address of the TUF repository, and the path of its first root.json",
@@ -71,7 +73,7 @@ fn mirror(environment: &Environment) -> Result<Option<Mirror>, Failure> {
                 .map_err(|failure| failure.within("TUF_MIRROR").as_class(Class::Trustroot))?;
             let root =
                 read_file(&path, limits::TUF_FILE_BYTES, Trusted::NotOthers, Class::Trustroot)?;
-            Ok(Some(Mirror { url: url.to_owned(), root }))
+            Ok(Some(TufMirror { url: url.to_owned(), root }))
         }
     }
 }
@@ -84,7 +86,7 @@ fn two_roots() -> Failure {
 }
 
 /// Reads the parts that options name.
-fn pieces_of(options: &Options) -> Result<Pieces, Failure> {
+fn pieces_of(options: &SessionOptions) -> Result<Pieces, Failure> {
     let read =
         |path: &Path| read_file(path, limits::ROOT_BYTES, Trusted::NotOthers, Class::Trustroot);
     let mut authorities = None;
@@ -129,6 +131,6 @@ fn pieces(environment: &Environment) -> Result<Pieces, Failure> {
 /// # Errors
 /// `trustroot`: there is none. Those of [`Connections::open`].
 pub fn describe_root(environment: &Environment) -> Result<(String, Vec<String>), Failure> {
-    let connections = Connections::open(environment, &Options::default())?;
+    let connections = Connections::open(environment, &SessionOptions::default())?;
     Ok((connections.roots().describe()?, connections.roots().warnings()))
 }

@@ -1,11 +1,13 @@
 //! What the variables say where they are the policy: read here, judged by `policy`.
 
-use super::document::{Found, policy_file};
+use super::document::{FoundPolicy, policy_file};
 use super::machine::Host;
 use crate::class::{Class, Failure};
 use crate::config::{Environment, VARIABLES};
 use crate::name::Registry;
-use crate::policy::{Document, EnvironmentFacts, KEY_VARIABLE, Signer, SignerSource, Wanted};
+use crate::policy::{
+    Document, EnvironmentFacts, ExpectedText, KEY_VARIABLE, PolicySigner, SignerSource,
+};
 
 /// Returns the facts that the environment's policy is made of: variables, and which repositories
 /// luet takes for one.
@@ -70,9 +72,9 @@ fn auth_hosts(environment: &Environment) -> Result<Vec<(String, String)>, Failur
 #[derive(Clone, Debug, Default)]
 pub struct WantedIdentity {
     /// The name.
-    pub subject: Option<Wanted>,
+    pub subject: Option<ExpectedText>,
     /// Who must have vouched for it.
-    pub issuer: Option<Wanted>,
+    pub issuer: Option<ExpectedText>,
 }
 
 /// Returns whose certificate the variables ask for. Nothing else reads them.
@@ -94,11 +96,11 @@ fn wanted(
     environment: &Environment,
     exactly: &str,
     regexp: &str,
-) -> Result<Option<Wanted>, Failure> {
+) -> Result<Option<ExpectedText>, Failure> {
     match (environment.text(exactly)?, environment.text(regexp)?) {
         (None, None) => Ok(None),
-        (Some(text), None) => Ok(Some(Wanted::Exactly(text.to_owned()))),
-        (None, Some(text)) => Ok(Some(Wanted::Regexp(text.to_owned()))),
+        (Some(text), None) => Ok(Some(ExpectedText::Exactly(text.to_owned()))),
+        (None, Some(text)) => Ok(Some(ExpectedText::Regexp(text.to_owned()))),
         (Some(_), Some(_)) => {
             Err(Failure::new(Class::Usage, format!("both {exactly} and {regexp} are set"))
                 .hint("unset one of them"))
@@ -110,7 +112,7 @@ fn wanted(
 /// on working for signing. One that a signer of the policy reads is in use.
 pub(super) fn inert(environment: &Environment, document: &Document) -> Vec<&'static str> {
     let set: Vec<&str> = environment.names().collect();
-    let read = |signer: &Signer| signer.source == SignerSource::Environment;
+    let read = |signer: &PolicySigner| signer.source == SignerSource::Environment;
     let in_use = |name: &str| name == KEY_VARIABLE && document.signers().iter().any(read);
     VARIABLES
         .iter()
@@ -129,6 +131,6 @@ pub fn set_in_vain(environment: &Environment) -> Result<Vec<&'static str>, Failu
     if policy_file(environment, None)?.is_none() {
         return Ok(Vec::new());
     }
-    let found = Found::read(environment, None, &Host::default());
+    let found = FoundPolicy::read(environment, None, &Host::default());
     Ok(found.map(|found| inert(environment, &found.document)).unwrap_or_default())
 }

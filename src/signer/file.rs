@@ -9,7 +9,7 @@ use crate::wire::Signed;
 
 /// A file that was signed: what belongs beside it, and what a checker has to know of the file.
 #[derive(Debug)]
-pub struct SignedFile {
+pub struct MadeSignature {
     /// The signature with everything beside it.
     pub signed: Signed,
     /// The hash that was signed; the SHA-256 where the file was signed as it is.
@@ -51,7 +51,7 @@ impl Signer {
         &self,
         connections: &Connections,
         read: &Reading<'_>,
-    ) -> Result<SignedFile, Failure> {
+    ) -> Result<MadeSignature, Failure> {
         let key = match &self.way {
             Way::Key(key) => Some(key.key()?),
             Way::Keyless(_) => None,
@@ -68,7 +68,7 @@ impl Signer {
             Some(key) => {
                 let made = key.sign_read(Purpose::Beside, read)?;
                 let signed = Signed::by_key(made.signature, key.public().fingerprint().bytes());
-                return Ok(SignedFile { signed, digest: made.digest, message: made.message });
+                return Ok(MadeSignature { signed, digest: made.digest, message: made.message });
             }
         };
         let mut hasher = Hasher::new(needs);
@@ -79,6 +79,6 @@ impl Signer {
             Some(key) => key.hashed(message.digests())?,
             None => *message.digest(),
         };
-        Ok(SignedFile { signed, digest, message })
+        Ok(MadeSignature { signed, digest, message })
     }
 }

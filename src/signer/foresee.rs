@@ -5,7 +5,7 @@
 //! for a run: the name that the token gives, never the token.
 
 use super::Signer;
-use super::keyless::Keyless;
+use super::keyless::KeylessSigner;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::oidc::{ExpectedIdentity, IdentityToken, Issuers};
@@ -104,7 +104,7 @@ impl Signer {
 
     async fn foresee_keyless(
         &self,
-        keyless: &Keyless,
+        keyless: &KeylessSigner,
         connections: &Connections,
     ) -> Result<Foreseen, Failure> {
         let (client, now) = (connections.client(), connections.now());

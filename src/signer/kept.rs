@@ -6,7 +6,7 @@
 //! something that anyone may have written: what it says of itself is taken from the certificate,
 //! and what is signed by it goes through our own checker like everything else.
 
-use super::keyless::Credential;
+use super::keyless::SigningCertificate;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::Digest;
@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 /// Where a run keeps its certificate.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct KeptCertificate {
     secret: RunSecret,
 }
 
@@ -33,7 +33,7 @@ struct KeptWire {
     above: Vec<String>,
 }
 
-impl Kept {
+impl KeptCertificate {
     /// Finds the place for certificates that this source of tokens and this Fulcio give; `None` where
     /// no directory of the run is in memory.
     pub(super) fn of(connections: &Connections, parts: &[&str]) -> Option<Self> {
@@ -49,7 +49,7 @@ impl Kept {
     }
 
     /// Returns the certificate, where it has time left. What has not is removed.
-    pub(super) fn read(&self) -> Option<Credential> {
+    pub(super) fn read(&self) -> Option<SigningCertificate> {
         let (bytes, left) = self.secret.read(limits::CERTIFICATE_LEFT)?;
         let read = read(&bytes, left);
         if read.is_none() {
@@ -59,7 +59,7 @@ impl Kept {
     }
 
     /// Keeps a certificate. One that cannot be kept only means that the next event makes its own.
-    pub(super) fn write(&self, credential: &Credential) {
+    pub(super) fn write(&self, credential: &SigningCertificate) {
         let written =
             written(credential).and_then(|bytes| self.secret.write(&bytes, credential.left()));
         if written.is_err() {
@@ -68,13 +68,13 @@ impl Kept {
     }
 }
 
-fn read(bytes: &[u8], left: Duration) -> Option<Credential> {
+fn read(bytes: &[u8], left: Duration) -> Option<SigningCertificate> {
     let kept: KeptWire = json::parse_as(bytes).ok()?;
     let der = |text: &String| BASE64_STANDARD.decode(text).ok();
     let key = Zeroizing::new(BASE64_STANDARD.decode(kept.key.as_bytes()).ok()?);
     let leaf = der(&kept.leaf)?;
     let certificate = Certificate::parse(&leaf).ok()?;
-    Some(Credential {
+    Some(SigningCertificate {
         key: PrivateKey::from_pkcs8(&key).ok()?,
         above: kept.above.iter().map(der).collect::<Option<_>>()?,
         name: certificate.subject().clone(),
@@ -85,7 +85,7 @@ fn read(bytes: &[u8], left: Duration) -> Option<Credential> {
     })
 }
 
-fn written(credential: &Credential) -> Result<Zeroizing<Vec<u8>>, Failure> {
+fn written(credential: &SigningCertificate) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let text = |der: &Vec<u8>| BASE64_STANDARD.encode(der);
     let kept = KeptWire {
         key: Zeroizing::new(BASE64_STANDARD.encode(credential.key.to_pkcs8()?.as_slice())),

@@ -5,14 +5,16 @@
 //! clock of this machine has no part in that: what counts is for how long the certificate was made,
 //! and what has passed since it was asked for.
 
-use super::kept::Kept;
+use super::kept::KeptCertificate;
 use super::services::needed;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::oidc::{ExpectedIdentity, IdentityToken, Issuers, TokenSource};
 use crate::session::Connections;
 use crate::sigstore::{self, Issued, Services};
-use crate::trust::{Asked, CertificateLog, PrivateKey, SubjectName, certificate_request};
+use crate::trust::{
+    CertificateLog, ExpectedCertificate, PrivateKey, SubjectName, certificate_request,
+};
 use crate::wire::SignedBy;
 use std::fmt;
 use std::rc::Rc;
@@ -20,7 +22,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 /// A key in memory with its certificate.
-pub(super) struct Credential {
+pub(super) struct SigningCertificate {
     pub(super) key: PrivateKey,
     pub(super) leaf: Vec<u8>,
     pub(super) above: Vec<Vec<u8>>,
@@ -30,29 +32,29 @@ pub(super) struct Credential {
     pub(super) lifetime: Duration,
 }
 
-impl Credential {
+impl SigningCertificate {
     pub(super) fn left(&self) -> Duration {
         self.lifetime.saturating_sub(self.asked.elapsed())
     }
 }
 
 /// Who signs by certificates.
-pub(super) struct Keyless {
+pub(super) struct KeylessSigner {
     source: TokenSource,
     fulcio: String,
     state: Mutex<State>,
     /// Where the events of a run share one certificate, if they do.
-    kept: Option<Kept>,
+    kept: Option<KeptCertificate>,
 }
 
 #[derive(Default)]
 struct State {
     /// One that was asked for to see who will sign, and not used yet.
     token: Option<IdentityToken>,
-    credential: Option<Rc<Credential>>,
+    credential: Option<Rc<SigningCertificate>>,
 }
 
-impl fmt::Debug for Keyless {
+impl fmt::Debug for KeylessSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Keyless({:?}, {})", self.source, self.fulcio)
     }
@@ -73,7 +75,7 @@ impl fmt::Display for Who {
     }
 }
 
-impl Keyless {
+impl KeylessSigner {
     pub(super) fn new(source: TokenSource, services: &Services) -> Result<Self, Failure> {
         let fulcio = needed(
             services.fulcio.clone(),
@@ -86,7 +88,7 @@ impl Keyless {
 
     /// Shares a certificate with the other events of this run, where there is a place for it.
     pub(super) fn share(&mut self, connections: &Connections) {
-        self.kept = Kept::of(connections, &[&self.source_id(), &self.fulcio]);
+        self.kept = KeptCertificate::of(connections, &[&self.source_id(), &self.fulcio]);
     }
 
     /// Whether it does.
@@ -140,7 +142,7 @@ impl Keyless {
     pub(super) async fn who(&self, connections: &Connections) -> Result<Who, Failure> {
         let mut state = self.state.lock().await;
         if state.credential.is_none()
-            && let Some(shared) = self.kept.as_ref().and_then(Kept::read)
+            && let Some(shared) = self.kept.as_ref().and_then(KeptCertificate::read)
         {
             state.credential = Some(Rc::new(shared));
         }
@@ -163,15 +165,15 @@ impl Keyless {
     pub(super) async fn credential(
         &self,
         connections: &Connections,
-    ) -> Result<Rc<Credential>, Failure> {
+    ) -> Result<Rc<SigningCertificate>, Failure> {
         let mut state = self.state.lock().await;
         let known = state.credential.as_ref();
         if let Some(known) = known.filter(|known| known.left() >= limits::CERTIFICATE_LEFT) {
             return Ok(Rc::clone(known));
         }
         // Of all events that need one at the same time, one makes it.
-        let _alone = self.kept.as_ref().and_then(Kept::lock);
-        if let Some(shared) = self.kept.as_ref().and_then(Kept::read) {
+        let _alone = self.kept.as_ref().and_then(KeptCertificate::lock);
+        if let Some(shared) = self.kept.as_ref().and_then(KeptCertificate::read) {
             let shared = Rc::new(shared);
             state.credential = Some(Rc::clone(&shared));
             return Ok(shared);
@@ -189,7 +191,7 @@ impl Keyless {
         &self,
         connections: &Connections,
         kept: Option<IdentityToken>,
-    ) -> Result<Credential, Failure> {
+    ) -> Result<SigningCertificate, Failure> {
         let client = connections.client();
         let mut fresh = kept.is_none();
         let mut token = match kept {
@@ -244,14 +246,14 @@ impl Keyless {
         (leaf, above): (Vec<u8>, Vec<Vec<u8>>),
         token: &IdentityToken,
         asked: Instant,
-    ) -> Result<Credential, Failure> {
+    ) -> Result<SigningCertificate, Failure> {
         let expected = token.identity()?;
         let claims = token.claims();
         let names: Vec<&str> = [expected.name.as_str(), &claims.subject]
             .into_iter()
             .chain(claims.email.as_deref())
             .collect();
-        let wanted = Asked {
+        let wanted = ExpectedCertificate {
             key: key.public(),
             name: expected.certain.then_some(expected.name.as_str()),
             names: &names,
@@ -269,11 +271,11 @@ impl Keyless {
             .map_err(|failure| failure.within(format!("what `{}` made", self.fulcio)))?;
         let (name, issuer) =
             (issued.certificate.subject().clone(), issued.certificate.issuer().to_owned());
-        Ok(Credential { key, leaf, above, name, issuer, asked, lifetime: issued.lifetime })
+        Ok(SigningCertificate { key, leaf, above, name, issuer, asked, lifetime: issued.lifetime })
     }
 }
 
-impl Credential {
+impl SigningCertificate {
     /// Returns what names the signer.
     pub(super) fn signer(&self) -> SignedBy {
         SignedBy::Certificate { leaf: self.leaf.clone(), above: self.above.clone() }

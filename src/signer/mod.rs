@@ -13,7 +13,7 @@ mod logged;
 mod opening;
 mod services;
 
-pub use file::SignedFile;
+pub use file::MadeSignature;
 pub use foresee::Foreseen;
 pub use keyless::Who;
 pub use services::ServiceOptions;
@@ -25,11 +25,11 @@ use crate::oidc::{ExpectedIdentity, TokenSource};
 use crate::session::Connections;
 use crate::sigstore::{LogService, LogVersion};
 use crate::trust::{
-    self, Authority, CertificateLog, Checker, Expected, Hasher, Held, Identity, MessageDigests,
-    Needs, PrivateKey, Requirements, Roots,
+    self, Authority, CertificateLog, Checker, Hasher, Held, Identity, MessageDigests, Needs,
+    PrivateKey, Requirements, TextMatcher, TrustedRoots,
 };
 use crate::wire::{self, Bundle, BundleSource, Signatures, Signed, SignedBy};
-use keyless::Keyless;
+use keyless::KeylessSigner;
 use logged::Logs;
 use opening::Opening;
 use std::cell::RefCell;
@@ -51,7 +51,7 @@ pub struct Signer {
 #[derive(Debug)]
 enum Way {
     Key(Box<Opening>),
-    Keyless(Box<Keyless>),
+    Keyless(Box<KeylessSigner>),
 }
 
 /// What is to be signed, and in which form it will be there.
@@ -72,7 +72,7 @@ pub enum ToSign<'a> {
 pub struct OwnCheck {
     authorities: [Authority; 1],
     requirements: Requirements,
-    roots: Roots,
+    roots: TrustedRoots,
     certificate_log: CertificateLog,
 }
 
@@ -153,7 +153,7 @@ impl Signer {
         options: &ServiceOptions,
     ) -> Result<Self, Failure> {
         let services = services::find(connections, options).await?;
-        let keyless = Keyless::new(source, &services)?;
+        let keyless = KeylessSigner::new(source, &services)?;
         let logs = Logs::new(connections, services.log, services.tsa)?;
         if logs.log.version == LogVersion::V2 && logs.tsa.is_none() {
             return Err(Failure::new(
@@ -180,16 +180,16 @@ impl Signer {
     /// Whether the events of this run can share one.
     #[must_use]
     pub fn shares(&self) -> bool {
-        self.as_keyless().is_some_and(Keyless::shares)
+        self.as_keyless().is_some_and(KeylessSigner::shares)
     }
 
     /// Whether a certificate that the events of this run share is there, and has time left.
     #[must_use]
     pub fn has_shared(&self) -> bool {
-        self.as_keyless().is_some_and(Keyless::has_shared)
+        self.as_keyless().is_some_and(KeylessSigner::has_shared)
     }
 
-    fn as_keyless(&self) -> Option<&Keyless> {
+    fn as_keyless(&self) -> Option<&KeylessSigner> {
         match &self.way {
             Way::Key(_) => None,
             Way::Keyless(keyless) => Some(keyless),
@@ -285,13 +285,13 @@ impl Signer {
         let signer = match &self.way {
             Way::Key(key) => {
                 let key = key.key()?.public().clone();
-                trust::Signer::Key { key, logged: self.logs.is_some() }
+                trust::AuthorityKind::Key { key, logged: self.logs.is_some() }
             }
             Way::Keyless(keyless) => {
                 let Who { name, issuer } = keyless.who(connections).await?;
-                trust::Signer::Certificate(Identity::Named {
-                    issuer: Expected::Exact(issuer),
-                    subject: Expected::Exact(name),
+                trust::AuthorityKind::Certificate(Identity::Named {
+                    issuer: TextMatcher::Exact(issuer),
+                    subject: TextMatcher::Exact(name),
                 })
             }
         };
@@ -300,7 +300,7 @@ impl Signer {
             roots: if authority.needs_root() {
                 connections.roots().load([authority.root.as_ref()]).await
             } else {
-                Roots::default()
+                TrustedRoots::default()
             },
             authorities: [authority],
             requirements: Requirements::default(),

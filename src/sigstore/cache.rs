@@ -5,7 +5,7 @@
 //! Beside it lies a note of when a mirror was asked last and what came of it. Sixty-four processes
 //! that meet the same unknown key ask once: one holds the lock, and the others find its note.
 
-use super::mirror::Files;
+use super::mirror::TufFiles;
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::store::{Folder, Locations, Lock};
@@ -21,9 +21,9 @@ const VERSION: u32 = 1;
 
 /// What was fetched, and when by this machine's clock.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct CachedFiles {
     pub(super) fetched: Timestamp,
-    pub(super) files: Files,
+    pub(super) files: TufFiles,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -36,7 +36,7 @@ struct KeptWire {
 
 /// When a mirror was asked, and why in vain.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct LastAttempt {
     pub(super) at: Timestamp,
     pub(super) failure: Option<Why>,
 }
@@ -86,7 +86,7 @@ impl Cache {
     ///
     /// # Errors
     /// `state`: something is there and cannot be read.
-    pub(super) fn read(&self) -> Result<Option<Kept>, Failure> {
+    pub(super) fn read(&self) -> Result<Option<CachedFiles>, Failure> {
         let Some(folder) = self.existing()? else { return Ok(None) };
         let Some(bytes) = folder.read_up_to(&self.file(), limits::TUF_BYTES)? else {
             return Ok(None);
@@ -96,14 +96,14 @@ impl Cache {
             return Err(damaged(&format!("version {}; expected {VERSION}", wire.version)));
         }
         let files = wire.files.into_iter().map(|(name, text)| (name, text.into_bytes())).collect();
-        Ok(Some(Kept { fetched: wire.fetched, files }))
+        Ok(Some(CachedFiles { fetched: wire.fetched, files }))
     }
 
     /// Keeps what was fetched.
     ///
     /// # Errors
     /// `state`: it cannot be kept.
-    pub(super) fn write(&self, fetched: Timestamp, files: &Files) -> Result<(), Failure> {
+    pub(super) fn write(&self, fetched: Timestamp, files: &TufFiles) -> Result<(), Failure> {
         let text = |(name, bytes): (&String, &Vec<u8>)| {
             Some((name.clone(), String::from_utf8(bytes.clone()).ok()?))
         };
@@ -128,8 +128,8 @@ impl Cache {
     }
 
     /// Returns what came of asking, where that was so shortly before `now` that it still counts.
-    pub(super) fn asked(&self, now: Timestamp) -> Option<Asked> {
-        let asked: Asked =
+    pub(super) fn asked(&self, now: Timestamp) -> Option<LastAttempt> {
+        let asked: LastAttempt =
             serde_json::from_slice(&self.existing().ok()??.read(&self.note()).ok()??).ok()?;
         let rest = SignedDuration::try_from(limits::TUF_REST).ok()?;
         // Of a clock that was set back nothing counts.
@@ -138,7 +138,7 @@ impl Cache {
 
     /// Notes what came of asking. Where that cannot be noted the next one asks again, which costs
     /// time and nothing else.
-    pub(super) fn note_asked(&self, asked: &Asked) {
+    pub(super) fn note_asked(&self, asked: &LastAttempt) {
         let noted = serde_json::to_vec(asked).map_err(|error| damaged(&error));
         let _ = noted.and_then(|bytes| self.folder()?.replace(&self.note(), &bytes));
     }

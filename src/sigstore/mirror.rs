@@ -28,18 +28,18 @@ const TARGET: &str = "trusted_root.json";
 const CONFIG: &str = "signing_config.v0.2.json";
 
 /// Metadata and target by name, as they came.
-pub(super) type Files = BTreeMap<String, Vec<u8>>;
+pub(super) type TufFiles = BTreeMap<String, Vec<u8>>;
 
 /// A TUF repository.
 #[derive(Clone, Debug)]
-pub struct Mirror {
+pub struct TufMirror {
     /// Where it is published.
     pub url: String,
     /// Its first root, which everything is held against.
     pub root: Vec<u8>,
 }
 
-impl Mirror {
+impl TufMirror {
     /// Returns a name for what is kept of it. Another pinned root is another repository, whatever
     /// its address.
     pub(super) fn id(&self) -> String {
@@ -52,11 +52,11 @@ impl Mirror {
     pub(super) async fn fetch(
         &self,
         client: &Client,
-        known: Files,
+        known: TufFiles,
         now: Timestamp,
         until: Instant,
         config: bool,
-    ) -> Result<Files, Failure> {
+    ) -> Result<TufFiles, Failure> {
         let pinned = first_root::read(&self.root)?.root().version;
         let last = Arc::new(Mutex::new(Last::Found));
         let files = Shelf(Arc::new(Mutex::new(known)));
@@ -166,7 +166,7 @@ impl Mirror {
 
     /// Proves the trusted root that `files` hold, as it was at the time `at`, and returns it. No
     /// request is made.
-    pub(super) fn prove(&self, files: &Files, at: Timestamp) -> Result<Vec<u8>, Failure> {
+    pub(super) fn prove(&self, files: &TufFiles, at: Timestamp) -> Result<Vec<u8>, Failure> {
         self.prove_target(files, at, TARGET)?
             .ok_or_else(|| self.failure(&Error::TargetNotFound(TARGET.to_owned()), at))
     }
@@ -175,7 +175,7 @@ impl Mirror {
     /// publishes none, or it was not fetched.
     pub(super) fn prove_config(
         &self,
-        files: &Files,
+        files: &TufFiles,
         at: Timestamp,
     ) -> Result<Option<Vec<u8>>, Failure> {
         if files.contains_key(&target(CONFIG)) {
@@ -187,7 +187,7 @@ impl Mirror {
 
     fn prove_target(
         &self,
-        files: &Files,
+        files: &TufFiles,
         at: Timestamp,
         name: &str,
     ) -> Result<Option<Vec<u8>>, Failure> {
@@ -374,10 +374,10 @@ impl Repository for Web {
 
 /// Where the crate keeps what it verified: in memory, until all of it is.
 #[derive(Clone)]
-struct Shelf(Arc<Mutex<Files>>);
+struct Shelf(Arc<Mutex<TufFiles>>);
 
 impl Shelf {
-    fn take(&self) -> Files {
+    fn take(&self) -> TufFiles {
         std::mem::take(&mut *lock(&self.0))
     }
 }

@@ -13,10 +13,10 @@ mod signing_config;
 mod tsa;
 
 pub use fulcio::{Issued, issue};
-pub use mirror::Mirror;
+pub use mirror::TufMirror;
 pub use rekor::{EntryName, Rekor};
 pub use rekor2::{Added, add};
-pub use roots::{EMBEDDED, Refreshed, Roots, Settings, Source};
+pub use roots::{EMBEDDED, ProcessRoots, Refreshed, RootSource, Settings};
 pub use signing_config::{LogService, LogVersion, Services};
 pub use tsa::{Stamped, stamp};
 

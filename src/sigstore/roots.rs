@@ -6,8 +6,8 @@
 //! not know. An older one is never a second try, for it may hold keys that were taken back. That
 //! the metadata of a repository expires limits what may be fetched, not for how long it is used.
 
-use super::cache::{Asked, Cache};
-use super::mirror::{Files, Mirror, day};
+use super::cache::{Cache, LastAttempt};
+use super::mirror::{TufFiles, TufMirror, day};
 use super::signing_config::Services;
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -31,11 +31,11 @@ pub const EMBEDDED: Timestamp = Timestamp::constant(1_792_713_600, 0);
 
 /// Where a trusted root comes from.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub enum RootSource {
     /// The public one, or that of another TUF repository, with parts of it replaced.
     Repository {
         /// Whose; `None` for the public one. Or why it cannot be used.
-        mirror: Result<Option<Mirror>, Failure>,
+        mirror: Result<Option<TufMirror>, Failure>,
         /// What the user gave in place of parts of it.
         pieces: Result<Pieces, Failure>,
     },
@@ -52,9 +52,9 @@ pub enum Source {
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// That of every authority that names none.
-    pub default: Source,
+    pub default: RootSource,
     /// Others, by the name that authorities use.
-    pub named: BTreeMap<String, Source>,
+    pub named: BTreeMap<String, RootSource>,
     /// Whether nothing may be asked for.
     pub offline: bool,
     /// Who asks.
@@ -89,16 +89,16 @@ struct Base {
 
 /// The trusted roots of this process.
 #[derive(Debug)]
-pub struct Roots {
+pub struct ProcessRoots {
     settings: Settings,
-    read: RefCell<trust::Roots>,
+    read: RefCell<trust::TrustedRoots>,
     /// The newest of the repository, once it is known.
     base: RefCell<Option<Base>>,
     refreshed: OnceCell<Refreshed>,
     warnings: RefCell<Vec<String>>,
 }
 
-impl Roots {
+impl ProcessRoots {
     /// Takes the settings; nothing is read yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
@@ -111,7 +111,7 @@ impl Roots {
     pub async fn load<'a>(
         &self,
         names: impl IntoIterator<Item = Option<&'a String>>,
-    ) -> trust::Roots {
+    ) -> trust::TrustedRoots {
         for name in names {
             let known = self.read.borrow().has(name);
             if !known {
@@ -188,7 +188,7 @@ impl Roots {
     pub fn is_document(&self, name: Option<&String>) -> bool {
         let source =
             name.map_or(Some(&self.settings.default), |name| self.settings.named.get(name));
-        matches!(source, Some(Source::Document { .. }))
+        matches!(source, Some(RootSource::Document { .. }))
     }
 
     /// Returns which services sign, by the newest signing configuration that is at hand: a new one is
@@ -198,8 +198,8 @@ impl Roots {
     /// `trustroot`: there is none. Those of asking.
     pub async fn services(&self) -> Result<Services, Failure> {
         let mirror = match &self.settings.default {
-            Source::Repository { mirror, .. } => mirror.clone()?,
-            Source::Document { .. } => None,
+            RootSource::Repository { mirror, .. } => mirror.clone()?,
+            RootSource::Document { .. } => None,
         };
         let (public, now) = (mirror.is_none(), self.settings.now);
         let mirror = public_or(mirror);
@@ -234,14 +234,14 @@ impl Roots {
         }
     }
 
-    fn kept_services(&self, mirror: &Mirror) -> Result<Option<(Timestamp, Services)>, Failure> {
+    fn kept_services(&self, mirror: &TufMirror) -> Result<Option<(Timestamp, Services)>, Failure> {
         let Some(kept) = self.cache(mirror).read()? else { return Ok(None) };
         let Some(bytes) = mirror.prove_config(&kept.files, kept.fetched)? else { return Ok(None) };
         let name = format!("of `{}`", mirror.url);
         Ok(Some((kept.fetched, Services::parse(&bytes, &name, self.settings.now)?)))
     }
 
-    async fn fetch_services(&self, mirror: &Mirror) -> Result<Services, Failure> {
+    async fn fetch_services(&self, mirror: &TufMirror) -> Result<Services, Failure> {
         if self.settings.now < EMBEDDED {
             return Err(clock_is_behind(self.settings.now));
         }
@@ -252,7 +252,7 @@ impl Roots {
         };
         // Another process may have asked while this one waited.
         let asked = cache.asked(self.settings.now).filter(|_| lock.is_ok());
-        if let Some(Asked { failure: Some(why), .. }) = asked {
+        if let Some(LastAttempt { failure: Some(why), .. }) = asked {
             return Err(why.into());
         }
         if asked.is_some()
@@ -263,7 +263,7 @@ impl Roots {
         let outcome = self.fetch(mirror, &cache, true).await;
         if lock.is_ok() {
             let failure = outcome.as_ref().err().map(Into::into);
-            cache.note_asked(&Asked { at: self.settings.now, failure });
+            cache.note_asked(&LastAttempt { at: self.settings.now, failure });
         }
         let (_, files) = outcome?;
         let bytes = mirror.prove_config(&files, self.settings.now)?.ok_or_else(|| {
@@ -288,7 +288,7 @@ impl Roots {
     /// # Errors
     /// `trustroot`: there is none.
     pub fn describe(&self) -> Result<String, Failure> {
-        let Source::Repository { mirror, pieces } = &self.settings.default else {
+        let RootSource::Repository { mirror, pieces } = &self.settings.default else {
             let root = self.read_fixed(&self.settings.default)?;
             return Ok(format!("trusted root: {} (never updated automatically)", root.name()));
         };
@@ -319,7 +319,7 @@ impl Roots {
             name.map_or(Some(&self.settings.default), |name| self.settings.named.get(name));
         let source =
             source.ok_or_else(|| Failure::new(Class::Internal, "a trusted root without a name"))?;
-        let Source::Repository { mirror, pieces } = source else {
+        let RootSource::Repository { mirror, pieces } = source else {
             return self.read_fixed(source).map(Arc::new);
         };
         let (mirror, pieces) = (mirror.clone()?, pieces.clone()?);
@@ -333,10 +333,12 @@ impl Roots {
         self.assemble(&pieces, Some(&base))
     }
 
-    fn read_fixed(&self, source: &Source) -> Result<TrustedRoot, Failure> {
+    fn read_fixed(&self, source: &RootSource) -> Result<TrustedRoot, Failure> {
         match source {
-            Source::Document { name, bytes } => self.parse(&bytes.clone()?, &format!("`{name}`")),
-            Source::Repository { .. } => {
+            RootSource::Document { name, bytes } => {
+                self.parse(&bytes.clone()?, &format!("`{name}`"))
+            }
+            RootSource::Repository { .. } => {
                 Err(Failure::new(Class::Internal, "a repository is not a document"))
             }
         }
@@ -358,7 +360,7 @@ impl Roots {
     }
 
     /// Returns the newest root that this machine has of a repository.
-    fn newest(&self, mirror: Option<&Mirror>) -> Option<Base> {
+    fn newest(&self, mirror: Option<&TufMirror>) -> Option<Base> {
         let known = self.base.borrow().clone();
         if known.is_some() {
             return known;
@@ -380,14 +382,14 @@ impl Roots {
     }
 
     /// Reads and proves what is kept of a repository.
-    fn kept(&self, mirror: &Mirror) -> Result<Option<(Timestamp, Base)>, Failure> {
+    fn kept(&self, mirror: &TufMirror) -> Result<Option<(Timestamp, Base)>, Failure> {
         let Some(kept) = self.cache(mirror).read()? else { return Ok(None) };
         let bytes = mirror.prove(&kept.files, kept.fetched)?;
         Ok(Some((kept.fetched, fetched(bytes, mirror, kept.fetched, self.settings.now)?)))
     }
 
     /// Fetches the first root of a repository of the user's: nothing of it came with this program.
-    async fn first(&self, mirror: Option<&Mirror>) -> Result<Base, Failure> {
+    async fn first(&self, mirror: Option<&TufMirror>) -> Result<Base, Failure> {
         let refreshed = self.refreshed.get_or_init(|| self.ask()).await;
         let found = self.base.borrow().clone();
         found.ok_or_else(|| {
@@ -397,7 +399,8 @@ impl Roots {
     }
 
     async fn ask(&self) -> Refreshed {
-        let Source::Repository { mirror: Ok(mirror), pieces: Ok(pieces) } = &self.settings.default
+        let RootSource::Repository { mirror: Ok(mirror), pieces: Ok(pieces) } =
+            &self.settings.default
         else {
             return Refreshed::Fixed;
         };
@@ -427,7 +430,7 @@ impl Roots {
     }
 
     /// Asks a mirror, or finds what another process was told. Whether there is a newer root.
-    async fn ask_mirror(&self, mirror: &Mirror) -> Result<bool, Failure> {
+    async fn ask_mirror(&self, mirror: &TufMirror) -> Result<bool, Failure> {
         let cache = self.cache(mirror);
         let lock = {
             let _pause = self.settings.client.pause();
@@ -448,7 +451,7 @@ impl Roots {
         let outcome = self.fetch(mirror, &cache, false).await.map(|(base, _)| base);
         let failure = outcome.as_ref().err().map(Into::into);
         if lock.is_ok() {
-            cache.note_asked(&Asked { at: self.settings.now, failure });
+            cache.note_asked(&LastAttempt { at: self.settings.now, failure });
         }
         outcome.map(|base| self.adopt(base))
     }
@@ -456,15 +459,15 @@ impl Roots {
     /// Fetches, proves and keeps. Nothing is kept of what does not hold to its end.
     async fn fetch(
         &self,
-        mirror: &Mirror,
+        mirror: &TufMirror,
         cache: &Cache,
         config: bool,
-    ) -> Result<(Base, Files), Failure> {
+    ) -> Result<(Base, TufFiles), Failure> {
         let now = self.settings.now;
         // Only what holds sets the versions below which nothing is taken.
         let known = match cache.read() {
             Ok(Some(kept)) if mirror.prove(&kept.files, kept.fetched).is_ok() => kept.files,
-            _ => Files::new(),
+            _ => TufFiles::new(),
         };
         let files = mirror
             .fetch(&self.settings.client, known, now, Instant::now() + limits::TUF_TIME, config)
@@ -494,7 +497,7 @@ impl Roots {
         }
     }
 
-    fn cache(&self, mirror: &Mirror) -> Cache {
+    fn cache(&self, mirror: &TufMirror) -> Cache {
         Cache::new(&self.settings.locations, mirror.id())
     }
 }
@@ -514,9 +517,9 @@ fn choose(kept: Option<(Timestamp, Base)>, public: bool) -> Option<Base> {
     newer.map(|(_, base)| base).or_else(|| public.then(embedded))
 }
 
-fn public_or(mirror: Option<Mirror>) -> Mirror {
+fn public_or(mirror: Option<TufMirror>) -> TufMirror {
     let public = SigstoreInstance::PublicGood;
-    mirror.unwrap_or_else(|| Mirror {
+    mirror.unwrap_or_else(|| TufMirror {
         url: public.tuf_url().to_owned(),
         root: public.tuf_root().to_vec(),
     })
@@ -533,7 +536,7 @@ fn embedded() -> Base {
 /// Reads a root that a repository has proven. What cannot be read is not used, and not kept.
 fn fetched(
     bytes: Vec<u8>,
-    mirror: &Mirror,
+    mirror: &TufMirror,
     at: Timestamp,
     now: Timestamp,
 ) -> Result<Base, Failure> {
@@ -548,7 +551,7 @@ fn fetched(
     Ok(Base { bytes, name, root: Some(Arc::new(root)) })
 }
 
-fn missing(mirror: Option<&Mirror>, offline: bool, why: Option<&Failure>) -> Failure {
+fn missing(mirror: Option<&TufMirror>, offline: bool, why: Option<&Failure>) -> Failure {
     let url = public_or(mirror.cloned()).url;
     let failure = Failure::new(
         Class::Trustroot,

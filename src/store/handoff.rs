@@ -9,7 +9,7 @@ use super::folder::{Folder, bytes_of, name_of};
 use super::memory::{FirstSigner, Signers};
 use super::run::Run;
 use crate::class::{Class, Failure};
-use crate::dest::Identity;
+use crate::dest::DirectoryId;
 use crate::limits;
 use crate::name::Digest;
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ const SWEEP: usize = 64;
 /// What the pre event said about an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Grounds {
+pub enum HandoffVerdict {
     /// A signature was verified.
     Verified(Box<Verified>),
     /// A rule allows this image to be unsigned.
@@ -56,14 +56,14 @@ pub struct Handoff {
     run: String,
     image: String,
     dest: Vec<u8>,
-    identity: Identity,
-    grounds: Grounds,
+    identity: DirectoryId,
+    grounds: HandoffVerdict,
 }
 
 impl Handoff {
     /// Returns what the pre event said.
     #[must_use]
-    pub fn grounds(&self) -> &Grounds {
+    pub fn grounds(&self) -> &HandoffVerdict {
         &self.grounds
     }
 }
@@ -120,8 +120,8 @@ impl Handoffs {
     ///
     /// # Errors
     /// `state`: it could not be written. `tree`, `event`: `dest` is not a directory.
-    pub fn leave(&self, image: &str, dest: &Path, grounds: Grounds) -> Result<(), Failure> {
-        if let Grounds::Verified(_) = grounds {
+    pub fn leave(&self, image: &str, dest: &Path, grounds: HandoffVerdict) -> Result<(), Failure> {
+        if let HandoffVerdict::Verified(_) = grounds {
             self.folder.mark(&compared_name(dest))?;
         }
         let handoff = Handoff {
@@ -129,7 +129,7 @@ impl Handoffs {
             run: self.run.name().to_owned(),
             image: image.to_owned(),
             dest: bytes_of(&dest.as_os_str().to_owned()).to_vec(),
-            identity: Identity::of(dest)?,
+            identity: DirectoryId::of(dest)?,
             grounds,
         };
         let bytes = serde_json::to_vec(&handoff)
@@ -211,7 +211,7 @@ impl Handoffs {
                 "a handoff of another run or image is in the place of this one",
             ));
         }
-        if Identity::of(dest)? != handoff.identity {
+        if DirectoryId::of(dest)? != handoff.identity {
             return Err(Failure::new(
                 Class::Tree,
                 format!("`{}` is another directory than before unpacking", dest.display()),
@@ -259,8 +259,8 @@ mod tests {
         (top, handoffs)
     }
 
-    fn allowed() -> Grounds {
-        Grounds::Allowed { rule: "r".to_owned() }
+    fn allowed() -> HandoffVerdict {
+        HandoffVerdict::Allowed { rule: "r".to_owned() }
     }
 
     #[test]

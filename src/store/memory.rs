@@ -50,10 +50,10 @@ struct SeenLine {
     signer: String,
     fingerprint: Digest,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    source: Option<Source>,
+    source: Option<RememberedSource>,
     binds: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    others: Vec<Signer>,
+    others: Vec<RememberedSigner>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pinned: Option<FirstSigner>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +65,7 @@ impl From<SeenLine> for Seen {
     fn from(line: SeenLine) -> Self {
         let SeenLine { repository, tag, digest, pinned, revision, seconds, .. } = line;
         let key = SignerKey { fingerprint: line.fingerprint, source: line.source };
-        let first = Signer { name: line.signer, key, binds: line.binds };
+        let first = RememberedSigner { name: line.signer, key, binds: line.binds };
         let signers = Signers { first, others: line.others };
         Self { repository, tag, digest, signers, pinned, revision, seconds }
     }
@@ -74,7 +74,7 @@ impl From<SeenLine> for Seen {
 impl From<Seen> for SeenLine {
     fn from(seen: Seen) -> Self {
         let Seen { repository, tag, digest, signers, pinned, revision, seconds } = seen;
-        let Signers { first: Signer { name: signer, key, binds }, others } = signers;
+        let Signers { first: RememberedSigner { name: signer, key, binds }, others } = signers;
         let SignerKey { fingerprint, source } = key;
         Self {
             repository,
@@ -97,22 +97,22 @@ impl From<Seen> for SeenLine {
 pub struct Signers {
     /// Whose signature was found first. 1.0.0-alpha.1 wrote nobody else.
     #[serde(flatten)]
-    pub first: Signer,
+    pub first: RememberedSigner,
     /// The others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub others: Vec<Signer>,
+    pub others: Vec<RememberedSigner>,
 }
 
 impl Signers {
     /// Returns all of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Signer> {
+    pub fn iter(&self) -> impl Iterator<Item = &RememberedSigner> {
         std::iter::once(&self.first).chain(&self.others)
     }
 }
 
 /// Someone whose signature counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Signer {
+pub struct RememberedSigner {
     /// Who it is, as the policy named it.
     #[serde(rename = "signer")]
     pub name: String,
@@ -131,12 +131,12 @@ pub struct SignerKey {
     pub fingerprint: Digest,
     /// The repository that a workflow ran for, as far as that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<Source>,
+    pub source: Option<RememberedSource>,
 }
 
 /// The repository that a workflow ran for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Source {
+pub struct RememberedSource {
     /// Its address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uri: Option<String>,
@@ -160,7 +160,7 @@ pub struct FirstSigner {
 
 /// What is known of a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownRepository {
     /// The newest of each tag, in the order in which they were seen.
     pub seen: Vec<Seen>,
     /// The first signer, where that one alone counts. It is the repository's and no tag's: no later
@@ -170,7 +170,7 @@ pub struct Known {
     pub binders: BTreeSet<SignerKey>,
 }
 
-impl Known {
+impl KnownRepository {
     /// Puts together what lines come to.
     fn of(lines: Vec<Line>) -> Self {
         let (mut first, mut binders, mut from) = (None, BTreeSet::new(), 0);
@@ -205,7 +205,10 @@ impl Known {
 
 /// Adds those who bind, up to a bound, for what is added stays. Returns one for whom there is no
 /// room.
-fn add<'a>(binders: &mut BTreeSet<SignerKey>, signers: &'a Signers) -> Option<&'a Signer> {
+fn add<'a>(
+    binders: &mut BTreeSet<SignerKey>,
+    signers: &'a Signers,
+) -> Option<&'a RememberedSigner> {
     let mut left_out = None;
     for signer in signers.iter().filter(|signer| signer.binds) {
         if binders.len() < limits::MEMORY_BINDERS {
@@ -263,7 +266,7 @@ impl Memory {
     ///
     /// # Errors
     /// `state`: the file cannot be read, or was not written by this program.
-    pub fn of(&self, repository: &Repository) -> Result<Known, Failure> {
+    pub fn of(&self, repository: &Repository) -> Result<KnownRepository, Failure> {
         Ok(self.read(&file_name(repository))?.0)
     }
 
@@ -299,7 +302,7 @@ impl Memory {
     ) -> Result<(), Failure> {
         let name = file_name(repository);
         let _lock = self.folder.lock(&lock_name(&name), limits::LOCK)?;
-        let (Known { seen: known, first, mut binders }, size) = self.read(&name)?;
+        let (KnownRepository { seen: known, first, mut binders }, size) = self.read(&name)?;
         if let (Some(found), Some(first)) = (&seen.pinned, &first)
             && !recognizes(&first.key, &found.key)
         {
@@ -337,7 +340,7 @@ impl Memory {
             let kept = known.into_iter().filter(|known| known.tag != seen.tag);
             let kept = kept.chain([seen.clone()]).collect();
             let first = seen.pinned.clone().or(first);
-            let known = Known { seen: kept, first, binders };
+            let known = KnownRepository { seen: kept, first, binders };
             self.write(&name, &Line::Seen(Box::new(seen.clone())), known, size, synced)?;
         }
         left_out.map_or(Ok(()), Err)
@@ -359,7 +362,7 @@ impl Memory {
                 known.seen.retain(|known| known.tag != tag);
                 known.seen.len() == before
             }
-            None => std::mem::take(&mut known) == Known::default(),
+            None => std::mem::take(&mut known) == KnownRepository::default(),
         };
         let count = before - known.seen.len();
         if !nothing {
@@ -374,7 +377,7 @@ impl Memory {
         &self,
         name: &str,
         line: &Line,
-        known: Known,
+        known: KnownRepository,
         size: usize,
         synced: bool,
     ) -> Result<(), Failure> {
@@ -407,7 +410,7 @@ impl Memory {
     }
 
     /// Returns what is known, and how many bytes say so.
-    fn read(&self, name: &str) -> Result<(Known, usize), Failure> {
+    fn read(&self, name: &str) -> Result<(KnownRepository, usize), Failure> {
         let broken = |what: &str| {
             Failure::new(Class::State, format!("`{}` {what}", self.folder.path().join(name).display()))
                 .hint("see what is remembered with `luet-cosign seen list`; remove the file to forget all of it")
@@ -423,7 +426,7 @@ impl Memory {
             })
         };
         let lines = text.lines().map(parse).collect::<Result<_, _>>()?;
-        Ok((Known::of(lines), bytes.len()))
+        Ok((KnownRepository::of(lines), bytes.len()))
     }
 }
 
@@ -480,8 +483,8 @@ mod tests {
         known.fingerprint == found.fingerprint
     }
 
-    fn signer(name: &str, binds: bool) -> Signer {
-        Signer { name: name.to_owned(), key: key(name), binds }
+    fn signer(name: &str, binds: bool) -> RememberedSigner {
+        RememberedSigner { name: name.to_owned(), key: key(name), binds }
     }
 
     fn seen(tag: &str, what: &str) -> Seen {
@@ -503,7 +506,7 @@ mod tests {
             memory.remember(&repository, &seen(tag, what), same).unwrap();
         }
         assert_eq!(memory.of(&repository).unwrap().seen, [seen("b", "1"), seen("a", "2")]);
-        assert_eq!(memory.of(&"quay.io/a/c".parse().unwrap()).unwrap(), Known::default());
+        assert_eq!(memory.of(&"quay.io/a/c".parse().unwrap()).unwrap(), KnownRepository::default());
         assert_eq!(memory.all().unwrap().len(), 2);
     }
 
@@ -617,7 +620,7 @@ mod tests {
         assert!(!memory.of(&repository).unwrap().seen.contains(&seen("t0", "1")), "rewritten");
         assert_eq!(memory.of(&repository).unwrap().binders, known.binders);
         memory.forget(&repository, None).unwrap();
-        assert_eq!(memory.of(&repository).unwrap(), Known::default());
+        assert_eq!(memory.of(&repository).unwrap(), KnownRepository::default());
     }
 
     #[test]

@@ -13,9 +13,12 @@ mod secret;
 mod way;
 
 pub use folder::{Folder, Lock};
-pub use handoff::{Grounds, Handoff, Handoffs, Verified};
-pub use memory::{FirstSigner, Known, Memory, Seen, Signer, SignerKey, Signers, Source};
-pub use pushes::{Push, Pushes, Word};
+pub use handoff::{Handoff, HandoffVerdict, Handoffs, Verified};
+pub use memory::{
+    FirstSigner, KnownRepository, Memory, RememberedSigner, RememberedSource, Seen, SignerKey,
+    Signers,
+};
+pub use pushes::{PushRecord, Pushes, Word};
 pub use run::Run;
 pub use secret::RunSecret;
 pub use way::{ACCESS_LIST, Owners, UNMAPPED, check_shared, check_way, is_unmapped};

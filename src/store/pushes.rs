@@ -29,7 +29,7 @@ pub enum Word {
 
 /// One thing that was pushed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Push {
+pub struct PushRecord {
     /// The repository, canonical.
     pub repository: String,
     /// The tag.
@@ -40,7 +40,7 @@ pub struct Push {
     pub seconds: i64,
 }
 
-impl Push {
+impl PushRecord {
     /// Returns whether this can be what was pushed: one of the manifests that are known, where some
     /// are; an image with the configuration that is known, where one is.
     #[must_use]
@@ -99,8 +99,12 @@ impl Pushes {
         words: Vec<Word>,
         now: i64,
     ) -> Result<(), Failure> {
-        let push =
-            Push { repository: repository.to_string(), tag: tag.to_string(), words, seconds: now };
+        let push = PushRecord {
+            repository: repository.to_string(),
+            tag: tag.to_string(),
+            words,
+            seconds: now,
+        };
         let line = to_json(&push)?;
         let name = file_name(repository);
         let _lock = self.folder.lock(&lock_name(&name), limits::LOCK)?;
@@ -133,15 +137,15 @@ impl Pushes {
     ///
     /// # Errors
     /// `state`: the record cannot be read.
-    pub fn of(&self, repository: &Repository, now: i64) -> Result<Vec<Push>, Failure> {
+    pub fn of(&self, repository: &Repository, now: i64) -> Result<Vec<PushRecord>, Failure> {
         let bytes = self.folder.read_up_to(&file_name(repository), limits::PUSHES_BYTES)?;
         let name = repository.to_string();
-        let of_it = |push: &Push| push.repository == name && is_fresh(push, now);
+        let of_it = |push: &PushRecord| push.repository == name && is_fresh(push, now);
         Ok(lines(&bytes.unwrap_or_default()).filter(of_it).collect())
     }
 }
 
-fn is_fresh(push: &Push, now: i64) -> bool {
+fn is_fresh(push: &PushRecord, now: i64) -> bool {
     let age = now.saturating_sub(push.seconds);
     // A clock that was put back by more than moments knows no ages.
     (-seconds(limits::PUSH_SKEW)..=seconds(limits::PUSH_AGE)).contains(&age)
@@ -152,13 +156,13 @@ fn seconds(time: Duration) -> i64 {
 }
 
 /// Returns the whole lines that are ours.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = Push> + '_ {
+fn lines(bytes: &[u8]) -> impl Iterator<Item = PushRecord> + '_ {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let whole = bytes.get(..whole).unwrap_or_default();
     whole.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
 }
 
-fn to_json(push: &Push) -> Result<String, Failure> {
+fn to_json(push: &PushRecord) -> Result<String, Failure> {
     serde_json::to_string(push)
         .map_err(|error| Failure::new(Class::Internal, format!("a line of the record: {error}")))
 }
@@ -215,7 +219,7 @@ mod tests {
     #[test]
     fn all_who_know_something_have_to_agree() {
         let digest = |text: &str| Digest::of(text.as_bytes());
-        let push = |words: &[Word]| Push {
+        let push = |words: &[Word]| PushRecord {
             repository: String::new(),
             tag: String::new(),
             words: words.to_vec(),
@@ -262,7 +266,7 @@ mod tests {
     fn the_record_stays_bounded_and_keeps_the_newest() {
         let (_top, pushes, repository) = setup();
         let path = pushes.folder.path().join(file_name(&repository));
-        let push = |number: usize| Push {
+        let push = |number: usize| PushRecord {
             repository: repository.to_string(),
             tag: format!("t{number}"),
             words: word("x"),

@@ -7,7 +7,9 @@
 //! (CVE-2025-62518, `TARmageddon`). What readers disagree on is refused.
 
 use super::entry::shown;
-use super::header::{Body, Extensions, Header, Member, MemberKind, malformed, set_once, until_nul};
+use super::header::{
+    EntryData, Extensions, Header, Member, MemberKind, malformed, set_once, until_nul,
+};
 use super::pax::Records;
 use super::sparse::{self, Part, Sparse};
 use super::stream::Stream;
@@ -121,7 +123,7 @@ impl<R: Read> Archive<R> {
 
     fn member(&mut self, header: Header, extensions: Extensions) -> Result<Member, Failure> {
         let kind = header.kind(&extensions)?;
-        let Body { stored, logical, sparse } = header.body(&extensions)?;
+        let EntryData { stored, logical, sparse } = header.body(&extensions)?;
         if kind == MemberKind::File {
             self.begin(stored);
             (self.size, self.sparse) = (logical, sparse);

@@ -1,7 +1,7 @@
 //! How a directory differs from what it should be.
 
 use super::acl::{self, is_access_list};
-use super::entry::{Entry, Kind, Metadata, Tree, TreePath, Xattr, is_label, shown};
+use super::entry::{EntryKind, EntryMetadata, Tree, TreeEntry, TreePath, Xattr, is_label, shown};
 use super::layer::split;
 use crate::limits;
 use std::collections::{BTreeMap, BTreeSet};
@@ -261,7 +261,7 @@ fn unexpected(path: &TreePath, terms: &Terms) -> Vec<Differs> {
 fn below_other(path: &TreePath, tree: &Tree) -> bool {
     let mut above = split(path.bytes()).0;
     while !above.is_empty() {
-        if tree.get(above).is_some_and(|entry| entry.kind != Kind::Directory) {
+        if tree.get(above).is_some_and(|entry| entry.kind != EntryKind::Directory) {
             return true;
         }
         above = split(above).0;
@@ -269,7 +269,7 @@ fn below_other(path: &TreePath, tree: &Tree) -> bool {
     false
 }
 
-fn compare(expected: &Entry, found: &Entry, tree: &Tree, terms: &Terms) -> Vec<Differs> {
+fn compare(expected: &TreeEntry, found: &TreeEntry, tree: &Tree, terms: &Terms) -> Vec<Differs> {
     let mut differs = kinds(&expected.kind, &found.kind);
     if differs.iter().any(|differs| matches!(differs, Differs::Type { .. })) {
         return differs;
@@ -292,7 +292,7 @@ fn compare(expected: &Entry, found: &Entry, tree: &Tree, terms: &Terms) -> Vec<D
 /// have listed it, writable for all.
 ///
 /// Its group is free, for a setgid parent hands it down and it may not write.
-fn implied(found: Metadata, setgid: bool, terms: &Terms) -> Vec<Differs> {
+fn implied(found: EntryMetadata, setgid: bool, terms: &Terms) -> Vec<Differs> {
     let mut differs = Vec::new();
     let may_have = if setgid { IMPLIED_MODE | SETGID } else { IMPLIED_MODE };
     if found.mode & !may_have != 0 {
@@ -318,8 +318,8 @@ fn inherits_setgid(path: &TreePath, tree: &Tree, terms: &Terms) -> bool {
 
 /// Compares attributes. Those that a directory had before, and that the image does not set, stay.
 fn xattrs(
-    expected: &Entry,
-    found: &Entry,
+    expected: &TreeEntry,
+    found: &TreeEntry,
     was: Option<&Was>,
     terms: &Terms,
 ) -> impl Iterator<Item = Differs> {
@@ -349,27 +349,27 @@ fn xattrs(
     names.into_iter()
 }
 
-fn kinds(expected: &Kind, found: &Kind) -> Vec<Differs> {
+fn kinds(expected: &EntryKind, found: &EntryKind) -> Vec<Differs> {
     match (expected, found) {
         _ if expected == found => Vec::new(),
-        (Kind::File { size: expected, .. }, Kind::File { size: found, .. })
+        (EntryKind::File { size: expected, .. }, EntryKind::File { size: found, .. })
             if expected != found =>
         {
             vec![Differs::Size { expected: *expected, found: *found }]
         }
-        (Kind::File { .. }, Kind::File { .. }) => vec![Differs::Content],
-        (Kind::Symlink { target: expected }, Kind::Symlink { target: found }) => {
+        (EntryKind::File { .. }, EntryKind::File { .. }) => vec![Differs::Content],
+        (EntryKind::Symlink { target: expected }, EntryKind::Symlink { target: found }) => {
             vec![Differs::Target { expected: expected.clone(), found: found.clone() }]
         }
-        (Kind::CharDevice { .. }, Kind::CharDevice { .. })
-        | (Kind::BlockDevice { .. }, Kind::BlockDevice { .. }) => {
+        (EntryKind::CharDevice { .. }, EntryKind::CharDevice { .. })
+        | (EntryKind::BlockDevice { .. }, EntryKind::BlockDevice { .. }) => {
             vec![Differs::Device]
         }
         _ => vec![Differs::Type { expected: expected.word(), found: found.word() }],
     }
 }
 
-fn metadata(expected: Metadata, found: Metadata, terms: &Terms) -> Vec<Differs> {
+fn metadata(expected: EntryMetadata, found: EntryMetadata, terms: &Terms) -> Vec<Differs> {
     let mut differs = Vec::new();
     if expected.mode != found.mode {
         differs.push(Differs::Mode { expected: expected.mode, found: found.mode });

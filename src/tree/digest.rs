@@ -1,7 +1,7 @@
 //! The digest of a tree, version 1: one strict text form and the SHA-256 of it. Specification:
 //! `docs/tree-digest.md`.
 
-use super::entry::{Entry, Kind, Metadata, Tree, Xattr, in_digest, is_label};
+use super::entry::{EntryKind, EntryMetadata, Tree, TreeEntry, Xattr, in_digest, is_label};
 use crate::name::Digest;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -50,34 +50,34 @@ impl Tree {
 }
 
 /// Appends the line of one entry; `None` where it has none.
-fn write_line(line: &mut String, entry: &Entry, left_out: fn(&[u8]) -> bool) -> Option<()> {
-    let Metadata { mode, uid, gid } = entry.metadata?;
+fn write_line(line: &mut String, entry: &TreeEntry, left_out: fn(&[u8]) -> bool) -> Option<()> {
+    let EntryMetadata { mode, uid, gid } = entry.metadata?;
     let letter = match entry.kind {
-        Kind::BlockDevice { .. } => 'b',
-        Kind::CharDevice { .. } => 'c',
-        Kind::Directory => 'd',
-        Kind::Fifo => 'p',
-        Kind::File { .. } => 'f',
-        Kind::Symlink { .. } => 'l',
-        Kind::Socket => return None,
+        EntryKind::BlockDevice { .. } => 'b',
+        EntryKind::CharDevice { .. } => 'c',
+        EntryKind::Directory => 'd',
+        EntryKind::Fifo => 'p',
+        EntryKind::File { .. } => 'f',
+        EntryKind::Symlink { .. } => 'l',
+        EntryKind::Socket => return None,
     };
     line.push(letter);
     line.push(' ');
     escape(line, entry.path.bytes());
     // Writing to a String cannot fail, so the results carry nothing.
     let _ = match &entry.kind {
-        Kind::Symlink { .. } => write!(line, " - {uid} {gid} "),
+        EntryKind::Symlink { .. } => write!(line, " - {uid} {gid} "),
         _ => write!(line, " {mode:04o} {uid} {gid}"),
     };
     match &entry.kind {
-        Kind::BlockDevice { major, minor } | Kind::CharDevice { major, minor } => {
+        EntryKind::BlockDevice { major, minor } | EntryKind::CharDevice { major, minor } => {
             let _ = write!(line, " {major} {minor}");
         }
-        Kind::File { size, digest } => {
+        EntryKind::File { size, digest } => {
             let _ = write!(line, " {size} {}", digest.hex());
         }
-        Kind::Symlink { target } => escape(line, target),
-        Kind::Directory | Kind::Fifo | Kind::Socket => {}
+        EntryKind::Symlink { target } => escape(line, target),
+        EntryKind::Directory | EntryKind::Fifo | EntryKind::Socket => {}
     }
     for Xattr { name, value } in entry.xattrs.iter().filter(|xattr| !left_out(&xattr.name)) {
         // Left out, an access list or a label that other layer bytes brought would pass as the
@@ -111,9 +111,14 @@ mod tests {
     use super::*;
     use crate::tree::TreePath;
 
-    fn entry(path: &[u8], kind: Kind) -> Entry {
-        let metadata = Some(Metadata { mode: 0o4755, uid: 0, gid: 4_294_967_294 });
-        Entry { path: TreePath::new(path.to_vec()).unwrap(), kind, metadata, xattrs: Vec::new() }
+    fn entry(path: &[u8], kind: EntryKind) -> TreeEntry {
+        let metadata = Some(EntryMetadata { mode: 0o4755, uid: 0, gid: 4_294_967_294 });
+        TreeEntry {
+            path: TreePath::new(path.to_vec()).unwrap(),
+            kind,
+            metadata,
+            xattrs: Vec::new(),
+        }
     }
 
     #[test]
@@ -124,16 +129,16 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_line() {
-        let mut file = entry(b"a b\n", Kind::File { size: 0, digest: Digest::of(b"") });
+        let mut file = entry(b"a b\n", EntryKind::File { size: 0, digest: Digest::of(b"") });
         file.xattrs = vec![Xattr { name: (*b"user.=").into(), value: (*b"\0%").into() }];
-        let link = entry(b"l", Kind::Symlink { target: (*b"../x y").into() });
-        let null = entry(b"null", Kind::CharDevice { major: 1, minor: 3 });
+        let link = entry(b"l", EntryKind::Symlink { target: (*b"../x y").into() });
+        let null = entry(b"null", EntryKind::CharDevice { major: 1, minor: 3 });
         let tree = Tree::new(vec![
             null,
             file,
             link,
-            entry(b"p", Kind::Fifo),
-            entry(b"d", Kind::Directory),
+            entry(b"p", EntryKind::Fifo),
+            entry(b"d", EntryKind::Directory),
         ])
         .unwrap();
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -147,11 +152,11 @@ mod tests {
 
     #[test]
     fn what_has_no_mode_and_what_is_a_socket_has_no_digest() {
-        let mut implied = entry(b"d", Kind::Directory);
+        let mut implied = entry(b"d", EntryKind::Directory);
         implied.metadata = None;
         assert_eq!(Tree::new(vec![implied]).unwrap().digest(), None);
-        assert_eq!(Tree::new(vec![entry(b"s", Kind::Socket)]).unwrap().text(), None);
-        let mut listed = entry(b"d", Kind::Directory);
+        assert_eq!(Tree::new(vec![entry(b"s", EntryKind::Socket)]).unwrap().text(), None);
+        let mut listed = entry(b"d", EntryKind::Directory);
         listed.xattrs =
             vec![Xattr { name: (*b"system.posix_acl_access").into(), value: (*b"x").into() }];
         assert_eq!(Tree::new(vec![listed]).unwrap().digest(), None);

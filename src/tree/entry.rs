@@ -100,7 +100,7 @@ pub fn shown(bytes: &[u8]) -> String {
 
 /// What an object is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A directory.
     Directory,
     /// A regular file. Each name of a hard link is one.
@@ -135,7 +135,7 @@ pub enum Kind {
     Socket,
 }
 
-impl Kind {
+impl EntryKind {
     /// Returns what it is called in a report.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -160,7 +160,7 @@ impl Kind {
 
 /// Mode and owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metadata {
+pub struct EntryMetadata {
     /// The low 12 bits: permissions, setuid, setgid, sticky. 0o777 for every symlink, which has
     /// none of its own.
     pub mode: u16,
@@ -233,14 +233,14 @@ pub(super) fn in_digest(name: &[u8]) -> bool {
 
 /// One object of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct TreeEntry {
     /// Where it is.
     pub path: TreePath,
     /// What it is.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// Its mode and owner. `None`: a directory that no layer lists, which has what the unpacker
     /// gives it.
-    pub metadata: Option<Metadata>,
+    pub metadata: Option<EntryMetadata>,
     /// Those attributes that [`xattr_counts`], and labels ([`is_label`]), sorted by name.
     pub xattrs: Vec<Xattr>,
 }
@@ -248,14 +248,14 @@ pub struct Entry {
 /// A tree: its entries sorted by the bytes of their paths, each path once. The root itself is not
 /// in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tree(Vec<Entry>);
+pub struct Tree(Vec<TreeEntry>);
 
 impl Tree {
     /// Makes a tree of entries in any order.
     ///
     /// # Errors
     /// `malformed`: two entries have the same path.
-    pub fn new(mut entries: Vec<Entry>) -> Result<Self, Failure> {
+    pub fn new(mut entries: Vec<TreeEntry>) -> Result<Self, Failure> {
         entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         let twice = entries.iter().zip(entries.iter().skip(1)).find(|(a, b)| a.path == b.path);
         match twice {
@@ -269,12 +269,12 @@ impl Tree {
 
     /// Returns the entries in the order of their paths.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[TreeEntry] {
         &self.0
     }
 
     /// Returns the entry at a path.
-    pub(super) fn get(&self, path: &[u8]) -> Option<&Entry> {
+    pub(super) fn get(&self, path: &[u8]) -> Option<&TreeEntry> {
         let at = self.0.binary_search_by(|entry| entry.path.bytes().cmp(path)).ok()?;
         self.0.get(at)
     }

@@ -63,7 +63,7 @@ pub fn check_diff_ids(layers: &[Layer], diff_ids: &[Digest]) -> Result<(), Failu
 
 /// What the layers of one image mean.
 #[derive(Debug)]
-pub struct Expected {
+pub struct ExpectedTree {
     oci: Result<Tree, Failure>,
     host: Result<Tree, Failure>,
 }
@@ -77,7 +77,7 @@ pub enum Accepted {
     Only(Meaning),
 }
 
-impl Expected {
+impl ExpectedTree {
     /// Reads the layers in both ways.
     #[must_use]
     pub fn of(layers: &[Layer]) -> Self {

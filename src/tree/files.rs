@@ -4,7 +4,7 @@
 //! Paths are clean and relative; the root is the empty path. Names of one hard link share an inode.
 
 use super::acl;
-use super::entry::{Entry, Kind, Metadata, Tree, TreePath, Xattr, is_label, shown};
+use super::entry::{EntryKind, EntryMetadata, Tree, TreeEntry, TreePath, Xattr, is_label, shown};
 use super::layer::{held_bytes, split, too_much_metadata};
 use crate::class::{Class, Failure};
 use crate::limits;
@@ -13,7 +13,7 @@ use std::ops::Bound;
 
 /// The file system.
 #[derive(Default)]
-pub(super) struct Files {
+pub(super) struct FileSystem {
     names: BTreeMap<Vec<u8>, Name>,
     inodes: Vec<Inode>,
     /// Bytes of the paths of directories that no entry lists: one deep path makes many.
@@ -34,25 +34,25 @@ struct Name {
 /// What names lead to.
 #[derive(Clone)]
 pub(super) struct Inode {
-    pub(super) kind: Kind,
+    pub(super) kind: EntryKind,
     /// `None`: a directory that no entry listed.
-    pub(super) metadata: Option<Metadata>,
+    pub(super) metadata: Option<EntryMetadata>,
     pub(super) xattrs: Vec<Xattr>,
 }
 
 impl Inode {
     fn implied() -> Self {
-        Self { kind: Kind::Directory, metadata: None, xattrs: Vec::new() }
+        Self { kind: EntryKind::Directory, metadata: None, xattrs: Vec::new() }
     }
 
     /// Returns how many bytes its target and attributes have.
     fn bytes(&self) -> usize {
-        let target = if let Kind::Symlink { target } = &self.kind { target.len() } else { 0 };
+        let target = if let EntryKind::Symlink { target } = &self.kind { target.len() } else { 0 };
         target + held_bytes(&self.xattrs)
     }
 }
 
-impl Files {
+impl FileSystem {
     pub(super) fn get(&self, path: &[u8]) -> Option<&Inode> {
         self.inodes.get(self.names.get(path)?.inode)
     }
@@ -62,7 +62,7 @@ impl Files {
     }
 
     pub(super) fn is_directory(&self, path: &[u8]) -> bool {
-        path.is_empty() || self.get(path).is_some_and(|inode| inode.kind == Kind::Directory)
+        path.is_empty() || self.get(path).is_some_and(|inode| inode.kind == EntryKind::Directory)
     }
 
     /// Resolves every link in `path`, inside the root; names that are not there stand for
@@ -92,7 +92,7 @@ impl Files {
                 done.push(b'/');
             }
             done.extend_from_slice(&name);
-            let Some(Inode { kind: Kind::Symlink { target }, .. }) = self.get(&done) else {
+            let Some(Inode { kind: EntryKind::Symlink { target }, .. }) = self.get(&done) else {
                 continue;
             };
             links += 1;
@@ -125,7 +125,7 @@ impl Files {
         if path.is_empty() {
             return Ok(());
         }
-        match self.get(path).map(|inode| inode.kind == Kind::Directory) {
+        match self.get(path).map(|inode| inode.kind == EntryKind::Directory) {
             Some(true) => Ok(()),
             Some(false) => Err(malformed(path, "is not a directory, but an entry is below it")),
             None => {
@@ -215,7 +215,7 @@ impl Files {
                 Some(Xattr { value: acl::kept(&name, &value, mode)?, name })
             };
             let xattrs = xattrs.into_iter().filter_map(kept).collect();
-            Ok(Entry { path: TreePath::new(path)?, kind, metadata, xattrs })
+            Ok(TreeEntry { path: TreePath::new(path)?, kind, metadata, xattrs })
         };
         Tree::new(names.into_iter().map(entry).collect::<Result<_, Failure>>()?)
     }

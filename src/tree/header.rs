@@ -55,7 +55,7 @@ pub(super) struct Header {
 }
 
 /// The data of one entry.
-pub(super) struct Body {
+pub(super) struct EntryData {
     /// Bytes in the archive.
     pub(super) stored: u64,
     /// Bytes of the file, holes included.
@@ -168,9 +168,9 @@ impl Header {
     }
 
     /// Returns how much data follows, and of what.
-    pub(super) fn body(&self, extensions: &Extensions) -> Result<Body, Failure> {
+    pub(super) fn body(&self, extensions: &Extensions) -> Result<EntryData, Failure> {
         let Some(records) = &extensions.records else {
-            return Ok(Body { stored: self.size, logical: self.size, sparse: None });
+            return Ok(EntryData { stored: self.size, logical: self.size, sparse: None });
         };
         let stored = pax_size(self.size, records.number("size")?)
             .map_err(|failure| failure.within(format!("`{}`", shown(&self.name))))?;
@@ -181,7 +181,7 @@ impl Header {
             }
             None => None,
         };
-        Ok(Body { stored, logical: logical.unwrap_or(stored), sparse })
+        Ok(EntryData { stored, logical: logical.unwrap_or(stored), sparse })
     }
 
     fn device(&self) -> Result<(u32, u32), Failure> {

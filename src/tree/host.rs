@@ -6,9 +6,9 @@
 //! An opaque whiteout removes nothing. Apply then unpacks the one archive that this makes. Recorded
 //! from the real libraries: `tests/tree/`.
 
-use super::entry::{Kind, Metadata, Tree, Xattr};
-use super::files::{Files, Inode, malformed};
-use super::layer::{Layer, Record, What, Whiteout, split};
+use super::entry::{EntryKind, EntryMetadata, Tree, Xattr};
+use super::files::{FileSystem, Inode, malformed};
+use super::layer::{Layer, LayerChange, Record, Whiteout, split};
 use super::oci::{inode, join, resolve_target};
 use crate::class::Failure;
 use std::borrow::Cow;
@@ -19,8 +19,8 @@ const ONE_LAYER: usize = 0;
 
 /// Returns what the host makes of the layers, the lowest first.
 pub(super) fn flatten(layers: &[Layer]) -> Result<Tree, Failure> {
-    let mut seen = Seen::default();
-    let mut files = Files::default();
+    let mut seen = SeenNames::default();
+    let mut files = FileSystem::default();
     let mut directories = Vec::new();
     for record in layers.iter().rev().flat_map(|layer| &layer.records) {
         if seen.lets_through(record) {
@@ -45,13 +45,13 @@ pub(super) fn flatten(layers: &[Layer]) -> Result<Tree, Failure> {
 /// The names that Extract has handled, as written, and whether each hides what lower layers have
 /// below it.
 #[derive(Default)]
-struct Seen<'a> {
+struct SeenNames<'a> {
     relative: HashMap<Cow<'a, [u8]>, bool>,
     /// Names that began with `/`, which Extract takes for others.
     rooted: HashMap<Cow<'a, [u8]>, bool>,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> SeenNames<'a> {
     /// Returns whether Extract passes the entry on.
     fn lets_through(&mut self, record: &'a Record) -> bool {
         let names = if record.rooted { &mut self.rooted } else { &mut self.relative };
@@ -83,7 +83,7 @@ fn hidden(names: &HashMap<Cow<'_, [u8]>, bool>, name: &[u8]) -> bool {
 }
 
 /// Does what Apply does with one entry.
-fn apply(files: &mut Files, record: &Record) -> Result<(), Failure> {
+fn apply(files: &mut FileSystem, record: &Record) -> Result<(), Failure> {
     let (directory, name) = record.split();
     let directory = files.resolve_parent(directory)?;
     files.make_directories(&directory, ONE_LAYER)?;
@@ -93,13 +93,13 @@ fn apply(files: &mut Files, record: &Record) -> Result<(), Failure> {
         files.remove(&path);
     }
     match &record.what {
-        What::Object(Kind::Directory) if merges => {}
-        What::Object(kind) => {
+        LayerChange::Object(EntryKind::Directory) if merges => {}
+        LayerChange::Object(kind) => {
             let mut inode = inode(record, kind);
             inode.xattrs.clear();
             files.put(&path, inode, ONE_LAYER);
         }
-        What::Link(target) => {
+        LayerChange::Link(target) => {
             let target = resolve_target(files, target)?;
             if !files.link(&target, &path, ONE_LAYER) {
                 return Err(malformed(
@@ -108,7 +108,7 @@ fn apply(files: &mut Files, record: &Record) -> Result<(), Failure> {
                 ));
             }
         }
-        What::Note => return Ok(()),
+        LayerChange::Note => return Ok(()),
     }
     if let Some(inode) = files.get_mut(&path) {
         set_attributes(inode, record);
@@ -120,9 +120,9 @@ fn apply(files: &mut Files, record: &Record) -> Result<(), Failure> {
 /// names.
 fn set_attributes(inode: &mut Inode, record: &Record) {
     let mode =
-        if matches!(inode.kind, Kind::Symlink { .. }) { 0o777 } else { record.metadata.mode };
-    inode.metadata = Some(Metadata { mode, ..record.metadata });
-    if inode.kind != Kind::Directory {
+        if matches!(inode.kind, EntryKind::Symlink { .. }) { 0o777 } else { record.metadata.mode };
+    inode.metadata = Some(EntryMetadata { mode, ..record.metadata });
+    if inode.kind != EntryKind::Directory {
         // chown(2) drops the capabilities of a file, to the same owner too.
         inode.xattrs.retain(|xattr| &*xattr.name != b"security.capability");
     }

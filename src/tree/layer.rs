@@ -5,7 +5,7 @@
 //! is refused.
 
 use super::archive::Archive;
-use super::entry::{Kind, Metadata, Xattr, is_label, shown};
+use super::entry::{EntryKind, EntryMetadata, Xattr, is_label, shown};
 use super::header::{Member, MemberKind};
 use super::stream::Stream;
 use crate::class::{Class, Failure};
@@ -80,16 +80,16 @@ pub(super) struct Record {
     pub(super) path: Box<[u8]>,
     /// Whether the name began with `/`: the host takes `a` and `/a` for two names.
     pub(super) rooted: bool,
-    pub(super) what: What,
-    pub(super) metadata: Metadata,
+    pub(super) what: LayerChange,
+    pub(super) metadata: EntryMetadata,
     pub(super) xattrs: Vec<Xattr>,
 }
 
 /// What an entry makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum LayerChange {
     /// A new object.
-    Object(Kind),
+    Object(EntryKind),
     /// Another name for the object at this clean relative path.
     Link(Box<[u8]>),
     /// Nothing: a global PAX header, of whose name the host takes note.
@@ -113,14 +113,16 @@ impl Record {
     /// Returns how many bytes its path, target and attributes have.
     fn bytes(&self) -> usize {
         let target = match &self.what {
-            What::Object(Kind::Symlink { target }) | What::Link(target) => target.len(),
-            What::Object(_) | What::Note => 0,
+            LayerChange::Object(EntryKind::Symlink { target }) | LayerChange::Link(target) => {
+                target.len()
+            }
+            LayerChange::Object(_) | LayerChange::Note => 0,
         };
         self.path.len() + target + held_bytes(&self.xattrs)
     }
 
     pub(super) fn is_directory(&self) -> bool {
-        matches!(self.what, What::Object(Kind::Directory))
+        matches!(self.what, LayerChange::Object(EntryKind::Directory))
     }
 
     /// Returns what the entry removes, where it is a whiteout.
@@ -185,39 +187,49 @@ fn record<R: Read>(archive: &mut Archive<R>, member: Member) -> Result<Option<Re
     check_length(&path)?;
     check_length(&member.link)?;
     let what = match member.kind {
-        MemberKind::Directory => What::Object(Kind::Directory),
+        MemberKind::Directory => LayerChange::Object(EntryKind::Directory),
         MemberKind::File => {
             let (size, digest) = archive
                 .content()
                 .map_err(|failure| failure.within(format!("`{}`", shown(&member.name))))?;
-            What::Object(Kind::File { size, digest })
+            LayerChange::Object(EntryKind::File { size, digest })
         }
         MemberKind::Symlink if member.link.is_empty() => {
             return Err(refuse(&member.name, "is a link to nothing"));
         }
-        MemberKind::Symlink => What::Object(Kind::Symlink { target: member.link.into() }),
+        MemberKind::Symlink => {
+            LayerChange::Object(EntryKind::Symlink { target: member.link.into() })
+        }
         MemberKind::HardLink => match clean(&member.link)?.1 {
             target if target.is_empty() => {
                 return Err(refuse(&member.name, "is a hard link to nothing"));
             }
-            target => What::Link(target.into()),
+            target => LayerChange::Link(target.into()),
         },
-        MemberKind::CharDevice { major, minor } => What::Object(Kind::CharDevice { major, minor }),
-        MemberKind::BlockDevice { major, minor } => {
-            What::Object(Kind::BlockDevice { major, minor })
+        MemberKind::CharDevice { major, minor } => {
+            LayerChange::Object(EntryKind::CharDevice { major, minor })
         }
-        MemberKind::Fifo => What::Object(Kind::Fifo),
-        MemberKind::Global => What::Note,
+        MemberKind::BlockDevice { major, minor } => {
+            LayerChange::Object(EntryKind::BlockDevice { major, minor })
+        }
+        MemberKind::Fifo => LayerChange::Object(EntryKind::Fifo),
+        MemberKind::Global => LayerChange::Note,
     };
-    let mode = if matches!(what, What::Object(Kind::Symlink { .. })) { 0o777 } else { member.mode };
-    let metadata = Metadata { mode, uid: member.uid, gid: member.gid };
+    let mode = if matches!(what, LayerChange::Object(EntryKind::Symlink { .. })) {
+        0o777
+    } else {
+        member.mode
+    };
+    let metadata = EntryMetadata { mode, uid: member.uid, gid: member.gid };
     // Those of a link are its target's, as the host sees it; of those of other kinds only labels
     // are compared.
     let mut xattrs = member.xattrs;
     match &what {
-        What::Object(kind) => xattrs.retain(|xattr| kind.has_xattrs() || is_label(&xattr.name)),
-        What::Link(_) => {}
-        What::Note => xattrs.clear(),
+        LayerChange::Object(kind) => {
+            xattrs.retain(|xattr| kind.has_xattrs() || is_label(&xattr.name))
+        }
+        LayerChange::Link(_) => {}
+        LayerChange::Note => xattrs.clear(),
     }
     if xattr_bytes(&xattrs) > limits::XATTR_BYTES {
         let (name, cap) = (shown(&member.name), limits::XATTR_BYTES);

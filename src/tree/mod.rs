@@ -26,9 +26,9 @@ mod stream;
 pub use acl::{Writer, writers};
 pub use difference::{Difference, Differs, Now, Terms, Was, difference};
 pub use entry::{
-    Entry, Kind, Metadata, Tree, TreePath, Xattr, changed_attributes, is_label, same_attribute,
-    shown, xattr_counts,
+    EntryKind, EntryMetadata, Tree, TreeEntry, TreePath, Xattr, changed_attributes, is_label,
+    same_attribute, shown, xattr_counts,
 };
-pub use expected::{Accepted, Expected, Meaning, check_diff_ids, flatten};
+pub use expected::{Accepted, ExpectedTree, Meaning, check_diff_ids, flatten};
 pub use layer::{Layer, Limits, read_layer};
 pub use single::{Single, failure_of, read_single};

@@ -4,14 +4,14 @@
 //! OCI image-spec 1.1, layer.md, "Applying Changesets"; where it is silent, as umoci 0.4.7
 //! (`oci/layer/tar_extract.go`), against which it is recorded in `tests/tree/`.
 
-use super::entry::{Kind, Tree};
-use super::files::{Files, Inode, malformed};
-use super::layer::{Layer, Record, What, Whiteout, split};
+use super::entry::{EntryKind, Tree};
+use super::files::{FileSystem, Inode, malformed};
+use super::layer::{Layer, LayerChange, Record, Whiteout, split};
 use crate::class::Failure;
 
 /// Returns what the layers mean, the lowest first.
 pub(super) fn flatten(layers: &[Layer]) -> Result<Tree, Failure> {
-    let mut files = Files::default();
+    let mut files = FileSystem::default();
     for (number, layer) in layers.iter().enumerate() {
         for record in &layer.records {
             apply(&mut files, record, number)?;
@@ -20,8 +20,8 @@ pub(super) fn flatten(layers: &[Layer]) -> Result<Tree, Failure> {
     files.into_tree()
 }
 
-fn apply(files: &mut Files, record: &Record, layer: usize) -> Result<(), Failure> {
-    if record.what == What::Note {
+fn apply(files: &mut FileSystem, record: &Record, layer: usize) -> Result<(), Failure> {
+    if record.what == LayerChange::Note {
         return Ok(());
     }
     let (directory, name) = record.split();
@@ -48,26 +48,26 @@ fn apply(files: &mut Files, record: &Record, layer: usize) -> Result<(), Failure
         files.remove(&path);
     }
     match &record.what {
-        What::Object(kind) => files.put(&path, inode(record, kind), layer),
-        What::Link(target) => {
+        LayerChange::Object(kind) => files.put(&path, inode(record, kind), layer),
+        LayerChange::Link(target) => {
             let target = resolve_target(files, target)?;
             // A hard link has no attributes of its own: it is its target.
             if !files.link(&target, &path, layer) {
                 return Err(malformed(&record.path, "is a hard link to what is not there"));
             }
         }
-        What::Note => {}
+        LayerChange::Note => {}
     }
     Ok(())
 }
 
 /// Returns the object that an entry makes.
-pub(super) fn inode(record: &Record, kind: &Kind) -> Inode {
+pub(super) fn inode(record: &Record, kind: &EntryKind) -> Inode {
     Inode { kind: kind.clone(), metadata: Some(record.metadata), xattrs: record.xattrs.clone() }
 }
 
 /// Resolves the target of a hard link: its directory, not itself.
-pub(super) fn resolve_target(files: &Files, target: &[u8]) -> Result<Vec<u8>, Failure> {
+pub(super) fn resolve_target(files: &FileSystem, target: &[u8]) -> Result<Vec<u8>, Failure> {
     let (directory, name) = split(target);
     Ok(join(&files.resolve(directory)?, name))
 }

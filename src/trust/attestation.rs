@@ -18,7 +18,7 @@ use super::proof;
 use super::root::TrustedRoot;
 use crate::class::{Class, Failure};
 use crate::name::FileDigest;
-use crate::wire::{self, Bundle, Content, Envelope, Material, Statement};
+use crate::wire::{self, Bundle, Content, DsseEnvelope, Material, Statement};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::fmt;
@@ -136,7 +136,7 @@ pub(super) fn hint(predicate: &str) -> String {
 #[derive(Clone, Debug)]
 pub struct Attestation {
     bundle: Bundle,
-    envelope: Envelope,
+    envelope: DsseEnvelope,
     /// What cannot be read is refused for that once the signature was checked.
     statement: Result<Statement, Failure>,
 }
@@ -234,7 +234,7 @@ impl Attestation {
 /// # Errors
 /// `signature`: it did not. `malformed`: the envelope holds something else.
 pub(super) fn check_enveloped(
-    envelope: &Envelope,
+    envelope: &DsseEnvelope,
     material: &Material,
     key: &PublicKey,
 ) -> Result<(), Failure> {

@@ -17,7 +17,7 @@ pub struct Authority {
     /// The name in the policy; `COSIGN_PUBLIC_KEY_LOCATION` for the environment's key.
     pub name: String,
     /// What shows that a signature is theirs.
-    pub signer: Signer,
+    pub signer: AuthorityKind,
     /// Which trusted root knows the authorities and logs behind their signatures: none for the
     /// default one.
     pub root: Option<String>,
@@ -25,7 +25,7 @@ pub struct Authority {
 
 /// What shows that a signature is someone's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Signer {
+pub enum AuthorityKind {
     /// A key.
     Key {
         /// The key.
@@ -41,21 +41,25 @@ impl Authority {
     /// Returns who signs by a key, logged or not.
     #[must_use]
     pub fn of_key(name: impl Into<String>, key: PublicKey) -> Self {
-        Self { name: name.into(), signer: Signer::Key { key, logged: false }, root: None }
+        Self { name: name.into(), signer: AuthorityKind::Key { key, logged: false }, root: None }
     }
 
     /// Returns who signs by a certificate, judged by the default trusted root.
     #[must_use]
     pub fn of_identity(identity: Identity) -> Self {
-        Self { name: identity.to_string(), signer: Signer::Certificate(identity), root: None }
+        Self {
+            name: identity.to_string(),
+            signer: AuthorityKind::Certificate(identity),
+            root: None,
+        }
     }
 
     /// Returns the key, where it is one.
     #[must_use]
     pub fn key(&self) -> Option<&PublicKey> {
         match &self.signer {
-            Signer::Key { key, .. } => Some(key),
-            Signer::Certificate(_) => None,
+            AuthorityKind::Key { key, .. } => Some(key),
+            AuthorityKind::Certificate(_) => None,
         }
     }
 
@@ -63,8 +67,8 @@ impl Authority {
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {
         match &self.signer {
-            Signer::Key { .. } => None,
-            Signer::Certificate(identity) => Some(identity),
+            AuthorityKind::Key { .. } => None,
+            AuthorityKind::Certificate(identity) => Some(identity),
         }
     }
 
@@ -72,15 +76,18 @@ impl Authority {
     #[must_use]
     pub fn fingerprint(&self) -> Digest {
         match &self.signer {
-            Signer::Key { key, .. } => *key.fingerprint(),
-            Signer::Certificate(identity) => identity.fingerprint(),
+            AuthorityKind::Key { key, .. } => *key.fingerprint(),
+            AuthorityKind::Certificate(identity) => identity.fingerprint(),
         }
     }
 
     /// Whether its signatures are checked by a trusted root.
     #[must_use]
     pub fn needs_root(&self) -> bool {
-        matches!(self.signer, Signer::Key { logged: true, .. } | Signer::Certificate(_))
+        matches!(
+            self.signer,
+            AuthorityKind::Key { logged: true, .. } | AuthorityKind::Certificate(_)
+        )
     }
 
     /// Whether a signature by someone, who did not sign yet, would be theirs.
@@ -88,14 +95,14 @@ impl Authority {
     pub fn would_accept(&self, prospect: &Prospect<'_>) -> bool {
         match (&self.signer, prospect) {
             (
-                Signer::Key { key, logged: must_be_logged },
+                AuthorityKind::Key { key, logged: must_be_logged },
                 Prospect::Key { key: their_key, logged },
             ) => key.fingerprint() == their_key.fingerprint() && (*logged || !must_be_logged),
-            (Signer::Certificate(identity), Prospect::Certificate(certificate)) => {
+            (AuthorityKind::Certificate(identity), Prospect::Certificate(certificate)) => {
                 identity.fits(certificate)
             }
-            (Signer::Key { .. }, Prospect::Certificate(_))
-            | (Signer::Certificate(_), Prospect::Key { .. }) => false,
+            (AuthorityKind::Key { .. }, Prospect::Certificate(_))
+            | (AuthorityKind::Certificate(_), Prospect::Key { .. }) => false,
         }
     }
 
@@ -103,10 +110,11 @@ impl Authority {
     #[must_use]
     pub fn of_image(&self, repository: &Repository) -> Self {
         match &self.signer {
-            Signer::Key { .. } => self.clone(),
-            Signer::Certificate(identity) => {
-                Self { signer: Signer::Certificate(identity.of_image(repository)), ..self.clone() }
-            }
+            AuthorityKind::Key { .. } => self.clone(),
+            AuthorityKind::Certificate(identity) => Self {
+                signer: AuthorityKind::Certificate(identity.of_image(repository)),
+                ..self.clone()
+            },
         }
     }
 }
@@ -138,7 +146,7 @@ impl fmt::Display for Prospect<'_> {
 }
 
 /// What people read behind the name: which key, or whose certificate.
-impl fmt::Display for Signer {
+impl fmt::Display for AuthorityKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key { key, logged: false } => write!(f, "key {}", key.fingerprint().short()),
@@ -152,9 +160,9 @@ impl fmt::Display for Signer {
 
 /// The trusted roots at hand, by the name that authorities use for them, or why one is not.
 #[derive(Clone, Debug, Default)]
-pub struct Roots(BTreeMap<Option<String>, Result<Arc<TrustedRoot>, Failure>>);
+pub struct TrustedRoots(BTreeMap<Option<String>, Result<Arc<TrustedRoot>, Failure>>);
 
-impl Roots {
+impl TrustedRoots {
     /// Puts a root in.
     pub fn insert(&mut self, name: Option<String>, root: Result<Arc<TrustedRoot>, Failure>) {
         self.0.insert(name, root);
@@ -219,8 +227,10 @@ impl Proven {
     /// Whether it is this authority.
     pub(super) fn is(&self, authority: &Authority) -> bool {
         match (self, &authority.signer) {
-            (Self::Key(fingerprint), Signer::Key { key, .. }) => key.fingerprint() == fingerprint,
-            (Self::Certificate(certificate, roots), Signer::Certificate(identity)) => {
+            (Self::Key(fingerprint), AuthorityKind::Key { key, .. }) => {
+                key.fingerprint() == fingerprint
+            }
+            (Self::Certificate(certificate, roots), AuthorityKind::Certificate(identity)) => {
                 roots.contains(&authority.root) && identity.fits(certificate)
             }
             _ => false,

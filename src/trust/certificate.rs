@@ -6,7 +6,7 @@
 //! crate reads the first name only and no `otherName`; a
 //! certificate with two names would let one of them be checked and the other be shown.
 
-use super::signer_id::{SignerId, Source};
+use super::signer_id::{SignerId, SourceRepository};
 use crate::class::{Class, Failure};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -144,14 +144,14 @@ impl Certificate {
 
     /// Returns the repository that a workflow ran for, as far as it is said.
     #[must_use]
-    pub fn source(&self) -> Source {
+    pub fn source(&self) -> SourceRepository {
         let said =
             |number| self.claim(number).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
         let github = || {
             said(claim::GITHUB_REPOSITORY)
                 .map(|repository| format!("https://github.com/{repository}"))
         };
-        Source {
+        SourceRepository {
             uri: said(claim::SOURCE_URI).or_else(github),
             repository: said(claim::SOURCE_ID),
             owner: said(claim::SOURCE_OWNER_ID),

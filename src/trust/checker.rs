@@ -7,10 +7,10 @@
 //! even fetched; where a trusted key signs by another hash than SHA-256, payloads of that key's
 //! shape of signature are fetched first.
 
-use super::authority::{Authority, Proven, Roots, Signer};
+use super::authority::{Authority, AuthorityKind, Proven, TrustedRoots};
 use super::budget::Budget;
 use super::certificate::Certificate;
-use super::entry::{Claim, Signed, digests_of};
+use super::entry::{Claim, SignedContent, digests_of};
 use super::evidence;
 use super::key::PublicKey;
 use super::keyless::{self, CertificateLog, Certified, LegacyCertified, Rejected};
@@ -20,8 +20,8 @@ use super::signer_id::SignerId;
 use crate::class::{Class, Failure, yaml};
 use crate::name::Digest;
 use crate::wire::{
-    self, Bundle, Claims, Content, Envelope, LegacyCandidate, LogEntry, Material, Payload,
-    Statement,
+    self, Bundle, Content, DsseEnvelope, LegacyCandidate, LogEntry, Material, Payload,
+    SignerClaims, Statement,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ pub struct Checker<'a> {
     /// What is asked of them.
     pub requirements: &'a Requirements,
     /// The trusted roots that the authorities name.
-    pub roots: Roots,
+    pub roots: TrustedRoots,
     /// Whether certificates must have been logged.
     pub certificate_log: CertificateLog,
     /// What may still be done for this image.
@@ -95,7 +95,7 @@ impl<'a> Checker<'a> {
         Self {
             authorities,
             requirements,
-            roots: Roots::default(),
+            roots: TrustedRoots::default(),
             certificate_log: CertificateLog::default(),
             budget: Arc::default(),
         }
@@ -240,8 +240,8 @@ impl<'a> Held<'a> {
                 let count = authorities.len();
                 let made_it =
                     authorities.into_iter().filter_map(|authority| match &authority.signer {
-                        Signer::Key { key, logged } => Some((authority, key, *logged)),
-                        Signer::Certificate(_) => None,
+                        AuthorityKind::Key { key, logged } => Some((authority, key, *logged)),
+                        AuthorityKind::Certificate(_) => None,
                     });
                 let made_it = made_it
                     .filter(|(_, key, _)| key.verify(payload, &self.candidate.signature).is_ok());
@@ -251,7 +251,7 @@ impl<'a> Held<'a> {
                 match (by_key, unread) {
                     (Some(Ok(made)), _) => made,
                     (_, Some(Unread { authority, made, signature })) => {
-                        signature.read(Signed::Message(&digests_of(payload)))?;
+                        signature.read(SignedContent::Message(&digests_of(payload)))?;
                         (authority, *made)
                     }
                     (Some(Err(rejected)), None) => return Err(rejected.into()),
@@ -276,8 +276,8 @@ impl<'a> Held<'a> {
 
 fn keys(authorities: &[Authority]) -> impl Iterator<Item = (&Authority, &PublicKey, bool)> {
     authorities.iter().filter_map(|authority| match &authority.signer {
-        Signer::Key { key, logged } => Some((authority, key, *logged)),
-        Signer::Certificate(_) => None,
+        AuthorityKind::Key { key, logged } => Some((authority, key, *logged)),
+        AuthorityKind::Certificate(_) => None,
     })
 }
 
@@ -308,7 +308,7 @@ fn logged_legacy(
     let text = candidate.evidence.bundle.as_deref().ok_or_else(|| unlogged(authority))?;
     let digests = candidate.payload.into();
     let claim = Claim {
-        signed: Signed::Message(&digests),
+        signed: SignedContent::Message(&digests),
         signature: &candidate.signature,
         verifier: key.spki(),
         hash: None,
@@ -512,7 +512,7 @@ pub fn check_bundle(
         _ => failure,
     })?;
     checker.requirements.check(&annotations)?;
-    let repository = Claims::read(&annotations)?.repository;
+    let repository = SignerClaims::read(&annotations)?.repository;
     let payload = Payload {
         docker_reference: repository.map(|repository| repository.cosign_name()).unwrap_or_default(),
         manifest_digest: *image,
@@ -521,7 +521,10 @@ pub fn check_bundle(
     Ok(VerifiedSignature::new(authority, made, *image, payload, Format::Bundle).map(Some)?)
 }
 
-fn annotations(envelope: &Envelope, image: &Digest) -> Result<BTreeMap<String, String>, Failure> {
+fn annotations(
+    envelope: &DsseEnvelope,
+    image: &Digest,
+) -> Result<BTreeMap<String, String>, Failure> {
     if envelope.payload_type != wire::STATEMENT_TYPE {
         let found = &envelope.payload_type;
         return Err(Failure::new(
@@ -588,7 +591,7 @@ pub struct VerifiedSignature {
     fingerprint: Digest,
     image: Digest,
     payload: Payload,
-    claims: Claims,
+    claims: SignerClaims,
     format: Format,
 }
 
@@ -600,7 +603,7 @@ impl VerifiedSignature {
         payload: Payload,
         format: Format,
     ) -> Result<Self, Failure> {
-        let claims = Claims::read(&payload.annotations)?;
+        let claims = SignerClaims::read(&payload.annotations)?;
         let signer = made.by.signer_id();
         Ok(Self {
             authority: authority.name.clone(),
@@ -707,7 +710,7 @@ impl VerifiedSignature {
 
     /// Returns the claims of our own signer.
     #[must_use]
-    pub fn claims(&self) -> &Claims {
+    pub fn claims(&self) -> &SignerClaims {
         &self.claims
     }
 

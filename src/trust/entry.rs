@@ -7,7 +7,7 @@
 
 use crate::class::{Class, Failure};
 use crate::name::{Digest, FileDigest};
-use crate::wire::{Envelope, json};
+use crate::wire::{DsseEnvelope, json};
 use aws_lc_rs::digest;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
@@ -55,15 +55,15 @@ impl From<FileDigest> for MessageDigests {
 
 /// What a signature is over.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Signed<'a> {
+pub(super) enum SignedContent<'a> {
     Message(&'a MessageDigests),
-    Envelope(&'a Envelope),
+    Envelope(&'a DsseEnvelope),
 }
 
 /// A signature, as an entry must name it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Claim<'a> {
-    pub(super) signed: Signed<'a>,
+    pub(super) signed: SignedContent<'a>,
     pub(super) signature: &'a [u8],
     /// The certificate, or the SPKI of the key, DER.
     pub(super) verifier: &'a [u8],
@@ -84,7 +84,7 @@ impl Claim<'_> {
             |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         match (text("/kind"), text("/apiVersion"), self.signed) {
             // One shape: `rekord` says more, which is not asked for.
-            ("hashedrekord" | "rekord", "0.0.1", Signed::Message(digests)) => {
+            ("hashedrekord" | "rekord", "0.0.1", SignedContent::Message(digests)) => {
                 self.digest(
                     text("/spec/data/hash/algorithm"),
                     text("/spec/data/hash/value"),
@@ -94,7 +94,7 @@ impl Claim<'_> {
                 self.pem_verifier(text("/spec/signature/publicKey/content"))
             }
             ("hashedrekord", "0.0.2", _) => self.v2(&body),
-            ("dsse", "0.0.1", Signed::Envelope(envelope)) => {
+            ("dsse", "0.0.1", SignedContent::Envelope(envelope)) => {
                 payload_digest(&body, "/spec/payloadHash", envelope)?;
                 let [signature] = list(&body, "/spec/signatures") else {
                     return Err(tlog("has another number of signatures than one"));
@@ -106,7 +106,7 @@ impl Claim<'_> {
                     signature.get("verifier").and_then(Value::as_str).unwrap_or_default(),
                 )
             }
-            ("intoto", "0.0.2", Signed::Envelope(envelope)) => {
+            ("intoto", "0.0.2", SignedContent::Envelope(envelope)) => {
                 payload_digest(&body, "/spec/content/payloadHash", envelope)?;
                 let [signature] = list(&body, "/spec/content/envelope/signatures") else {
                     return Err(tlog("has another number of signatures than one"));
@@ -151,8 +151,8 @@ impl Claim<'_> {
         let digest: String =
             decode(text("/data/digest"))?.iter().map(|byte| format!("{byte:02x}")).collect();
         match self.signed {
-            Signed::Message(digests) => self.digest(algorithm, &digest, digests)?,
-            Signed::Envelope(envelope) => {
+            SignedContent::Message(digests) => self.digest(algorithm, &digest, digests)?,
+            SignedContent::Envelope(envelope) => {
                 self.digest(algorithm, &digest, &digests_of(&envelope.signed_bytes()))?
             }
         }
@@ -226,7 +226,7 @@ pub(super) fn digests_of(message: &[u8]) -> MessageDigests {
     }
 }
 
-fn payload_digest(body: &Value, pointer: &str, envelope: &Envelope) -> Result<(), Failure> {
+fn payload_digest(body: &Value, pointer: &str, envelope: &DsseEnvelope) -> Result<(), Failure> {
     let hash = body.pointer(pointer).unwrap_or(&Value::Null);
     let text = |key: &str| hash.get(key).and_then(Value::as_str).unwrap_or_default();
     if text("algorithm") == "sha256" && text("value") == Digest::of(&envelope.payload).hex() {
@@ -265,8 +265,8 @@ mod tests {
         Parts { message: b"message", signature: b"signature", verifier: b"certificate" };
 
     impl Parts {
-        fn envelope(self) -> Envelope {
-            Envelope {
+        fn envelope(self) -> DsseEnvelope {
+            DsseEnvelope {
                 payload_type: "type".to_owned(),
                 payload: self.message.to_vec(),
                 signature: self.signature.to_vec(),
@@ -339,9 +339,10 @@ mod tests {
     /// verdict.
     fn verdicts(messages: &[Value], envelopes: &[Value], expected: Result<(), Class>) {
         let (digests, envelope) = (digests_of(GOOD.message), GOOD.envelope());
-        for (entries, signed) in
-            [(messages, Signed::Message(&digests)), (envelopes, Signed::Envelope(&envelope))]
-        {
+        for (entries, signed) in [
+            (messages, SignedContent::Message(&digests)),
+            (envelopes, SignedContent::Envelope(&envelope)),
+        ] {
             let claim =
                 Claim { signed, signature: GOOD.signature, verifier: GOOD.verifier, hash: None };
             for entry in entries {
@@ -372,7 +373,7 @@ mod tests {
     fn a_digest_that_is_not_at_hand_is_not_taken_for_equal() {
         let digests = MessageDigests::from(Digest::of(GOOD.message));
         let claim = Claim {
-            signed: Signed::Message(&digests),
+            signed: SignedContent::Message(&digests),
             signature: GOOD.signature,
             verifier: GOOD.verifier,
             hash: None,

@@ -8,7 +8,7 @@
 //! fetched only after everything else held.
 
 use super::chain::{self, Chain};
-use super::entry::{Claim, Signed, digests_of};
+use super::entry::{Claim, SignedContent, digests_of};
 use super::file::key_of;
 use super::key::PublicKey;
 use super::keyless::{CertificateLog, Certified, Rejected, judge, signature_of};
@@ -46,10 +46,10 @@ impl Unread {
     ///
     /// # Errors
     /// `signature`: it is over something else. `tlog`: an entry is.
-    pub(super) fn read(self, signed: Signed<'_>) -> Result<Certified, Failure> {
+    pub(super) fn read(self, signed: SignedContent<'_>) -> Result<Certified, Failure> {
         let digests = match signed {
-            Signed::Message(digests) => digests.clone(),
-            Signed::Envelope(envelope) => digests_of(&envelope.signed_bytes()),
+            SignedContent::Message(digests) => digests.clone(),
+            SignedContent::Envelope(envelope) => digests_of(&envelope.signed_bytes()),
         };
         // A log checks the signature against the digest that it writes down, so an entry names the
         // hash that the signature is over: of P-384 by old clients that is SHA-256. (sigstore-go

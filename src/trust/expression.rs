@@ -22,7 +22,7 @@ use std::fmt;
 
 /// What a text must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expected {
+pub enum TextMatcher {
     /// Exactly this.
     Exact(String),
     /// This and more behind it.
@@ -134,7 +134,7 @@ pub struct Pattern {
     expression: String,
 }
 
-impl Expected {
+impl TextMatcher {
     /// Takes a prefix, which must end where a part of a name ends.
     ///
     /// # Errors
@@ -253,7 +253,7 @@ impl Expected {
 
     /// Returns why a name does not fit that cosign would take: only the borders are against it.
     #[must_use]
-    pub fn near_miss(&self, name: Name<'_>) -> Option<NearMiss> {
+    pub fn near_miss(&self, name: Name<'_>) -> Option<NameNearMiss> {
         let Self::Bordered(Expression(expression)) = self else { return None };
         if self.fits(name) {
             return None;
@@ -290,13 +290,13 @@ impl Expected {
                 format!("if `{part}` is meant, write that to its end")
             }
         };
-        Some(NearMiss { why, instead })
+        Some(NameNearMiss { why, instead })
     }
 }
 
 /// A name that only the borders keep out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NearMiss {
+pub struct NameNearMiss {
     /// What is wrong.
     pub why: String,
     /// What to write, where that name is meant.
@@ -311,7 +311,7 @@ fn part_at(text: &str, end: usize) -> &str {
     text.get(start..end + length).unwrap_or(text)
 }
 
-impl fmt::Display for Expected {
+impl fmt::Display for TextMatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exact(text) => write!(f, "`{text}`"),

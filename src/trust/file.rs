@@ -8,7 +8,7 @@
 use super::attestation;
 use super::authority::Proven;
 use super::certificate::Certificate;
-use super::entry::{MessageDigests, Signed};
+use super::entry::{MessageDigests, SignedContent};
 use super::identity::Identity;
 use super::key::PublicKey;
 use super::keyless::{self, CertificateLog, Certified, Rejected};
@@ -17,7 +17,9 @@ use super::proof;
 use super::root::TrustedRoot;
 use crate::class::{Class, Failure};
 use crate::name::{Digest, FileDigest};
-use crate::wire::{self, Bundle, Content, Detached, Envelope, FileSignature, Material, Statement};
+use crate::wire::{
+    self, Bundle, Content, Detached, DsseEnvelope, FileSignature, Material, Statement,
+};
 use jiff::Timestamp;
 use sigstore::types::TimestampToken;
 use sigstore::types::bundle::Rfc3161Timestamp;
@@ -124,7 +126,8 @@ impl TrustedRoot {
             timestamps,
         );
         let artifact = keyless::artifact(&bundle, message.digests())?;
-        self.certify(bundle, artifact, Signed::Message(message.digests()), sct).map_err(about_entry)
+        self.certify(bundle, artifact, SignedContent::Message(message.digests()), sct)
+            .map_err(about_entry)
     }
 }
 
@@ -189,7 +192,7 @@ fn is_named_in(signature: &FileSignature, message: &Message) -> bool {
 }
 
 fn check_envelope(
-    envelope: &Envelope,
+    envelope: &DsseEnvelope,
     material: &Material,
     file: &MessageDigests,
     key: &PublicKey,

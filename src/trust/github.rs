@@ -6,7 +6,7 @@
 //! Source: fulcio `docs/oid-info.md`.
 
 use super::certificate::{Certificate, SubjectName, claim, split_ref};
-use super::expression::{Expected, Name};
+use super::expression::{Name, TextMatcher};
 use super::identity::GITHUB;
 use std::fmt;
 
@@ -21,19 +21,19 @@ pub struct GithubWorkflow {
     /// The repository that it ran for, `owner/name`.
     pub source: String,
     /// The ref of that repository; any, where it is not given.
-    pub source_ref: Option<Expected>,
+    pub source_ref: Option<TextMatcher>,
     /// The repository that the file of the workflow is in: another one, where that is reusable.
     pub repository: String,
     /// The file; any, where it is not given.
     pub file: Option<String>,
     /// The ref that the file was taken from; any, where it is not given.
-    pub file_ref: Option<Expected>,
+    pub file_ref: Option<TextMatcher>,
 }
 
 impl GithubWorkflow {
     /// Whether a certificate, which must have been verified, is of this workflow.
     pub(super) fn fits(&self, certificate: &Certificate) -> bool {
-        let fits = |expected: &Option<Expected>, text: &str| {
+        let fits = |expected: &Option<TextMatcher>, text: &str| {
             expected.as_ref().is_none_or(|expected| expected.fits(Name::Other(text)))
         };
         let SubjectName::Uri(uri) = certificate.subject() else { return false };
@@ -58,7 +58,7 @@ impl GithubWorkflow {
 
 impl fmt::Display for GithubWorkflow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let on = |word: &str, expected: &Option<Expected>| {
+        let on = |word: &str, expected: &Option<TextMatcher>| {
             expected.as_ref().map_or_else(String::new, |expected| format!(" {word} {expected}"))
         };
         let file = self.file.as_deref().unwrap_or("*");

@@ -6,7 +6,7 @@
 //! docs/threats.md S13, P05.
 
 use super::certificate::{Certificate, claim};
-use super::expression::{Expected, Name, NearMiss};
+use super::expression::{Name, NameNearMiss, TextMatcher};
 use super::github::GithubWorkflow;
 use crate::name::{Digest, Repository};
 use std::fmt;
@@ -25,9 +25,9 @@ pub enum Identity {
     /// A name, by the word of an issuer.
     Named {
         /// The issuer.
-        issuer: Expected,
+        issuer: TextMatcher,
         /// The name.
-        subject: Expected,
+        subject: TextMatcher,
     },
     /// A workflow of GitHub.
     Github(Box<GithubWorkflow>),
@@ -169,7 +169,7 @@ impl Identity {
     /// Returns why a certificate does not fit that cosign would take, where only the borders of
     /// names are against it.
     #[must_use]
-    pub fn near_miss(&self, certificate: &Certificate) -> Option<NearMiss> {
+    pub fn near_miss(&self, certificate: &Certificate) -> Option<NameNearMiss> {
         let (issuer, subject) = match self {
             Self::Named { issuer, subject } => (issuer, subject),
             Self::Narrowed(identity, claims) if claims.fit(certificate) => {
@@ -189,7 +189,7 @@ impl Identity {
     pub fn warnings(&self) -> Vec<String> {
         match self {
             Self::Named { issuer, subject } => {
-                [subject, issuer].into_iter().filter_map(Expected::open_end).collect()
+                [subject, issuer].into_iter().filter_map(TextMatcher::open_end).collect()
             }
             Self::Narrowed(identity, _) => identity.warnings(),
             _ => Vec::new(),

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// Whom a certificate has to be for.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct ExpectedCertificate<'a> {
     /// The key.
     pub key: &'a PublicKey,
     /// The name, where it follows from the token.
@@ -50,7 +50,7 @@ impl TrustedRoot {
         &self,
         leaf: &[u8],
         above: &[Vec<u8>],
-        asked: &Asked<'_>,
+        asked: &ExpectedCertificate<'_>,
         log: CertificateLog,
     ) -> Result<IssuedCertificate, Rejected> {
         // (1) For our key: or the holder of the other one could sign as us.
@@ -76,7 +76,7 @@ impl TrustedRoot {
     }
 }
 
-fn check_names(certificate: &Certificate, asked: &Asked<'_>) -> Result<(), Failure> {
+fn check_names(certificate: &Certificate, asked: &ExpectedCertificate<'_>) -> Result<(), Failure> {
     let (found, issuer) = (certificate.subject(), certificate.issuer());
     if issuer != asked.issuer {
         return Err(identity(format!(

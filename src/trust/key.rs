@@ -5,7 +5,7 @@ use super::entry::MessageDigests;
 use super::message::{Message, Needs};
 use crate::class::{Class, Failure};
 use crate::name::Digest;
-use crate::wire::Kind;
+use crate::wire::FileKind;
 use aws_lc_rs::{digest, signature};
 use spki::ObjectIdentifier;
 use spki::der::asn1::{AnyRef, BitStringRef, UintRef};
@@ -47,7 +47,7 @@ impl PublicKey {
     /// 4,096 bits.
     pub fn from_pem(bytes: &[u8]) -> Result<Self, Failure> {
         Self::from_one_block(bytes)
-            .map_err(|failure| Kind::instead(bytes, &Kind::PublicKey.to_string(), failure))
+            .map_err(|failure| FileKind::instead(bytes, &FileKind::PublicKey.to_string(), failure))
     }
 
     fn from_one_block(bytes: &[u8]) -> Result<Self, Failure> {

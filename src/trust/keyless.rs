@@ -6,7 +6,7 @@
 //! forms. No request is made.
 
 use super::certificate::Certificate;
-use super::entry::{Claim, MessageDigests, Signed};
+use super::entry::{Claim, MessageDigests, SignedContent};
 use super::evidence::{self, Unread};
 use super::key::PublicKey;
 use super::proof;
@@ -15,7 +15,7 @@ use super::timestamp;
 use crate::class::{Class, Failure};
 use crate::name::{Digest, FileDigest};
 use crate::wire::{
-    Bundle, Content, Envelope, LegacyCandidate, LogEntry, LoggedEntry, json, read_certificates,
+    Bundle, Content, DsseEnvelope, LegacyCandidate, LogEntry, LoggedEntry, json, read_certificates,
     read_timestamp,
 };
 use jiff::Timestamp;
@@ -120,7 +120,7 @@ impl TrustedRoot {
     ) -> Result<LegacyCertified, Rejected> {
         let mut bundle = legacy_bundle(candidate)?;
         let digests = MessageDigests::from(candidate.payload);
-        let signed = Signed::Message(&digests);
+        let signed = SignedContent::Message(&digests);
         if bundle.signing_certificate().is_some_and(|leaf| evidence::is_ours(leaf.as_bytes())) {
             let strangers = self.drop_strangers(&mut bundle)?;
             let unread =
@@ -151,10 +151,10 @@ impl TrustedRoot {
         let artifact = artifact(&theirs, subject)?;
         match &bundle.content {
             Content::Envelope(envelope) => {
-                self.certify(theirs, artifact, Signed::Envelope(envelope), sct)
+                self.certify(theirs, artifact, SignedContent::Envelope(envelope), sct)
             }
             Content::Message { .. } => {
-                self.certify(theirs, artifact, Signed::Message(subject), sct)
+                self.certify(theirs, artifact, SignedContent::Message(subject), sct)
             }
         }
     }
@@ -163,7 +163,7 @@ impl TrustedRoot {
         &self,
         mut bundle: SigstoreBundle,
         artifact: Artifact<'_>,
-        signed: Signed<'_>,
+        signed: SignedContent<'_>,
         sct: CertificateLog,
     ) -> Result<Certified, Rejected> {
         if bundle.verification_material.tlog_entries.is_empty() {
@@ -280,12 +280,12 @@ impl TrustedRoot {
     pub(super) fn check_entries(
         &self,
         bundle: &Bundle,
-        envelope: &Envelope,
+        envelope: &DsseEnvelope,
         subject: &Digest,
         spki: &[u8],
     ) -> Result<Option<(Timestamp, u64)>, Rejected> {
         let claim = Claim {
-            signed: Signed::Envelope(envelope),
+            signed: SignedContent::Envelope(envelope),
             signature: &envelope.signature,
             verifier: spki,
             hash: None,
@@ -308,8 +308,12 @@ impl TrustedRoot {
             return Err(malformed("a bundle without the signature of a message").into());
         };
         let sha256 = digests.sha256.ok_or_else(|| malformed("a message without a SHA-256"))?;
-        let claim =
-            Claim { signed: Signed::Message(digests), signature, verifier: key.spki(), hash: None };
+        let claim = Claim {
+            signed: SignedContent::Message(digests),
+            signature,
+            verifier: key.spki(),
+            hash: None,
+        };
         self.entries_of_key(read(bundle)?, Sha256Hash::from(*sha256.bytes()), &claim).map(|_| ())
     }
 

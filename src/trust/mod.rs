@@ -36,7 +36,7 @@ mod timestamp;
 
 pub use algorithm::KeyAlgorithm;
 pub use attestation::{Attestation, AttestedFile, PredicateType, SignedAttestation};
-pub use authority::{Authority, Prospect, Roots, Signer};
+pub use authority::{Authority, AuthorityKind, Prospect, TrustedRoots};
 pub use budget::Budget;
 pub use certificate::{Certificate, SubjectName};
 pub use checker::{
@@ -44,13 +44,13 @@ pub use checker::{
 };
 pub use entry::MessageDigests;
 pub use evidence::Unread;
-pub use expression::{Allowance, Expected, Name, NearMiss};
+pub use expression::{Allowance, Name, NameNearMiss, TextMatcher};
 pub use file::{
     LoggedAt, SignedFile, VerifiedFile, check_claimed, check_made, needs, signed_digest,
 };
 pub use github::{GithubWorkflow, WorkflowName};
 pub use identity::{Forge, Identity, RunClaims};
-pub use issued::{Asked, IssuedCertificate};
+pub use issued::{ExpectedCertificate, IssuedCertificate};
 pub use key::PublicKey;
 pub use keyless::{CertificateLog, Certified, LegacyCertified, Rejected};
 pub use log::VerifiedEntry;
@@ -59,5 +59,5 @@ pub use pieces::Pieces;
 pub use private_key::{KeyPair, PrivateKey};
 pub use request::{StampRequest, certificate_request};
 pub use root::TrustedRoot;
-pub use signer_id::{Recognition, SignerId, Source};
+pub use signer_id::{Recognition, SignerId, SourceRepository};
 pub use signing::{Purpose, Reading, SignedMessage};

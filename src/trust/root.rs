@@ -81,8 +81,8 @@ impl TrustedRoot {
             )));
         }
         let instead = |failure: Failure| {
-            let expected = wire::Kind::TrustedRoot.to_string();
-            wire::Kind::instead(bytes, &expected, failure)
+            let expected = wire::FileKind::TrustedRoot.to_string();
+            wire::FileKind::instead(bytes, &expected, failure)
         };
         let named = |failure: Failure| failure.within(format!("the trusted root {name}"));
         let value = wire::json::parse(bytes)

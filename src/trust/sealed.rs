@@ -5,7 +5,7 @@
 //! looked at here.
 
 use crate::class::{Class, Failure};
-use crate::wire::{Kind, json};
+use crate::wire::{FileKind, json};
 use aws_lc_rs::rand;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use crypto_secretbox::aead::Aead as _;
@@ -132,8 +132,8 @@ pub(super) fn seal(pkcs8: &[u8], password: &[u8]) -> Result<Zeroizing<String>, F
 /// # Errors
 /// `secret`: it holds none, or several, or is not PEM, and what it is instead.
 pub(super) fn only_key(pem: &[u8]) -> Result<pem::Pem, Failure> {
-    let blocks = match (pem::parse_many(pem), Kind::of(pem)) {
-        (_, kind @ (Kind::EscapedPem | Kind::EncodedPem)) => {
+    let blocks = match (pem::parse_many(pem), FileKind::of(pem)) {
+        (_, kind @ (FileKind::EscapedPem | FileKind::EncodedPem)) => {
             let hint = kind.hint().unwrap_or_default();
             return Err(secret(format!("is {kind}")).hint(hint));
         }
@@ -141,7 +141,7 @@ pub(super) fn only_key(pem: &[u8]) -> Result<pem::Pem, Failure> {
         (_, kind) => {
             let failure = secret(format!("is {kind}; expected PEM"));
             return Err(match kind {
-                Kind::WebPage | Kind::Gzip | Kind::Utf16 | Kind::ByteOrderMark => {
+                FileKind::WebPage | FileKind::Gzip | FileKind::Utf16 | FileKind::ByteOrderMark => {
                     failure.hint(kind.hint().unwrap_or_default())
                 }
                 _ => failure,

@@ -12,7 +12,7 @@ use crate::name::Digest;
 
 /// The repository that a workflow ran for, as far as its certificate says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Source {
+pub struct SourceRepository {
     /// Its address.
     pub uri: Option<String>,
     /// Its number, by the issuer.
@@ -21,7 +21,7 @@ pub struct Source {
     pub owner: Option<String>,
 }
 
-impl Source {
+impl SourceRepository {
     /// Whether the numbers are known: the address alone says who owned the name then.
     fn is_numbered(&self) -> bool {
         self.repository.is_some() || self.owner.is_some()
@@ -48,7 +48,7 @@ enum Knowledge<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignerId {
     name: Digest,
-    source: Source,
+    source: SourceRepository,
 }
 
 /// What someone who is remembered and the signer of a signature have to do with each other.
@@ -66,19 +66,23 @@ impl SignerId {
     /// Returns who signs by this key.
     #[must_use]
     pub fn of_key(fingerprint: Digest) -> Self {
-        Self { name: fingerprint, source: Source::default() }
+        Self { name: fingerprint, source: SourceRepository::default() }
     }
 
     /// Returns whose certificates have this issuer and this name, without what one run adds, and
     /// are for this source.
-    pub(super) fn of_certificate(issuer: &str, lasting_name: &str, source: Source) -> Self {
+    pub(super) fn of_certificate(
+        issuer: &str,
+        lasting_name: &str,
+        source: SourceRepository,
+    ) -> Self {
         let name = Digest::of(format!("keyless\n{issuer}\n{lasting_name}").as_bytes());
         Self { name, source }
     }
 
     /// Returns who was remembered: [`Self::name`], with [`Self::source`] where that was known.
     #[must_use]
-    pub fn remembered(name: Digest, source: Source) -> Self {
+    pub fn remembered(name: Digest, source: SourceRepository) -> Self {
         Self { name, source }
     }
 
@@ -90,7 +94,7 @@ impl SignerId {
 
     /// Returns the repository that a workflow ran for. Nothing is known of it of keys and people.
     #[must_use]
-    pub fn source(&self) -> &Source {
+    pub fn source(&self) -> &SourceRepository {
         &self.source
     }
 
@@ -174,7 +178,11 @@ mod tests {
 
     fn signer(uri: &str, repository: &str, owner: &str) -> SignerId {
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        let source = Source { uri: given(uri), repository: given(repository), owner: given(owner) };
+        let source = SourceRepository {
+            uri: given(uri),
+            repository: given(repository),
+            owner: given(owner),
+        };
         SignerId::of_certificate("https://issuer.example", "https://forge.example/shared", source)
     }
 

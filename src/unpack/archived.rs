@@ -4,9 +4,9 @@
 //! only one that demands a signature; what lets an image pass unsigned counts for a name that came
 //! from outside.
 
-use super::gather::Source;
+use super::gather::ManifestSource;
 use super::{Judged, Provisional};
-use crate::archive::{Contents, Layout, Place};
+use crate::archive::{ArchivePlace, Contents, Layout};
 use crate::class::{Class, Failure};
 use crate::name::Reference;
 use crate::policy::{Grounds, Policy};
@@ -22,7 +22,7 @@ use crate::trust::Requirements;
 pub async fn by_archive(
     connections: &Connections,
     policy: &Policy,
-    place: &Place,
+    place: &ArchivePlace,
     named: Option<&Reference>,
     requirements: &Requirements,
 ) -> Result<(Provisional, Vec<String>), Failure> {
@@ -37,7 +37,7 @@ pub async fn by_archive(
     })?;
     let judged = Judged {
         reference,
-        source: Source::Archive { layout: &layout, contents: &contents },
+        source: ManifestSource::Archive { layout: &layout, contents: &contents },
         given: None,
         platform: None,
         requirements,

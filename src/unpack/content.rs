@@ -6,15 +6,15 @@
 
 use super::platform;
 use crate::class::{Class, Failure};
-use crate::dest::{self, Dest, Listing, Walked};
+use crate::dest::{self, Dest, DirectoryListing, Walked};
 use crate::layers;
 use crate::limits;
 use crate::name::{Digest, Reference, Repository};
 use crate::policy::PostUnpack;
-use crate::registry::{Answer, Client, ManifestKind};
+use crate::registry::{Client, ManifestKind, Presence};
 use crate::session::Session;
 use crate::store::Verified;
-use crate::tree::{Accepted, Expected, Meaning, TreePath, difference};
+use crate::tree::{Accepted, ExpectedTree, Meaning, TreePath, difference};
 use oci_distribution::manifest::OciImageManifest;
 
 /// How it was found out that the content is right.
@@ -51,7 +51,7 @@ pub(super) async fn compare(
     session: &Session,
     image: &str,
     dest: &Dest,
-    before: &Listing,
+    before: &DirectoryListing,
     verified: &Verified,
 ) -> Result<(Proof, Vec<TreePath>), Failure> {
     let mode = session.policy().post_unpack();
@@ -59,8 +59,10 @@ pub(super) async fn compare(
         return Ok((Proof::Off, Vec::new()));
     }
     let pause = session.client().pause();
-    let walked =
-        dest::walk(dest, &dest::Options { before: Some(before), ..dest::Options::default() })?;
+    let walked = dest::walk(
+        dest,
+        &dest::WalkOptions { before: Some(before), ..dest::WalkOptions::default() },
+    )?;
     drop(pause);
     if mode != PostUnpack::Layers
         && let Some(claimed) = verified.tree
@@ -97,7 +99,7 @@ async fn by_layers(
     let mut refusal = None;
     for image in images(session, repository, verified).await? {
         let layers = layers::read(session.client(), repository, &image).await?;
-        match Expected::of(&layers).accepts(&walked.tree, &walked.terms) {
+        match ExpectedTree::of(&layers).accepts(&walked.tree, &walked.terms) {
             Ok(accepted) => return Ok(accepted),
             // Of several images the first is the likeliest, so its differences are the ones to
             // show.
@@ -139,8 +141,8 @@ async fn manifest(
     digest: &Digest,
 ) -> Result<ManifestKind, Failure> {
     match client.manifest(repository, digest, limits::MANIFEST_BYTES).await? {
-        Answer::There(manifest) => Ok(manifest.kind),
-        Answer::Absent(_) => Err(Failure::new(
+        Presence::There(manifest) => Ok(manifest.kind),
+        Presence::Absent(_) => Err(Failure::new(
             Class::Registry,
             format!("`{repository}@{digest}`, which was there before unpacking, is gone"),
         )),
@@ -162,7 +164,7 @@ pub(super) fn written_notice(dest: &Dest, written: &[TreePath]) -> Option<String
 
 /// Makes sure that nothing of what was refused is used: what held nothing before holds nothing
 /// again; anything else is left.
-pub(super) fn clear(dest: &Dest, before: &Listing, refusal: Failure) -> Failure {
+pub(super) fn clear(dest: &Dest, before: &DirectoryListing, refusal: Failure) -> Failure {
     if !before.is_empty() {
         return refusal.detail(format!(
             "`{dest}` was not empty before, so it is left as it is: do not use what is in it"

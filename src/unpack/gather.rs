@@ -10,12 +10,12 @@ use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Reference, Repository, Subject, Tag};
 use crate::policy::{
-    Evidence, Matched, Memory, PlaceAnswer, PlaceKind, PlaceReport, SignatureReport,
+    Evidence, Matched, PlaceAnswer, PlaceKind, PlaceReport, Remembered, SignatureReport,
 };
 use crate::registry::{
-    Absence, Answer, Descriptor, Listing, Manifest, ManifestKind, Referrers, Role,
+    Absence, Descriptor, Manifest, ManifestKind, Presence, Referrers, ReferrersList, Role,
 };
-use crate::sigstore::Roots;
+use crate::sigstore::ProcessRoots;
 use crate::trust::{
     self, Budget, CertificateLog, Checker, Rejected, Requirements, VerifiedSignature,
 };
@@ -27,19 +27,19 @@ use std::sync::Arc;
 mod legacy;
 mod source;
 
-pub(super) use source::Source;
+pub(super) use source::ManifestSource;
 
 /// What to look for, and where.
 pub(super) struct Look<'a> {
-    pub(super) client: Source<'a>,
+    pub(super) client: ManifestSource<'a>,
     /// Which image of an index.
     pub(super) platform: Option<&'a str>,
     pub(super) matched: &'a Matched,
     /// What is remembered of this repository.
-    pub(super) memory: &'a Memory,
+    pub(super) memory: &'a Remembered,
     pub(super) requirements: &'a Requirements,
     /// Where trusted roots come from, and whether certificates must have been logged.
-    pub(super) roots: &'a Roots,
+    pub(super) roots: &'a ProcessRoots,
     pub(super) certificate_log: CertificateLog,
     /// Whether to look at everything also after a good signature was found.
     pub(super) thorough: bool,
@@ -189,12 +189,12 @@ impl Look<'_> {
     async fn signatures(
         &self,
         spot: Spot<'_>,
-        answer: Result<Answer<Manifest>, Failure>,
+        answer: Result<Presence<Manifest>, Failure>,
         evidence: &mut Evidence,
     ) {
         let signatures = match answer {
-            Ok(Answer::There(manifest)) => Signatures::parse(&manifest.bytes),
-            Ok(Answer::Absent(absence)) => return put_place(evidence, spot, absent(&absence)),
+            Ok(Presence::There(manifest)) => Signatures::parse(&manifest.bytes),
+            Ok(Presence::Absent(absence)) => return put_place(evidence, spot, absent(&absence)),
             Err(failure) => Err(failure),
         };
         let found = match signatures {
@@ -210,7 +210,7 @@ impl Look<'_> {
     async fn referrers(
         &self,
         spot: Spot<'_>,
-        listing: Result<Listing, PlaceAnswer>,
+        listing: Result<ReferrersList, PlaceAnswer>,
         seen: &mut Vec<Digest>,
         evidence: &mut Evidence,
     ) {
@@ -260,8 +260,8 @@ impl Look<'_> {
             .manifest(spot.repository, &descriptor.digest, limits::REFERRER_BYTES)
             .await?
         {
-            Answer::There(manifest) => manifest,
-            Answer::Absent(absence) => {
+            Presence::There(manifest) => manifest,
+            Presence::Absent(absence) => {
                 let message = format!(
                     "the registry lists the referrer `{}` but does not have it ({})",
                     descriptor.digest,
@@ -302,7 +302,7 @@ impl Look<'_> {
 }
 
 /// Reads the answer of the referrers API.
-fn listed(answer: Result<Referrers, Failure>) -> Result<Listing, PlaceAnswer> {
+fn listed(answer: Result<Referrers, Failure>) -> Result<ReferrersList, PlaceAnswer> {
     match answer {
         Ok(Referrers::Listed(found))
             if found.candidates().next().is_none() && found.cut().is_none() =>
@@ -318,24 +318,24 @@ fn listed(answer: Result<Referrers, Failure>) -> Result<Listing, PlaceAnswer> {
 /// Reads the index under the fallback tag.
 fn tagged(
     subject: Digest,
-    answer: Result<Answer<Manifest>, Failure>,
-) -> Result<Listing, PlaceAnswer> {
+    answer: Result<Presence<Manifest>, Failure>,
+) -> Result<ReferrersList, PlaceAnswer> {
     let manifest = match answer {
         // GitLab takes the name of this tag for the digest in it, and so has no such tag.
-        Ok(Answer::There(manifest)) if manifest.digest == subject => {
+        Ok(Presence::There(manifest)) if manifest.digest == subject => {
             return Err(PlaceAnswer::Absent {
                 detail: "the registry answered with the image itself".to_owned(),
             });
         }
-        Ok(Answer::There(manifest)) => manifest,
-        Ok(Answer::Absent(absence)) => return Err(absent(&absence)),
+        Ok(Presence::There(manifest)) => manifest,
+        Ok(Presence::Absent(absence)) => return Err(absent(&absence)),
         Err(failure) => return Err(PlaceAnswer::Failed(failure)),
     };
     let ManifestKind::Index(index) = &manifest.kind else {
         let message = format!("the fallback tag of `{subject}` is not an index");
         return Err(PlaceAnswer::Failed(Failure::new(Class::Malformed, message)));
     };
-    Listing::of_fallback(index).map_err(PlaceAnswer::Failed)
+    ReferrersList::of_fallback(index).map_err(PlaceAnswer::Failed)
 }
 
 fn put_place(evidence: &mut Evidence, spot: Spot<'_>, answer: PlaceAnswer) {

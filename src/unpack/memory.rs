@@ -7,7 +7,7 @@ use crate::limits;
 use crate::name::{Reference, Repository, Tag};
 use crate::policy::{self, Applies, Matched, Pin, SeenFact};
 use crate::session::{Connections, Session};
-use crate::store::{self, Known, Memory, Seen, SignerKey, Verified};
+use crate::store::{self, KnownRepository, Memory, Seen, SignerKey, Verified};
 use crate::trust::{self, Recognition, SignerId};
 use std::io::{BufRead as _, BufReader, Read as _};
 
@@ -22,12 +22,12 @@ const SNAPSHOT: &str = "-repository.yaml";
 pub(super) fn recall(
     connections: &Connections,
     matched: &Matched,
-) -> Result<policy::Memory, Failure> {
+) -> Result<policy::Remembered, Failure> {
     let reference = matched.reference();
     // Only a signer that must be remembered makes it matter whether one can be.
     let durable = matched.pins() && Memory::open(connections.locations()).is_ok();
     let Some(memory) = Memory::open_existing(connections.locations())? else {
-        return Ok(policy::Memory { durable, ..policy::Memory::default() });
+        return Ok(policy::Remembered { durable, ..policy::Remembered::default() });
     };
     let known = under_all_names(&memory, matched)?;
     let seen = || known.iter().flat_map(|known| &known.seen);
@@ -37,7 +37,7 @@ pub(super) fn recall(
         seconds: seen.seconds,
     };
     let tag = reference.tag().map(ToString::to_string);
-    Ok(policy::Memory {
+    Ok(policy::Remembered {
         tag_verified: seen()
             .filter(|seen| tag.is_some() && seen.tag == tag)
             .max_by_key(|seen| seen.seconds)
@@ -55,14 +55,14 @@ pub(super) fn recall(
 
 /// Returns a signer as it is remembered.
 pub(super) fn key_of(signer: &SignerId) -> SignerKey {
-    let trust::Source { uri, repository, owner } = signer.source().clone();
-    let source = store::Source { uri, repository, owner };
-    let known = signer.source() != &trust::Source::default();
+    let trust::SourceRepository { uri, repository, owner } = signer.source().clone();
+    let source = store::RememberedSource { uri, repository, owner };
+    let known = signer.source() != &trust::SourceRepository::default();
     SignerKey { fingerprint: *signer.name(), source: known.then_some(source) }
 }
 
 fn signer_of(key: &SignerKey) -> SignerId {
-    let source = key.source.clone().map(|source| trust::Source {
+    let source = key.source.clone().map(|source| trust::SourceRepository {
         uri: source.uri,
         repository: source.repository,
         owner: source.owner,
@@ -73,7 +73,7 @@ fn signer_of(key: &SignerKey) -> SignerId {
 /// Returns what is known of a repository, under the name that it is signed for, and where that is
 /// a mirror's also under its own: 1.0.0-alpha.1 remembered it so, and so does whoever had not
 /// written yet that it is one.
-fn under_all_names(memory: &Memory, matched: &Matched) -> Result<Vec<Known>, Failure> {
+fn under_all_names(memory: &Memory, matched: &Matched) -> Result<Vec<KnownRepository>, Failure> {
     matched.names().into_iter().map(|name| memory.of(name)).collect()
 }
 
@@ -214,7 +214,7 @@ fn revision(dest: &Dest, tag: &Tag) -> Result<Option<u64>, Failure> {
 mod tests {
     use super::*;
     use crate::name::Digest;
-    use crate::store::Source;
+    use crate::store::RememberedSource;
 
     /// Two processes may see the first signer at the same time: the second finds what the first
     /// remembered, and has to tell whether it is who it saw.
@@ -222,7 +222,7 @@ mod tests {
     fn a_first_signer_is_recognized_by_who_it_is() {
         let key = |name: &[u8], owner: Option<&str>| SignerKey {
             fingerprint: Digest::of(name),
-            source: owner.map(|owner| Source {
+            source: owner.map(|owner| RememberedSource {
                 uri: Some("https://github.com/acme/os".to_owned()),
                 repository: Some("1".to_owned()),
                 owner: Some(owner.to_owned()),

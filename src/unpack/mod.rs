@@ -19,14 +19,14 @@ pub use pulled::pulled;
 pub use report::{Marks, RUN_VARIABLE, Report, is_wanted, note_installed};
 
 use crate::class::{Class, Failure};
-use crate::dest::{self, Dest, Listing};
+use crate::dest::{self, Dest, DirectoryListing};
 use crate::limits;
 use crate::name::{Digest, Reference};
 use crate::policy::{self, Decision, Evidence, Grounds, Matched, Policy};
 use crate::session::{Connections, Session};
 use crate::store::{self, Handoffs, Verified};
 use crate::trust::{Authority, Requirements};
-use gather::Source;
+use gather::ManifestSource;
 use oci_distribution::manifest::OciImageIndex;
 use std::path::Path;
 
@@ -102,7 +102,7 @@ pub async fn admit(session: &Session, resolved: &Resolved) -> Result<Provisional
     let requirements = Requirements::default();
     let look = Judged {
         reference,
-        source: Source::Registry(session.client()),
+        source: ManifestSource::Registry(session.client()),
         given: Some(resolved),
         platform: None,
         requirements: &requirements,
@@ -125,7 +125,7 @@ pub async fn check_with(
     thorough: bool,
 ) -> Result<Checked, Failure> {
     let reference: Reference = image.parse()?;
-    let source = Source::Registry(connections.client());
+    let source = ManifestSource::Registry(connections.client());
     Judged { reference: &reference, source, given: None, platform: None, requirements, thorough }
         .judge(connections, policy)
         .await
@@ -142,7 +142,7 @@ pub async fn by_platform(
     platform: Option<&str>,
     requirements: &Requirements,
 ) -> Result<Provisional, Failure> {
-    let source = Source::Registry(connections.client());
+    let source = ManifestSource::Registry(connections.client());
     Judged { reference, source, given: None, platform, requirements, thorough: false }
         .judge(connections, policy)
         .await?
@@ -180,9 +180,9 @@ pub fn remember(
 /// # Errors
 /// As [`check`].
 pub async fn look(connections: &Connections, matched: &Matched) -> Result<Evidence, Failure> {
-    let memory = policy::Memory::default();
+    let memory = policy::Remembered::default();
     let look = gather::Look {
-        client: Source::Registry(connections.client()),
+        client: ManifestSource::Registry(connections.client()),
         platform: None,
         matched,
         memory: &memory,
@@ -198,7 +198,7 @@ pub async fn look(connections: &Connections, matched: &Matched) -> Result<Eviden
 /// What is to be judged.
 struct Judged<'a> {
     reference: &'a Reference,
-    source: Source<'a>,
+    source: ManifestSource<'a>,
     given: Option<&'a Resolved>,
     platform: Option<&'a str>,
     requirements: &'a Requirements,
@@ -253,7 +253,7 @@ pub async fn before(session: &Session, image: &str, dest: &Path) -> Result<Provi
             // Without this mark, a rule for local files would let it pass afterwards. The refusal
             // stands all the same where it cannot be left: then nothing can be said to the post
             // event either.
-            let _ = handoffs.leave(image, dest, store::Grounds::Refused);
+            let _ = handoffs.leave(image, dest, store::HandoffVerdict::Refused);
             return Err(failure);
         }
     };
@@ -266,14 +266,14 @@ pub async fn before(session: &Session, image: &str, dest: &Path) -> Result<Provi
                     .hint("remove that directory, or let luet use another one (`tmpdir_base`)")
             })?;
             keep_listing(&handoffs, dest)?;
-            store::Grounds::Verified(Box::new(verified))
+            store::HandoffVerdict::Verified(Box::new(verified))
         }
         None => {
             // Nothing can be verified in `/`, so nothing that failed to be can be there either.
             if dest.parent().is_some() {
                 clear_leftovers(&handoffs, dest)?;
             }
-            store::Grounds::Allowed { rule: name_of(provisional.grounds()) }
+            store::HandoffVerdict::Allowed { rule: name_of(provisional.grounds()) }
         }
     };
     handoffs.leave(image, dest, grounds)?;
@@ -290,15 +290,15 @@ fn held_before(
     path: &Path,
     dest: &Dest,
     list: impl FnOnce() -> Result<Vec<u8>, Failure>,
-) -> Result<Option<Listing>, Failure> {
+) -> Result<Option<DirectoryListing>, Failure> {
     let identity = dest.identity()?;
-    let same = |bytes: &[u8]| bytes == UNLISTED || Listing::is_of(bytes, identity);
+    let same = |bytes: &[u8]| bytes == UNLISTED || DirectoryListing::is_of(bytes, identity);
     let bytes = handoffs.held_before(path, same, list)?;
-    if bytes == UNLISTED { Ok(None) } else { Listing::read(bytes).map(Some) }
+    if bytes == UNLISTED { Ok(None) } else { DirectoryListing::read(bytes).map(Some) }
 }
 
 fn list(dest: &Dest) -> Result<Vec<u8>, Failure> {
-    dest::listing(dest, limits::LISTING_ENTRIES).map(Listing::into_bytes)
+    dest::listing(dest, limits::LISTING_ENTRIES).map(DirectoryListing::into_bytes)
 }
 
 /// Before an image whose files are compared: keeps what `dest` holds.
@@ -335,7 +335,7 @@ fn leftovers(dest: &Dest, what: &str) -> Failure {
 
 fn verified(provisional: &Provisional) -> Option<Verified> {
     let (subject, signed) = (provisional.subject()?, provisional.signed()?);
-    let mut signers = provisional.signers().map(|signer| store::Signer {
+    let mut signers = provisional.signers().map(|signer| store::RememberedSigner {
         name: signer.name.to_owned(),
         key: memory::key_of(signer.signer),
         binds: signer.binds,
@@ -364,7 +364,7 @@ pub async fn after(session: &Session, image: &str, dest: &Path) -> Result<Unpack
         return without_event(session, image, dest);
     };
     let unpacked = match handoff.grounds() {
-        store::Grounds::Refused => {
+        store::HandoffVerdict::Refused => {
             return Err(Failure::new(
                 Class::Policy,
                 format!(
@@ -374,11 +374,11 @@ pub async fn after(session: &Session, image: &str, dest: &Path) -> Result<Unpack
         }
         // The registry holds both sides of what is allowed to be unsigned: there is nothing to
         // compare with.
-        store::Grounds::Allowed { rule } => {
+        store::HandoffVerdict::Allowed { rule } => {
             Unpacked { notices: Vec::new(), summary: format!("{image} is allowed by {rule}") }
         }
-        store::Grounds::Verified(verified) => {
-            let before = Listing::read(handoffs.listing(dest)?)?;
+        store::HandoffVerdict::Verified(verified) => {
+            let before = DirectoryListing::read(handoffs.listing(dest)?)?;
             let dest = Dest::open(dest)?;
             let compared = content::compare(session, image, &dest, &before, verified).await;
             let (proof, written) =
@@ -399,7 +399,7 @@ pub async fn after(session: &Session, image: &str, dest: &Path) -> Result<Unpack
         }
     };
     handoffs.done(dest)?;
-    let verified = matches!(handoff.grounds(), store::Grounds::Verified(_));
+    let verified = matches!(handoff.grounds(), store::HandoffVerdict::Verified(_));
     report::note_unpacked(session.environment(), &handoffs, image, verified)?;
     Ok(unpacked)
 }

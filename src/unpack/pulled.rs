@@ -5,7 +5,7 @@
 //! does not know which manifest it pulled says nothing that could be verified.
 
 use crate::class::{Class, Failure};
-use crate::engine::{self, Engine, Known};
+use crate::engine::{self, Engine, EngineImage};
 use crate::name::{Digest, Reference};
 use crate::policy::Provisional;
 use crate::session::Session;
@@ -47,13 +47,15 @@ pub async fn pulled(session: &Session, image: &str) -> Result<Provisional, Failu
 }
 
 /// Holds what an engine has against what was judged.
-fn check(known: &Known, will_do: &[Digest], reference: &Reference) -> Result<(), Failure> {
+fn check(known: &EngineImage, will_do: &[Digest], reference: &Reference) -> Result<(), Failure> {
     let (engine, has): (Engine, Vec<Digest>) = match known {
         // With the containerd image store the id is a manifest's digest.
-        Known::Docker { pushed, id } => {
+        EngineImage::Docker { pushed, id } => {
             (Engine::Docker, pushed.iter().chain([id]).copied().collect())
         }
-        Known::Buildah { manifest, .. } => (Engine::Buildah, manifest.iter().copied().collect()),
+        EngineImage::Buildah { manifest, .. } => {
+            (Engine::Buildah, manifest.iter().copied().collect())
+        }
     };
     if has.iter().any(|digest| will_do.contains(digest)) {
         return Ok(());
@@ -81,8 +83,8 @@ mod tests {
     fn only_the_manifest_that_was_judged_or_an_image_of_it_will_do() {
         let reference: Reference = "quay.io/a/b:1".parse().unwrap();
         let will_do = [digest("index"), digest("child")];
-        let docker = |pushed: &[Digest], id| Known::Docker { pushed: pushed.to_vec(), id };
-        let buildah = |manifest| Known::Buildah { config: digest("child"), manifest };
+        let docker = |pushed: &[Digest], id| EngineImage::Docker { pushed: pushed.to_vec(), id };
+        let buildah = |manifest| EngineImage::Buildah { config: digest("child"), manifest };
         for good in [
             docker(&[digest("index")], digest("config")),
             docker(&[digest("older"), digest("index")], digest("config")),

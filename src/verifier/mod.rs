@@ -11,11 +11,11 @@ mod request;
 
 use crate::class::{Class, Failure, escaped};
 use crate::config::Environment;
-use crate::event::Input;
+use crate::event::TimedInput;
 use crate::limits;
-use crate::session::{Options, Session, Watch, harden};
+use crate::session::{Session, SessionOptions, Watch, harden};
 use crate::unpack;
-use request::Request;
+use request::VerifierRequest;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -42,7 +42,7 @@ pub fn answer(
         );
         let _ = write_line(&mut late, &Failure::new(Class::Net, what).line());
     });
-    let mut input = Input::new(input, limits::EVENT_WAIT);
+    let mut input = TimedInput::new(input, limits::EVENT_WAIT);
     let judged = judge(arguments, &environment(), &mut input, watch.clone());
     if !watch.claim() {
         // The time is over, and the other thread is about to say so and to end the process.
@@ -71,8 +71,8 @@ fn judge(
     input: &mut dyn Read,
     watch: Watch,
 ) -> Result<Vec<String>, Failure> {
-    let resolved = Request::read(arguments, input)?.resolved()?;
-    let options = Options { watch: Some(watch), ..Options::default() };
+    let resolved = VerifierRequest::read(arguments, input)?.resolved()?;
+    let options = SessionOptions { watch: Some(watch), ..SessionOptions::default() };
     Session::run(environment, &options, async |session| {
         let outcome = unpack::admit(session, &resolved).await;
         let warnings = session.roots().warnings();

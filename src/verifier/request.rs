@@ -20,7 +20,7 @@ const DESCRIPTOR: &str = "application/vnd.oci.descriptor.v1+json";
 
 /// One question.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct VerifierRequest {
     name: String,
     digest: String,
     descriptor: DescriptorWire,
@@ -53,7 +53,7 @@ fn option<'a>(argument: &'a OsStr, name: &str) -> Option<Option<&'a str>> {
     if rest.is_empty() { Some(None) } else { rest.strip_prefix('=').map(Some) }
 }
 
-impl Request {
+impl VerifierRequest {
     /// Reads a question.
     ///
     /// # Errors

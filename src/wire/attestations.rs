@@ -9,7 +9,7 @@
 
 use super::bundle::{BUNDLE_TYPE, Bundle, BundleSource, OLD_BUNDLE_TYPE, STATEMENT_TYPE};
 use super::detached::{Detached, is_old_bundle};
-use super::{Kind, json};
+use super::{FileKind, json};
 use crate::class::{Class, Failure};
 use crate::limits;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -62,7 +62,7 @@ pub fn read_attestations(bytes: &[u8]) -> Result<Attestations, Failure> {
             let is_lines = lines.len() > 1 && lines.iter().any(|line| json::parse(line).is_ok());
             if !is_lines {
                 let failure = failure.within("attestations");
-                return Err(Kind::instead(bytes, "an attestation", failure));
+                return Err(FileKind::instead(bytes, "an attestation", failure));
             }
             for line in lines {
                 if found.more {

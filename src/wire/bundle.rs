@@ -66,7 +66,7 @@ pub enum Material {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// A statement in an envelope.
-    Envelope(Envelope),
+    Envelope(DsseEnvelope),
     /// A signature over a message that is elsewhere: what blobs have.
     Message {
         /// The raw signature.
@@ -76,16 +76,16 @@ pub enum Content {
 
 /// A DSSE envelope with its one signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Envelope {
+pub struct DsseEnvelope {
     /// What the payload is said to be; signed.
     pub payload_type: String,
     /// The payload; signed, as these bytes.
     pub payload: Vec<u8>,
-    /// The raw signature over [`Envelope::signed_bytes`].
+    /// The raw signature over [`DsseEnvelope::signed_bytes`].
     pub signature: Vec<u8>,
 }
 
-impl Envelope {
+impl DsseEnvelope {
     /// Returns the bytes that are signed: DSSE's pre-authentication encoding, with lengths in
     /// bytes.
     #[must_use]
@@ -379,7 +379,7 @@ fn counted<'a>(list: Option<&'a Value>, name: &str) -> Result<&'a [Value], Failu
     }
 }
 
-fn read_envelope(value: &Value) -> Result<Envelope, Failure> {
+fn read_envelope(value: &Value) -> Result<DsseEnvelope, Failure> {
     let envelope = object(value, "`dsseEnvelope`", &["payload", "payloadType", "signatures"])?;
     let payload_type = envelope
         .get("payloadType")
@@ -397,7 +397,7 @@ fn read_envelope(value: &Value) -> Result<Envelope, Failure> {
     if signature.get("keyid").is_some_and(|keyid| !keyid.is_string()) {
         return Err(malformed("has a `keyid` that is not text"));
     }
-    Ok(Envelope {
+    Ok(DsseEnvelope {
         payload_type: payload_type.to_owned(),
         payload: base64(envelope.get("payload"), "payload")?,
         signature: base64(signature.get("sig"), "sig")?,

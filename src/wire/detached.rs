@@ -8,7 +8,7 @@
 use super::attestations::read_attestations;
 use super::evidence::{LogEntry, read_certificates};
 use super::rekor::LoggedEntry;
-use super::{Bundle, BundleSource, Content, Kind, json};
+use super::{Bundle, BundleSource, Content, FileKind, json};
 use crate::class::{Class, Failure};
 use crate::limits;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -74,7 +74,7 @@ pub fn read_bundle(bytes: &[u8]) -> Result<FileSignature, Failure> {
         if holds_attestations(bytes) {
             attested()
         } else {
-            Kind::instead(bytes, &Kind::Bundle.to_string(), failure)
+            FileKind::instead(bytes, &FileKind::Bundle.to_string(), failure)
         }
     })
 }
@@ -155,7 +155,7 @@ pub fn read_signature(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
 /// `malformed`: neither. `limit`: more than [`limits::CHAIN`].
 pub fn read_certificate_file(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
     let certificates = read_verifier(bytes)
-        .map_err(|failure| Kind::instead(bytes, &Kind::Certificate.to_string(), failure))?;
+        .map_err(|failure| FileKind::instead(bytes, &FileKind::Certificate.to_string(), failure))?;
     if certificates.is_empty() {
         Err(malformed("a public key where a certificate is expected").hint("use --key for it"))
     } else {

@@ -10,7 +10,7 @@ use std::fmt;
 
 /// What a file looks like.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     /// Nothing.
     Empty,
     /// HTML, or XML.
@@ -55,7 +55,7 @@ pub enum Kind {
     Bytes,
 }
 
-impl Kind {
+impl FileKind {
     /// Looks at a file.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
@@ -145,7 +145,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for FileKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "an empty file",
@@ -176,38 +176,38 @@ impl fmt::Display for Kind {
     }
 }
 
-fn pem(text: &str) -> Option<Kind> {
+fn pem(text: &str) -> Option<FileKind> {
     let (_, behind) = text.split_once("-----BEGIN ")?;
     let (tag, body) = behind.split_once("-----")?;
     Some(if body.contains("\\n") {
-        Kind::EscapedPem
+        FileKind::EscapedPem
     } else if tag.ends_with("PRIVATE KEY") {
-        Kind::PrivateKey
+        FileKind::PrivateKey
     } else if tag == "PUBLIC KEY" {
-        Kind::PublicKey
+        FileKind::PublicKey
     } else if tag == "CERTIFICATE" {
-        Kind::Certificate
+        FileKind::Certificate
     } else {
-        Kind::Text
+        FileKind::Text
     })
 }
 
-fn json(text: &str) -> Option<Kind> {
+fn json(text: &str) -> Option<FileKind> {
     if !text.starts_with('{') && !text.starts_with('[') {
         return None;
     }
     let document = match super::json::parse(text.as_bytes()) {
         Ok(document) => document,
-        Err(failure) if failure.class() == Class::Limit => return Some(Kind::Json),
+        Err(failure) if failure.class() == Class::Limit => return Some(FileKind::Json),
         Err(_) => {
             let mut lines = text.lines().filter(|line| !line.trim().is_empty());
             let whole = |line: &str| {
                 super::json::parse(line.as_bytes()).is_ok_and(|document| document.is_object())
             };
             return Some(if lines.clone().count() > 1 && lines.all(whole) {
-                Kind::JsonLines
+                FileKind::JsonLines
             } else {
-                Kind::Text
+                FileKind::Text
             });
         }
     };
@@ -219,29 +219,29 @@ fn json(text: &str) -> Option<Kind> {
         })
     };
     Some(if is_old_bundle(&document) {
-        Kind::OldBundle
+        FileKind::OldBundle
     } else if of_type("trustedroot") {
-        Kind::TrustedRoot
+        FileKind::TrustedRoot
     } else if of_type("bundle") || has("verificationMaterial") {
-        Kind::Bundle
+        FileKind::Bundle
     } else if has("payloadType") && has("signatures") {
-        Kind::Envelope
+        FileKind::Envelope
     } else if let Some(role) = document.pointer("/signed/_type").and_then(Value::as_str) {
-        Kind::Tuf(role.to_owned())
+        FileKind::Tuf(role.to_owned())
     } else {
-        Kind::Json
+        FileKind::Json
     })
 }
 
-fn encoded(text: &str) -> Option<Kind> {
+fn encoded(text: &str) -> Option<FileKind> {
     let bare: String = text.split_ascii_whitespace().collect();
     let bytes = BASE64_STANDARD.decode(bare).ok()?;
     match std::str::from_utf8(&bytes).ok().and_then(pem) {
         // So cosign writes it.
-        Some(Kind::Certificate) => Some(Kind::Certificate),
-        Some(_) => Some(Kind::EncodedPem),
+        Some(FileKind::Certificate) => Some(FileKind::Certificate),
+        Some(_) => Some(FileKind::EncodedPem),
         // The shortest is of P-256, the longest of RSA with 4,096 bits.
-        None => matches!(bytes.len(), 64..=512).then_some(Kind::Signature),
+        None => matches!(bytes.len(), 64..=512).then_some(FileKind::Signature),
     }
 }
 
@@ -263,43 +263,46 @@ mod tests {
         let pem = |tag: &str| format!("-----BEGIN {tag}-----\nMIIB\n-----END {tag}-----\n");
         let key = pem("PUBLIC KEY");
         let utf16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let cases: [(Vec<u8>, Kind); 23] = [
-            (b" \n".to_vec(), Kind::Empty),
-            (b"\n<!doctype html><title>Sign in</title>".to_vec(), Kind::WebPage),
-            (b"<?xml version=\"1.0\"?><Error/>".to_vec(), Kind::WebPage),
-            (b"\x1f\x8b\x08\x00".to_vec(), Kind::Gzip),
-            (utf16, Kind::Utf16),
-            (b"\xef\xbb\xbf{}".to_vec(), Kind::ByteOrderMark),
-            (key.as_bytes().to_vec(), Kind::PublicKey),
-            (key.replace('\n', "\\n").as_bytes().to_vec(), Kind::EscapedPem),
-            (BASE64_STANDARD.encode(&key).as_bytes().to_vec(), Kind::EncodedPem),
-            (pem("CERTIFICATE").as_bytes().to_vec(), Kind::Certificate),
-            (pem("ENCRYPTED SIGSTORE PRIVATE KEY").as_bytes().to_vec(), Kind::PrivateKey),
+        let cases: [(Vec<u8>, FileKind); 23] = [
+            (b" \n".to_vec(), FileKind::Empty),
+            (b"\n<!doctype html><title>Sign in</title>".to_vec(), FileKind::WebPage),
+            (b"<?xml version=\"1.0\"?><Error/>".to_vec(), FileKind::WebPage),
+            (b"\x1f\x8b\x08\x00".to_vec(), FileKind::Gzip),
+            (utf16, FileKind::Utf16),
+            (b"\xef\xbb\xbf{}".to_vec(), FileKind::ByteOrderMark),
+            (key.as_bytes().to_vec(), FileKind::PublicKey),
+            (key.replace('\n', "\\n").as_bytes().to_vec(), FileKind::EscapedPem),
+            (BASE64_STANDARD.encode(&key).as_bytes().to_vec(), FileKind::EncodedPem),
+            (pem("CERTIFICATE").as_bytes().to_vec(), FileKind::Certificate),
+            (pem("ENCRYPTED SIGSTORE PRIVATE KEY").as_bytes().to_vec(), FileKind::PrivateKey),
             (
                 b"{\"mediaType\": \"application/vnd.dev.sigstore.bundle.v0.3+json\"}".to_vec(),
-                Kind::Bundle,
+                FileKind::Bundle,
             ),
-            (b"{\"base64Signature\": \"x\"}".to_vec(), Kind::OldBundle),
+            (b"{\"base64Signature\": \"x\"}".to_vec(), FileKind::OldBundle),
             (
                 b"{\"payloadType\": \"x\", \"payload\": \"\", \"signatures\": []}".to_vec(),
-                Kind::Envelope,
+                FileKind::Envelope,
             ),
             (
                 b"{\"mediaType\": \"application/vnd.dev.sigstore.trustedroot+json;version=0.1\"}"
                     .to_vec(),
-                Kind::TrustedRoot,
+                FileKind::TrustedRoot,
             ),
-            (b"{\"signed\": {\"_type\": \"timestamp\"}}".to_vec(), Kind::Tuf("timestamp".into())),
-            (b"{\"a\": 1}\n\n{\"a\": 2}\n".to_vec(), Kind::JsonLines),
-            (b"{\"a\": 1}".to_vec(), Kind::Json),
-            (b"{\"a\": 1".to_vec(), Kind::Text),
-            (BASE64_STANDARD.encode([7; 71]).as_bytes().to_vec(), Kind::Signature),
-            (format!("{hex}  app\n").as_bytes().to_vec(), Kind::Sums),
-            (b"hello".to_vec(), Kind::Text),
-            (b"\x30\x45\x02\x21\x00\xff".to_vec(), Kind::Bytes),
+            (
+                b"{\"signed\": {\"_type\": \"timestamp\"}}".to_vec(),
+                FileKind::Tuf("timestamp".into()),
+            ),
+            (b"{\"a\": 1}\n\n{\"a\": 2}\n".to_vec(), FileKind::JsonLines),
+            (b"{\"a\": 1}".to_vec(), FileKind::Json),
+            (b"{\"a\": 1".to_vec(), FileKind::Text),
+            (BASE64_STANDARD.encode([7; 71]).as_bytes().to_vec(), FileKind::Signature),
+            (format!("{hex}  app\n").as_bytes().to_vec(), FileKind::Sums),
+            (b"hello".to_vec(), FileKind::Text),
+            (b"\x30\x45\x02\x21\x00\xff".to_vec(), FileKind::Bytes),
         ];
         for (bytes, expected) in cases {
-            assert_eq!(Kind::of(&bytes), expected, "{}", bytes.escape_ascii());
+            assert_eq!(FileKind::of(&bytes), expected, "{}", bytes.escape_ascii());
         }
     }
 
@@ -307,9 +310,9 @@ mod tests {
     fn no_signature_is_taken_for_something_else() {
         let mut raw = [0x91_u8; 256];
         raw[..3].copy_from_slice(&[0x1f, 0x8b, 8]);
-        assert!(Kind::of(&raw).may_be_signature(raw.len()));
-        assert!(Kind::of(&raw[..64]).may_be_signature(64));
-        assert!(!Kind::of(&raw[..65]).may_be_signature(65));
-        assert!(Kind::of(&[0x30, 0x45, 0xff]).may_be_signature(3));
+        assert!(FileKind::of(&raw).may_be_signature(raw.len()));
+        assert!(FileKind::of(&raw[..64]).may_be_signature(64));
+        assert!(!FileKind::of(&raw[..65]).may_be_signature(65));
+        assert!(FileKind::of(&[0x30, 0x45, 0xff]).may_be_signature(3));
     }
 }

@@ -25,7 +25,7 @@ mod statement;
 
 pub use attestations::{Attestations, read_attestations};
 pub use bundle::{
-    BUNDLE_TYPE, Bundle, BundleSource, Content, Envelope, Material, STATEMENT_TYPE,
+    BUNDLE_TYPE, Bundle, BundleSource, Content, DsseEnvelope, Material, STATEMENT_TYPE,
     statement_to_sign, write_bundle, write_message_bundle,
 };
 pub use detached::{Detached, FileSignature, read_bundle, read_certificate_file, read_signature};
@@ -33,8 +33,8 @@ pub use evidence::{LegacyEvidence, LogEntry, read_certificates, read_timestamp};
 pub use fallback::FallbackIndex;
 pub use file_bundle::{write_certificate, write_old_bundle, write_signature};
 pub use file_image::{FileLayer, FilePlatform, write_file_index};
-pub use kind::Kind;
-pub use payload::{Claims, Payload};
+pub use kind::FileKind;
+pub use payload::{Payload, SignerClaims};
 pub use proposed::{Verifier, propose_dsse, propose_hashedrekord, propose_v2, read_tlog_entry};
 pub use referrer::{
     EMPTY_CONFIG, Referrer, SIGNATURE_TYPES, SubjectDescriptor, TypeHint, write_referrer,

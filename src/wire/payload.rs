@@ -23,7 +23,7 @@ const CLAIM_TREE: &str = "luet-cosign.tree";
 
 /// What our signer claims beside cosign's claims. A signature by cosign has none of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Claims {
+pub struct SignerClaims {
     /// The repository that was signed for.
     pub repository: Option<Repository>,
     /// The tag that was signed for.
@@ -34,7 +34,7 @@ pub struct Claims {
     pub tree: Option<Digest>,
 }
 
-impl Claims {
+impl SignerClaims {
     /// Whether they name repository and tag: whose signatures once did is expected to go on.
     #[must_use]
     pub fn names_all(&self) -> bool {
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn claims_come_back_from_the_signed_bytes() {
-        let claims = Claims {
+        let claims = SignerClaims {
             repository: Some("quay.io/a/b".parse().unwrap()),
             tag: Some("x-1".parse().unwrap()),
             index: Some(Digest::of(b"index")),
@@ -214,8 +214,8 @@ mod tests {
             annotations: claims.annotations(),
         };
         let read = Payload::parse(&payload.to_bytes()).unwrap();
-        assert_eq!(Claims::read(&read.annotations).unwrap(), claims);
-        assert_eq!(Claims::read(&BTreeMap::new()).unwrap(), Claims::default());
+        assert_eq!(SignerClaims::read(&read.annotations).unwrap(), claims);
+        assert_eq!(SignerClaims::read(&BTreeMap::new()).unwrap(), SignerClaims::default());
     }
 
     #[test]

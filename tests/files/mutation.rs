@@ -6,7 +6,7 @@
 
 use super::*;
 use luet_cosign::trust::{
-    Attestation, CertificateLog, Expected, Hasher, Identity, Message, PredicateType, PublicKey,
+    Attestation, CertificateLog, Hasher, Identity, Message, PredicateType, PublicKey, TextMatcher,
     TrustedRoot, needs,
 };
 use luet_cosign::wire::{
@@ -17,8 +17,8 @@ use testkit::sigstore::{Key, LogKind};
 
 fn dev(issuer: &str) -> Identity {
     Identity::Named {
-        issuer: Expected::Exact(issuer.to_owned()),
-        subject: Expected::Exact("dev@example.com".to_owned()),
+        issuer: TextMatcher::Exact(issuer.to_owned()),
+        subject: TextMatcher::Exact("dev@example.com".to_owned()),
     }
 }
 

@@ -1,12 +1,12 @@
 //! N01 to N04, N11, N12, N14 and N16 to N18: where a registry sends us, and what comes back. At the
-//! library where a case needs names or addresses of its own (`Config::hosts`), else at the real
-//! binary.
+//! library where a case needs names or addresses of its own (`RegistryConfig::hosts`), else at the
+//! real binary.
 
 use crate::cases::Cases;
 use crate::world::{LAX, Place, REPO, World, class_of, class_of_result, untouched};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use luet_cosign::registry::{Config, Proxies};
+use luet_cosign::registry::{Proxies, RegistryConfig};
 use rustls::ServerConfig;
 use serde_json::json;
 use std::sync::Arc;
@@ -229,7 +229,11 @@ fn private_networks(cases: &mut Cases) {
 }
 
 /// Asks the library for `HOST:PORT/a/b:1`, with the test's authority, after `change`.
-pub(crate) fn ask(registry: &TestRegistry, host: &str, change: impl FnOnce(&mut Config)) -> String {
+pub(crate) fn ask(
+    registry: &TestRegistry,
+    host: &str,
+    change: impl FnOnce(&mut RegistryConfig),
+) -> String {
     let authority = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(authority.path(), AUTHORITY).unwrap();
     let client = client_with(|config| {

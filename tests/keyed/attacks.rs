@@ -261,7 +261,7 @@ fn what_a_trusted_key_signed_as_something_else_than_a_statement_is_malformed() {
     for payload_type in ["application/vnd.in-toto", "application/json", "text/plän", ""] {
         let world = World::new();
         let payload = world.statement().to_string().into_bytes();
-        let envelope = wire::Envelope {
+        let envelope = wire::DsseEnvelope {
             payload_type: payload_type.to_owned(),
             payload,
             signature: Vec::new(),

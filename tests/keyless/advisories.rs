@@ -76,7 +76,7 @@ fn cve_2026_22703_evidence_is_compared_on_every_path() {
     let key = Key::p256();
     let pem = pem::encode(&pem::Pem::new("PUBLIC KEY", key.spki()));
     let public = luet_cosign::trust::PublicKey::from_pem(pem.as_bytes()).unwrap();
-    let signer = luet_cosign::trust::Signer::Key { key: public.clone(), logged: true };
+    let signer = luet_cosign::trust::AuthorityKind::Key { key: public.clone(), logged: true };
     let keyed = Judge::of([Authority { signer, ..Authority::of_key("acme", public) }]);
     for form in Form::ALL {
         let [ours, theirs] = two(form, &key);

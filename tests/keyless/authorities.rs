@@ -4,11 +4,11 @@
 use super::*;
 use luet_cosign::name::Reference;
 use luet_cosign::policy::{
-    Decision, Document, Evidence, Matched, Memory, Origin, Pin, PlaceAnswer, PlaceKind,
-    PlaceReport, Policy, SignatureReport, decide,
+    Decision, Document, Evidence, Matched, Pin, PlaceAnswer, PlaceKind, PlaceReport, Policy,
+    PolicyOrigin, Remembered, SignatureReport, decide,
 };
 use luet_cosign::trust::PublicKey;
-use luet_cosign::wire::Claims;
+use luet_cosign::wire::SignerClaims;
 use std::collections::BTreeMap;
 use testkit::sigstore::Key;
 use testkit::{Image, Plugin, Reply, TestRegistry};
@@ -48,11 +48,14 @@ pub(super) fn with_rules(rules: &str) -> String {
 
 /// A signature by a workflow, or by the key `security`; with a claim of a tree where one is given.
 fn sign(by: &str, image: &str, tree: Option<&str>) -> Signature {
-    let claims = Claims { tree: tree.map(|tree| Digest::of(tree.as_bytes())), ..Claims::default() };
+    let claims = SignerClaims {
+        tree: tree.map(|tree| Digest::of(tree.as_bytes())),
+        ..SignerClaims::default()
+    };
     claimed(by, image, &claims)
 }
 
-fn claimed(by: &str, image: &str, claims: &Claims) -> Signature {
+fn claimed(by: &str, image: &str, claims: &SignerClaims) -> Signature {
     // `NAME for N` is the workflow NAME, run for the repository of this number.
     let (by, source) = by.split_once(" for ").unwrap_or((by, ""));
     let signing = if by == "security" {
@@ -76,7 +79,7 @@ fn rule(trust: &str) -> (Matched, Judge) {
     let keys: BTreeMap<_, _> =
         document.signers().iter().map(|signer| (signer.name.clone(), Ok(key.clone()))).collect();
     let now = "2026-11-20T12:00:00Z".parse().unwrap();
-    let origin = Origin::File { path: "policy.yaml".to_owned() };
+    let origin = PolicyOrigin::File { path: "policy.yaml".to_owned() };
     let (policy, _) = Policy::new(document, origin, keys, now).unwrap();
     let reference: Reference = format!("quay.io/{REPO}:1").parse().unwrap();
     let matched = policy.matching(&reference, now);
@@ -113,7 +116,7 @@ fn decision(trust: &str, signatures: &[(&str, Option<&str>)], first: Option<&str
         let signature = any.legacy(&layer(&signature), signature.payload()).unwrap();
         Pin { signer: signature.signer().clone(), name: first.to_owned() }
     });
-    evidence.memory = Memory { pins: pins.collect(), durable: true, ..Memory::default() };
+    evidence.memory = Remembered { pins: pins.collect(), durable: true, ..Remembered::default() };
     let decision = decide(&matched, &evidence);
     // A signer who is not remembered yet has to be looked for everywhere.
     let enough = matched.enough(&evidence) || matched.pins() && evidence.memory.pins.is_empty();
@@ -282,7 +285,7 @@ impl World {
         self.plugin.dest(&format!("dest{}", self.dests.get()))
     }
 
-    fn push(&self, tag: &str, files: &[u8], signatures: &[(&str, Claims)]) -> Image {
+    fn push(&self, tag: &str, files: &[u8], signatures: &[(&str, SignerClaims)]) -> Image {
         self.push_to(REPO, tag, files, signatures)
     }
 
@@ -291,7 +294,7 @@ impl World {
         repository: &str,
         tag: &str,
         files: &[u8],
-        signatures: &[(&str, Claims)],
+        signatures: &[(&str, SignerClaims)],
     ) -> Image {
         let image = self.registry.push_image(repository, tag, &[files]);
         let signatures: Vec<_> = signatures
@@ -325,12 +328,12 @@ impl World {
     }
 
     /// The digest that our signer claims of these files.
-    fn tree(&self, files: &[u8]) -> Claims {
+    fn tree(&self, files: &[u8]) -> SignerClaims {
         let dest = self.dest();
         testkit::unpack(files, &dest);
         let dest = luet_cosign::dest::Dest::open(&dest).unwrap();
-        let walked = luet_cosign::dest::walk(&dest, &luet_cosign::dest::Options::default());
-        Claims { tree: walked.unwrap().tree.digest(), ..Claims::default() }
+        let walked = luet_cosign::dest::walk(&dest, &luet_cosign::dest::WalkOptions::default());
+        SignerClaims { tree: walked.unwrap().tree.digest(), ..SignerClaims::default() }
     }
 }
 
@@ -342,7 +345,7 @@ fn one_party_of_two_does_not_decide_what_is_unpacked() {
     let evil = testkit::layer(&[("usr/bin/tool", b"evil!!")]);
     let (good_tree, evil_tree) = (world.tree(&good), world.tree(&evil));
     assert!(good_tree.tree.is_some() && good_tree != evil_tree);
-    for (tag, by_security) in [("a", Claims::default()), ("b", good_tree.clone())] {
+    for (tag, by_security) in [("a", SignerClaims::default()), ("b", good_tree.clone())] {
         let signatures =
             [(BUILD, evil_tree.clone()), (EXTRA, evil_tree.clone()), ("security", by_security)];
         world.push(tag, &good, &signatures);

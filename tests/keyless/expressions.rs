@@ -15,8 +15,8 @@ fn name(text: &str) -> Name<'_> {
     }
 }
 
-fn cosign(expression: &str) -> Expected {
-    Expected::cosign(expression, &mut Allowance::default()).unwrap()
+fn cosign(expression: &str) -> TextMatcher {
+    TextMatcher::cosign(expression, &mut Allowance::default()).unwrap()
 }
 
 fn fits(expression: &str, text: &str) -> bool {
@@ -135,7 +135,7 @@ fn a_match_of_another_name_is_from_its_own_borders() {
 /// An expression is tried inside of a larger one, which it must not get out of.
 #[test]
 fn an_expression_stays_inside_of_its_group() {
-    let parse = |text: &str| Expected::cosign(text, &mut Allowance::default());
+    let parse = |text: &str| TextMatcher::cosign(text, &mut Allowance::default());
     for text in [
         "a)|(b",
         ")",
@@ -202,10 +202,10 @@ fn a_wildcard_inside_of_a_part_of_a_name_is_warned_of() {
     }
     // The same of a policy's own expressions and patterns.
     let allowance = &mut Allowance::default();
-    assert!(Expected::regexp("https://x/acme.*", allowance).unwrap().open_end().is_some());
-    assert!(Expected::glob("https://x/acme*", allowance).unwrap().open_end().is_some());
-    assert!(Expected::glob("https://x/acme/*", allowance).unwrap().open_end().is_none());
-    assert!(Expected::Exact("https://x/acme.*".to_owned()).open_end().is_none());
+    assert!(TextMatcher::regexp("https://x/acme.*", allowance).unwrap().open_end().is_some());
+    assert!(TextMatcher::glob("https://x/acme*", allowance).unwrap().open_end().is_some());
+    assert!(TextMatcher::glob("https://x/acme/*", allowance).unwrap().open_end().is_none());
+    assert!(TextMatcher::Exact("https://x/acme.*".to_owned()).open_end().is_none());
 }
 
 /// Advice is copied: it names the one signer, and never widens what was written.
@@ -237,7 +237,7 @@ fn what_only_the_borders_refuse_is_named_with_what_to_write() {
         }
     }
     let identity = |expression: &str, issuer: &str| Identity::Named {
-        issuer: Expected::Exact(issuer.to_owned()),
+        issuer: TextMatcher::Exact(issuer.to_owned()),
         subject: cosign(expression),
     };
     let signature = sigstore().sign().identity(WORKFLOW).issuer(DEV.1).image(IMAGE);

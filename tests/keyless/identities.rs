@@ -36,8 +36,11 @@ fn read(change: impl FnOnce(&mut Leaf<'_>)) -> Result<Certificate, Failure> {
     Certificate::parse(&leaf)
 }
 
-fn subject(expected: Expected) -> Identity {
-    Identity::Named { issuer: Expected::Exact("https://i.example".to_owned()), subject: expected }
+fn subject(expected: TextMatcher) -> Identity {
+    Identity::Named {
+        issuer: TextMatcher::Exact("https://i.example".to_owned()),
+        subject: expected,
+    }
 }
 
 #[test]
@@ -70,7 +73,7 @@ fn expressions_fit_the_whole_name() {
 fn what_is_expected_is_the_same_where_it_is_written_the_same() {
     let expected = || {
         let (exact, prefix) =
-            (Expected::Exact("https://a.b/".to_owned()), prefix("https://a.b/").unwrap());
+            (TextMatcher::Exact("https://a.b/".to_owned()), prefix("https://a.b/").unwrap());
         [exact, prefix, glob("https://a.b/").unwrap(), regexp("https://a.b/").unwrap()]
     };
     for (at, one) in expected().iter().enumerate() {
@@ -276,13 +279,13 @@ fn a_signer_counts_only_under_the_root_that_it_names() {
         ..Authority::of_identity(identity)
     };
     let wide = Identity::Named {
-        issuer: Expected::Exact(DEV.1.to_owned()),
+        issuer: TextMatcher::Exact(DEV.1.to_owned()),
         subject: glob("*@example.com").unwrap(),
     };
     let authorities =
         [under(Some("private"), wide.clone()), under(None, named(DEV)), under(Some("same"), wide)];
     let requirements = Requirements::default();
-    let mut roots = Roots::default();
+    let mut roots = TrustedRoots::default();
     for (name, root) in [(None, sigstore()), (Some("private"), &private), (Some("same"), &private)]
     {
         let root = TrustedRoot::parse(root.trusted_root().to_string().as_bytes(), "of the test")

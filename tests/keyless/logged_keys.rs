@@ -3,13 +3,16 @@
 use super::*;
 use jiff::SignedDuration;
 use luet_cosign::class::Class;
-use luet_cosign::trust::{PublicKey, Signer};
+use luet_cosign::trust::{AuthorityKind, PublicKey};
 use testkit::sigstore::{Key, Kind, Log, Tsa};
 
 fn authority(key: &Key, logged: bool) -> Authority {
     let pem = pem::encode(&pem::Pem::new("PUBLIC KEY", key.spki()));
     let key = PublicKey::from_pem(pem.as_bytes()).unwrap();
-    Authority { signer: Signer::Key { key: key.clone(), logged }, ..Authority::of_key("acme", key) }
+    Authority {
+        signer: AuthorityKind::Key { key: key.clone(), logged },
+        ..Authority::of_key("acme", key)
+    }
 }
 
 #[test]
@@ -83,7 +86,7 @@ fn a_root_is_needed_for_logs_and_certificates_alone() {
         [authority(&key, false), authority(&key, true), Authority::of_identity(named(DEV))]
             .map(|one| one.needs_root());
     assert_eq!(needed, [false, true, true]);
-    let mut roots = Roots::default();
+    let mut roots = TrustedRoots::default();
     roots.insert(None, TrustedRoot::parse(b"{}", "of the test").map(Arc::new));
     assert_eq!(
         [None, Some(&"other".to_owned())].map(|name| roots.has(name)),

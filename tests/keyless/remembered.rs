@@ -3,7 +3,7 @@
 
 use super::authorities::{BUILD, EVE, World, with_rules};
 use super::*;
-use luet_cosign::wire::Claims;
+use luet_cosign::wire::SignerClaims;
 
 const REPO: &str = "acme/packages";
 const MIRROR: &str = "mirror/packages";
@@ -23,11 +23,11 @@ fn description(revision: u64) -> Vec<u8> {
 }
 
 /// Claims of the repository and this tag.
-fn bound(world: &World, tag: &str) -> Claims {
-    Claims {
+fn bound(world: &World, tag: &str) -> SignerClaims {
+    SignerClaims {
         repository: Some(world.registry.name(REPO).parse().unwrap()),
         tag: Some(tag.parse().unwrap()),
-        ..Claims::default()
+        ..SignerClaims::default()
     }
 }
 
@@ -85,7 +85,7 @@ fn a_mirror_is_listed_and_forgotten_by_the_name_that_its_images_are_signed_for()
     let mut world = World::without_policy();
     world.policy(&mirrored(&world, "trust: {all_of: [ci, security]}"));
     let files = testkit::layer(&[("a", b"a")]);
-    let signers = [(BUILD, Claims::default()), ("security", bound(&world, "a"))];
+    let signers = [(BUILD, SignerClaims::default()), ("security", bound(&world, "a"))];
     world.push_to(MIRROR, "a", &files, &signers);
     world.install_from(MIRROR, "a", &files).assert_silent_success();
     let (origin, mirror) = (world.name("a"), world.registry.name(&format!("{MIRROR}:a")));
@@ -108,8 +108,8 @@ fn a_mirror_has_the_first_signer_of_its_origin() {
     let mut world = World::without_policy();
     world.policy(&mirrored(&world, "trust: [first]"));
     let files = testkit::layer(&[("a", b"a")]);
-    world.push_to(REPO, "a", &files, &[(DEV.0, Claims::default())]);
-    world.push_to(MIRROR, "b", &files, &[(EVE, Claims::default())]);
+    world.push_to(REPO, "a", &files, &[(DEV.0, SignerClaims::default())]);
+    world.push_to(MIRROR, "b", &files, &[(EVE, SignerClaims::default())]);
     assert_eq!(world.install_from(REPO, "a", &files).error, "");
     let reply = world.install_from(MIRROR, "b", &files);
     reply.assert_refused("identity");
@@ -124,10 +124,11 @@ fn every_signer_who_counted_is_known_to_bind() {
         for order in [[binder, other], [other, binder]] {
             let world = World::new("{all_of: [ci, security]}");
             let files = testkit::layer(&[("a", b"a")]);
-            let claims = |by| if by == binder { bound(&world, "a") } else { Claims::default() };
+            let claims =
+                |by| if by == binder { bound(&world, "a") } else { SignerClaims::default() };
             world.push_to(REPO, "a", &files, &order.map(|by| (by, claims(by))));
             world.install_from(REPO, "a", &files).assert_silent_success();
-            world.push_to(REPO, "b", &files, &order.map(|by| (by, Claims::default())));
+            world.push_to(REPO, "b", &files, &order.map(|by| (by, SignerClaims::default())));
             world.install_from(REPO, "b", &files).assert_refused("binding");
         }
     }
@@ -142,9 +143,9 @@ fn who_binds_is_known_until_all_of_the_repository_is_forgotten() {
     let later = testkit::layer(&[("a", b"later")]);
     world.push_to(REPO, "a", &files, &[("security", bound(&world, "a"))]);
     world.install_from(REPO, "a", &files).assert_silent_success();
-    world.push_to(REPO, "a", &later, &[(BUILD, Claims::default())]);
+    world.push_to(REPO, "a", &later, &[(BUILD, SignerClaims::default())]);
     world.install_from(REPO, "a", &later).assert_silent_success();
-    world.push_to(REPO, "b", &files, &[("security", Claims::default())]);
+    world.push_to(REPO, "b", &files, &[("security", SignerClaims::default())]);
     world.install_from(REPO, "b", &files).assert_refused("binding");
     assert!(world.plugin.run(["seen", "forget", &world.name("a")]).status.success());
     world.install_from(REPO, "b", &files).assert_refused("binding");
@@ -163,7 +164,7 @@ fn what_the_first_version_remembered_is_still_known() {
     // Under its own name, which a later policy calls a mirror's; or under the one it is signed for.
     for (remembered, asked) in [(MIRROR, MIRROR), (REPO, MIRROR), (REPO, REPO)] {
         world.policy(&with_rules("  - {name: r, scope: '*', trust: [ci, first]}\n"));
-        world.push_to(remembered, "1", &files, &[(BUILD, Claims::default())]);
+        world.push_to(remembered, "1", &files, &[(BUILD, SignerClaims::default())]);
         world.install_from(remembered, "1", &files).assert_silent_success();
         let folder = world.plugin.path("state/luet-cosign/seen");
         let file = std::fs::read_dir(&folder)
@@ -179,14 +180,14 @@ fn what_the_first_version_remembered_is_still_known() {
         assert_eq!(tags, [DESCRIPTION, "a"], "{listed}");
         // The first signer, who must go on binding; nobody else; the highest revision.
         world.policy(&mirrored(&world, "trust: [ci, first], rollback: deny"));
-        world.push_to(asked, "2", &files, &[(EVE, Claims::default())]);
+        world.push_to(asked, "2", &files, &[(EVE, SignerClaims::default())]);
         world.install_from(asked, "2", &files).assert_refused("identity");
-        world.push_to(asked, "3", &files, &[(DEV.0, Claims::default())]);
+        world.push_to(asked, "3", &files, &[(DEV.0, SignerClaims::default())]);
         world.install_from(asked, "3", &files).assert_refused("binding");
         world.push_to(asked, "4", &files, &[(DEV.0, bound(&world, "4"))]);
         let reply = world.install_from(asked, "4", &files);
         assert_eq!(reply.error, "", "{remembered} {asked}");
-        world.push_to(asked, DESCRIPTION, &description(11), &[(BUILD, Claims::default())]);
+        world.push_to(asked, DESCRIPTION, &description(11), &[(BUILD, SignerClaims::default())]);
         world.install_from(asked, DESCRIPTION, &description(11)).assert_refused("rollback");
         let all = world.plugin.run(["seen", "forget", "--all", &origin, &mirror]);
         assert!(all.status.success(), "{all:?}");

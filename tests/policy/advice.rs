@@ -6,10 +6,10 @@ use crate::support::{
 };
 use luet_cosign::class::Failure;
 use luet_cosign::policy::{
-    Decision, EnvironmentFacts, Evidence, Matched, Memory, Origin, PlaceAnswer, PlaceKind,
-    SeenFact, decide, decide_without_looking, explain, from_env, may_hide,
+    Decision, EnvironmentFacts, Evidence, Matched, PlaceAnswer, PlaceKind, PolicyOrigin,
+    Remembered, SeenFact, decide, decide_without_looking, explain, from_env, may_hide,
 };
-use luet_cosign::wire::Claims;
+use luet_cosign::wire::SignerClaims;
 
 /// Words that would let something pass that nobody vouches for.
 const LOOSENS: [&str; 5] =
@@ -21,7 +21,7 @@ fn loosens(failure: &Failure) -> bool {
 
 fn environment(facts: EnvironmentFacts, image: &str) -> Matched {
     let facts = EnvironmentFacts { key_location: Some("k".into()), ..facts };
-    let origin = Origin::Environment { experimental: false };
+    let origin = PolicyOrigin::Environment { experimental: false };
     load_at(&from_env(&facts), origin, now()).unwrap().0.matching(&reference(image), now())
 }
 
@@ -47,8 +47,8 @@ fn what_was_verified_here_before_is_not_let_pass() {
         let mut evidence = absent(&matched, None);
         assert!(loosens(&refusal(&matched, &evidence)), "nothing speaks against it");
         for memory in [
-            Memory { tag_verified: seen(), ..Memory::default() },
-            Memory { repository_verified: seen(), ..Memory::default() },
+            Remembered { tag_verified: seen(), ..Remembered::default() },
+            Remembered { repository_verified: seen(), ..Remembered::default() },
         ] {
             evidence.memory = memory;
             let failure = refusal(&matched, &evidence);
@@ -178,14 +178,14 @@ fn a_rule_that_misses_by_its_tags_is_named() {
 
 #[test]
 fn a_second_tag_of_one_image_is_to_be_signed() {
-    let claims = |repository: &str, tag: &str| Claims {
+    let claims = |repository: &str, tag: &str| SignerClaims {
         repository: repository.parse().ok(),
         tag: tag.parse().ok(),
-        ..Claims::default()
+        ..SignerClaims::default()
     };
     let rules = "  - {name: r, scope: '*', trust: [acme]}\n";
     for matched in [environment(EnvironmentFacts::default(), IMAGE), by_file(rules, IMAGE)] {
-        let hint = |claims: &Claims| {
+        let hint = |claims: &SignerClaims| {
             let signer = matched.authorities()[0].name.clone();
             let signature = signature_for(&signer, &ACME, &image_digest(), claims);
             refusal(&matched, &with_signatures(absent(&matched, None), vec![Ok(signature)]))

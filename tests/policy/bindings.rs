@@ -9,18 +9,18 @@ use luet_cosign::class::{Class, Failure};
 use luet_cosign::name::Digest;
 use luet_cosign::policy::{Decision, Evidence, Matched, PlaceAnswer, decide};
 use luet_cosign::trust::{SignerId, VerifiedSignature};
-use luet_cosign::wire::Claims;
+use luet_cosign::wire::SignerClaims;
 use std::slice::from_ref;
 
 const HERE: &str = "quay.io/acme/packages";
 
 /// Claims of a repository and a tag; `-` for none.
-fn claims(repository: &str, tag: &str) -> Claims {
+fn claims(repository: &str, tag: &str) -> SignerClaims {
     let named = |text: &str| (text != "-").then(|| text.to_owned());
-    Claims {
+    SignerClaims {
         repository: named(repository).map(|text| text.parse().unwrap()),
         tag: named(tag).map(|text| text.parse().unwrap()),
-        ..Claims::default()
+        ..SignerClaims::default()
     }
 }
 
@@ -29,11 +29,11 @@ fn matched(keys: &str, image: &str) -> Matched {
         .matching(&reference(image), now())
 }
 
-fn by_acme(claims: &Claims) -> VerifiedSignature {
+fn by_acme(claims: &SignerClaims) -> VerifiedSignature {
     signature_for("acme", &ACME, &image_digest(), claims)
 }
 
-fn decision(matched: &Matched, claims: &[Claims]) -> Decision {
+fn decision(matched: &Matched, claims: &[SignerClaims]) -> Decision {
     let mut evidence = absent(matched, None);
     if let Some(digest) = matched.reference().digest() {
         evidence.image.digest = *digest;
@@ -44,7 +44,7 @@ fn decision(matched: &Matched, claims: &[Claims]) -> Decision {
     )
 }
 
-fn outcome(keys: &str, image: &str, claims: Claims) -> &'static str {
+fn outcome(keys: &str, image: &str, claims: SignerClaims) -> &'static str {
     word(&decision(&matched(keys, image), &[claims]))
 }
 
@@ -140,7 +140,7 @@ fn a_signer_binds_whose_signature_names_repository_and_tag() {
         (vec![&none], false),
         (vec![&repository, &tag], false),
     ] {
-        let signatures: Vec<Claims> = signatures.into_iter().cloned().collect();
+        let signatures: Vec<SignerClaims> = signatures.into_iter().cloned().collect();
         let provisional = decision(&matched(IF_PRESENT, IMAGE), &signatures).into_result().unwrap();
         let signers: Vec<_> =
             provisional.signers().map(|signer| (signer.name, signer.binds)).collect();
@@ -186,7 +186,7 @@ fn by_digest_the_repository_is_compared_and_the_tag_only_where_one_is_written() 
 #[test]
 fn the_manifest_of_a_platform_is_bound_as_the_image_is() {
     let child = Digest::of(b"child");
-    let of_child = |keys: &str, claims: &Claims, declared: bool| {
+    let of_child = |keys: &str, claims: &SignerClaims, declared: bool| {
         let matched = matched(keys, IMAGE);
         let signature = signature_for("acme", &ACME, &child, claims);
         let evidence =
@@ -222,7 +222,7 @@ fn the_manifest_of_a_platform_is_bound_as_the_image_is() {
 /// An old signature of the same key is shown and the new one hidden (issue 4).
 #[test]
 fn a_signer_that_is_known_to_bind_must_bind() {
-    let outcome = |keys: &str, key: &Digest, claims: Claims| {
+    let outcome = |keys: &str, key: &Digest, claims: SignerClaims| {
         let matched = matched(keys, IMAGE);
         let mut evidence = with_signatures(absent(&matched, None), vec![Ok(by_acme(&claims))]);
         evidence.memory.binders.push(SignerId::of_key(*key));
@@ -249,7 +249,7 @@ fn a_signer_that_is_known_to_bind_must_bind() {
 /// Signed by digest: the repository is right, and the registry cannot change the digest.
 #[test]
 fn a_binder_s_signature_by_digest_counts_under_a_tag_with_a_warning() {
-    let warnings = |image: &str, known: bool, claims: &[Claims]| {
+    let warnings = |image: &str, known: bool, claims: &[SignerClaims]| {
         let matched = matched(IF_PRESENT, image);
         let good = claims.iter().map(|claims| Ok(by_acme(claims))).collect();
         let mut evidence = with_signatures(absent(&matched, None), good);
@@ -281,7 +281,7 @@ fn an_image_of_an_index_is_for_that_index_or_asked_for_by_its_digest() {
     // `served` is what the name stands for; the signature is of `child`.
     let outcome = |keys: &str, image: &str, served: Digest, tag: &str, named: Digest| {
         let matched = matched(keys, image);
-        let claims = Claims { index: Some(named), ..claims(HERE, tag) };
+        let claims = SignerClaims { index: Some(named), ..claims(HERE, tag) };
         let signature = signature_for("acme", &ACME, &child, &claims);
         let mut evidence = absent(&matched, (served != child).then_some(child));
         evidence.image.digest = served;
@@ -314,7 +314,7 @@ fn an_image_of_an_index_is_for_that_index_or_asked_for_by_its_digest() {
 
 #[test]
 fn a_mirror_serves_what_was_signed_under_another_name() {
-    let outcome = |scope: &str, prefix: &str, image: &str, claims: Claims| {
+    let outcome = |scope: &str, prefix: &str, image: &str, claims: SignerClaims| {
         let rule = format!(
             "  - {{name: r, scope: '{scope}', mirror_of: '{prefix}', trust: [acme], bind_tag: required}}\n"
         );

@@ -9,11 +9,11 @@ use luet_cosign::class::{Class, Failure};
 use luet_cosign::limits;
 use luet_cosign::name::Digest;
 use luet_cosign::policy::{
-    Decision, Document, EnvironmentFacts, Evidence, Matched, Origin, PlaceAnswer, PlaceKind,
-    PlaceReport, Policy, Provisional, SignatureReport, Wanted, decide, decide_without_looking,
-    explain, failure, from_env, lint_json,
+    Decision, Document, EnvironmentFacts, Evidence, ExpectedText, Matched, PlaceAnswer, PlaceKind,
+    PlaceReport, Policy, PolicyOrigin, Provisional, SignatureReport, decide,
+    decide_without_looking, explain, failure, from_env, lint_json,
 };
-use luet_cosign::wire::Claims;
+use luet_cosign::wire::SignerClaims;
 use std::collections::BTreeMap;
 
 const HEAD: &str = "version: 1\ndefaults: {unmatched: deny}\n";
@@ -29,9 +29,9 @@ fn codes(text: &str) -> Vec<&'static str> {
 
 /// What is verified, where `acme` and `other` claim these trees.
 fn verified(trust: &str, trees: [Option<&str>; 2]) -> Provisional {
-    let claims = trees.map(|tree| Claims {
+    let claims = trees.map(|tree| SignerClaims {
         tree: tree.map(|tree| Digest::of(tree.as_bytes())),
-        ..Claims::default()
+        ..SignerClaims::default()
     });
     let image = image_digest();
     let signatures = [
@@ -210,7 +210,7 @@ fn a_key_of_the_environment_that_cannot_be_read_is_told_by_its_variable() {
     let unread = |name: &str| (name.to_owned(), Err(Failure::new(Class::Secret, "not PEM")));
     let keys: BTreeMap<_, _> =
         document.signers().iter().map(|signer| unread(&signer.name)).collect();
-    let origin = Origin::Environment { experimental: false };
+    let origin = PolicyOrigin::Environment { experimental: false };
     let problems = Policy::new(document, origin.clone(), keys, now()).unwrap_err();
     assert!(
         failure(&problems, &origin).message().starts_with("COSIGN_PUBLIC_KEY_LOCATION [key] "),
@@ -220,14 +220,14 @@ fn a_key_of_the_environment_that_cannot_be_read_is_told_by_its_variable() {
 
 #[test]
 fn an_identity_of_the_environment_that_cannot_be_read_is_told_by_its_variable() {
-    let wanted = |text: &str| Some(Wanted::Regexp(text.to_owned()));
+    let wanted = |text: &str| Some(ExpectedText::Regexp(text.to_owned()));
     let facts = EnvironmentFacts {
         experimental: true,
         identity: wanted("("),
         issuer: wanted(".+"),
         ..EnvironmentFacts::default()
     };
-    let origin = Origin::Environment { experimental: true };
+    let origin = PolicyOrigin::Environment { experimental: true };
     let problems = load_at(&from_env(&facts), origin.clone(), now()).unwrap_err();
     assert!(
         failure(&problems, &origin)
@@ -364,15 +364,18 @@ fn the_hint_is_one_that_helps() {
     assert!(unsigned("unsigned: deny").contains("add `unsigned: allow`"));
     assert!(unsigned("trust: [acme]").contains("have it signed by `acme`"));
     // `mirror_of` helps where a good signature is for another name, and not where there is none.
-    let elsewhere =
-        Claims { repository: Some("quay.io/other/x".parse().unwrap()), ..Claims::default() };
+    let elsewhere = SignerClaims {
+        repository: Some("quay.io/other/x".parse().unwrap()),
+        ..SignerClaims::default()
+    };
     let held = || Ok(signature_for("acme", &ACME, &image_digest(), &elsewhere));
     let binding = || Err(Failure::new(Class::Binding, "about another image"));
     let file = matched("trust: [acme]");
     let facts =
         EnvironmentFacts { key_location: Some("k".to_owned()), ..EnvironmentFacts::default() };
     let (policy, _) =
-        load_at(&from_env(&facts), Origin::Environment { experimental: false }, now()).unwrap();
+        load_at(&from_env(&facts), PolicyOrigin::Environment { experimental: false }, now())
+            .unwrap();
     let environment = policy.matching(&reference(IMAGE), now());
     let signer = environment.authorities()[0].name.clone();
     let own = || Ok(signature_for(&signer, &ACME, &image_digest(), &elsewhere));

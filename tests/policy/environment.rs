@@ -5,13 +5,14 @@ use crate::support::{
 };
 use luet_cosign::class::{Class, Failure, printable};
 use luet_cosign::policy::{
-    Applies, Decision, Document, EnvironmentFacts, Grounds, Mode, Origin, Policy, PostUnpack,
-    Trust, Wanted, decide, decide_local_files, decide_without_looking, failure, from_env,
+    Applies, Decision, Document, EnvironmentFacts, ExpectedText, Grounds, Mode, Policy,
+    PolicyOrigin, PostUnpack, Trust, decide, decide_local_files, decide_without_looking, failure,
+    from_env,
 };
 use std::collections::BTreeMap;
 
-fn environment(experimental: bool) -> Origin {
-    Origin::Environment { experimental }
+fn environment(experimental: bool) -> PolicyOrigin {
+    PolicyOrigin::Environment { experimental }
 }
 
 fn load(facts: &EnvironmentFacts) -> Policy {
@@ -106,8 +107,8 @@ fn keyless_beside_a_key_counts_only_with_an_identity() {
     let matched = load(&both).matching(&reference("ghcr.io/a/b:c"), now());
     assert_eq!((matched.authorities().len(), identities(&both, "ghcr.io/a/b:c").len()), (1, 0));
     let named = EnvironmentFacts {
-        identity: Some(Wanted::Exactly("me@acme.example".to_owned())),
-        issuer: Some(Wanted::Regexp("https://(a|b)\\.example".to_owned())),
+        identity: Some(ExpectedText::Exactly("me@acme.example".to_owned())),
+        issuer: Some(ExpectedText::Regexp("https://(a|b)\\.example".to_owned())),
         ..key()
     };
     assert_eq!(
@@ -119,7 +120,7 @@ fn keyless_beside_a_key_counts_only_with_an_identity() {
 
 #[test]
 fn an_identity_without_an_issuer_is_no_policy() {
-    let identity = Some(Wanted::Exactly("me@acme.example".to_owned()));
+    let identity = Some(ExpectedText::Exactly("me@acme.example".to_owned()));
     let facts = EnvironmentFacts { experimental: true, identity, ..EnvironmentFacts::default() };
     let problems = Document::parse(&from_env(&facts)).unwrap_err();
     assert_eq!(problems[0].code, "missing-key", "{problems:#?}");

@@ -8,7 +8,7 @@ use luet_cosign::policy::{
     Applies, EnvironmentFacts, Policy, PostUnpack, decide, decide_without_looking, from_env,
     judge_revision,
 };
-use luet_cosign::wire::Claims;
+use luet_cosign::wire::SignerClaims;
 
 fn load(text: &str) -> Policy {
     load_at(text, file(), now()).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}")).0
@@ -70,10 +70,10 @@ fn signed_for(policy: &Policy, image: &str, names: &[(&str, &str)]) -> &'static 
     let matched = policy.matching(&reference(image), now());
     let signature = |(signer, name): &(&str, &str)| {
         let name = reference(name);
-        let claims = Claims {
+        let claims = SignerClaims {
             repository: Some(name.repository().clone()),
             tag: name.tag().cloned(),
-            ..Claims::default()
+            ..SignerClaims::default()
         };
         let key: &Key = if *signer == "site" { &SITE } else { &ACME };
         Ok(signature_for(signer, key, &image_digest(), &claims))

@@ -1,7 +1,7 @@
 //! `policy explain` says what happens, for every image that a policy can meet.
 
 use crate::support::{load, load_at, now, reference, with_rules};
-use luet_cosign::policy::{EnvironmentFacts, Origin, explain, from_env};
+use luet_cosign::policy::{EnvironmentFacts, PolicyOrigin, explain, from_env};
 
 const RULES: &str = "
   - {name: any, scope: '*', trust: [other]}
@@ -152,7 +152,8 @@ fn what_a_variable_says_is_explained_by_its_name() {
         ..EnvironmentFacts::default()
     };
     let (policy, _) =
-        load_at(&from_env(&facts), Origin::Environment { experimental: false }, now()).unwrap();
+        load_at(&from_env(&facts), PolicyOrigin::Environment { experimental: false }, now())
+            .unwrap();
     let settings = explain(&policy, &reference("quay.io/a/b:c"), now()).settings;
     let from = |key: &str| {
         settings.iter().find(|setting| setting.key == key).map(|setting| setting.from.as_str())

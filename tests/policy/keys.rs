@@ -10,7 +10,7 @@ use luet_cosign::policy::{
     judge_revision,
 };
 use luet_cosign::trust::Authority;
-use luet_cosign::wire::Claims;
+use luet_cosign::wire::SignerClaims;
 
 /// What is looked at: one number or word of what a policy does.
 type Probe = fn(&Policy) -> String;
@@ -52,8 +52,10 @@ fn outcome(policy: &Policy, image: &str, signed: bool) -> String {
 /// An image of `quay.io/a/b`, signed by `acme` for this name.
 fn by_acme(policy: &Policy, repository: Option<&str>) -> String {
     let matched = policy.matching(&reference("quay.io/a/b:x"), now());
-    let claims =
-        Claims { repository: repository.map(|name| name.parse().unwrap()), ..Claims::default() };
+    let claims = SignerClaims {
+        repository: repository.map(|name| name.parse().unwrap()),
+        ..SignerClaims::default()
+    };
     let signature = signature_for("acme", &ACME, &image_digest(), &claims);
     word(&decide(&matched, &with_signatures(absent(&matched, None), vec![Ok(signature)])))
         .to_owned()

@@ -8,7 +8,7 @@ use crate::support::{
 use luet_cosign::class::{Class, Failure};
 use luet_cosign::name::Digest;
 use luet_cosign::policy::{
-    Applies, Decision, Effective, Evidence, Matched, Memory, PlaceAnswer, Rollback, SeenFact,
+    Applies, Decision, Effective, Evidence, Matched, PlaceAnswer, Remembered, Rollback, SeenFact,
     decide, judge_revision,
 };
 
@@ -35,30 +35,30 @@ fn seen() -> Option<SeenFact> {
     })
 }
 
-fn tag() -> Memory {
-    Memory { tag_verified: seen(), repository_verified: seen(), ..Memory::default() }
+fn tag() -> Remembered {
+    Remembered { tag_verified: seen(), repository_verified: seen(), ..Remembered::default() }
 }
 
-fn repository() -> Memory {
-    Memory { repository_verified: seen(), ..Memory::default() }
+fn repository() -> Remembered {
+    Remembered { repository_verified: seen(), ..Remembered::default() }
 }
 
-fn remembering(evidence: Evidence, memory: Memory) -> Evidence {
+fn remembering(evidence: Evidence, memory: Remembered) -> Evidence {
     Evidence { memory, ..evidence }
 }
 
 #[test]
 fn what_was_verified_here_before_does_not_pass_unsigned() {
     for (downgrade, memory, expected) in [
-        ("", Memory::default(), "allowed"),
+        ("", Remembered::default(), "allowed"),
         ("", repository(), "allowed"),
         ("", tag(), "rollback"),
         ("tag", repository(), "allowed"),
         ("tag", tag(), "rollback"),
-        ("repo", Memory::default(), "allowed"),
+        ("repo", Remembered::default(), "allowed"),
         ("repo", repository(), "rollback"),
         ("repo", tag(), "rollback"),
-        ("repo", Memory { repository_verified: None, ..tag() }, "rollback"),
+        ("repo", Remembered { repository_verified: None, ..tag() }, "rollback"),
         ("off", tag(), "allowed"),
         ("off", repository(), "allowed"),
     ] {
@@ -152,9 +152,9 @@ fn a_downgrade_says_who_signed_when_and_how_to_go_on() {
     let hint = failure.the_hint();
     assert!(hint.ends_with("`luet-cosign seen forget --all quay.io/acme/packages`"), "{hint}");
     // A time that is none is left out.
-    let odd = Memory {
+    let odd = Remembered {
         tag_verified: seen().map(|fact| SeenFact { seconds: i64::MAX, ..fact }),
-        ..Memory::default()
+        ..Remembered::default()
     };
     let Decision::Refused(failure) = decide(&matched, &remembering(absent(&matched, None), odd))
     else {

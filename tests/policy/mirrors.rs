@@ -7,9 +7,9 @@ use crate::support::{
 };
 use luet_cosign::name::Repository;
 use luet_cosign::policy::{
-    Decision, EnvironmentFacts, Matched, Origin, Policy, SeenFact, decide, from_env,
+    Decision, EnvironmentFacts, Matched, Policy, PolicyOrigin, SeenFact, decide, from_env,
 };
-use luet_cosign::wire::Claims;
+use luet_cosign::wire::SignerClaims;
 
 const MIRRORS: &str = "mirrors:\n  - [quay.io/acme/os, 'lan:5000/os', evil.example/os]\n  - [quay.io/acme/os, other.example/os]\n  - [unrelated.example/os, 'lan:5000/unrelated']\n";
 
@@ -21,10 +21,10 @@ fn policy(mirrors: &str, keys: &str) -> Policy {
 }
 
 fn outcome(matched: &Matched, repository: &str, tag: Option<&str>) -> &'static str {
-    let claims = Claims {
+    let claims = SignerClaims {
         repository: Some(repository.parse().unwrap()),
         tag: tag.map(|tag| tag.parse().unwrap()),
-        ..Claims::default()
+        ..SignerClaims::default()
     };
     let signer = matched.authorities()[0].name.clone();
     let signature = signature_for(&signer, &ACME, &image_digest(), &claims);
@@ -96,7 +96,8 @@ fn the_environment_has_the_mirrors_of_luet_and_prints_them() {
     };
     let text = from_env(&facts);
     assert!(text.contains("mirrors:\n  - [\"quay.io/acme/os\", \"lan:5000/os\"]\n"), "{text}");
-    let (policy, _) = load_at(&text, Origin::Environment { experimental: false }, now()).unwrap();
+    let (policy, _) =
+        load_at(&text, PolicyOrigin::Environment { experimental: false }, now()).unwrap();
     let matched = policy.matching(&reference("lan:5000/os:1"), now());
     assert_eq!(outcome(&matched, "quay.io/acme/os", Some("1")), "verified");
     assert_eq!(outcome(&matched, "quay.io/acme/os", Some("2")), "binding");

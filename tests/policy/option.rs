@@ -5,7 +5,7 @@ use crate::support::{
 };
 use luet_cosign::class::{Class, Failure};
 use luet_cosign::policy::{
-    Applies, Decision, Mode, Origin, Policy, PostUnpack, decide, decide_local_files, explain,
+    Applies, Decision, Mode, Policy, PolicyOrigin, PostUnpack, decide, decide_local_files, explain,
 };
 use luet_cosign::trust::Authority;
 
@@ -20,7 +20,7 @@ fn policy() -> Policy {
 #[test]
 fn the_key_is_trusted_for_everything_and_nothing_else_passes() {
     let policy = policy();
-    assert_eq!(policy.origin(), &Origin::Option { text: "--key keys/acme.pub".to_owned() });
+    assert_eq!(policy.origin(), &PolicyOrigin::Option { text: "--key keys/acme.pub".to_owned() });
     assert_eq!((policy.authorities().count(), policy.post_unpack()), (1, PostUnpack::Auto));
     for image in ["quay.io/a/b:c", "alpine", "localhost:5000/x/y/z:1"] {
         let matched = policy.matching(&reference(image), now());

@@ -1,7 +1,7 @@
 //! Who is going to sign, asked before there is a signature.
 
 use crate::support::{ACME, IMAGE, OTHER, load, now, reference, with_rules};
-use luet_cosign::policy::{Document, Origin, Policy};
+use luet_cosign::policy::{Document, Policy, PolicyOrigin};
 use luet_cosign::trust::{Certificate, Prospect, SubjectName};
 use std::collections::BTreeMap;
 
@@ -88,7 +88,7 @@ fn keyless_variables_without_an_identity_refuse_nobody() {
         ..luet_cosign::policy::EnvironmentFacts::default()
     };
     let document = Document::parse(&luet_cosign::policy::from_env(&facts)).unwrap();
-    let origin = Origin::Environment { experimental: true };
+    let origin = PolicyOrigin::Environment { experimental: true };
     let (policy, _) = Policy::new(document, origin, BTreeMap::new(), now()).unwrap();
     for image in ["ghcr.io/evil/packages:a", "quay.io/acme/packages:a"] {
         assert!(accepts(&policy, image, &Prospect::Certificate(&certificate("acme"))), "{image}");

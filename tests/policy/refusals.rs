@@ -7,7 +7,7 @@ use crate::support::{
 use luet_cosign::class::{Class, Failure};
 use luet_cosign::name::Digest;
 use luet_cosign::policy::{Decision, Evidence, Matched, PlaceAnswer, decide};
-use luet_cosign::wire::Claims;
+use luet_cosign::wire::SignerClaims;
 
 fn matched(keys: &str) -> Matched {
     load(&with_rules(&format!(
@@ -62,10 +62,10 @@ hint: see what is there with `luet-cosign check quay.io/acme/packages:yip-1.0`; 
 #[test]
 fn for_another_name() {
     let matched = matched(", bind_tag: required");
-    let claims = Claims {
+    let claims = SignerClaims {
         repository: "quay.io/acme/packages".parse().ok(),
         tag: "yip-0.9".parse().ok(),
-        ..Claims::default()
+        ..SignerClaims::default()
     };
     let evidence = with_signatures(
         absent(&matched, None),

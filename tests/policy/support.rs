@@ -6,11 +6,11 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use jiff::Timestamp;
 use luet_cosign::name::{Digest, Reference};
 use luet_cosign::policy::{
-    Decision, Diagnostic, Document, Evidence, Matched, Origin, PlaceAnswer, PlaceKind, PlaceReport,
-    Policy, Severity, SignatureReport,
+    Decision, Diagnostic, Document, Evidence, Matched, PlaceAnswer, PlaceKind, PlaceReport, Policy,
+    PolicyOrigin, Severity, SignatureReport,
 };
 use luet_cosign::trust::{Authority, Checker, Held, PublicKey, Requirements, VerifiedSignature};
-use luet_cosign::wire::{Claims, Payload, Signatures, Signed};
+use luet_cosign::wire::{Payload, Signatures, Signed, SignerClaims};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -56,12 +56,12 @@ pub fn reference(text: &str) -> Reference {
     text.parse().unwrap()
 }
 
-pub fn file() -> Origin {
-    Origin::File { path: "policy.yaml".to_owned() }
+pub fn file() -> PolicyOrigin {
+    PolicyOrigin::File { path: "policy.yaml".to_owned() }
 }
 
 /// What `policy lint` prints, without the lines of the policy.
-pub fn lint_text(problems: &[Diagnostic], origin: &Origin) -> String {
+pub fn lint_text(problems: &[Diagnostic], origin: &PolicyOrigin) -> String {
     let lines = luet_cosign::policy::lint_lines(problems, origin, "");
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
@@ -84,7 +84,7 @@ pub fn key_of(signer: &str) -> PublicKey {
 /// Loads a policy at a given time; every signer but `other` and `site` has the key of `acme`.
 pub fn load_at(
     text: &str,
-    origin: Origin,
+    origin: PolicyOrigin,
     now: Timestamp,
 ) -> Result<(Policy, Vec<Diagnostic>), Vec<Diagnostic>> {
     let document = Document::parse(text)?;
@@ -128,7 +128,7 @@ pub fn warnings(text: &str) -> Vec<(&'static str, usize)> {
 /// A real signature of `image` by `key`, under the name `signer`. It names no repository and tag,
 /// as cosign's.
 pub fn signature(signer: &str, key: &Key, image: &Digest) -> VerifiedSignature {
-    signature_for(signer, key, image, &Claims::default())
+    signature_for(signer, key, image, &SignerClaims::default())
 }
 
 /// A signature that names something.
@@ -136,7 +136,7 @@ pub fn signature_for(
     signer: &str,
     key: &Key,
     image: &Digest,
-    claims: &Claims,
+    claims: &SignerClaims,
 ) -> VerifiedSignature {
     let payload = payload(image, claims);
     checked(signer, key, image, &payload, &key.sign(&payload))
@@ -144,14 +144,14 @@ pub fn signature_for(
 
 /// The same signature as bytes go that differ: s and n - s hold alike (docs/threats.md R18).
 pub fn malleated(signer: &str, key: &Key, image: &Digest) -> [VerifiedSignature; 2] {
-    let payload = payload(image, &Claims::default());
+    let payload = payload(image, &SignerClaims::default());
     let signed = key.sign(&payload);
     let other = with_the_other_s(&signed);
     assert_ne!(signed, other);
     [signed, other].map(|bytes| checked(signer, key, image, &payload, &bytes))
 }
 
-fn payload(image: &Digest, claims: &Claims) -> Vec<u8> {
+fn payload(image: &Digest, claims: &SignerClaims) -> Vec<u8> {
     Payload {
         docker_reference: "x".to_owned(),
         manifest_digest: *image,

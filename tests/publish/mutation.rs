@@ -1,7 +1,7 @@
 //! Every byte of a certificate that Fulcio could answer with, changed: none of them is signed with.
 
 use jiff::Timestamp;
-use luet_cosign::trust::{Asked, CertificateLog, PrivateKey, TrustedRoot};
+use luet_cosign::trust::{CertificateLog, ExpectedCertificate, PrivateKey, TrustedRoot};
 use serde_json::json;
 use testkit::sigstore::Sigstore;
 use testkit::sigstore::services::{ISSUER, certificate};
@@ -14,7 +14,7 @@ fn a_certificate_with_one_bit_changed_is_never_ours() {
     let key = PrivateKey::ephemeral().unwrap();
     let claims = json!({"iss": ISSUER, "sub": "dev@example.com", "email": "dev@example.com"});
     let leaf = certificate(&sigstore, &claims, key.public().spki(), |_| {});
-    let asked = Asked {
+    let asked = ExpectedCertificate {
         key: key.public(),
         name: None,
         names: &["dev@example.com"],
@@ -50,8 +50,13 @@ fn who_a_certificate_is_for_has_to_follow_from_the_token() {
             }
         });
         let names = ["dev@example.com", "user"];
-        let asked =
-            Asked { key: key.public(), name, names: &names, issuer: ISSUER, subject: "user" };
+        let asked = ExpectedCertificate {
+            key: key.public(),
+            name,
+            names: &names,
+            issuer: ISSUER,
+            subject: "user",
+        };
         root.check_issued(&leaf, &[], &asked, CertificateLog::Required).is_ok()
     };
     let claims = |email: &str, sub: &str| json!({"iss": ISSUER, "sub": sub, "email": email});

@@ -1,7 +1,9 @@
 //! What says "not there", and what does not (docs/threats.md R01, R15, F09).
 
 use luet_cosign::class::Class;
-use luet_cosign::registry::{Absence, Answer as Said, Listing, ManifestKind, Referrers, Role};
+use luet_cosign::registry::{
+    Absence, ManifestKind, Presence as Said, Referrers, ReferrersList, Role,
+};
 use testkit::client::*;
 use testkit::{Answer, TestRegistry};
 
@@ -302,5 +304,5 @@ fn an_empty_list_of_referrers_is_an_answer() {
     let registry = TestRegistry::start();
     let image = registry.push_image("a/b", "1", &[b"layer"]);
     let said = run(client().referrers(&subject(&registry.name("a/b"), &image.digest), Role::Image));
-    assert_eq!(said, Ok(Referrers::Listed(Listing::default())));
+    assert_eq!(said, Ok(Referrers::Listed(ReferrersList::default())));
 }

@@ -1,7 +1,7 @@
 //! What keeps a registry from being reached is told by its cause: TLS, one by one, and proxies.
 
 use luet_cosign::class::{Class, Failure};
-use luet_cosign::registry::{Config, Proxies};
+use luet_cosign::registry::{Proxies, RegistryConfig};
 use rustls::ServerConfig;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -23,7 +23,7 @@ fn ask(
     address: SocketAddr,
     host: &str,
     authorities: &[u8],
-    change: impl FnOnce(&mut Config),
+    change: impl FnOnce(&mut RegistryConfig),
 ) -> (Result<(), Failure>, u64) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), authorities).unwrap();

@@ -1,7 +1,7 @@
 //! Plain http, TLS, proxies and names (N11, N12, N16).
 
 use luet_cosign::class::Class;
-use luet_cosign::registry::{Client, Config, Proxies};
+use luet_cosign::registry::{Client, Proxies, RegistryConfig};
 use rustls::ServerConfig;
 use std::sync::Arc;
 use testkit::certificates::{self, AUTHORITY};
@@ -21,7 +21,11 @@ fn authority() -> tempfile::NamedTempFile {
 }
 
 /// Asks for `HOST:PORT/a/b:1`, with the test's authority, after `change`.
-fn ask(registry: &TestRegistry, host: &str, change: impl FnOnce(&mut Config)) -> Result<(), Class> {
+fn ask(
+    registry: &TestRegistry,
+    host: &str,
+    change: impl FnOnce(&mut RegistryConfig),
+) -> Result<(), Class> {
     let ca = authority();
     let client = client_with(|config| {
         config.ca_file = Some(ca.path().to_owned());

@@ -337,5 +337,5 @@ fn a_404_behind_a_redirect_within_the_registry_is_absence() {
     let answer =
         run(client().by_tag(&repository(&registry.name("a/b")), &tag("x"), Role::Signatures))
             .unwrap();
-    assert!(matches!(answer, luet_cosign::registry::Answer::Absent(_)));
+    assert!(matches!(answer, luet_cosign::registry::Presence::Absent(_)));
 }

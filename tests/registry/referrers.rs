@@ -249,7 +249,7 @@ fn the_fallback_tag_is_a_tag_like_any_other() {
     registry.push_fallback("a/b", &image.digest, &[(&signature, 500)]);
     let tag = luet_cosign::name::Tag::of_referrers(&hash(&image.digest));
     let said = run(client().by_tag(&repository(&registry.name("a/b")), &tag, Role::Image)).unwrap();
-    let luet_cosign::registry::Answer::There(manifest) = said else { panic!("absent") };
+    let luet_cosign::registry::Presence::There(manifest) = said else { panic!("absent") };
     let luet_cosign::registry::ManifestKind::Index(index) = manifest.kind else {
         panic!("no index")
     };

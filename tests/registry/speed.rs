@@ -2,7 +2,7 @@
 
 use luet_cosign::class::Class;
 use luet_cosign::name::Tag;
-use luet_cosign::registry::{Answer, Client, ManifestKind, Role};
+use luet_cosign::registry::{Client, ManifestKind, Presence, Role};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -26,8 +26,8 @@ async fn look(client: &luet_cosign::registry::Client, name: &str) {
         client.referrers(&subject, Role::Image),
         client.by_tag(&repository, &fallback, Role::Image)
     );
-    assert!(listed.is_ok() && matches!(fallback, Ok(Answer::Absent(_))));
-    let Ok(Answer::There(legacy)) = legacy else { panic!("no signatures") };
+    assert!(listed.is_ok() && matches!(fallback, Ok(Presence::Absent(_))));
+    let Ok(Presence::There(legacy)) = legacy else { panic!("no signatures") };
     let ManifestKind::Image(image) = legacy.kind else { panic!("an index") };
     let layer = &image.layers[0];
     let size = u64::try_from(layer.size).unwrap();

@@ -17,7 +17,7 @@ fn the_embedded_root_is_the_one_of_its_date() {
 /// Settings of a machine that nobody configured.
 fn public(world: &World) -> Settings {
     Settings {
-        default: Source::Repository { mirror: Ok(None), pieces: Ok(Pieces::default()) },
+        default: RootSource::Repository { mirror: Ok(None), pieces: Ok(Pieces::default()) },
         ..world.settings()
     }
 }
@@ -25,7 +25,7 @@ fn public(world: &World) -> Settings {
 #[test]
 fn off_line_with_an_empty_home_the_embedded_root_is_in_force() {
     let world = World { offline: true, ..World::new(&Sigstore::new()) };
-    let roots = Roots::new(public(&world));
+    let roots = ProcessRoots::new(public(&world));
     assert!(
         load(&roots)
             .get(None)
@@ -143,21 +143,21 @@ fn a_mirror_that_is_down_leaves_the_verdict_and_is_asked_once_a_minute() {
     assert!(knows(&world.roots(), &sigstore));
     let kept = world.kept();
     world.server = Server::start(|_| Answer::new(503));
-    let mirror = Mirror { url: world.url(), root: world.tuf.first.clone() };
+    let mirror = TufMirror { url: world.url(), root: world.tuf.first.clone() };
     // The same repository, at an address where nothing answers: what is kept is that of the first.
     let first = world.file();
     let settings = Settings {
-        default: Source::Repository { mirror: Ok(Some(mirror)), pieces: Ok(Pieces::default()) },
+        default: RootSource::Repository { mirror: Ok(Some(mirror)), pieces: Ok(Pieces::default()) },
         ..world.settings()
     };
-    let failure = load(&Roots::new(settings.clone())).get(None).unwrap_err();
+    let failure = load(&ProcessRoots::new(settings.clone())).get(None).unwrap_err();
     assert!(
         failure.the_hint().contains("a firewall, a proxy or DNS is in the way"),
         "{}",
         failure.text()
     );
     let asked = world.asked();
-    let again = load(&Roots::new(settings)).get(None).unwrap_err();
+    let again = load(&ProcessRoots::new(settings)).get(None).unwrap_err();
     assert_eq!(
         (world.asked(), again.text()),
         (asked, failure.text()),
@@ -201,7 +201,7 @@ fn a_spoilt_cache_is_never_believed() {
     for bytes in spoilt.into_iter().chain([half, Vec::new(), b"null".to_vec(), vec![0xff; 64]]) {
         std::fs::write(&file, &bytes).unwrap();
         let offline = Settings { offline: true, ..world.settings() };
-        let roots = Roots::new(offline);
+        let roots = ProcessRoots::new(offline);
         assert!(load(&roots).get(None).is_err(), "{}", String::from_utf8_lossy(&bytes));
         assert!(roots.warnings()[0].contains("is not used"), "{:?}", roots.warnings());
     }
@@ -223,7 +223,7 @@ fn a_spoilt_cache_of_the_public_repository_leaves_the_embedded_root() {
         testkit::digest(format!("{}\n{root}", public.tuf_url()).as_bytes()).replace("sha256:", "")
     };
     std::fs::write(world.file().parent().unwrap().join(format!("tuf-{id}")), bytes).unwrap();
-    let roots = Roots::new(public(&world));
+    let roots = ProcessRoots::new(public(&world));
     assert!(load(&roots).get(None).unwrap().name().contains("came with this program"));
     assert_eq!(roots.warnings().len(), 1, "{:?}", roots.warnings());
 }
@@ -232,21 +232,21 @@ fn a_spoilt_cache_of_the_public_repository_leaves_the_embedded_root() {
 fn a_document_of_the_user_s_is_never_made_newer() {
     let sigstore = Sigstore::new();
     let world = World::new(&sigstore);
-    let document = Source::Document {
+    let document = RootSource::Document {
         name: "x.json".to_owned(),
         bytes: Ok(sigstore.trusted_root().to_string().into_bytes()),
     };
     let named = BTreeMap::from([("other".to_owned(), document.clone())]);
-    let roots = Roots::new(Settings { default: document, named, ..world.settings() });
+    let roots = ProcessRoots::new(Settings { default: document, named, ..world.settings() });
     assert!(knows(&roots, &sigstore));
     assert!(matches!(refresh(&roots), Refreshed::Fixed));
     let name = "other".to_owned();
     assert!(run(roots.load([Some(&name)])).get(Some(&name)).is_ok());
     // A root of a name says nothing of the default one, which nobody needed.
-    let only_named = Roots::new(Settings {
+    let only_named = ProcessRoots::new(Settings {
         named: BTreeMap::from([(
             name.clone(),
-            Source::Document {
+            RootSource::Document {
                 name: "x".to_owned(),
                 bytes: Ok(sigstore.trusted_root().to_string().into_bytes()),
             },

@@ -52,9 +52,9 @@ fn the_three_that_every_signature_needs_are_a_root_by_themselves() {
 fn nothing_is_asked_where_the_three_are_given() {
     let own = Sigstore::new();
     let world = World::new(&own);
-    let Source::Repository { mirror, .. } = world.settings().default else { panic!() };
-    let roots = Roots::new(Settings {
-        default: Source::Repository { mirror, pieces: Ok(complete(&own)) },
+    let RootSource::Repository { mirror, .. } = world.settings().default else { panic!() };
+    let roots = ProcessRoots::new(Settings {
+        default: RootSource::Repository { mirror, pieces: Ok(complete(&own)) },
         ..world.settings()
     });
     assert!(knows(&roots, &own));

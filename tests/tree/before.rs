@@ -5,8 +5,8 @@ use crate::support::{
     symlink,
 };
 use luet_cosign::class::Class;
-use luet_cosign::dest::{self, Listing};
-use luet_cosign::tree::{Expected, difference};
+use luet_cosign::dest::{self, DirectoryListing};
+use luet_cosign::tree::{ExpectedTree, difference};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, XattrFlags};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -17,14 +17,14 @@ use std::path::{Path, PathBuf};
 struct World {
     _keeper: tempfile::TempDir,
     dir: PathBuf,
-    before: Listing,
+    before: DirectoryListing,
 }
 
 fn world(items: &[Item]) -> World {
     let (keeper, dir) = fresh();
     support::make(&dir, items);
     let before = dest::listing(&open(&dir), 1000).unwrap();
-    World { _keeper: keeper, dir, before: Listing::read(before.into_bytes()).unwrap() }
+    World { _keeper: keeper, dir, before: DirectoryListing::read(before.into_bytes()).unwrap() }
 }
 
 impl World {
@@ -56,9 +56,9 @@ impl World {
     /// Compares in both ways. The tree that a signature claims never says yes where the layers say
     /// no.
     fn differs(&self, signed: &[Item]) -> Vec<String> {
-        let options = dest::Options { before: Some(&self.before), ..Default::default() };
+        let options = dest::WalkOptions { before: Some(&self.before), ..Default::default() };
         let walked = dest::walk(&open(&self.dir), &options).unwrap();
-        let expected = Expected::of(&[layer(signed)]);
+        let expected = ExpectedTree::of(&[layer(signed)]);
         let by_tree = walked.tree.digest() == expected.digest()
             && difference(&walked.tree, &walked.tree, &walked.terms).total == 0;
         match expected.accepts(&walked.tree, &walked.terms) {
@@ -72,14 +72,14 @@ impl World {
     }
 
     fn equals_the_claim(&self, signed: &[Item]) -> bool {
-        let options = dest::Options { before: Some(&self.before), ..Default::default() };
+        let options = dest::WalkOptions { before: Some(&self.before), ..Default::default() };
         let walked = dest::walk(&open(&self.dir), &options).unwrap();
-        walked.tree.digest() == Expected::of(&[layer(signed)]).digest()
+        walked.tree.digest() == ExpectedTree::of(&[layer(signed)]).digest()
             && difference(&walked.tree, &walked.tree, &walked.terms).total == 0
     }
 
     fn written(&self) -> Vec<String> {
-        let options = dest::Options { before: Some(&self.before), ..Default::default() };
+        let options = dest::WalkOptions { before: Some(&self.before), ..Default::default() };
         let walked = dest::walk(&open(&self.dir), &options).unwrap();
         walked.written.iter().map(ToString::to_string).collect()
     }
@@ -404,7 +404,7 @@ fn everything_that_can_be_listed_is_read_back() {
     assert_eq!(world.before, dest::listing(&open(&world.dir), 1000).unwrap());
     let bytes = world.before.clone().into_bytes();
     for length in 0..bytes.len() {
-        let cut = Listing::read(bytes[..length].to_vec());
+        let cut = DirectoryListing::read(bytes[..length].to_vec());
         // Between two objects is the end of a shorter listing.
         assert!(cut.is_err() || cut.is_ok_and(|cut| cut != world.before));
     }

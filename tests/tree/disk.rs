@@ -6,8 +6,8 @@ use crate::support::{
     open, root, symlink, walk,
 };
 use luet_cosign::class::Class;
-use luet_cosign::dest::{self, Dest, Listing};
-use luet_cosign::tree::{Accepted, Expected, Meaning, Terms};
+use luet_cosign::dest::{self, Dest, DirectoryListing};
+use luet_cosign::tree::{Accepted, ExpectedTree, Meaning, Terms};
 use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -43,8 +43,8 @@ fn items() -> Vec<Item> {
 const CAPABILITY: &[u8] =
     b"\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
 
-fn expected() -> Expected {
-    Expected::of(&[layer(&items())])
+fn expected() -> ExpectedTree {
+    ExpectedTree::of(&[layer(&items())])
 }
 
 fn check(dir: &Path) -> Result<Accepted, luet_cosign::class::Failure> {
@@ -212,7 +212,8 @@ fn access_lists_that_no_layer_has_are_refused_and_named() {
     ];
     make(&dir, &listed);
     let walked = walk(&dir);
-    let failure = Expected::of(&[layer(&plain)]).accepts(&walked.tree, &walked.terms).unwrap_err();
+    let failure =
+        ExpectedTree::of(&[layer(&plain)]).accepts(&walked.tree, &walked.terms).unwrap_err();
     assert_eq!(failure.class(), Class::Tree);
     let details: Vec<String> = failure.details().collect();
     assert_eq!(
@@ -222,7 +223,7 @@ fn access_lists_that_no_layer_has_are_refused_and_named() {
     assert_eq!(details[1], format!("`etc/shadow`: other attribute `{ACCESS}`"));
     assert!(details[2].contains("setfacl -k"), "{}", details[2]);
     assert_eq!(walked.tree.digest(), None, "the signed digest cannot say them");
-    let expected = Expected::of(&[layer(&listed)]);
+    let expected = ExpectedTree::of(&[layer(&listed)]);
     assert_eq!(expected.accepts(&walked.tree, &walked.terms), Ok(Accepted::Both));
     assert_eq!(expected.digest(), None);
     // The mode that comes after the list is what counts, as it does for the kernel.
@@ -231,12 +232,15 @@ fn access_lists_that_no_layer_has_are_refused_and_named() {
         file("etc/shadow", "x").mode(0o640).xattr(ACCESS, access_list(7, 4, 7)),
     ];
     assert_eq!(
-        Expected::of(&[layer(&wide)]).accepts(&walked.tree, &walked.terms),
+        ExpectedTree::of(&[layer(&wide)]).accepts(&walked.tree, &walked.terms),
         Ok(Accepted::Both)
     );
     // Where the file system keeps none, layers that have them say nothing of it.
     let terms = Terms { access_lists: false, ..walked.terms };
-    assert_eq!(Expected::of(&[layer(&plain)]).accepts(&walked.tree, &terms), Ok(Accepted::Both));
+    assert_eq!(
+        ExpectedTree::of(&[layer(&plain)]).accepts(&walked.tree, &terms),
+        Ok(Accepted::Both)
+    );
 }
 
 #[test]
@@ -248,7 +252,7 @@ fn trusted_attributes_may_be_missing_and_not_be_added() {
     make(&dir, &[file("a", "").xattr("trusted.x", "y"), file("b", "")]);
     let walked = walk(&dir);
     let accepts =
-        |a: Item, b: Item| Expected::of(&[layer(&[a, b])]).accepts(&walked.tree, &walked.terms);
+        |a: Item, b: Item| ExpectedTree::of(&[layer(&[a, b])]).accepts(&walked.tree, &walked.terms);
     assert_eq!(
         accepts(file("a", "").xattr("trusted.x", "y"), file("b", "").xattr("trusted.x", "y")),
         Ok(Accepted::Both)
@@ -266,8 +270,10 @@ fn trusted_attributes_may_be_missing_and_not_be_added() {
 #[test]
 fn either_meaning_is_accepted_and_a_refusal_is_about_the_nearer_one() {
     let upper = layer(&[directory("d"), file("d/.wh..wh..opq", ""), file("d/new", "")]);
-    let expected =
-        Expected::of(&[layer(&[directory("d"), file("d/old", ""), file("d/older", "")]), upper]);
+    let expected = ExpectedTree::of(&[
+        layer(&[directory("d"), file("d/old", ""), file("d/older", "")]),
+        upper,
+    ]);
     let trees = [
         (vec![directory("d"), file("d/new", "")], Ok(Accepted::Only(Meaning::Oci))),
         (
@@ -303,7 +309,7 @@ fn implied(a: Item, b: Item) -> Vec<String> {
     let (_keeper, dir) = fresh();
     make(&dir, &[a, b, file("a/b/c", "")]);
     let walked = walk(&dir);
-    let expected = Expected::of(&[layer(&[file("a/b/c", "")])]);
+    let expected = ExpectedTree::of(&[layer(&[file("a/b/c", "")])]);
     assert_eq!(expected.digest(), None);
     assert!(walked.tree.digest().is_some());
     expected
@@ -338,8 +344,11 @@ fn parents_that_no_layer_lists_are_as_an_unpacker_makes_them() {
 
 #[test]
 fn a_parent_that_no_layer_lists_inherits_setgid_and_no_more() {
-    let expected =
-        Expected::of(&[layer(&[directory("s").mode(0o2755), file("s/b/c", ""), file("b/c", "")])]);
+    let expected = ExpectedTree::of(&[layer(&[
+        directory("s").mode(0o2755),
+        file("s/b/c", ""),
+        file("b/c", ""),
+    ])]);
     for (top, inner, outer, accepted) in [
         (0o755, 0o2755, 0o755, true),
         (0o2755, 0o755, 0o2755, true),
@@ -368,10 +377,12 @@ fn a_parent_that_was_there_before_stays_as_its_owner_made_it() {
     make(&dir, &[directory("tmp").mode(0o1777).xattr("user.x", "y")]);
     let listing = dest::listing(&open(&dir), 10).unwrap();
     make(&dir, &[file("tmp/a", "")]);
-    let walked =
-        dest::walk(&open(&dir), &dest::Options { before: Some(&listing), ..Default::default() })
-            .unwrap();
-    let expected = Expected::of(&[layer(&[file("tmp/a", "")])]);
+    let walked = dest::walk(
+        &open(&dir),
+        &dest::WalkOptions { before: Some(&listing), ..Default::default() },
+    )
+    .unwrap();
+    let expected = ExpectedTree::of(&[layer(&[file("tmp/a", "")])]);
     assert_eq!(expected.accepts(&walked.tree, &walked.terms), Ok(Accepted::Both));
 }
 
@@ -380,7 +391,8 @@ fn owners_and_user_attributes_are_compared_where_they_could_be_set() {
     let (_keeper, dir) = fresh();
     make(&dir, &[file("a", "")]);
     let tree = walk(&dir).tree;
-    let expected = Expected::of(&[layer(&[file("a", "").owner(1234, 4321).xattr("user.x", "y")])]);
+    let expected =
+        ExpectedTree::of(&[layer(&[file("a", "").owner(1234, 4321).xattr("user.x", "y")])]);
     let expected = expected.tree(Meaning::Oci).unwrap();
     assert_eq!(lines(expected, &tree, &Terms::default()).len(), 1);
     assert!(
@@ -395,7 +407,7 @@ fn u10_more_objects_than_the_cap_are_a_limit() {
     let (_keeper, dir) = fresh();
     make(&dir, &[directory("d"), file("d/a", ""), file("b", "")]);
     let capped =
-        |entries| dest::walk(&open(&dir), &dest::Options { entries, ..Default::default() });
+        |entries| dest::walk(&open(&dir), &dest::WalkOptions { entries, ..Default::default() });
     assert_eq!(capped(3).unwrap().tree.entries().len(), 3);
     assert_eq!(capped(2).unwrap_err().class(), Class::Limit);
     assert_eq!(dest::listing(&open(&dir), 2).unwrap_err().class(), Class::Limit);
@@ -437,7 +449,7 @@ fn one_thread_and_many_read_the_same() {
     let read = |threads| {
         dest::walk(
             &open(&dir),
-            &dest::Options { threads: NonZero::new(threads), ..Default::default() },
+            &dest::WalkOptions { threads: NonZero::new(threads), ..Default::default() },
         )
         .unwrap()
         .tree
@@ -485,15 +497,15 @@ fn u11_changes_during_the_walk_are_noticed_or_did_not_matter() {
         for _ in 0..60 {
             match dest::walk(
                 &open(&dir),
-                &dest::Options { threads: NonZero::new(2), ..Default::default() },
+                &dest::WalkOptions { threads: NonZero::new(2), ..Default::default() },
             ) {
                 // Either what was there all the time, or with one link in it that was there when it
                 // was looked at: that is another tree, which the comparison refuses. What the link
                 // leads to is never in it.
                 Ok(walked) => {
-                    let inside = |entry: &luet_cosign::tree::Entry| {
+                    let inside = |entry: &luet_cosign::tree::TreeEntry| {
                         before.entries().contains(entry)
-                            || matches!(entry.kind, luet_cosign::tree::Kind::Symlink { .. })
+                            || matches!(entry.kind, luet_cosign::tree::EntryKind::Symlink { .. })
                     };
                     assert!(walked.tree.entries().iter().all(inside));
                 }
@@ -522,7 +534,7 @@ fn u11_a_file_that_is_written_to_while_it_is_read_is_noticed() {
                 log.write_all_at(b"y", 0).unwrap();
             }
         });
-        let result = dest::walk(&open(&dir), &dest::Options::default());
+        let result = dest::walk(&open(&dir), &dest::WalkOptions::default());
         stop.store(true, Ordering::Relaxed);
         let failure = result.unwrap_err();
         assert_eq!(failure.class(), Class::Tree);
@@ -537,9 +549,11 @@ fn u12_what_a_failed_mirror_left_is_extra() {
     assert!(listing.is_empty());
     make(&dir, &items());
     make(&dir, &[file("left", "over")]);
-    let walked =
-        dest::walk(&open(&dir), &dest::Options { before: Some(&listing), ..Default::default() })
-            .unwrap();
+    let walked = dest::walk(
+        &open(&dir),
+        &dest::WalkOptions { before: Some(&listing), ..Default::default() },
+    )
+    .unwrap();
     let failure = expected().accepts(&walked.tree, &walked.terms).unwrap_err();
     assert!(failure.text().contains("`left`: extra"), "{}", failure.text());
 }
@@ -565,7 +579,7 @@ fn what_was_there_before_is_left_out_unless_it_was_touched() {
     let accepts = || {
         let walked = dest::walk(
             &open(&dir),
-            &dest::Options { before: Some(&listing), ..Default::default() },
+            &dest::WalkOptions { before: Some(&listing), ..Default::default() },
         )
         .unwrap();
         expected().accepts(&walked.tree, &walked.terms)
@@ -587,9 +601,11 @@ fn a_listing_is_of_one_directory_and_a_broken_one_is_state() {
     let (_keeper, dir) = fresh();
     let (_other, elsewhere) = fresh();
     let listing = dest::listing(&open(&elsewhere), 10).unwrap();
-    let failure =
-        dest::walk(&open(&dir), &dest::Options { before: Some(&listing), ..Default::default() })
-            .unwrap_err();
+    let failure = dest::walk(
+        &open(&dir),
+        &dest::WalkOptions { before: Some(&listing), ..Default::default() },
+    )
+    .unwrap_err();
     assert_eq!(failure.class(), Class::Tree);
     assert!(failure.message().contains("is not the directory that was there before"), "{failure}");
     make(&dir, &[file("a", "")]);
@@ -603,11 +619,11 @@ fn a_listing_is_of_one_directory_and_a_broken_one_is_state() {
         bytes[at] = path;
         bytes
     };
-    assert!(Listing::read(path(b'b')).is_ok());
+    assert!(DirectoryListing::read(path(b'b')).is_ok());
     let old = b"luet-cosign-listing-v2 1 2 3 4.5\n".to_vec();
     for bytes in [Vec::new(), old, bytes[..bytes.len() - 1].to_vec(), twice, path(b'.'), path(b'/')]
     {
-        assert_eq!(Listing::read(bytes).unwrap_err().class(), Class::State);
+        assert_eq!(DirectoryListing::read(bytes).unwrap_err().class(), Class::State);
     }
 }
 
@@ -626,7 +642,7 @@ fn u14_what_cannot_be_read_is_not_vouched_for() {
 }
 
 fn unreadable(dir: &Path) {
-    let failure = dest::walk(&open(dir), &dest::Options::default()).unwrap_err();
+    let failure = dest::walk(&open(dir), &dest::WalkOptions::default()).unwrap_err();
     assert_eq!(failure.class(), Class::Tree);
     assert!(
         failure.message().contains("`secret` cannot be read, so it cannot be compared"),
@@ -724,7 +740,7 @@ fn a_mount_inside_is_refused_and_not_emptied() {
 fn mounted() {
     let Some(dir) = std::env::var_os("MOUNTED") else { return };
     let dir = Path::new(&dir);
-    let failure = dest::walk(&open(dir), &dest::Options::default()).unwrap_err();
+    let failure = dest::walk(&open(dir), &dest::WalkOptions::default()).unwrap_err();
     assert!(failure.message().contains("`m` is a mount point"), "{failure}");
     std::fs::remove_dir(dir.join("z")).unwrap();
     let failure = dest::empty(&open(dir)).unwrap_err();

@@ -8,7 +8,7 @@ use crate::support::{
 use luet_cosign::class::Class;
 use luet_cosign::limits;
 use luet_cosign::tree::{
-    self, Expected, Kind, Layer, Limits, Meaning, Tree, check_diff_ids, flatten,
+    self, EntryKind, ExpectedTree, Layer, Limits, Meaning, Tree, check_diff_ids, flatten,
 };
 use std::io::{self, Read, Write};
 
@@ -108,13 +108,13 @@ fn u03_inside_the_root_links_are_followed_and_loops_end() {
 #[test]
 fn u05_of_two_entries_of_one_name_the_meanings_take_different_ones() {
     let layers = [layer(&[file("a", "first"), file("a", "second!")])];
-    let expected = Expected::of(&layers);
+    let expected = ExpectedTree::of(&layers);
     let size = |meaning| match expected.tree(meaning).unwrap().entries() {
         [entry] => entry.kind.clone(),
         other => panic!("{other:?}"),
     };
-    assert!(matches!(size(Meaning::Host), Kind::File { size: 5, .. }));
-    assert!(matches!(size(Meaning::Oci), Kind::File { size: 7, .. }));
+    assert!(matches!(size(Meaning::Host), EntryKind::File { size: 5, .. }));
+    assert!(matches!(size(Meaning::Oci), EntryKind::File { size: 7, .. }));
     assert_eq!(expected.digest(), None, "what the meanings do not agree on has no digest");
 }
 
@@ -206,7 +206,7 @@ fn u06_numbers_are_numbers() {
         (136, &[0xff; 12]),
     ] {
         let layer = read(&raw(&[patched(&item, at, bytes)])).unwrap();
-        assert!(matches!(oci(&[layer]).entries()[0].kind, Kind::File { size: 3, .. }));
+        assert!(matches!(oci(&[layer]).entries()[0].kind, EntryKind::File { size: 3, .. }));
     }
 }
 
@@ -282,7 +282,7 @@ fn u06_old_headers_are_read() {
         raw(&[old(Item { kind: 0, ..directory("d/") }), old(Item { kind: 0, ..file("d/a", "x") })]);
     let tree = oci(&[read(&bytes).unwrap()]);
     assert_eq!(paths(&tree), ["d", "d/a"]);
-    assert_eq!(tree.entries()[0].kind, Kind::Directory);
+    assert_eq!(tree.entries()[0].kind, EntryKind::Directory);
 }
 
 #[test]

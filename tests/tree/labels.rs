@@ -5,7 +5,7 @@ use crate::support::{
     self, Item, device, directory, fifo, file, fresh, layer, open, root, symlink, walk,
 };
 use luet_cosign::dest;
-use luet_cosign::tree::{Accepted, Expected};
+use luet_cosign::tree::{Accepted, ExpectedTree};
 use std::os::unix::fs::MetadataExt as _;
 
 /// One of each kind, with labels; a symlink has them too.
@@ -24,7 +24,7 @@ fn differs(unpacked: &[Item], signed: &[Item]) -> Vec<String> {
     let (_keeper, dir) = fresh();
     support::make(&dir, unpacked);
     let walked = walk(&dir);
-    let expected = Expected::of(&[layer(signed)]);
+    let expected = ExpectedTree::of(&[layer(signed)]);
     let claimed = walked.tree.digest() == expected.digest() && expected.digest().is_some();
     match expected.accepts(&walked.tree, &walked.terms) {
         Ok(accepted) => {
@@ -81,8 +81,8 @@ fn labels_that_are_signed_are_accepted_with_their_value_alone_and_may_be_missing
 
 #[test]
 fn labels_in_layers_do_not_change_the_digest_that_a_signer_claims() {
-    let plain = Expected::of(&[layer(&items(|item| item))]);
-    let labelled = Expected::of(&[layer(&items(|item| item.xattr(LABELS[0], "x")))]);
+    let plain = ExpectedTree::of(&[layer(&items(|item| item))]);
+    let labelled = ExpectedTree::of(&[layer(&items(|item| item.xattr(LABELS[0], "x")))]);
     assert!(plain.digest().is_some());
     assert_eq!(labelled.digest(), plain.digest());
 }
@@ -103,6 +103,6 @@ fn asking_for_a_fresh_file_s_labels_leaves_nothing_and_touches_nothing() {
         })
     };
     let before = state();
-    dest::walk(&open(&dir), &dest::Options::default()).unwrap();
+    dest::walk(&open(&dir), &dest::WalkOptions::default()).unwrap();
     assert_eq!(state(), before);
 }

@@ -3,7 +3,7 @@
 //! `LUET_COSIGN_LARGE=1 cargo test --release --test tree large -- --test-threads=1 --nocapture`.
 
 use crate::support::{fresh, walk};
-use luet_cosign::tree::{Accepted, Expected, Limits, read_layer};
+use luet_cosign::tree::{Accepted, ExpectedTree, Limits, read_layer};
 use std::process::{Command, Stdio};
 
 /// The most memory that this process had, in bytes.
@@ -49,5 +49,5 @@ fn a_hundred_thousand_files_and_a_gibibyte_fit_the_budget() {
         read_layer(tar.stdout.take().unwrap(), Limits { ratio: u64::MAX, ..Limits::default() })
             .unwrap();
     assert!(tar.wait().unwrap().success());
-    assert_eq!(Expected::of(&[layer]).accepts(&walked.tree, &walked.terms), Ok(Accepted::Both));
+    assert_eq!(ExpectedTree::of(&[layer]).accepts(&walked.tree, &walked.terms), Ok(Accepted::Both));
 }

@@ -4,7 +4,7 @@ use crate::support::{
     Item, Numbers, archive, directory, fifo, file, hard_link, padded, read, symlink,
 };
 use luet_cosign::class::Class;
-use luet_cosign::tree::{Expected, Layer, Meaning, Terms, Tree, difference, flatten};
+use luet_cosign::tree::{ExpectedTree, Layer, Meaning, Terms, Tree, difference, flatten};
 use std::collections::BTreeSet;
 
 fn pick<'a>(numbers: &mut Numbers, from: &[&'a str]) -> &'a str {
@@ -76,7 +76,7 @@ fn layer(items: &[Item]) -> Layer {
 fn an_orderly_layer_means_one_thing_whatever_the_order_of_its_names() {
     for seed in 0..200 {
         let items = orderly(&mut Numbers(seed));
-        let expected = Expected::of(&[layer(&items)]);
+        let expected = ExpectedTree::of(&[layer(&items)]);
         let digest = expected.digest();
         assert!(digest.is_some(), "{seed}");
         assert_eq!(expected.tree(Meaning::Oci).unwrap().entries().len(), items.len(), "{seed}");
@@ -88,9 +88,9 @@ fn an_orderly_layer_means_one_thing_whatever_the_order_of_its_names() {
             b'1' => (2, 0),
             _ => (1, 0),
         });
-        assert_eq!(Expected::of(&[layer(&sorted)]).digest(), digest, "{seed}");
+        assert_eq!(ExpectedTree::of(&[layer(&sorted)]).digest(), digest, "{seed}");
         // The same layer again changes nothing; an empty one neither.
-        assert_eq!(Expected::of(&[layer(&items), layer(&[])]).digest(), digest, "{seed}");
+        assert_eq!(ExpectedTree::of(&[layer(&items), layer(&[])]).digest(), digest, "{seed}");
         assert_eq!(
             flatten(&[layer(&items), layer(&items)], Meaning::Oci).ok(),
             flatten(&[layer(&items)], Meaning::Oci).ok(),

@@ -4,7 +4,9 @@
 use luet_cosign::class::{Class, Failure};
 use luet_cosign::dest::{self, Dest, Walked};
 use luet_cosign::name::Digest;
-use luet_cosign::tree::{self, Entry, Kind, Layer, Limits, Metadata, Terms, Tree, TreePath, Xattr};
+use luet_cosign::tree::{
+    self, EntryKind, EntryMetadata, Layer, Limits, Terms, Tree, TreeEntry, TreePath, Xattr,
+};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, XattrFlags};
 use std::ffi::OsStr;
 use std::num::NonZero;
@@ -217,7 +219,7 @@ pub(crate) fn open(dir: &Path) -> Dest {
 }
 
 pub(crate) fn walk(dir: &Path) -> Walked {
-    dest::walk(&open(dir), &dest::Options { threads: NonZero::new(3), ..Default::default() })
+    dest::walk(&open(dir), &dest::WalkOptions { threads: NonZero::new(3), ..Default::default() })
         .unwrap()
 }
 
@@ -236,22 +238,22 @@ pub(crate) fn parse(text: &str) -> Tree {
     Tree::new(lines.map(parse_line).collect()).unwrap()
 }
 
-fn parse_line(line: &str) -> Entry {
+fn parse_line(line: &str) -> TreeEntry {
     let fields: Vec<&str> = line.split(' ').collect();
     let number = |at: usize| fields[at].parse::<u32>().unwrap();
     let (kind, rest) = match fields[0] {
-        "d" => (Kind::Directory, 5),
-        "p" => (Kind::Fifo, 5),
+        "d" => (EntryKind::Directory, 5),
+        "p" => (EntryKind::Fifo, 5),
         "f" => (
-            Kind::File {
+            EntryKind::File {
                 size: fields[5].parse().unwrap(),
                 digest: format!("sha256:{}", fields[6]).parse::<Digest>().unwrap(),
             },
             7,
         ),
-        "l" => (Kind::Symlink { target: unescape(fields[5]).into() }, 6),
-        "c" => (Kind::CharDevice { major: number(5), minor: number(6) }, 7),
-        "b" => (Kind::BlockDevice { major: number(5), minor: number(6) }, 7),
+        "l" => (EntryKind::Symlink { target: unescape(fields[5]).into() }, 6),
+        "c" => (EntryKind::CharDevice { major: number(5), minor: number(6) }, 7),
+        "b" => (EntryKind::BlockDevice { major: number(5), minor: number(6) }, 7),
         other => panic!("{other}"),
     };
     let mode = if fields[2] == "-" { 0o777 } else { u16::from_str_radix(fields[2], 8).unwrap() };
@@ -259,10 +261,10 @@ fn parse_line(line: &str) -> Entry {
         let (name, value) = field.split_once('=').unwrap();
         Xattr { name: unescape(name).into(), value: unescape(value).into() }
     };
-    Entry {
+    TreeEntry {
         path: TreePath::new(unescape(fields[1])).unwrap(),
         kind,
-        metadata: Some(Metadata { mode, uid: number(3), gid: number(4) }),
+        metadata: Some(EntryMetadata { mode, uid: number(3), gid: number(4) }),
         xattrs: fields[rest..].iter().map(xattr).collect(),
     }
 }

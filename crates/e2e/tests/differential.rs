@@ -21,8 +21,8 @@ use jiff::{SignedDuration, Timestamp};
 use luet_cosign::class::Failure;
 use luet_cosign::name::Digest;
 use luet_cosign::trust::{
-    Authority as Signatory, CertificateLog, Checker, Expected, Held, Identity, Requirements, Roots,
-    TrustedRoot, check_bundle,
+    Authority as Signatory, CertificateLog, Checker, Held, Identity, Requirements, TextMatcher,
+    TrustedRoot, TrustedRoots, check_bundle,
 };
 use luet_cosign::wire::{Bundle, BundleSource, Signatures};
 use serde_json::{Value, json};
@@ -931,12 +931,12 @@ impl Case {
     /// What we say.
     fn ours(&self) -> Result<(), Failure> {
         let Served { root, bundle, payload, annotations } = &self.served;
-        let exactly = |text: &str| Expected::Exact(text.to_owned());
+        let exactly = |text: &str| TextMatcher::Exact(text.to_owned());
         let authorities = [Signatory::of_identity(Identity::Named {
             issuer: exactly(ISSUER),
             subject: exactly(SUBJECT),
         })];
-        let mut roots = Roots::default();
+        let mut roots = TrustedRoots::default();
         let root = TrustedRoot::parse(root.to_string().as_bytes(), "of the test");
         roots.insert(None, root.map(|root| Arc::new(root.at(Timestamp::now()))));
         let requirements = Requirements::default();

@@ -3,14 +3,14 @@
 use luet_cosign::class::{Class, Failure};
 use luet_cosign::name::{Digest, Reference, Repository, Subject, Tag};
 use luet_cosign::registry::{
-    Client, Config, Credential, CredentialScope, CredentialSources, Times,
+    Client, Credential, CredentialScope, CredentialSources, RegistryConfig, Times,
 };
 use std::time::Duration;
 
 /// Short times, so that nothing here waits for long.
-pub fn config() -> Config {
+pub fn config() -> RegistryConfig {
     let ms = Duration::from_millis;
-    Config {
+    RegistryConfig {
         deadline: Duration::from_secs(20),
         times: Times {
             connect: ms(2000),
@@ -19,7 +19,7 @@ pub fn config() -> Config {
             backoff: ms(1),
             ..Times::default()
         },
-        ..Config::default()
+        ..RegistryConfig::default()
     }
 }
 
@@ -27,7 +27,7 @@ pub fn client() -> Client {
     Client::new(config())
 }
 
-pub fn client_with(change: impl FnOnce(&mut Config)) -> Client {
+pub fn client_with(change: impl FnOnce(&mut RegistryConfig)) -> Client {
     let mut config = config();
     change(&mut config);
     Client::new(config)

@@ -1,6 +1,6 @@
 //! What can be typed about files and logs.
 
-use super::{Identity, Keyless, Network};
+use super::{IdentityArgs, KeylessArgs, NetworkArgs};
 use clap::{ArgGroup, Args, Subcommand};
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub(super) const SIGN_BLOB: &str = "Examples:
 
 /// `sign-blob`
 #[derive(Debug, Args)]
-pub struct SignBlob {
+pub struct SignBlobArgs {
     /// The file, or `-` for standard input. Several are allowed if no output is named
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<String>,
@@ -46,13 +46,13 @@ pub struct SignBlob {
     pub b64: bool,
     /// Signing by a certificate, and logs
     #[command(flatten)]
-    pub keyless: Keyless,
+    pub keyless: KeylessArgs,
 }
 
 /// `verify-blob`
 #[derive(Clone, Debug, Default, Args)]
 #[command(group(ArgGroup::new("subject").required(true).args(["file", "all"])))]
-pub struct VerifyBlob {
+pub struct VerifyBlobArgs {
     /// The file, `-` for standard input, or `ALG:HEX` of a file that is elsewhere (sha256, sha384,
     /// sha512)
     pub file: Option<String>,
@@ -93,7 +93,7 @@ pub struct VerifyBlob {
     pub rekor_url: Option<String>,
     /// The expected keyless signers
     #[command(flatten)]
-    pub identity: Identity,
+    pub identity: IdentityArgs,
 }
 
 pub(super) const VERIFY_BLOB_ATTESTATION: &str = "Examples:
@@ -107,7 +107,7 @@ pub(super) const VERIFY_BLOB_ATTESTATION: &str = "Examples:
 /// `verify-blob-attestation`
 #[derive(Clone, Debug, Default, Args)]
 #[command(group(ArgGroup::new("about").required(true).args(["file", "digest"])))]
-pub struct VerifyBlobAttestation {
+pub struct VerifyBlobAttestationArgs {
     /// The file, `-` for standard input, or `ALG:HEX` of a file that is elsewhere (sha256, sha384,
     /// sha512)
     pub file: Option<String>,
@@ -136,7 +136,7 @@ pub struct VerifyBlobAttestation {
     pub key: Option<String>,
     /// The expected keyless signers of attestations
     #[command(flatten)]
-    pub identity: Identity,
+    pub identity: IdentityArgs,
     /// Whether the attestation must be about the file (cosign's flag; it must)
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true, default_value_t = true, action = clap::ArgAction::Set, hide = true)]
     pub check_claims: bool,
@@ -144,7 +144,7 @@ pub struct VerifyBlobAttestation {
 
 /// `verify-bundle`: the protocol of sigstore-conformance (`docs/cli_protocol.md` there).
 #[derive(Clone, Debug, Args)]
-pub struct VerifyBundle {
+pub struct VerifyBundleArgs {
     /// The file, or `ALG:HEX`
     pub file: String,
     /// The bundle
@@ -155,7 +155,7 @@ pub struct VerifyBundle {
     pub key: Option<String>,
     /// The expected signer
     #[command(flatten)]
-    pub identity: Identity,
+    pub identity: IdentityArgs,
     /// The staging instance, which is not known here: give its --trusted-root
     #[arg(long)]
     pub staging: bool,
@@ -163,7 +163,7 @@ pub struct VerifyBundle {
 
 /// `tlog ...`
 #[derive(Clone, Debug, Subcommand)]
-pub enum Tlog {
+pub enum TlogCommand {
     /// Verify an entry, and print it as `rekor-cli get` does
     #[command(
         after_help = "Example:\n  luet-cosign tlog get --log-index 8173886",
@@ -187,7 +187,7 @@ pub enum Tlog {
 
 /// `upload ...`
 #[derive(Clone, Debug, Subcommand)]
-pub enum Upload {
+pub enum UploadCommand {
     /// Upload a file as an image of one layer, which is signed and verified like any image
     ///
     /// Prints the name of the image by digest. It is the image that cosign makes of the same file.
@@ -214,13 +214,13 @@ pub enum Upload {
         ct: Option<String>,
         /// How registries are reached
         #[command(flatten)]
-        network: Network,
+        network: NetworkArgs,
     },
 }
 
 /// `download ...`
 #[derive(Clone, Debug, Subcommand)]
-pub enum Download {
+pub enum DownloadCommand {
     /// Print the signatures of an image, unverified: one JSON document per line, as cosign prints them
     ///
     /// A Sigstore bundle is printed as it is; a legacy signature as an object with Base64Signature,
@@ -233,6 +233,6 @@ pub enum Download {
         image: String,
         /// How registries are reached
         #[command(flatten)]
-        network: Network,
+        network: NetworkArgs,
     },
 }

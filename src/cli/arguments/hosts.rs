@@ -1,6 +1,6 @@
 //! What can be typed for hosts beyond luet.
 
-use super::{Identity, Network};
+use super::{IdentityArgs, NetworkArgs};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ pub(super) const PULL: &str = "Examples:
 
 /// `pull`
 #[derive(Debug, Args)]
-pub struct Pull {
+pub struct PullArgs {
     /// The image
     #[arg(required_unless_present = "from_file", conflicts_with = "from_file")]
     pub image: Option<String>,
@@ -37,18 +37,18 @@ pub struct Pull {
     pub annotations: Vec<String>,
     /// The expected keyless signers
     #[command(flatten)]
-    pub identity: Identity,
+    pub identity: IdentityArgs,
     /// Use this policy file, where no key is given
     #[arg(long, value_name = "FILE", conflicts_with = "key")]
     pub policy: Option<PathBuf>,
     /// How registries are reached
     #[command(flatten)]
-    pub network: Network,
+    pub network: NetworkArgs,
 }
 
 /// `install-shim`
 #[derive(Debug, Args)]
-pub struct InstallShim {
+pub struct InstallShimArgs {
     /// A directory on PATH
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,

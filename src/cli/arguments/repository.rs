@@ -1,13 +1,13 @@
 //! `verify-repo` and `sign-repo`.
 
-use super::{Form, Identity, Keyless, Network};
+use super::{FormArgs, IdentityArgs, KeylessArgs, NetworkArgs};
 use clap::Args;
 use std::num::NonZero;
 use std::path::PathBuf;
 
 /// What both commands go through.
 #[derive(Debug, Args)]
-pub struct Walk {
+pub struct WalkArgs {
     /// The repository, as in luet's `urls`: registry/path
     #[arg(value_name = "REPO")]
     pub repository: String,
@@ -22,15 +22,15 @@ pub struct Walk {
     pub progress: bool,
     /// How registries are reached
     #[command(flatten)]
-    pub network: Network,
+    pub network: NetworkArgs,
 }
 
 /// `verify-repo`
 #[derive(Debug, Args)]
-pub struct VerifyRepo {
+pub struct VerifyRepoArgs {
     /// What is gone through
     #[command(flatten)]
-    pub walk: Walk,
+    pub walk: WalkArgs,
     /// The public key: a path, https://... or env://VAR (default: what the policy says)
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
@@ -39,7 +39,7 @@ pub struct VerifyRepo {
     pub annotations: Vec<String>,
     /// The expected keyless signers
     #[command(flatten)]
-    pub identity: Identity,
+    pub identity: IdentityArgs,
     /// Use this policy file, where no key is given
     #[arg(long, value_name = "FILE", conflicts_with = "key")]
     pub policy: Option<PathBuf>,
@@ -47,10 +47,10 @@ pub struct VerifyRepo {
 
 /// `sign-repo`
 #[derive(Debug, Args)]
-pub struct SignRepo {
+pub struct SignRepoArgs {
     /// What is gone through
     #[command(flatten)]
-    pub walk: Walk,
+    pub walk: WalkArgs,
     /// The private key: a path or env://VAR (default: COSIGN_KEY_LOCATION)
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
@@ -65,8 +65,8 @@ pub struct SignRepo {
     pub annotations: Vec<String>,
     /// Which signature format to write
     #[command(flatten)]
-    pub form: Form,
+    pub form: FormArgs,
     /// Where the signatures become public, and who signs where no key does
     #[command(flatten)]
-    pub keyless: Keyless,
+    pub keyless: KeylessArgs,
 }

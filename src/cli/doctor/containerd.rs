@@ -4,7 +4,7 @@
 use super::{Code, Finding};
 use crate::class::{Failure, counted};
 use crate::config::Environment;
-use crate::containerd::Config;
+use crate::containerd::ContainerdConfig;
 use crate::limits;
 use crate::policy::{Document, Severity};
 use crate::session::{lint, policy_file};
@@ -27,7 +27,7 @@ pub(super) fn findings(
     environment: &Environment,
 ) -> Result<Vec<Finding>, Failure> {
     let path = named.map_or_else(usual, Path::to_path_buf);
-    let config = Config::read(&path)?;
+    let config = ContainerdConfig::read(&path)?;
     let mut findings = Vec::new();
     if path.exists() {
         findings.push(Finding::fine(
@@ -60,7 +60,7 @@ fn usual() -> PathBuf {
 }
 
 /// containerd runs every entry of the directory, by name; with none, it asks nobody.
-fn verifiers(config: &Config) -> Vec<Finding> {
+fn verifiers(config: &ContainerdConfig) -> Vec<Finding> {
     let folder = &config.bin_dir;
     let own = std::env::current_exe().unwrap_or_default();
     let install =
@@ -145,7 +145,7 @@ fn is_this(path: &Path, own: &Path) -> bool {
             && matches!((std::fs::read(path), std::fs::read(own)), (Ok(a), Ok(b)) if a == b)
 }
 
-fn policy(config: &Config, environment: &Environment) -> Result<Vec<Finding>, Failure> {
+fn policy(config: &ContainerdConfig, environment: &Environment) -> Result<Vec<Finding>, Failure> {
     let Some((path, _)) = policy_file(environment, None)? else {
         return Ok(vec![Finding::problem(
             Code::ContainerdPolicy,

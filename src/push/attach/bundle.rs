@@ -6,11 +6,11 @@
 //! any other, and is written as the `.sig` tag is.
 
 use super::super::late::Late;
-use super::{Attached, Place, ROUNDS, stays};
+use super::{AttachTarget, Attached, ROUNDS, stays};
 use crate::class::{Class, Failure};
 use crate::limits;
 use crate::name::{Digest, Repository, Subject, Tag};
-use crate::registry::{Answer, Listing, ManifestKind, Referrers, Role};
+use crate::registry::{ManifestKind, Presence, Referrers, ReferrersList, Role};
 use crate::signer::{Signer, ToSign};
 use crate::trust::{self, Checker, VerifiedSignature};
 use crate::wire::{self, Bundle, BundleSource, FallbackIndex, Referrer, SubjectDescriptor};
@@ -18,7 +18,7 @@ use futures_util::stream::{self, StreamExt as _};
 use oci_distribution::manifest::{OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE};
 use std::collections::{BTreeMap, BTreeSet};
 
-impl Place<'_> {
+impl AttachTarget<'_> {
     /// Signs a statement about `subject` and attaches it, unless the same signer already signed
     /// exactly that.
     ///
@@ -36,8 +36,11 @@ impl Place<'_> {
         let own = signer.own(self.connections).await?;
         let checker = own.checker();
         let listings = self.listed(&subject.digest, &tag).await?;
-        let candidates: BTreeSet<&Digest> =
-            listings.iter().flat_map(Listing::candidates).map(|entry| &entry.digest).collect();
+        let candidates: BTreeSet<&Digest> = listings
+            .iter()
+            .flat_map(ReferrersList::candidates)
+            .map(|entry| &entry.digest)
+            .collect();
         let mut opened = stream::iter(candidates)
             .map(|manifest| self.verified(manifest, &subject.digest, &checker))
             .buffered(limits::PARALLEL);
@@ -54,7 +57,7 @@ impl Place<'_> {
                 Ok(Opened::Signature(_) | Opened::Other) | Err(_) => {}
             }
         }
-        if !listings.iter().all(Listing::has_room) {
+        if !listings.iter().all(ReferrersList::has_room) {
             return Err(too_many(&subject.digest));
         }
         let bundle = self.write(subject, annotations, signer, &holes).await?;
@@ -103,7 +106,7 @@ impl Place<'_> {
                 loop {
                     let found =
                         self.client().manifest(self.repository, &pushed.digest, cap).await?;
-                    if let Answer::There(_) = found {
+                    if let Presence::There(_) = found {
                         return Ok(());
                     }
                     if !late.again().await {
@@ -132,17 +135,17 @@ impl Place<'_> {
         loop {
             let found = self.client().by_tag(self.repository, tag, Role::Image).await?;
             let there = match &found {
-                Answer::There(index) => Some(index.digest),
-                Answer::Absent(_) => None,
+                Presence::There(index) => Some(index.digest),
+                Presence::Absent(_) => None,
             };
             let mut index = match found {
                 // GitLab takes the name of this tag for the digest in it: what is put there can
                 // never be read.
-                Answer::There(index) if index.digest == *subject => {
+                Presence::There(index) if index.digest == *subject => {
                     return Err(nowhere_to_list(self.repository));
                 }
-                Answer::There(index) => FallbackIndex::parse(&index.bytes)?,
-                Answer::Absent(_) => FallbackIndex::default(),
+                Presence::There(index) => FallbackIndex::parse(&index.bytes)?,
+                Presence::Absent(_) => FallbackIndex::default(),
             };
             if index.lists(&Digest::of(manifest)) {
                 return Ok(());
@@ -194,7 +197,7 @@ impl Place<'_> {
         }
         for manifest in holes {
             let cap = limits::REFERRER_BYTES;
-            if let Answer::Absent(_) =
+            if let Presence::Absent(_) =
                 self.client().manifest(self.repository, manifest, cap).await?
             {
                 confirmed.insert(*manifest);
@@ -218,9 +221,9 @@ impl Place<'_> {
             .buffered(limits::PARALLEL);
         while let Some((manifest, answer)) = asked.next().await {
             match answer {
-                Ok(Answer::Absent(_)) => drop(holes.insert(*manifest)),
+                Ok(Presence::Absent(_)) => drop(holes.insert(*manifest)),
                 // One that is too large, or is not a manifest, is there.
-                Ok(Answer::There(_)) => {}
+                Ok(Presence::There(_)) => {}
                 Err(failure) if matches!(failure.class(), Class::Limit | Class::Malformed) => {}
                 Err(failure) => return Err(failure),
             }
@@ -229,7 +232,7 @@ impl Place<'_> {
     }
 
     /// Returns what the registry and the fallback index list.
-    async fn listed(&self, digest: &Digest, tag: &Tag) -> Result<Vec<Listing>, Failure> {
+    async fn listed(&self, digest: &Digest, tag: &Tag) -> Result<Vec<ReferrersList>, Failure> {
         let subject = Subject { repository: self.repository.clone(), digest: *digest };
         let (listed, tagged) = tokio::join!(
             self.client().referrers(&subject, Role::Image),
@@ -239,11 +242,11 @@ impl Place<'_> {
         if let Referrers::Listed(listed) = listed? {
             all.push(listed);
         }
-        if let Answer::There(manifest) = tagged?
+        if let Presence::There(manifest) = tagged?
             && manifest.digest != *digest
             && let ManifestKind::Index(index) = &manifest.kind
         {
-            all.push(Listing::of_fallback(index)?);
+            all.push(ReferrersList::of_fallback(index)?);
         }
         Ok(all)
     }
@@ -255,7 +258,7 @@ impl Place<'_> {
         image: &Digest,
         checker: &Checker<'_>,
     ) -> Result<Opened, Failure> {
-        let Answer::There(manifest) =
+        let Presence::There(manifest) =
             self.client().manifest(self.repository, manifest, limits::REFERRER_BYTES).await?
         else {
             return Ok(Opened::Hole(*manifest));

@@ -4,18 +4,20 @@
 use crate::archive::{Contents, Layout};
 use crate::class::{Class, Failure};
 use crate::name::{Digest, Reference, Repository, Subject, Tag};
-use crate::registry::{Absence, Answer, Client, Listing, Manifest, ManifestKind, Referrers, Role};
+use crate::registry::{
+    Absence, Client, Manifest, ManifestKind, Presence, Referrers, ReferrersList, Role,
+};
 use oci_distribution::manifest::OciImageIndex;
 use serde_json::json;
 
 /// One of the two.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::unpack) enum Source<'a> {
+pub(in crate::unpack) enum ManifestSource<'a> {
     Archive { layout: &'a Layout, contents: &'a Contents },
     Registry(&'a Client),
 }
 
-impl Source<'_> {
+impl ManifestSource<'_> {
     pub(super) async fn resolve(&self, reference: &Reference) -> Result<Manifest, Failure> {
         let contents = match self {
             Self::Registry(client) => return client.resolve(reference).await,
@@ -45,7 +47,7 @@ impl Source<'_> {
         repository: &Repository,
         digest: &Digest,
         cap: u64,
-    ) -> Result<Answer<Manifest>, Failure> {
+    ) -> Result<Presence<Manifest>, Failure> {
         match self {
             Self::Registry(client) => client.manifest(repository, digest, cap).await,
             Self::Archive { contents, .. } => {
@@ -60,7 +62,7 @@ impl Source<'_> {
         repository: &Repository,
         tag: &Tag,
         role: Role,
-    ) -> Result<Answer<Manifest>, Failure> {
+    ) -> Result<Presence<Manifest>, Failure> {
         match self {
             Self::Registry(client) => client.by_tag(repository, tag, role).await,
             Self::Archive { contents, .. } => {
@@ -92,7 +94,7 @@ impl Source<'_> {
         let index: OciImageIndex =
             serde_json::from_value(json!({"schemaVersion": 2, "manifests": entries}))
                 .map_err(|error| Failure::new(Class::Internal, format!("a list: {error}")))?;
-        Listing::of_fallback(&index).map(Referrers::Listed)
+        ReferrersList::of_fallback(&index).map(Referrers::Listed)
     }
 
     pub(super) async fn blob(
@@ -123,12 +125,12 @@ impl Source<'_> {
     }
 }
 
-fn answer(found: Option<&Manifest>) -> Answer<Manifest> {
+fn answer(found: Option<&Manifest>) -> Presence<Manifest> {
     match found {
         // Signatures are images to a registry.
         Some(manifest) if matches!(manifest.kind, ManifestKind::Image(_)) => {
-            Answer::There(manifest.clone())
+            Presence::There(manifest.clone())
         }
-        _ => Answer::Absent(Absence { status: 404, code: Some("not in the archive".to_owned()) }),
+        _ => Presence::Absent(Absence { status: 404, code: Some("not in the archive".to_owned()) }),
     }
 }
