@@ -13,8 +13,8 @@ use crate::config::Environment;
 use crate::name::Repository;
 use crate::push;
 use crate::repository::{
-    self, ImageOutcome as Judged, ListedImages, RepositoryRequest, SignSummary, Signing, Standing,
-    Step, Summary, Told, Verdict, Voucher, Worked,
+    self, ImageOutcome, ListedImages, RepositoryRequest, SignSummary, Signing, Standing, Step,
+    Summary, Told, Verdict, Voucher, Worked,
 };
 use crate::session::{Connections, Session, SessionOptions};
 use crate::trust::Requirements;
@@ -172,7 +172,7 @@ impl Shown {
                 self.note(text, streams);
             }
             Told::Image(verdict) => {
-                if let Judged::Refused(failure) = &verdict.outcome {
+                if let ImageOutcome::Refused(failure) = &verdict.outcome {
                     let hint = || failure.the_hint();
                     self.hints.entry(failure.class()).or_insert_with(hint);
                 }
@@ -181,7 +181,7 @@ impl Shown {
                 } else {
                     self.counter.clear();
                     streams.say(line(verdict))?;
-                    if let Judged::Allowed { notices } = &verdict.outcome {
+                    if let ImageOutcome::Allowed { notices } = &verdict.outcome {
                         notices.iter().for_each(|notice| streams.note(notice));
                     }
                 }
@@ -391,11 +391,11 @@ fn line(verdict: &Verdict) -> String {
     let digest = verdict.digest.map(|digest| format!(" {}", digest.short())).unwrap_or_default();
     let image = shown(&verdict.image.to_string());
     match &verdict.outcome {
-        Judged::Verified { signers } => {
+        ImageOutcome::Verified { signers } => {
             format!("verified    {image}{digest}, signed by {}", signers.join(", "))
         }
-        Judged::Allowed { .. } => format!("allowed     {image}{digest}, unsigned"),
-        Judged::Refused(failure) => {
+        ImageOutcome::Allowed { .. } => format!("allowed     {image}{digest}, unsigned"),
+        ImageOutcome::Refused(failure) => {
             format!("{:<11} {image}{digest}: {}", failure.class().word(), failure.message())
         }
     }
@@ -408,12 +408,12 @@ fn document(verdict: &Verdict) -> Value {
         "digest": verdict.digest.map(|digest| digest.to_string()),
     });
     let (word, key, value) = match &verdict.outcome {
-        Judged::Verified { signers } => ("verified", "signers", json!(signers)),
-        Judged::Allowed { notices } => ("allowed", "notices", json!(notices)),
-        Judged::Refused(failure) if failure.class().is_inconclusive() => {
+        ImageOutcome::Verified { signers } => ("verified", "signers", json!(signers)),
+        ImageOutcome::Allowed { notices } => ("allowed", "notices", json!(notices)),
+        ImageOutcome::Refused(failure) if failure.class().is_inconclusive() => {
             ("unknown", "error", failure.json())
         }
-        Judged::Refused(failure) => ("denied", "error", failure.json()),
+        ImageOutcome::Refused(failure) => ("denied", "error", failure.json()),
     };
     if let Some(object) = document.as_object_mut() {
         object.insert("verdict".to_owned(), json!(word));
