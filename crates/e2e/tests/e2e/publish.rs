@@ -768,7 +768,7 @@ fn judges(case: &Case<'_>, format: &str, services: &str) {
     }
     let config = case.sigstore.trust(&format!("{services}.json"));
     let words = ["--format", format, "--signing-config", config.to_str().expect("UTF-8")];
-    // The second time it is signed already, which adds nothing that anybody could stumble over.
+    // The second time it is signed already, which adds nothing that anyone could stumble over.
     for _ in 0..2 {
         case.signs(&machine, &words, &image);
     }
