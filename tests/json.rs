@@ -247,6 +247,31 @@ fn keyless(world: &mut World) {
     );
 }
 
+#[test]
+fn a_mistake_in_what_is_typed_is_told_whole() {
+    let world = World::new();
+    for (words, expected) in [("verify", "<IMAGES>..."), ("verify --output xml a", "json, text")] {
+        let message = world.run(words)["error"]["message"].to_string();
+        assert!(message.contains(expected), "{words}: {message}");
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_is_told_by_its_whole_path() {
+    let world = World::new();
+    let folder = world.plugin.path("").display().to_string();
+    let folder = folder.trim_end_matches('/').to_owned();
+    let missing = world.run("policy lint --policy gone.yaml")["error"]["hint"].to_string();
+    assert!(missing.contains(&format!("{folder}/gone.yaml")), "{missing}");
+    assert!(!missing.contains("policy lint"), "{missing}");
+    let policy = "version: 1\ndefaults: {unmatched: deny, unsigned: deny}\n\
+                  signers: {a: {key: gone.pub}}\n\
+                  repositories: [{name: a, scope: quay.io/a, trust: [a]}]\n";
+    world.plugin.write("lonely.yaml", policy);
+    let found = world.run("policy lint --policy lonely.yaml").to_string();
+    assert!(found.contains(&format!("the directory of the policy, `{folder}`")), "{found}");
+}
+
 /// The page lists the schemas and examples that there are.
 #[test]
 fn the_page_names_every_schema_and_every_example() {

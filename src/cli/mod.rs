@@ -155,8 +155,11 @@ fn mistaken(error: &clap::Error, json: bool, streams: &mut Streams) -> ExitCode 
     match habits::elsewhere(error) {
         Some(failure) => report(&failure, json, streams),
         None if json => {
-            let message = text.lines().next().unwrap_or_default();
-            let message = message.strip_prefix("error: ").unwrap_or(message);
+            // What is missing, or possible, is in lines of its own below the first.
+            let lines: Vec<&str> =
+                text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            let message = lines.join(" ");
+            let message = message.strip_prefix("error: ").unwrap_or(&message);
             report(&Failure::new(Class::Usage, message), json, streams);
         }
         None => streams.note_lines(text),

@@ -122,7 +122,18 @@ impl Text {
     }
 
     fn of_file((path, trusted): &(PathBuf, Trusted)) -> Result<Self, Failure> {
-        let bytes = read_file(path, limits::POLICY_BYTES, *trusted, Class::Policy)?;
+        let bytes =
+            read_file(path, limits::POLICY_BYTES, *trusted, Class::Policy).map_err(|failure| {
+                match std::path::absolute(path) {
+                Ok(whole) if failure.own_hint().is_none() && !path.exists() => {
+                    failure.hint(format!(
+                        "there is no `{}`; `luet-cosign policy init` prints a policy to start from",
+                        whole.display()
+                    ))
+                }
+                _ => failure,
+            }
+            })?;
         let text = String::from_utf8(bytes).map_err(|_| {
             Failure::new(Class::Policy, format!("`{}` is not UTF-8", path.display()))
         })?;

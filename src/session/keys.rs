@@ -60,7 +60,10 @@ fn hint(path: &str, folder: &Path) -> String {
     if Path::new(path).is_absolute() {
         format!("put the public key there, or change `key: {path}`")
     } else {
-        let folder = folder.display();
+        // That of a policy which is named without a directory is the current one.
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let folder = std::path::absolute(folder);
+        let folder = folder.map_or_else(|_| ".".to_owned(), |folder| folder.display().to_string());
         format!(
             "`{path}` is relative to the directory of the policy, `{folder}`: put the public key there, or write its whole path"
         )
