@@ -310,7 +310,9 @@ impl SignerOption<'_> {
                 Ok((Authority::of_key(location.to_string(), key), option))
             }
             Self::Identity(identity) => {
-                let option = format!("--certificate-identity {identity}");
+                // It stands between backticks itself.
+                let who = identity.to_string().replace('`', "");
+                let option = format!("--certificate-identity {who}");
                 Ok((Authority::of_identity(identity), option))
             }
         }

@@ -62,9 +62,9 @@ impl Requirements {
             let found = annotations.get(key);
             if found != Some(expected) {
                 let found = found.map_or("nothing".to_owned(), |found| format!("`{found}`"));
-                return Err(Failure::new(
-                    Class::Binding,
-                    format!("the annotation `{key}` is {found}; expected `{expected}`"),
+                let what = format!("the annotation `{key}` is {found}; expected `{expected}`");
+                return Err(Failure::new(Class::Binding, what).hint(
+                    "annotations are what the signer gave to `sign -a`: check what you ask for with -a, or have it signed with that",
                 ));
             }
         }
