@@ -1,5 +1,6 @@
 //! `docs/threats.md` is held to the code: every row has tests that are there, every row that a test
-//! or a comment cites is there, and nothing cites a page that a reader cannot open.
+//! or a comment cites is there, and nothing cites a page that a reader cannot open. So is
+//! `docs/faults.md`, with the tests of `tests/publish` about faults.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
@@ -117,16 +118,50 @@ fn place(test: &str) -> Option<(Vec<String>, &str)> {
     Some((paths, name))
 }
 
+#[track_caller]
+fn assert_there(test: &str, row: &str) {
+    let (paths, name) = place(test).unwrap_or_else(|| panic!("{row}: {test}"));
+    let source = paths.iter().find_map(|path| fs::read_to_string(top().join(path)).ok());
+    let source = source.unwrap_or_else(|| panic!("{row}: no file for {test}"));
+    let is_there = functions(&source).contains(name)
+        || source.contains(&format!("\nfunc {name}(t *testing.T)"));
+    assert!(is_there, "{row}: {test} is not there");
+}
+
 #[test]
 fn every_test_that_a_row_names_is_there() {
     for row in rows() {
         for test in row.tests.iter().filter(|test| *test != LEDGER) {
-            let (paths, name) = place(test).unwrap_or_else(|| panic!("{}: {test}", row.id));
-            let source = paths.iter().find_map(|path| fs::read_to_string(top().join(path)).ok());
-            let source = source.unwrap_or_else(|| panic!("{}: no file for {test}", row.id));
-            let is_there = functions(&source).contains(name)
-                || source.contains(&format!("\nfunc {name}(t *testing.T)"));
-            assert!(is_there, "{}: {test} is not there", row.id);
+            assert_there(test, &row.id);
+        }
+    }
+}
+
+#[test]
+fn every_fault_of_publishing_has_a_class_and_a_test_and_every_test_of_one_a_row() {
+    let page = text("docs/faults.md");
+    let classes: BTreeSet<&str> =
+        luet_cosign::class::Class::ALL.iter().map(|class| class.word()).collect();
+    let mut named = BTreeSet::new();
+    let lines =
+        page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault |"));
+    for line in lines {
+        let cells: Vec<&str> = line.trim_matches(['|', ' ']).split(" | ").collect();
+        assert!(cells.len() == 4 && cells.iter().all(|cell| !cell.is_empty()), "{line}");
+        for word in cells[2].split('`').skip(1).step_by(2) {
+            assert!(classes.contains(word), "`{word}` is not a class: {line}");
+        }
+        for test in cells[3].split(", ") {
+            assert_there(test, cells[0]);
+            named.insert(test.trim_matches('`').to_owned());
+        }
+    }
+    for file in ["faults", "tampered"] {
+        let source = text(format!("tests/publish/{file}.rs"));
+        for after in source.split("#[test]\n").skip(1) {
+            let name = function(after).unwrap();
+            let test = format!("publish/{file}::{name}");
+            assert!(named.contains(&test), "docs/faults.md has no row for {test}");
         }
     }
 }
