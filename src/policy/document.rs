@@ -6,7 +6,7 @@ use super::mirrors::{self, MirrorSet};
 use super::rules::{self, Rule};
 use super::settings::{Downgrade, Mode, PostUnpack};
 use super::skip::{self, SkipPattern};
-use super::tree::{self, Node, Value, YamlEntry};
+use super::yaml::{self, Node, Value, YamlEntry};
 use super::{checks, identities, registries};
 use crate::class::{Class, holds_key};
 use crate::limits;
@@ -116,7 +116,7 @@ impl Document {
     /// one is an error.
     pub fn parse(text: &str) -> Result<Self, Vec<Diagnostic>> {
         let mut problems = Problems::default();
-        let document = tree::read(text, &mut problems).and_then(|root| read(&root, &mut problems));
+        let document = yaml::read(text, &mut problems).and_then(|root| read(&root, &mut problems));
         let fatal = problems.fatal();
         match document {
             Some(document) if !fatal => Ok(Self { warnings: problems.finish(), ..document }),

@@ -1,7 +1,7 @@
 //! Reading mappings whose keys are known, and the list of those keys.
 
 use super::diagnostic::{Position, Problems, TOO_LARGE};
-use super::tree::{Node, Value, YamlEntry};
+use super::yaml::{Node, Value, YamlEntry};
 use crate::limits;
 use std::fmt;
 use std::str::FromStr;

@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Problems, TOO_LARGE};
 use super::fields::{self, Fields};
-use super::tree::{Node, Value};
+use super::yaml::{Node, Value};
 use crate::class::{Class, Failure};
 use crate::trust::{Allowance, GithubWorkflow, Identity, Name, TextMatcher};
 

@@ -9,7 +9,7 @@ use super::document::Document;
 use super::fields;
 use super::rules::{RuleTarget, TrustNames};
 use super::settings::BindTag;
-use super::tree::Node;
+use super::yaml::Node;
 use super::{Policy, matching::Applies};
 use crate::name::{Reference, Repository};
 use jiff::Timestamp;

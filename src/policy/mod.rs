@@ -35,7 +35,7 @@ mod signers;
 mod skip;
 mod start;
 mod ties;
-mod tree;
+mod yaml;
 
 pub use binding::Prefix;
 pub use containers::{ContainersFiles, ExportTerms};

@@ -3,7 +3,7 @@
 use super::diagnostic::{Position, Problems};
 use super::document::RegistrySettings;
 use super::fields::{self, Fields};
-use super::tree::Node;
+use super::yaml::Node;
 use crate::name::Registry;
 use std::collections::HashMap;
 

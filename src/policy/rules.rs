@@ -4,7 +4,7 @@ use super::binding::Prefix;
 use super::diagnostic::{Position, Problems};
 use super::fields::{self, Fields};
 use super::settings::{BindTag, Mode, Rollback};
-use super::tree::{Node, Value};
+use super::yaml::{Node, Value};
 use crate::class::Failure;
 use crate::name::{Repository, Scope, TagGlob};
 use jiff::civil::Date;

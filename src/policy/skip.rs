@@ -7,7 +7,7 @@
 
 use super::diagnostic::{Position, Problems, TOO_LARGE};
 use super::fields;
-use super::tree::{Node, Value};
+use super::yaml::{Node, Value};
 use crate::class::Class;
 use crate::limits;
 use crate::name::Reference;

@@ -577,7 +577,7 @@ fn the_page_for_users_has_every_key_and_every_problem() {
         include_str!("../../src/policy/rules.rs"),
         include_str!("../../src/policy/skip.rs"),
         include_str!("../../src/policy/ties.rs"),
-        include_str!("../../src/policy/tree.rs"),
+        include_str!("../../src/policy/yaml.rs"),
     ];
     let words = sources
         .iter()
