@@ -58,7 +58,7 @@ measure_blob() {
 
 # cosign verifies one file a command.
 measure_files() {
-    local number many=() root=(--trusted-root "$sigstore_trust/trusted_root.json")
+    local number many=() root=(--trusted-root "$SERVICES_TRUST/trusted_root.json")
     mkdir -p "$work/many"
     for number in $(seq "$FILES"); do
         many+=("$work/many/$number")
@@ -154,7 +154,7 @@ main() {
     measured measure_verify "bundle, docker-registry" "$plain/bundle/image:1"
     measured measure_verify "bundle, olareg" "$referrers/bundle/image:1"
     measured measure_blob
-    SIGNER=$signer ISSUER=$issuer_url ROOT=$sigstore_trust/trusted_root.json measured measure_files
+    SIGNER=$signer ISSUER=$ISSUER_URL ROOT=$SERVICES_TRUST/trusted_root.json measured measure_files
     measured measure_cache "$plain/legacy/image:1"
     measure_built_in
     printf '\n%s passed, %s failed\n' "$passed" "$failed"

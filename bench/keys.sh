@@ -41,7 +41,6 @@ make_key() {
 digest_of() {
     case $1 in
         p-384) echo -sha384 ;;
-        p-521) echo -sha512 ;;
         *) echo -sha256 ;;
     esac
 }
