@@ -294,9 +294,8 @@ fn a_hostile_environment_changes_nothing_but_the_text() {
 }
 
 #[test]
-#[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn recorded_calls_of_the_real_luet_are_understood() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/luet-events");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/luet-events");
     let mut calls = 0;
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();

@@ -173,7 +173,7 @@ impl World {
 }
 
 fn shared(path: &str) -> std::path::PathBuf {
-    Path::new("../shared/vectors").join(path)
+    Path::new("tests/data").join(path)
 }
 
 fn json_of(text: &str) -> Value {

@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_referrer_is_written_as_cosign_writes_it() {
-        // ../shared/vectors/cosign-images/images/key2/referrers/bundle0.manifest.json, with this
+        // tests/data/cosign-images/images/key2/referrers/bundle0.manifest.json, with this
         // layer and subject.
         let subject = SubjectDescriptor {
             media_type: OCI_IMAGE_MEDIA_TYPE.to_owned(),

@@ -1,4 +1,4 @@
-//! The conformance suite of Sigstore, as far as it is in `../shared/vectors`: every case by the
+//! The conformance suite of Sigstore, as far as it is in `tests/data`: every case by the
 //! file and by its digest, at the command that the suite calls, and what is refused is refused for
 //! its own reason.
 
@@ -57,7 +57,6 @@ const REFUSED: &[(&str, &str)] = &[
 ];
 
 #[test]
-#[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn every_case_of_the_suite_has_its_verdict_for_its_own_reason() {
     let suite = std::fs::canonicalize(shared("sigstore-conformance")).unwrap();
     let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign")).env("LUET_COSIGN_OFFLINE", "1");
@@ -119,7 +118,6 @@ fn every_case_of_the_suite_has_its_verdict_for_its_own_reason() {
 }
 
 #[test]
-#[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn a_timestamp_of_the_wrong_time_is_that_when_it_is_spelled_right() {
     let case = std::fs::canonicalize(shared(
         "sigstore-conformance/rekor2-timestamp-with-incorrect-time_fail",

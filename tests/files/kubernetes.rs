@@ -91,13 +91,11 @@ impl Production {
 }
 
 #[test]
-#[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn the_entry_is_rebuilt_to_the_byte() {
     assert_eq!(wire::leaf_hash(&body()).hex(), UUID[16..]);
 }
 
 #[test]
-#[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn with_the_log_s_entry_it_is_verified_by_the_public_root() {
     let said = Production::new().verify(IDENTITY, |_| {});
     said.assert_ok();
@@ -109,7 +107,6 @@ fn with_the_log_s_entry_it_is_verified_by_the_public_root() {
 }
 
 #[test]
-#[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn each_key_is_needed_and_its_absence_has_a_name() {
     let production = Production::new();
     // Of two authorities the first did not issue it. Without any, nobody could have issued it then.
@@ -131,7 +128,6 @@ fn each_key_is_needed_and_its_absence_has_a_name() {
 }
 
 #[test]
-#[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn without_the_log_nobody_knows_when_it_was_signed() {
     let mut production = Production::new();
     production.plugin.set("LUET_COSIGN_OFFLINE", "1");

@@ -205,7 +205,6 @@ fn signatures_by_keys_have_no_byte_that_is_not_signed() {
 }
 
 #[test]
-#[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn what_cosign_wrote_has_no_byte_that_is_not_signed() {
     let read = |path: &str| std::fs::read(shared("cosign-images").join(path)).unwrap();
     let root = TrustedRoot::parse(&read("trust/trusted_root.json"), "of the vectors").unwrap();

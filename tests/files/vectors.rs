@@ -1,5 +1,5 @@
 //! Files that cosign 2.6.4 and 3.1.2 signed in a real Sigstore:
-//! `../shared/vectors/cosign-images/blobs`.
+//! `tests/data/cosign-images/blobs`.
 
 use super::*;
 
@@ -14,7 +14,6 @@ pub(super) fn bundles() -> [&'static str; 7] {
 }
 
 #[test]
-#[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn what_cosign_signed_is_verified_and_is_nobody_else_s() {
     let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"))
         .env("LUET_COSIGN_OFFLINE", "1")
@@ -49,7 +48,6 @@ fn what_cosign_signed_is_verified_and_is_nobody_else_s() {
 }
 
 #[test]
-#[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn the_two_files_of_cosign_2_need_the_log() {
     let plugin = Plugin::new(env!("CARGO_BIN_EXE_luet-cosign"))
         .env("COSIGN_TRUSTED_ROOT", &at("trust/trusted_root.json"));

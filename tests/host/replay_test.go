@@ -307,17 +307,10 @@ func shape(value any) any {
 	return fmt.Sprintf("%T", value)
 }
 
-// recorded reads calls of the real luet. They are not part of this repository.
+// recorded reads calls of the real luet.
 func recorded(t *testing.T, file string) []call {
 	t.Helper()
-	dir := os.Getenv("LUET_COSIGN_VECTORS")
-	if dir == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("LUET_COSIGN_VECTORS is not set")
-		}
-		t.Skip("LUET_COSIGN_VECTORS is not set: the folder that holds luet-events/, the recordings of the real luet")
-	}
-	content, err := os.ReadFile(filepath.Join(dir, "luet-events", file))
+	content, err := os.ReadFile(filepath.Join("../data/luet-events", file))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ fn what_cosign_and_skopeo_sign_with_every_type_of_key_is_read() {
     assert_eq!(count, 25);
 }
 
-/// Serves an image of `../shared/vectors/cosign-images` as the registry did from which it was
+/// Serves an image of `tests/data/cosign-images` as the registry did from which it was
 /// taken.
 fn serve(name: &str, shape: &str) -> World {
     let world = World::with(Options { referrers: shape == "referrers", ..Options::default() });
@@ -64,9 +64,8 @@ fn serve(name: &str, shape: &str) -> World {
 }
 
 #[test]
-#[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn the_keyed_image_of_the_vectors_is_verified_in_both_forms_and_shapes() {
-    let key = std::fs::read("../shared/vectors/cosign-images/trust/cosign.pub").unwrap_or_default();
+    let key = std::fs::read("tests/data/cosign-images/trust/cosign.pub").unwrap();
     for shape in ["referrers", "tagfallback"] {
         let world = serve("key2", shape);
         world.install().assert_refused("identity");
@@ -82,7 +81,6 @@ fn the_keyed_image_of_the_vectors_is_verified_in_both_forms_and_shapes() {
 }
 
 #[test]
-#[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn what_is_not_by_a_key_gets_its_own_answer() {
     for shape in ["referrers", "tagfallback"] {
         // An attestation, which cosign 2 and 3 take for a signature, is nothing; a keyless
@@ -102,9 +100,8 @@ fn what_is_not_by_a_key_gets_its_own_answer() {
 }
 
 #[test]
-#[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn the_managed_keys_of_the_conformance_suite() {
-    let folder = Path::new("../shared/vectors/sigstore-conformance");
+    let folder = Path::new("tests/data/sigstore-conformance");
     let message = std::fs::read(folder.join("a.txt")).unwrap();
     let read = |case: &str, file: &str| std::fs::read(folder.join(case).join(file)).unwrap();
     let good = authority(&read("managed-key-happy-path", "key.pub"));

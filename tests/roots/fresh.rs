@@ -259,7 +259,6 @@ fn a_document_of_the_user_s_is_never_made_newer() {
 }
 
 #[test]
-#[cfg_attr(not(vectors), ignore = "needs ../shared/vectors beside the checkout")]
 fn a_repository_that_python_tuf_made_is_read() {
     let folder = testkit::vectors::folder().join("tuf");
     let mut world = World::new(&Sigstore::new());

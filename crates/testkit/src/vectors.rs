@@ -1,4 +1,4 @@
-//! Images of `../shared/vectors/cosign-images`, read where they lie and served as the registry did
+//! Images of `tests/data/cosign-images`, read where they lie and served as the registry did
 //! from which they were taken.
 
 use super::registry::TestRegistry;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The folder with the images, blobs and trusted roots of the vectors.
 pub fn folder() -> &'static Path {
-    Path::new("../shared/vectors/cosign-images")
+    Path::new("tests/data/cosign-images")
 }
 
 /// Pushes an image with everything at it, under the tag `1`. `shape` is `referrers` or

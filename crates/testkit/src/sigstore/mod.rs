@@ -1,7 +1,7 @@
 //! A whole Sigstore in this process: certificate authority, CT log, both Rekors, time stamping
 //! authority, and the trusted root that names them. Its clock is an argument of everything.
 //!
-//! It makes what real services and the real cosign make (`../shared/vectors/cosign-images`), and
+//! It makes what real services and the real cosign make (`tests/data/cosign-images`), and
 //! anything that is wrong in one place: each part of a signature is a public field, so a test can
 //! put the certificate of one beside the entry of another.
 //!
