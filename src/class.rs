@@ -172,6 +172,14 @@ impl Failure {
         self
     }
 
+    /// Names the variable that the value came from: before the message, and as the hint, unless
+    /// this failure has one of its own.
+    #[must_use]
+    pub fn of_variable(mut self, name: &str) -> Self {
+        self.0.hint.get_or_insert_with(|| format!("check {name}"));
+        self.within(name)
+    }
+
     /// Returns the same failure under another class, for where the place decides what it means.
     #[must_use]
     pub fn as_class(mut self, class: Class) -> Self {

@@ -70,9 +70,10 @@ fn mirror(environment: &Environment) -> Result<Option<TufMirror>, Failure> {
         (None, Some(_)) => alone("TUF_ROOT_JSON", "TUF_MIRROR"),
         (Some(url), Some(path)) => {
             Client::check_address(url)
-                .map_err(|failure| failure.within("TUF_MIRROR").as_class(Class::Trustroot))?;
+                .map_err(|failure| failure.of_variable("TUF_MIRROR").as_class(Class::Trustroot))?;
             let root =
-                read_file(&path, limits::TUF_FILE_BYTES, Trusted::NotOthers, Class::Trustroot)?;
+                read_file(&path, limits::TUF_FILE_BYTES, Trusted::NotOthers, Class::Trustroot)
+                    .map_err(|failure| failure.of_variable("TUF_ROOT_JSON"))?;
             Ok(Some(TufMirror { url: url.to_owned(), root }))
         }
     }
@@ -113,7 +114,7 @@ fn pieces(environment: &Environment) -> Result<Pieces, Failure> {
     let file = |name: &str| -> Result<Option<Vec<u8>>, Failure> {
         let read = |path: std::path::PathBuf| {
             read_file(&path, limits::ROOT_BYTES, Trusted::NotOthers, Class::Trustroot)
-                .map_err(|failure| failure.within(name))
+                .map_err(|failure| failure.of_variable(name))
         };
         environment.path(name)?.map(read).transpose()
     };

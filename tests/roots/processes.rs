@@ -276,6 +276,23 @@ fn half_of_the_two_variables_is_an_error() {
 }
 
 #[test]
+fn a_value_that_cannot_be_used_is_told_of_its_variable() {
+    let signer = Sigstore::new();
+    for (variable, value) in [
+        ("TUF_MIRROR", "not a url"),
+        ("TUF_MIRROR", "ftp://mirror.example/"),
+        ("TUF_ROOT_JSON", "missing.json"),
+        ("SIGSTORE_ROOT_FILE", "missing.pem"),
+    ] {
+        let mut machine = Machine::new(&signer, &signer);
+        machine.plugin.set(variable, value);
+        let doctor = String::from_utf8(machine.plugin.run(["doctor"]).stdout).unwrap();
+        assert!(doctor.contains(&format!("trustroot: {variable}: ")), "{doctor}");
+        assert!(doctor.contains(&format!("-> check {variable}\n")), "{doctor}");
+    }
+}
+
+#[test]
 fn a_spoilt_cache_is_fetched_again_with_a_warning() {
     let signer = Sigstore::new();
     let machine = Machine::new(&signer, &signer);
