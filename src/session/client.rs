@@ -36,7 +36,8 @@ pub(super) fn client_config(
     // A person waits for a command; a host for an event, as long as it may take.
     if !options.keep_keys && environment.text("LUET_COSIGN_TIMEOUT")?.is_none() {
         config.times.connect = limits::COMMAND_CONNECT;
-        config.times.first = Some(limits::COMMAND_FIRST);
+        // containerd's question has a deadline of its own, in the policy.
+        config.times.first = options.watch.is_none().then_some(limits::COMMAND_FIRST);
     }
     for settings in &networks.registries {
         if settings.http {
