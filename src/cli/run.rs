@@ -11,7 +11,7 @@ use super::{Outcome, Streams};
 use crate::class::{Class, Failure, counted};
 use crate::config::Environment;
 use crate::session;
-use crate::store::{Folder, Locations, Owners, Run, check_way};
+use crate::store::{Folder, Locations, Owners, Run, check_way, find_program};
 use crate::unpack::{Marks, RUN_VARIABLE, Report};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -139,11 +139,7 @@ fn find_luet(program: &OsStr, path: &OsStr) -> Result<PathBuf, Failure> {
     let found = if program.as_bytes().contains(&b'/') {
         PathBuf::from(program)
     } else {
-        // Absolute directories only, as for every program that is executed here.
-        std::env::split_paths(path)
-            .filter(|folder| folder.is_absolute())
-            .map(|folder| folder.join(program))
-            .find(|path| path.metadata().is_ok_and(|it| it.is_file() && it.mode() & 0o111 != 0))
+        find_program(path, program)
             .ok_or_else(|| refused(format!("`{}` is not on PATH", program.display())))?
     };
     let mut magic = [0; 4];

@@ -1,6 +1,7 @@
 //! The environment, read once when the program starts.
 
 use crate::class::{Class, Failure, holds_key};
+use crate::store::find_program;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -57,6 +58,12 @@ impl Environment {
     #[must_use]
     pub fn raw(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// Returns the program of this name on PATH, if there is one.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Option<PathBuf> {
+        find_program(self.raw("PATH").unwrap_or_default(), name.as_ref())
     }
 
     /// Returns a setting: a variable as text.

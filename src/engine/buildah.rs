@@ -10,6 +10,7 @@ use crate::limits;
 use crate::name::Digest;
 use serde::Deserialize;
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ pub(super) fn ask(name: &str, environment: &Environment) -> Result<Option<Engine
     let failed = |what: String| Failure::new(Class::Registry, format!("buildah {what}"));
     // An image name never starts with `-` (it was parsed as a reference), so it cannot be read as
     // an option.
-    let mut child = Command::new("buildah")
+    let mut child = Command::new(program(environment)?)
         .args(["inspect", "--type", "image", name])
         .env_clear()
         .envs(environment.for_children())
@@ -83,11 +84,13 @@ pub(super) fn ask(name: &str, environment: &Environment) -> Result<Option<Engine
 
 /// Finds out whether there is a buildah.
 pub(super) fn check(environment: &Environment) -> Result<(), Failure> {
-    let path = environment.raw("PATH").unwrap_or_default();
-    if std::env::split_paths(path).any(|folder| folder.join("buildah").is_file()) {
-        return Ok(());
-    }
-    Err(Failure::new(Class::NotFound, "buildah is not on PATH"))
+    program(environment).map(|_| ())
+}
+
+fn program(environment: &Environment) -> Result<PathBuf, Failure> {
+    environment
+        .program("buildah")
+        .ok_or_else(|| Failure::new(Class::NotFound, "buildah is not on PATH"))
 }
 
 fn read(from: Option<&mut impl std::io::Read>) -> Vec<u8> {

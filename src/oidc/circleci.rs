@@ -7,7 +7,6 @@ use crate::limits;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use zeroize::Zeroizing;
@@ -21,11 +20,8 @@ pub(super) fn ask(environment: &Environment) -> Result<Zeroizing<String>, Failur
         Failure::new(Class::Auth, format!("CircleCI gave no identity token: {why}"))
             .hint("run `circleci run oidc get --root-issuer --claims '{\"aud\":\"sigstore\"}' >/dev/null` in the job to see why")
     };
-    let path = environment.raw("PATH").unwrap_or_default();
-    let program = std::env::split_paths(path)
-        .filter(|folder: &PathBuf| folder.is_absolute())
-        .map(|folder| folder.join("circleci"))
-        .find(|program| program.is_file())
+    let program = environment
+        .program("circleci")
         .ok_or_else(|| failed("`circleci` is not on PATH".to_owned()))?;
     let mut child = Command::new(program)
         .args(ARGUMENTS)

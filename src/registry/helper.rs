@@ -8,9 +8,9 @@
 use super::credentials::{Credential, CredentialSources};
 use crate::class::{Class, Failure};
 use crate::limits;
+use crate::store::find_program;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
-use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ pub(super) fn ask(
         ));
     }
     let program = program(name);
-    let path = find(&sources.helper_path, &program).ok_or_else(|| {
+    let path = find_program(&sources.helper_path, program.as_ref()).ok_or_else(|| {
         broken(&program, "it is not on PATH")
             .hint("install it, or take it out of `credsStore` or `credHelpers`")
     })?;
@@ -80,14 +80,6 @@ pub(super) fn program(name: &str) -> String {
 fn broken(program: &str, why: &str) -> Failure {
     Failure::new(Class::Secret, format!("credential helper `{program}`: {why}"))
         .hint(format!("run `echo HOST | {program} get` to see why"))
-}
-
-/// Looks in absolute directories only: a program from the current directory is never run.
-fn find(path: &OsStr, program: &str) -> Option<PathBuf> {
-    std::env::split_paths(path)
-        .filter(|folder| folder.is_absolute())
-        .map(|folder| folder.join(program))
-        .find(|path| path.is_file())
 }
 
 fn run(

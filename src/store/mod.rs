@@ -7,6 +7,7 @@
 mod folder;
 mod handoff;
 mod memory;
+mod program;
 mod pushes;
 mod run;
 mod secret;
@@ -18,6 +19,7 @@ pub use memory::{
     FirstSigner, KnownRepository, Memory, RememberedSigner, RememberedSource, Seen, SignerKey,
     Signers,
 };
+pub use program::find_program;
 pub use pushes::{PushRecord, Pushes, Word};
 pub use run::Run;
 pub use secret::RunSecret;
