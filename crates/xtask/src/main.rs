@@ -5,6 +5,7 @@
 //! that names it.
 
 mod build;
+mod check;
 mod image;
 mod licences;
 mod packages;
@@ -19,6 +20,8 @@ const USAGE: &str = "\
 usage: cargo xtask dist [OPTION...]
        cargo xtask sign --key KEY [--url URL] [--output DIR]
        cargo xtask build --arch ARCH
+       cargo xtask compare --arch ARCH
+       cargo xtask arm64 [--binary arm64=PATH]
 
 dist makes a release in target/dist/out:
   archives, packages (deb, rpm, apk, Arch), the image, SBOM, licences, luet specs, install.sh,
@@ -33,7 +36,11 @@ dist makes a release in target/dist/out:
 
 sign signs what dist made without a key: so the key is not there while others' code is built.
 
-build builds one program, reproducibly, and prints where it is.";
+build builds one program, reproducibly, and prints where it is.
+
+compare builds a program twice, in two directories, and compares the two byte for byte.
+
+arm64 runs trials with the program for arm64, under qemu.";
 
 /// What is asked for.
 pub struct Options {
@@ -122,11 +129,17 @@ fn start(arguments: &[String]) -> Result<()> {
             }
             Ok(())
         }
+        Some("compare") => in_work(&options(&arguments[1..])?, check::compare),
+        Some("arm64") => in_work(&options(&arguments[1..])?, |options| {
+            check::arm64(options, &check::program_for_arm64(options)?)
+        }),
         Some("-h" | "--help") => {
             println!("{USAGE}");
             Ok(())
         }
-        _ => Err(Failed(format!("expected `dist`, `sign` or `build`\n\n{USAGE}"))),
+        _ => Err(Failed(format!(
+            "expected `dist`, `sign`, `build`, `compare` or `arm64`\n\n{USAGE}"
+        ))),
     }
 }
 
