@@ -121,8 +121,9 @@ impl Counter {
 }
 
 fn count(done: usize, total: usize) -> String {
-    match total {
-        0 => format!("{done} images"),
+    match (total, done) {
+        (0, 1) => "1 image".to_owned(),
+        (0, _) => format!("{done} images"),
         _ => format!("{done} of {total} images"),
     }
 }

@@ -558,7 +558,7 @@ fn missing(mirror: Option<&TufMirror>, offline: bool, why: Option<&Failure>) -> 
         format!("there is no trusted root of `{url}` on this machine yet"),
     );
     match why {
-        _ if offline => failure.hint("let it be fetched once without LUET_COSIGN_OFFLINE, or name a document with COSIGN_TRUSTED_ROOT"),
+        _ if offline => failure.hint("let it be fetched once without LUET_COSIGN_OFFLINE and --offline, or name a document with COSIGN_TRUSTED_ROOT"),
         Some(why) => failure.detail(why.line()).hint(why.the_hint()),
         None => failure,
     }

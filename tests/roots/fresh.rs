@@ -79,7 +79,11 @@ fn off_line_a_repository_of_which_nothing_is_kept_is_no_root() {
     let world = World { offline: true, ..World::new(&Sigstore::new()) };
     let failure = load(&world.roots()).get(None).unwrap_err();
     assert_eq!(failure.class(), Class::Trustroot);
-    assert!(failure.the_hint().contains("without LUET_COSIGN_OFFLINE"), "{}", failure.text());
+    assert!(
+        failure.the_hint().contains("without LUET_COSIGN_OFFLINE and --offline"),
+        "{}",
+        failure.text()
+    );
     assert_eq!(world.asked(), 0);
     assert!(world.roots().describe().is_err());
 }
