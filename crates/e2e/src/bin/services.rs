@@ -70,7 +70,7 @@ fn main() -> ExitCode {
             Some("olareg") => wanted.olareg = true,
             Some("sigstore") => wanted.sigstore = true,
             _ => {
-                eprintln!("`{}` is no server\n{USAGE}", server.display());
+                eprintln!("`{}` is not a server\n{USAGE}", server.display());
                 return ExitCode::from(2);
             }
         }

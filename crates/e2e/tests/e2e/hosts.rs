@@ -1,5 +1,5 @@
-//! Programs that take what we write, or are given our policy: skopeo with an exported policy, whoever
-//! unpacks an archive, and Tasks of Tekton.
+//! Programs that take what we write, or are given our policy: skopeo with an exported policy, programs
+//! that unpack an archive, and Tasks of Tekton.
 
 use crate::trial;
 use e2e::machine::{PASSWORD, succeed};
@@ -176,8 +176,8 @@ fn exported(shared: &crate::Shared) {
 
 // ---- Archives.
 
-/// Pulls a signed image into a file, and gives that to whoever unpacks it. What they unpack is what
-/// was signed. And nothing is there for them where a layer in the registry's storage is another.
+/// Pulls a signed image into a file, and gives that to a program that unpacks it. What it unpacks is what
+/// was signed. And nothing is there for it where a layer in the registry's storage is another.
 fn archived(shared: &crate::Shared, unpack: impl Fn(&Machine, &Path, &Path)) {
     let registry = Registry::docker();
     let mut machine = shared.world.machine();
