@@ -52,12 +52,7 @@ pub(super) fn verify(
                     bar.add(bytes)
                 })
                 .await?;
-            let verified = match answer {
-                FileOutcome::Verified(verified) => verified,
-                FileOutcome::Unasked(certificate) => {
-                    return Err(blob::unasked(&certificate).hint(advice(&certificate, command)));
-                }
-            };
+            let verified = asked_for(answer, command)?;
             let files = match (&command.all, &list) {
                 (Some(path), Some(bytes)) => {
                     check_list(connections, path, bytes, command.ignore_missing, !as_json)?
@@ -118,6 +113,19 @@ pub(super) fn conclude(worst: Option<Failure>, streams: &mut Streams) -> Outcome
 
 pub(super) fn options(identity: &IdentityArgs) -> SessionOptions {
     identity.options(SessionOptions::default())
+}
+
+/// Takes success for an answer, and says how to name the signer where nobody was asked for.
+pub(super) fn asked_for(
+    answer: FileOutcome,
+    command: &VerifyBlobArgs,
+) -> Result<VerifiedFile, Failure> {
+    match answer {
+        FileOutcome::Verified(verified) => Ok(verified),
+        FileOutcome::Unasked(certificate) => {
+            Err(blob::unasked(&certificate).hint(advice(&certificate, command)))
+        }
+    }
 }
 
 fn sources(command: &VerifyBlobArgs) -> Sources {
@@ -207,7 +215,7 @@ pub(super) fn anyone(verified: &VerifiedFile) -> String {
 }
 
 /// Returns the complete command that names the signer, if no one was named.
-pub(super) fn advice(certificate: &Certificate, command: &VerifyBlobArgs) -> String {
+fn advice(certificate: &Certificate, command: &VerifyBlobArgs) -> String {
     let (subject, issuer) = (certificate.subject().as_str(), certificate.issuer());
     let file = command.file.clone().or_else(|| {
         command.all.as_ref().map(|path| format!("--all {}", quoted(&path.display().to_string())))

@@ -3,7 +3,7 @@
 use super::arguments::VerifyBlobArgs;
 use super::progress::Bar;
 use super::{Outcome, Streams, blob};
-use crate::blob::{self as files, FileOutcome, FileRequest, FileSubject, Sources};
+use crate::blob::{self as files, FileRequest, FileSubject, Sources};
 use crate::class::{Class, Failure};
 use crate::config::Environment;
 use crate::session::Connections;
@@ -60,13 +60,7 @@ pub(super) fn verify(
             let answer =
                 files::verify(connections, &subject, &sources, &request, &|bytes| bar.add(bytes))
                     .await;
-            let result = answer.and_then(|answer| match answer {
-                FileOutcome::Verified(verified) => Ok(verified),
-                FileOutcome::Unasked(certificate) => {
-                    let advice = blob::advice(&certificate, command);
-                    Err(files::unasked(&certificate).hint(advice))
-                }
-            });
+            let result = answer.and_then(|answer| blob::asked_for(answer, command));
             checked.push(CheckedFile { file: name.to_owned(), bundle, result });
         }
         Ok((checked, connections.warning()))

@@ -127,9 +127,10 @@ impl Transport {
         let url = request.url().clone();
         // A body takes as long as it takes within the deadline; idle time is about answers.
         let sends = request.body().is_some_and(|body| body.as_bytes() != Some(&[]));
-        let (limit, patience) = match sends {
-            true => (deadline, None),
-            false => (deadline.min(Instant::now() + self.config.times.idle), self.patience(&host)),
+        let (limit, patience) = if sends {
+            (deadline, None)
+        } else {
+            (deadline.min(Instant::now() + self.config.times.idle), self.patience(&host))
         };
         let limit = patience.map_or(limit, |patience| limit.min(patience));
         self.requests.fetch_add(1, Ordering::Relaxed);
@@ -176,6 +177,10 @@ impl Transport {
     }
 
     fn answered(&self, host: &str) {
+        // Events wait for the first answer as for any other.
+        if self.config.times.first.is_none() {
+            return;
+        }
         let mut hosts = self.patience.lock().unwrap_or_else(PoisonError::into_inner);
         hosts.insert(host.to_owned(), None);
     }

@@ -59,9 +59,10 @@ impl Trouble {
         if connecting && host.starts_with("https://") && is_end(&error) {
             return Self::passing(Cause::closed(host));
         }
-        let why = match connecting && error.is_timeout() {
-            true => "could not connect in time".to_owned(),
-            false => cause.to_string(),
+        let why = if connecting && error.is_timeout() {
+            "could not connect in time".to_owned()
+        } else {
+            cause.to_string()
         };
         let failure = Failure::new(Class::Net, format!("`{host}`: {why}"));
         Self::Passing { failure, after: None, not_http: !connecting }

@@ -77,8 +77,8 @@ impl Summary {
     }
 }
 
-/// Verifies every image of a repository, as a policy says and `requirements` demand. What an image is refused for is told of
-/// the image.
+/// Verifies every image of a repository, as a policy says and `requirements` demand. What an image
+/// is refused for is told of the image.
 pub async fn verify(
     connections: &Connections,
     request: &RepositoryRequest,

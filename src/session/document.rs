@@ -124,15 +124,13 @@ impl Text {
     fn of_file((path, trusted): &(PathBuf, Trusted)) -> Result<Self, Failure> {
         let bytes =
             read_file(path, limits::POLICY_BYTES, *trusted, Class::Policy).map_err(|failure| {
-                match std::path::absolute(path) {
-                Ok(whole) if failure.own_hint().is_none() && !path.exists() => {
-                    failure.hint(format!(
-                        "there is no `{}`; `luet-cosign policy init` prints a policy to start from",
-                        whole.display()
-                    ))
+                if failure.own_hint().is_some() || path.exists() {
+                    return failure;
                 }
-                _ => failure,
-            }
+                failure.hint(format!(
+                    "there is no `{}`; `luet-cosign policy init` prints a policy to start from",
+                    whole(path).display()
+                ))
             })?;
         let text = String::from_utf8(bytes).map_err(|_| {
             Failure::new(Class::Policy, format!("`{}` is not UTF-8", path.display()))
@@ -195,4 +193,10 @@ pub fn policy_file(
     // anything.
     let there = |path: &Path| !matches!(path.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound);
     Ok(candidates.into_iter().find(|(path, _)| there(path)))
+}
+
+/// Returns a path as it is found from everywhere; an empty one is the current directory's.
+pub(super) fn whole(path: &Path) -> PathBuf {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,6 +1,6 @@
 //! Keys, from wherever they lie.
 
-use super::document::FoundPolicy;
+use super::document::{FoundPolicy, whole};
 use crate::class::{Class, Failure};
 use crate::config::{Environment, Location, Trusted};
 use crate::limits;
@@ -60,10 +60,7 @@ fn hint(path: &str, folder: &Path) -> String {
     if Path::new(path).is_absolute() {
         format!("put the public key there, or change `key: {path}`")
     } else {
-        // That of a policy which is named without a directory is the current one.
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        let folder = std::path::absolute(folder);
-        let folder = folder.map_or_else(|_| ".".to_owned(), |folder| folder.display().to_string());
+        let folder = whole(folder).display().to_string();
         format!(
             "`{path}` is relative to the directory of the policy, `{folder}`: put the public key there, or write its whole path"
         )
